@@ -1,0 +1,67 @@
+# Every target does its own set-up, once: all it needs is make and Python 3.11 or later.
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH := build/bench
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help demo test check generate format bench clean
+.DELETE_ON_ERROR:
+
+help: ## show the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## run the main job: 200 calls on the embedded sandbox, no account and no network
+	$(BIN)/python -m retell_async.sandbox.demo
+
+test: $(VENV)/.dev ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## format, lint, generated code up to date, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m codegen check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+generate: $(VENV)/.dev ## make the generated code anew from the pinned document
+	$(BIN)/python -m codegen generate
+
+format: $(VENV)/.dev ## format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(BENCH)/ours/.made $(BENCH)/peer/.made $(BENCH)/limits/.made ## measure against the official SDK, each in an environment of its own
+	$(PIP) --python $(BENCH)/ours install --quiet --force-reinstall --no-deps .
+	$(BIN)/python -m benchmarks
+
+clean: ## remove everything that the targets above made, generated code aside
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or later is needed, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.made
+	$(PIP) install --quiet --editable '.[sandbox]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	$(PIP) install --quiet --editable '.[aiohttp,fastapi,http2,sandbox]' --group dev
+	@touch $@ $(VENV)/.demo
+
+$(BENCH)/ours/.made: pyproject.toml | $(VENV)/.made
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(PIP) --python $(@D) install --quiet .
+	@touch $@
+
+$(BENCH)/peer/.made $(BENCH)/limits/.made: $(BENCH)/%/.made: pyproject.toml | $(VENV)/.made
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(PIP) --python $(@D) install --quiet --group $*
+	@touch $@

@@ -1,0 +1,98 @@
+"""The pinned form of a document: its facts, in a stable order, without its prose.
+
+One mechanical rule decides what is kept, the same for every revision. Kept is what a client or a server can be held to: paths, methods,
+parameters, types, properties, requiredness, enums, bounds, formats, patterns, defaults, deprecation, security, servers, `x-` names.
+Dropped is what is written to be read: descriptions, summaries, examples, external documentation, contact, terms, tags, titles of more than
+a word. What the format demands and this drops (a response's description) is left empty.
+
+Order: mappings by key; parameters by place and name, path parameters in the order of the path; ``required`` and ``enum`` sorted, since
+they are sets; members of ``allOf``, ``oneOf`` and ``anyOf`` as they come, since their order can matter.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .document import METHODS, Json, Refused, pointer
+
+PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "contact", "license", "termsOfService", "tags", "xml"})
+KEPT_EXTENSIONS = frozenset({"x-retell-spec-revision", "x-retell-sdk-resource", "x-retell-sdk-method"})
+
+_WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+_TOP = ("openapi", "info", "servers", "security", "paths", "components")
+_NAMED = frozenset({"properties", "patternProperties", "schemas", "parameters", "responses", "requestBodies", "headers", "securitySchemes"})
+
+
+def canonical(document: Json, extensions: frozenset[str] = KEPT_EXTENSIONS) -> Json:
+    """The canonical form of a document; the same for a document that is in canonical form already."""
+    version = document.get("openapi")
+    if not isinstance(version, str) or not version.startswith("3."):
+        raise Refused("/openapi", f"an OpenAPI 3 document is needed, this says {version!r}")
+    for name in ("info", "paths"):
+        if not isinstance(document.get(name), dict):
+            raise Refused(pointer(name), "is missing or no object")
+    keep = _Keeper(extensions)
+    kept = {name: keep.value(document[name], name) for name in _TOP if name in document}
+    kept["paths"] = {path: keep.path_item(path, item) for path, item in sorted(document["paths"].items())}
+    return kept
+
+
+class _Keeper:
+    def __init__(self, extensions: frozenset[str]) -> None:
+        self.extensions = extensions
+
+    def path_item(self, path: str, item: Json) -> Json:
+        order = {name: index for index, name in enumerate(re.findall(r"{([^}]*)}", path))}
+
+        def place(parameter: Json) -> tuple[str, int, str]:
+            if "$ref" in parameter:
+                return ("query", 0, parameter["$ref"].rpartition("/")[2].removesuffix("Param").lower())
+            return (parameter.get("in", ""), order.get(parameter.get("name", ""), 0), parameter.get("name", ""))
+
+        kept: Json = {}
+        if "parameters" in item:
+            kept["parameters"] = [self.value(parameter, "parameter") for parameter in sorted(item["parameters"], key=place)]
+        for method in METHODS:
+            if method in item:
+                said = dict(item[method])
+                parameters = sorted(said.pop("parameters", ()), key=place)
+                operation = self.value(said, "operation")
+                if parameters:
+                    operation["parameters"] = [self.value(parameter, "parameter") for parameter in parameters]
+                kept[method] = dict(sorted(operation.items()))
+        return kept
+
+    def value(self, value: Any, name: str) -> Any:
+        if isinstance(value, list):
+            if name == "required" and all(isinstance(item, str) for item in value):
+                return sorted(set(value))
+            if name == "enum":
+                return sorted(
+                    value, key=lambda item: (item is None, str(type(item)), item if isinstance(item, (int, float)) else str(item))
+                )
+            return [self.value(item, "") for item in value]
+        if not isinstance(value, dict):
+            return value
+        if name in _NAMED:  # keys are names here, not keywords
+            return {
+                str(key): self.value(item, "status" if name == "responses" else "")
+                for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
+            }
+        kept = {}
+        for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
+            if key in PROSE or (key.startswith("x-") and key not in self.extensions):
+                continue
+            if key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info":
+                continue
+            if key in ("default", "enum", "const"):
+                kept[key] = self.value(item, key) if key == "enum" else item
+            else:
+                kept[key] = self.value(item, key)
+        if name == "status" and "$ref" not in kept:
+            kept["description"] = ""
+        return kept
+
+
+def _enum_order(value: Any) -> tuple[bool, str, Any]:
+    return (value is None, type(value).__name__, value if isinstance(value, (int, float)) else str(value))

@@ -1,0 +1,190 @@
+"""A document as plain dicts: reading, writing, pointers, references, and where the schemas are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+Json = dict[str, Any]
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+class Refused(Exception):
+    """The document cannot be expressed, or is none: says where, and why."""
+
+    def __init__(self, pointer: str, reason: str) -> None:
+        super().__init__(f"{pointer or '(document)'}: {reason}")
+        self.pointer = pointer
+        self.reason = reason
+
+
+def load(text: str, name: str) -> Json:
+    """Parse YAML 1.2 or JSON; the name stands in the error."""
+    try:
+        data = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise Refused("", f"{name} is neither YAML nor JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise Refused("", f"{name} holds {type(data).__name__}, not an object")
+    return data
+
+
+def load_file(path: Path) -> Json:
+    return load(path.read_text(encoding="utf-8"), path.name)
+
+
+def dump(data: Any) -> str:
+    """YAML in the one form in which this project writes it: block style, keys in the order given."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.allow_unicode = True
+    yaml.width = 140
+    out = StringIO()
+    yaml.dump(data, out)
+    return out.getvalue()
+
+
+def pointer(*parts: str | int) -> str:
+    """A JSON pointer (RFC 6901), without the leading ``#``."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def at(document: Json, path: str) -> Any:
+    """What a JSON pointer points to."""
+    found: Any = document
+    for part in path.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        try:
+            found = found[int(name)] if isinstance(found, list) else found[name]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise Refused(path, "nothing is there") from None
+    return found
+
+
+def ref_name(schema: Json) -> str | None:
+    """The name of the component that a schema refers to."""
+    ref = schema.get("$ref")
+    if ref is None:
+        return None
+    prefix = "#/components/schemas/"
+    if not isinstance(ref, str) or not ref.startswith(prefix):
+        raise Refused(str(ref), "only references to #/components/schemas/ can stand for a schema")
+    return ref.removeprefix(prefix)
+
+
+def to_ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def resolved(document: Json, schema: Json) -> Json:
+    """Follow references until there is a schema; what stands beside ``$ref`` is laid over it."""
+    seen: set[str] = set()
+    beside: Json = {}
+    while (name := ref_name(schema)) is not None:
+        if name in seen:
+            raise Refused(pointer("components", "schemas", name), "refers to itself")
+        seen.add(name)
+        beside = {key: value for key, value in schema.items() if key != "$ref"} | beside
+        try:
+            schema = document["components"]["schemas"][name]
+        except KeyError:
+            raise Refused(pointer("components", "schemas", name), "is referred to and missing") from None
+    return {**schema, **beside} if beside else schema
+
+
+def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
+    """(method, path, operation) of every operation, in the document's order."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield method, path, item[method]
+
+
+def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:
+    """(way from here, schema) of the schemas directly inside a schema."""
+    for name, child in schema.get("properties", {}).items():
+        yield ("properties", name), child
+    for keyword in ("items", "additionalProperties", "not"):
+        if isinstance(child := schema.get(keyword), dict):
+            yield (keyword,), child
+    for keyword in ("allOf", "oneOf", "anyOf"):
+        for index, child in enumerate(schema.get(keyword, ())):
+            yield (keyword, index), child
+
+
+def replace(schema: Json, way: tuple[str | int, ...], new: Json) -> None:
+    """Put another schema where `children` found one."""
+    holder: Any = schema
+    for part in way[:-1]:
+        holder = holder[part]
+    holder[way[-1]] = new
+
+
+def roots(document: Json) -> Iterator[tuple[str, Json, str]]:
+    """(pointer, holder, key) of every place that holds a schema and is not inside another one: ``holder[key]`` is the schema."""
+    components = document.get("components", {})
+    for name in components.get("schemas", {}):
+        yield pointer("components", "schemas", name), components["schemas"], name
+    for name, parameter in components.get("parameters", {}).items():
+        if "schema" in parameter:
+            yield pointer("components", "parameters", name, "schema"), parameter, "schema"
+    for kind in ("responses", "requestBodies"):
+        for name, holder in components.get(kind, {}).items():
+            yield from _contents(holder, pointer("components", kind, name))
+    for method, path, operation in operations(document):
+        yield from operation_roots(operation, pointer("paths", path, method))
+    for path, item in document.get("paths", {}).items():
+        yield from _parameters(item, pointer("paths", path))
+
+
+def operation_roots(operation: Json, where: str) -> Iterator[tuple[str, Json, str]]:
+    """As `roots`, of one operation."""
+    yield from _parameters(operation, where)
+    if "requestBody" in operation:
+        yield from _contents(operation["requestBody"], f"{where}/requestBody")
+    for status, response in operation.get("responses", {}).items():
+        yield from _contents(response, f"{where}/responses/{status}")
+
+
+def _parameters(holder: Json, where: str) -> Iterator[tuple[str, Json, str]]:
+    for index, parameter in enumerate(holder.get("parameters", ())):
+        if "schema" in parameter:
+            yield f"{where}/parameters/{index}/schema", parameter, "schema"
+
+
+def _contents(holder: Json, where: str) -> Iterator[tuple[str, Json, str]]:
+    for kind, content in holder.get("content", {}).items():
+        if "schema" in content:
+            yield f"{where}{pointer('content', kind, 'schema')}", content, "schema"
+
+
+def walk(schema: Json, where: str = "") -> Iterator[tuple[str, Json]]:
+    """(pointer, schema) of a schema and of all inside it, outermost first."""
+    yield where, schema
+    for way, child in children(schema):
+        yield from walk(child, where + pointer(*way))
+
+
+def all_schemas(document: Json) -> Iterator[tuple[str, Json]]:
+    """(pointer, schema) of every schema in the document."""
+    for where, holder, key in roots(document):
+        yield from walk(holder[key], where)
+
+
+def fingerprint(schema: Any) -> str:
+    """Equal for two schemas that say the same, whatever order and notes they say it in."""
+    return json.dumps(_bare(schema), sort_keys=True)
+
+
+def _bare(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _bare(item) for key, item in value.items() if not (isinstance(key, str) and key.startswith("x-note"))}
+    return [_bare(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,49 @@
+"""OpenAPI Overlay 1.0: our corrections, laid over the document action by action."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from jsonpath import JSONPathEnvironment
+from jsonpath.exceptions import JSONPathError
+
+from .document import Json, Refused, pointer
+
+_ENVIRONMENT = JSONPathEnvironment(strict=True)
+
+
+def apply(document: Json, overlay: Json) -> Json:
+    """A copy of the document with every action of the overlay carried out; an action whose target is not there does nothing."""
+    if not str(overlay.get("overlay", "")).startswith("1."):
+        raise Refused("/overlay", "an Overlay 1.x document is needed")
+    result = deepcopy(document)
+    for index, action in enumerate(overlay.get("actions", ())):
+        where = pointer("actions", index)
+        try:
+            matches = list(_ENVIRONMENT.finditer(action["target"], result))
+        except (KeyError, JSONPathError) as error:
+            raise Refused(where, f"has no usable target: {error}") from error
+        for match in reversed(matches):
+            if action.get("remove"):
+                holder: Any = match.parent.obj if match.parent else None
+                if holder is None:
+                    raise Refused(where, "the whole document cannot be removed")
+                del holder[match.parts[-1]]
+            elif isinstance(match.obj, dict):
+                _merge(match.obj, deepcopy(action.get("update", {})))
+            elif isinstance(match.obj, list):
+                match.obj.append(deepcopy(action["update"]))
+            else:
+                raise Refused(where, "an update needs an object or an array as target")
+    return result
+
+
+def _merge(target: Json, update: Json) -> None:
+    for key, value in update.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        elif isinstance(value, list) and isinstance(target.get(key), list):
+            target[key].extend(value)
+        else:
+            target[key] = value

@@ -1,0 +1,35 @@
+"""A named schema that is no class of its own (a string with a pattern, an array, a map) is put where it is referred to."""
+
+from __future__ import annotations
+
+from ..document import Json, all_schemas, children, ref_name, replace, resolved, roots
+from .unions import is_object
+
+
+def run(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    aliases = {name for name, schema in schemas.items() if not is_named(document, schema)}
+    for _, holder, key in list(roots(document)):
+        if holder is schemas and key in aliases:
+            continue
+        holder[key] = _without(document, holder[key], aliases)
+    for name in aliases:
+        del schemas[name]
+    for _, schema in all_schemas(document):
+        schema.pop("x-base", None) if "$ref" in schema else None
+
+
+def is_named(document: Json, schema: Json) -> bool:
+    """Whether a schema is worth a name in Python: an object with fields, a union that holds one, an enum."""
+    if "oneOf" in schema:
+        return any(is_object(resolved(document, member)) for member in schema["oneOf"])
+    return is_object(schema) or "enum" in schema
+
+
+def _without(document: Json, schema: Json, aliases: set[str]) -> Json:
+    while (name := ref_name(schema)) in aliases:
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**document["components"]["schemas"][name], **beside}
+    for way, child in list(children(schema)):
+        replace(schema, way, _without(document, child, aliases))
+    return schema

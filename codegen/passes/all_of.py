@@ -1,0 +1,171 @@
+"""Every ``allOf`` becomes the one schema that it means.
+
+Schemas are laid over each other: properties together, each narrowed by all that say something of it; bounds to the tighter one; enums to
+what is in both. A union under something else is narrowed member by member, and a member that contradicts falls out.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from ..document import Json, Refused, children, fingerprint, pointer, ref_name, replace, resolved, roots
+
+_ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
+_LOWER = frozenset({"minimum", "minLength", "minItems", "minProperties"})
+_UPPER = frozenset({"maximum", "maxLength", "maxItems", "maxProperties"})
+
+
+class _Contradiction(Exception):
+    """Nothing can satisfy both."""
+
+
+def run(document: Json) -> None:
+    for where, holder, key in list(roots(document)):
+        holder[key] = _flat(document, holder[key], where)
+
+
+def _flat(document: Json, schema: Json, where: str) -> Json:
+    """The schema without ``allOf``, in it and inside it."""
+    if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
+        schema = _meant(document, schema, where)
+    for way, child in list(children(schema)):
+        replace(schema, way, _flat(document, child, where + pointer(*way)))
+    return schema
+
+
+def _says_more(schema: Json) -> bool:
+    """Whether there is something to lay over the members of a union beside it."""
+    return bool({"properties", "required", "enum"} & schema.keys())
+
+
+def _meant(document: Json, schema: Json, where: str) -> Json:
+    beside = {key: value for key, value in schema.items() if key not in ("allOf", "oneOf")}
+    parts = [*schema.get("allOf", ()), *([{"oneOf": schema["oneOf"]}] if "oneOf" in schema else ())]
+    if beside:
+        parts.append(beside)
+    try:
+        meant = deepcopy(parts[0]) if parts else {}
+        for part in parts[1:]:
+            meant = _both(document, meant, deepcopy(part), where)
+    except _Contradiction as error:
+        raise Refused(where, f"nothing can satisfy all of it: {error}") from None
+    return _meant(document, meant, where) if "allOf" in meant else meant
+
+
+def _expanded(document: Json, schema: Json, where: str) -> Json:
+    """The schema itself, without reference or ``allOf`` at its top, remembering what it was a reference to."""
+    name = ref_name(schema)
+    schema = deepcopy(resolved(document, schema))
+    if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
+        schema = _meant(document, schema, pointer("components", "schemas", name) if name else where)
+    if name is not None:
+        schema["x-base"] = name
+        schema.pop("x-name", None)
+    return schema
+
+
+def _both(document: Json, one: Json, other: Json, where: str) -> Json:
+    if ref_name(one) is not None and ref_name(one) == ref_name(other):
+        return {**one, **other}
+    if _only_annotates(other):
+        return _annotated(one, other)
+    if _only_annotates(one):
+        return _annotated(other, one)
+    left, right = _expanded(document, one, where), _expanded(document, other, where)
+    if "oneOf" in left or "oneOf" in right:
+        union, over = (left, right) if "oneOf" in left else (right, left)
+        return _narrowed_union(document, union, over, where)
+    merged = _merged(document, left, right, where)
+    for ref, said in ((one, left), (other, right)):  # a narrowing that changes nothing leaves the reference
+        if ref_name(ref) is not None and fingerprint(merged) == fingerprint(said):
+            return ref
+    return merged
+
+
+def _only_annotates(schema: Json) -> bool:
+    return all(key in _ANNOTATIONS or key.startswith("x-note") or key in ("nullable", "x-name") for key in schema)
+
+
+def _annotated(schema: Json, notes: Json) -> Json:
+    if "$ref" not in schema and "oneOf" not in schema:  # an inline schema has said itself whether it may be null
+        notes = {key: value for key, value in notes.items() if key != "nullable"}
+    return {**schema, **notes}
+
+
+def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json:
+    members: list[Json] = []
+    for member in union["oneOf"]:
+        try:
+            members.append(_both(document, member, deepcopy(over), where))
+        except _Contradiction:
+            continue
+    if not members:
+        raise _Contradiction("no member of the union is left")
+    rest = {key: value for key, value in union.items() if key in _ANNOTATIONS or key.startswith("x-note")}
+    if union.get("nullable") and over.get("nullable"):
+        rest["nullable"] = True
+    return {**members[0], **rest} if len(members) == 1 else {"oneOf": members, **rest}
+
+
+def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
+    merged: Json = {}
+    for key in [*left, *(key for key in right if key not in left)]:
+        if key not in right:
+            merged[key] = left[key]
+        elif key not in left:
+            merged[key] = right[key]
+        else:
+            merged[key] = _keyword(document, key, left[key], right[key], where)
+    _nullable(merged, left, right)
+    absent = set(merged.pop("x-absent", ()))
+    for name in absent & merged.get("properties", {}).keys():
+        del merged["properties"][name]
+    if required := [name for name in merged.get("required", ()) if name not in absent]:
+        merged["required"] = required
+    return merged
+
+
+def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any:
+    if key == "properties":
+        both = dict(left)
+        for name, schema in right.items():
+            both[name] = _both(document, left[name], schema, where + pointer("properties", name)) if name in left else schema
+        return both
+    if key == "items":
+        return _both(document, left, right, f"{where}/items")
+    if key in ("required", "x-absent", "x-exclusive"):
+        return sorted([*left, *(item for item in right if item not in left)])
+    if key == "enum":
+        if not (common := [value for value in left if value in right]):
+            raise _Contradiction(f"{left} and {right} have no value in common")
+        return common
+    if key == "type":
+        if left == right:
+            return left
+        if {left, right} == {"integer", "number"}:
+            return "integer"
+        raise _Contradiction(f"{left} and {right}")
+    if key == "additionalProperties":
+        if isinstance(left, dict) and isinstance(right, dict):
+            return _both(document, left, right, f"{where}/additionalProperties")
+        return right if left is True else left
+    if key in _LOWER:
+        return max(left, right)
+    if key in _UPPER:
+        return min(left, right)
+    if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
+        return left or right
+    if key in _ANNOTATIONS or key.startswith("x-") or key == "nullable":
+        return right
+    if left == right:
+        return left
+    raise Refused(where, f"{key} says two things and cannot be merged")
+
+
+def _nullable(merged: Json, left: Json, right: Json) -> None:
+    """Null passes if it passes both; a schema without a type says nothing of null."""
+    sides = [side for side in (left, right) if "type" in side or "nullable" in side]
+    merged.pop("nullable", None)
+    if sides and all(side.get("nullable") for side in sides):
+        merged["nullable"] = True

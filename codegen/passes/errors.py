@@ -1,0 +1,33 @@
+"""One body for all errors: every operation lists which statuses it answers with, and none has an error model of its own."""
+
+from __future__ import annotations
+
+from ..document import Json, Refused, at, operations, pointer, resolved, to_ref
+
+NAME = "ErrorResponse"
+
+
+def run(document: Json) -> None:
+    body: Json | None = None
+    for method, path, operation in operations(document):
+        statuses: list[int] = []
+        for status in [status for status in operation.get("responses", {}) if not str(status).startswith("2")]:
+            where = pointer("paths", path, method, "responses", status)
+            response = operation["responses"].pop(status)
+            if "$ref" in response:
+                where = response["$ref"].removeprefix("#")
+                response = at(document, where)
+            if str(status) != "default":
+                statuses.append(int(status))
+            for content in response.get("content", {}).values():
+                schema = resolved(document, content.get("schema", {}))
+                if not {"status", "message"} >= schema.get("properties", {}).keys():
+                    raise Refused(where, "an error body of another shape than {status, message}: the facade cannot read its message")
+                body = schema
+        operation["x-errors"] = sorted(statuses)
+    if body is not None:
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if schemas.setdefault(NAME, body) is not body:
+            raise Refused(pointer("components", "schemas", NAME), "the name is wanted for the shared error body")
+    document.get("components", {}).pop("responses", None)
+    document["x-error-body"] = to_ref(NAME) if body is not None else None

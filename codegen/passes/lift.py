@@ -1,0 +1,194 @@
+"""Every object, union and long enum gets a name of its own and a place among the components.
+
+Names, in the order of choice, for what stands at property ``voicemail_option`` of ``AgentRequest``:
+
+- ``x-name`` beside it, from the overlay;
+- for the body of a request ``<Operation>Request`` and of an answer ``<Operation>Response``;
+- for a member of a union: what it narrows (``PreSessionAppTool``), or the union's name and the member's title or tag
+  (``SmsSenderRetellNumber``);
+- for a union of components whose names end alike: ``NumberOrRangeFilter``;
+- for a narrowed ``EnumFilter``: ``VoicemailOptionEnumFilter``, or ``AgentRequestEnumFilter`` if it is narrowed otherwise elsewhere;
+- ``VoicemailOption``, if all that stands at properties of this name says the same, and the name has two words or several owners;
+- ``AgentRequestVoicemailOption``, after the shortest owner of those that say the same. Items of an array take the singular.
+
+What says the same at properties of the same name is one class.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from copy import deepcopy
+
+from ..document import Json, Refused, all_schemas, children, fingerprint, operations, pointer, ref_name, replace, resolved, to_ref
+from .unions import is_object
+
+_BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
+"""What is said of a place, not of what stands there."""
+
+SHORT_ENUM = 3
+"""Up to this many values are written out where they stand."""
+
+
+def run(document: Json) -> None:
+    _Lift(document).run()
+
+
+def pascal(name: str) -> str:
+    """``voicemail_option`` and ``voicemail-option`` as ``VoicemailOption``; capitals inside stay."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", name) if word)
+
+
+def singular(name: str) -> str:
+    for plural, one in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("s", "")):
+        if name.endswith(plural) and (plural == "sses" or not name.endswith(("ss", "us", "is"))):
+            return name[: -len(plural)] + one
+    return name
+
+
+class _Lift:
+    def __init__(self, document: Json) -> None:
+        self.document = document
+        self.schemas: Json = document["components"]["schemas"]
+        self.taken = frozenset(self.schemas)
+        # property -> what is said there -> the named owners that say it
+        self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+
+    def run(self) -> None:
+        self._survey()
+        for name in sorted(self.schemas):
+            self.schemas[name].pop("x-base", None)
+            self._inside(self.schemas[name], name)
+        for method, path, operation in list(operations(self.document)):
+            title = operation_title(operation, pointer("paths", path, method))
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                content["schema"] = self._lifted(content["schema"], f"{title}Request", title)
+            for response in operation["responses"].values():
+                for content in response.get("content", {}).values():
+                    content["schema"] = self._lifted(content["schema"], f"{title}Response", title)
+            for parameter in operation["parameters"]:
+                parameter["schema"] = self._lifted(
+                    parameter["schema"], self._property_name(parameter["name"], parameter["schema"], title), title
+                )
+        for schema in self.schemas.values():
+            schema.pop("x-said", None)
+
+    def _survey(self) -> None:
+        for where, schema in all_schemas(self.document):
+            parts = where.split("/")
+            owner = parts[3] if len(parts) == 4 and parts[2] == "schemas" else ""
+            for way, child in children(schema):
+                if way[0] == "properties":
+                    value, name = self._inner(child, str(way[1]))
+                    if self._wants_name(value):
+                        owners = self.says[name][fingerprint(value)]
+                        owners.extend([owner] if owner else [])
+
+    def _inner(self, schema: Json, name: str) -> tuple[Json, str]:
+        """What an array or a map of arrays is made of in the end, and the name that fits one of it."""
+        while (item := schema.get("items") or schema.get("additionalProperties")) and isinstance(item, dict) and not is_object(schema):
+            schema, name = item, singular(name)
+        return schema, name
+
+    def _wants_name(self, schema: Json) -> bool:
+        if "$ref" in schema:
+            return False
+        if "oneOf" in schema:
+            return any(is_object(resolved(self.document, member)) for member in schema["oneOf"])
+        return is_object(schema) or len(schema.get("enum", ())) > SHORT_ENUM
+
+    def _inside(self, schema: Json, owner: str) -> None:
+        """Lift what is inside a schema that has a name."""
+        for way, child in list(children(schema)):
+            if way[0] == "oneOf":
+                new = self._lifted(child, self._member_name(child, owner), owner, union=True)
+            elif way[0] == "properties":
+                new = self._lifted(child, self._property_name(str(way[1]), child, owner), owner)
+            else:
+                new = self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner)
+            replace(schema, way, new)
+
+    def _property_name(self, name: str, schema: Json, owner: str) -> str:
+        """The name for what stands at a property, which may be an array of it."""
+        schema, name = self._inner(schema, name)
+        if joined := _joined(schema):
+            return joined
+        said = fingerprint(schema)
+        base: str | None = schema.get("x-base")
+        rivals = [other for other in self.says[name] if json.loads(other).get("x-base") == base]
+        owners = sorted(self.says[name][said], key=lambda owner: (len(owner), owner))
+        if base:
+            return (pascal(name) if len(rivals) <= 1 else owner) + base
+        words = len(re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name))
+        if len(rivals) <= 1 and (words > 1 or len(owners) > 1) and pascal(name) not in self.taken:
+            return pascal(name)
+        return (owners[0] if owners else owner) + pascal(name)
+
+    def _member_name(self, member: Json, union: str) -> str:
+        base: str | None = member.get("x-base")
+        if base:
+            return _without_shared_end(union, base) + base
+        if title := member.get("title"):
+            return union + pascal(title)
+        if values := member.get("x-values"):
+            return union + pascal(str(values[0]))
+        if key := member.get("x-key"):
+            return union + pascal(key)
+        return union
+
+    def _lifted(self, schema: Json, name: str, owner: str, *, union: bool = False) -> Json:
+        """The schema, or a reference to it where it now has a name; arrays and maps are gone through."""
+        if "$ref" in schema:
+            return schema
+        if not self._wants_name(schema):
+            for way, child in list(children(schema)):
+                replace(schema, way, self._lifted(child, name, owner))
+            schema.pop("x-base", None)
+            return schema
+        beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key.startswith("x-note")}
+        if union:
+            beside |= {key: schema.pop(key) for key in ("x-values", "x-key") if key in schema}
+        schema.pop("x-base", None)
+        name = schema.pop("x-name", None) or name
+        said = fingerprint(schema)
+        if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
+            name = owner + name
+            if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
+                raise Refused(
+                    pointer("components", "schemas", name), f"two schemas want the name {name}: give one of them x-name in the overlay"
+                )
+        if taken is None:
+            schema["x-said"] = said
+            self.schemas[name] = deepcopy(schema)
+            self._inside(self.schemas[name], name)
+        return to_ref(name) | beside
+
+    def _said(self, schema: Json) -> str:
+        """What a component says, before anything inside it was lifted."""
+        said: str | None = schema.get("x-said")
+        return said or fingerprint(schema)
+
+
+def operation_title(operation: Json, where: str) -> str:
+    """The operation's name as the names of its bodies begin."""
+    if not isinstance(identifier := operation.get("operationId"), str):
+        raise Refused(where, "has no operationId to name it by")
+    return pascal(identifier)
+
+
+def _joined(schema: Json) -> str | None:
+    """``NumberOrRangeFilter`` for a union of two or three components whose names end with the same word."""
+    names = [ref_name(member) for member in schema.get("oneOf", ())]
+    if not 2 <= len(names) <= 3 or None in names:
+        return None
+    words: list[list[str]] = [re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*", str(name)) for name in names]
+    if len({tuple(word[-1:]) for word in words}) > 1 or any(len(word) != 2 for word in words):
+        return None
+    return "Or".join(word[0] for word in words) + words[0][-1]
+
+
+def _without_shared_end(name: str, other: str) -> str:
+    """``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``."""
+    end = re.findall(r"[A-Z][a-z0-9]*", name)[-1]
+    return name.removesuffix(end) if other.endswith(end) else name

@@ -1,0 +1,71 @@
+"""Only what an operation needs is generated; what none needs is set aside by name, in ``x-unreachable``, for the report.
+
+Run again at the end it takes out what was only ever laid under other schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..document import Json, operation_roots, operations, pointer, ref_name, walk
+
+
+def run(document: Json) -> None:
+    components = document.get("components", {})
+    _inline_parameters(document)
+    reached: set[str] = set()
+    for name in _starts(document):
+        _follow(document, name, reached)
+    schemas = components.get("schemas", {})
+    document.setdefault("x-unreachable", sorted(set(schemas) - reached))
+    components["schemas"] = {name: schema for name, schema in schemas.items() if name in reached}
+
+
+def _inline_parameters(document: Json) -> None:
+    """Every operation has its own parameters and body in full, so that nothing else needs looking up."""
+    components = document.get("components", {})
+    for _, path, operation in operations(document):
+        shared = document["paths"][path].get("parameters", ())
+        own = [_looked_up(components, "parameters", parameter) for parameter in operation.get("parameters", ())]
+        names = {(parameter["in"], parameter["name"]) for parameter in own}
+        own.extend(
+            parameter
+            for parameter in (_looked_up(components, "parameters", parameter) for parameter in shared)
+            if (parameter["in"], parameter["name"]) not in names
+        )
+        operation["parameters"] = own
+        if "requestBody" in operation:
+            operation["requestBody"] = _looked_up(components, "requestBodies", operation["requestBody"])
+    for item in document["paths"].values():
+        item.pop("parameters", None)
+    components.pop("parameters", None)
+    components.pop("requestBodies", None)
+
+
+def _looked_up(components: Json, kind: str, holder: Json) -> Json:
+    while "$ref" in holder:
+        holder = components[kind][holder["$ref"].rpartition("/")[2]]
+    return {**holder, "schema": dict(holder["schema"])} if "schema" in holder else dict(holder)
+
+
+def _starts(document: Json) -> Iterator[str]:
+    for method, path, operation in operations(document):
+        for _, holder, key in operation_roots(operation, pointer("paths", path, method)):
+            yield from _refs(holder[key])
+    if document.get("x-error-body"):
+        yield from _refs(document["x-error-body"])
+
+
+def _refs(schema: Json) -> Iterator[str]:
+    for _, inner in walk(schema):
+        if (name := ref_name(inner)) is not None:
+            yield name
+
+
+def _follow(document: Json, name: str, reached: set[str]) -> None:
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting.extend(_refs(document["components"]["schemas"].get(name, {})))

@@ -1,0 +1,108 @@
+"""Every union of objects gets a table that tells its members apart by looking, never by trying.
+
+First choice is a tag: a field that each member has with values of its own. Else a key: a required field that no other member knows. One
+member may be left that has no such key; it is what is none of the others. Where neither is there, the overlay has to name one
+(``x-tag: field`` beside ``oneOf``), and the document is refused until it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..document import Json, Refused, all_schemas, fingerprint, ref_name, resolved
+
+
+def run(document: Json) -> None:
+    for _, schema in list(all_schemas(document)):
+        if "oneOf" in schema:
+            _flatten(document, schema)
+            if len(schema["oneOf"]) == 1:
+                _unwrap(schema)
+    for where, schema in list(all_schemas(document)):
+        if "oneOf" in schema:
+            _tell_apart(document, schema, where)
+
+
+def _flatten(document: Json, schema: Json) -> None:
+    """A union inside a union is one union."""
+    members: list[Json] = []
+    for member in schema["oneOf"]:
+        meant = resolved(document, member)
+        if "oneOf" in meant and ref_name(member) is None:
+            members.extend(meant["oneOf"])
+        elif "oneOf" in meant and any(is_object(resolved(document, inner)) for inner in meant["oneOf"]):
+            _flatten(document, meant)
+            members.extend({**inner} for inner in meant["oneOf"])
+        else:
+            members.append(member)
+    seen: dict[str, Json] = {}
+    for member in members:
+        seen.setdefault(fingerprint(member), member)
+    schema["oneOf"] = list(seen.values())
+
+
+def _unwrap(schema: Json) -> None:
+    (member,) = schema.pop("oneOf")
+    schema.pop("type", None)
+    for key, value in member.items():
+        schema.setdefault(key, value)
+
+
+def is_object(schema: Json) -> bool:
+    """An object with fields of its own."""
+    return "properties" in schema
+
+
+def _tell_apart(document: Json, schema: Json, where: str) -> None:
+    schema.pop("type", None)
+    objects = [(member, resolved(document, member)) for member in schema["oneOf"]]
+    objects = [(member, meant) for member, meant in objects if is_object(meant)]
+    if len(objects) < 2:
+        return
+    meanings = [meant for _, meant in objects]
+    tag: str | None = schema.get("x-tag") or _tag(document, meanings)
+    if tag is not None:
+        schema["x-tag"] = tag
+        for member, meant in objects:
+            member["x-values"] = _values(document, meant, tag)
+            if not member["x-values"]:
+                raise Refused(f"{where}/oneOf", f"{tag!r} cannot be the tag: a member has no values of its own for it")
+        return
+    keys = _keys(meanings)
+    if keys is None:
+        raise Refused(
+            f"{where}/oneOf",
+            "its members have no tag (a field with other values in each) and no key (a required field of its own): name one in the overlay",
+        )
+    schema["x-keyed"] = True
+    for (member, _), key in zip(objects, keys, strict=True):
+        member["x-key"] = key
+
+
+def _values(document: Json, schema: Json, name: str) -> list[Any]:
+    field = schema.get("properties", {}).get(name)
+    return [] if field is None else list(resolved(document, field).get("enum", ()))
+
+
+def _tag(document: Json, members: Sequence[Json]) -> str | None:
+    names = set.intersection(*(set(member["properties"]) for member in members))
+
+    def preference(name: str) -> tuple[bool, bool, str]:
+        return (name != "type", not all(name in member.get("required", ()) for member in members), name)
+
+    for name in sorted(names, key=preference):
+        values: list[list[Any]] = [_values(document, member, name) for member in members]
+        if all(values) and len({value for some in values for value in some}) == sum(map(len, values)):
+            return name
+    return None
+
+
+def _keys(members: Sequence[Json]) -> list[str | None] | None:
+    """For each member a required field that no other has; None for the one that is left. Nothing if more than one is left."""
+    keys: list[str | None] = []
+    for member in members:
+        others = {name for other in members if other is not member for name in other["properties"]}
+        own = sorted(name for name in member.get("required", ()) if name not in others)
+        keys.append(own[0] if own else None)
+    return keys if keys.count(None) <= 1 and any(keys) else None

@@ -1,0 +1,37 @@
+"""The row of passes from a document as published to one that templates can say."""
+
+from __future__ import annotations
+
+import json
+
+from .document import Json
+from .passes import aliases, all_of, dialect, errors, lift, names, negation, reachable, unions, usage
+
+PASSES = (
+    dialect.run,
+    errors.run,
+    reachable.run,
+    negation.run,
+    all_of.run,
+    unions.run,
+    aliases.run,
+    lift.run,
+    reachable.run,
+    names.run,
+    usage.run,
+)
+
+
+def prepare(document: Json) -> Json:
+    """The prepared form of a document; the document itself stays as it is."""
+    prepared = document
+    for run in PASSES:
+        prepared = _unshared(prepared)
+        run(prepared)
+    return prepared
+
+
+def _unshared(document: Json) -> Json:
+    """A copy in which no two places hold the same object, so that a pass changes one place at a time."""
+    copy: Json = json.loads(json.dumps(document))
+    return copy

@@ -1,0 +1,158 @@
+"""From a prepared document to files: parsed and written by openapi-python-client with the templates beside this module.
+
+The generator is given what it expresses well: a model an object, an endpoint an operation, with the names and the order of their parts.
+Types, unions and requests are decided before (`views`), since its own would drop or flatten them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from openapi_python_client import Project
+from openapi_python_client.config import Config, ConfigFile, MetaType
+from openapi_python_client.parser import GeneratorData
+from openapi_python_client.parser.errors import GeneratorError
+from openapi_python_client.parser.openapi import Endpoint
+from openapi_python_client.parser.properties import ModelProperty
+
+from .document import Json, Refused, operations
+from .passes.unions import is_object
+from .views import Class, Operation, Views
+
+TEMPLATES = Path(__file__).parent / "templates"
+RULES = Path(__file__).parent / "generated.ruff.toml"
+
+
+def render(prepared: Json, views: Views, package: Path) -> None:
+    """Write ``raw`` and ``resources`` below the package folder, in place of those that are there.
+
+    :raises Refused: the generator warns of anything, or leaves anything out.
+    """
+    raw = package / "raw"
+    for folder in (raw, package / "resources"):
+        shutil.rmtree(folder, ignore_errors=True)
+    config = Config.from_sources(
+        ConfigFile(post_hooks=[]), MetaType.NONE, document_source=raw, file_encoding="utf-8", overwrite=True, output_path=raw
+    )
+    data = GeneratorData.from_dict(lowered(prepared, views), config=config)
+    if isinstance(data, GeneratorError):
+        raise Refused("", f"{data.header} {data.detail or ''}")
+    project = _Package(data, config, views)
+    if errors := project.write():
+        raise Refused("", "; ".join(f"{error.header} {error.detail or ''}".strip() for error in errors))
+    _complete(data, views)
+    for command in (["check", "--fix", "--quiet"], ["format", "--quiet"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", str(RULES), str(raw), str(package / "resources")], check=True
+        )
+
+
+def lowered(prepared: Json, views: Views) -> Json:
+    """The document in the generator's words: objects without types, operations tagged with their resource."""
+    groups = {(view.method.lower(), view.path): view for view in views.operations}
+    schemas = {
+        name: {"type": "object", "properties": {field: {} for field in schema["properties"]}, "required": schema.get("required", [])}
+        for name, schema in prepared["components"]["schemas"].items()
+        if is_object(schema)
+    }
+    paths: dict[str, Json] = {}
+    for method, path, operation in operations(prepared):
+        paths.setdefault(path, {})[method] = {
+            "operationId": operation["operationId"],
+            "tags": [groups[method, path].group],
+            "parameters": [
+                {
+                    "name": parameter["name"],
+                    "in": parameter["in"],
+                    "required": parameter.get("required", False),
+                    "schema": {"type": "string"},
+                }
+                for parameter in operation["parameters"]
+            ],
+            "responses": {},
+        }
+    return {"openapi": "3.0.3", "info": prepared["info"], "paths": paths, "components": {"schemas": schemas}}
+
+
+def _complete(data: GeneratorData, views: Views) -> None:
+    models = {str(model.class_info.name) for model in data.models}
+    endpoints = [endpoint for collection in data.endpoint_collections_by_tag.values() for endpoint in collection.endpoints]
+    if lost := {view.name for view in views.models} - models:
+        raise Refused("/components/schemas", f"the generator left out {', '.join(sorted(lost))}")
+    if len(endpoints) != len(views.operations):
+        raise Refused("/paths", f"the generator kept {len(endpoints)} of {len(views.operations)} operations")
+
+
+class _Package(Project):
+    """The generator's project, writing our kinds of files as well."""
+
+    def __init__(self, data: GeneratorData, config: Config, views: Views) -> None:
+        super().__init__(openapi=data, config=config, custom_template_path=TEMPLATES)
+        self.views = views
+        self._models = {view.name: view for view in views.models}
+        self._operations = {(view.method.lower(), view.path): view for view in views.operations}
+        self.env.globals.update(view_of_model=self._view_of_model, view_of_endpoint=self._view_of_endpoint)
+
+    def write(self) -> Sequence[GeneratorError]:
+        """As the generator's `build`, without its printing and its hooks."""
+        self._create_package()
+        self._build_models()
+        self._build_api()
+        return self._get_errors()
+
+    def _view_of_model(self, model: ModelProperty) -> Class:
+        return self._models[str(model.class_info.name)]
+
+    def _view_of_endpoint(self, endpoint: Endpoint) -> Operation:
+        return self._operations[endpoint.method, endpoint.path.get_untrusted_value()]
+
+    def _write(self, template: str, path: Path, **context: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.env.get_template(template).render(**context), encoding="utf-8")
+
+    def _create_package(self) -> None:
+        self._write("package_init.py.jinja", self.package_dir / "__init__.py", title="Operations and models as the document has them.")
+
+    def _build_models(self) -> None:
+        models, params = self.package_dir / "models", self.package_dir / "params"
+        for model in self.openapi.models:
+            self._write("model.py.jinja", models / f"{self._view_of_model(model).module}.py", model=model)
+        for union in self.views.unions:
+            self._write("union.py.jinja", models / f"{union.module}.py", view=union)
+        for enum in self.views.enums:
+            self._write("enum.py.jinja", models / f"{enum.module}.py", view=enum)
+        for param in self.views.params:
+            self._write("param.py.jinja", params / f"{param.module}.py", view=param)
+        for union in self.views.param_unions:
+            self._write("param_union.py.jinja", params / f"{union.module}.py", view=union)
+        self._write(
+            "names_init.py.jinja",
+            models / "__init__.py",
+            kind="models",
+            names=self.views.model_names,
+            title="What the API answers with; each model loads when it is first used.",
+        )
+        self._write(
+            "names_init.py.jinja",
+            params / "__init__.py",
+            kind="params",
+            names=self.views.param_names,
+            title="Dicts that requests take, as type checkers see them; each loads when it is first used.",
+        )
+
+    def _build_api(self) -> None:
+        api = self.package_dir / "api"
+        self._write("package_init.py.jinja", api / "__init__.py", title="One module an operation, by resource.")
+        for tag, collection in self.openapi.endpoint_collections_by_tag.items():
+            self._write("package_init.py.jinja", api / tag / "__init__.py", title=f"Operations of `{tag}`.")
+            for endpoint in collection.endpoints:
+                self._write("endpoint_module.py.jinja", api / tag / f"{self._view_of_endpoint(endpoint).module}.py", endpoint=endpoint)
+        resources = self.package_dir.parent / "resources"
+        self._write("resources_init.py.jinja", resources / "__init__.py", views=self.views.resources)
+        for view in self.views.resources:
+            self._write("resource.py.jinja", resources / f"{view.name}.py", view=view)

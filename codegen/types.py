@@ -1,0 +1,144 @@
+"""Python types of prepared schemas, as they read in generated code: for what comes back, for what is sent, and for what decodes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from .document import Json, Refused, ref_name, resolved
+from .passes.unions import is_object
+
+_SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
+
+
+@attrs.frozen
+class Types:
+    """Types of the schemas of one prepared document; what they need imported is collected in ``models``, ``params`` and ``typing``."""
+
+    document: Json
+    models: set[str] = attrs.field(factory=set)
+    params: set[str] = attrs.field(factory=set)
+    typing: set[str] = attrs.field(factory=set)
+    collections: set[str] = attrs.field(factory=set)
+
+    def received(self, schema: Json) -> str:
+        """The type of a value in an answer: enums are open."""
+        return self._nullable(schema, self._received(schema))
+
+    def sent(self, schema: Json) -> str:
+        """The type of a value in a request: enums are closed, objects are dicts that a type checker checks, or models."""
+        return self._nullable(schema, self._sent(schema))
+
+    def _nullable(self, schema: Json, name: str) -> str:
+        return f"{name} | None" if schema.get("nullable") and name not in ("Any", "object") else name
+
+    def _received(self, schema: Json) -> str:
+        if (name := ref_name(schema)) is not None:
+            self.models.add(name)
+            return f"{name} | str" if "enum" in resolved(self.document, schema) else name
+        if "oneOf" in schema:
+            return self._union(schema, self.received)
+        if "enum" in schema:
+            literal = self.literal(schema)
+            closed = schema.get("x-is-tag") or schema.get("type") == "boolean"
+            return literal if closed else f"{literal} | {_SCALARS[schema.get('type', 'string')]}"
+        if schema.get("type") == "array":
+            return f"list[{self.received(schema.get('items', {}))}]"
+        if (values := _map_values(schema)) is not None:
+            return f"dict[str, {self.received(values)}]"
+        return self._scalar(schema)
+
+    def _sent(self, schema: Json) -> str:
+        if (name := ref_name(schema)) is not None:
+            meant = resolved(self.document, schema)
+            if "enum" in meant:
+                self.models.add(name)
+                return name
+            self.params.add(f"{name}Param")
+            if is_object(meant):
+                self.models.add(name)
+                return f"{name}Param | {name}"
+            return f"{name}Param"
+        if "oneOf" in schema:
+            return self._union(schema, self.sent)
+        if "enum" in schema:
+            return self.literal(schema)
+        if schema.get("type") == "array":
+            item = self.sent(schema.get("items", {}))
+            if item == "str":  # a str is a Sequence[str] too, and never what is meant
+                return "Strings"
+            self.collections.add("Sequence")
+            return f"Sequence[{item}]"
+        if (values := _map_values(schema)) is not None:
+            self.collections.add("Mapping")
+            value = self.sent(values)
+            return f"Mapping[str, {'object' if value == 'Any' else value}]"
+        return self._scalar(schema)
+
+    def _union(self, schema: Json, member: Callable[[Json], str]) -> str:
+        names = dict.fromkeys(part for one in schema["oneOf"] for part in member(one).split(" | "))
+        return " | ".join(names)
+
+    def literal(self, schema: Json) -> str:
+        self.typing.add("Literal")
+        return f"Literal[{', '.join(literal(value) for value in schema['enum'])}]"
+
+    def _scalar(self, schema: Json) -> str:
+        kind = schema.get("type")
+        if kind == "string" and schema.get("format") == "binary":
+            return "FileTypes"
+        if kind in _SCALARS:
+            return _SCALARS[kind]
+        if kind is None or kind == "object":
+            self.typing.add("Any")
+            return "Any"
+        raise Refused("", f"a schema of type {kind!r} cannot be expressed")
+
+    def spec(self, schema: Json) -> str | None:
+        """The expression that decodes a value to models; None where there is none in it."""
+        if (name := ref_name(schema)) is not None:
+            meant = resolved(self.document, schema)
+            return None if "enum" in meant else f'One("{name}")'
+        if "oneOf" in schema:  # of scalars and arrays, and at most one object: others have a name
+            (found,) = {self.spec(member) for member in schema["oneOf"]} - {None} or {None}
+            return found
+        if schema.get("type") == "array":
+            item = self.spec(schema.get("items", {}))
+            return None if item is None else f"Many({item})"
+        if (values := _map_values(schema)) is not None:
+            item = self.spec(values)
+            return None if item is None else f"Mapped({item})"
+        return None
+
+    def union_spec(self, schema: Json) -> str:
+        """The table of a union that has a name."""
+        objects = [member for member in schema["oneOf"] if is_object(resolved(self.document, member))]
+        arrays = {self.spec(member) for member in schema["oneOf"] if resolved(self.document, member).get("type") == "array"} - {None}
+        if len(arrays) > 1:
+            raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
+        array = f", array={arrays.pop()}" if arrays else ""
+        if "x-tag" in schema:
+            table = ", ".join(f'{literal(value)}: "{ref_name(member)}"' for member in objects for value in member["x-values"])
+            return f'Tagged("{schema["x-tag"]}", {{{table}}}{array})'
+        if schema.get("x-keyed"):
+            table = ", ".join(f'"{member["x-key"]}": "{ref_name(member)}"' for member in objects if member.get("x-key"))
+            other = next((f', other="{ref_name(member)}"' for member in objects if not member.get("x-key")), "")
+            return f"Keyed({{{table}}}{other}{array})"
+        return f'Keyed({{}}, other="{ref_name(objects[0])}"{array})'
+
+
+def literal(value: object) -> str:
+    """A value as it reads in source code, strings in double quotes."""
+    if not isinstance(value, str):
+        return repr(value)
+    quoted = repr(value)[1:-1] if "'" not in value else value.replace("\\", "\\\\")
+    return '"{}"'.format(quoted.replace('"', '\\"'))
+
+
+def _map_values(schema: Json) -> Json | None:
+    """What the values of an object without fields of its own are."""
+    if schema.get("type") != "object" or is_object(schema):
+        return None
+    values = schema.get("additionalProperties")
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,434 @@
+"""What the templates see: each file's contents, decided; nothing is left to work out in a template."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+import attrs
+from openapi_python_client.strings import PythonIdentifier
+
+from .document import Json, Refused, operations, pointer, ref_name, resolved
+from .passes.lift import pascal
+from .passes.unions import is_object
+from .surface import Entry
+from .types import Types, literal
+from .words import about
+
+_ERRORS = {
+    400: "BadRequestError",
+    401: "AuthenticationError",
+    402: "PaymentRequiredError",
+    403: "PermissionDeniedError",
+    404: "NotFoundError",
+    409: "ConflictError",
+    412: "PreconditionFailedError",
+    422: "UnprocessableEntityError",
+    429: "RateLimitError",
+    500: "InternalServerError",
+}
+_RESERVED = frozenset({"to_dict", "from_dict", "options", "self"})
+_BUILTINS = frozenset({"list", "dict", "str", "int", "float", "bool"})
+
+
+def module_name(class_name: str) -> str:
+    return str(PythonIdentifier(class_name, ""))
+
+
+def python_name(wire: str) -> str:
+    """A field's name in Python: its own where that is one, else what the generator makes of it."""
+    name = wire if re.fullmatch(r"[a-z_][a-z0-9_]*", wire) else str(PythonIdentifier(wire, "field_"))
+    return f"{name}_" if keyword.iskeyword(name) or name in _RESERVED else name
+
+
+@attrs.frozen
+class Field:
+    """A field of a model or a parameter of a method."""
+
+    wire: str
+    type: str
+    required: bool
+    doc: str = ""
+    spec: str | None = None
+    name: str = attrs.field(default=attrs.Factory(lambda self: python_name(self.wire), takes_self=True))
+
+    @property
+    def key(self) -> str:
+        return literal(self.wire)
+
+
+@attrs.frozen
+class Module:
+    """What all generated modules have: what they import for type checkers."""
+
+    models: list[tuple[str, str]]
+    params: list[tuple[str, str]]
+    typing: list[str]
+    collections: list[str]
+
+
+@attrs.frozen
+class Class(Module):
+    """A model, or the dict of it that a request takes."""
+
+    name: str
+    module: str
+    fields: list[Field]
+    doc: str
+
+    @property
+    def nested(self) -> list[Field]:
+        return [field for field in self.fields if field.spec]
+
+    @property
+    def renamed(self) -> list[Field]:
+        return [field for field in self.fields if field.name != field.wire]
+
+    @property
+    def functional(self) -> bool:
+        """Whether a field's name in JSON cannot be written as one in a class body."""
+        return any(keyword.iskeyword(field.wire) or not field.wire.isidentifier() for field in self.fields)
+
+    @property
+    def specs(self) -> list[str]:
+        return [name for name in ("Many", "Mapped", "One") if any(f"{name}(" in (field.spec or "") for field in self.fields)]
+
+
+@attrs.frozen
+class Union(Module):
+    """Members of a union, and the table that tells them apart."""
+
+    name: str
+    module: str
+    members: list[str]
+    spec: str
+    by: str
+
+    @property
+    def specs(self) -> list[str]:
+        return [name for name in ("Keyed", "Many", "Mapped", "One", "Tagged") if f"{name}(" in self.spec]
+
+
+@attrs.frozen
+class Enum:
+    """Values with a name."""
+
+    name: str
+    module: str
+    literal: str
+
+
+@attrs.frozen
+class Operation(Module):
+    """One operation: what its raw module and the methods of the facade say."""
+
+    id: str
+    module: str
+    group: str
+    method: str
+    path: str
+    repeat: str
+    path_fields: list[Field]
+    query_fields: list[Field]
+    body_fields: list[Field]
+    body: str | None
+    body_required: bool
+    returns: str
+    item: str | None
+    spec: str | None
+    files: list[str]
+    json: list[str]
+    multipart: bool
+    paging: str | None
+    exclusive: list[list[str]]
+    timeout: float | None
+    deprecated: bool
+    doc: str
+    errors: list[str]
+
+    @property
+    def specs(self) -> list[str]:
+        return [name for name in ("Many", "Mapped", "One") if self.spec and f"{name}(" in self.spec]
+
+    @property
+    def positional(self) -> list[Field]:
+        """The last parameter of the path is given by place, those before it by name."""
+        return self.path_fields[-1:]
+
+    @property
+    def keywords(self) -> list[Field]:
+        fields = [*self.path_fields[:-1], *self.query_fields, *self.body_fields]
+        return [*(field for field in fields if field.required), *(field for field in fields if not field.required)]
+
+    @property
+    def documented(self) -> list[Field]:
+        return [field for field in [*self.positional, *self.keywords] if field.doc]
+
+
+@attrs.frozen
+class Method:
+    """A method of a resource, and the operation that it carries out."""
+
+    name: str
+    operation: Operation
+
+
+@attrs.frozen
+class Resource:
+    """A namespace of the client."""
+
+    name: str
+    methods: list[Method]
+
+    @property
+    def class_name(self) -> str:
+        return f"{pascal(self.name)}Resource"
+
+    @property
+    def operations(self) -> list[Operation]:
+        by_module = {method.operation.module: method.operation for method in self.methods}
+        return [by_module[module] for module in sorted(by_module)]
+
+    def names(self, kind: str) -> list[tuple[str, str]]:
+        return sorted({pair for operation in self.operations for pair in getattr(operation, kind)})
+
+
+@attrs.frozen
+class Views:
+    """Everything that is generated from one prepared document."""
+
+    models: list[Class]
+    unions: list[Union]
+    enums: list[Enum]
+    params: list[Class]
+    param_unions: list[Union]
+    operations: list[Operation]
+    resources: list[Resource]
+
+    @property
+    def model_names(self) -> list[tuple[str, str]]:
+        views: list[Class | Union | Enum] = [*self.models, *self.unions, *self.enums]
+        return sorted((view.name, view.module) for view in views)
+
+    @property
+    def param_names(self) -> list[tuple[str, str]]:
+        views: list[Class | Union] = [*self.params, *self.param_unions]
+        return sorted((view.name, view.module) for view in views)
+
+
+def views(prepared: Json, entries: dict[str, Entry]) -> Views:
+    """Decide every file from a prepared document and the names of its operations."""
+    schemas: dict[str, Json] = prepared["components"]["schemas"]
+    found = Views([], [], [], [], [], [], [])
+    for name, schema in schemas.items():
+        if "oneOf" in schema:
+            found.unions.append(_union(prepared, name, schema))
+            if schema.get("x-request"):
+                found.param_unions.append(_param_union(prepared, name, schema))
+        elif is_object(schema):
+            found.models.append(_model(prepared, name, schema))
+            if schema.get("x-request"):
+                found.params.append(_params(prepared, name, schema))
+        else:
+            types = Types(prepared)
+            found.enums.append(Enum(name, module_name(name), types.literal(schema)))
+    for method, path, operation in operations(prepared):
+        found.operations.append(_operation(prepared, method, path, operation, entries[f"{method.upper()} {path}"]))
+    by_module: dict[str, Operation] = {}
+    for view in found.operations:
+        if by_module.setdefault(view.module, view) is not view:
+            raise Refused(pointer("paths", view.path), f"{view.module} is another operation's name too")
+    for name in sorted({method.resource for entry in entries.values() for method in entry.methods}):
+        methods = [
+            Method(said.name, view)
+            for view in found.operations
+            for said in entries[f"{view.method} {view.path}"].methods
+            if said.resource == name
+        ]
+        found.resources.append(Resource(name, sorted(methods, key=lambda method: method.name)))
+    return found
+
+
+def _imports(types: Types, own: str = "") -> Module:
+    return Module(
+        models=sorted((name, module_name(name)) for name in types.models if name != own),
+        params=sorted((name, module_name(name.removesuffix("Param"))) for name in types.params if name != f"{own}Param"),
+        typing=sorted(types.typing),
+        collections=sorted(types.collections),
+    )
+
+
+def _module(types: Types, own: str = "") -> dict[str, list[tuple[str, str]] | list[str]]:
+    return attrs.asdict(_imports(types, own), recurse=False)
+
+
+def _model(document: Json, name: str, schema: Json) -> Class:
+    types = Types(document)
+    required = set(schema.get("required", ()))
+    tags = _tags(document, name)
+    fields: list[Field] = []
+    for wire, field in sorted(schema["properties"].items(), key=lambda item: (item[0] not in required, item[0])):
+        if python_name(wire) in _BUILTINS:
+            place = pointer("components", "schemas", name, "properties", wire)
+            raise Refused(place, "hides a built-in type of Python, which annotations beside it may need")
+        said = {**field, "x-is-tag": True} if wire in tags else field
+        kind = types.received(said)
+        if wire not in required and not kind.endswith(" | None") and kind != "Any":
+            kind += " | None"
+        fields.append(Field(wire, kind, wire in required, about(field), types.spec(field)))
+    return Class(**_module(types, name), name=name, module=module_name(name), fields=fields, doc=about(schema))  # type: ignore[arg-type]
+
+
+def _tags(document: Json, name: str) -> set[str]:
+    """The fields by which unions choose this class."""
+    return {
+        union["x-tag"]
+        for union in document["components"]["schemas"].values()
+        if "x-tag" in union and any(ref_name(member) == name for member in union["oneOf"])
+    }
+
+
+def _params(document: Json, name: str, schema: Json) -> Class:
+    types = Types(document)
+    required = set(schema.get("required", ()))
+    fields = [
+        Field(wire, types.sent(field), wire in required, about(field))
+        for wire, field in sorted(schema["properties"].items(), key=lambda item: (item[0] not in required, item[0]))
+        if not field.get("readOnly")
+    ]
+    return Class(**_module(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))  # type: ignore[arg-type]
+
+
+def _union(document: Json, name: str, schema: Json) -> Union:
+    types = Types(document)
+    members = types.received({"oneOf": schema["oneOf"]}).split(" | ")
+    members = [*members, "UnknownObject", *(["None"] if schema.get("nullable") else [])]
+    by = f"by `{schema['x-tag']}`" if "x-tag" in schema else "by the fields that are there" if schema.get("x-keyed") else "by kind"
+    try:
+        spec = types.union_spec(schema)
+    except Refused as refused:
+        raise Refused(pointer("components", "schemas", name), refused.reason) from None
+    return Union(**_module(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)  # type: ignore[arg-type]
+
+
+def _param_union(document: Json, name: str, schema: Json) -> Union:
+    types = Types(document)
+    members = types.sent({"oneOf": schema["oneOf"]}).split(" | ")
+    return Union(**_module(types, name), name=f"{name}Param", module=module_name(name), members=members, spec="", by="")  # type: ignore[arg-type]
+
+
+def _operation(document: Json, method: str, path: str, operation: Json, entry: Entry) -> Operation:
+    where = pointer("paths", path, method)
+    types = Types(document)
+    path_names = re.findall(r"{([^}]*)}", path)
+    parameters = {(parameter["in"], parameter["name"]): parameter for parameter in operation["parameters"]}
+    for kind, name in parameters:
+        if kind not in ("path", "query"):
+            raise Refused(f"{where}/parameters", f"{name} is sent in the {kind}: only path and query are expressed")
+    path_fields = [Field(name, "str", required=True, doc=_about_parameter(parameters.get(("path", name), {}))) for name in path_names]
+    query_fields = [
+        Field(name, types.sent(parameter["schema"]), bool(parameter.get("required")), _about_parameter(parameter))
+        for (kind, name), parameter in parameters.items()
+        if kind == "query"
+    ]
+    body_name, body_fields, multipart, files, json, exclusive, body_required = _body(document, operation, where, types)
+    clash = {field.name for field in body_fields} & {field.name for field in [*path_fields, *query_fields]}
+    body_fields = [attrs.evolve(field, name=f"body_{field.name}") if field.name in clash else field for field in body_fields]
+    query_fields = [attrs.evolve(field, name=f"query_{field.name}") if field.name in clash else field for field in query_fields]
+    returned = _answer(operation, where)
+    returns, spec, item = "None", None, None
+    paging = None
+    if returned is not None:
+        returns, spec = types.received(returned), types.spec(returned)
+        meant = resolved(document, returned)
+        if meant.get("type") == "array":
+            item = types.received(meant["items"])
+        elif meant.get("properties", {}).get("items", {}).get("type") == "array" and "has_more" in meant["properties"]:
+            item = types.received(meant["properties"]["items"]["items"])
+            fields = {"query": query_fields, "body": body_fields}
+            paging = next((place for place, some in fields.items() if any(field.wire == "pagination_key" for field in some)), None)
+            if paging is None:
+                raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
+    return Operation(
+        **_module(types),  # type: ignore[arg-type]
+        id=operation["operationId"],
+        module=module_name(operation["operationId"]),
+        group=entry.methods[0].resource,
+        method=method.upper(),
+        path=path,
+        repeat=entry.repeat,
+        path_fields=path_fields,
+        query_fields=query_fields,
+        body_fields=body_fields,
+        body=body_name,
+        body_required=body_required,
+        returns=returns,
+        item=item,
+        spec=spec,
+        files=files,
+        json=json,
+        multipart=multipart,
+        paging=paging,
+        exclusive=exclusive,
+        timeout=entry.timeout,
+        deprecated=bool(operation.get("deprecated")),
+        doc=about(operation),
+        errors=[_ERRORS[status] for status in operation["x-errors"] if status in _ERRORS],
+    )
+
+
+def _about_parameter(parameter: Json) -> str:
+    return about(
+        {**parameter.get("schema", {}), "x-note": {**parameter.get("schema", {}).get("x-note", {}), **parameter.get("x-note", {})}}
+    )
+
+
+_Body = tuple[str | None, list[Field], bool, list[str], list[str], list[list[str]], bool]
+
+
+def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
+    content = operation.get("requestBody", {}).get("content", {})
+    if not content:
+        return None, [], False, [], [], [], False
+    kind, media = next(iter(content.items()))
+    if kind not in ("application/json", "multipart/form-data") or len(content) > 1:
+        raise Refused(f"{where}/requestBody/content", f"a body of {', '.join(content)} cannot be expressed")
+    name = ref_name(media["schema"])
+    schema = resolved(document, media["schema"])
+    if name is None or not is_object(schema):
+        place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
+        raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
+    required = set(schema.get("required", ()))
+    fields = [
+        Field(wire, types.sent(field), wire in required, about(field))
+        for wire, field in schema["properties"].items()
+        if not field.get("readOnly")
+    ]
+    types.params.add(f"{name}Param")
+    multipart = kind == "multipart/form-data"
+    files = [wire for wire, field in schema["properties"].items() if multipart and _is_file(field)]
+    json = [
+        wire
+        for wire, field in schema["properties"].items()
+        if multipart and wire not in files and ("$ref" in field or field.get("type") in ("array", "object"))
+    ]
+    return f"{name}Param", fields, multipart, files, json, schema.get("x-exclusive", []), bool(required)
+
+
+def _is_file(schema: Json) -> bool:
+    return schema.get("format") == "binary" or schema.get("items", {}).get("format") == "binary"
+
+
+def _answer(operation: Json, where: str) -> Json | None:
+    """The schema of the one answer that means success; None if it has no body."""
+    answers = [(status, response) for status, response in operation["responses"].items() if str(status).startswith("2")]
+    if len(answers) != 1:
+        raise Refused(f"{where}/responses", f"{len(answers)} answers mean success, one is expressed")
+    status, response = answers[0]
+    content = response.get("content", {})
+    if not content:
+        return None
+    if "application/json" not in content:
+        raise Refused(f"{where}/responses/{status}/content", f"{', '.join(content)} cannot be expressed")
+    schema: Json = content["application/json"]["schema"]
+    return schema

@@ -1,0 +1,239 @@
+"""The client."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+from ._encode import encode
+from ._errors import ConfigurationError, RetellError, status_error
+from ._operation import Omit, Operation, Request, RequestOptions, omit
+from ._pages import AsyncPaginator
+from ._response import RawResponse, decode
+from ._settings import (
+    DEFAULT_BASE_URL,
+    DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_RETRIES,
+    Settings,
+    check_base_url,
+    check_headers,
+    check_key,
+    check_retries,
+    check_timeout,
+)
+from ._version import __version__
+from .resources import Resources
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    import httpx
+
+    from ._http import Http
+
+__all__ = ["AsyncRetell"]
+
+T = TypeVar("T")
+
+_USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class _Connections:
+    """The connections that all views of a client share, opened with the first request."""
+
+    def __init__(self, given: httpx.AsyncClient | None, max_connections: int) -> None:
+        self._given = given
+        self._max_connections = max_connections
+        self._http: Http | None = None if given is None else self._open()
+        self._closed = False
+
+    def _open(self) -> Http:
+        from ._http import Http
+
+        return Http(self._given, max_connections=self._max_connections)
+
+    def open(self) -> Http:
+        if self._closed:
+            raise RetellError("the client is closed")
+        if self._http is None:
+            self._http = self._open()
+        return self._http
+
+    @property
+    def closed(self) -> bool:
+        return self._closed or (self._http is not None and self._http.is_closed)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._http is not None:
+            await self._http.aclose()
+
+
+class AsyncRetell(Resources):
+    """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
+
+    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``.
+    :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
+    :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
+        ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
+    :param max_retries: how often a request that may be repeated is tried again.
+    :param max_connections: how many connections are open at most; further requests wait for a free one.
+    :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
+    :param default_headers: headers added to every request.
+    :param default_query: query parameters added to every request.
+    :param strict: compare every answer with the API's document and refuse any difference; for tests.
+    :raises ConfigurationError: a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | httpx.URL | None = None,
+        timeout: float | httpx.Timeout | Omit | None = omit,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        http_client: httpx.AsyncClient | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        strict: bool = False,
+    ) -> None:
+        if api_key is None:
+            api_key = os.environ.get("RETELL_API_KEY")
+            if api_key is None:
+                raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
+        if base_url is None:
+            base_url = os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL
+        if max_connections < 1:
+            raise ConfigurationError(f"max_connections must be 1 or more, not {max_connections}")
+        self._settings = Settings(
+            api_key=check_key(api_key),
+            base_url=check_base_url(base_url),
+            timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
+            max_retries=check_retries(max_retries),
+            default_headers=check_headers(default_headers),
+            default_query=dict(default_query or {}),
+            strict=strict,
+        )
+        self._connections = _Connections(http_client, max_connections)
+
+    @property
+    def api_key(self) -> str:
+        return self._settings.api_key
+
+    @property
+    def base_url(self) -> str:
+        return self._settings.base_url
+
+    @property
+    def max_retries(self) -> int:
+        return self._settings.max_retries
+
+    def with_options(
+        self,
+        *,
+        api_key: str | Omit = omit,
+        base_url: str | httpx.URL | Omit = omit,
+        timeout: float | httpx.Timeout | Omit | None = omit,
+        max_retries: int | Omit = omit,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        strict: bool | Omit = omit,
+    ) -> Self:
+        """Give a view of this client with other settings; headers and query parameters are added to those that it has.
+
+        Both share one pool of connections: closing one closes the other.
+        """
+        old = self._settings
+        view = object.__new__(type(self))
+        view._settings = Settings(
+            api_key=old.api_key if isinstance(api_key, Omit) else check_key(api_key),
+            base_url=old.base_url if isinstance(base_url, Omit) else check_base_url(base_url),
+            timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
+            max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
+            default_headers={**old.default_headers, **check_headers(default_headers)},
+            default_query={**old.default_query, **(default_query or {})},
+            strict=old.strict if isinstance(strict, Omit) else strict,
+        )
+        view._connections = self._connections
+        return view
+
+    copy = with_options
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, object] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Any:
+        """Send a request that this version has no method for, with this client's authentication, errors and settings.
+
+        :param path: the path under the base URL, starting with a slash.
+        :param json: the body, if there is one.
+        :return: the parsed JSON of the answer; ``None`` when it has no body.
+        """
+        if not path.startswith("/"):
+            raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
+        verb = method.upper()
+        repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
+        operation: Operation[Any] = Operation(id=f"{verb} {path}", method=verb, path=path, repeat=repeat)
+        return await self.send(Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json)), options)
+
+    async def send(self, request: Request[T], options: RequestOptions) -> T:
+        """Carry out a request to an operation and give back what its answer means."""
+        return (await self.send_raw(request, options)).parse()
+
+    async def send_raw(self, request: Request[T], options: RequestOptions) -> RawResponse[T]:
+        """Carry out a request to an operation and give back the answer as it came.
+
+        :raises APIError: there was no answer, or none of success.
+        """
+        settings = self._settings
+        http = self._connections.open()
+        timeout = options.get("timeout", omit)
+        check_retries(options.get("max_retries", omit) or 0)
+        encoded = encode(
+            request,
+            base_url=settings.base_url,
+            headers=(
+                {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
+                settings.default_headers,
+                check_headers(options.get("extra_headers")),
+            ),
+            query=(settings.default_query, options.get("extra_query") or {}),
+            extra_body=options.get("extra_body"),
+        )
+        response = await http.exchange(encoded, settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout))
+        if not response.is_success:
+            raise status_error(response)
+        return RawResponse(response, partial(decode, operation=request.operation, strict=settings.strict))
+
+    def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
+        """Give what fetches the pages of a list when asked for them."""
+        return AsyncPaginator(self, request, options)
+
+    def is_closed(self) -> bool:
+        """Whether the client is closed, and with it all views of it."""
+        return self._connections.closed
+
+    async def aclose(self) -> None:
+        """Close all connections; what is sent afterwards is a `RetellError`."""
+        await self._connections.aclose()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r})"

@@ -1,0 +1,203 @@
+"""From a `Request` to what goes over the wire, without I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from ._model import Model
+from ._operation import FileContent, Multipart, Request
+
+__all__ = ["Encoded", "FilePart", "Part", "encode", "json_bytes"]
+
+FilePart = tuple[str, FileContent, str | None]
+"""A file name, its content, and its media type (``None``: told by the name)."""
+Part = tuple[str, str | FilePart]
+"""A field of a form: its name, and its text or its file."""
+
+
+@attrs.frozen
+class Encoded:
+    """One HTTP request. At most one of `content` and `form` is there."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None = None
+    form: Sequence[Part] | None = None
+
+
+def encode(
+    request: Request[Any],
+    *,
+    base_url: str,
+    headers: Sequence[Mapping[str, str]] = (),
+    query: Sequence[Mapping[str, object]] = (),
+    extra_body: Mapping[str, object] | None = None,
+) -> Encoded:
+    """Encode a request.
+
+    :param headers: layers of headers, of which a later one replaces an earlier one's, whatever the case of the names.
+    :param query: parameters under and over those of the request: the first layer is the client's, the request's own come after it,
+        then the other layers.
+    :param extra_body: fields added to the body.
+    :raises TypeError: a value is of a kind that cannot be sent; the message says where it is.
+    :raises ValueError: a value is of a right kind and cannot be sent, such as NaN.
+    """
+    own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json")}
+    body: Any = request.body if extra_body is None else {**(request.body or {}), **extra_body}
+    content: bytes | None = None
+    form: Sequence[Part] | None = None
+    if request.operation.multipart is not None:
+        form = list(_form(request.operation.multipart, body or {}))
+    elif body is not None:
+        content = json_bytes(body)
+        own["content-type"] = ("Content-Type", "application/json")
+    for layer in headers:
+        own.update((name.lower(), (name, value)) for name, value in layer.items())
+    return Encoded(
+        method=request.operation.method,
+        url=_url(base_url + request.path, [*query[:1], request.query, *query[1:]]),
+        headers=dict(own.values()),
+        content=content,
+        form=form,
+    )
+
+
+def _url(url: str, layers: Sequence[Mapping[str, object]]) -> str:
+    merged: dict[str, object] = {}
+    for layer in layers:
+        merged.update(layer)
+    pairs = [pair for name, value in merged.items() for pair in _query_pairs(name, value)]
+    if not pairs:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs, quote_via=quote)}"
+
+
+def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if value is None:
+        return
+    if isinstance(value, (list, tuple)):
+        for item in cast("Sequence[object]", value):
+            yield from _query_pairs(name, item)
+    else:
+        yield name, _text(name, value, "a query parameter")
+
+
+def _text(name: str, value: object, place: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, (int, float)):
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: {value} cannot be sent as {place}")
+        return str(value)
+    raise TypeError(f"{name}: {type(value).__name__} cannot be sent as {place}")
+
+
+def _default(value: object) -> object:
+    if isinstance(value, Model):
+        return vars(value)
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    raise TypeError(type(value).__name__)
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default).encode
+
+
+def json_bytes(value: object) -> bytes:
+    """Compact JSON in UTF-8, with models anywhere inside.
+
+    :raises TypeError: a value inside is of a kind that JSON does not have; the message says where it is.
+    :raises ValueError: a number is not finite, a text is not Unicode, or a value holds itself.
+    """
+    try:
+        return _to_json(value).encode()
+    except (TypeError, ValueError):
+        _refuse(value, "", ())
+        raise
+
+
+def _refuse(value: object, place: str, above: tuple[int, ...]) -> None:
+    """Raise an error that names the first value that cannot be sent."""
+    where = place or "body"
+    if value is None or isinstance(value, int):
+        return
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError(f"{where}: a text with half a surrogate pair cannot be sent")
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where}: {value} cannot be sent as JSON")
+        return
+    if id(value) in above:
+        raise ValueError(f"{where}: holds itself")
+    inside = (*above, id(value))
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(cast("Sequence[object]", value)):
+            _refuse(item, f"{place}[{index}]", inside)
+        return
+    fields: object = vars(value) if isinstance(value, Model) else value
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"{where}: {type(value).__name__} cannot be sent as JSON")
+    for name, item in cast("Mapping[object, object]", fields).items():
+        if name is not None and not isinstance(name, (str, int, float)):
+            raise TypeError(f"{where}: a key must be a str, not {type(name).__name__}")
+        _refuse(name, f"a key of {where}", inside)
+        _refuse(item, f"{place}.{name}" if place else str(name), inside)
+
+
+def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
+    for name, value in body.items():
+        if value is None:
+            continue
+        if name in multipart.files:
+            for number, file in enumerate(_files(value)):
+                yield name, _file(file, f"{name}[{number}]")
+        elif name in multipart.json:
+            yield name, json_bytes(value).decode()
+        else:
+            yield name, _text(name, value, "a field of a form")
+
+
+def _files(value: Any) -> Sequence[Any]:
+    if isinstance(value, list) or (isinstance(value, tuple) and not (value and isinstance(value[0], str))):
+        return cast("Sequence[Any]", value)
+    return [value]
+
+
+def _is_binary_file(value: object) -> bool:
+    read = getattr(value, "read", None)
+    return callable(read) and isinstance(read(0), bytes)
+
+
+def _file(value: object, place: str) -> FilePart:
+    name: object = None
+    kind: object = None
+    content = value
+    if isinstance(value, tuple):
+        given = cast("tuple[object, ...]", value)
+        if len(given) not in {2, 3}:
+            raise TypeError(f"{place}: a file given as a tuple is (name, content) or (name, content, media type)")
+        name, content, kind = (*given, None)[:3]
+    if isinstance(content, os.PathLike):
+        name = name or PurePath(cast("os.PathLike[str]", content)).name
+    elif _is_binary_file(content):
+        name = name or PurePath(str(getattr(content, "name", "upload"))).name
+    elif not isinstance(content, bytes):
+        hint = "; give a path as pathlib.Path" if isinstance(content, str) else ""
+        raise TypeError(f"{place}: {type(content).__name__} is not a file: bytes, a path, an open binary file or a tuple is{hint}")
+    name = name or "upload"
+    if not isinstance(name, str) or not (kind is None or isinstance(kind, str)):
+        raise TypeError(f"{place}: the name and the media type of a file must be str")
+    return name, cast("FileContent", content), kind

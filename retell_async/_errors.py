@@ -1,0 +1,235 @@
+"""What can go wrong, as one tree: `RetellError` is above all of it, `APIError` above what happened to a request.
+
+What is printed of an error (`str`, `repr`, a traceback) has phone numbers and API keys masked. `message`, `body`, `request` and `response`
+are what was received and sent, unmasked.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from ._masking import mask_text
+from ._retry_after import retry_after_seconds
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "InternalServerError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "RateLimitError",
+    "RetellError",
+    "UnprocessableEntityError",
+    "WebhookVerificationError",
+    "status_error",
+]
+
+
+class RetellError(Exception):
+    """Base of every error that this package raises on its own account."""
+
+
+class ConfigurationError(RetellError, ValueError):
+    """A setting that cannot work, such as an empty API key or a negative timeout; nothing was sent."""
+
+
+class WebhookVerificationError(RetellError):
+    """A delivery that is not proven to come from Retell; `reason` says why in a sentence and holds no secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class APIError(RetellError):
+    """A request that did not end with a usable answer.
+
+    `response` and `status_code` are ``None`` when no answer arrived. `body` is the parsed JSON of the answer, or its text when it is not
+    JSON, or ``None``.
+    """
+
+    def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
+        super().__init__(mask_text(message))
+        self.message = message
+        self.request = request
+        self.body = body
+        self._response = response
+
+    @property
+    def response(self) -> httpx.Response | None:
+        return self._response
+
+    @property
+    def status_code(self) -> int | None:
+        return None if self._response is None else self._response.status_code
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for this exchange, if it gave one."""
+        found: str | None = None if self._response is None else self._response.headers.get("x-request-id")
+        return found
+
+    def __str__(self) -> str:
+        status = "" if self.status_code is None else f"{self.status_code}: "
+        return f"{status}{self.args[0]} ({mask_text(f'{self.request.method} {self.request.url.path}')})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+class AnsweredError(APIError):
+    """Base of the errors that come of an answer."""
+
+    @property
+    def response(self) -> httpx.Response:
+        return cast("httpx.Response", self._response)
+
+    @property
+    def status_code(self) -> int:
+        return self.response.status_code
+
+
+class APIResponseValidationError(AnsweredError):
+    """An answer that says success but whose body is not what it should be: not JSON, cut off, or of another shape.
+
+    `problems` lists what strict mode found, each with its place in the body; it is empty otherwise.
+    """
+
+    def __init__(
+        self, response: httpx.Response, body: object | None, *, message: str | None = None, problems: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message or "the answer is not what it should be", response.request, body=body, response=response)
+        self.problems = problems
+
+
+class APIConnectionError(APIError):
+    """No whole answer arrived: no connection, or one that broke."""
+
+    def __init__(self, *, message: str = "the connection failed", request: httpx.Request) -> None:
+        super().__init__(message, request, body=None)
+
+
+class APITimeoutError(APIConnectionError):
+    """No answer within the time allowed."""
+
+    def __init__(self, request: httpx.Request, *, message: str = "the request timed out") -> None:
+        super().__init__(message=message, request=request)
+
+
+class OutcomeUnknownError(APIConnectionError):
+    """A request that may have been carried out or not, and that must not be repeated blindly."""
+
+
+class APIStatusError(AnsweredError):
+    """An answer with another status than success. `message` is the server's own."""
+
+    def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
+        super().__init__(message, response.request, body=body, response=response)
+
+
+class BadRequestError(APIStatusError):
+    """400: the request is not as the API wants it."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the API key is missing or not valid."""
+
+
+class PaymentRequiredError(APIStatusError):
+    """402: the account has to pay before it may do this."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the account may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such thing. Older operations answer 422 instead (`UnprocessableEntityError`)."""
+
+
+class ConflictError(APIStatusError):
+    """409: the state of things is in the way."""
+
+
+class PreconditionFailedError(APIStatusError):
+    """412: something that must be so beforehand is not."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the request is well formed and cannot be carried out; often what it names does not exist under this API key."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests. `retry_after` is the number of seconds that the server asks to wait, ``None`` when it does not say."""
+
+    def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
+        super().__init__(message, response=response, body=body)
+        self.retry_after = retry_after_seconds(response.headers, now=time.time())
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the server failed; what was asked for may have been done or not."""
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def status_error(response: httpx.Response) -> APIStatusError:
+    """The error that stands for an answer whose body is read and whose status is not 2xx."""
+    body = _body(response)
+    kind = InternalServerError if response.status_code >= 500 else _BY_STATUS.get(response.status_code, APIStatusError)
+    return kind(_message(response, body), response=response, body=body)
+
+
+def _body(response: httpx.Response) -> object | None:
+    if not response.content:
+        return None
+    try:
+        return cast("object", response.json())
+    except ValueError:
+        return response.text
+
+
+def _message(response: httpx.Response, body: object | None) -> str:
+    if isinstance(body, dict):
+        for name in ("message", "error_message", "error"):
+            text: object = body.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            if text and isinstance(text, str):
+                return text
+    phrase = response.reason_phrase or "no reason given"
+    if body is None:
+        return f"{phrase}, with an empty body"
+    if not isinstance(body, str):
+        return phrase
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    return f"{phrase}, with a body of {kind or 'unknown type'} in place of JSON"
+
+
+def _restore(kind: type[APIError], args: tuple[Any, ...], state: dict[str, Any]) -> APIError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

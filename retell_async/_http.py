@@ -1,0 +1,111 @@
+"""The one module that speaks HTTP. It is loaded with the first request: httpx and its TLS settings cost a fifth of a second."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ._encode import Encoded, Part
+from ._errors import APIConnectionError, APIResponseValidationError, APITimeoutError, ConfigurationError, RetellError
+from ._operation import Omit
+
+__all__ = ["DEFAULT_TIMEOUT", "Http"]
+
+# Waiting for a free connection of one's own is no failure, so there is no limit to it.
+DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=None)
+
+_WAITED_FOR: dict[type[httpx.TimeoutException], str] = {
+    httpx.ConnectTimeout: "no connection in time",
+    httpx.WriteTimeout: "the request could not be sent in time",
+    httpx.ReadTimeout: "no answer in time",
+    httpx.PoolTimeout: "no free connection in time",
+}
+
+
+class Http:
+    """One pool of connections, made here or given by the user, and closed here."""
+
+    def __init__(self, given: object | None, *, max_connections: int) -> None:
+        if given is not None and not isinstance(given, httpx.AsyncClient):
+            raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
+        self._client = (
+            given
+            if given is not None
+            else httpx.AsyncClient(
+                limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            )
+        )
+        # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
+        own = self._client.timeout
+        self._timeout = DEFAULT_TIMEOUT if own == httpx.Timeout(5.0) else own
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._client.is_closed
+
+    async def exchange(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None) -> httpx.Response:
+        """Send a request once and read the whole answer, of whatever status.
+
+        :raises APIConnectionError: no whole answer arrived.
+        :raises APIResponseValidationError: an answer began to arrive and ended before its end.
+        """
+        if self._client.is_closed:
+            raise RetellError("the client is closed")
+        with _opened(encoded.form) as files:
+            request = self._client.build_request(
+                encoded.method,
+                encoded.url,
+                headers=encoded.headers,
+                content=encoded.content,
+                files=files,
+                timeout=self._timeout if isinstance(timeout, Omit) else timeout,
+            )
+            try:
+                response = await self._client.send(request, stream=True)
+            except httpx.TimeoutException as error:
+                raise APITimeoutError(request, message=_WAITED_FOR.get(type(error), "the request timed out")) from error
+            except httpx.RequestError as error:
+                raise APIConnectionError(message=_reason(error), request=request) from error
+            return await _read(response)
+
+
+async def _read(response: httpx.Response) -> httpx.Response:
+    try:
+        await response.aread()
+    except httpx.TimeoutException as error:
+        raise APITimeoutError(response.request, message="the answer did not arrive whole in time") from error
+    except httpx.RequestError as error:
+        bare = httpx.Response(response.status_code, headers=response.headers, request=response.request)
+        raise APIResponseValidationError(bare, None, message=f"the answer could not be read whole: {_reason(error)}") from error
+    finally:
+        await response.aclose()
+    return response
+
+
+def _reason(error: httpx.RequestError) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+@contextmanager
+def _opened(form: Sequence[Part] | None) -> Generator[list[tuple[str, Any]] | None]:
+    """A form as httpx takes it, with the files that are given by path open meanwhile."""
+    with ExitStack() as files:
+        parts: list[tuple[str, Any]] = []
+        for name, value in form or ():
+            if isinstance(value, str):
+                parts.append((name, (None, value)))
+                continue
+            file_name, content, kind = value
+            if isinstance(content, os.PathLike):
+                content = files.enter_context(Path(content).open("rb"))
+            parts.append((name, (file_name, content, kind) if kind else (file_name, content)))
+        yield None if form is None else parts

@@ -1,0 +1,50 @@
+"""Secrets stay out of everything that is printed: reprs, logs, messages of exceptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["mask", "mask_text", "masked_repr"]
+
+_PHONE = re.compile(r"\+\d[\d\s().-]{4,}\d|(?<![\w.-])\d{10,15}(?![\w.-])")
+_API_KEY = re.compile(r"\bkey_[A-Za-z0-9]{6,}|(?i:(?<=bearer ))\S+")
+_SECRET_FIELD = re.compile(r"token$|secret|password|api_key|authorization|credential", re.IGNORECASE)
+_PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
+
+_LONGEST_TEXT = 80
+_MOST_ITEMS = 4
+
+
+def mask(value: str) -> str:
+    """Leave of a phone number what tells two apart in a log and calls nobody: ``+14155550100`` becomes ``+141******00``."""
+    keep = 4 if len(value) > 8 else 1
+    return value[:keep] + "*" * max(len(value) - keep - 2, 3) + (value[-2:] if len(value) > 8 else "")
+
+
+def mask_text(text: str) -> str:
+    """Mask every phone number and API key in a text."""
+    return _PHONE.sub(lambda match: mask(match.group()), _API_KEY.sub("***", text))
+
+
+def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
+    """``Name(field=value, ...)``, short enough for a log line, with no secret in it."""
+    return f"{name}({', '.join(f'{key}={_shown(key, value)}' for key, value in fields.items())})"
+
+
+def _shown(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        if _SECRET_FIELD.search(key):
+            return "'***'"
+        text = mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
+        return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
+    kind: type[object] = type(value)
+    if kind is list:
+        shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
+        return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
+    if kind is dict:
+        return f"{{{', '.join(f'{name!r}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
+    if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
+        return mask(str(value))
+    return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))

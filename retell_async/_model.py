@@ -1,0 +1,320 @@
+"""What every model is: a typed view of one JSON object.
+
+The instance dictionary of a model *is* the JSON object that the server sent. That one decision gives all the rest: a field that was
+left out is not in it and reads as ``None`` (a class attribute), a field sent as ``null`` is in it as ``None``, an unknown field
+is an attribute like any other, key order is kept, and reading 68 KB of call costs little more than parsing the JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
+
+import attrs
+
+from ._masking import masked_repr
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Model", "UnknownObject", "model"]
+
+ModelT = TypeVar("ModelT", bound="Model")
+Decode = Callable[[Any], Any]
+"""Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
+
+
+class Model:
+    """Base of all models: build one from keywords, or from JSON with `from_dict`.
+
+    Attributes are the API's own field names. `name in model` tells whether a field is there at all: an optional field that was left out
+    reads as ``None`` just as one that is ``null`` does. Models are mutable; ``del model.name`` takes a field out again.
+    """
+
+    __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]] = ()
+    __nested__: ClassVar[Mapping[str, Spec]] = {}
+    __wire__: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, **fields: Any) -> None:
+        names = {field.name: field for field in self.__attrs_attrs__}
+        for name in fields.keys() - names.keys():
+            raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        missing = [name for name, field in names.items() if field.default is attrs.NOTHING and name not in fields]
+        if missing:
+            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+        wire = self.__wire__
+        self.__dict__.update((wire.get(name, name), value) for name, value in fields.items())
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make a model of a JSON object. Nothing is refused: unknown, missing and mistyped fields are kept as they are."""
+        return adopter(cls)(_copy(data))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object, as plain dicts and lists: exactly what was sent, plus what was changed since."""
+        return {name: plain(value) for name, value in self.__dict__.items()}
+
+    def __contains__(self, name: object) -> bool:
+        return self.__wire__.get(cast("str", name), name) in self.__dict__
+
+    def __getitem__(self, name: str) -> Any:
+        """A field by its name in JSON, also one that this version does not know."""
+        return self.__dict__[name]
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Names in JSON and values of the fields that are there."""
+        return iter(self.__dict__.items())
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
+
+    def __repr__(self) -> str:
+        return masked_repr(type(self).__name__, self.__dict__)
+
+    def __replace__(self, **changes: Any) -> Self:
+        """For `copy.replace` (Python 3.13): a copy with some fields changed, those left out still left out."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        for name, value in changes.items():
+            setattr(new, name, value)
+        return new
+
+
+class _Method:
+    """A method that a field of the same name in JSON cannot hide."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return self.function if instance is None else MethodType(self.function, instance)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise AttributeError("to_dict is a method")
+
+
+if not TYPE_CHECKING:
+    Model.to_dict = _Method(Model.to_dict)
+
+
+class _Renamed:
+    """A field whose name in JSON is not its name in Python."""
+
+    def __init__(self, wire: str) -> None:
+        self.wire = wire
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return None if instance is None else instance.__dict__.get(self.wire)
+
+    def __set__(self, instance: object, value: object) -> None:
+        instance.__dict__[self.wire] = value
+
+    def __delete__(self, instance: object) -> None:
+        del instance.__dict__[self.wire]
+
+
+@dataclass_transform(kw_only_default=True)
+def model(cls: type[ModelT]) -> type[ModelT]:
+    """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
+    made = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
+    for field in made.__attrs_attrs__:
+        setattr(made, field.name, _Renamed(made.__wire__[field.name]) if field.name in made.__wire__ else None)
+    return made
+
+
+@attrs.define(slots=False, init=False, eq=False, repr=False)
+class UnknownObject(Model):
+    """A member of a union that this version of the package does not know: every field of it is an attribute."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def plain(value: Any) -> Any:
+    """Models inside out: what `json.dumps` takes. Containers are new, so a change to them changes no model."""
+    if isinstance(value, Model):
+        return {name: plain(item) for name, item in value.__dict__.items()}
+    kind: type[object] = type(value)  # tested by name, since narrowing by `type(value) is list` makes checkers forget what is in it
+    if kind is list:
+        return [plain(item) for item in value]
+    if kind is dict:
+        return {name: plain(item) for name, item in value.items()}
+    return value
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _copy(item) for name, item in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item) for item in cast("list[Any]", value)]
+    return value
+
+
+# How the fields of a model that hold models are written down in generated code. A name stands for a class or a union in
+# `retell_async.raw.models`; it is looked up when the first object of its kind arrives, so that a model loads when it is needed.
+
+
+@attrs.frozen
+class One:
+    """An object (or a union's member) of this name."""
+
+    name: str
+
+
+@attrs.frozen
+class Many:
+    """An array of these."""
+
+    item: Spec
+
+
+@attrs.frozen
+class Mapped:
+    """An object whose values are these, under keys that the caller chose."""
+
+    item: Spec
+
+
+@attrs.frozen
+class Tagged:
+    """A union told apart by the value of one field: the table says which class stands for which value."""
+
+    tag: str
+    table: Mapping[Any, str]
+    other: str = "UnknownObject"
+    array: Spec | None = None
+
+
+@attrs.frozen
+class Keyed:
+    """A union told apart by which field is there: the first of these keys that the object has decides."""
+
+    keys: Mapping[str, str]
+    other: str = "UnknownObject"
+    array: Spec | None = None
+
+
+Spec = One | Many | Mapped | Tagged | Keyed
+
+_adopters: dict[type[Model], Callable[[dict[str, Any]], Model]] = {}
+
+
+def adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
+    """The function that turns a parsed JSON object into a model of this class, in place: the object belongs to the model from then on."""
+    found = _adopters.get(cls)
+    if found is None:
+        found = _adopters[cls] = _make_adopter(cls)
+    return cast("Callable[[dict[str, Any]], ModelT]", found)
+
+
+def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
+    new = object.__new__
+    if not cls.__nested__:
+
+        def adopt(data: dict[str, Any]) -> ModelT:
+            self = new(cls)
+            self.__dict__ = data
+            return self
+
+        return adopt
+
+    # Decoders are made at the first object, not here: a model may hold itself.
+    fields: list[tuple[str, Decode]] = []
+
+    def adopt_nested(data: dict[str, Any]) -> ModelT:
+        if not fields:
+            fields.extend((name, decoder(spec)) for name, spec in cls.__nested__.items())
+        for name, decode in fields:
+            value = data.get(name)
+            if value is not None:
+                data[name] = decode(value)
+        self = new(cls)
+        self.__dict__ = data
+        return self
+
+    return adopt_nested
+
+
+def decoder(spec: Spec) -> Decode:
+    """The function that decodes what a `Spec` describes."""
+    match spec:
+        case One(name):
+            found = _lookup(name)
+            return _decode_object(found) if isinstance(found, type) else decoder(found)
+        case Many(item):
+            return _decode_array(decoder(item))
+        case Mapped(item):
+            return _decode_mapping(decoder(item))
+        case Tagged() | Keyed():
+            return _decode_union(spec)
+
+
+def _lookup(name: str) -> type[Model] | Spec:
+    if name == "UnknownObject":
+        return UnknownObject
+    from .raw import models
+
+    return models.lookup(name)
+
+
+def _decode_object(cls: type[Model]) -> Decode:
+    adopt = adopter(cls)
+
+    def decode(value: Any) -> Any:
+        kind: type[object] = type(value)
+        return adopt(value) if kind is dict else value
+
+    return decode
+
+
+def _decode_array(item: Decode) -> Decode:
+    def decode(value: Any) -> Any:
+        kind: type[object] = type(value)
+        return [item(entry) for entry in value] if kind is list else value
+
+    return decode
+
+
+def _decode_mapping(item: Decode) -> Decode:
+    def decode(value: Any) -> Any:
+        kind: type[object] = type(value)
+        return {name: item(entry) for name, entry in value.items()} if kind is dict else value
+
+    return decode
+
+
+def _decode_union(spec: Tagged | Keyed) -> Decode:
+    by_name: dict[str, Decode] = {}
+    array = decoder(spec.array) if spec.array is not None else None
+
+    def decode(value: Any) -> Any:
+        kind: type[object] = type(value)
+        if kind is dict:
+            name = choose(spec, value)
+            found = by_name.get(name)
+            if found is None:
+                found = by_name[name] = decoder(One(name))
+            return found(value)
+        return array(value) if array is not None else value
+
+    return decode
+
+
+def choose(union: Tagged | Keyed, data: Mapping[str, Any]) -> str:
+    """The name of the class that an object of this union belongs to."""
+    if isinstance(union, Keyed):
+        return next((name for key, name in union.keys.items() if key in data), union.other)
+    tag = data.get(union.tag)
+    return union.table.get(tag, union.other) if isinstance(tag, (str, int)) else union.other

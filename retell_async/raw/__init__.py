@@ -1,0 +1,1 @@
+"""Operations and models as the document has them."""

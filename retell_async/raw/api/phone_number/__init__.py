@@ -1,0 +1,1 @@
+"""Operations of `phone_number`."""

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import httpx
+import pytest
+
+from retell_async._client import AsyncRetell
+from retell_async._errors import ConfigurationError, RetellError
+from retell_async._settings import check_base_url, check_headers, check_timeout
+
+from .example import KEY
+
+
+@pytest.mark.parametrize("key", ["", " ", "key_1\n", "key 1", "ключ", "key_1\x00", b"key_1", 1])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: Any) -> None:
+    with pytest.raises(ConfigurationError, match="API key") as refused:
+        AsyncRetell(key)
+    assert not str(key).strip() or str(key) not in str(refused.value)
+
+
+def test_without_a_key_the_error_says_where_to_put_one() -> None:
+    with pytest.raises(RetellError, match="RETELL_API_KEY"):
+        AsyncRetell()
+
+
+def test_key_and_base_url_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETELL_API_KEY", KEY)
+    assert AsyncRetell().base_url == "https://api.retellai.com"
+    monkeypatch.setenv("RETELL_BASE_URL", "http://127.0.0.1:8888/")
+    client = AsyncRetell()
+    assert (client.api_key, client.base_url) == (KEY, "http://127.0.0.1:8888")
+    client = AsyncRetell("key_argument", base_url="https://eu.retell.test/v1/")
+    assert (client.api_key, client.base_url) == ("key_argument", "https://eu.retell.test/v1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "api.retellai.com", "//api.retellai.com", "ftp://retell.test", "https://", "https://a b", "https://a/?q=1", "https://a#f",
+     "https://user:pass@a", "https://a:port", "https://[::1", "https://a\n"],
+)  # fmt: skip
+def test_a_base_url_that_cannot_work_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="base URL"):
+        check_base_url(url)
+
+
+def test_a_base_url_may_be_an_httpx_url() -> None:
+    assert check_base_url(httpx.URL("https://retell.test/a/")) == "https://retell.test/a"
+
+
+@pytest.mark.parametrize("timeout", [-1, 0, -0.5, math.nan, "5", True, httpx.Timeout(-1), httpx.Timeout(5, connect=0)])
+def test_a_timeout_that_cannot_work_is_refused(timeout: Any) -> None:
+    with pytest.raises(ConfigurationError, match="timeout"):
+        AsyncRetell(KEY, timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [1, 0.5, math.inf, None, httpx.Timeout(None), httpx.Timeout(5, connect=1)])
+def test_a_timeout_that_works_is_kept(timeout: Any) -> None:
+    assert check_timeout(timeout) is timeout
+
+
+@pytest.mark.parametrize("settings", [{"max_retries": -1}, {"max_retries": 1.5}, {"max_retries": True}, {"max_connections": 0}])
+def test_a_number_that_cannot_work_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        AsyncRetell(KEY, **settings)
+
+
+@pytest.mark.parametrize("headers", [{"a b": "c"}, {"": "c"}, {"a:": "c"}, {1: "c"}, {"a": "c\r\nd: e"}, {"a": "ö"}, {"a": 1}, {"a": None}])
+def test_a_header_that_cannot_be_sent_is_refused(headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="header"):
+        check_headers(headers)
+
+
+def test_only_an_async_client_can_be_given() -> None:
+    with httpx.Client() as client, pytest.raises(ConfigurationError, match="AsyncClient, not Client"):
+        AsyncRetell(KEY, http_client=client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def test_repr_shows_no_key() -> None:
+    client = AsyncRetell(KEY, default_headers={"X-Token": "secret"})
+    assert repr(client) == "AsyncRetell(base_url='https://api.retellai.com')"
+    assert KEY not in repr(vars(client))
+    assert "secret" not in repr(vars(client))
+
+
+def test_options_change_a_view_and_not_the_client() -> None:
+    client = AsyncRetell(KEY, max_retries=1, default_headers={"A": "1"}, default_query={"x": 1})
+    view = client.with_options(max_retries=5, default_headers={"B": "2"}, base_url="http://other.test")
+    assert (client.max_retries, client.base_url) == (1, "https://api.retellai.com")
+    assert (view.max_retries, view.base_url, view.api_key) == (5, "http://other.test", KEY)
+    assert type(view) is AsyncRetell
+    with pytest.raises(ConfigurationError, match="timeout"):
+        client.copy(timeout=-1)
