@@ -31,7 +31,8 @@ class Types:
         return self._nullable(schema, self._sent(schema))
 
     def _nullable(self, schema: Json, name: str) -> str:
-        return f"{name} | None" if schema.get("nullable") and name not in ("Any", "object") else name
+        nullable = schema.get("nullable") or resolved(self.document, schema).get("nullable")
+        return f"{name} | None" if nullable and name not in ("Any", "object") else name
 
     def _received(self, schema: Json) -> str:
         if (name := ref_name(schema)) is not None:

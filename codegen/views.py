@@ -302,7 +302,7 @@ def _params(document: Json, name: str, schema: Json) -> Class:
 def _union(document: Json, name: str, schema: Json) -> Union:
     types = Types(document)
     members = types.received({"oneOf": schema["oneOf"]}).split(" | ")
-    members = [*members, "UnknownObject", *(["None"] if schema.get("nullable") else [])]
+    members = [*members, "UnknownObject"]
     by = f"by `{schema['x-tag']}`" if "x-tag" in schema else "by the fields that are there" if schema.get("x-keyed") else "by kind"
     try:
         spec = types.union_spec(schema)

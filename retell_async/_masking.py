@@ -39,7 +39,7 @@ def _shown(key: str, value: Any) -> str:
             return "'***'"
         text = mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
         return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
-    kind: type[object] = type(value)
+    kind = value.__class__
     if kind is list:
         shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ._errors import APIResponseValidationError
+from ._json import loads
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -90,7 +91,7 @@ def decode(response: httpx.Response, operation: Operation[T], *, strict: bool = 
     if operation.empty or (not response.content and operation.response is None):
         return cast("T", None)
     try:
-        data: Any = response.json()
+        data: Any = loads(response.content)
     except (ValueError, RecursionError) as error:
         kind = response.headers.get("content-type", "no content-type")
         message = f"the answer is not JSON ({kind}, {len(response.content)} bytes): {type(error).__name__}: {error}"

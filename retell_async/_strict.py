@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, TypeGuard, get_args
 
 import attrs
@@ -79,12 +78,17 @@ class _Field:
     type: ast.expr
 
 
-@cache
-def _fields(cls: type[Any]) -> dict[str, _Field]:
-    return {
-        cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, ast.parse(str(field.type), mode="eval").body)
-        for field in cls.__attrs_attrs__
-    }
+_by_class: dict[type[Model], dict[str, _Field]] = {}
+
+
+def _fields(cls: type[Model]) -> dict[str, _Field]:
+    found = _by_class.get(cls)
+    if found is None:
+        found = _by_class[cls] = {
+            cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, ast.parse(str(field.type), mode="eval").body)
+            for field in cls.__attrs_attrs__
+        }
+    return found
 
 
 def _object(cls: type[Model], data: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -117,7 +117,7 @@ class _Lift:
         said = fingerprint(schema)
         base: str | None = schema.get("x-base")
         rivals = [other for other in self.says[name] if json.loads(other).get("x-base") == base]
-        owners = sorted(self.says[name][said], key=lambda owner: (len(owner), owner))
+        owners = sorted(self.says[name].get(said, ()), key=lambda owner: (len(owner), owner))
         if base:
             return (pascal(name) if len(rivals) <= 1 else owner) + base
         words = len(re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name))

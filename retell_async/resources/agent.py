@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .._pages import AsyncPaginator
     from ..raw.models.agent_list_filter import AgentListFilter
     from ..raw.models.agent_list_item_response import AgentListItemResponse
-    from ..raw.models.agent_request_ivr_option import AgentRequestIvrOption
     from ..raw.models.agent_request_webhook_event import AgentRequestWebhookEvent
     from ..raw.models.agent_response import AgentResponse
     from ..raw.models.agent_version_summary import AgentVersionSummary
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from ..raw.models.voice_model import VoiceModel
     from ..raw.models.voicemail_option import VoicemailOption
     from ..raw.params.agent_list_filter import AgentListFilterParam
-    from ..raw.params.agent_request_ivr_option import AgentRequestIvrOptionParam
     from ..raw.params.call_screening_option import CallScreeningOptionParam
     from ..raw.params.contact_memory_config import ContactMemoryConfigParam
     from ..raw.params.custom_stt_config import CustomSttConfigParam
@@ -80,7 +78,7 @@ class AgentResource(Resource):
         backchannel_words: Strings | None | Omit = omit,
         begin_message_delay_ms: int | Omit = omit,
         boosted_keywords: Strings | None | Omit = omit,
-        call_screening_option: CallScreeningOptionParam | CallScreeningOption | Omit = omit,
+        call_screening_option: CallScreeningOptionParam | CallScreeningOption | None | Omit = omit,
         contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig | Omit = omit,
         custom_stt_config: CustomSttConfigParam | CustomSttConfig | None | Omit = omit,
         data_storage_retention_days: int | None | Omit = omit,
@@ -98,13 +96,13 @@ class AgentResource(Resource):
         guardrail_config: GuardrailConfigParam | GuardrailConfig | Omit = omit,
         handbook_config: VoiceHandbookConfigParam | VoiceHandbookConfig | Omit = omit,
         interruption_sensitivity: float | Omit = omit,
-        ivr_option: AgentRequestIvrOptionParam | AgentRequestIvrOption | None | Omit = omit,
+        ivr_option: IvrOptionParam | IvrOption | None | Omit = omit,
         language: Language | Sequence[Language] | Literal["multi"] | Omit = omit,
         max_call_duration_ms: int | Omit = omit,
         opt_in_signed_url: bool | Omit = omit,
         pii_config: PIIConfigParam | PIIConfig | Omit = omit,
         post_call_analysis_data: Sequence[PostCallAnalysisDataParam] | None | Omit = omit,
-        post_call_analysis_model: NullableLLMModel | Omit = omit,
+        post_call_analysis_model: NullableLLMModel | None | Omit = omit,
         post_session_tools: Sequence[PostSessionToolParam] | None | Omit = omit,
         pre_session_tools: Sequence[PreSessionToolParam] | None | Omit = omit,
         pronunciation_dictionary: Sequence[PronunciationDictionaryParam | PronunciationDictionary] | None | Omit = omit,
@@ -366,7 +364,7 @@ class AgentResource(Resource):
         backchannel_words: Strings | None | Omit = omit,
         begin_message_delay_ms: int | Omit = omit,
         boosted_keywords: Strings | None | Omit = omit,
-        call_screening_option: CallScreeningOptionParam | CallScreeningOption | Omit = omit,
+        call_screening_option: CallScreeningOptionParam | CallScreeningOption | None | Omit = omit,
         contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig | Omit = omit,
         custom_stt_config: CustomSttConfigParam | CustomSttConfig | None | Omit = omit,
         data_storage_retention_days: int | None | Omit = omit,
@@ -390,7 +388,7 @@ class AgentResource(Resource):
         opt_in_signed_url: bool | Omit = omit,
         pii_config: PIIConfigParam | PIIConfig | Omit = omit,
         post_call_analysis_data: Sequence[PostCallAnalysisDataParam] | None | Omit = omit,
-        post_call_analysis_model: NullableLLMModel | Omit = omit,
+        post_call_analysis_model: NullableLLMModel | None | Omit = omit,
         post_session_tools: Sequence[PostSessionToolParam] | None | Omit = omit,
         pre_session_tools: Sequence[PreSessionToolParam] | None | Omit = omit,
         pronunciation_dictionary: Sequence[PronunciationDictionaryParam | PronunciationDictionary] | None | Omit = omit,

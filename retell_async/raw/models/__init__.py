@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .agent_playground_completion_request import AgentPlaygroundCompletionRequest as AgentPlaygroundCompletionRequest
     from .agent_playground_completion_response import AgentPlaygroundCompletionResponse as AgentPlaygroundCompletionResponse
     from .agent_request import AgentRequest as AgentRequest
-    from .agent_request_ivr_option import AgentRequestIvrOption as AgentRequestIvrOption
     from .agent_request_webhook_event import AgentRequestWebhookEvent as AgentRequestWebhookEvent
     from .agent_response import AgentResponse as AgentResponse
     from .agent_root_tag_state import AgentRootTagState as AgentRootTagState
@@ -419,7 +418,6 @@ _MODULES = {
     "AgentPlaygroundCompletionRequest": "agent_playground_completion_request",
     "AgentPlaygroundCompletionResponse": "agent_playground_completion_response",
     "AgentRequest": "agent_request",
-    "AgentRequestIvrOption": "agent_request_ivr_option",
     "AgentRequestWebhookEvent": "agent_request_webhook_event",
     "AgentResponse": "agent_response",
     "AgentRootTagState": "agent_root_tag_state",

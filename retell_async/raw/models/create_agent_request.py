@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from ..._model import Many, Model, One, model
 
 if TYPE_CHECKING:
-    from .agent_request_ivr_option import AgentRequestIvrOption
     from .agent_request_webhook_event import AgentRequestWebhookEvent
     from .ambient_sound import AmbientSound
     from .call_screening_option import CallScreeningOption
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from .custom_stt_config import CustomSttConfig
     from .expressive_emotion_tag import ExpressiveEmotionTag
     from .guardrail_config import GuardrailConfig
+    from .ivr_option import IvrOption
     from .language import Language
     from .nullable_llm_model import NullableLLMModel
     from .pii_config import PIIConfig
@@ -39,7 +39,7 @@ class CreateAgentRequest(Model):
         "custom_stt_config": One("CustomSttConfig"),
         "guardrail_config": One("GuardrailConfig"),
         "handbook_config": One("VoiceHandbookConfig"),
-        "ivr_option": One("AgentRequestIvrOption"),
+        "ivr_option": One("IvrOption"),
         "pii_config": One("PIIConfig"),
         "post_call_analysis_data": Many(One("PostCallAnalysisData")),
         "post_session_tools": Many(One("PostSessionTool")),
@@ -99,7 +99,7 @@ class CreateAgentRequest(Model):
     handbook_config: VoiceHandbookConfig | None = None
     interruption_sensitivity: float | None = None
     """0 disables interruption. From 0 to 1. Default: 1."""
-    ivr_option: AgentRequestIvrOption | None = None
+    ivr_option: IvrOption | None = None
     """Detects in first 3 minutes; null disables."""
     language: Language | str | list[Language | str] | Literal["multi"] | None = None
     """Default: en-US."""

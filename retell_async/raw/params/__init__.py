@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .agent_override_request import AgentOverrideRequestParam as AgentOverrideRequestParam
     from .agent_playground_completion_request import AgentPlaygroundCompletionRequestParam as AgentPlaygroundCompletionRequestParam
     from .agent_request import AgentRequestParam as AgentRequestParam
-    from .agent_request_ivr_option import AgentRequestIvrOptionParam as AgentRequestIvrOptionParam
     from .agent_swap_node import AgentSwapNodeParam as AgentSwapNodeParam
     from .agent_swap_tool import AgentSwapToolParam as AgentSwapToolParam
     from .agent_weight import AgentWeightParam as AgentWeightParam
@@ -268,7 +267,6 @@ _MODULES = {
     "AgentListFilterParam": "agent_list_filter",
     "AgentOverrideRequestParam": "agent_override_request",
     "AgentPlaygroundCompletionRequestParam": "agent_playground_completion_request",
-    "AgentRequestIvrOptionParam": "agent_request_ivr_option",
     "AgentRequestParam": "agent_request",
     "AgentSwapNodeParam": "agent_swap_node",
     "AgentSwapToolParam": "agent_swap_tool",

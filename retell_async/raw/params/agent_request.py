@@ -57,7 +57,7 @@ class AgentRequestParam(TypedDict, total=False):
     """Milliseconds. Only when agent speaks first. From 0 to 5_000. Default: 0."""
     boosted_keywords: Strings | None
     """Entries may hold dynamic variables."""
-    call_screening_option: CallScreeningOptionParam | CallScreeningOption
+    call_screening_option: CallScreeningOptionParam | CallScreeningOption | None
     contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig
     custom_stt_config: CustomSttConfigParam | CustomSttConfig | None
     """Used only when stt_mode is custom."""
@@ -99,7 +99,7 @@ class AgentRequestParam(TypedDict, total=False):
     """URLs expire after 24 hours."""
     pii_config: PIIConfigParam | PIIConfig
     post_call_analysis_data: Sequence[PostCallAnalysisDataParam] | None
-    post_call_analysis_model: NullableLLMModel
+    post_call_analysis_model: NullableLLMModel | None
     """Default: gpt-5.6-terra."""
     post_session_tools: Sequence[PostSessionToolParam] | None
     """On calls stopped after 5 min. 0 to 15 items."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
     from ..._operation import Strings
-    from ..models.agent_request_ivr_option import AgentRequestIvrOption
     from ..models.agent_request_webhook_event import AgentRequestWebhookEvent
     from ..models.ambient_sound import AmbientSound
     from ..models.call_screening_option import CallScreeningOption
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from ..models.custom_stt_config import CustomSttConfig
     from ..models.expressive_emotion_tag import ExpressiveEmotionTag
     from ..models.guardrail_config import GuardrailConfig
+    from ..models.ivr_option import IvrOption
     from ..models.language import Language
     from ..models.nullable_llm_model import NullableLLMModel
     from ..models.pii_config import PIIConfig
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ..models.voice_handbook_config import VoiceHandbookConfig
     from ..models.voice_model import VoiceModel
     from ..models.voicemail_option import VoicemailOption
-    from .agent_request_ivr_option import AgentRequestIvrOptionParam
     from .call_screening_option import CallScreeningOptionParam
     from .contact_memory_config import ContactMemoryConfigParam
     from .custom_stt_config import CustomSttConfigParam
     from .guardrail_config import GuardrailConfigParam
+    from .ivr_option import IvrOptionParam
     from .pii_config import PIIConfigParam
     from .post_call_analysis_data import PostCallAnalysisDataParam
     from .post_session_tool import PostSessionToolParam
@@ -59,7 +59,7 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """Milliseconds. Only when agent speaks first. From 0 to 5_000. Default: 0."""
     boosted_keywords: Strings | None
     """Entries may hold dynamic variables."""
-    call_screening_option: CallScreeningOptionParam | CallScreeningOption
+    call_screening_option: CallScreeningOptionParam | CallScreeningOption | None
     contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig
     custom_stt_config: CustomSttConfigParam | CustomSttConfig | None
     """Used only when stt_mode is custom."""
@@ -91,7 +91,7 @@ class CreateAgentRequestParam(TypedDict, total=False):
     handbook_config: VoiceHandbookConfigParam | VoiceHandbookConfig
     interruption_sensitivity: float
     """0 disables interruption. From 0 to 1. Default: 1."""
-    ivr_option: AgentRequestIvrOptionParam | AgentRequestIvrOption | None
+    ivr_option: IvrOptionParam | IvrOption | None
     """Detects in first 3 minutes; null disables."""
     language: Language | Sequence[Language] | Literal["multi"]
     """Default: en-US."""
@@ -101,7 +101,7 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """URLs expire after 24 hours."""
     pii_config: PIIConfigParam | PIIConfig
     post_call_analysis_data: Sequence[PostCallAnalysisDataParam] | None
-    post_call_analysis_model: NullableLLMModel
+    post_call_analysis_model: NullableLLMModel | None
     """Default: gpt-5.6-terra."""
     post_session_tools: Sequence[PostSessionToolParam] | None
     """On calls stopped after 5 min. 0 to 15 items."""

@@ -43,7 +43,7 @@ class CreateChatAgentRequestParam(TypedDict, total=False):
     """Default: false."""
     pii_config: PIIConfigParam | PIIConfig
     post_chat_analysis_data: Sequence[PostChatAnalysisDataParam] | None
-    post_chat_analysis_model: NullableLLMModel
+    post_chat_analysis_model: NullableLLMModel | None
     """Default: gpt-5.6-terra."""
     post_session_tools: Sequence[PostSessionToolParam] | None
     """0 to 15 items."""

@@ -20,7 +20,7 @@ class RetellLlmOverrideParam(TypedDict, total=False):
     """Unset is generated; empty means user first."""
     kb_config: KBConfigParam | KBConfig | None
     knowledge_base_ids: Strings | None
-    model: NullableLLMModel
+    model: NullableLLMModel | None
     """Default: gpt-5.6-terra."""
     model_high_priority: bool | None
     """Default: false."""

@@ -32,7 +32,7 @@ class RetellLlmRequestParam(TypedDict, total=False):
     kb_config: KBConfigParam | KBConfig | None
     knowledge_base_ids: Strings | None
     mcps: Sequence[MCPParam | MCP] | None
-    model: NullableLLMModel
+    model: NullableLLMModel | None
     """Default: gpt-5.6-terra."""
     model_high_priority: bool | None
     """Default: false."""

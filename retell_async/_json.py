@@ -1,0 +1,22 @@
+"""Parsing of answers: msgspec for speed, the standard library for what it refuses and an answer may hold all the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+__all__ = ["loads"]
+
+
+def loads(content: bytes) -> Any:
+    """Parse JSON. Whole numbers of any size stay whole; a lone surrogate (half an emoji, cut off by a JavaScript sender) is taken.
+
+    :raises ValueError: it is not JSON, by the standard library's judgement.
+    :raises RecursionError: it is nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.MsgspecError:
+        return json.loads(content)
