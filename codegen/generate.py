@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from . import overlay
+from . import overlay, words
 from .document import Json, load_file
 from .passes import notes
 from .prepare import prepare
@@ -29,6 +29,7 @@ class Report:
     models: int
     named_themselves: list[str]
     unreachable: list[str]
+    wordless: words.Missing
 
 
 def pinned(openapi: Path = ROOT / "openapi") -> Json:
@@ -38,12 +39,13 @@ def pinned(openapi: Path = ROOT / "openapi") -> Json:
     return document
 
 
-def generate(document: Json, surface: Json, package: Path) -> Report:
+def generate(document: Json, surface: Json, docs: Json, package: Path) -> Report:
     """Write the generated folders of a package from a document.
 
     :raises Refused: something in the document cannot be expressed; then nothing is sure to be written.
     """
     prepared = prepare(document)
+    missing = words.lay(prepared, docs)
     named: dict[str, Entry] = entries(prepared, surface)
     seen = views(prepared, named)
     render(prepared, seen, package)
@@ -53,14 +55,20 @@ def generate(document: Json, surface: Json, package: Path) -> Report:
         models=len(seen.models),
         named_themselves=[key for key, entry in named.items() if not entry.named],
         unreachable=prepared["x-unreachable"],
+        wordless=missing,
     )
+
+
+def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi") -> Report:
+    """Write the generated folders of a package from what is pinned."""
+    return generate(pinned(openapi), load_file(openapi / "surface.yaml"), words.load(openapi / "docs"), package)
 
 
 def differences(package: Path = ROOT / "retell_async") -> list[str]:
     """Names of generated files that are not what the document says, below the package folder; empty if all is up to date."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "retell_async"
-        generate(pinned(), load_file(ROOT / "openapi" / "surface.yaml"), fresh)
+        generate_pinned(fresh)
         names = {path.relative_to(base) for base in (package, fresh) for part in GENERATED for path in (base / part).rglob("*.py")}
         return sorted(str(name) for name in names if not _same(package / name, fresh / name))
 

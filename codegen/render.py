@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,18 @@ def _complete(data: GeneratorData, views: Views) -> None:
         raise Refused("/paths", f"the generator kept {len(endpoints)} of {len(views.operations)} operations")
 
 
+def docstring(text: str, indent: int) -> str:
+    """A text as a docstring, wrapped, at an indentation; its paragraphs are kept apart, and what hangs under one."""
+    space = " " * indent
+    lines: list[str] = []
+    for line in text.split("\n"):
+        hang = "    " if line.startswith(":") else ""
+        lines.extend(textwrap.wrap(line, 118 - indent, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False) or [""])
+    if len(lines) == 1:
+        return f'{space}"""{lines[0]}"""'
+    return "\n".join([f'{space}"""{lines[0]}', *(f"{space}{line}".rstrip() for line in lines[1:]), f'{space}"""'])
+
+
 class _Package(Project):
     """The generator's project, writing our kinds of files as well."""
 
@@ -96,6 +109,7 @@ class _Package(Project):
         self.views = views
         self._models = {view.name: view for view in views.models}
         self._operations = {(view.method.lower(), view.path): view for view in views.operations}
+        self.env.filters["docstring"] = docstring
         self.env.globals.update(view_of_model=self._view_of_model, view_of_endpoint=self._view_of_endpoint)
 
     def write(self) -> Sequence[GeneratorError]:

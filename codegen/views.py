@@ -161,8 +161,14 @@ class Operation(Module):
         return [*(field for field in fields if field.required), *(field for field in fields if not field.required)]
 
     @property
-    def documented(self) -> list[Field]:
-        return [field for field in [*self.positional, *self.keywords] if field.doc]
+    def docstring(self) -> str:
+        called = f"`{self.method} {self.path}`{' (deprecated)' if self.deprecated else ''}"
+        first, _, rest = self.doc.partition(". ")
+        paragraphs = [f"{first.rstrip('.')}.", rest, f"Calls {called}."] if self.doc else [called]
+        details = [f":param {field.name}: {field.doc}" for field in [*self.positional, *self.keywords] if field.doc]
+        if self.errors:
+            details.append(f":raises APIStatusError: {', '.join(self.errors)}")
+        return "\n\n".join([*(text for text in paragraphs if text), "\n".join(details)]).strip()
 
 
 @attrs.frozen
@@ -378,9 +384,9 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
 
 
 def _about_parameter(parameter: Json) -> str:
-    return about(
-        {**parameter.get("schema", {}), "x-note": {**parameter.get("schema", {}).get("x-note", {}), **parameter.get("x-note", {})}}
-    )
+    schema = parameter.get("schema", {})
+    note = {**schema.get("x-note", {}), **parameter.get("x-note", {})}
+    return about({**schema, "x-note": note, "x-words": parameter.get("x-words")})
 
 
 _Body = tuple[str | None, list[Field], bool, list[str], list[str], list[list[str]], bool]

@@ -1,10 +1,18 @@
-"""What a docstring says of a field from the facts alone: unit, range, default, and the note beside the document."""
+"""What docstrings say: our own words of `openapi/docs/`, and behind them what the facts say: unit, range, default.
+
+`openapi/docs/operations.yaml` has an entry an operation (``METHOD /path``): ``text``, and ``parameters`` by name. The other
+files there map the class of a schema to its properties; ``""`` stands for the class itself, and the class ``"*"`` for properties
+that mean the same wherever they stand. Where there are no words yet, the note beside the document (`openapi/notes.yaml`) stands in.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from .document import Json
+import attrs
+
+from .document import Json, Refused, load_file, operations, pointer
 
 _UNITS = {
     "ms": "Milliseconds",
@@ -21,6 +29,85 @@ _BOUNDS = (
 )
 
 
+EVERYWHERE = "*"
+
+
+@attrs.frozen
+class Missing:
+    """What has no words: operations by key, properties as ``Class.property``, and words for what is not there."""
+
+    operations: list[str]
+    requests: list[str]
+    responses: list[str]
+    stale: list[str]
+    response_properties: int
+
+
+def load(folder: Path) -> Json:
+    """All words below a folder: ``operations`` by key, ``classes`` by name.
+
+    :raises Refused: something is said twice.
+    """
+    classes: dict[str, Json] = {}
+    operations: Json = {}
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name == "operations.yaml":
+            operations = load_file(path)
+            continue
+        for name, said in load_file(path).items():
+            known = classes.setdefault(name, {})
+            if twice := known.keys() & said.keys():
+                raise Refused(pointer(name), f"{path.name} says {', '.join(sorted(twice))} again")
+            known.update(said)
+    return {"operations": operations, "classes": classes}
+
+
+def lay(prepared: Json, words: Json) -> Missing:
+    """Put the words beside what they are about, in a prepared document, and say what has none."""
+    missing = Missing([], [], [], [], response_properties=0)
+    classes: dict[str, Json] = words["classes"]
+    common = classes.get(EVERYWHERE, {})
+    schemas: dict[str, Json] = prepared["components"]["schemas"]
+    count = 0
+    for name, schema in schemas.items():
+        own = classes.get(name, {})
+        _lay_one(schema, own.get(""))
+        for wire, field in schema.get("properties", {}).items():
+            said = own.get(wire, common.get(wire))
+            _lay_one(field, said)
+            count += bool(schema.get("x-response"))
+            if said is None and schema.get("x-request"):
+                missing.requests.append(f"{name}.{wire}")
+            if said is None and schema.get("x-response"):
+                missing.responses.append(f"{name}.{wire}")
+    for method, path, operation in operations(prepared):
+        key = f"{method.upper()} {path}"
+        said = words["operations"].get(key, {})
+        _lay_one(operation, said.get("text"))
+        if not said.get("text"):
+            missing.operations.append(key)
+        for parameter in operation["parameters"]:
+            text = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
+            _lay_one(parameter, text)
+            if text is None:
+                missing.requests.append(f"{key} {parameter['name']}")
+    missing.stale.extend(
+        f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own if not _is_there(schemas, name, wire)
+    )
+    keys = {f"{method.upper()} {path}" for method, path, _ in operations(prepared)}
+    missing.stale.extend(sorted(words["operations"].keys() - keys))
+    return attrs.evolve(missing, response_properties=count)
+
+
+def _lay_one(schema: Json, said: str | None) -> None:
+    if said:
+        schema["x-words"] = said
+
+
+def _is_there(schemas: dict[str, Json], name: str, wire: str) -> bool:
+    return name in schemas and (not wire or wire in schemas[name].get("properties", {}))
+
+
 def about(schema: Json) -> str:
     """Sentences about a field; empty where the name and type say all there is."""
     note: Json = schema.get("x-note") or {}
@@ -30,9 +117,11 @@ def about(schema: Json) -> str:
 
 def _parts(schema: Json, note: Json) -> list[str]:
     parts: list[str] = []
+    if words := schema.get("x-words"):
+        parts.append(" ".join(str(words).split()))
     if unit := note.get("unit"):
         parts.append(_UNITS.get(unit) or str(unit))
-    if text := note.get("note"):
+    if not words and (text := note.get("note")):
         parts.append(text)
     noted = note.get("range")
     low = high = None

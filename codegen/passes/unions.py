@@ -86,7 +86,7 @@ def _values(document: Json, schema: Json, name: str) -> list[Any]:
 
 
 def _tag(document: Json, members: Sequence[Json]) -> str | None:
-    names = set.intersection(*(set(member["properties"]) for member in members))
+    names: set[str] = set.intersection(*(set(member["properties"]) for member in members))
 
     def preference(name: str) -> tuple[bool, bool, str]:
         return (name != "type", not all(name in member.get("required", ()) for member in members), name)

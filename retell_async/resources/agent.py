@@ -244,7 +244,8 @@ class AgentResource(Resource):
         """`POST /create-agent-version/{agent_id}`
 
         :param base_version: At least 0.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             create_agent_version.OPERATION.request(path={"agent_id": agent_id}, body={"base_version": base_version}), options
@@ -261,7 +262,8 @@ class AgentResource(Resource):
         """`DELETE /delete-agent-version/{agent_id}`
 
         :param version: At least 0.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             delete_agent_version.OPERATION.request(path={"agent_id": agent_id}, query={"version": version}), options
@@ -303,7 +305,8 @@ class AgentResource(Resource):
 
         :param limit: At most 1_000. Default: 50.
         :param sort_order: Default: descending.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return self._sender.paginate(
             list_agent_versions.OPERATION.request(
@@ -324,7 +327,8 @@ class AgentResource(Resource):
         """`POST /publish-agent-version/{agent_id}`
 
         :param version: At least 0.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             publish_agent_version.OPERATION.request(
@@ -338,7 +342,8 @@ class AgentResource(Resource):
         """`POST /repair-agent/{agent_id}`
 
         :param version: Drafts only, not published versions. Default: latest.
-        :raises APIStatusError: BadRequestError, AuthenticationError, ConflictError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, ConflictError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(repair_agent.OPERATION.request(path={"agent_id": agent_id}, query={"version": version}), options)
 
@@ -461,7 +466,8 @@ class AgentResource(Resource):
         :param webhook_events: Default: call_started, call_ended, call_analyzed.
         :param webhook_timeout_ms: Milliseconds. Default: 10_000.
         :param webhook_url: Replaces the account-level webhook.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
+            UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
             update_agent.OPERATION.request(

@@ -38,9 +38,11 @@ class AppResource(Resource):
         tenant_url: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AppResponse:
-        """`POST /create-app`
+        """Cap is apps per provider; OAuth omits auth_config.
 
-        Cap is apps per provider; OAuth omits auth_config. 0 to 20 items.
+        0 to 20 items.
+
+        Calls `POST /create-app`.
 
         :param provider: Valid values per type from list-app-templates.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
@@ -64,7 +66,8 @@ class AppResource(Resource):
         """`DELETE /delete-app/{app_id}`
 
         :param force_delete: Without it, referenced apps cannot be deleted.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(delete_app.OPERATION.request(path={"app_id": app_id}, query={"force_delete": force_delete}), options)
 
@@ -83,9 +86,9 @@ class AppResource(Resource):
         parameters: Sequence[ToolParameterParam | ToolParameter] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> GetAppToolSchemaResponse:
-        """`POST /get-app-tool-schema/{app_id}`
+        """Schema properties: default_input_mode (const|description), extra_info {text?, link?}.
 
-        Schema properties: default_input_mode (const|description), extra_info {text?, link?}.
+        Calls `POST /get-app-tool-schema/{app_id}`.
 
         :param parameters: Start with an empty array. 0 to 5 items.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, InternalServerError
@@ -124,9 +127,9 @@ class AppResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[AppUsageResponse]:
-        """`GET /list-app-usages/{app_id}`
+        """Default order is configuration time descending.
 
-        Default order is configuration time descending.
+        Calls `GET /list-app-usages/{app_id}`.
 
         :param limit: At most 1_000. Default: 50.
         :param sort_order: Default: descending.
@@ -140,9 +143,9 @@ class AppResource(Resource):
         )
 
     async def test_auth(self, app_id: str, **options: Unpack[RequestOptions]) -> TestAppAuthResponse:
-        """`POST /test-app-auth/{app_id}`
+        """Always updates the App's connection_status.
 
-        Always updates the App's connection_status.
+        Calls `POST /test-app-auth/{app_id}`.
 
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
@@ -159,11 +162,12 @@ class AppResource(Resource):
         tenant_url: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AppResponse:
-        """`PATCH /update-app/{app_id}`
+        """Absent fields kept; OAuth providers refuse auth_config.
 
-        Absent fields kept; OAuth providers refuse auth_config.
+        Calls `PATCH /update-app/{app_id}`.
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             update_app.OPERATION.request(

@@ -68,7 +68,8 @@ class CallResource(Resource):
         :param idempotency_key: Replay window 1 hour. 5 to 255 characters.
         :param ignore_e164_validation: from_number only; custom telephony only. Default: false.
         :param override_agent_version: Number or tag; unassigned tag means latest.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             create_phone_call.OPERATION.request(
@@ -106,7 +107,8 @@ class CallResource(Resource):
         :param agent_version: Number or tag; unassigned tag means latest.
         :param current_node_id: Conversation-flow agents only; else ignored.
         :param current_state: Retell-llm with states only; else ignored.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             create_web_call.OPERATION.request(
@@ -164,11 +166,12 @@ class CallResource(Resource):
         )
 
     async def listen_live(self, call_id: str, **options: Unpack[RequestOptions]) -> ListenLiveCallResponse:
-        """`POST /v2/listen-live-call/{call_id}`
+        """Ongoing calls only; token cannot publish.
 
-        Ongoing calls only; token cannot publish.
+        Calls `POST /v2/listen-live-call/{call_id}`.
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError,
+            InternalServerError
         """
         return await self._sender.send(listen_live_call.OPERATION.request(path={"call_id": call_id}), options)
 
@@ -191,7 +194,8 @@ class CallResource(Resource):
         :param direction: Tracking only.
         :param from_number: E.164; tracking only.
         :param to_number: E.164; tracking only.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             register_phone_call.OPERATION.request(
@@ -212,7 +216,8 @@ class CallResource(Resource):
     async def rerun_analysis(self, call_id: str, **options: Unpack[RequestOptions]) -> CallResponse:
         """`PUT /rerun-call-analysis/{call_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, NotFoundError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, NotFoundError,
+            UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(rerun_call_analysis.OPERATION.request(path={"call_id": call_id}), options)
 
@@ -231,12 +236,13 @@ class CallResource(Resource):
         return await self._sender.send(stop_call.OPERATION.request(path={"call_id": call_id}), options)
 
     async def take_over_live(self, call_id: str, *, participant_id: str, **options: Unpack[RequestOptions]) -> TakeOverLiveCallResponse:
-        """`POST /v2/take-over-live-call/{call_id}`
+        """Ongoing calls only.
 
-        Ongoing calls only.
+        Calls `POST /v2/take-over-live-call/{call_id}`.
 
         :param participant_id: Id issued by /v2/listen-live-call.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError,
+            InternalServerError
         """
         return await self._sender.send(
             take_over_live_call.OPERATION.request(path={"call_id": call_id}, body={"participant_id": participant_id}), options
@@ -274,13 +280,14 @@ class CallResource(Resource):
         fields_to_override: FieldsToOverrideParam | FieldsToOverride | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> UpdateLiveCallResponse:
-        """`PATCH /v2/update-live-call/{call_id}`
+        """Ongoing calls only; metadata and storage persist.
 
-        Ongoing calls only; metadata and storage persist.
+        Calls `PATCH /v2/update-live-call/{call_id}`.
 
         :param call_control: Empty object does nothing.
         :param fields_to_override: Absent fields stay unchanged.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             update_live_call.OPERATION.request(

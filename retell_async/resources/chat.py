@@ -42,7 +42,8 @@ class ChatResource(Resource):
         """`POST /create-chat`
 
         :param agent_version: Default: latest.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             create_chat.OPERATION.request(
@@ -61,7 +62,8 @@ class ChatResource(Resource):
     ) -> CreateChatCompletionResponse:
         """`POST /create-chat-completion`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(create_chat_completion.OPERATION.request(body={"chat_id": chat_id, "content": content}), options)
 
@@ -83,7 +85,8 @@ class ChatResource(Resource):
         :param to_number: E.164.
         :param honor_internal_dnc: 400 when to_number contact is do_not_call. Default: false.
         :param override_agent_version: Number or tag; unassigned tag means latest.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             create_sms_chat.OPERATION.request(
@@ -150,7 +153,8 @@ class ChatResource(Resource):
     async def rerun_analysis(self, chat_id: str, **options: Unpack[RequestOptions]) -> ChatResponse:
         """`PUT /rerun-chat-analysis/{chat_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, NotFoundError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, NotFoundError,
+            UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(rerun_chat_analysis.OPERATION.request(path={"chat_id": chat_id}), options)
 

@@ -115,7 +115,8 @@ class ChatAgentResource(Resource):
         """`POST /create-agent-version/{agent_id}`
 
         :param base_version: At least 0.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             create_agent_version.OPERATION.request(path={"agent_id": agent_id}, body={"base_version": base_version}), options
@@ -132,7 +133,8 @@ class ChatAgentResource(Resource):
         """`DELETE /delete-agent-version/{agent_id}`
 
         :param version: At least 0.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             delete_agent_version.OPERATION.request(path={"agent_id": agent_id}, query={"version": version}), options
@@ -173,7 +175,8 @@ class ChatAgentResource(Resource):
         """`POST /publish-agent-version/{agent_id}`
 
         :param version: At least 0.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
+            InternalServerError
         """
         return await self._sender.send(
             publish_agent_version.OPERATION.request(
@@ -236,7 +239,8 @@ class ChatAgentResource(Resource):
         :param webhook_events: Default: chat_started, chat_ended, chat_analyzed.
         :param webhook_timeout_ms: Milliseconds. Default: 10_000.
         :param webhook_url: Replaces the account-level webhook.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
+            UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
             update_chat_agent.OPERATION.request(

@@ -46,9 +46,11 @@ class ContactResource(Resource):
         backfill_call_filter: BackfillCallFilterParam | BackfillCallFilter | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> JobStatus:
-        """`POST /backfill-contact-analysis-data`
+        """Concurrent backfills per org.
 
-        Concurrent backfills per org. 0 to 1 items.
+        0 to 1 items.
+
+        Calls `POST /backfill-contact-analysis-data`.
 
         :param backfill_attributes: Mapped contact fields; contact_memory needs no mapping. 1 to 200 items.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
@@ -103,14 +105,15 @@ class ContactResource(Resource):
         default_country: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> JobStatus:
-        """`POST /create-contact-import`
+        """Async upsert by phone; poll get-contact-import.
 
-        Async upsert by phone; poll get-contact-import.
+        Calls `POST /create-contact-import`.
 
         :param column_mapping: Exactly one entry targets phone_number. 1 to 200 items.
         :param contact_tags: Trimmed, deduplicated; new labels get ids. 0 to 50 items.
         :param default_country: Default: US.
-        :raises APIStatusError: BadRequestError, AuthenticationError, ConflictError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, ConflictError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             create_contact_import.OPERATION.request(
@@ -125,11 +128,12 @@ class ContactResource(Resource):
         )
 
     async def delete(self, contact_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-contact/{contact_id}`
+        """Refused if CRM-linked under two-way sync.
 
-        Refused if CRM-linked under two-way sync.
+        Calls `DELETE /delete-contact/{contact_id}`.
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(delete_contact.OPERATION.request(path={"contact_id": contact_id}), options)
 
@@ -148,12 +152,13 @@ class ContactResource(Resource):
         return await self._sender.send(get_backfill_contact_job_status.OPERATION.request(), options)
 
     async def get_by_phone(self, phone_number: str, **options: Unpack[RequestOptions]) -> Contact:
-        """`GET /get-contact-by-phone/{phone_number}`
+        """Max one contact per number per org.
 
-        Max one contact per number per org.
+        Calls `GET /get-contact-by-phone/{phone_number}`.
 
         :param phone_number: Normalized to E.164; unparseable gives 400.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(get_contact_by_phone.OPERATION.request(path={"phone_number": phone_number}), options)
 
@@ -176,9 +181,9 @@ class ContactResource(Resource):
         sort_order: Literal["asc", "desc"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[Contact]:
-        """`POST /list-contacts`
+        """Default order is creation time descending; total included.
 
-        Default order is creation time descending; total included.
+        Calls `POST /list-contacts`.
 
         :param excluded_contact_ids: Left out of results and total.
         :param limit: From 1 to 1_000. Default: 50.
@@ -206,9 +211,9 @@ class ContactResource(Resource):
     def list_conversations(
         self, contact_id: str, *, limit: int | Omit = omit, pagination_key: str | Omit = omit, **options: Unpack[RequestOptions]
     ) -> AsyncPaginator[ContactConversation]:
-        """`GET /list-contact-conversations/{contact_id}`
+        """Descending by time; joined on phone number.
 
-        Descending by time; joined on phone number.
+        Calls `GET /list-contact-conversations/{contact_id}`.
 
         :param limit: At most 1_000. Default: 50.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
@@ -237,7 +242,8 @@ class ContactResource(Resource):
         :param contact_memory: Null clears. 0 to 2000 characters.
         :param contact_tag_ids: Replaces all existing tags. 0 to 50 items.
         :param custom_fields: Types per CRM config; null value clears.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             update_contact.OPERATION.request(
@@ -255,9 +261,9 @@ class ContactResource(Resource):
         )
 
     async def upload_import_file(self, *, file: FileTypes, **options: Unpack[RequestOptions]) -> UploadContactImportFileResponse:
-        """`POST /upload-contact-import-file`
+        """File is CSV.
 
-        File is CSV.
+        Calls `POST /upload-contact-import-file`.
 
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """

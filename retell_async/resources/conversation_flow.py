@@ -65,7 +65,8 @@ class ConversationFlowResource(Resource):
         :param begin_after_user_silence_ms: Milliseconds. Unset means no time limit.
         :param model_temperature: From 0 to 1.
         :param is_transfer_cf: Creation only; updates ignore it.
-        :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             create_conversation_flow.OPERATION.request(
@@ -97,7 +98,8 @@ class ConversationFlowResource(Resource):
         """`DELETE /delete-conversation-flow/{conversation_flow_id}`
 
         :param force_delete: 400 if an agent still uses it. Default: false.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             delete_conversation_flow.OPERATION.request(
@@ -118,7 +120,8 @@ class ConversationFlowResource(Resource):
 
         :param limit: At most 1_000. Default: 50.
         :param sort_order: Default: descending.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, RateLimitError,
+            InternalServerError
         """
         return self._sender.paginate(
             list_conversation_flows.OPERATION.request(query={"limit": limit, "pagination_key": pagination_key, "sort_order": sort_order}),
@@ -131,7 +134,8 @@ class ConversationFlowResource(Resource):
         """`GET /get-conversation-flow/{conversation_flow_id}`
 
         :param version: Default: latest.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             get_conversation_flow.OPERATION.request(path={"conversation_flow_id": conversation_flow_id}, query={"version": version}),
@@ -169,7 +173,8 @@ class ConversationFlowResource(Resource):
         :param begin_after_user_silence_ms: Milliseconds. Unset means no time limit.
         :param model_temperature: From 0 to 1.
         :param is_transfer_cf: Creation only; updates ignore it.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
+            UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
             update_conversation_flow.OPERATION.request(

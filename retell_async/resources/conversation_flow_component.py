@@ -46,7 +46,8 @@ class ConversationFlowComponentResource(Resource):
     ) -> ConversationFlowComponentResponse:
         """`POST /create-conversation-flow-component`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, ConflictError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, ConflictError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             create_conversation_flow_component.OPERATION.request(
@@ -121,7 +122,8 @@ class ConversationFlowComponentResource(Resource):
     ) -> ConversationFlowComponentResponse:
         """`PATCH /update-conversation-flow-component/{conversation_flow_component_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, PreconditionFailedError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, PreconditionFailedError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             update_conversation_flow_component.OPERATION.request(

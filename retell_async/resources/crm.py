@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 class CrmResource(Resource):
     async def get_config(self, **options: Unpack[RequestOptions]) -> CRMConfig:
-        """`GET /get-crm-config`
+        """Empty config if never configured.
 
-        Empty config if never configured.
+        Calls `GET /get-crm-config`.
 
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
@@ -37,23 +37,26 @@ class CrmResource(Resource):
         """`GET /get-crm-schema`
 
         :param app_id: Another app requires App.Read scope. Default: org's linked CRM app.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(get_crm_schema.OPERATION.request(query={"app_id": app_id}), options)
 
     async def get_sync_job_status(self, **options: Unpack[RequestOptions]) -> JobStatus:
-        """`GET /get-sync-job-status`
+        """Status idle means nothing running.
 
-        Status idle means nothing running.
+        Calls `GET /get-sync-job-status`.
 
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(get_sync_job_status.OPERATION.request(), options)
 
     async def run_sync_job(self, **options: Unpack[RequestOptions]) -> JobStatus:
-        """`POST /run-sync-job`
+        """Concurrent syncs per org; poll get-sync-job-status.
 
-        Concurrent syncs per org; poll get-sync-job-status. 0 to 1 items.
+        0 to 1 items.
+
+        Calls `POST /run-sync-job`.
 
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
@@ -70,17 +73,19 @@ class CrmResource(Resource):
         custom_fields: Sequence[CRMCustomFieldSchemaParam | CRMCustomFieldSchema] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> CRMConfig:
-        """`POST /update-crm-config`
+        """Absent fields kept; sent fields fully overwritten.
 
-        Absent fields kept; sent fields fully overwritten.
+        Calls `POST /update-crm-config`.
 
         :param app_id: Null unlinks; change resets sync cursor.
         :param contact_columns_order: Display hint only. 0 to 200 items.
-        :param contact_memory_update_prompt: Null resets to preset; accepts variable placeholders. 0 to 2000 characters.
+        :param contact_memory_update_prompt: Null resets to preset; accepts variable placeholders. 0 to 2000
+            characters.
         :param contact_tags: Overwrites; null or [] clears; ids unique. 0 to 1000 items.
         :param crm_analysis_data_mappings: Overwrites existing list. 0 to 200 items.
         :param custom_fields: snake_case names; no contact/external prefix, no built-ins. 0 to 200 items.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             update_crm_config.OPERATION.request(

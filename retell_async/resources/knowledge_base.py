@@ -39,7 +39,8 @@ class KnowledgeBaseResource(Resource):
 
         :param knowledge_base_files: Each file at most 50MB. 0 to 25 items.
         :param knowledge_base_urls: Must be valid URLs.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             add_knowledge_base_sources.OPERATION.request(
@@ -72,8 +73,10 @@ class KnowledgeBaseResource(Resource):
         :param knowledge_base_files: Each file at most 50MB. 0 to 25 items.
         :param knowledge_base_urls: Must be valid URLs.
         :param max_chunk_size: Characters. Immutable once created. From 600 to 6_000. Default: 2_000.
-        :param min_chunk_size: Characters. Below max_chunk_size; immutable once created. From 200 to 2_000. Default: 400.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError, InternalServerError
+        :param min_chunk_size: Characters. Below max_chunk_size; immutable once created. From 200 to 2_000. Default:
+            400.
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             create_knowledge_base.OPERATION.request(

@@ -109,7 +109,8 @@ class LlmResource(Resource):
 
         :param limit: At most 1_000. Default: 50.
         :param sort_order: Default: descending.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, RateLimitError,
+            InternalServerError
         """
         return self._sender.paginate(
             list_retell_llm.OPERATION.request(query={"limit": limit, "pagination_key": pagination_key, "sort_order": sort_order}), options
@@ -160,7 +161,8 @@ class LlmResource(Resource):
         :param tool_call_strict_mode: Only certain models support it.
         :param is_transfer_llm: Creation only; update ignores it.
         :param starting_state: Required when states is non-empty.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError, UnprocessableEntityError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
+            UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
             update_retell_llm.OPERATION.request(

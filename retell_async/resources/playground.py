@@ -39,7 +39,8 @@ class PlaygroundResource(Resource):
         :param component_id: Required if current_node_id is inside a component.
         :param current_node_id: Conversation-flow agents; components also need component_id.
         :param current_state: Retell-llm agents only.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
+            RateLimitError, InternalServerError
         """
         return await self._sender.send(
             agent_playground_completion.OPERATION.request(

@@ -41,7 +41,8 @@ class TestsResource(Resource):
 
         :param response_engine: Custom LLM not allowed.
         :param test_case_definition_ids: 1 to 1000 items.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             create_batch_test.OPERATION.request(
@@ -65,7 +66,8 @@ class TestsResource(Resource):
         """`POST /create-test-case-definition`
 
         :param response_engine: Custom LLM engines not accepted.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             create_test_case_definition.OPERATION.request(
@@ -85,7 +87,8 @@ class TestsResource(Resource):
     async def delete_test_case_definition(self, test_case_definition_id: str, **options: Unpack[RequestOptions]) -> None:
         """`DELETE /delete-test-case-definition/{test_case_definition_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             delete_test_case_definition.OPERATION.request(path={"test_case_definition_id": test_case_definition_id}), options
@@ -94,14 +97,16 @@ class TestsResource(Resource):
     async def get_batch_test(self, test_case_batch_job_id: str, **options: Unpack[RequestOptions]) -> TestCaseBatchJob:
         """`GET /get-batch-test/{test_case_batch_job_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(get_batch_test.OPERATION.request(path={"test_case_batch_job_id": test_case_batch_job_id}), options)
 
     async def get_test_case_definition(self, test_case_definition_id: str, **options: Unpack[RequestOptions]) -> TestCaseDefinition:
         """`GET /get-test-case-definition/{test_case_definition_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             get_test_case_definition.OPERATION.request(path={"test_case_definition_id": test_case_definition_id}), options
@@ -110,7 +115,8 @@ class TestsResource(Resource):
     async def get_test_run(self, test_case_job_id: str, **options: Unpack[RequestOptions]) -> TestCaseJob:
         """`GET /get-test-run/{test_case_job_id}`
 
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(get_test_run.OPERATION.request(path={"test_case_job_id": test_case_job_id}), options)
 
@@ -183,7 +189,8 @@ class TestsResource(Resource):
         """`GET /v2/list-test-runs/{test_case_batch_job_id}`
 
         :param limit: At most 1_000. Default: 50.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return self._sender.paginate(
             list_test_runs.OPERATION.request(
@@ -208,7 +215,8 @@ class TestsResource(Resource):
         """`PUT /update-test-case-definition/{test_case_definition_id}`
 
         :param response_engine: Custom LLM engines not accepted.
-        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             update_test_case_definition.OPERATION.request(

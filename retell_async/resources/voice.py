@@ -60,7 +60,8 @@ class VoiceResource(Resource):
 
         :param files: Max 1 for cartesia/minimax, 3 for inworld. 0 to 25 items.
         :param voice_name: 1 to 200 characters.
-        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError, InternalServerError
+        :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
+            InternalServerError
         """
         return await self._sender.send(
             clone_voice.OPERATION.request(body={"files": files, "voice_name": voice_name, "voice_provider": voice_provider}), options

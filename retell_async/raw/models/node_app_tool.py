@@ -35,7 +35,9 @@ class NodeAppTool(Model):
     """During-conversation functions only. Default: prompt."""
     output_selection: OutputSelection | None = None
     parameters: list[ToolParameter] | None = None
-    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid it. 0 to 5 items."""
+    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid
+    it. 0 to 5 items.
+    """
     response_variables: dict[str, str] | None = None
     """Variable name to response dot-path."""
     speak_after_execution: bool | None = None

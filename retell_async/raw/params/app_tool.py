@@ -31,7 +31,9 @@ class AppToolParam(TypedDict, total=False):
     """During-conversation functions only. Default: prompt."""
     output_selection: OutputSelectionParam
     parameters: Sequence[ToolParameterParam | ToolParameter]
-    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid it. 0 to 5 items."""
+    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid
+    it. 0 to 5 items.
+    """
     response_variables: Mapping[str, str]
     """Variable name to response dot-path."""
     speak_after_execution: bool
