@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -49,6 +51,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path) -> Report
     named: dict[str, Entry] = entries(prepared, surface)
     seen = views(prepared, named)
     render(prepared, seen, package)
+    (package / "raw" / "openapi.json").write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
     return Report(
         operations=len(seen.operations),
         methods=sum(len(resource.methods) for resource in seen.resources),
@@ -57,6 +60,13 @@ def generate(document: Json, surface: Json, docs: Json, package: Path) -> Report
         unreachable=prepared["x-unreachable"],
         wordless=missing,
     )
+
+
+def _plain(value: Any) -> Any:
+    """The document as others read it: with our corrections, without what only this generator understands."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if key not in ("x-note", "x-name")}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi") -> Report:
@@ -69,7 +79,13 @@ def differences(package: Path = ROOT / "retell_async") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "retell_async"
         generate_pinned(fresh)
-        names = {path.relative_to(base) for base in (package, fresh) for part in GENERATED for path in (base / part).rglob("*.py")}
+        names = {
+            path.relative_to(base)
+            for base in (package, fresh)
+            for part in GENERATED
+            for path in (base / part).rglob("*.*")
+            if path.suffix in (".py", ".json")
+        }
         return sorted(str(name) for name in names if not _same(package / name, fresh / name))
 
 
