@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,20 @@ def pinned(openapi: Path = ROOT / "openapi") -> Json:
 def generate(document: Json, surface: Json, docs: Json, package: Path) -> Report:
     """Write the generated folders of a package from a document.
 
-    :raises Refused: something in the document cannot be expressed; then nothing is sure to be written.
+    :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
     prepared = prepare(document)
     missing = words.lay(prepared, docs)
     named: dict[str, Entry] = entries(prepared, surface)
     seen = views(prepared, named)
-    render(prepared, seen, package)
-    (package / "raw" / "openapi.json").write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
+    package.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
+        fresh = Path(folder)
+        render(prepared, seen, fresh)
+        (fresh / "raw" / "openapi.json").write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
+        for part in GENERATED:
+            shutil.rmtree(package / part, ignore_errors=True)
+            (fresh / part).rename(package / part)
     return Report(
         operations=len(seen.operations),
         methods=sum(len(resource.methods) for resource in seen.resources),

@@ -6,7 +6,6 @@ Types, unions and requests are decided before (`views`), since its own would dro
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -30,13 +29,11 @@ RULES = Path(__file__).parent / "generated.ruff.toml"
 
 
 def render(prepared: Json, views: Views, package: Path) -> None:
-    """Write ``raw`` and ``resources`` below the package folder, in place of those that are there.
+    """Write ``raw`` and ``resources`` below an empty folder.
 
     :raises Refused: the generator warns of anything, or leaves anything out.
     """
     raw = package / "raw"
-    for folder in (raw, package / "resources"):
-        shutil.rmtree(folder, ignore_errors=True)
     config = Config.from_sources(
         ConfigFile(post_hooks=[]), MetaType.NONE, document_source=raw, file_encoding="utf-8", overwrite=True, output_path=raw
     )

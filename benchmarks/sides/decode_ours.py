@@ -1,0 +1,24 @@
+"""Our own way from a response to a model, after the response has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from retell_async._response import decode
+from retell_async.raw.api.call.get_call import OPERATION
+
+from .timing import batches, touch
+
+
+def prepare(path: str) -> Callable[[], float]:
+    body = Path(path).read_bytes()
+    request = httpx.Request("GET", "https://api.example.com/v2/get-call/call_1")
+
+    def once() -> None:
+        response = httpx.Response(200, headers={"content-type": "application/json"}, content=body, request=request)
+        touch(decode(response, OPERATION))
+
+    return batches(once)

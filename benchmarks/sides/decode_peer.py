@@ -1,0 +1,30 @@
+"""The official SDK's own way from a response to a model.
+
+Its step after the response has been read is called directly: a request through a mock transport takes a fifth longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from retell import AsyncRetell
+from retell.types import CallResponse
+
+from .timing import batches, touch
+
+
+def prepare(path: str) -> Callable[[], float]:
+    body = Path(path).read_bytes()
+    client = AsyncRetell(api_key="key")
+    request = httpx.Request("GET", "https://api.example.com/v2/get-call/call_1")
+    model: Any = CallResponse
+
+    def once() -> None:
+        response = httpx.Response(200, headers={"content-type": "application/json"}, content=body, request=request)
+        data = response.json()
+        touch(client._process_response_data(data=data, cast_to=model, response=response))  # pyright: ignore[reportPrivateUsage]
+
+    return batches(once)

@@ -1,0 +1,48 @@
+"""What users' type checkers see: right code passes under their strictest settings, and wrong code is an error on the very line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import pytest
+
+USERS = Path(__file__).parent / "users"
+Checker = Callable[[Path], dict[int, str]]
+
+
+def mypy(source: Path) -> dict[int, str]:
+    command = ["mypy", "--strict", "--config-file=", "--cache-dir=cache", "--no-error-summary", "--output=json", source.name]
+    found: list[dict[str, Any]] = [json.loads(line) for line in run(command, source.parent).splitlines()]
+    return {each["line"]: each["message"] for each in found if each["severity"] == "error"}
+
+
+def pyright(source: Path) -> dict[int, str]:
+    source.with_name("pyrightconfig.json").write_text(json.dumps({"include": [source.name], "typeCheckingMode": "strict"}))
+    result = json.loads(run(["pyright", "--outputjson", "--pythonpath", sys.executable], source.parent))
+    assert result["summary"]["filesAnalyzed"] == 1
+    found: list[dict[str, Any]] = result["generalDiagnostics"]
+    return {each["range"]["start"]["line"] + 1: each["message"] for each in found if each["severity"] == "error"}
+
+
+def run(command: list[str], folder: Path) -> str:
+    result = subprocess.run([sys.executable, "-m", *command], cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    assert result.returncode in {0, 1}, result.stdout
+    return result.stdout
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright])
+@pytest.mark.parametrize("name", ["right.py", "wrong.py"])
+def test_errors_are_on_the_marked_lines(checker: Checker, name: str, tmp_path: Path) -> None:
+    source = Path(copy(USERS / name, tmp_path))
+    marked = {number for number, line in enumerate(source.read_text().splitlines(), 1) if "# E:" in line}
+
+    found = checker(source)
+
+    assert {line: found.get(line) for line in marked - found.keys()} == {}, "marked, but right to the type checker"
+    assert {line: message for line, message in found.items() if line not in marked} == {}, "wrong to the type checker, but not marked"

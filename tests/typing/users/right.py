@@ -1,0 +1,64 @@
+"""Code that is right: no type checker may find anything in it."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import httpx
+
+from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError
+
+
+async def main() -> None:
+    async with AsyncRetell(api_key="key", timeout=30.0, max_retries=3, default_headers={"X-Team": "voice"}) as client:
+        agent = await client.agent.create(
+            response_engine={"type": "retell-llm", "llm_id": "llm_1"},
+            voice_id="retell-Cimo",
+            language="en-US",
+        )
+        call = await client.call.create_phone_call(
+            from_number="+14155550100",
+            to_number="+14155550101",
+            override_agent_id=agent.agent_id,
+            metadata={"customer": 1, "tags": ["a"]},
+            retell_llm_dynamic_variables={"name": "Robin"},
+            timeout=httpx.Timeout(10.0),
+            extra_headers={"X-Trace": "1"},
+            max_retries=0,
+        )
+        assert_type(call.call_id, str)
+
+        for utterance in call.transcript_object or []:
+            assert_type(utterance.content, str)
+            assert_type([word.start for word in utterance.words], list[float | None])
+
+        found = await client.call.retrieve(call.call_id)
+        name: str = found.call_id
+        if "agent_name" in found:
+            name = found["agent_name"]
+
+        async for item in client.call.list(filter_criteria={"call_status": {"type": "enum", "op": "in", "value": ["ended"]}}, limit=100):
+            name += item.call_id
+        async for page in client.call.list(sort_order="descending").pages():
+            assert_type(page.has_more, bool)
+        voices = await client.voice.list()
+        assert_type([voice.voice_id for voice in voices], list[str])
+
+        raw = await client.call.with_raw_response.retrieve("call_1")
+        assert_type(raw.status_code, int)
+        name += raw.parse().call_id
+
+        await client.with_options(timeout=None).call.stop("call_1")
+        await client.request("POST", "/not-in-the-document-yet", json={"a": 1})
+
+
+async def handled(client: AsyncRetell) -> float | None:
+    try:
+        await client.agent.delete("agent_1")
+    except RateLimitError as error:
+        return error.retry_after
+    except APIStatusError as error:
+        assert_type(error.status_code, int)
+    except APIConnectionError as error:
+        assert_type(error.request, httpx.Request)
+    return None
