@@ -1,0 +1,88 @@
+"""The router as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from .exchange import Answer, Incoming
+from .runner import log
+
+if TYPE_CHECKING:
+    from .router import Router
+
+__all__ = ["Receive", "Send", "serve"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Disconnected(Exception):
+    """The other end went away before its request was complete."""
+
+
+async def serve(router: Router, scope: Message, receive: Receive, send: Send) -> None:
+    """Serve one ASGI scope: a request, or the server's start and end."""
+    match scope["type"]:
+        case "http":
+            await _serve_http(router, scope, receive, send)
+        case "lifespan":
+            await _serve_lifespan(receive, send)
+        case "websocket":
+            await send({"type": "websocket.close"})
+        case other:
+            raise ValueError(f"{other!r} is no scope that this application serves")
+
+
+async def _serve_http(router: Router, scope: Message, receive: Receive, send: Send) -> None:
+    more = True
+
+    async def read() -> bytes:
+        nonlocal more
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            more = message.get("more_body", False)
+            part: bytes = message.get("body", b"")
+            if part:
+                return part
+        return b""
+
+    async def respond(answer: Answer) -> None:
+        headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+        try:
+            await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
+            await send({"type": "http.response.body", "body": answer.content})
+        except OSError as error:  # handlers must not end because of it
+            log.info("nobody waited for an answer: %s", error)
+
+    client = scope.get("client")
+    request = Incoming(
+        method=scope["method"],
+        path=_path(scope),
+        query=scope.get("query_string", b"").decode("latin-1"),
+        headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
+        peer=client[0] if client else None,
+        read=read,
+    )
+    try:
+        await router.handle(request, respond)
+    except Disconnected:
+        log.info("a sender went away before its request was complete")
+
+
+def _path(scope: Message) -> str:
+    """The path below the mount point."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if path == root or path.startswith(f"{root.rstrip('/')}/") else path
+
+
+async def _serve_lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,304 @@
+"""What happened: the events that Retell tells of, as classes to match on.
+
+An event is a `Model`: its fields are attributes, `to_dict` gives back what was sent, and what this version does not know is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+from retell_async._errors import WebhookVerificationError
+from retell_async._model import Many, Model, One, Spec, adopter, model
+
+from .body import json_object
+from .inbound import InboundCall, InboundChat, inbound_request
+from .signature import TOLERANCE, Headers, header_value, verify
+
+if TYPE_CHECKING:
+    from retell_async.raw.models import CallResponse, ChatResponse, UtteranceOrToolCall
+
+__all__ = [
+    "EVENT_NAMES",
+    "Alert",
+    "AlertResolved",
+    "AlertTriggered",
+    "CallAnalyzed",
+    "CallEnded",
+    "CallEvent",
+    "CallStarted",
+    "ChatAnalyzed",
+    "ChatEnded",
+    "ChatEvent",
+    "ChatStarted",
+    "ChatTranscriptUpdated",
+    "Event",
+    "TranscriptUpdated",
+    "TransferBridged",
+    "TransferCancelled",
+    "TransferEnded",
+    "TransferEvent",
+    "TransferStarted",
+    "UnknownEvent",
+    "parse_event",
+    "unwrap",
+]
+
+
+@model
+class CallEvent(Model):
+    """Base of what happens to a call."""
+
+    __nested__: ClassVar[Mapping[str, Spec]] = {"call": One("CallResponse")}
+
+    call: CallResponse
+    """The call as it is at that moment; its status may lag behind the event."""
+
+
+@model
+class CallStarted(CallEvent):
+    """A call was connected. Not sent for a call that never was."""
+
+    event: Literal["call_started"]
+
+
+@model
+class CallEnded(CallEvent):
+    """A call is over, also one that never connected. It has no analysis yet."""
+
+    event: Literal["call_ended"]
+
+
+@model
+class CallAnalyzed(CallEvent):
+    """The analysis of a call is there, in `call.call_analysis`."""
+
+    event: Literal["call_analyzed"]
+
+
+@model
+class TranscriptUpdated(CallEvent):
+    """A turn of a call's conversation changed, or the call is over and this is the final transcript. May arrive out of order."""
+
+    __nested__: ClassVar[Mapping[str, Spec]] = {**CallEvent.__nested__, "transcript_with_tool_calls": Many(One("UtteranceOrToolCall"))}
+
+    event: Literal["transcript_updated"]
+    transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
+    """The transcript where it stands beside the call; it may stand in `call.transcript_with_tool_calls` instead."""
+
+
+@model
+class TransferEvent(CallEvent):
+    """Base of what happens to a transfer. One call may be transferred several times."""
+
+    transfer_destination: dict[str, Any] | str | None = None
+    """Where to; its fields depend on the kind of transfer."""
+    transfer_option: dict[str, Any] | None = None
+    """How, with names in camel case; its fields depend on the kind of transfer."""
+
+
+@model
+class TransferStarted(TransferEvent):
+    """A transfer was begun."""
+
+    event: Literal["transfer_started"]
+
+
+@model
+class TransferBridged(TransferEvent):
+    """A transfer succeeded: the parties are connected."""
+
+    event: Literal["transfer_bridged"]
+
+
+@model
+class TransferCancelled(TransferEvent):
+    """A transfer was given up or did not get through; the call goes on with its agent."""
+
+    event: Literal["transfer_cancelled"]
+
+
+@model
+class TransferEnded(TransferEvent):
+    """The transferred conversation is over."""
+
+    event: Literal["transfer_ended"]
+
+
+@model
+class ChatEvent(Model):
+    """Base of what happens to a chat."""
+
+    __nested__: ClassVar[Mapping[str, Spec]] = {"chat": One("ChatResponse")}
+
+    chat: ChatResponse
+    """The chat as it is at that moment."""
+
+
+@model
+class ChatStarted(ChatEvent):
+    """A chat was begun."""
+
+    event: Literal["chat_started"]
+
+
+@model
+class ChatEnded(ChatEvent):
+    """A chat is over. It has no analysis yet."""
+
+    event: Literal["chat_ended"]
+
+
+@model
+class ChatAnalyzed(ChatEvent):
+    """The analysis of a chat is there, in `chat.chat_analysis`."""
+
+    event: Literal["chat_analyzed"]
+
+
+@model
+class ChatTranscriptUpdated(ChatEvent):
+    """A chat got another message. May arrive out of order."""
+
+    event: Literal["transcript_updated"]
+
+
+@model
+class Alert(Model):
+    """An alert rule that found its threshold crossed."""
+
+    alert_incident_id: str
+    """What the triggered and the resolved event of one alert have in common."""
+    alert_rule_id: str
+    org_id: str
+    name: str
+    """The rule's name."""
+    metric_type: str
+    """What is measured, such as ``call_success_rate``."""
+    filter: dict[str, Any] | None = None
+    """Which calls or chats the rule looks at, as the rule has it."""
+    threshold_type: str
+    """``absolute``, or ``relative`` to the previous value."""
+    threshold_value: float
+    """Cents where costs are measured."""
+    comparator: str
+    """How the value stands to the threshold: ``gt``, ``ge``, ``lt`` or ``le``."""
+    current_value: float
+    """Cents where costs are measured."""
+    previous_value: float | None = None
+    """What a relative threshold is relative to."""
+    frequency: str
+    """How often the rule is looked at, such as ``5m``."""
+    window: str
+    """The time that a value is measured over, such as ``1h``."""
+    emails: list[str] | None = None
+    """Who is told by mail."""
+    webhook_urls: list[str] | None = None
+    """Where this event is sent."""
+    triggered_timestamp: int
+    """Milliseconds of Unix time."""
+    resolved_timestamp: int | None = None
+    """Milliseconds of Unix time; ``None`` while the alert lasts."""
+
+
+@model
+class AlertTriggered(Model):
+    """A threshold was crossed. Sent once, with no retry."""
+
+    event: Literal["alert_triggered"]
+    alert: Alert
+
+
+@model
+class AlertResolved(Model):
+    """An alert is over. Sent once, with no retry."""
+
+    event: Literal["alert_resolved"]
+    alert: Alert
+
+
+@model
+class UnknownEvent(Model):
+    """An event that this version does not know, or one without the object that it should be about. `event["name"]` reads a field."""
+
+    event: str
+
+
+Event = (
+    CallStarted
+    | CallEnded
+    | CallAnalyzed
+    | TranscriptUpdated
+    | TransferStarted
+    | TransferBridged
+    | TransferCancelled
+    | TransferEnded
+    | ChatStarted
+    | ChatEnded
+    | ChatAnalyzed
+    | ChatTranscriptUpdated
+    | AlertTriggered
+    | AlertResolved
+    | InboundCall
+    | InboundChat
+    | UnknownEvent
+)
+"""Whatever Retell may send to a webhook. The two inbound ones are requests that wait for an answer."""
+
+_EVENTS: Mapping[tuple[str, str], type[Model]] = {
+    ("call_started", "call"): CallStarted,
+    ("call_ended", "call"): CallEnded,
+    ("call_analyzed", "call"): CallAnalyzed,
+    ("transcript_updated", "call"): TranscriptUpdated,
+    ("transcript_updated", "chat"): ChatTranscriptUpdated,
+    ("transfer_started", "call"): TransferStarted,
+    ("transfer_bridged", "call"): TransferBridged,
+    ("transfer_cancelled", "call"): TransferCancelled,
+    ("transfer_ended", "call"): TransferEnded,
+    ("chat_started", "chat"): ChatStarted,
+    ("chat_ended", "chat"): ChatEnded,
+    ("chat_analyzed", "chat"): ChatAnalyzed,
+    ("alert_triggered", "alert"): AlertTriggered,
+    ("alert_resolved", "alert"): AlertResolved,
+}
+"""The class of an event by its name and by what it is about."""
+
+EVENT_NAMES = frozenset(name for name, _ in _EVENTS)
+"""The names of the events that have a class here."""
+
+
+def unwrap(
+    body: bytes | str,
+    headers: Headers,
+    *,
+    api_key: str | Sequence[str],
+    tolerance: float = TOLERANCE,
+) -> Event:
+    """Verify a webhook and parse it: its raw body and its headers, as they were received.
+
+    :param api_key: the API key with the webhook badge; several while keys are being changed.
+    :param tolerance: seconds that the signature may lie in the past or in the future.
+    :raises WebhookVerificationError: it does not come from Retell, or holds no event; the `reason` says why.
+    """
+    verify(body, api_key, header_value(headers), tolerance=tolerance)
+    return parse_event(body)
+
+
+def parse_event(body: bytes | str) -> Event:
+    """The event in a body that is verified already.
+
+    :raises WebhookVerificationError: there is none in it.
+    """
+    data = json_object(body)
+    name = data.get("event")
+    if not isinstance(name, str):
+        raise WebhookVerificationError("unreadable: the body's JSON has no name in `event`")
+    request = inbound_request(data)
+    if request is not None:
+        return request
+    about = next((key for key in ("call", "chat", "alert") if isinstance(data.get(key), dict)), "")
+    found = _EVENTS.get((name, about), UnknownEvent)
+    if about == "alert" and found is not UnknownEvent:
+        data["alert"] = adopter(Alert)(data["alert"])  # this class is not among the generated ones, which decode themselves
+    adopt = cast("Callable[[dict[str, Any]], Event]", adopter(found))
+    return adopt(data)

@@ -1,0 +1,54 @@
+"""One HTTP exchange, whatever the server: a request, and what it is answered with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+
+import attrs
+
+__all__ = ["Answer", "Incoming", "Refused", "Respond"]
+
+
+@attrs.frozen
+class Incoming:
+    """A request as a server hands it over, its body not read yet."""
+
+    method: str
+    path: str
+    """The path below the place where the router is mounted."""
+    query: str
+    headers: Sequence[tuple[str, str]] = attrs.field(repr=False)
+    peer: str | None
+    """The address of the other end of the connection, if it has one."""
+    read: Callable[[], Awaitable[bytes]] = attrs.field(repr=False)
+    """Gives the next part of the body; an empty one is the end."""
+
+
+@attrs.frozen
+class Answer:
+    """What a request is answered with."""
+
+    status: HTTPStatus
+    content: bytes = b""
+    content_type: str | None = None
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers that go with it. An answer of status 204 has no body, and so no length."""
+        kind = [("content-type", self.content_type)] if self.content_type else []
+        length = [("content-length", str(len(self.content)))] if self.status != HTTPStatus.NO_CONTENT else []
+        return kind + length
+
+
+Respond = Callable[[Answer], Awaitable[None]]
+"""Sends the answer; returns also when nobody is there to get it any more."""
+
+
+class Refused(Exception):
+    """A request that is not let in, with the status to answer it with."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason

@@ -1,0 +1,72 @@
+"""For FastAPI endpoints that want just what was sent, verified and parsed: dependencies.
+
+They answer for the endpoint when a request does not come from Retell: 401, 403, 408 or 413, and 400 when it holds something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import TypeVar, Unpack
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from retell_async._errors import WebhookVerificationError
+
+from .events import Event, parse_event
+from .exchange import Incoming, Refused
+from .functions import FunctionCall, parse_function
+from .gate import Gate, GateSettings
+from .inbound import InboundCall, InboundChat, parse_inbound
+
+__all__ = ["verified_event", "verified_function", "verified_inbound"]
+
+T = TypeVar("T")
+
+
+def verified_event(api_key: str | Sequence[str], **settings: Unpack[GateSettings]) -> Callable[[Request], Awaitable[Event]]:
+    """A dependency that gives a webhook's event; the parameters are those of `Gate`."""
+    return _dependency(Gate(api_key, **settings), lambda body, _: parse_event(body))
+
+
+def verified_inbound(
+    api_key: str | Sequence[str], **settings: Unpack[GateSettings]
+) -> Callable[[Request], Awaitable[InboundCall | InboundChat]]:
+    """A dependency that gives an inbound call or chat; the parameters are those of `Gate`."""
+    return _dependency(Gate(api_key, **settings), lambda body, _: parse_inbound(body))
+
+
+def verified_function(api_key: str | Sequence[str], **settings: Unpack[GateSettings]) -> Callable[[Request], Awaitable[FunctionCall]]:
+    """A dependency that gives a custom function's call; the parameters are those of `Gate`."""
+    return _dependency(Gate(api_key, **settings), lambda body, request: parse_function(body, request.query_params))
+
+
+def _dependency(gate: Gate, parse: Callable[[bytes, Request], T]) -> Callable[[Request], Awaitable[T]]:
+    async def dependency(request: Request) -> T:
+        try:
+            return parse(await gate.admit(_incoming(request)), request)
+        except (Refused, WebhookVerificationError) as error:
+            status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
+            raise HTTPException(status, error.reason) from error
+
+    return dependency
+
+
+def _incoming(request: Request) -> Incoming:
+    parts = request.stream()
+
+    async def read() -> bytes:
+        async for part in parts:
+            if part:
+                return part
+        return b""
+
+    return Incoming(
+        method=request.method,
+        path=request.url.path,
+        query=request.url.query,
+        headers=request.headers.items(),
+        peer=request.client.host if request.client else None,
+        read=read,
+    )

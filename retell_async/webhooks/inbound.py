@@ -1,0 +1,205 @@
+"""Who is to take it: the requests that Retell makes before an inbound call or text message is taken, and their answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import attrs
+
+from retell_async._encode import json_bytes
+from retell_async._errors import WebhookVerificationError
+from retell_async._json import loads
+from retell_async._masking import masked_repr
+from retell_async._model import Model
+from retell_async._operation import Omit, given, omit
+
+from .body import json_object
+from .signature import TOLERANCE, Headers, header_value, verify
+
+if TYPE_CHECKING:
+    from retell_async.raw.models import AgentOverrideRequest
+    from retell_async.raw.params import AgentOverrideRequestParam
+
+__all__ = ["InboundAnswer", "InboundCall", "InboundChat", "InboundRequest", "inbound_request", "parse_inbound", "unwrap_inbound"]
+
+
+@attrs.frozen(repr=False)
+class InboundAnswer:
+    """What becomes of an inbound call or chat: made by `accept` and `reject` of the request."""
+
+    event: str
+    fields: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object to answer with."""
+        return {self.event: dict(self.fields)}
+
+    def to_json(self) -> bytes:
+        """The body to answer with, as ``application/json`` and with a status of 2xx."""
+        return json_bytes(self.to_dict())
+
+    def __repr__(self) -> str:
+        return masked_repr("InboundAnswer", {"event": self.event, **self.fields})
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class InboundRequest:
+    """What an inbound call and an inbound chat have in common."""
+
+    event: ClassVar[str]
+
+    from_number: str
+    """Who calls or writes."""
+    to_number: str
+    """The number that was called or written to."""
+    agent_id: str | None = None
+    """The inbound agent of that number, if it has one."""
+    agent_version: int | None = None
+    """The version of that agent, if the number names one."""
+    event_timestamp: int | None = None
+    """When Retell asked, in milliseconds of Unix time."""
+    data: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    """The whole body, with what this version does not know."""
+
+    def accept(
+        self,
+        *,
+        override_agent_id: str | Omit = omit,
+        override_agent_version: int | Omit = omit,
+        dynamic_variables: Mapping[str, str] | Omit = omit,
+        metadata: Mapping[str, Any] | Omit = omit,
+        agent_override: AgentOverrideRequestParam | AgentOverrideRequest | Omit = omit,
+    ) -> InboundAnswer:
+        """Let an agent take it: the number's own when no other is named. (A call to a number without one ends then.)
+
+        Retell takes an answer with one wrong value for no answer at all, so a wrong value is refused here.
+
+        :param override_agent_id: the agent to take it.
+        :param override_agent_version: the version of the agent.
+        :param dynamic_variables: values for the agent's prompts; all of them strings.
+        :param metadata: what to keep with the call or chat; any JSON object.
+        :param agent_override: settings of the agent for this once.
+        :raises TypeError: a value is of the wrong kind; the message names it.
+        :raises ValueError: a value cannot be sent; the message names it.
+        """
+        answer = InboundAnswer(
+            self.event,
+            given(
+                {
+                    "override_agent_id": override_agent_id,
+                    "override_agent_version": override_agent_version,
+                    "dynamic_variables": dynamic_variables,
+                    "metadata": metadata,
+                    "agent_override": agent_override,
+                }
+            ),
+        )
+        _check(answer.fields)
+        return answer
+
+    def reject(self) -> InboundAnswer:
+        """Decline it: the call is hung up or the message dropped, and no call or chat comes into being."""
+        return InboundAnswer(self.event, {"reject": True})
+
+    def __repr__(self) -> str:
+        return masked_repr(type(self).__name__, attrs.asdict(self, recurse=False, filter=lambda field, _: field.name != "data"))
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class InboundCall(InboundRequest):
+    """A phone call that rings until this is answered."""
+
+    event: ClassVar[str] = "call_inbound"
+
+    call_id: str | None = None
+    """The call's id, where Retell names it already."""
+    custom_sip_headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """The SIP headers of the caller's side, with names in lower case."""
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class InboundChat(InboundRequest):
+    """A text message that begins a chat and is not replied to until this is answered."""
+
+    event: ClassVar[str] = "chat_inbound"
+
+    chat_id: str | None = None
+    """The chat's id, where Retell names it already."""
+
+
+_KINDS: Mapping[str, type[InboundCall | InboundChat]] = {kind.event: kind for kind in (InboundCall, InboundChat)}
+_FIELDS = {kind: [field.name for field in attrs.fields(kind) if field.name not in {"data", "event_timestamp"}] for kind in _KINDS.values()}
+
+_WRONG_KIND = re.compile(r": (null|a boolean|.+ where none is expected|.+ instead of an? .+)$")
+
+
+def unwrap_inbound(
+    body: bytes | str,
+    headers: Headers,
+    *,
+    api_key: str | Sequence[str],
+    tolerance: float = TOLERANCE,
+) -> InboundCall | InboundChat:
+    """Verify an inbound webhook and parse it; the parameters are those of `unwrap`.
+
+    :raises WebhookVerificationError: it does not come from Retell, or asks for something else; the `reason` says why.
+    """
+    verify(body, api_key, header_value(headers), tolerance=tolerance)
+    return parse_inbound(body)
+
+
+def parse_inbound(body: bytes | str) -> InboundCall | InboundChat:
+    """The request in a body that is verified already.
+
+    :raises WebhookVerificationError: there is none in it.
+    """
+    request = inbound_request(json_object(body))
+    if request is None:
+        raise WebhookVerificationError("unreadable: the body is not about an inbound call or chat")
+    return request
+
+
+def inbound_request(data: Mapping[str, Any]) -> InboundCall | InboundChat | None:
+    """The request in a body's JSON object, or ``None`` when there is none in it."""
+    event = data.get("event")
+    if not isinstance(event, str) or event not in _KINDS or not isinstance(data.get(event), dict):
+        return None
+    kind, inner = _KINDS[event], cast("dict[str, Any]", data[event])
+    fields: dict[str, Any] = {"from_number": "", "to_number": "", "event_timestamp": data.get("event_timestamp"), "data": data}
+    fields.update((name, inner[name]) for name in _FIELDS[kind] if inner.get(name) is not None)
+    return kind(**fields)
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    for name, kind, words in (
+        ("override_agent_id", str, "a string"),
+        ("override_agent_version", int, "a whole number"),
+        ("dynamic_variables", Mapping, "a mapping"),
+        ("metadata", Mapping, "a mapping"),
+        ("agent_override", (Mapping, Model), "a mapping"),
+    ):
+        value = fields.get(name, omit)
+        if value is not omit and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise TypeError(f"{name} must be {words}, not {type(value).__name__}")
+    if fields.get("override_agent_id") == "":
+        raise ValueError("override_agent_id is empty")
+    for variable, value in cast("Mapping[object, object]", fields.get("dynamic_variables", {})).items():
+        if not isinstance(variable, str):
+            raise TypeError(f"dynamic_variables: the name {variable!r} must be a string, not {type(variable).__name__}")
+        if not isinstance(value, str):
+            raise TypeError(f"dynamic_variables.{variable} must be a string, not {type(value).__name__}")
+    sent = loads(json_bytes(fields))
+    if "agent_override" in sent:
+        _check_override(sent["agent_override"])
+
+
+def _check_override(override: Mapping[str, Any]) -> None:
+    """Refuse values of the wrong kind. Fields and choices that this version does not know are let through."""
+    from retell_async._strict import problems
+    from retell_async.raw.models import AgentOverrideRequest
+
+    for problem in problems(AgentOverrideRequest, override):
+        if _WRONG_KIND.search(problem):
+            raise TypeError(f"agent_override{problem.removeprefix('$')}")

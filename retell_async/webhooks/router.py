@@ -1,0 +1,300 @@
+"""What is done with a request: which handler gets it, when it is answered, and with what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, TypeVar, overload
+from urllib.parse import parse_qsl
+
+import anyio
+
+from retell_async._errors import ConfigurationError, WebhookVerificationError
+from retell_async._masking import mask_text
+
+from . import asgi
+from .deliveries import DeliveryStore, MemoryStore, delivery_key
+from .events import (
+    EVENT_NAMES,
+    AlertResolved,
+    AlertTriggered,
+    CallAnalyzed,
+    CallEnded,
+    CallStarted,
+    ChatAnalyzed,
+    ChatEnded,
+    ChatStarted,
+    ChatTranscriptUpdated,
+    Event,
+    TranscriptUpdated,
+    TransferBridged,
+    TransferCancelled,
+    TransferEnded,
+    TransferStarted,
+    parse_event,
+)
+from .exchange import Answer, Incoming, Refused, Respond
+from .functions import FunctionCall, function_answer, parse_function
+from .gate import MAX_BYTES, Gate
+from .inbound import InboundCall, InboundChat
+from .questions import InboundHandler, Questions
+from .runner import Runner, Stats, checked, log
+from .senders import Senders
+from .signature import TOLERANCE
+
+__all__ = ["Router"]
+
+EventT = TypeVar("EventT")
+EventHandler = Callable[[EventT], Awaitable[object]]
+OnEvent = Callable[[EventHandler[EventT]], EventHandler[Any]]
+FunctionHandler = Callable[[FunctionCall], Awaitable[object]]
+
+_WEBHOOK_PATHS = {"", "/", "/events", "/inbound"}
+_FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})")
+_FUNCTION_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
+_LONGEST_RESULT = 15_000
+_RELEASE_TIMEOUT = 5.0
+
+_ACKNOWLEDGED = Answer(HTTPStatus.NO_CONTENT)
+_FAILED = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
+_LATE = Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"late: too many events are being handled", "text/plain")
+
+
+class Router:
+    """Takes what Retell sends, for handlers that decorators register. An ASGI application: serve it, or mount it in Starlette or FastAPI.
+
+    Its paths are ``/events`` and ``/inbound`` for webhooks (each takes either) and ``/functions/<name>`` for custom functions.
+
+    Events are acknowledged at once and handled afterwards: a slow handler delays nothing, and an event whose handler raises is not sent
+    again. With `acknowledge_after`, handlers get that many seconds before the event is acknowledged, and one that raises within them is
+    answered with 500, after which Retell sends the event again. Inbound requests and functions are answered by their handlers.
+
+    What is still to be done after the answer is done in the request's own task. Servers wait for these tasks when they shut down.
+
+    :param api_key: the API key with the webhook badge; several while keys are being changed.
+    :param tolerance: seconds that a signature may lie in the past or in the future.
+    :param max_bytes: the longest body that is read.
+    :param deadline: seconds within which events and inbound requests are answered; Retell waits 10.
+    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged.
+    :param max_in_flight: how many events are handled at a time; the others wait, until the deadline, when they are sent back.
+    :param store: what remembers deliveries, so that each is handled once; the memory of this process by default.
+    :param senders: who may send, if the address is to be checked beside the signature.
+    :raises ConfigurationError: a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        api_key: str | Sequence[str],
+        *,
+        tolerance: float = TOLERANCE,
+        max_bytes: int = MAX_BYTES,
+        deadline: float = 8.0,
+        acknowledge_after: float = 0.0,
+        max_in_flight: int = 100,
+        store: DeliveryStore | None = None,
+        senders: Senders | None = None,
+    ) -> None:
+        if not (0 <= acknowledge_after <= deadline):
+            raise ConfigurationError("acknowledge_after must be between 0 and the deadline")
+        if max_in_flight < 1:
+            raise ConfigurationError("max_in_flight must be at least 1")
+        self._gate = Gate(api_key, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
+        self._deadline = deadline
+        self._acknowledge_after = acknowledge_after
+        self._slots = anyio.Semaphore(max_in_flight)
+        self._store: DeliveryStore = MemoryStore() if store is None else store
+        self._events: dict[str | None, list[EventHandler[Any]]] = {}
+        self._inbound: InboundHandler | None = None
+        self._functions: dict[str, FunctionHandler] = {}
+        self._runner = Runner()
+        self._questions = Questions(self._runner)
+
+    @property
+    def stats(self) -> Stats:
+        """What this router has done so far."""
+        return self._runner.stats
+
+    @overload
+    def on(self, event: Literal["call_started"], /) -> OnEvent[CallStarted]: ...
+    @overload
+    def on(self, event: Literal["call_ended"], /) -> OnEvent[CallEnded]: ...
+    @overload
+    def on(self, event: Literal["call_analyzed"], /) -> OnEvent[CallAnalyzed]: ...
+    @overload
+    def on(self, event: Literal["transcript_updated"], /) -> OnEvent[TranscriptUpdated | ChatTranscriptUpdated]: ...
+    @overload
+    def on(self, event: Literal["transfer_started"], /) -> OnEvent[TransferStarted]: ...
+    @overload
+    def on(self, event: Literal["transfer_bridged"], /) -> OnEvent[TransferBridged]: ...
+    @overload
+    def on(self, event: Literal["transfer_cancelled"], /) -> OnEvent[TransferCancelled]: ...
+    @overload
+    def on(self, event: Literal["transfer_ended"], /) -> OnEvent[TransferEnded]: ...
+    @overload
+    def on(self, event: Literal["chat_started"], /) -> OnEvent[ChatStarted]: ...
+    @overload
+    def on(self, event: Literal["chat_ended"], /) -> OnEvent[ChatEnded]: ...
+    @overload
+    def on(self, event: Literal["chat_analyzed"], /) -> OnEvent[ChatAnalyzed]: ...
+    @overload
+    def on(self, event: Literal["alert_triggered"], /) -> OnEvent[AlertTriggered]: ...
+    @overload
+    def on(self, event: Literal["alert_resolved"], /) -> OnEvent[AlertResolved]: ...
+    @overload
+    def on(self, /, *events: str) -> OnEvent[Event]: ...
+    def on(self, *events: str) -> OnEvent[Any]:
+        """Register a handler for events of these names, or for every event when none is named.
+
+        Several handlers of an event run one after the other. Events may arrive in another order than they happened in.
+
+        :raises ConfigurationError: a name is that of a request which wants an answer.
+        :raises TypeError: the handler is not an async function.
+        """
+        for name in events:
+            if name in {InboundCall.event, InboundChat.event}:
+                raise ConfigurationError(f"{name} wants an answer: register its handler with @router.inbound")
+            if name not in EVENT_NAMES:
+                log.warning("a handler is registered for %r, an event that this version does not know", name)
+
+        def register(handler: EventHandler[Any]) -> EventHandler[Any]:
+            for name in events or (None,):
+                self._events.setdefault(name, []).append(checked(handler))
+            return handler
+
+        return register
+
+    def inbound(self, handler: InboundHandler) -> InboundHandler:
+        """Register what answers inbound calls and text messages: with `accept` or `reject` of the request.
+
+        A request that Retell repeats gets the answer of the first; the handler is not asked again unless it raised.
+
+        :raises ConfigurationError: there is a handler already.
+        :raises TypeError: the handler is not an async function.
+        """
+        if self._inbound is not None:
+            raise ConfigurationError("a handler for inbound requests is registered already")
+        self._inbound = checked(handler)
+        return handler
+
+    def function(self, name: str) -> Callable[[FunctionHandler], FunctionHandler]:
+        """Register what carries out a custom function, under the name that it has at Retell; the path in its URL ends in that name.
+
+        What the handler returns goes to the agent: a text, or anything that JSON has. Retell may repeat a call that failed, and a repeated
+        call is carried out again, since an agent may also mean two calls with the same arguments.
+
+        :raises ConfigurationError: a function cannot have this name, or there is a handler for it already.
+        :raises TypeError: the handler is not an async function.
+        """
+        if name in self._functions or not _FUNCTION_PATH.fullmatch(f"/functions/{name}"):
+            raise ConfigurationError(f"{name!r} is registered already, or is not 1 to 64 letters, digits, '_' and '-'")
+
+        def register(handler: FunctionHandler) -> FunctionHandler:
+            self._functions[name] = checked(handler)
+            return handler
+
+        return register
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve as an ASGI application."""
+        await asgi.serve(self, scope, receive, send)
+
+    async def handle(self, request: Incoming, respond: Respond) -> None:
+        """Answer a request by calling `respond` once, and return when its handlers are done, which may be later."""
+        until = anyio.current_time() + self._deadline
+        self.stats.received += 1
+        try:
+            function = self._function_named(request)
+            body = await self._gate.admit(request)
+            sent = parse_event(body) if function is None else _function_call(function, body, request.query)
+        except (Refused, WebhookVerificationError) as error:
+            status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
+            self.stats.refused += 1
+            log.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
+            await respond(Answer(status, error.reason.encode(), "text/plain"))
+            return
+        match sent:
+            case FunctionCall():
+                await respond(await self._carry_out(sent, str(function)))
+            case InboundCall() | InboundChat():
+                await self._questions.put(sent, body, self._inbound, until, respond)
+            case _:
+                await self._tell(sent, body, until, respond)
+
+    def _function_named(self, request: Incoming) -> str | None:
+        """The function that a path is for, ``None`` when it is for webhooks."""
+        match = _FUNCTION_PATH.fullmatch(request.path)
+        if match is None and request.path not in _WEBHOOK_PATHS:
+            raise Refused(HTTPStatus.NOT_FOUND, "wrong path: /events, /inbound and /functions/<name> are served")
+        if match is not None and match[1] not in self._functions:
+            raise Refused(HTTPStatus.NOT_FOUND, "wrong path: there is no function of this name")
+        if request.method not in ({"POST"} if match is None else _FUNCTION_METHODS):
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "wrong method: Retell does not use it here")
+        return None if match is None else match[1]
+
+    async def _carry_out(self, call: FunctionCall, name: str) -> Answer:
+        async def carry_out(call: FunctionCall) -> Answer:
+            given = function_answer(await self._functions[name](call))
+            return Answer(HTTPStatus.OK, given.content, given.content_type)
+
+        done = await self._runner.run(carry_out, call, f"the function {name}")
+        if done is None:
+            return _FAILED
+        if len(done.value.content.decode()) > _LONGEST_RESULT:
+            log.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
+        return done.value
+
+    async def _tell(self, event: Event, body: bytes, until: float, respond: Respond) -> None:
+        handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]
+        if not handlers:
+            self.stats.unhandled += 1
+            await respond(_ACKNOWLEDGED)
+            return
+        key = delivery_key(event, body)
+        if not await self._store.claim(key):
+            self.stats.duplicates += 1
+            await respond(_ACKNOWLEDGED)
+            return
+        told = False
+        try:
+            with anyio.CancelScope(deadline=until) as waiting:
+                await self._slots.acquire()
+            if waiting.cancelled_caught:
+                self.stats.late += 1
+                await respond(_LATE)
+                return
+            try:
+                told = await self._acknowledge_and_run(handlers, event, until, respond)
+            finally:
+                self._slots.release()
+        finally:
+            if not told:
+                with anyio.move_on_after(_RELEASE_TIMEOUT, shield=True):
+                    await self._store.release(key)
+
+    async def _acknowledge_and_run(self, handlers: Sequence[EventHandler[Any]], event: Event, until: float, respond: Respond) -> bool:
+        """Whether all handlers ended well."""
+        results: list[bool] = []
+        ended = anyio.Event()
+
+        async def run() -> None:
+            results.extend([await self._runner.run(handler, event, event.event) is not None for handler in handlers])
+            ended.set()
+
+        if not self._acknowledge_after:
+            await respond(_ACKNOWLEDGED)
+            await run()
+            return all(results)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
+                await ended.wait()
+            await respond(_FAILED if ended.is_set() and not all(results) else _ACKNOWLEDGED)
+        return all(results)
+
+
+def _function_call(name: str, body: bytes, query: str) -> FunctionCall:
+    call = parse_function(body, dict(parse_qsl(query, keep_blank_values=True)))
+    if call.name not in {None, name}:  # the signature covers the body but not the path
+        raise Refused(HTTPStatus.NOT_FOUND, f"wrong path: it is for the function {name}, and the body calls another")
+    return call

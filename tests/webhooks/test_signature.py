@@ -1,0 +1,245 @@
+"""Signatures: fixed vectors, the official SDK's verifier in both directions, and everything that must not get through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import example, given, strategies as st
+from retell.lib.webhook_auth import symmetric
+
+from retell_async import RetellError
+from retell_async.webhooks import WebhookVerificationError, sign, unwrap, verify
+
+from .sending import KEY
+
+NOW = 1_700_000_000_000
+BODY = b'{"event":"call_ended"}'
+DIGEST = "07024cabe7dd8f6d1c6e4a8324ca92c812e6ad4a7ee506c04f7e462e3321823e"
+FINE = f"v={NOW},d={DIGEST}"
+
+# Made by other means than this package: the first three were given, the last is by the `openssl dgst` command.
+VECTORS = [
+    ("test-api-key", NOW, b'{"event":"call_ended"}', DIGEST),
+    ("key_test", NOW, b'{"event":"call_ended"}', "8c7fd3e49f31b8a3409e410a877de6a7ae40eb3c989b3700eaa2336f30ec1b48"),
+    ("key_test", NOW, b"", "e1d11e60dc88d2e1d150866588727558f000282e48468d71d841fbebdd30f1cc"),
+    (
+        "key_3f1c9d",
+        1_760_000_000_123,
+        r'{"event":"call_analyzed","call":{"transcript":"User: ¿Qué tal, señor?\nAgent: 好的 🙂"}}'.encode(),
+        "e0d0007801f58f31e4dccef25b37ffd9df5e66387b71378059d0a4bdce3dca64",
+    ),
+]
+
+bodies = st.text() | st.text('{}[]":, \t\r\n\u00a0\u2003\u2028éß€漢字🙂0123456789')
+keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
+times = st.integers(0, 9_999_999_999_999)
+
+
+def reason(body: bytes | str = BODY, key: str | Sequence[str] = "test-api-key", signature: str | None = FINE, **options: Any) -> str:
+    with pytest.raises(WebhookVerificationError) as caught:
+        verify(body, key, signature, **{"now_ms": NOW, **options})
+    assert isinstance(caught.value, RetellError)
+    assert str(caught.value) == caught.value.reason
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(("key", "timestamp", "body", "digest"), VECTORS)
+def test_vectors(key: str, timestamp: int, body: bytes, digest: str) -> None:
+    assert sign(body, key, timestamp_ms=timestamp) == f"v={timestamp},d={digest}"
+    verify(body, key, f"v={timestamp},d={digest}", now_ms=timestamp)
+    verify(body.decode(), key, f"v={timestamp},d={digest}", now_ms=timestamp)
+
+
+@given(bodies, keys, times)
+@example('{"transcript": "Señor \\u00e9 é \u2028 🙂"}', "key_test", NOW)
+def test_the_official_verifier_takes_what_is_signed_here(body: str, key: str, timestamp: int) -> None:
+    assert symmetric["verify"](body, key, sign(body, key, timestamp_ms=timestamp), {"timestamp": timestamp})
+    assert sign(body, key, timestamp_ms=timestamp) == sign(body.encode(), key, timestamp_ms=timestamp)
+
+
+@given(bodies, keys, times)
+def test_what_the_official_signer_signs_is_taken_here(body: str, key: str, timestamp: int) -> None:
+    signature = symmetric["sign"](body, key, timestamp)
+    verify(body, key, signature, now_ms=timestamp)
+    verify(body.encode(), key, signature, now_ms=timestamp)
+
+
+@given(bodies, bodies, keys, keys)
+def test_both_refuse_the_same(body: str, other: str, key: str, wrong: str) -> None:
+    for received, used in ((other, key), (body, wrong)):
+        theirs = symmetric["verify"](received, used, sign(body, key, timestamp_ms=NOW), {"timestamp": NOW})
+        assert theirs == ((received, used) == (body, key))
+        if not theirs:
+            assert reason(received, used, sign(body, key, timestamp_ms=NOW)).startswith("wrong key or changed body")
+
+
+def test_now_is_the_default() -> None:
+    verify(BODY, KEY, sign(BODY, KEY))
+    verify(BODY, KEY, sign(BODY, KEY, timestamp_ms=int(time.time() * 1000) - 290_000))
+    assert reason(BODY, KEY, sign(BODY, KEY, timestamp_ms=int(time.time() * 1000) - 310_000), now_ms=None).startswith("too old")
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "tolerance", "expected"),
+    [
+        (0, 300, None),
+        (300_000, 300, None),
+        (300_001, 300, "too old: signed 300 s ago"),
+        (3_600_000, 300, "too old: signed 3600 s ago"),
+        (-300_000, 300, None),
+        (-300_001, 300, "too new: signed 300 s in the future"),
+        (600_000, 600, None),
+        (1_001, 1, "too old"),
+        (1, 0, "too old"),
+        (0, float("nan"), "too new"),
+        (0, -1, "too new"),
+    ],
+)
+def test_age(age_ms: int, tolerance: float, expected: str | None) -> None:
+    if expected is None:
+        verify(BODY, "test-api-key", FINE, tolerance=tolerance, now_ms=NOW + age_ms)
+    else:
+        assert reason(now_ms=NOW + age_ms, tolerance=tolerance).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("None", id="None as text"),
+        pytest.param(f"v={NOW}", id="no digest"),
+        pytest.param(f"d={DIGEST}", id="no time"),
+        pytest.param(f"v={NOW},d=", id="empty digest"),
+        pytest.param(f"v=,d={DIGEST}", id="empty time"),
+        pytest.param(f"d={DIGEST},v={NOW}", id="swapped"),
+        pytest.param(f"x{FINE}", id="prefix"),
+        pytest.param(f" {FINE}", id="space before"),
+        pytest.param(f"{FINE}x", id="suffix"),
+        pytest.param(f"{FINE} ", id="space after"),
+        pytest.param(f"{FINE}\n", id="newline after"),
+        pytest.param(f"{FINE},x=1", id="another part"),
+        pytest.param(f"v={NOW}, d={DIGEST}", id="space between"),
+        pytest.param(f"v={NOW};d={DIGEST}", id="semicolon"),
+        pytest.param(f"v={NOW},d={DIGEST.upper()}", id="upper-case digest"),
+        pytest.param(f"V={NOW},D={DIGEST}", id="upper-case names"),
+        pytest.param(f"v={NOW},d={DIGEST[:-1]}", id="short"),
+        pytest.param(f"v={NOW},d={DIGEST}0", id="long"),
+        pytest.param(f"v={NOW},d=g{DIGEST[1:]}", id="not hexadecimal"),
+        pytest.param(f"v={NOW},d={'é' * 64}", id="not ASCII"),
+        pytest.param(f"v=-{NOW},d={DIGEST}", id="negative"),
+        pytest.param(f"v=+{NOW},d={DIGEST}", id="plus"),
+        pytest.param(f"v=0{NOW},d={DIGEST}", id="leading zero"),
+        pytest.param(f"v={NOW}.0,d={DIGEST}", id="fraction"),
+        pytest.param(f"v=1e12,d={DIGEST}", id="exponent"),
+        pytest.param(f"v=1_700_000_000_000,d={DIGEST}", id="underscores"),
+        pytest.param(f"v=١٧٠٠٠٠٠٠٠٠٠٠٠,d={DIGEST}", id="other digits"),
+        pytest.param(f"v={'9' * 17},d={DIGEST}", id="enormous"),
+        pytest.param(f"v={'9' * 100_000},d={DIGEST}", id="absurd"),
+        pytest.param(f"{FINE},{FINE}", id="repeated"),
+        pytest.param(f"{FINE}, {FINE}", id="repeated as HTTP joins it"),
+        pytest.param("\x00", id="NUL"),
+    ],
+)
+def test_malformed_header(header: str) -> None:
+    assert reason(signature=header).startswith("malformed x-retell-signature header")
+
+
+def test_missing_header() -> None:
+    assert reason(signature=None).startswith("no x-retell-signature header")
+
+
+@pytest.mark.parametrize("timestamp", [0, 1, 1_700_000_000, 9_999_999_999_999, 9_999_999_999_999_999])
+def test_times_of_another_unit_are_too_old_or_too_new(timestamp: int) -> None:
+    assert reason(signature=sign(BODY, "test-api-key", timestamp_ms=timestamp)).startswith(("too old", "too new"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", BODY + b" ", BODY[:-1], b' {"event":"call_ended"}', b'{"event": "call_ended"}', b"\xff", "\ud800", BODY + str(NOW).encode()],
+)
+def test_changed_body(body: bytes | str) -> None:
+    assert reason(body).startswith("wrong key or changed body")
+
+
+@pytest.mark.parametrize("keys", ["other", ["other", "another"], ("test-api-ke",), "test-api-keyy", "TEST-API-KEY"])
+def test_wrong_key(keys: str | Sequence[str]) -> None:
+    text = reason(BODY, keys)
+    assert text.startswith("wrong key or changed body")
+    assert not any(key in text for key in ("another", "test-api-ke", "TEST-API-KEY"))
+
+
+@pytest.mark.parametrize("keys", [["old", "test-api-key"], ("test-api-key", "new"), ["test-api-key"]])
+def test_any_of_several_keys_may_fit(keys: Sequence[str]) -> None:
+    verify(BODY, keys, FINE, now_ms=NOW)
+
+
+@pytest.mark.parametrize("key", ["", " ", [], (), ["fine", ""], None, [None], b"bytes", 1, "new\nline", "clé"])
+def test_unusable_keys_are_refused_before_anything_is_looked_at(key: Any) -> None:
+    with pytest.raises(ValueError, match="API key") as caught:
+        verify(BODY, key, None)
+    assert "clé" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [{"event": "call_ended"}, None, bytearray(BODY)])
+def test_a_parsed_body_is_a_mistake_in_the_program(body: Any) -> None:
+    with pytest.raises(TypeError, match="raw bytes"):
+        verify(body, "test-api-key", FINE, now_ms=NOW)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-retell-signature": "?"},
+        {"X-Retell-Signature": "?"},
+        {"X-RETELL-SIGNATURE": "?"},
+        [("Host", "example.com"), ("X-Retell-Signature", "?")],
+        [(b"host", b"example.com"), (b"x-retell-signature", b"?")],
+    ],
+)
+def test_headers_in_any_case_and_form(headers: Any) -> None:
+    signature = sign(BODY, KEY)
+    fill: Any = {"?": signature, b"?": signature.encode()}
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    filled = [(name, fill.get(value, value)) for name, value in pairs]
+    for form in (filled, iter(filled), *([dict(filled)] if isinstance(headers, dict) else [])):
+        assert unwrap(BODY, form, api_key=KEY).event == "call_ended"
+
+
+@pytest.mark.parametrize("headers", [{}, [], {"signature": "v"}])
+def test_no_header_among_the_headers(headers: Any) -> None:
+    with pytest.raises(WebhookVerificationError, match="no x-retell-signature header"):
+        unwrap(BODY, headers, api_key=KEY)
+
+
+def test_a_header_that_is_there_twice_is_malformed() -> None:
+    signature = sign(BODY, KEY)
+    with pytest.raises(WebhookVerificationError, match="malformed"):
+        unwrap(BODY, [("x-retell-signature", signature), ("X-Retell-Signature", signature)], api_key=KEY)
+
+
+@given(st.binary(), st.binary() | st.binary(max_size=90).map(lambda tail: FINE.encode()[: 90 - len(tail)] + tail))
+@example(BODY, FINE.encode())
+def test_bytes_of_any_kind_give_the_one_error(body: bytes, signature: bytes) -> None:
+    with pytest.raises(WebhookVerificationError):
+        unwrap(body, [(b"x-retell-signature", signature)], api_key=KEY)
+    with pytest.raises(WebhookVerificationError):
+        verify(body, KEY, signature.decode("latin-1"))
+
+
+@given(st.binary())
+@example(b"")
+@example(b"[]")
+@example(b"null")
+@example(b"NaN")
+@example(b'{"event":1}')
+@example(b'{"event":["call_inbound"]}')
+@example(b'{"Event":"call_ended"}')
+@example(b"\xef\xbb\xbf{}")
+@example(b"[" * 100_000)
+@example(b"1" * 5_000)
+def test_what_is_signed_and_holds_no_event_gives_the_same_error(body: bytes) -> None:
+    with pytest.raises(WebhookVerificationError, match="unreadable"):
+        unwrap(body, {"x-retell-signature": sign(body, KEY)}, api_key=KEY)
