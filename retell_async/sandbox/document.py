@@ -1,0 +1,171 @@
+"""What the pinned document says of a request: which operation it is, and whether it is one."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property, lru_cache
+from importlib import resources
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote
+
+import jsonschema_rs
+
+from .exchange import Json, Refused
+
+__all__ = ["Document", "Route", "packaged"]
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_WORDS = {"true": True, "false": False}
+_ANY = " "  # in the tree of routes, keys with a space are none that a path can hold
+
+
+class Document:
+    """The operations of an OpenAPI 3.0 document, found by method and path."""
+
+    def __init__(self, data: Json) -> None:
+        self._components: Json = {"schemas": _as_json_schema(data["components"]["schemas"], names=True)}
+        self._parameters: Json = data["components"].get("parameters", {})
+        self._tree: Json = {}
+        self.routes: dict[str, Route] = {}
+        for path, item in data["paths"].items():
+            for method, operation in item.items():
+                self._add(method.upper(), path, operation)
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The operation that a request is for and the values in its path, or ``None``; the path as it was sent, escapes and all."""
+        node, values = self._tree, list[str]()
+        for segment in path.removeprefix("/").split("/"):
+            below = node.get(segment)
+            if below is None and segment:
+                below = node.get(_ANY)
+                values.append(unquote(segment))
+            if below is None:
+                return None
+            node = below
+        route = node.get(f" {method}")
+        return None if route is None else (route, dict(zip(route.names, values, strict=True)))
+
+    def _add(self, method: str, path: str, operation: Json) -> None:
+        node, names = self._tree, list[str]()
+        for segment in path.removeprefix("/").split("/"):
+            name = segment[1:-1] if segment.startswith("{") else None
+            if name is not None:
+                names.append(name)
+            node = node.setdefault(segment if name is None else _ANY, {})
+        described = (self._parameters[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in operation.get("parameters", ()))
+        query = [parameter for parameter in described if parameter["in"] == "query"]
+        route = Route(operation, tuple(names), query, self._components)
+        node[f" {method}"] = self.routes[route.id] = route
+
+
+class Route:
+    """One operation: its id, the names of what stands in its path, and the status of its success."""
+
+    def __init__(self, operation: Json, names: tuple[str, ...], query: list[Json], components: Json) -> None:
+        self.id: str = operation["operationId"]
+        self.names = names
+        self.status = min(int(status) for status in operation["responses"] if status.startswith("2"))
+        self._query = query
+        self._body: Json = operation.get("requestBody", {})
+        self._components = components
+
+    def read_query(self, text: str) -> Json:
+        """The query parameters that the document knows, each of the type that it asks for.
+
+        :raises Refused: one is missing or not of its type.
+        """
+        sent = parse_qs(text, keep_blank_values=True)
+        values: Json = {}
+        for parameter, check in self._parameter_checks:
+            name = parameter["name"]
+            if name in sent:
+                values[name] = _converted(sent[name][-1], check, f"query parameter {name}")
+            elif parameter.get("required"):
+                raise Refused(400, f"query parameter {name} is missing")
+        return values
+
+    def read_body(self, content: bytes, content_type: str) -> Json:
+        """The body as the document asks for it; an empty object for an operation without one.
+
+        :raises Refused: there is none, it is not JSON, or it is not what the document asks for.
+        """
+        if not content:
+            if self._body.get("required"):
+                raise Refused(400, "a JSON body is needed")
+            return {}
+        if not self._body:
+            return {}
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise Refused(400, "the content type must be application/json")
+        body = _parse(content)
+        self._check(self._body_check, body, "body")
+        return cast("Json", body)
+
+    def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
+        if not check.is_valid(value):
+            error = next(iter(check.iter_errors(value)))
+            raise Refused(400, f"{'.'.join([where, *map(str, error.instance_path)])}: {error.message}")
+
+    @cached_property
+    def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
+        return [(parameter, self._validator(parameter["schema"])) for parameter in self._query]
+
+    @cached_property
+    def _body_check(self) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._body["content"]["application/json"]["schema"])
+
+    def _validator(self, schema: Json) -> jsonschema_rs.Draft4Validator:
+        # Messages are masked: what was sent may be a phone number.
+        whole = {"allOf": [_as_json_schema(schema)], "components": self._components}
+        return jsonschema_rs.Draft4Validator(whole, mask="the value")
+
+
+@lru_cache(maxsize=1)
+def packaged() -> Document:
+    """The document that this package was made from."""
+    return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
+
+
+def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:
+    candidates: list[Any] = [_WORDS[text]] if text in _WORDS else []
+    if _INTEGER.fullmatch(text):
+        candidates.append(int(text))
+    for candidate in (*candidates, text):
+        if check.is_valid(candidate):
+            return candidate
+    raise Refused(400, f"{where}: {next(iter(check.iter_errors((*candidates, text)[0]))).message}")
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body is not valid JSON") from None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise ValueError(text)
+    return number
+
+
+def _as_json_schema(value: Any, *, names: bool = False) -> Any:
+    """OpenAPI 3.0 as JSON Schema draft 4, which it extends by ``nullable``; where names are set, keys are properties, not keywords."""
+    if isinstance(value, list):
+        return [_as_json_schema(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    schema = {key: _as_json_schema(item, names=not names and key == "properties") for key, item in cast("Json", value).items()}
+    if names or not schema.pop("nullable", False):
+        return schema
+    if set(schema) & {"$ref", "allOf", "anyOf", "oneOf"} or "type" not in schema:
+        return {"anyOf": [{"type": "null"}, schema]}
+    # The same, with a message that says more when it is neither.
+    enum = {"enum": [*schema["enum"], None]} if None not in schema.get("enum", [None]) else {}
+    return schema | {"type": [schema["type"], "null"]} | enum

@@ -1,0 +1,193 @@
+"""The ``filter_criteria`` of a call list, checked by the document already: which calls are meant, and where to look for them.
+
+A call that has no value for a field (yet) is meant by no filter of that field but ``np``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from operator import eq, ge, gt, le, lt, ne
+from typing import Any, cast
+
+from . import ordered
+from .exchange import Json
+from .lifecycle import call_cost, status
+from .ordered import Entries
+from .store import Call, Calls, Facet
+
+__all__ = ["meant", "places"]
+
+Test = Callable[[Call], bool]
+Field = Callable[[Call, int], Any]
+"""What a call has in a field at a time; ``None`` stands for nothing."""
+
+_TEXT_TESTS: Mapping[str, Callable[[str, str], bool]] = {
+    "eq": eq,
+    "ne": ne,
+    "sw": str.startswith,
+    "ew": str.endswith,
+    "co": lambda text, part: part in text,
+}
+# The only tool that a call here uses is the one that ends it, which takes no time and does not fail.
+_END_CALL: Json = {"name": "end_call", "type": "end_call", "latency_ms": 0, "success": True}
+_NUMBER_TESTS: Mapping[str, Callable[[float, float], bool]] = {"eq": eq, "ne": ne, "gt": gt, "ge": ge, "lt": lt, "le": le}
+
+
+def meant(criteria: Json, now: int) -> Test:
+    """The test that a call passes when all criteria agree on it."""
+    tests = list(_tests(criteria, now))
+    return tests[0] if len(tests) == 1 else lambda call: all(test(call) for test in tests)
+
+
+def places(criteria: Json, calls: Calls, now: int) -> Entries[Call]:
+    """The shortest list that holds all calls that can be meant."""
+    found = [calls.having(facet) for facet in _facets(criteria)]
+    if criteria.get("call_status", {}).get("value") == ["ongoing"]:
+        found.append(sorted((call.position, call) for call in calls.active(now)))
+    ids = criteria.get("call_id", {})
+    if ids.get("op") in {"eq", "in"}:
+        wanted = set(ids["value"]) if ids["op"] == "in" else {ids["value"]}
+        found.append(sorted((call.position, call) for call in map(calls.get, wanted) if call is not None))
+    shortest = min(found, key=len, default=calls.entries)
+    return ordered.between(shortest, *_bounds(criteria["start_timestamp"])) if "start_timestamp" in criteria else shortest
+
+
+def _facets(criteria: Json) -> Iterator[Facet]:
+    for name in ("from_number", "to_number"):
+        if name in criteria and criteria[name]["op"] == "eq":
+            yield (name, criteria[name]["value"])
+    for name in ("call_type", "disconnection_reason"):
+        if name in criteria and len(criteria[name]["value"]) == 1:
+            yield (name, criteria[name]["value"][0])
+    if len(criteria.get("agent", ())) == 1:
+        yield ("agent_id", criteria["agent"][0]["agent_id"])
+    for condition in criteria.get("metadata", ()):
+        if condition["op"] == "eq":
+            yield ("metadata", condition["key"], condition["value"])
+
+
+def _bounds(condition: Json) -> tuple[float, float]:
+    value = condition["value"]
+    match condition["op"]:
+        case "bt":
+            return value[0], value[1]
+        case "eq":
+            return value, value
+        case "gt" | "ge":
+            return value, float("inf")
+        case "lt" | "le":
+            return float("-inf"), value
+        case _:
+            return float("-inf"), float("inf")
+
+
+def _tests(criteria: Json, now: int) -> Iterator[Test]:
+    for name, field in _FIELDS.items():
+        if name in criteria:
+            yield _test(field, criteria[name], now)
+    if "agent" in criteria:
+        yield _agent_test(criteria["agent"])
+    for condition in criteria.get("tool_calls", ()):
+        yield _tool_call_test(condition, now)
+    for name, keyed in _KEYED_FIELDS.items():
+        for condition in criteria.get(name, ()):
+            yield _test(_member(keyed, condition["key"]), condition, now)
+
+
+def _test(field: Field, condition: Json, now: int) -> Test:
+    passes = _matcher(condition)
+    return lambda call: passes(field(call, now))
+
+
+def _matcher(condition: Json) -> Callable[[Any], bool]:
+    op: str = condition["op"]
+    wanted: Any = condition.get("value")
+    match condition["type"]:
+        case "string":
+            compare = _TEXT_TESTS[op]
+            return lambda value: isinstance(value, str) and compare(value, wanted)
+        case "number":
+            measure = _NUMBER_TESTS[op]
+            return lambda value: _is_number(value) and measure(value, wanted)
+        case "range":
+            lowest, highest = wanted
+            return lambda value: _is_number(value) and lowest <= value <= highest
+        case "enum":
+            return lambda value: isinstance(value, str) and value in wanted
+        case "boolean":
+            return lambda value: value is wanted
+        case _:
+            return lambda value: (value is not None) is (op == "pr")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _agent_test(choices: list[Json]) -> Test:
+    wanted = [(choice["agent_id"], choice.get("version")) for choice in choices]
+
+    def test(call: Call) -> bool:
+        order = call.order
+        return any(order.agent_id == agent_id and (not versions or order.agent_version in versions) for agent_id, versions in wanted)
+
+    return test
+
+
+def _tool_call_test(condition: Json, now: int) -> Test:
+    fits = all(_fits(value, condition[name]) for name, value in _END_CALL.items() if name in condition)
+    return lambda call: fits and call.course.reason == "agent_hangup" and now >= call.course.end
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    return bool(_matcher(cast("Json", wanted))(value) if isinstance(wanted, dict) else value == wanted)
+
+
+def _when_ended(field: Callable[[Call], Any]) -> Field:
+    return lambda call, now: field(call) if now >= call.course.end else None
+
+
+def _when_analyzed(field: Callable[[Call], Any]) -> Field:
+    return lambda call, now: field(call) if now >= call.course.analyzed else None
+
+
+def _started(call: Call, now: int) -> int | None:
+    start = call.course.start
+    return start if start is not None and start <= now else None
+
+
+def _member(field: Callable[[Call], Mapping[str, Any]], key: str) -> Field:
+    return lambda call, _: field(call).get(key)
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+_FIELDS: Mapping[str, Field] = {
+    "call_id": lambda call, _: call.id,
+    "call_status": lambda call, now: status(call.course, now),
+    "call_type": lambda call, _: call.order.kind,
+    "direction": lambda call, _: None if call.order.to_number is None else "outbound",
+    "from_number": lambda call, _: call.order.from_number,
+    "to_number": lambda call, _: call.order.to_number,
+    "agent_tag": _nothing,
+    "batch_call_id": _nothing,
+    "data_storage_setting": lambda call, _: call.order.echoed.get("data_storage_setting"),
+    "start_timestamp": _started,
+    "end_timestamp": _when_ended(lambda call: call.course.end),
+    "duration_ms": _when_ended(lambda call: call.course.duration_ms),
+    "disconnection_reason": _when_ended(lambda call: call.course.reason),
+    "combined_cost": _when_ended(lambda call: call_cost(call.course)["combined_cost"]),
+    "e2e_latency_p50": _when_ended(lambda call: None if call.course.start is None else call.course.latency_ms),
+    "in_voicemail": _when_analyzed(lambda call: call.course.in_voicemail),
+    "call_successful": _when_analyzed(lambda call: call.course.successful),
+    "user_sentiment": _when_analyzed(lambda call: call.course.sentiment),
+}
+
+_KEYED_FIELDS: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
+    "metadata": lambda call: call.order.echoed.get("metadata", {}),
+    "dynamic_variables": lambda call: call.order.echoed.get("retell_llm_dynamic_variables", {}),
+    "custom_analysis_data": lambda _: {},
+    "custom_attributes": lambda _: {},
+}

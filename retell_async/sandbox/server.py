@@ -1,0 +1,114 @@
+"""The sandbox on a port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from threading import Thread
+
+import anyio
+import anyio.to_thread
+import attrs
+import uvicorn
+
+from .app import create_app
+from .service import Sandbox
+
+__all__ = ["Served", "listen", "run", "serve"]
+
+_BACKLOG = 4096
+
+
+@attrs.frozen
+class Served:
+    """A sandbox that is listening."""
+
+    sandbox: Sandbox
+    url: str
+    """What a client takes as its base URL."""
+
+
+@asynccontextmanager
+async def serve(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[Served, None]:
+    """Listen while the context lasts, on a free port unless one is given.
+
+    Under asyncio the server shares the event loop of its caller; under trio, on which uvicorn does not run, it has a thread of its own.
+
+    :raises OSError: the port is taken, or the host is none of this machine's.
+    """
+    sandbox = sandbox or Sandbox()
+    listener, url = listen(host, port)
+    server = _Guest(_configuration(sandbox))
+    ended = _start(server, listener)
+    try:
+        yield Served(sandbox, url)
+    finally:
+        server.should_exit = True
+        with anyio.CancelScope(shield=True):
+            await ended()
+
+
+def listen(host: str, port: int) -> tuple[socket.socket, str]:
+    """A socket that takes connections from now on, and the URL that leads to it.
+
+    :raises OSError: the port is taken, or the host is none of this machine's.
+    :raises OverflowError: no port has that number.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)[0]
+    # Made with its protocol, which `socket.create_server` leaves out: asyncio turns Nagle's algorithm off on such sockets only, and with
+    # it on, each answer waits 40 ms.
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":  # elsewhere it means that a port can be taken twice
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address[0], port, *address[2:]))
+        listener.listen(_BACKLOG)
+    except (OSError, OverflowError):
+        listener.close()
+        raise
+    shown = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+    return listener, f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def run(sandbox: Sandbox, listener: socket.socket) -> None:
+    """Serve until a signal ends it."""
+    uvicorn.Server(_configuration(sandbox)).run([listener])
+
+
+class _Guest(uvicorn.Server):
+    """A server in a process that is not its own: signals are none of its business."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _configuration(sandbox: Sandbox) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(sandbox),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        backlog=_BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=2,
+    )
+
+
+def _start(server: uvicorn.Server, listener: socket.socket) -> Callable[[], Awaitable[None]]:
+    """Start a server, and give what waits for its end."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        thread = Thread(target=lambda: asyncio.run(server.serve([listener])), name="retell-sandbox")
+        thread.start()
+        return lambda: anyio.to_thread.run_sync(thread.join)
+    task = loop.create_task(server.serve([listener]), name="retell-sandbox")
+
+    async def ended() -> None:
+        await task
+
+    return ended
