@@ -21,7 +21,13 @@ KEPT_EXTENSIONS = frozenset({"x-retell-spec-revision", "x-retell-sdk-resource", 
 
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _TOP = ("openapi", "info", "servers", "security", "paths", "components")
-_NAMED = frozenset({"properties", "patternProperties", "schemas", "parameters", "responses", "requestBodies", "headers", "securitySchemes"})
+_NAMED = frozenset(
+    (
+        *("properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping"),
+        *("schemas", "parameters", "responses", "requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems"),
+        *("encoding", "variables", "scopes"),
+    )
+)
 
 
 def canonical(document: Json, extensions: frozenset[str] = KEPT_EXTENSIONS) -> Json:
@@ -50,6 +56,9 @@ class _Keeper:
                 return ("query", 0, parameter["$ref"].rpartition("/")[2].removesuffix("Param").lower())
             return (parameter.get("in", ""), order.get(parameter.get("name", ""), 0), parameter.get("name", ""))
 
+        for keyword in ("$ref", "servers"):
+            if keyword in item:
+                raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
         kept: Json = {}
         if "parameters" in item:
             kept["parameters"] = [self.value(parameter, "parameter") for parameter in sorted(item["parameters"], key=place)]
@@ -92,7 +101,3 @@ class _Keeper:
         if name == "status" and "$ref" not in kept:
             kept["description"] = ""
         return kept
-
-
-def _enum_order(value: Any) -> tuple[bool, str, Any]:
-    return (value is None, type(value).__name__, value if isinstance(value, (int, float)) else str(value))

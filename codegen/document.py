@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
 Json = dict[str, Any]
@@ -25,10 +26,19 @@ class Refused(Exception):
         self.reason = reason
 
 
+class _Constructor(SafeConstructor):
+    """As JSON has no dates, what looks like one is a string."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
+
+
 def load(text: str, name: str) -> Json:
     """Parse YAML 1.2 or JSON; the name stands in the error."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
     try:
-        data = YAML(typ="safe", pure=True).load(text)
+        data = yaml.load(text)
     except YAMLError as error:
         raise Refused("", f"{name} is neither YAML nor JSON: {error}") from error
     if not isinstance(data, dict):

@@ -33,7 +33,7 @@ def apply(document: Json, overlay: Json) -> Json:
             elif isinstance(match.obj, dict):
                 _merge(match.obj, deepcopy(action.get("update", {})))
             elif isinstance(match.obj, list):
-                match.obj.append(deepcopy(action["update"]))
+                _extend(match.obj, deepcopy(action["update"]))
             else:
                 raise Refused(where, "an update needs an object or an array as target")
     return result
@@ -44,6 +44,11 @@ def _merge(target: Json, update: Json) -> None:
         if isinstance(value, dict) and isinstance(target.get(key), dict):
             _merge(target[key], value)
         elif isinstance(value, list) and isinstance(target.get(key), list):
-            target[key].extend(value)
+            _extend(target[key], value)
         else:
             target[key] = value
+
+
+def _extend(target: list[Any], update: Any) -> None:
+    """Add an item, or the items of an array, that are not there yet: a document that has caught up with us is not said twice."""
+    target.extend(item for item in (update if isinstance(update, list) else [update]) if item not in target)

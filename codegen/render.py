@@ -22,6 +22,7 @@ from openapi_python_client.parser.properties import ModelProperty
 
 from .document import Json, Refused, operations
 from .passes.unions import is_object
+from .types import quoted
 from .views import Class, Operation, Views
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -106,7 +107,7 @@ class _Package(Project):
         self.views = views
         self._models = {view.name: view for view in views.models}
         self._operations = {(view.method.lower(), view.path): view for view in views.operations}
-        self.env.filters["docstring"] = docstring
+        self.env.filters.update(docstring=docstring, quoted=quoted)
         self.env.globals.update(view_of_model=self._view_of_model, view_of_endpoint=self._view_of_endpoint)
 
     def write(self) -> Sequence[GeneratorError]:

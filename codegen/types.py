@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Callable
 
 import attrs
@@ -78,7 +80,7 @@ class Types:
         return self._scalar(schema)
 
     def _union(self, schema: Json, member: Callable[[Json], str]) -> str:
-        names = dict.fromkeys(part for one in schema["oneOf"] for part in member(one).split(" | "))
+        names = dict.fromkeys(part for one in schema["oneOf"] for part in alternatives(member(one)))
         return " | ".join(names)
 
     def literal(self, schema: Json) -> str:
@@ -102,8 +104,10 @@ class Types:
             meant = resolved(self.document, schema)
             return None if "enum" in meant else f'One("{name}")'
         if "oneOf" in schema:  # of scalars and arrays, and at most one object: others have a name
-            (found,) = {self.spec(member) for member in schema["oneOf"]} - {None} or {None}
-            return found
+            specs = {self.spec(member) for member in schema["oneOf"]} - {None}
+            if len(specs) > 1:
+                raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
+            return specs.pop() if specs else None
         if schema.get("type") == "array":
             item = self.spec(schema.get("items", {}))
             return None if item is None else f"Many({item})"
@@ -131,10 +135,22 @@ class Types:
 
 def literal(value: object) -> str:
     """A value as it reads in source code, strings in double quotes."""
-    if not isinstance(value, str):
-        return repr(value)
-    quoted = repr(value)[1:-1] if "'" not in value else value.replace("\\", "\\\\")
-    return '"{}"'.format(quoted.replace('"', '\\"'))
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def quoted(annotation: str) -> str:
+    """A type as it reads in quotes: without a backslash where that can be, since type checkers refuse one there."""
+    return literal(annotation) if {"'", "\\"} & set(annotation) else '"{}"'.format(annotation.replace('"', "'"))
+
+
+def alternatives(annotation: str) -> list[str]:
+    """What stands between the ``|`` of a union type."""
+
+    def parts(node: ast.expr) -> list[ast.expr]:
+        return [*parts(node.left), *parts(node.right)] if isinstance(node, ast.BinOp) else [node]
+
+    found = [ast.get_source_segment(annotation, part) for part in parts(ast.parse(annotation, mode="eval").body)]
+    return [part for part in found if part is not None]
 
 
 def _map_values(schema: Json) -> Json | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 import attrs
 from openapi_python_client.strings import PythonIdentifier
 
 from .document import Json, Refused, operations, pointer, ref_name, resolved
 from .passes.lift import pascal
+from .passes.names import module_name
 from .passes.unions import is_object
 from .surface import Entry
-from .types import Types, literal
+from .types import Types, alternatives, literal
 from .words import about
 
 _ERRORS = {
@@ -28,11 +31,9 @@ _ERRORS = {
     500: "InternalServerError",
 }
 _RESERVED = frozenset({"to_dict", "from_dict", "options", "self"})
+_OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "max_retries"})
+"""What every method takes beside the operation's own parameters."""
 _BUILTINS = frozenset({"list", "dict", "str", "int", "float", "bool"})
-
-
-def module_name(class_name: str) -> str:
-    return str(PythonIdentifier(class_name, ""))
 
 
 def python_name(wire: str) -> str:
@@ -278,11 +279,30 @@ def _model(document: Json, name: str, schema: Json) -> Class:
             place = pointer("components", "schemas", name, "properties", wire)
             raise Refused(place, "hides a built-in type of Python, which annotations beside it may need")
         said = {**field, "x-is-tag": True} if wire in tags else field
-        kind = types.received(said)
+        with _placed(pointer("components", "schemas", name, "properties", wire)):
+            kind, spec = types.received(said), types.spec(field)
         if wire not in required and not kind.endswith(" | None") and kind != "Any":
             kind += " | None"
-        fields.append(Field(wire, kind, wire in required, about(field), types.spec(field)))
+        fields.append(Field(wire, kind, wire in required, about(field), spec))
+    _refuse_twice(fields, pointer("components", "schemas", name))
     return Class(**_module(types, name), name=name, module=module_name(name), fields=fields, doc=about(schema))  # type: ignore[arg-type]
+
+
+@contextmanager
+def _placed(where: str) -> Generator[None]:
+    """Say where it was that a type was refused."""
+    try:
+        yield
+    except Refused as refused:
+        raise Refused(refused.pointer or where, refused.reason) from None
+
+
+def _refuse_twice(fields: Iterable[Field], where: str) -> None:
+    names: dict[str, str] = {}
+    for field in fields:
+        if field.name in names:
+            raise Refused(where, f"{field.wire!r} and {names[field.name]!r} are both {field.name} in Python")
+        names[field.name] = field.wire
 
 
 def _tags(document: Json, name: str) -> set[str]:
@@ -307,19 +327,17 @@ def _params(document: Json, name: str, schema: Json) -> Class:
 
 def _union(document: Json, name: str, schema: Json) -> Union:
     types = Types(document)
-    members = types.received({"oneOf": schema["oneOf"]}).split(" | ")
+    members = alternatives(types.received({"oneOf": schema["oneOf"]}))
     members = [*members, "UnknownObject"]
     by = f"by `{schema['x-tag']}`" if "x-tag" in schema else "by the fields that are there" if schema.get("x-keyed") else "by kind"
-    try:
+    with _placed(pointer("components", "schemas", name)):
         spec = types.union_spec(schema)
-    except Refused as refused:
-        raise Refused(pointer("components", "schemas", name), refused.reason) from None
     return Union(**_module(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)  # type: ignore[arg-type]
 
 
 def _param_union(document: Json, name: str, schema: Json) -> Union:
     types = Types(document)
-    members = types.sent({"oneOf": schema["oneOf"]}).split(" | ")
+    members = alternatives(types.sent({"oneOf": schema["oneOf"]}))
     return Union(**_module(types, name), name=f"{name}Param", module=module_name(name), members=members, spec="", by="")  # type: ignore[arg-type]
 
 
@@ -338,9 +356,10 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         if kind == "query"
     ]
     body_name, body_fields, multipart, files, json, exclusive, body_required = _body(document, operation, where, types)
-    clash = {field.name for field in body_fields} & {field.name for field in [*path_fields, *query_fields]}
+    clash = {field.name for field in body_fields} & {field.name for field in [*path_fields, *query_fields]} | _OPTIONS
     body_fields = [attrs.evolve(field, name=f"body_{field.name}") if field.name in clash else field for field in body_fields]
     query_fields = [attrs.evolve(field, name=f"query_{field.name}") if field.name in clash else field for field in query_fields]
+    _refuse_twice([*path_fields, *query_fields, *body_fields], where)
     returned = _answer(operation, where)
     returns, spec, item = "None", None, None
     paging = None
@@ -416,9 +435,18 @@ def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
     json = [
         wire
         for wire, field in schema["properties"].items()
-        if multipart and wire not in files and ("$ref" in field or field.get("type") in ("array", "object"))
+        if multipart and wire not in files and _is_structured(resolved(document, field))
     ]
     return f"{name}Param", fields, multipart, files, json, schema.get("x-exclusive", []), bool(required)
+
+
+def _is_structured(schema: Json) -> bool:
+    """Whether a value of it is no scalar: an enum with a name is one all the same."""
+    return (
+        is_object(schema)
+        or schema.get("type") in ("array", "object")
+        or any(_is_structured(member) or "$ref" in member for member in schema.get("oneOf", ()))
+    )
 
 
 def _is_file(schema: Json) -> bool:

@@ -22,6 +22,10 @@ _UNITS = {
     "days": "Days",
     "cents": "Cents",
     "USD cents": "Cents (USD)",
+    "ms since epoch": "Milliseconds since the epoch",
+    "Unix timestamp": "Unix timestamp",
+    "local minutes": "Minutes since midnight, local time",
+    "count": "",
 }
 _BOUNDS = (
     ("minLength", "maxLength", "characters"),
@@ -119,8 +123,8 @@ def _parts(schema: Json, note: Json) -> list[str]:
     parts: list[str] = []
     if words := schema.get("x-words"):
         parts.append(" ".join(str(words).split()))
-    if unit := note.get("unit"):
-        parts.append(_UNITS.get(unit) or str(unit))
+    if unit := _UNITS.get(note.get("unit", ""), note.get("unit")):
+        parts.append(str(unit))
     if not words and (text := note.get("note")):
         parts.append(text)
     noted = note.get("range")
@@ -134,8 +138,8 @@ def _parts(schema: Json, note: Json) -> list[str]:
         parts.append(bounds)
     for lower, upper, what in _BOUNDS:
         low, high = schema.get(lower), schema.get(upper, note.get("max_items") if what == "items" else None)
-        if high is not None:
-            parts.append(f"{low or 0} to {high} {what}")
+        if high is not None and "responses" not in schema:  # what is said of an operation itself is no length
+            parts.append(f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}")
     if "default" in note or "default" in schema:
         parts.append(f"default: {_value(note.get('default', schema.get('default')))}")
     if schema.get("deprecated"):

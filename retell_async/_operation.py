@@ -57,6 +57,8 @@ class RequestOptions(TypedDict, total=False):
     """Seconds for each attempt, or an `httpx.Timeout`; ``None`` waits for ever."""
     max_retries: int | Omit
     """How often this request may be tried again."""
+    deadline: float | Omit | None
+    """Seconds for this request with all its attempts and waits; ``None`` for as long as it takes."""
 
 
 @attrs.frozen

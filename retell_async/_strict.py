@@ -176,8 +176,12 @@ def _meant(annotation: ast.expr) -> Iterator[Any]:
             yield None
         case ast.Name("str" | "int" | "float" | "bool" | "Any" as name):
             yield name
+        case ast.Name("FileTypes"):  # only ever sent
+            yield "Any"
         case ast.Name(name):
             found = _lookup(name)
+            if isinstance(found, (Tagged, Keyed)):
+                yield from _scalars(name)
             yield _Container(name) if isinstance(found, (type, One, Many, Mapped, Tagged, Keyed)) else get_args(found)
         case ast.Subscript(ast.Name("Literal"), values):
             yield tuple(ast.literal_eval(value) for value in (values.elts if isinstance(values, ast.Tuple) else [values]))
@@ -187,6 +191,17 @@ def _meant(annotation: ast.expr) -> Iterator[Any]:
             yield _Container("dict", item)
         case _:
             raise TypeError(f"{ast.unparse(annotation)} is no type that generated models have")
+
+
+def _scalars(name: str) -> Iterator[Any]:
+    """The members of a named union that are neither objects nor arrays."""
+    from .raw import models
+
+    for member in get_args(getattr(models, name)):
+        written = getattr(member, "__forward_arg__", None)
+        for meant in _meant(ast.parse(written, mode="eval").body) if written is not None else ():
+            if not isinstance(meant, _Container):
+                yield meant
 
 
 def _lookup(name: str) -> Any:

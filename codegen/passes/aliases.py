@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..document import Json, all_schemas, children, ref_name, replace, resolved, roots
+from copy import deepcopy
+
+from ..document import Json, Refused, all_schemas, children, pointer, ref_name, replace, resolved, roots
 from .unions import is_object
 
 
@@ -26,10 +28,13 @@ def is_named(document: Json, schema: Json) -> bool:
     return is_object(schema) or "enum" in schema
 
 
-def _without(document: Json, schema: Json, aliases: set[str]) -> Json:
+def _without(document: Json, schema: Json, aliases: set[str], inside: tuple[str, ...] = ()) -> Json:
     while (name := ref_name(schema)) in aliases:
+        if name in inside:
+            raise Refused(pointer("components", "schemas", name), "holds itself and is no object with fields: it cannot be written out")
+        inside = (*inside, name)
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**document["components"]["schemas"][name], **beside}
+        schema = {**deepcopy(document["components"]["schemas"][name]), **beside}
     for way, child in list(children(schema)):
-        replace(schema, way, _without(document, child, aliases))
+        replace(schema, way, _without(document, child, aliases, inside))
     return schema

@@ -9,9 +9,11 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from ..document import Json, Refused, children, fingerprint, pointer, ref_name, replace, resolved, roots
+from ..document import Json, Refused, all_schemas, children, fingerprint, pointer, ref_name, replace, resolved, roots
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
+_UNION = frozenset({"x-tag", "x-name", "discriminator"})
+"""What is said of a union as a whole."""
 _LOWER = frozenset({"minimum", "minLength", "minItems", "minProperties"})
 _UPPER = frozenset({"maximum", "maxLength", "maxItems", "maxProperties"})
 
@@ -21,8 +23,32 @@ class _Contradiction(Exception):
 
 
 def run(document: Json) -> None:
+    for name in document["components"].get("schemas", {}):
+        _refuse_ring(document, name, ())
     for where, holder, key in list(roots(document)):
         holder[key] = _flat(document, holder[key], where)
+    for _, schema in all_schemas(document):
+        _leave_out(schema)
+
+
+def _refuse_ring(document: Json, name: str, inside: tuple[str, ...]) -> None:
+    if name in inside:
+        raise Refused(pointer("components", "schemas", name), "is laid over itself")
+    waiting = [document["components"]["schemas"][name]]
+    while waiting:
+        schema = waiting.pop()
+        if (referred := ref_name(schema)) is not None:
+            _refuse_ring(document, referred, (*inside, name))
+        waiting.extend(schema.get("allOf", ()))
+
+
+def _leave_out(schema: Json) -> None:
+    """Take out the fields that must be absent."""
+    absent = schema.pop("x-absent", ())
+    for name in absent:
+        schema.get("properties", {}).pop(name, None)
+    if absent and "required" in schema:
+        schema["required"] = [name for name in schema["required"] if name not in absent]
 
 
 def _flat(document: Json, schema: Json, where: str) -> Json:
@@ -36,12 +62,13 @@ def _flat(document: Json, schema: Json, where: str) -> Json:
 
 def _says_more(schema: Json) -> bool:
     """Whether there is something to lay over the members of a union beside it."""
-    return bool({"properties", "required", "enum"} & schema.keys())
+    return bool({"properties", "required", "enum", "x-absent"} & schema.keys())
 
 
 def _meant(document: Json, schema: Json, where: str) -> Json:
-    beside = {key: value for key, value in schema.items() if key not in ("allOf", "oneOf")}
-    parts = [*schema.get("allOf", ()), *([{"oneOf": schema["oneOf"]}] if "oneOf" in schema else ())]
+    of_union = ("oneOf", "nullable", *_UNION) if "oneOf" in schema else ()
+    beside = {key: value for key, value in schema.items() if key != "allOf" and key not in of_union}
+    parts = [*schema.get("allOf", ()), *([{key: schema[key] for key in of_union if key in schema}] if of_union else ())]
     if beside:
         parts.append(beside)
     try:
@@ -102,9 +129,8 @@ def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json
             continue
     if not members:
         raise _Contradiction("no member of the union is left")
-    rest = {key: value for key, value in union.items() if key in _ANNOTATIONS or key.startswith("x-note")}
-    if union.get("nullable") and over.get("nullable"):
-        rest["nullable"] = True
+    rest = {key: value for key, value in union.items() if key in _ANNOTATIONS | _UNION or key.startswith("x-note")}
+    _nullable(rest, {"nullable": union.get("nullable")}, over)
     return {**members[0], **rest} if len(members) == 1 else {"oneOf": members, **rest}
 
 
@@ -118,11 +144,6 @@ def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
         else:
             merged[key] = _keyword(document, key, left[key], right[key], where)
     _nullable(merged, left, right)
-    absent = set(merged.pop("x-absent", ()))
-    for name in absent & merged.get("properties", {}).keys():
-        del merged["properties"][name]
-    if required := [name for name in merged.get("required", ()) if name not in absent]:
-        merged["required"] = required
     return merged
 
 

@@ -11,19 +11,24 @@ def run(document: Json) -> None:
     body: Json | None = None
     for method, path, operation in operations(document):
         statuses: list[int] = []
-        for status in [status for status in operation.get("responses", {}) if not str(status).startswith("2")]:
+        responses: Json = operation.setdefault("responses", {})
+        for status in list(responses):
             where = pointer("paths", path, method, "responses", status)
-            response = operation["responses"].pop(status)
-            if "$ref" in response:
+            response = responses.pop(status)
+            while "$ref" in response:
                 where = response["$ref"].removeprefix("#")
                 response = at(document, where)
-            if str(status) != "default":
+            if str(status).startswith("2"):
+                responses[status] = response
+                continue
+            if str(status).isdecimal():  # neither `default` nor `4XX` is one
                 statuses.append(int(status))
-            for content in response.get("content", {}).values():
-                schema = resolved(document, content.get("schema", {}))
-                if not {"status", "message"} >= schema.get("properties", {}).keys():
-                    raise Refused(where, "an error body of another shape than {status, message}: the facade cannot read its message")
-                body = schema
+            schema = resolved(document, response.get("content", {}).get("application/json", {}).get("schema", {}))
+            if not schema:
+                continue
+            if not {"status", "message"} >= schema.get("properties", {"": schema}).keys():
+                raise Refused(where, "an error body of another shape than {status, message}: the facade cannot read its message")
+            body = schema
         operation["x-errors"] = sorted(statuses)
     if body is not None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})

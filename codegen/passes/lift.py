@@ -82,7 +82,7 @@ class _Lift:
                 if way[0] == "properties":
                     value, name = self._inner(child, str(way[1]))
                     if self._wants_name(value):
-                        owners = self.says[name][fingerprint(value)]
+                        owners = self.says[name][_said(value)]
                         owners.extend([owner] if owner else [])
 
     def _inner(self, schema: Json, name: str) -> tuple[Json, str]:
@@ -114,7 +114,7 @@ class _Lift:
         schema, name = self._inner(schema, name)
         if joined := _joined(schema):
             return joined
-        said = fingerprint(schema)
+        said = _said(schema)
         base: str | None = schema.get("x-base")
         rivals = [other for other in self.says[name] if json.loads(other).get("x-base") == base]
         owners = sorted(self.says[name].get(said, ()), key=lambda owner: (len(owner), owner))
@@ -135,7 +135,7 @@ class _Lift:
             return union + pascal(str(values[0]))
         if key := member.get("x-key"):
             return union + pascal(key)
-        return union
+        return f"{union}Object"
 
     def _lifted(self, schema: Json, name: str, owner: str, *, union: bool = False) -> Json:
         """The schema, or a reference to it where it now has a name; arrays and maps are gone through."""
@@ -168,6 +168,11 @@ class _Lift:
         """What a component says, before anything inside it was lifted."""
         said: str | None = schema.get("x-said")
         return said or fingerprint(schema)
+
+
+def _said(schema: Json) -> str:
+    """What a schema says of what stands there, whether or not that may be null or left out."""
+    return fingerprint({key: value for key, value in schema.items() if key not in _BESIDE})
 
 
 def operation_title(operation: Json, where: str) -> str:

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from openapi_python_client.strings import ClassName
+from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
+
+_IMPORTED = frozenset(
+    (
+        *("Any", "Literal", "Mapping", "Required", "Sequence", "T", "TypeAlias", "TypedDict", "TypeVar", "Union", "Unpack"),
+        *("Keyed", "Many", "Mapped", "Model", "One", "Tagged", "UnknownObject"),
+        *("FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "RequestOptions", "Sender", "Strings"),
+        *("AsyncPaginator", "RawSender", "Resource"),
+    )
+)
+"""What generated modules import under its own name."""
 
 
 def run(document: Json) -> None:
     schemas: Json = document["components"]["schemas"]
-    new: dict[str, str] = {name: schema.pop("x-name", None) or str(ClassName(name, "")) for name, schema in schemas.items()}
-    by_new: dict[str, str] = {}
+    new: dict[str, str] = {name: schema.pop("x-name", None) or class_name(name) for name, schema in schemas.items()}
+    by_module: dict[str, str] = {}
     for name, target in new.items():
-        if target in by_new:
-            where = pointer("components", "schemas", name)
-            raise Refused(where, f"would be the class {target}, as {by_new[target]} is: name one in the overlay")
-        by_new[target] = name
+        where = pointer("components", "schemas", name)
+        if target in _IMPORTED or class_name(target) != target:
+            raise Refused(where, f"{target} cannot be the name of its class: name another in the overlay")
+        other = by_module.setdefault(module_name(target), name)
+        if other != name:
+            raise Refused(where, f"would be the class {target}, too like {new[other]} for {other}: name one in the overlay")
+        if f"{target}Param" in new.values():
+            raise Refused(where, f"{target}Param is a class too, which would be the name of the dict for it: name one in the overlay")
     for _, schema in all_schemas(document):
         if (referred := ref_name(schema)) is not None:
             schema.update(to_ref(new[referred]))
     if document["x-error-body"]:
         document["x-error-body"] = to_ref(new[str(ref_name(document["x-error-body"]))])
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
+
+
+def class_name(name: str) -> str:
+    """The generator's own name for the class of a schema; of such a name it makes the same again."""
+    return str(ClassName(ClassName(name, "field_"), "field_"))
+
+
+def module_name(class_name: str) -> str:
+    """The module that a class is in."""
+    return str(PythonIdentifier(class_name, ""))

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..document import Json, operation_roots, operations, pointer, ref_name, walk
+from ..document import Json, Refused, operation_roots, operations, pointer, ref_name, walk
 
 
 def run(document: Json) -> None:
-    components = document.get("components", {})
+    components = document.setdefault("components", {})
     _inline_parameters(document)
     reached: set[str] = set()
     for name in _starts(document):
@@ -24,7 +24,8 @@ def run(document: Json) -> None:
 def _inline_parameters(document: Json) -> None:
     """Every operation has its own parameters and body in full, so that nothing else needs looking up."""
     components = document.get("components", {})
-    for _, path, operation in operations(document):
+    for method, path, operation in operations(document):
+        where = pointer("paths", path, method)
         shared = document["paths"][path].get("parameters", ())
         own = [_looked_up(components, "parameters", parameter) for parameter in operation.get("parameters", ())]
         names = {(parameter["in"], parameter["name"]) for parameter in own}
@@ -33,9 +34,15 @@ def _inline_parameters(document: Json) -> None:
             for parameter in (_looked_up(components, "parameters", parameter) for parameter in shared)
             if (parameter["in"], parameter["name"]) not in names
         )
+        for parameter in own:
+            if "schema" not in parameter:
+                raise Refused(f"{where}/parameters", f"{parameter['name']} has no schema: what it has instead cannot be expressed")
         operation["parameters"] = own
         if "requestBody" in operation:
             operation["requestBody"] = _looked_up(components, "requestBodies", operation["requestBody"])
+        for holder in (operation.get("requestBody", {}), *operation.get("responses", {}).values()):
+            for content in holder.get("content", {}).values():
+                content.setdefault("schema", {})
     for item in document["paths"].values():
         item.pop("parameters", None)
     components.pop("parameters", None)
@@ -44,7 +51,10 @@ def _inline_parameters(document: Json) -> None:
 
 def _looked_up(components: Json, kind: str, holder: Json) -> Json:
     while "$ref" in holder:
-        holder = components[kind][holder["$ref"].rpartition("/")[2]]
+        name = holder["$ref"].removeprefix(f"#/components/{kind}/")
+        if name not in components.get(kind, {}):
+            raise Refused(pointer("components", kind, name), "is referred to and missing")
+        holder = components[kind][name]
     return {**holder, "schema": dict(holder["schema"])} if "schema" in holder else dict(holder)
 
 
@@ -68,4 +78,6 @@ def _follow(document: Json, name: str, reached: set[str]) -> None:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
-            waiting.extend(_refs(document["components"]["schemas"].get(name, {})))
+            if name not in document["components"].get("schemas", {}):
+                raise Refused(pointer("components", "schemas", name), "is referred to and missing")
+            waiting.extend(_refs(document["components"]["schemas"][name]))

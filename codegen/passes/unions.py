@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..document import Json, Refused, all_schemas, fingerprint, ref_name, resolved
+from ..document import Json, Refused, all_schemas, fingerprint, pointer, ref_name, resolved
 
 
 def run(document: Json) -> None:
@@ -24,18 +24,24 @@ def run(document: Json) -> None:
             _tell_apart(document, schema, where)
 
 
-def _flatten(document: Json, schema: Json) -> None:
+def _flatten(document: Json, schema: Json, inside: tuple[str, ...] = ()) -> None:
     """A union inside a union is one union."""
     members: list[Json] = []
     for member in schema["oneOf"]:
-        meant = resolved(document, member)
-        if "oneOf" in meant and ref_name(member) is None:
+        meant, name = resolved(document, member), ref_name(member)
+        if "oneOf" in meant and name is None:
+            _flatten(document, meant, inside)
             members.extend(meant["oneOf"])
         elif "oneOf" in meant and any(is_object(resolved(document, inner)) for inner in meant["oneOf"]):
-            _flatten(document, meant)
+            if name in inside:
+                raise Refused(pointer("components", "schemas", str(name)), "is a union that holds itself as a member")
+            _flatten(document, meant, (*inside, str(name)))
             members.extend({**inner} for inner in meant["oneOf"])
         else:
             members.append(member)
+            continue
+        if meant.get("nullable"):
+            schema["nullable"] = True
     seen: dict[str, Json] = {}
     for member in members:
         seen.setdefault(fingerprint(member), member)
@@ -59,6 +65,8 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
     objects = [(member, resolved(document, member)) for member in schema["oneOf"]]
     objects = [(member, meant) for member, meant in objects if is_object(meant)]
     if len(objects) < 2:
+        if objects and any(resolved(document, member).get("type") == "object" for member in schema["oneOf"] if member is not objects[0][0]):
+            raise Refused(f"{where}/oneOf", "an object with fields cannot be told from one without")
         return
     meanings = [meant for _, meant in objects]
     tag: str | None = schema.get("x-tag") or _tag(document, meanings)
@@ -66,8 +74,9 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         schema["x-tag"] = tag
         for member, meant in objects:
             member["x-values"] = _values(document, meant, tag)
-            if not member["x-values"]:
-                raise Refused(f"{where}/oneOf", f"{tag!r} cannot be the tag: a member has no values of its own for it")
+        values = [value for member, _ in objects for value in member["x-values"]]
+        if not all(member["x-values"] for member, _ in objects) or len(set(values)) < len(values):
+            raise Refused(f"{where}/oneOf", f"{tag!r} cannot be the tag: a member has no values of its own for it")
         return
     keys = _keys(meanings)
     if keys is None:

@@ -125,53 +125,121 @@ class AgentResource(Resource):
         webhook_events: Sequence[AgentRequestWebhookEvent] | None | Omit = omit,
         webhook_timeout_ms: int | Omit = omit,
         webhook_url: str | None | Omit = omit,
+        denoising_enhancement_level: float | None | Omit = omit,
+        is_transfer_agent: bool | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AgentResponse:
-        """`POST /create-agent`
+        """Create a voice agent.
 
-        :param allow_dtmf_interruption: Nodes can override it. Default: false.
-        :param allow_user_dtmf: Default: true.
-        :param ambient_sound_volume: From 0 to 2. Default: 1.
-        :param backchannel_frequency: Needs enable_backchannel. From 0 to 1. Default: 0.8.
-        :param backchannel_words: Needs enable_backchannel.
-        :param begin_message_delay_ms: Milliseconds. Only when agent speaks first. From 0 to 5_000. Default: 0.
-        :param boosted_keywords: Entries may hold dynamic variables.
-        :param custom_stt_config: Used only when stt_mode is custom.
-        :param data_storage_retention_days: Days. Unset keeps data forever. From 1 to 730.
-        :param data_storage_setting: Supersedes deprecated opt_out_sensitive_data_storage. Default: everything.
-        :param denoising_mode: Default: noise-cancellation.
-        :param enable_backchannel: Default: false.
-        :param enable_dnc_detection: Ends call with user_requested_dnc. Default: false.
-        :param enable_dynamic_responsiveness: Default: false.
-        :param enable_dynamic_voice_speed: Default: false.
-        :param enable_expressive_mode: Platform voices only. Default: false.
-        :param end_call_after_silence_ms: Milliseconds. At least 10_000. Default: 600_000.
-        :param expressive_emotion_tags: Used when enable_expressive_mode is true.
-        :param expressive_mode_prompt: Blank or omitted uses built-in prompt.
-        :param fallback_voice_ids: Each from a different TTS provider than voice_id.
-        :param interruption_sensitivity: 0 disables interruption. From 0 to 1. Default: 1.
-        :param ivr_option: Detects in first 3 minutes; null disables.
-        :param language: Default: en-US.
-        :param max_call_duration_ms: Milliseconds. From 60_000 to 7_200_000. Default: 3_600_000.
-        :param opt_in_signed_url: URLs expire after 24 hours.
-        :param post_call_analysis_model: Default: gpt-5.6-terra.
-        :param post_session_tools: On calls stopped after 5 min. 0 to 15 items.
-        :param pre_session_tools: Calls 1 min; 5 if dialing later. 0 to 15 items.
-        :param reminder_max_count: Non-negative; 0 disables. Default: 1.
-        :param reminder_trigger_ms: Milliseconds. Must be positive. Default: 10_000.
-        :param responsiveness: From 0 to 1. Default: 1.
-        :param ring_duration_ms: Milliseconds. From 5_000 to 300_000. Default: 30_000.
-        :param signed_url_expiration_ms: Milliseconds. Needs opt_in_signed_url. Default: 86_400_000.
-        :param stt_mode: Custom requires custom_stt_config. Default: fast.
-        :param timezone: IANA name. Default: America/Los_Angeles.
-        :param vocab_specialization: English agents only. Default: general.
-        :param voice_speed: From 0.5 to 2. Default: 1.
-        :param voice_temperature: From 0 to 2. Default: 1.
-        :param voicemail_option: Detects in first 3 minutes; null disables.
-        :param volume: From 0 to 2. Default: 1.
-        :param webhook_events: Default: call_started, call_ended, call_analyzed.
-        :param webhook_timeout_ms: Milliseconds. Default: 10_000.
-        :param webhook_url: Replaces the account-level webhook.
+        It speaks with `voice_id` and finds its answers with `response_engine`: a Retell LLM, a conversation flow or a
+        custom LLM. Answers with the agent in its first version, which is not published yet.
+
+        Calls `POST /create-agent`.
+
+        :param response_engine: What decides what the agent says: a Retell LLM, a conversation flow, or your own
+            server.
+        :param voice_id: Voice of the agent: an id from `voice.list`, `voice.clone` or `voice.add_resource`.
+        :param agent_name: Name for people, in the dashboard and in lists. Callers never hear it.
+        :param allow_dtmf_interruption: Whether a key press of the user stops the agent's speech. A node of a
+            conversation flow can say otherwise for itself. Default: false.
+        :param allow_user_dtmf: Whether key presses of the user reach the agent; `false` ignores them. Default: true.
+        :param ambient_sound: Background noise mixed into the call, so that it sounds like a place. Null or left out
+            for silence.
+        :param ambient_sound_volume: How loud `ambient_sound` is; higher is louder. From 0 to 2. Default: 1.
+        :param backchannel_frequency: How often the agent acknowledges while the user speaks; higher is more often.
+            Only counts with `enable_backchannel`. From 0 to 1. Default: 0.8.
+        :param backchannel_words: The acknowledgements to choose from, such as "uh-huh". Null or left out for the
+            built-in ones of the language. Only counts with `enable_backchannel`.
+        :param begin_message_delay_ms: Pause before the first sentence, for callers who need a moment to bring the
+            phone to the ear. Only counts where the agent speaks first. Milliseconds. From 0 to 5_000. Default: 0.
+        :param boosted_keywords: Names, products and other words that transcription shall favour. An entry may contain
+            `{{variables}}`.
+        :param call_screening_option: What the agent tells an automatic call screener that asks who is calling and
+            why. Null turns this off.
+        :param contact_memory_config: Whether the agent reads and updates what is remembered of a contact.
+        :param custom_stt_config: Transcriber to use where `stt_mode` is `custom`; ignored otherwise.
+        :param data_storage_retention_days: After how many days the data of a call is deleted, finally. Null or left
+            out keeps it for ever. Days. From 1 to 730.
+        :param data_storage_setting: What is kept of a call: `everything`, `everything_except_pii`, or only its
+            `basic_attributes_only`. Stands in for the older `opt_out_sensitive_data_storage`. One call can make it
+            stricter, never looser. Default: everything.
+        :param denoising_mode: Which sound is filtered from what the user says before transcription. Default:
+            noise-cancellation.
+        :param enable_backchannel: Whether the agent says short acknowledgements while the user is still speaking.
+            Default: false.
+        :param enable_dnc_detection: Whether a user's wish not to be called any more is noticed. The call then ends
+            with the reason `user_requested_dnc` and the contact becomes `do_not_call`. Default: false.
+        :param enable_dynamic_responsiveness: Whether the time until the agent answers follows the user's own pace
+            during the call. Default: false.
+        :param enable_dynamic_voice_speed: Whether the agent's pace of speech follows the user's during the call.
+            Default: false.
+        :param enable_expressive_mode: Whether the voice may show emotion and pause as `expressive_emotion_tags`
+            allow. Only platform voices can. Default: false.
+        :param end_call_after_silence_ms: How long the user may stay silent before the call ends with the reason
+            `inactivity`. Milliseconds. At least 10_000. Default: 600_000.
+        :param expressive_emotion_tags: Which emotions and sounds the voice may use. Only counts with
+            `enable_expressive_mode`.
+        :param expressive_mode_prompt: When and how to use the tags of `expressive_emotion_tags`. Blank, null or left
+            out for the built-in text.
+        :param fallback_voice_ids: Voices to go on with, in this order, while the provider of `voice_id` is down. Each
+            must come from another provider than `voice_id`.
+        :param guardrail_config: Topics on which the agent neither listens nor speaks.
+        :param handbook_config: Ready-made habits of speech and conduct, switched on one by one.
+        :param interruption_sensitivity: How easily the user's speech stops the agent's; higher is easier, and 0 lets
+            the agent always finish. From 0 to 1. Default: 1.
+        :param ivr_option: What to do when a phone menu answers. It is looked for in the first three minutes of a
+            call. Null turns this off.
+        :param language: Language, with its accent or region, that is spoken and transcribed: one locale, or a list of
+            them for a multilingual agent. `multi` is the old way to say the latter. Default: en-US.
+        :param max_call_duration_ms: How long a call may last before it is ended with the reason
+            `max_duration_reached`. Milliseconds. From 60_000 to 7_200_000. Default: 3_600_000.
+        :param opt_in_signed_url: Whether links to recordings and logs are signed. A signed link works for 24 hours
+            unless `signed_url_expiration_ms` says otherwise; unsigned ones do not expire.
+        :param pii_config: Which personal data is scrubbed from transcripts and recordings.
+        :param post_call_analysis_data: What to find out about each call once it has ended; the answers stand in its
+            `call_analysis`.
+        :param post_call_analysis_model: Model that does the analysis of a call. Default: gpt-5.6-terra.
+        :param post_session_tools: What runs after a call and its analysis, ordered by `depends_on`. After five
+            minutes whatever is still running is stopped. Null for nothing. 0 to 15 items.
+        :param pre_session_tools: What runs before the first word, for example to look up the caller, ordered by
+            `depends_on`. What it answers becomes dynamic variables. The call waits a minute for it, or five if it is
+            dialled only afterwards; what comes later no longer reaches the prompt. Null for nothing. 0 to 15 items.
+        :param pronunciation_dictionary: How to pronounce words that the voice gets wrong.
+        :param reminder_max_count: How many times in a row the agent reminds a silent user; 0 for never. Default: 1.
+        :param reminder_trigger_ms: After how much silence following its own words the agent reminds the user. Must be
+            above 0. Milliseconds. Default: 10_000.
+        :param responsiveness: How quickly the agent takes its turn; lower waits longer for the user to go on. From 0
+            to 1. Default: 1.
+        :param ring_duration_ms: How long to let the phone ring before an outbound call, or a transfer without a time
+            of its own, counts as unanswered. Milliseconds. From 5_000 to 300_000. Default: 30_000.
+        :param signed_url_expiration_ms: How long a signed link works. Only counts with `opt_in_signed_url`. Null for
+            the default. Milliseconds. Default: 86_400_000.
+        :param stt_mode: What transcription aims at: `fast` for short delays, `accurate` for fewer mistakes, `custom`
+            for the transcriber in `custom_stt_config`, which is then required. Default: fast.
+        :param timezone: Time zone that `{{current_time}}` and its like are given in; an IANA name. Null for the
+            default. Default: America/Los_Angeles.
+        :param user_dtmf_options: When a row of keys that the user presses counts as complete.
+        :param version_description: Longer note on what this version is, for people.
+        :param version_title: Short name of this version, for people.
+        :param vocab_specialization: Field whose terms transcription knows best. Only agents that speak English heed
+            it. Default: general.
+        :param voice_model: Speech model of the voice's provider. Null or left out for the usual model of the voice.
+        :param voice_speed: Pace of speech; 1 is the voice's own, lower is slower. From 0.5 to 2. Default: 1.
+        :param voice_temperature: How much the delivery varies; lower is steadier. Not all providers support it. From
+            0 to 2. Default: 1.
+        :param voicemail_option: What to do when voicemail answers. It is looked for in the first three minutes of a
+            call. Null turns this off.
+        :param volume: How loud the agent is; higher is louder. From 0 to 2. Default: 1.
+        :param webhook_events: Which events are sent to the webhook. Null for the default. Default: call_started,
+            call_ended, call_analyzed.
+        :param webhook_timeout_ms: How long the webhook may take for its answer before the attempt counts as failed
+            and is repeated. Milliseconds. Default: 10_000.
+        :param webhook_url: Where events of this agent go. While set, the URL of the account gets none of them. May
+            contain `{{variables}}`.
+        :param denoising_enhancement_level: How strongly the speech of others is filtered; 0 leaves it in. Only counts
+            where `denoising_mode` filters speech. Null for the default. From 0 to 1. Default: 0.8.
+        :param is_transfer_agent: Whether this is a transfer agent, which talks with the destination of agentic warm
+            transfers.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
@@ -235,15 +303,24 @@ class AgentResource(Resource):
                     "webhook_events": webhook_events,
                     "webhook_timeout_ms": webhook_timeout_ms,
                     "webhook_url": webhook_url,
+                    "denoising_enhancement_level": denoising_enhancement_level,
+                    "is_transfer_agent": is_transfer_agent,
                 }
             ),
             options,
         )
 
     async def create_version(self, agent_id: str, *, base_version: int, **options: Unpack[RequestOptions]) -> CreateAgentVersionResponse:
-        """`POST /create-agent-version/{agent_id}`
+        """Start a new draft version of an agent, as a copy of `base_version`.
 
-        :param base_version: At least 0.
+        Serves voice and chat agents. Answers with the agent in the new version, which `update` changes and `publish`
+        publishes.
+
+        Calls `POST /create-agent-version/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param base_version: Number of the version whose settings the draft begins with; from `agent.list_versions`.
+            At least 0.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """
@@ -252,16 +329,27 @@ class AgentResource(Resource):
         )
 
     async def delete(self, agent_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-agent/{agent_id}`
+        """Delete a voice agent.
 
+        Nothing brings it back; to remove a single version use `agent.delete_version`. An unknown id is answered with
+        422, not 404.
+
+        Calls `DELETE /delete-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(delete_agent.OPERATION.request(path={"agent_id": agent_id}), options)
 
     async def delete_version(self, agent_id: str, *, version: int, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-agent-version/{agent_id}`
+        """Delete one version of an agent.
 
-        :param version: At least 0.
+        The other versions stay. Serves voice and chat agents.
+
+        Calls `DELETE /delete-agent-version/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: The number of the version to delete; tags and `latest` are not taken here. At least 0.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """
@@ -278,10 +366,18 @@ class AgentResource(Resource):
         filter_criteria: AgentListFilterParam | AgentListFilter | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[AgentListItemResponse]:
-        """`POST /v2/list-agents`
+        """List voice and chat agents, one entry each: name, channel and tags.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Fetch the settings of one with `agent.retrieve` or `chat_agent.retrieve`, by `channel`.
+
+        Calls `POST /v2/list-agents`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
+        :param filter_criteria: What the agents listed must match. Left out, voice and chat agents alike are listed.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -301,10 +397,18 @@ class AgentResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[AgentVersionSummary]:
-        """`GET /list-agent-versions/{agent_id}`
+        """List the versions of an agent, drafts and published ones, without their settings.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Serves voice and chat agents; fetch the settings with `retrieve` and `version`.
+
+        Calls `GET /list-agent-versions/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -324,9 +428,17 @@ class AgentResource(Resource):
         version_title: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> None:
-        """`POST /publish-agent-version/{agent_id}`
+        """Publish a version of an agent.
 
-        :param version: At least 0.
+        A published version stays as it is: for further changes start a draft with `create_version`. Serves voice and
+        chat agents; answers nothing.
+
+        Calls `POST /publish-agent-version/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Number of the draft to publish; from `agent.list_versions`. At least 0.
+        :param version_description: Longer note on what this version is, for people.
+        :param version_title: Short name of this version, for people.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """
@@ -339,18 +451,30 @@ class AgentResource(Resource):
         )
 
     async def repair(self, agent_id: str, *, version: str | int | Omit = omit, **options: Unpack[RequestOptions]) -> RepairAgentResponse:
-        """`POST /repair-agent/{agent_id}`
+        """Repair a draft version of an agent.
 
-        :param version: Drafts only, not published versions. Default: latest.
+        Published versions are not repaired. Serves voice and chat agents; answers with the agent as it is then.
+
+        Calls `POST /repair-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Which draft: its number, a tag or `latest`. A tag that no version has counts as `latest`.
+            Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, ConflictError, UnprocessableEntityError,
             InternalServerError
         """
         return await self._sender.send(repair_agent.OPERATION.request(path={"agent_id": agent_id}, query={"version": version}), options)
 
     async def retrieve(self, agent_id: str, *, version: str | int | Omit = omit, **options: Unpack[RequestOptions]) -> AgentResponse:
-        """`GET /get-agent/{agent_id}`
+        """Fetch a voice agent with all its settings, in one version.
 
-        :param version: Number or tag; unassigned tag means latest. Default: latest.
+        An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Which version: its number, a tag, `latest` or `latest_published`. A tag that no version has
+            counts as `latest`. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_agent.OPERATION.request(path={"agent_id": agent_id}, query={"version": version}), options)
@@ -418,54 +542,121 @@ class AgentResource(Resource):
         webhook_events: Sequence[AgentRequestWebhookEvent] | None | Omit = omit,
         webhook_timeout_ms: int | Omit = omit,
         webhook_url: str | None | Omit = omit,
+        denoising_enhancement_level: float | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AgentResponse:
-        """`PATCH /update-agent/{agent_id}`
+        """Change settings of a voice agent.
 
-        :param version: Number or tag; unassigned tag means latest. Default: latest.
-        :param allow_dtmf_interruption: Nodes can override it. Default: false.
-        :param allow_user_dtmf: Default: true.
-        :param ambient_sound_volume: From 0 to 2. Default: 1.
-        :param backchannel_frequency: Needs enable_backchannel. From 0 to 1. Default: 0.8.
-        :param backchannel_words: Needs enable_backchannel.
-        :param begin_message_delay_ms: Milliseconds. Only when agent speaks first. From 0 to 5_000. Default: 0.
-        :param boosted_keywords: Entries may hold dynamic variables.
-        :param custom_stt_config: Used only when stt_mode is custom.
-        :param data_storage_retention_days: Days. Unset keeps data forever. From 1 to 730.
-        :param data_storage_setting: Supersedes deprecated opt_out_sensitive_data_storage. Default: everything.
-        :param denoising_mode: Default: noise-cancellation.
-        :param enable_backchannel: Default: false.
-        :param enable_dnc_detection: Ends call with user_requested_dnc. Default: false.
-        :param enable_dynamic_responsiveness: Default: false.
-        :param enable_dynamic_voice_speed: Default: false.
-        :param enable_expressive_mode: Platform voices only. Default: false.
-        :param end_call_after_silence_ms: Milliseconds. At least 10_000. Default: 600_000.
-        :param expressive_emotion_tags: Used when enable_expressive_mode is true.
-        :param expressive_mode_prompt: Blank or omitted uses built-in prompt.
-        :param fallback_voice_ids: Each from a different TTS provider than voice_id.
-        :param interruption_sensitivity: 0 disables interruption. From 0 to 1. Default: 1.
-        :param ivr_option: Detects in first 3 minutes; null disables.
-        :param language: Default: en-US.
-        :param max_call_duration_ms: Milliseconds. From 60_000 to 7_200_000. Default: 3_600_000.
-        :param opt_in_signed_url: URLs expire after 24 hours.
-        :param post_call_analysis_model: Default: gpt-5.6-terra.
-        :param post_session_tools: On calls stopped after 5 min. 0 to 15 items.
-        :param pre_session_tools: Calls 1 min; 5 if dialing later. 0 to 15 items.
-        :param reminder_max_count: Non-negative; 0 disables. Default: 1.
-        :param reminder_trigger_ms: Milliseconds. Must be positive. Default: 10_000.
-        :param responsiveness: From 0 to 1. Default: 1.
-        :param ring_duration_ms: Milliseconds. From 5_000 to 300_000. Default: 30_000.
-        :param signed_url_expiration_ms: Milliseconds. Needs opt_in_signed_url. Default: 86_400_000.
-        :param stt_mode: Custom requires custom_stt_config. Default: fast.
-        :param timezone: IANA name. Default: America/Los_Angeles.
-        :param vocab_specialization: English agents only. Default: general.
-        :param voice_speed: From 0.5 to 2. Default: 1.
-        :param voice_temperature: From 0 to 2. Default: 1.
-        :param voicemail_option: Detects in first 3 minutes; null disables.
-        :param volume: From 0 to 2. Default: 1.
-        :param webhook_events: Default: call_started, call_ended, call_analyzed.
-        :param webhook_timeout_ms: Milliseconds. Default: 10_000.
-        :param webhook_url: Replaces the account-level webhook.
+        Only what is given changes, and only in one version. Answers with the agent as it is then. An unknown id is
+        answered with 422, not 404.
+
+        Calls `PATCH /update-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Which version: its number, a tag, `latest` or `latest_published`. A tag that no version has
+            counts as `latest`. Default: latest.
+        :param agent_name: Name for people, in the dashboard and in lists. Callers never hear it.
+        :param allow_dtmf_interruption: Whether a key press of the user stops the agent's speech. A node of a
+            conversation flow can say otherwise for itself. Default: false.
+        :param allow_user_dtmf: Whether key presses of the user reach the agent; `false` ignores them. Default: true.
+        :param ambient_sound: Background noise mixed into the call, so that it sounds like a place. Null or left out
+            for silence.
+        :param ambient_sound_volume: How loud `ambient_sound` is; higher is louder. From 0 to 2. Default: 1.
+        :param backchannel_frequency: How often the agent acknowledges while the user speaks; higher is more often.
+            Only counts with `enable_backchannel`. From 0 to 1. Default: 0.8.
+        :param backchannel_words: The acknowledgements to choose from, such as "uh-huh". Null or left out for the
+            built-in ones of the language. Only counts with `enable_backchannel`.
+        :param begin_message_delay_ms: Pause before the first sentence, for callers who need a moment to bring the
+            phone to the ear. Only counts where the agent speaks first. Milliseconds. From 0 to 5_000. Default: 0.
+        :param boosted_keywords: Names, products and other words that transcription shall favour. An entry may contain
+            `{{variables}}`.
+        :param call_screening_option: What the agent tells an automatic call screener that asks who is calling and
+            why. Null turns this off.
+        :param contact_memory_config: Whether the agent reads and updates what is remembered of a contact.
+        :param custom_stt_config: Transcriber to use where `stt_mode` is `custom`; ignored otherwise.
+        :param data_storage_retention_days: After how many days the data of a call is deleted, finally. Null or left
+            out keeps it for ever. Days. From 1 to 730.
+        :param data_storage_setting: What is kept of a call: `everything`, `everything_except_pii`, or only its
+            `basic_attributes_only`. Stands in for the older `opt_out_sensitive_data_storage`. One call can make it
+            stricter, never looser. Default: everything.
+        :param denoising_mode: Which sound is filtered from what the user says before transcription. Default:
+            noise-cancellation.
+        :param enable_backchannel: Whether the agent says short acknowledgements while the user is still speaking.
+            Default: false.
+        :param enable_dnc_detection: Whether a user's wish not to be called any more is noticed. The call then ends
+            with the reason `user_requested_dnc` and the contact becomes `do_not_call`. Default: false.
+        :param enable_dynamic_responsiveness: Whether the time until the agent answers follows the user's own pace
+            during the call. Default: false.
+        :param enable_dynamic_voice_speed: Whether the agent's pace of speech follows the user's during the call.
+            Default: false.
+        :param enable_expressive_mode: Whether the voice may show emotion and pause as `expressive_emotion_tags`
+            allow. Only platform voices can. Default: false.
+        :param end_call_after_silence_ms: How long the user may stay silent before the call ends with the reason
+            `inactivity`. Milliseconds. At least 10_000. Default: 600_000.
+        :param expressive_emotion_tags: Which emotions and sounds the voice may use. Only counts with
+            `enable_expressive_mode`.
+        :param expressive_mode_prompt: When and how to use the tags of `expressive_emotion_tags`. Blank, null or left
+            out for the built-in text.
+        :param fallback_voice_ids: Voices to go on with, in this order, while the provider of `voice_id` is down. Each
+            must come from another provider than `voice_id`.
+        :param guardrail_config: Topics on which the agent neither listens nor speaks.
+        :param handbook_config: Ready-made habits of speech and conduct, switched on one by one.
+        :param interruption_sensitivity: How easily the user's speech stops the agent's; higher is easier, and 0 lets
+            the agent always finish. From 0 to 1. Default: 1.
+        :param ivr_option: What to do when a phone menu answers. It is looked for in the first three minutes of a
+            call. Null turns this off.
+        :param language: Language, with its accent or region, that is spoken and transcribed: one locale, or a list of
+            them for a multilingual agent. `multi` is the old way to say the latter. Default: en-US.
+        :param max_call_duration_ms: How long a call may last before it is ended with the reason
+            `max_duration_reached`. Milliseconds. From 60_000 to 7_200_000. Default: 3_600_000.
+        :param opt_in_signed_url: Whether links to recordings and logs are signed. A signed link works for 24 hours
+            unless `signed_url_expiration_ms` says otherwise; unsigned ones do not expire.
+        :param pii_config: Which personal data is scrubbed from transcripts and recordings.
+        :param post_call_analysis_data: What to find out about each call once it has ended; the answers stand in its
+            `call_analysis`.
+        :param post_call_analysis_model: Model that does the analysis of a call. Default: gpt-5.6-terra.
+        :param post_session_tools: What runs after a call and its analysis, ordered by `depends_on`. After five
+            minutes whatever is still running is stopped. Null for nothing. 0 to 15 items.
+        :param pre_session_tools: What runs before the first word, for example to look up the caller, ordered by
+            `depends_on`. What it answers becomes dynamic variables. The call waits a minute for it, or five if it is
+            dialled only afterwards; what comes later no longer reaches the prompt. Null for nothing. 0 to 15 items.
+        :param pronunciation_dictionary: How to pronounce words that the voice gets wrong.
+        :param reminder_max_count: How many times in a row the agent reminds a silent user; 0 for never. Default: 1.
+        :param reminder_trigger_ms: After how much silence following its own words the agent reminds the user. Must be
+            above 0. Milliseconds. Default: 10_000.
+        :param response_engine: What decides what the agent says: a Retell LLM, a conversation flow, or your own
+            server.
+        :param responsiveness: How quickly the agent takes its turn; lower waits longer for the user to go on. From 0
+            to 1. Default: 1.
+        :param ring_duration_ms: How long to let the phone ring before an outbound call, or a transfer without a time
+            of its own, counts as unanswered. Milliseconds. From 5_000 to 300_000. Default: 30_000.
+        :param signed_url_expiration_ms: How long a signed link works. Only counts with `opt_in_signed_url`. Null for
+            the default. Milliseconds. Default: 86_400_000.
+        :param stt_mode: What transcription aims at: `fast` for short delays, `accurate` for fewer mistakes, `custom`
+            for the transcriber in `custom_stt_config`, which is then required. Default: fast.
+        :param timezone: Time zone that `{{current_time}}` and its like are given in; an IANA name. Null for the
+            default. Default: America/Los_Angeles.
+        :param user_dtmf_options: When a row of keys that the user presses counts as complete.
+        :param version_description: Longer note on what this version is, for people.
+        :param version_title: Short name of this version, for people.
+        :param vocab_specialization: Field whose terms transcription knows best. Only agents that speak English heed
+            it. Default: general.
+        :param voice_id: Voice of the agent: an id from `voice.list`, `voice.clone` or `voice.add_resource`.
+        :param voice_model: Speech model of the voice's provider. Null or left out for the usual model of the voice.
+        :param voice_speed: Pace of speech; 1 is the voice's own, lower is slower. From 0.5 to 2. Default: 1.
+        :param voice_temperature: How much the delivery varies; lower is steadier. Not all providers support it. From
+            0 to 2. Default: 1.
+        :param voicemail_option: What to do when voicemail answers. It is looked for in the first three minutes of a
+            call. Null turns this off.
+        :param volume: How loud the agent is; higher is louder. From 0 to 2. Default: 1.
+        :param webhook_events: Which events are sent to the webhook. Null for the default. Default: call_started,
+            call_ended, call_analyzed.
+        :param webhook_timeout_ms: How long the webhook may take for its answer before the attempt counts as failed
+            and is repeated. Milliseconds. Default: 10_000.
+        :param webhook_url: Where events of this agent go. While set, the URL of the account gets none of them. May
+            contain `{{variables}}`.
+        :param denoising_enhancement_level: How strongly the speech of others is filtered; 0 leaves it in. Only counts
+            where `denoising_mode` filters speech. Null for the default. From 0 to 1. Default: 0.8.
         :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
             UnprocessableEntityError, InternalServerError
         """
@@ -532,6 +723,7 @@ class AgentResource(Resource):
                     "webhook_events": webhook_events,
                     "webhook_timeout_ms": webhook_timeout_ms,
                     "webhook_url": webhook_url,
+                    "denoising_enhancement_level": denoising_enhancement_level,
                 },
             ),
             options,

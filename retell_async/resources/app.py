@@ -38,13 +38,21 @@ class AppResource(Resource):
         tenant_url: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AppResponse:
-        """Cap is apps per provider; OAuth omits auth_config.
+        """Connect an app: a CRM, a calendar, a knowledge source or another service.
 
-        0 to 20 items.
+        Leave `auth_config` out where the provider signs in by OAuth. There can be 20 apps for each provider. Answers
+        with the app.
 
         Calls `POST /create-app`.
 
-        :param provider: Valid values per type from list-app-templates.
+        :param provider: Which service it is. The values depend on `type`.
+        :param type: What the service is used for.
+        :param auth_config: Credentials for the provider. To be left out where it signs in by OAuth.
+        :param crm_config: How contacts are synced, for an app of type `crm`.
+        :param name: A name by which you recognise the app.
+        :param tenant_id: Id of the account within the provider. Only for providers that have such sub-accounts.
+        :param tenant_url: Address of your own instance at the provider. Not needed where all customers share one
+            host.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -63,17 +71,27 @@ class AppResource(Resource):
         )
 
     async def delete(self, app_id: str, *, force_delete: bool | Omit = omit, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-app/{app_id}`
+        """Disconnect an app.
 
-        :param force_delete: Without it, referenced apps cannot be deleted.
+        Refused while agents or knowledge bases use it, unless `force_delete` is true.
+
+        Calls `DELETE /delete-app/{app_id}`.
+
+        :param app_id: The connected app: an id from `app.create` or `app.list`.
+        :param force_delete: Delete the app even though something uses it.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
         return await self._sender.send(delete_app.OPERATION.request(path={"app_id": app_id}, query={"force_delete": force_delete}), options)
 
     async def get(self, app_id: str, **options: Unpack[RequestOptions]) -> AppResponse:
-        """`GET /get-app/{app_id}`
+        """Fetch a connected app.
 
+        Its secrets are not in the answer.
+
+        Calls `GET /get-app/{app_id}`.
+
+        :param app_id: The connected app: an id from `app.create` or `app.list`.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return await self._sender.send(get_app.OPERATION.request(path={"app_id": app_id}), options)
@@ -86,11 +104,17 @@ class AppResource(Resource):
         parameters: Sequence[ToolParameterParam | ToolParameter] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> GetAppToolSchemaResponse:
-        """Schema properties: default_input_mode (const|description), extra_info {text?, link?}.
+        """Ask what a tool of an app takes and answers.
+
+        Goes in rounds: begin with empty `parameters`, fill in what the schema asks for and send it again, until
+        `complete` is true. Properties of the schema name a `default_input_mode` (`const` or `description`) and may
+        have `extra_info` with a text and a link.
 
         Calls `POST /get-app-tool-schema/{app_id}`.
 
-        :param parameters: Start with an empty array. 0 to 5 items.
+        :param app_id: The connected app: an id from `app.create` or `app.list`.
+        :param app_tool_template_name: Which tool of the app.
+        :param parameters: What was filled in so far. Empty in the first round. 0 to 5 items.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, InternalServerError
         """
         return await self._sender.send(
@@ -106,16 +130,26 @@ class AppResource(Resource):
         limit: int | Omit = omit,
         pagination_key: str | Omit = omit,
         sort_order: Literal["ascending", "descending"] | Omit = omit,
+        privacy_scope: Literal["pci", "standard"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[AppResponse]:
-        """`GET /list-apps`
+        """List the connected apps.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Calls `GET /list-apps`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
+        :param privacy_scope: Only apps whose functions have this scope. Left out, all.
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
-            list_apps.OPERATION.request(query={"limit": limit, "pagination_key": pagination_key, "sort_order": sort_order}), options
+            list_apps.OPERATION.request(
+                query={"limit": limit, "pagination_key": pagination_key, "sort_order": sort_order, "privacy_scope": privacy_scope}
+            ),
+            options,
         )
 
     def list_usages(
@@ -127,12 +161,16 @@ class AppResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[AppUsageResponse]:
-        """Default order is configuration time descending.
+        """List the agents and knowledge bases that use an app, the one set up last first.
 
         Calls `GET /list-app-usages/{app_id}`.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        :param app_id: The connected app: an id from `app.create` or `app.list`.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -143,10 +181,13 @@ class AppResource(Resource):
         )
 
     async def test_auth(self, app_id: str, **options: Unpack[RequestOptions]) -> TestAppAuthResponse:
-        """Always updates the App's connection_status.
+        """Check whether an app still accepts its credentials.
+
+        The outcome also becomes the app's `connection_status`.
 
         Calls `POST /test-app-auth/{app_id}`.
 
+        :param app_id: The connected app: an id from `app.create` or `app.list`.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return await self._sender.send(test_app_auth.OPERATION.request(path={"app_id": app_id}), options)
@@ -162,10 +203,19 @@ class AppResource(Resource):
         tenant_url: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AppResponse:
-        """Absent fields kept; OAuth providers refuse auth_config.
+        """Change a connected app.
+
+        Only what is given changes. Answers with the app as it is then.
 
         Calls `PATCH /update-app/{app_id}`.
 
+        :param app_id: The connected app: an id from `app.create` or `app.list`.
+        :param auth_config: New credentials for the provider. Refused where it signs in by OAuth.
+        :param crm_config: How contacts are synced, for an app of type `crm`.
+        :param name: A name by which you recognise the app.
+        :param tenant_id: Id of the account within the provider. Only for providers that have such sub-accounts.
+        :param tenant_url: Address of your own instance at the provider. Not needed where all customers share one
+            host.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """

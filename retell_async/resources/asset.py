@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 class AssetResource(Resource):
     async def create(self, *, file: FileTypes, **options: Unpack[RequestOptions]) -> Asset:
-        """`POST /create-asset`
+        """Upload a picture or a sound, such as on-hold music.
 
-        :param file: PNG/JPEG/GIF/WebP/SVG, MP3/WAV/WebM/OGG/M4A/AAC/FLAC, max 10 MB, audio 210 s.
+        Answers with its `asset_id` and its address.
+
+        Calls `POST /create-asset`.
+
+        :param file: The file, of at most 10 MB: an image (PNG, JPEG, GIF, WebP, SVG), or sound (MP3, WAV, WebM, OGG,
+            M4A, AAC, FLAC) of up to 210 seconds.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(create_asset.OPERATION.request(body={"file": file}), options)

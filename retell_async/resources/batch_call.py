@@ -31,11 +31,20 @@ class BatchCallResource(Resource):
         trigger_timestamp: float | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> BatchCallResponse:
-        """`POST /create-batch-call`
+        """Call many people from one number, now or at a set time.
 
-        :param from_number: E.164; number bought from or imported here.
-        :param reserved_concurrency: Slots kept for non-batch calls. At least 0.
-        :param trigger_timestamp: Ms since epoch. Default: send immediately.
+        Each task becomes a call when there is room for it and `call_time_window` allows. Answers with no call ids:
+        list the calls with a filter on `batch_call_id`. A batch cannot be changed or stopped through the API.
+
+        Calls `POST /create-batch-call`.
+
+        :param from_number: The number that calls, in E.164 form: bought from Retell or imported.
+        :param tasks: The calls, one entry each.
+        :param call_time_window: When calls may be placed. Calls that would start outside wait. Left out, at any time.
+        :param name: A name by which you recognise the batch.
+        :param reserved_concurrency: How many of the organization's concurrent calls the batch leaves to others. At
+            least 0.
+        :param trigger_timestamp: When to begin. Milliseconds since the epoch. Default: send immediately.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(

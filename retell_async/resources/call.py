@@ -60,14 +60,34 @@ class CallResource(Resource):
         retell_llm_dynamic_variables: Mapping[str, str] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> PhoneCallResponse:
-        """`POST /v2/create-phone-call`
+        """Call somebody from one of your numbers.
 
-        :param from_number: E.164; purchased or imported number.
-        :param to_number: E.164; Retell-purchased from_number dials US only.
-        :param honor_internal_dnc: 400 if contact marked do_not_call. Default: false.
-        :param idempotency_key: Replay window 1 hour. 5 to 255 characters.
-        :param ignore_e164_validation: from_number only; custom telephony only. Default: false.
-        :param override_agent_version: Number or tag; unassigned tag means latest.
+        The number's outbound agent speaks, unless `override_agent_id` names another. Answers before anyone picks up:
+        follow the call by webhooks or `call.retrieve`. The same `idempotency_key` within one hour never places a
+        second call; 400 if the callee may not be called under `honor_internal_dnc`. 402: the trial is over and no
+        payment method is set.
+
+        Calls `POST /v2/create-phone-call`.
+
+        :param from_number: The number that calls, in E.164 form: bought from Retell or imported.
+        :param to_number: The number to call, in E.164 form without spaces. From a number bought from Retell, US
+            numbers only.
+        :param agent_override: Settings that replace the agent's own for this call only. Nothing is saved to the
+            agent.
+        :param custom_sip_headers: SIP headers to send with the call, by name. Every name starts with `X-`.
+        :param honor_internal_dnc: Refuse with 400 to call somebody whose contact says `do_not_call`. Default: false.
+        :param idempotency_key: Names this call. A request with the same key within one hour is the same call and does
+            not dial again; give every new call a new key. Left out, the client makes one. 5 to 255 characters.
+        :param ignore_e164_validation: Let `from_number` be something other than an E.164 number, such as an internal
+            extension. For custom telephony only. Default: false.
+        :param metadata: Your own data, stored with the call and given back with it. It has no effect on the call;
+            lists can be filtered by its top-level keys.
+        :param override_agent_id: The agent that takes this call, in place of the outbound agent of `from_number`. The
+            number itself keeps its agents.
+        :param override_agent_version: Version of the agent for this call: its number, a tag, `latest` or
+            `latest_published`. A tag that no version has counts as `latest`.
+        :param retell_llm_dynamic_variables: What replaces `{{name}}` in prompts, tools and messages, by name. Values
+            must be strings. A custom LLM gets them as they are, in its call details.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -102,11 +122,24 @@ class CallResource(Resource):
         retell_llm_dynamic_variables: Mapping[str, str] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> CreateWebCallResponse:
-        """`POST /v3/create-web-call`
+        """Prepare a call from a browser or an app.
 
-        :param agent_version: Number or tag; unassigned tag means latest.
-        :param current_node_id: Conversation-flow agents only; else ignored.
-        :param current_state: Retell-llm with states only; else ignored.
+        The answer is no call object: hand it to the web client, which has to join before `expires_at`. 402: the trial
+        is over and no payment method is set.
+
+        Calls `POST /v3/create-web-call`.
+
+        :param agent_id: The voice agent that takes the call; from `agent.create` or `agent.list`.
+        :param agent_override: Settings that replace the agent's own for this call only. Nothing is saved to the
+            agent.
+        :param agent_version: The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that
+            no version has counts as `latest`.
+        :param current_node_id: The node to begin at, for an agent with a conversation flow; others ignore it.
+        :param current_state: The state to begin in, for an agent with a Retell LLM that has states; others ignore it.
+        :param metadata: Your own data, stored with the call and given back with it. It has no effect on the call;
+            lists can be filtered by its top-level keys.
+        :param retell_llm_dynamic_variables: What replaces `{{name}}` in prompts, tools and messages, by name. Values
+            must be strings. A custom LLM gets them as they are, in its call details.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -126,8 +159,13 @@ class CallResource(Resource):
         )
 
     async def delete(self, call_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /v2/delete-call/{call_id}`
+        """Delete a call and what is stored about it.
 
+        Nothing brings it back. An unknown id is answered with 422, not 404.
+
+        Calls `DELETE /v2/delete-call/{call_id}`.
+
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(delete_call.OPERATION.request(path={"call_id": call_id}), options)
@@ -143,12 +181,23 @@ class CallResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[V3CallResponse]:
-        """`POST /v3/list-calls`
+        """List calls, the one that started last first.
 
-        :param include_total: Total ignores limit/skip/pagination_key. Default: false.
-        :param limit: At most 1_000. Default: 50.
-        :param skip: At least 0. Default: 0.
-        :param sort_order: Sort key is start_timestamp. Default: descending.
+        Items have no transcripts: fetch those with `call.retrieve`.
+
+        Calls `POST /v3/list-calls`.
+
+        :param filter_criteria: Conditions that a call has to meet. Left out, all calls.
+        :param include_total: Also count what matches on all pages, for `total`. The count does not depend on `limit`,
+            `skip` or `pagination_key`; it costs the server a query more. Default: false.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param skip: How many items to leave out at the start. Not together with `pagination_key`. At least 0.
+            Default: 0.
+        :param sort_order: Which end of the list comes first: `descending` begins with the call that started last.
+            Default: descending.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -166,10 +215,13 @@ class CallResource(Resource):
         )
 
     async def listen_live(self, call_id: str, **options: Unpack[RequestOptions]) -> ListenLiveCallResponse:
-        """Ongoing calls only; token cannot publish.
+        """Get access to the sound of an ongoing call.
+
+        The token lets its holder listen, not speak; `participant_id` serves `call.take_over_live`.
 
         Calls `POST /v2/listen-live-call/{call_id}`.
 
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError,
             InternalServerError
         """
@@ -188,12 +240,26 @@ class CallResource(Resource):
         to_number: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> PhoneCallResponse:
-        """`POST /v2/register-phone-call`
+        """Register a call of your own telephony, to get its id.
 
-        :param agent_version: Number or tag; unassigned tag means latest.
-        :param direction: Tracking only.
-        :param from_number: E.164; tracking only.
-        :param to_number: E.164; tracking only.
+        Dial `sip:{call_id}@sip.retellai.com` within five minutes, or the call ends with `registered_call_timeout`.
+        The inbound webhook and transfers are not available for such calls. 402: the trial is over and no payment
+        method is set.
+
+        Calls `POST /v2/register-phone-call`.
+
+        :param agent_id: The voice agent that takes the call; from `agent.create` or `agent.list`.
+        :param agent_override: Settings that replace the agent's own for this call only. Nothing is saved to the
+            agent.
+        :param agent_version: The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that
+            no version has counts as `latest`.
+        :param direction: Which way your telephony places the call. For your records only.
+        :param from_number: The caller's number, in E.164 form. For your records only.
+        :param metadata: Your own data, stored with the call and given back with it. It has no effect on the call;
+            lists can be filtered by its top-level keys.
+        :param retell_llm_dynamic_variables: What replaces `{{name}}` in prompts, tools and messages, by name. Values
+            must be strings. A custom LLM gets them as they are, in its call details.
+        :param to_number: The called number, in E.164 form. For your records only.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -214,33 +280,52 @@ class CallResource(Resource):
         )
 
     async def rerun_analysis(self, call_id: str, **options: Unpack[RequestOptions]) -> CallResponse:
-        """`PUT /rerun-call-analysis/{call_id}`
+        """Analyse an ended call once more, for instance after the agent's analysis settings changed.
 
+        Answers with the call; no webhook is sent. 402: the trial is over and no payment method is set.
+
+        Calls `PUT /rerun-call-analysis/{call_id}`.
+
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, NotFoundError,
             UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(rerun_call_analysis.OPERATION.request(path={"call_id": call_id}), options)
 
     async def retrieve(self, call_id: str, **options: Unpack[RequestOptions]) -> CallResponse:
-        """`GET /v2/get-call/{call_id}`
+        """Fetch a call.
 
+        Times, transcript, costs and recordings appear when it has ended, `call_analysis` a little later. An unknown
+        id is answered with 422, not 404.
+
+        Calls `GET /v2/get-call/{call_id}`.
+
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_call.OPERATION.request(path={"call_id": call_id}), options)
 
     async def stop(self, call_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`POST /v2/stop-call/{call_id}`
+        """Hang up an ongoing call.
 
+        Its `disconnection_reason` becomes `manual_stopped`. 422 if the call is not ongoing.
+
+        Calls `POST /v2/stop-call/{call_id}`.
+
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(stop_call.OPERATION.request(path={"call_id": call_id}), options)
 
     async def take_over_live(self, call_id: str, *, participant_id: str, **options: Unpack[RequestOptions]) -> TakeOverLiveCallResponse:
-        """Ongoing calls only.
+        """Let a human who listens take an ongoing call over from the agent.
+
+        There is no way back to the agent.
 
         Calls `POST /v2/take-over-live-call/{call_id}`.
 
-        :param participant_id: Id issued by /v2/listen-live-call.
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
+        :param participant_id: The listener who takes over: the `participant_id` that `call.listen_live` answered.
         :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError,
             InternalServerError
         """
@@ -257,11 +342,19 @@ class CallResource(Resource):
         metadata: Mapping[str, object] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> CallResponse:
-        """`PATCH /v2/update-call/{call_id}`
+        """Change what is kept about an ended call.
 
-        :param custom_attributes: Unknown attribute ids ignored, not saved.
-        :param data_storage_setting: May only become more restrictive.
-        :param metadata: At most 50 kB.
+        For a call that is still going on use `call.update_live`. Answers with the call. An unknown id is answered
+        with 422, not 404.
+
+        Calls `PATCH /v2/update-call/{call_id}`.
+
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
+        :param custom_attributes: Values by attribute id. Ids that the organization has not defined are ignored and
+            not stored.
+        :param data_storage_setting: How much is kept. Can only become stricter: `everything`, then
+            `everything_except_pii`, then `basic_attributes_only`.
+        :param metadata: Your own data to store with the call. At most 50 kB.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
@@ -280,12 +373,16 @@ class CallResource(Resource):
         fields_to_override: FieldsToOverrideParam | FieldsToOverride | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> UpdateLiveCallResponse:
-        """Ongoing calls only; metadata and storage persist.
+        """Change an ongoing call: its variables, its metadata, or what the agent knows and says next.
+
+        Metadata and storage setting stay with the call when it has ended. A call that is over is changed with
+        `call.update`.
 
         Calls `PATCH /v2/update-live-call/{call_id}`.
 
-        :param call_control: Empty object does nothing.
-        :param fields_to_override: Absent fields stay unchanged.
+        :param call_id: The call: an id from the answer that created it, from `call.list` or from a webhook.
+        :param call_control: What to do in the conversation. An empty object does nothing.
+        :param fields_to_override: What to change about the call. What is left out stays as it is.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """

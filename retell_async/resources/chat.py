@@ -39,9 +39,20 @@ class ChatResource(Resource):
         retell_llm_dynamic_variables: Mapping[str, str] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ChatResponse:
-        """`POST /create-chat`
+        """Start a chat with a chat agent.
 
-        :param agent_version: Default: latest.
+        Answers with the chat; the conversation goes on with `chat.create_chat_completion`. 402: the trial is over and
+        no payment method is set.
+
+        Calls `POST /create-chat`.
+
+        :param agent_id: The chat agent that answers; from `chat_agent.create` or `agent.list`.
+        :param agent_version: The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that
+            no version has counts as `latest`. Default: latest.
+        :param metadata: Your own data, kept beside the conversation and given back with it. It has no effect on what
+            the agent does.
+        :param retell_llm_dynamic_variables: What replaces `{{name}}` in prompts, tools and messages, by name. Values
+            must be strings. A custom LLM gets them as they are, in its call details.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -60,8 +71,15 @@ class ChatResource(Resource):
     async def create_chat_completion(
         self, *, chat_id: str, content: str, **options: Unpack[RequestOptions]
     ) -> CreateChatCompletionResponse:
-        """`POST /create-chat-completion`
+        """Send a message of the user to an ongoing chat.
 
+        Answers with what the agent says and does about it; the message sent is not in the answer. 402: the trial is
+        over and no payment method is set.
+
+        Calls `POST /create-chat-completion`.
+
+        :param chat_id: The chat that the message belongs to; it has to be ongoing.
+        :param content: What the user writes.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -79,12 +97,27 @@ class ChatResource(Resource):
         retell_llm_dynamic_variables: Mapping[str, str] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ChatResponse:
-        """`POST /create-sms-chat`
+        """Start a conversation by SMS.
 
-        :param from_number: E.164; Retell-purchased or imported number with SMS.
-        :param to_number: E.164.
-        :param honor_internal_dnc: 400 when to_number contact is do_not_call. Default: false.
-        :param override_agent_version: Number or tag; unassigned tag means latest.
+        The agent writes the first message; it is the number's outbound SMS agent, unless `override_agent_id` names
+        another. Answers with the chat. 400 if the recipient may not be contacted under `honor_internal_dnc`. 402: the
+        trial is over and no payment method is set.
+
+        Calls `POST /create-sms-chat`.
+
+        :param from_number: The number that sends, in E.164 form: bought from Retell or imported, and able to send
+            SMS.
+        :param to_number: The number to write to, in E.164 form.
+        :param honor_internal_dnc: Refuse with 400 to write to somebody whose contact says `do_not_call`. Default:
+            false.
+        :param metadata: Your own data, kept beside the conversation and given back with it. It has no effect on what
+            the agent does.
+        :param override_agent_id: The chat agent that writes, in place of the outbound SMS agent of `from_number`. The
+            number itself keeps its agents.
+        :param override_agent_version: Version of that agent: its number, a tag, `latest` or `latest_published`. A tag
+            that no version has counts as `latest`.
+        :param retell_llm_dynamic_variables: What replaces `{{name}}` in prompts, tools and messages, by name. Values
+            must be strings. A custom LLM gets them as they are, in its call details.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """
@@ -104,15 +137,25 @@ class ChatResource(Resource):
         )
 
     async def delete(self, chat_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-chat/{chat_id}`
+        """Delete a chat and what is stored about it.
 
+        Nothing brings it back. An unknown id is answered with 422, not 404.
+
+        Calls `DELETE /delete-chat/{chat_id}`.
+
+        :param chat_id: The chat: an id from `chat.create`, `chat.create_sms_chat`, `chat.list` or a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(delete_chat.OPERATION.request(path={"chat_id": chat_id}), options)
 
     async def end(self, chat_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`PATCH /end-chat/{chat_id}`
+        """End an ongoing chat.
 
+        Its analysis follows. An unknown id is answered with 422, not 404.
+
+        Calls `PATCH /end-chat/{chat_id}`.
+
+        :param chat_id: The chat: an id from `chat.create`, `chat.create_sms_chat`, `chat.list` or a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(end_chat.OPERATION.request(path={"chat_id": chat_id}), options)
@@ -128,12 +171,23 @@ class ChatResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[ChatResponse]:
-        """`POST /v3/list-chats`
+        """List chats, the one that started last first.
 
-        :param include_total: Default: false.
-        :param limit: At most 1_000. Default: 50.
-        :param skip: At least 0. Default: 0.
-        :param sort_order: Sorts on start_timestamp. Default: descending.
+        Items have no messages: fetch those with `chat.retrieve`.
+
+        Calls `POST /v3/list-chats`.
+
+        :param filter_criteria: Conditions that a chat has to meet. Left out, all chats.
+        :param include_total: Also count what matches on all pages, for `total`. The count does not depend on `limit`,
+            `skip` or `pagination_key`; it costs the server a query more. Default: false.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param skip: How many items to leave out at the start. Not together with `pagination_key`. At least 0.
+            Default: 0.
+        :param sort_order: Which end of the list comes first: `descending` begins with the chat that started last.
+            Default: descending.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -151,16 +205,26 @@ class ChatResource(Resource):
         )
 
     async def rerun_analysis(self, chat_id: str, **options: Unpack[RequestOptions]) -> ChatResponse:
-        """`PUT /rerun-chat-analysis/{chat_id}`
+        """Analyse an ended chat once more, for instance after the agent's analysis settings changed.
 
+        Answers with the chat; no webhook is sent. 402: the trial is over and no payment method is set.
+
+        Calls `PUT /rerun-chat-analysis/{chat_id}`.
+
+        :param chat_id: The chat: an id from `chat.create`, `chat.create_sms_chat`, `chat.list` or a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, NotFoundError,
             UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(rerun_chat_analysis.OPERATION.request(path={"chat_id": chat_id}), options)
 
     async def retrieve(self, chat_id: str, **options: Unpack[RequestOptions]) -> ChatResponse:
-        """`GET /get-chat/{chat_id}`
+        """Fetch a chat with its messages.
 
+        `chat_analysis` appears some time after the end. An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-chat/{chat_id}`.
+
+        :param chat_id: The chat: an id from `chat.create`, `chat.create_sms_chat`, `chat.list` or a webhook.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_chat.OPERATION.request(path={"chat_id": chat_id}), options)
@@ -175,12 +239,19 @@ class ChatResource(Resource):
         override_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ChatResponse:
-        """`PATCH /update-chat/{chat_id}`
+        """Change a chat's variables, or what is kept about it.
 
-        :param custom_attributes: Keys must be predefined attribute ids, else ignored.
-        :param data_storage_setting: Cannot become less restrictive.
-        :param metadata: Max size 50 kB.
-        :param override_dynamic_variables: Null clears existing override.
+        Answers with the chat. An unknown id is answered with 422, not 404.
+
+        Calls `PATCH /update-chat/{chat_id}`.
+
+        :param chat_id: The chat: an id from `chat.create`, `chat.create_sms_chat`, `chat.list` or a webhook.
+        :param custom_attributes: Values by attribute id. Ids that the organization has not defined are ignored.
+        :param data_storage_setting: How much is kept. Can only become stricter: `everything`, then
+            `basic_attributes_only`.
+        :param metadata: Your own data to store with the chat. At most 50 kB.
+        :param override_dynamic_variables: Dynamic variables that take the place of the chat's own, by name; values
+            must be strings. Null takes the overrides back.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(

@@ -64,21 +64,48 @@ class ChatAgentResource(Resource):
         webhook_url: str | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ChatAgentResponse:
-        """`POST /create-chat-agent`
+        """Create a chat agent, for chats and SMS.
 
-        :param data_storage_retention_days: Days. Unset keeps data forever. From 1 to 730.
-        :param data_storage_setting: Default: everything.
-        :param end_chat_after_silence_ms: Milliseconds. From 120_000 to 259_200_000. Default: 3_600_000.
-        :param language: Default: en-US.
-        :param opt_in_signed_url: Default: false.
-        :param post_chat_analysis_model: Default: gpt-5.6-terra.
-        :param post_session_tools: 0 to 15 items.
-        :param pre_session_tools: 0 to 15 items.
-        :param signed_url_expiration_ms: Milliseconds. Needs opt_in_signed_url. Default: 86_400_000.
-        :param timezone: IANA name. Default: America/Los_Angeles.
-        :param webhook_events: Default: chat_started, chat_ended, chat_analyzed.
-        :param webhook_timeout_ms: Milliseconds. Default: 10_000.
-        :param webhook_url: Replaces the account-level webhook.
+        Its `response_engine` is a Retell LLM, a conversation flow or a custom LLM. Answers with the agent in its
+        first version, which is not published yet. 402: the trial is over and no payment method is set.
+
+        Calls `POST /create-chat-agent`.
+
+        :param response_engine: What decides what the agent writes: a Retell LLM, a conversation flow, or your own
+            server.
+        :param agent_name: Name for people, in the dashboard and in lists. Users never see it.
+        :param auto_close_message: What the agent writes when it closes a chat for inactivity.
+        :param contact_memory_config: Whether the agent reads and updates what is remembered of a contact.
+        :param data_storage_retention_days: After how many days the data of a chat is deleted, finally. Null or left
+            out keeps it for ever. Days. From 1 to 730.
+        :param data_storage_setting: What is kept of a chat: `everything`, `everything_except_pii`, or only its
+            `basic_attributes_only`. One chat can make it stricter, never looser. Null for the default. Default:
+            everything.
+        :param end_chat_after_silence_ms: How long nobody may write before the chat ends. Null for the default.
+            Milliseconds. From 120_000 to 259_200_000. Default: 3_600_000.
+        :param guardrail_config: Topics that the agent neither takes up nor writes about.
+        :param handbook_config: Ready-made habits of style and conduct, switched on one by one.
+        :param language: Language that the agent writes: one locale, or a list of them for a multilingual agent.
+            `multi` is the old way to say the latter. Default: en-US.
+        :param opt_in_signed_url: Whether links to logs and other files are signed and expire. Default: false.
+        :param pii_config: Which personal data is scrubbed from transcripts.
+        :param post_chat_analysis_data: What to find out about each chat once it has ended; the answers stand in its
+            `chat_analysis`.
+        :param post_chat_analysis_model: Model that does the analysis of a chat. Default: gpt-5.6-terra.
+        :param post_session_tools: What runs after a chat has ended, ordered by `depends_on`. 0 to 15 items.
+        :param pre_session_tools: What runs before the first message, for example to look up the user; ordered by
+            `depends_on`. 0 to 15 items.
+        :param signed_url_expiration_ms: How long a signed link works. Only counts with `opt_in_signed_url`. Null for
+            the default. Milliseconds. Default: 86_400_000.
+        :param timezone: Time zone that `{{current_time}}` and its like are given in; an IANA name. Null for the
+            default. Default: America/Los_Angeles.
+        :param version_title: Short name of this version, for people.
+        :param webhook_events: Which events are sent to the webhook. Null for the default. Default: chat_started,
+            chat_ended, chat_analyzed.
+        :param webhook_timeout_ms: How long the webhook may take for its answer before the attempt counts as failed
+            and is repeated. Milliseconds. Default: 10_000.
+        :param webhook_url: Where events of this agent go. While set, the URL of the account gets none of them. May
+            contain `{{variables}}`.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, InternalServerError
         """
         return await self._sender.send(
@@ -112,9 +139,16 @@ class ChatAgentResource(Resource):
         )
 
     async def create_version(self, agent_id: str, *, base_version: int, **options: Unpack[RequestOptions]) -> CreateAgentVersionResponse:
-        """`POST /create-agent-version/{agent_id}`
+        """Start a new draft version of an agent, as a copy of `base_version`.
 
-        :param base_version: At least 0.
+        Serves voice and chat agents. Answers with the agent in the new version, which `update` changes and `publish`
+        publishes.
+
+        Calls `POST /create-agent-version/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param base_version: Number of the version whose settings the draft begins with; from `agent.list_versions`.
+            At least 0.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """
@@ -123,16 +157,27 @@ class ChatAgentResource(Resource):
         )
 
     async def delete(self, agent_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-chat-agent/{agent_id}`
+        """Delete a chat agent.
 
+        Nothing brings it back; to remove a single version use `chat_agent.delete_version`. An unknown id is answered
+        with 422, not 404.
+
+        Calls `DELETE /delete-chat-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(delete_chat_agent.OPERATION.request(path={"agent_id": agent_id}), options)
 
     async def delete_version(self, agent_id: str, *, version: int, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-agent-version/{agent_id}`
+        """Delete one version of an agent.
 
-        :param version: At least 0.
+        The other versions stay. Serves voice and chat agents.
+
+        Calls `DELETE /delete-agent-version/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: The number of the version to delete; tags and `latest` are not taken here. At least 0.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """
@@ -149,10 +194,18 @@ class ChatAgentResource(Resource):
         filter_criteria: AgentListFilterParam | AgentListFilter | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[AgentListItemResponse]:
-        """`POST /v2/list-agents`
+        """List voice and chat agents, one entry each: name, channel and tags.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Fetch the settings of one with `agent.retrieve` or `chat_agent.retrieve`, by `channel`.
+
+        Calls `POST /v2/list-agents`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
+        :param filter_criteria: What the agents listed must match. Left out, voice and chat agents alike are listed.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -172,9 +225,17 @@ class ChatAgentResource(Resource):
         version_title: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> None:
-        """`POST /publish-agent-version/{agent_id}`
+        """Publish a version of an agent.
 
-        :param version: At least 0.
+        A published version stays as it is: for further changes start a draft with `create_version`. Serves voice and
+        chat agents; answers nothing.
+
+        Calls `POST /publish-agent-version/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Number of the draft to publish; from `agent.list_versions`. At least 0.
+        :param version_description: Longer note on what this version is, for people.
+        :param version_title: Short name of this version, for people.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, UnprocessableEntityError,
             InternalServerError
         """
@@ -187,9 +248,15 @@ class ChatAgentResource(Resource):
         )
 
     async def retrieve(self, agent_id: str, *, version: str | int | Omit = omit, **options: Unpack[RequestOptions]) -> ChatAgentResponse:
-        """`GET /get-chat-agent/{agent_id}`
+        """Fetch a chat agent with all its settings, in one version.
 
-        :param version: Number or tag; unassigned tag means latest. Default: latest.
+        An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-chat-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Which version: its number, a tag, `latest` or `latest_published`. A tag that no version has
+            counts as `latest`. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_chat_agent.OPERATION.request(path={"agent_id": agent_id}, query={"version": version}), options)
@@ -223,22 +290,51 @@ class ChatAgentResource(Resource):
         webhook_url: str | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ChatAgentResponse:
-        """`PATCH /update-chat-agent/{agent_id}`
+        """Change settings of a chat agent.
 
-        :param version: Number or tag; unassigned tag means latest. Default: latest.
-        :param data_storage_retention_days: Days. Unset keeps data forever. From 1 to 730.
-        :param data_storage_setting: Default: everything.
-        :param end_chat_after_silence_ms: Milliseconds. From 120_000 to 259_200_000. Default: 3_600_000.
-        :param language: Default: en-US.
-        :param opt_in_signed_url: Default: false.
-        :param post_chat_analysis_model: Default: gpt-5.6-terra.
-        :param post_session_tools: 0 to 15 items.
-        :param pre_session_tools: 0 to 15 items.
-        :param signed_url_expiration_ms: Milliseconds. Needs opt_in_signed_url. Default: 86_400_000.
-        :param timezone: IANA name. Default: America/Los_Angeles.
-        :param webhook_events: Default: chat_started, chat_ended, chat_analyzed.
-        :param webhook_timeout_ms: Milliseconds. Default: 10_000.
-        :param webhook_url: Replaces the account-level webhook.
+        Only what is given changes, and only in one version. Answers with the agent as it is then. An unknown id is
+        answered with 422, not 404.
+
+        Calls `PATCH /update-chat-agent/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param version: Which version: its number, a tag, `latest` or `latest_published`. A tag that no version has
+            counts as `latest`. Default: latest.
+        :param agent_name: Name for people, in the dashboard and in lists. Users never see it.
+        :param auto_close_message: What the agent writes when it closes a chat for inactivity.
+        :param contact_memory_config: Whether the agent reads and updates what is remembered of a contact.
+        :param data_storage_retention_days: After how many days the data of a chat is deleted, finally. Null or left
+            out keeps it for ever. Days. From 1 to 730.
+        :param data_storage_setting: What is kept of a chat: `everything`, `everything_except_pii`, or only its
+            `basic_attributes_only`. One chat can make it stricter, never looser. Null for the default. Default:
+            everything.
+        :param end_chat_after_silence_ms: How long nobody may write before the chat ends. Null for the default.
+            Milliseconds. From 120_000 to 259_200_000. Default: 3_600_000.
+        :param guardrail_config: Topics that the agent neither takes up nor writes about.
+        :param handbook_config: Ready-made habits of style and conduct, switched on one by one.
+        :param language: Language that the agent writes: one locale, or a list of them for a multilingual agent.
+            `multi` is the old way to say the latter. Default: en-US.
+        :param opt_in_signed_url: Whether links to logs and other files are signed and expire. Default: false.
+        :param pii_config: Which personal data is scrubbed from transcripts.
+        :param post_chat_analysis_data: What to find out about each chat once it has ended; the answers stand in its
+            `chat_analysis`.
+        :param post_chat_analysis_model: Model that does the analysis of a chat. Default: gpt-5.6-terra.
+        :param post_session_tools: What runs after a chat has ended, ordered by `depends_on`. 0 to 15 items.
+        :param pre_session_tools: What runs before the first message, for example to look up the user; ordered by
+            `depends_on`. 0 to 15 items.
+        :param response_engine: What decides what the agent writes: a Retell LLM, a conversation flow, or your own
+            server.
+        :param signed_url_expiration_ms: How long a signed link works. Only counts with `opt_in_signed_url`. Null for
+            the default. Milliseconds. Default: 86_400_000.
+        :param timezone: Time zone that `{{current_time}}` and its like are given in; an IANA name. Null for the
+            default. Default: America/Los_Angeles.
+        :param version_title: Short name of this version, for people.
+        :param webhook_events: Which events are sent to the webhook. Null for the default. Default: chat_started,
+            chat_ended, chat_analyzed.
+        :param webhook_timeout_ms: How long the webhook may take for its answer before the attempt counts as failed
+            and is repeated. Milliseconds. Default: 10_000.
+        :param webhook_url: Where events of this agent go. While set, the URL of the account gets none of them. May
+            contain `{{variables}}`.
         :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
             UnprocessableEntityError, InternalServerError
         """

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 class ConcurrencyResource(Resource):
     async def retrieve(self, **options: Unpack[RequestOptions]) -> GetConcurrencyResponse:
-        """`GET /get-concurrency`
+        """Tell how many calls are running, and how many may run at once.
+
+        Calls `GET /get-concurrency`.
 
         :raises APIStatusError: AuthenticationError, InternalServerError
         """

@@ -46,13 +46,16 @@ class ContactResource(Resource):
         backfill_call_filter: BackfillCallFilterParam | BackfillCallFilter | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> JobStatus:
-        """Concurrent backfills per org.
+        """Fill fields of contacts from the analysis of past calls.
 
-        0 to 1 items.
+        Runs in the background, one such job at a time in an organization. Answers with the job; ask
+        `contact.get_backfill_job_status` how it goes.
 
         Calls `POST /backfill-contact-analysis-data`.
 
-        :param backfill_attributes: Mapped contact fields; contact_memory needs no mapping. 1 to 200 items.
+        :param backfill_attributes: Names of contact fields to fill. Each has to have a mapping in
+            `crm_analysis_data_mappings`, except `contact_memory`. 1 to 200 items.
+        :param backfill_call_filter: Which calls to take findings from. Left out, all.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -74,11 +77,22 @@ class ContactResource(Resource):
         last_name: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> Contact:
-        """`POST /create-contact`
+        """Create a contact.
 
-        :param contact_memory: 0 to 2000 characters.
-        :param contact_tag_ids: The complete tag set. 0 to 50 items.
-        :param custom_fields: Types per CRM config; null value clears.
+        There is at most one for each phone number. Answers with the contact.
+
+        Calls `POST /create-contact`.
+
+        :param phone_number: The contact's number, which no other contact may have.
+        :param contact_memory: What agents remember of the contact, as text. 0 to 2_000 characters.
+        :param contact_tag_ids: The contact's tags, by id; `crm.get_config` lists them. These and no others. 0 to 50
+            items.
+        :param custom_fields: Values of the custom fields, by the names and of the types that the CRM settings define.
+            A null value leaves the field empty.
+        :param do_not_call: Whether the contact must not be called. Calls and SMS heed it only where they are created
+            with `honor_internal_dnc`.
+        :param first_name: Given name; calls have it as a dynamic variable.
+        :param last_name: Family name; calls have it as a dynamic variable.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -105,13 +119,20 @@ class ContactResource(Resource):
         default_country: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> JobStatus:
-        """Async upsert by phone; poll get-contact-import.
+        """Import the contacts of an uploaded file.
+
+        Runs in the background: contacts whose phone number is known are updated, others created. Answers with the
+        job; ask `contact.get_import` how it goes.
 
         Calls `POST /create-contact-import`.
 
-        :param column_mapping: Exactly one entry targets phone_number. 1 to 200 items.
-        :param contact_tags: Trimmed, deduplicated; new labels get ids. 0 to 50 items.
-        :param default_country: Default: US.
+        :param column_mapping: Which column (`external_field_name`) fills which contact field (`field_name`). Exactly
+            one has to fill `phone_number`. 1 to 200 items.
+        :param upload_id: The file, as `contact.upload_import_file` answered it.
+        :param contact_tags: Labels of tags that every imported contact gets. Blanks around them are cut off and
+            repeats dropped; a label that is new becomes a tag. 0 to 50 items.
+        :param default_country: Two-letter code of the country whose numbers the file has without country code.
+            Default: US.
         :raises APIStatusError: BadRequestError, AuthenticationError, ConflictError, RateLimitError,
             InternalServerError
         """
@@ -128,42 +149,54 @@ class ContactResource(Resource):
         )
 
     async def delete(self, contact_id: str, **options: Unpack[RequestOptions]) -> None:
-        """Refused if CRM-linked under two-way sync.
+        """Delete a contact.
+
+        Refused if it is linked to a CRM record and the sync goes both ways.
 
         Calls `DELETE /delete-contact/{contact_id}`.
 
+        :param contact_id: The contact: an id from `contact.create`, `contact.list` or `contact.get_by_phone`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
         return await self._sender.send(delete_contact.OPERATION.request(path={"contact_id": contact_id}), options)
 
     async def get(self, contact_id: str, **options: Unpack[RequestOptions]) -> Contact:
-        """`GET /get-contact/{contact_id}`
+        """Fetch a contact by id.
 
+        Calls `GET /get-contact/{contact_id}`.
+
+        :param contact_id: The contact: an id from `contact.create`, `contact.list` or `contact.get_by_phone`.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return await self._sender.send(get_contact.OPERATION.request(path={"contact_id": contact_id}), options)
 
     async def get_backfill_job_status(self, **options: Unpack[RequestOptions]) -> JobStatus:
-        """`GET /get-backfill-contact-job-status`
+        """Tell how the job goes that fills contacts from past calls.
+
+        Calls `GET /get-backfill-contact-job-status`.
 
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(get_backfill_contact_job_status.OPERATION.request(), options)
 
     async def get_by_phone(self, phone_number: str, **options: Unpack[RequestOptions]) -> Contact:
-        """Max one contact per number per org.
+        """Find the contact that has a phone number.
+
+        400 if the number cannot be understood.
 
         Calls `GET /get-contact-by-phone/{phone_number}`.
 
-        :param phone_number: Normalized to E.164; unparseable gives 400.
+        :param phone_number: The number; it is brought into E.164 form first.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
         return await self._sender.send(get_contact_by_phone.OPERATION.request(path={"phone_number": phone_number}), options)
 
     async def get_import(self, **options: Unpack[RequestOptions]) -> JobStatus:
-        """`GET /get-contact-import`
+        """Tell how the running import of contacts goes.
+
+        Calls `GET /get-contact-import`.
 
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
@@ -181,16 +214,24 @@ class ContactResource(Resource):
         sort_order: Literal["asc", "desc"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[Contact]:
-        """Default order is creation time descending; total included.
+        """List contacts, the newest first.
+
+        Pages also count all that match, in `total`.
 
         Calls `POST /list-contacts`.
 
-        :param excluded_contact_ids: Left out of results and total.
-        :param limit: From 1 to 1_000. Default: 50.
-        :param pagination_key: Base64url-encoded.
-        :param search_query: Case-insensitive substring: phone, names, external id, custom fields.
-        :param skip: At least 0. Default: 0.
-        :param sort_order: By created_timestamp; ties by contact id same direction. Default: desc.
+        :param excluded_contact_ids: Contacts to leave out, of the list and of `total`.
+        :param filter_criteria: Conditions that a contact has to meet. Left out, all contacts.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. From 1 to
+            1_000. Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. It is base64url text; do not
+            take it apart. Left out, the list begins at its start.
+        :param search_query: Text to look for in phone number, names, external id and custom fields. Upper and lower
+            case are the same, and a part of a word is enough.
+        :param skip: How many items to leave out at the start. Not together with `pagination_key`. At least 0.
+            Default: 0.
+        :param sort_order: Which end of the list comes first: `desc` begins with the contact created last. Contacts of
+            the same moment follow their ids. Default: desc.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -211,11 +252,17 @@ class ContactResource(Resource):
     def list_conversations(
         self, contact_id: str, *, limit: int | Omit = omit, pagination_key: str | Omit = omit, **options: Unpack[RequestOptions]
     ) -> AsyncPaginator[ContactConversation]:
-        """Descending by time; joined on phone number.
+        """List the calls and chats of a contact, the newest first.
+
+        They are found by the contact's phone number.
 
         Calls `GET /list-contact-conversations/{contact_id}`.
 
-        :param limit: At most 1_000. Default: 50.
+        :param contact_id: The contact: an id from `contact.create`, `contact.list` or `contact.get_by_phone`.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -237,11 +284,22 @@ class ContactResource(Resource):
         last_name: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> Contact:
-        """`PATCH /update-contact/{contact_id}`
+        """Change a contact.
 
-        :param contact_memory: Null clears. 0 to 2000 characters.
-        :param contact_tag_ids: Replaces all existing tags. 0 to 50 items.
-        :param custom_fields: Types per CRM config; null value clears.
+        Only what is given changes. Answers with the contact as it is then.
+
+        Calls `PATCH /update-contact/{contact_id}`.
+
+        :param contact_id: The contact: an id from `contact.create`, `contact.list` or `contact.get_by_phone`.
+        :param contact_memory: What agents remember of the contact, as text. Null clears it. 0 to 2_000 characters.
+        :param contact_tag_ids: The contact's tags, by id; `crm.get_config` lists them. These take the place of all
+            that the contact has. 0 to 50 items.
+        :param custom_fields: Values of the custom fields, by the names and of the types that the CRM settings define.
+            A null value clears the field.
+        :param do_not_call: Whether the contact must not be called. Calls and SMS heed it only where they are created
+            with `honor_internal_dnc`.
+        :param first_name: Given name; calls have it as a dynamic variable.
+        :param last_name: Family name; calls have it as a dynamic variable.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -261,10 +319,13 @@ class ContactResource(Resource):
         )
 
     async def upload_import_file(self, *, file: FileTypes, **options: Unpack[RequestOptions]) -> UploadContactImportFileResponse:
-        """File is CSV.
+        """Upload a CSV file with contacts.
+
+        Nothing is imported yet: give the `upload_id` to `contact.create_import`.
 
         Calls `POST /upload-contact-import-file`.
 
+        :param file: The file: CSV, one contact a line.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(upload_contact_import_file.OPERATION.request(body={"file": file}), options)

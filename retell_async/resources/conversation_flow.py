@@ -19,19 +19,21 @@ from ..raw.api.conversation_flow import (
 if TYPE_CHECKING:
     from .._operation import RequestOptions, Strings
     from .._pages import AsyncPaginator
+    from ..raw.models.backup_model import BackupModel
     from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition
     from ..raw.models.conversation_flow_response import ConversationFlowResponse
     from ..raw.models.create_conversation_flow_component_request import CreateConversationFlowComponentRequest
     from ..raw.models.kb_config import KBConfig
     from ..raw.models.mcp import MCP
-    from ..raw.models.model_choice_cascading import ModelChoiceCascading
     from ..raw.models.note import Note
+    from ..raw.params.backup_model import BackupModelParam
     from ..raw.params.begin_tag_display_position import BeginTagDisplayPositionParam
     from ..raw.params.conversation_flow_node import ConversationFlowNodeParam
     from ..raw.params.create_conversation_flow_component_request import CreateConversationFlowComponentRequestParam
     from ..raw.params.kb_config import KBConfigParam
     from ..raw.params.mcp import MCPParam
-    from ..raw.params.model_choice_cascading import ModelChoiceCascadingParam
+    from ..raw.params.model_choice import ModelChoiceParam
+    from ..raw.params.model_config import ModelConfigParam
     from ..raw.params.node_tool import NodeToolParam
     from ..raw.params.note import NoteParam
 
@@ -40,14 +42,16 @@ class ConversationFlowResource(Resource):
     async def create(
         self,
         *,
-        model_choice: ModelChoiceCascadingParam | ModelChoiceCascading,
         start_speaker: Literal["agent", "user"],
         nodes: Sequence[ConversationFlowNodeParam],
         begin_after_user_silence_ms: int | None | Omit = omit,
         kb_config: KBConfigParam | KBConfig | Omit = omit,
         knowledge_base_ids: Strings | None | Omit = omit,
+        model_choice: ModelChoiceParam | Omit = omit,
         model_temperature: float | None | Omit = omit,
         tool_call_strict_mode: bool | None | Omit = omit,
+        backup_model: BackupModelParam | BackupModel | None | Omit = omit,
+        model_config: ModelConfigParam | Omit = omit,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
         components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
@@ -60,11 +64,41 @@ class ConversationFlowResource(Resource):
         tools: Sequence[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowResponse:
-        """`POST /create-conversation-flow`
+        """Create a conversation flow: the nodes that a conversation passes through and the edges between them.
 
-        :param begin_after_user_silence_ms: Milliseconds. Unset means no time limit.
-        :param model_temperature: From 0 to 1.
-        :param is_transfer_cf: Creation only; updates ignore it.
+        Answers with it; its `conversation_flow_id` goes into an agent's `response_engine`.
+
+        Calls `POST /create-conversation-flow`.
+
+        :param start_speaker: Who speaks first.
+        :param nodes: The nodes; each names by its edges where it leads.
+        :param begin_after_user_silence_ms: How long the user, who is to speak first, may stay silent before the agent
+            begins after all. Null or left out waits for ever. Milliseconds.
+        :param kb_config: How much of the knowledge bases is retrieved.
+        :param knowledge_base_ids: What the agent can look things up in; ids from `knowledge_base.create` or
+            `knowledge_base.list`. Null or empty for none.
+        :param model_choice: Model that words what the agent says and decides on the way, where a node has none of its
+            own.
+        :param model_temperature: How much answers vary. 0 varies least, and suits tool calls. From 0 to 1.
+        :param tool_call_strict_mode: Whether arguments of tools keep to their schema without exception. Only some
+            models can.
+        :param backup_model: Model to turn to while that of `model_choice` is slow or fails. Null or left out for
+            none. Only voice agents can use a flow that has one.
+        :param model_config: Models and their settings in one, in place of `model_choice`, `backup_model` and
+            `model_temperature`.
+        :param begin_tag_display_position: Where the editor draws the mark of the beginning. It has no effect on
+            conversations.
+        :param components: Components that belong to this flow alone; its component nodes refer to them.
+        :param default_dynamic_variables: Values of `{{name}}` for sessions that bring none. Values must be strings.
+        :param flex_mode: Whether all nodes are run as one single prompt, so that the conversation is not bound to the
+            order of the edges.
+        :param global_prompt: Who the agent is and what holds in every node.
+        :param is_transfer_cf: Whether the flow is for an agent that others use for agentic warm transfers. Fixed at
+            creation; an update does not change it.
+        :param mcps: MCP servers whose tools MCP nodes may use.
+        :param notes: Notes that the editor shows beside the nodes. They have no effect on conversations.
+        :param start_node_id: The node to begin in, by its `id`.
+        :param tools: Tools that function nodes and subagent nodes use, by `tool_id`.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, RateLimitError,
             InternalServerError
         """
@@ -78,6 +112,8 @@ class ConversationFlowResource(Resource):
                     "model_temperature": model_temperature,
                     "start_speaker": start_speaker,
                     "tool_call_strict_mode": tool_call_strict_mode,
+                    "backup_model": backup_model,
+                    "model_config": model_config,
                     "begin_tag_display_position": begin_tag_display_position,
                     "components": components,
                     "default_dynamic_variables": default_dynamic_variables,
@@ -95,9 +131,15 @@ class ConversationFlowResource(Resource):
         )
 
     async def delete(self, conversation_flow_id: str, *, force_delete: bool | Omit = omit, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-conversation-flow/{conversation_flow_id}`
+        """Delete a conversation flow.
 
-        :param force_delete: 400 if an agent still uses it. Default: false.
+        400 while an agent uses it, unless `force_delete` is true.
+
+        Calls `DELETE /delete-conversation-flow/{conversation_flow_id}`.
+
+        :param conversation_flow_id: The conversation flow: an id from `conversation_flow.create` or
+            `conversation_flow.list`.
+        :param force_delete: Delete it even though an agent uses it. Default: false.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -116,10 +158,15 @@ class ConversationFlowResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[ConversationFlowResponse]:
-        """`GET /v2/list-conversation-flows`
+        """List conversation flows with their nodes.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Calls `GET /v2/list-conversation-flows`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, RateLimitError,
             InternalServerError
         """
@@ -131,9 +178,13 @@ class ConversationFlowResource(Resource):
     async def retrieve(
         self, conversation_flow_id: str, *, version: int | Omit = omit, **options: Unpack[RequestOptions]
     ) -> ConversationFlowResponse:
-        """`GET /get-conversation-flow/{conversation_flow_id}`
+        """Fetch a conversation flow in one version, with all its nodes.
 
-        :param version: Default: latest.
+        Calls `GET /get-conversation-flow/{conversation_flow_id}`.
+
+        :param conversation_flow_id: The conversation flow: an id from `conversation_flow.create` or
+            `conversation_flow.list`.
+        :param version: Which version, by number. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -150,10 +201,12 @@ class ConversationFlowResource(Resource):
         begin_after_user_silence_ms: int | None | Omit = omit,
         kb_config: KBConfigParam | KBConfig | Omit = omit,
         knowledge_base_ids: Strings | None | Omit = omit,
-        model_choice: ModelChoiceCascadingParam | ModelChoiceCascading | Omit = omit,
+        model_choice: ModelChoiceParam | Omit = omit,
         model_temperature: float | None | Omit = omit,
         start_speaker: Literal["agent", "user"] | Omit = omit,
         tool_call_strict_mode: bool | None | Omit = omit,
+        backup_model: BackupModelParam | BackupModel | None | Omit = omit,
+        model_config: ModelConfigParam | Omit = omit,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
         components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
@@ -167,12 +220,45 @@ class ConversationFlowResource(Resource):
         tools: Sequence[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowResponse:
-        """`PATCH /update-conversation-flow/{conversation_flow_id}`
+        """Change a conversation flow.
 
-        :param version: Latest version if omitted.
-        :param begin_after_user_silence_ms: Milliseconds. Unset means no time limit.
-        :param model_temperature: From 0 to 1.
-        :param is_transfer_cf: Creation only; updates ignore it.
+        Only what is given changes, and only in one version; a list such as `nodes` is given whole. Answers with the
+        flow as it is then. An unknown id is answered with 422, not 404.
+
+        Calls `PATCH /update-conversation-flow/{conversation_flow_id}`.
+
+        :param conversation_flow_id: The conversation flow: an id from `conversation_flow.create` or
+            `conversation_flow.list`.
+        :param version: Which version, by number. Left out, the latest.
+        :param begin_after_user_silence_ms: How long the user, who is to speak first, may stay silent before the agent
+            begins after all. Null or left out waits for ever. Milliseconds.
+        :param kb_config: How much of the knowledge bases is retrieved.
+        :param knowledge_base_ids: What the agent can look things up in; ids from `knowledge_base.create` or
+            `knowledge_base.list`. Null or empty for none.
+        :param model_choice: Model that words what the agent says and decides on the way, where a node has none of its
+            own.
+        :param model_temperature: How much answers vary. 0 varies least, and suits tool calls. From 0 to 1.
+        :param start_speaker: Who speaks first.
+        :param tool_call_strict_mode: Whether arguments of tools keep to their schema without exception. Only some
+            models can.
+        :param backup_model: Model to turn to while that of `model_choice` is slow or fails. Null or left out for
+            none. Only voice agents can use a flow that has one.
+        :param model_config: Models and their settings in one, in place of `model_choice`, `backup_model` and
+            `model_temperature`.
+        :param begin_tag_display_position: Where the editor draws the mark of the beginning. It has no effect on
+            conversations.
+        :param components: Components that belong to this flow alone; its component nodes refer to them.
+        :param default_dynamic_variables: Values of `{{name}}` for sessions that bring none. Values must be strings.
+        :param flex_mode: Whether all nodes are run as one single prompt, so that the conversation is not bound to the
+            order of the edges.
+        :param global_prompt: Who the agent is and what holds in every node.
+        :param is_transfer_cf: Whether the flow is for an agent that others use for agentic warm transfers. Fixed at
+            creation; an update does not change it.
+        :param mcps: MCP servers whose tools MCP nodes may use.
+        :param nodes: The nodes; each names by its edges where it leads.
+        :param notes: Notes that the editor shows beside the nodes. They have no effect on conversations.
+        :param start_node_id: The node to begin in, by its `id`.
+        :param tools: Tools that function nodes and subagent nodes use, by `tool_id`.
         :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
             UnprocessableEntityError, RateLimitError, InternalServerError
         """
@@ -188,6 +274,8 @@ class ConversationFlowResource(Resource):
                     "model_temperature": model_temperature,
                     "start_speaker": start_speaker,
                     "tool_call_strict_mode": tool_call_strict_mode,
+                    "backup_model": backup_model,
+                    "model_config": model_config,
                     "begin_tag_display_position": begin_tag_display_position,
                     "components": components,
                     "default_dynamic_variables": default_dynamic_variables,

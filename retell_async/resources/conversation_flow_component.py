@@ -44,8 +44,22 @@ class ConversationFlowComponentResource(Resource):
         tools: Sequence[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowComponentResponse:
-        """`POST /create-conversation-flow-component`
+        """Create a flow component: a part of a conversation flow that several flows share.
 
+        Answers with it; component nodes name it by id.
+
+        Calls `POST /create-conversation-flow-component`.
+
+        :param name: Name for people.
+        :param nodes: The nodes; each names by its edges where it leads.
+        :param begin_tag_display_position: Where the editor draws the mark of the beginning. It has no effect on
+            conversations.
+        :param flex_mode: Whether all nodes are run as one single prompt, so that the conversation is not bound to the
+            order of the edges.
+        :param mcps: MCP servers whose tools MCP nodes may use.
+        :param notes: Notes that the editor shows beside the nodes. They have no effect on conversations.
+        :param start_node_id: The node to begin in, by its `id`.
+        :param tools: Tools that function nodes and subagent nodes use, by `tool_id`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, ConflictError, RateLimitError,
             InternalServerError
         """
@@ -66,8 +80,12 @@ class ConversationFlowComponentResource(Resource):
         )
 
     async def delete(self, conversation_flow_component_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-conversation-flow-component/{conversation_flow_component_id}`
+        """Delete a flow component.
 
+        Calls `DELETE /delete-conversation-flow-component/{conversation_flow_component_id}`.
+
+        :param conversation_flow_component_id: The flow component: an id from `conversation_flow_component.create` or
+            its `list`.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -83,10 +101,15 @@ class ConversationFlowComponentResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[ConversationFlowComponentResponse]:
-        """`GET /v2/list-conversation-flow-components`
+        """List flow components with their nodes.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Calls `GET /v2/list-conversation-flow-components`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -97,8 +120,12 @@ class ConversationFlowComponentResource(Resource):
         )
 
     async def retrieve(self, conversation_flow_component_id: str, **options: Unpack[RequestOptions]) -> ConversationFlowComponentResponse:
-        """`GET /get-conversation-flow-component/{conversation_flow_component_id}`
+        """Fetch a flow component, with the flows that use it.
 
+        Calls `GET /get-conversation-flow-component/{conversation_flow_component_id}`.
+
+        :param conversation_flow_component_id: The flow component: an id from `conversation_flow_component.create` or
+            its `list`.
         :raises APIStatusError: AuthenticationError, NotFoundError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -120,8 +147,24 @@ class ConversationFlowComponentResource(Resource):
         tools: Sequence[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowComponentResponse:
-        """`PATCH /update-conversation-flow-component/{conversation_flow_component_id}`
+        """Change a flow component for every flow that uses it.
 
+        Only what is given changes. Answers with the component as it is then.
+
+        Calls `PATCH /update-conversation-flow-component/{conversation_flow_component_id}`.
+
+        :param conversation_flow_component_id: The flow component: an id from `conversation_flow_component.create` or
+            its `list`.
+        :param begin_tag_display_position: Where the editor draws the mark of the beginning. It has no effect on
+            conversations.
+        :param flex_mode: Whether all nodes are run as one single prompt, so that the conversation is not bound to the
+            order of the edges.
+        :param mcps: MCP servers whose tools MCP nodes may use.
+        :param name: Name for people.
+        :param nodes: The nodes; each names by its edges where it leads.
+        :param notes: Notes that the editor shows beside the nodes. They have no effect on conversations.
+        :param start_node_id: The node to begin in, by its `id`.
+        :param tools: Tools that function nodes and subagent nodes use, by `tool_id`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, PreconditionFailedError,
             RateLimitError, InternalServerError
         """

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 class CrmResource(Resource):
     async def get_config(self, **options: Unpack[RequestOptions]) -> CRMConfig:
-        """Empty config if never configured.
+        """Fetch the settings for contacts and their CRM.
+
+        An organization that never set any gets empty ones.
 
         Calls `GET /get-crm-config`.
 
@@ -34,16 +36,23 @@ class CrmResource(Resource):
         return await self._sender.send(get_crm_config.OPERATION.request(), options)
 
     async def get_schema(self, *, app_id: str | Omit = omit, **options: Unpack[RequestOptions]) -> GetCrmSchemaResponse:
-        """`GET /get-crm-schema`
+        """List the fields that a record in the CRM has.
 
-        :param app_id: Another app requires App.Read scope. Default: org's linked CRM app.
+        Sync mappings call them by these names.
+
+        Calls `GET /get-crm-schema`.
+
+        :param app_id: The CRM app to ask. For any but the linked one the API key needs the scope `App.Read`. Default:
+            org's linked CRM app.
         :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError,
             RateLimitError, InternalServerError
         """
         return await self._sender.send(get_crm_schema.OPERATION.request(query={"app_id": app_id}), options)
 
     async def get_sync_job_status(self, **options: Unpack[RequestOptions]) -> JobStatus:
-        """Status idle means nothing running.
+        """Tell how the running CRM sync goes.
+
+        Status `idle` means that none is running.
 
         Calls `GET /get-sync-job-status`.
 
@@ -52,9 +61,10 @@ class CrmResource(Resource):
         return await self._sender.send(get_sync_job_status.OPERATION.request(), options)
 
     async def run_sync_job(self, **options: Unpack[RequestOptions]) -> JobStatus:
-        """Concurrent syncs per org; poll get-sync-job-status.
+        """Sync contacts with the linked CRM now.
 
-        0 to 1 items.
+        Runs in the background, one sync at a time in an organization. Answers with the job; ask
+        `crm.get_sync_job_status` how it goes.
 
         Calls `POST /run-sync-job`.
 
@@ -73,17 +83,27 @@ class CrmResource(Resource):
         custom_fields: Sequence[CRMCustomFieldSchemaParam | CRMCustomFieldSchema] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> CRMConfig:
-        """Absent fields kept; sent fields fully overwritten.
+        """Change the settings for contacts and their CRM.
+
+        What is left out is kept; what is given replaces the old value whole, lists included. Answers with all
+        settings as they are then.
 
         Calls `POST /update-crm-config`.
 
-        :param app_id: Null unlinks; change resets sync cursor.
-        :param contact_columns_order: Display hint only. 0 to 200 items.
-        :param contact_memory_update_prompt: Null resets to preset; accepts variable placeholders. 0 to 2000
-            characters.
-        :param contact_tags: Overwrites; null or [] clears; ids unique. 0 to 1000 items.
-        :param crm_analysis_data_mappings: Overwrites existing list. 0 to 200 items.
-        :param custom_fields: snake_case names; no contact/external prefix, no built-ins. 0 to 200 items.
+        :param app_id: The CRM app to link; from `app.create` or `app.list`. Null unlinks. With another app than
+            before, the next sync starts from the beginning.
+        :param contact_columns_order: In which order to show the columns of contacts. For display only; the API makes
+            no use of it. 0 to 200 items.
+        :param contact_memory_update_prompt: Tells the model how to bring `contact_memory` up to date after a
+            conversation. Placeholders such as `{{name}}` are filled in. Null goes back to the built-in text. 0 to
+            2_000 characters.
+        :param contact_tags: The tags that contacts can have, in place of those there are. Null or an empty list
+            removes all; no id may come twice. 0 to 1_000 items.
+        :param crm_analysis_data_mappings: Which findings of the analysis fill which contact fields, in place of the
+            mappings there are. 0 to 200 items.
+        :param custom_fields: The fields that contacts have beside the built-in ones, in place of those there are.
+            Names are in snake_case, are none of the built-in ones, and begin with neither `contact` nor `external`. 0
+            to 200 items.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """

@@ -24,10 +24,17 @@ class ExportRequestResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[ListExportRequestsResponseItem]:
-        """`GET /v2/list-export-requests`
+        """List exports of call and chat history, with a link to each finished file.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Exports are ordered in the dashboard; records are kept for a week.
+
+        Calls `GET /v2/list-export-requests`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 class IdentityResource(Resource):
     async def retrieve(self, **options: Unpack[RequestOptions]) -> GetApiKeyInfoResponse:
-        """`GET /get-api-key-info`
+        """Tell which organization and key the client works with.
+
+        A way to check a key: 401 means that it is not valid.
+
+        Calls `GET /get-api-key-info`.
 
         :raises APIStatusError: AuthenticationError, InternalServerError
         """

@@ -35,10 +35,17 @@ class KnowledgeBaseResource(Resource):
         knowledge_base_urls: Strings | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> KnowledgeBaseResponse:
-        """`POST /add-knowledge-base-sources/{knowledge_base_id}`
+        """Add texts, files and web pages to a knowledge base.
 
-        :param knowledge_base_files: Each file at most 50MB. 0 to 25 items.
-        :param knowledge_base_urls: Must be valid URLs.
+        400 if there is no source among what is sent. Answers while they are still being read: poll
+        `knowledge_base.retrieve` until `status` is `complete`. 402: the trial is over and no payment method is set.
+
+        Calls `POST /add-knowledge-base-sources/{knowledge_base_id}`.
+
+        :param knowledge_base_id: The knowledge base: an id from `knowledge_base.create` or `knowledge_base.list`.
+        :param knowledge_base_files: Files to add. Each has at most 50 MB. 0 to 25 items.
+        :param knowledge_base_texts: Texts to add.
+        :param knowledge_base_urls: Addresses of web pages to read and add.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
             InternalServerError
         """
@@ -66,15 +73,23 @@ class KnowledgeBaseResource(Resource):
         min_chunk_size: int | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> KnowledgeBaseResponse:
-        """`POST /create-knowledge-base`
+        """Create a knowledge base from texts, files and web pages.
 
-        :param knowledge_base_name: Under 40 characters.
-        :param enable_auto_refresh: Refresh cadence is daily.
-        :param knowledge_base_files: Each file at most 50MB. 0 to 25 items.
-        :param knowledge_base_urls: Must be valid URLs.
-        :param max_chunk_size: Characters. Immutable once created. From 600 to 6_000. Default: 2_000.
-        :param min_chunk_size: Characters. Below max_chunk_size; immutable once created. From 200 to 2_000. Default:
-            400.
+        Answers while these are still being read: poll `knowledge_base.retrieve` until `status` is `complete`. A
+        Retell LLM or a conversation flow uses it through `knowledge_base_ids`. 402: the trial is over and no payment
+        method is set.
+
+        Calls `POST /create-knowledge-base`.
+
+        :param knowledge_base_name: Name of the knowledge base: under 40 characters.
+        :param enable_auto_refresh: Whether web pages are read again every day.
+        :param knowledge_base_files: Files to add. Each has at most 50 MB. 0 to 25 items.
+        :param knowledge_base_texts: Texts to add.
+        :param knowledge_base_urls: Addresses of web pages to read and add.
+        :param max_chunk_size: How long a piece may be into which sources are cut. Cannot be changed later.
+            Characters. From 600 to 6_000. Default: 2_000.
+        :param min_chunk_size: How long a piece has to be; shorter ones are joined to their neighbours. Less than
+            `max_chunk_size`; cannot be changed later. Characters. From 200 to 2_000. Default: 400.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
             InternalServerError
         """
@@ -94,15 +109,26 @@ class KnowledgeBaseResource(Resource):
         )
 
     async def delete(self, knowledge_base_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-knowledge-base/{knowledge_base_id}`
+        """Delete a knowledge base with its sources.
 
+        An unknown id is answered with 422, not 404.
+
+        Calls `DELETE /delete-knowledge-base/{knowledge_base_id}`.
+
+        :param knowledge_base_id: The knowledge base: an id from `knowledge_base.create` or `knowledge_base.list`.
         :raises APIStatusError: AuthenticationError, UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(delete_knowledge_base.OPERATION.request(path={"knowledge_base_id": knowledge_base_id}), options)
 
     async def delete_source(self, source_id: str, *, knowledge_base_id: str, **options: Unpack[RequestOptions]) -> KnowledgeBaseResponse:
-        """`DELETE /delete-knowledge-base-source/{knowledge_base_id}/source/{source_id}`
+        """Remove one source from a knowledge base.
 
+        Answers with the knowledge base as it is then. An unknown id is answered with 422, not 404.
+
+        Calls `DELETE /delete-knowledge-base-source/{knowledge_base_id}/source/{source_id}`.
+
+        :param source_id: One source of a knowledge base, as its `knowledge_base_sources` list it.
+        :param knowledge_base_id: The knowledge base: an id from `knowledge_base.create` or `knowledge_base.list`.
         :raises APIStatusError: AuthenticationError, UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -110,15 +136,22 @@ class KnowledgeBaseResource(Resource):
         )
 
     def list(self, **options: Unpack[RequestOptions]) -> AsyncPaginator[KnowledgeBaseResponse]:
-        """`GET /list-knowledge-bases`
+        """List all knowledge bases, in a single answer.
+
+        Calls `GET /list-knowledge-bases`.
 
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(list_knowledge_bases.OPERATION.request(), options)
 
     async def retrieve(self, knowledge_base_id: str, **options: Unpack[RequestOptions]) -> KnowledgeBaseResponse:
-        """`GET /get-knowledge-base/{knowledge_base_id}`
+        """Fetch a knowledge base: whether it is ready, and from what it was made.
 
+        An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-knowledge-base/{knowledge_base_id}`.
+
+        :param knowledge_base_id: The knowledge base: an id from `knowledge_base.create` or `knowledge_base.list`.
         :raises APIStatusError: AuthenticationError, UnprocessableEntityError, RateLimitError, InternalServerError
         """
         return await self._sender.send(get_knowledge_base.OPERATION.request(path={"knowledge_base_id": knowledge_base_id}), options)

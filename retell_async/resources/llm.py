@@ -13,14 +13,17 @@ from ..raw.api.llm import create_retell_llm, delete_retell_llm, get_retell_llm, 
 if TYPE_CHECKING:
     from .._operation import RequestOptions, Strings
     from .._pages import AsyncPaginator
+    from ..raw.models.backup_model import BackupModel
     from ..raw.models.kb_config import KBConfig
     from ..raw.models.llm_response import LlmResponse
     from ..raw.models.mcp import MCP
     from ..raw.models.nullable_llm_model import NullableLLMModel
     from ..raw.models.s2s_model import S2SModel
     from ..raw.models.state import State
+    from ..raw.params.backup_model import BackupModelParam
     from ..raw.params.kb_config import KBConfigParam
     from ..raw.params.mcp import MCPParam
+    from ..raw.params.model_config import ModelConfigParam
     from ..raw.params.state import StateParam
     from ..raw.params.tool import ToolParam
 
@@ -39,6 +42,9 @@ class LlmResource(Resource):
         s2s_model: S2SModel | None | Omit = omit,
         start_speaker: Literal["agent", "user"] | Omit = omit,
         tool_call_strict_mode: bool | None | Omit = omit,
+        backup_model: BackupModelParam | BackupModel | None | Omit = omit,
+        model_config: ModelConfigParam | Omit = omit,
+        model_ultrafast: bool | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         general_prompt: str | None | Omit = omit,
         general_tools: Sequence[ToolParam] | None | Omit = omit,
@@ -48,18 +54,45 @@ class LlmResource(Resource):
         states: Sequence[StateParam | State] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> LlmResponse:
-        """`POST /create-retell-llm`
+        """Create a Retell LLM: the model, prompts, states and tools behind an agent.
 
-        :param begin_after_user_silence_ms: Milliseconds. Only if user speaks first; unset waits forever.
-        :param begin_message: Unset is generated; empty means user first.
-        :param model: Default: gpt-5.6-terra.
-        :param model_high_priority: Default: false.
-        :param model_temperature: From 0 to 1. Default: 0.
-        :param s2s_model: Mutually exclusive with model.
-        :param start_speaker: Prose calls this field required.
-        :param tool_call_strict_mode: Only certain models support it.
-        :param is_transfer_llm: Creation only; update ignores it.
-        :param starting_state: Required when states is non-empty.
+        Answers with it; its `llm_id` goes into an agent's `response_engine`.
+
+        Calls `POST /create-retell-llm`.
+
+        :param begin_after_user_silence_ms: How long the user, who is to speak first, may stay silent before the agent
+            begins after all. Null or left out waits for ever. Milliseconds.
+        :param begin_message: What the agent says first, word for word. Left out or null, the model makes it up from
+            the prompt; an empty text leaves the first word to the user. May contain `{{variables}}`.
+        :param kb_config: How much of the knowledge bases is retrieved.
+        :param knowledge_base_ids: What the agent can look things up in; ids from `knowledge_base.create` or
+            `knowledge_base.list`. Null or empty for none.
+        :param model: Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra.
+        :param model_high_priority: Whether requests go ahead of others, for steadier delays at a higher price.
+            Default: false.
+        :param model_temperature: How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default:
+            0.
+        :param s2s_model: Speech-to-speech model that listens and speaks by itself. Not together with `model`.
+        :param start_speaker: Who speaks first. The API's documentation calls it required, so always send it when
+            creating.
+        :param tool_call_strict_mode: Whether arguments of tools keep to their schema without exception. Only some
+            models can.
+        :param backup_model: Model to turn to while the first one is slow or fails. Null or left out for none. Only
+            voice agents can use an LLM that has one.
+        :param model_config: Models and their settings in one, in place of `model`, `s2s_model`, `backup_model` and
+            the `model_` fields.
+        :param model_ultrafast: Whether answers come from the fastest tier that the model has. Deprecated: use
+            model_config.primary.tier.
+        :param default_dynamic_variables: Values of `{{name}}` for sessions that bring none. Values must be strings.
+        :param general_prompt: Who the agent is and what it does. With `states`, it stands before the prompt of each
+            of them.
+        :param general_tools: What the agent can do in every state.
+        :param is_transfer_llm: Whether the LLM is for an agent that others use for agentic warm transfers. Fixed at
+            creation; an update does not change it.
+        :param mcps: MCP servers whose tools the LLM may use.
+        :param starting_state: Name of the state to begin in. Required where `states` holds any.
+        :param states: Parts of the conversation, each with a prompt and tools of its own. Null or empty for one
+            prompt throughout.
         :raises APIStatusError: BadRequestError, AuthenticationError, InternalServerError
         """
         return await self._sender.send(
@@ -75,6 +108,9 @@ class LlmResource(Resource):
                     "s2s_model": s2s_model,
                     "start_speaker": start_speaker,
                     "tool_call_strict_mode": tool_call_strict_mode,
+                    "backup_model": backup_model,
+                    "model_config": model_config,
+                    "model_ultrafast": model_ultrafast,
                     "default_dynamic_variables": default_dynamic_variables,
                     "general_prompt": general_prompt,
                     "general_tools": general_tools,
@@ -88,9 +124,14 @@ class LlmResource(Resource):
         )
 
     async def delete(self, llm_id: str, *, force_delete: bool | Omit = omit, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-retell-llm/{llm_id}`
+        """Delete a Retell LLM.
 
-        :param force_delete: 400 if an agent still uses it. Default: false.
+        400 while an agent uses it, unless `force_delete` is true. An unknown id is answered with 422, not 404.
+
+        Calls `DELETE /delete-retell-llm/{llm_id}`.
+
+        :param llm_id: The Retell LLM: an id from `llm.create` or `llm.list`.
+        :param force_delete: Delete it even though an agent uses it. Default: false.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
@@ -105,10 +146,15 @@ class LlmResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[LlmResponse]:
-        """`GET /v2/list-retell-llms`
+        """List Retell LLMs with their prompts, states and tools.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Calls `GET /v2/list-retell-llms`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: BadRequestError, AuthenticationError, PermissionDeniedError, RateLimitError,
             InternalServerError
         """
@@ -117,9 +163,14 @@ class LlmResource(Resource):
         )
 
     async def retrieve(self, llm_id: str, *, version: int | Omit = omit, **options: Unpack[RequestOptions]) -> LlmResponse:
-        """`GET /get-retell-llm/{llm_id}`
+        """Fetch a Retell LLM in one version.
 
-        :param version: Default: latest.
+        An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-retell-llm/{llm_id}`.
+
+        :param llm_id: The Retell LLM: an id from `llm.create` or `llm.list`.
+        :param version: Which version, by number. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_retell_llm.OPERATION.request(path={"llm_id": llm_id}, query={"version": version}), options)
@@ -139,6 +190,9 @@ class LlmResource(Resource):
         s2s_model: S2SModel | None | Omit = omit,
         start_speaker: Literal["agent", "user"] | Omit = omit,
         tool_call_strict_mode: bool | None | Omit = omit,
+        backup_model: BackupModelParam | BackupModel | None | Omit = omit,
+        model_config: ModelConfigParam | Omit = omit,
+        model_ultrafast: bool | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         general_prompt: str | None | Omit = omit,
         general_tools: Sequence[ToolParam] | None | Omit = omit,
@@ -148,19 +202,48 @@ class LlmResource(Resource):
         states: Sequence[StateParam | State] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> LlmResponse:
-        """`PATCH /update-retell-llm/{llm_id}`
+        """Change a Retell LLM.
 
-        :param version: Latest version if omitted.
-        :param begin_after_user_silence_ms: Milliseconds. Only if user speaks first; unset waits forever.
-        :param begin_message: Unset is generated; empty means user first.
-        :param model: Default: gpt-5.6-terra.
-        :param model_high_priority: Default: false.
-        :param model_temperature: From 0 to 1. Default: 0.
-        :param s2s_model: Mutually exclusive with model.
-        :param start_speaker: Prose calls this field required.
-        :param tool_call_strict_mode: Only certain models support it.
-        :param is_transfer_llm: Creation only; update ignores it.
-        :param starting_state: Required when states is non-empty.
+        Only what is given changes, and only in one version. Answers with the Retell LLM as it is then. An unknown id
+        is answered with 422, not 404.
+
+        Calls `PATCH /update-retell-llm/{llm_id}`.
+
+        :param llm_id: The Retell LLM: an id from `llm.create` or `llm.list`.
+        :param version: Which version, by number. Left out, the latest.
+        :param begin_after_user_silence_ms: How long the user, who is to speak first, may stay silent before the agent
+            begins after all. Null or left out waits for ever. Milliseconds.
+        :param begin_message: What the agent says first, word for word. Left out or null, the model makes it up from
+            the prompt; an empty text leaves the first word to the user. May contain `{{variables}}`.
+        :param kb_config: How much of the knowledge bases is retrieved.
+        :param knowledge_base_ids: What the agent can look things up in; ids from `knowledge_base.create` or
+            `knowledge_base.list`. Null or empty for none.
+        :param model: Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra.
+        :param model_high_priority: Whether requests go ahead of others, for steadier delays at a higher price.
+            Default: false.
+        :param model_temperature: How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default:
+            0.
+        :param s2s_model: Speech-to-speech model that listens and speaks by itself. Not together with `model`.
+        :param start_speaker: Who speaks first. The API's documentation calls it required, so always send it when
+            creating.
+        :param tool_call_strict_mode: Whether arguments of tools keep to their schema without exception. Only some
+            models can.
+        :param backup_model: Model to turn to while the first one is slow or fails. Null or left out for none. Only
+            voice agents can use an LLM that has one.
+        :param model_config: Models and their settings in one, in place of `model`, `s2s_model`, `backup_model` and
+            the `model_` fields.
+        :param model_ultrafast: Whether answers come from the fastest tier that the model has. Deprecated: use
+            model_config.primary.tier.
+        :param default_dynamic_variables: Values of `{{name}}` for sessions that bring none. Values must be strings.
+        :param general_prompt: Who the agent is and what it does. With `states`, it stands before the prompt of each
+            of them.
+        :param general_tools: What the agent can do in every state.
+        :param is_transfer_llm: Whether the LLM is for an agent that others use for agentic warm transfers. Fixed at
+            creation; an update does not change it.
+        :param mcps: MCP servers whose tools the LLM may use.
+        :param starting_state: Name of the state to begin in. Required where `states` holds any.
+        :param states: Parts of the conversation, each with a prompt and tools of its own. Null or empty for one
+            prompt throughout.
         :raises APIStatusError: BadRequestError, AuthenticationError, PreconditionFailedError,
             UnprocessableEntityError, InternalServerError
         """
@@ -179,6 +262,9 @@ class LlmResource(Resource):
                     "s2s_model": s2s_model,
                     "start_speaker": start_speaker,
                     "tool_call_strict_mode": tool_call_strict_mode,
+                    "backup_model": backup_model,
+                    "model_config": model_config,
+                    "model_ultrafast": model_ultrafast,
                     "default_dynamic_variables": default_dynamic_variables,
                     "general_prompt": general_prompt,
                     "general_tools": general_tools,

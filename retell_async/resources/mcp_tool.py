@@ -25,9 +25,17 @@ class McpToolResource(Resource):
         version: str | int | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[MCPToolDefinition]:
-        """`GET /get-mcp-tools/{agent_id}`
+        """List the tools that an MCP server of an agent offers.
 
-        :param version: Number or tag; unassigned tag means latest. Default: latest.
+        An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-mcp-tools/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param mcp_id: The MCP server: its id among the `mcps` of the agent's Retell LLM or conversation flow.
+        :param component_id: The flow component that has the MCP server, if the flow itself has not.
+        :param version: Which version: its number, a tag, `latest` or `latest_published`. A tag that no version has
+            counts as `latest`. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return self._sender.paginate(

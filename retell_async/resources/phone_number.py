@@ -44,18 +44,34 @@ class PhoneNumberResource(Resource):
         transport: str | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> PhoneNumberResponse:
-        """`POST /create-phone-number`
+        """Buy a phone number and bind agents to it.
 
-        :param allowed_inbound_country_list: ISO 3166-1 alpha-2; unset or empty allows all.
-        :param allowed_outbound_country_list: ISO 3166-1 alpha-2; unset or empty allows all.
-        :param area_code: 3 digits, US area codes only.
-        :param country_code: Default: US.
-        :param fallback_number: Not this number, nor one with own fallback.
-        :param inbound_agents: Weights must total 1.
-        :param number_provider: Default: twilio.
-        :param outbound_agents: Weights must total 1.
-        :param phone_number: E.164.
-        :param transport: One of TLS, TCP, UDP. Default: TCP.
+        Ask for a certain one with `phone_number`, or for any with an area code or toll-free. A number of your own
+        provider comes in with `phone_number.import_` instead.
+
+        Calls `POST /create-phone-number`.
+
+        :param allowed_inbound_country_list: Countries from which calls are taken, as two-letter ISO 3166-1 codes.
+            Left out, null or empty, all countries.
+        :param allowed_outbound_country_list: Countries to which calls are placed, as two-letter ISO 3166-1 codes.
+            Left out, null or empty, all countries.
+        :param area_code: Three digits: buy a number of this area. US areas only.
+        :param country_code: Country of the number. Default: US.
+        :param fallback_number: Where inbound calls go that find no free slot. Not this number itself, nor one that
+            has a fallback of its own.
+        :param inbound_agents: Agents that take inbound calls. The weights add up to 1; each call goes to one of them
+            by chance, in that proportion. Left out or null, the number takes no calls unless the webhook names an
+            agent.
+        :param inbound_webhook_url: Address that is asked before an inbound call is taken, and may choose the agent,
+            give it variables, or reject the call.
+        :param nickname: A name by which you recognise the number.
+        :param number_provider: Who provides the number. Default: twilio.
+        :param outbound_agents: Agents that speak on outbound calls that name no agent of their own. The weights add
+            up to 1; each call goes to one of them by chance, in that proportion. Left out or null, each outbound call
+            has to name its agent.
+        :param phone_number: The number to buy, in E.164 form. Left out, one that fits the other wishes.
+        :param toll_free: Whether to buy a toll-free number.
+        :param transport: How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP.
         :raises APIStatusError: BadRequestError, AuthenticationError, InternalServerError
         """
         return await self._sender.send(
@@ -80,9 +96,13 @@ class PhoneNumberResource(Resource):
         )
 
     async def delete(self, phone_number: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-phone-number/{phone_number}`
+        """Remove a phone number.
 
-        :param phone_number: E.164.
+        An unknown number is answered with 422, not 404.
+
+        Calls `DELETE /delete-phone-number/{phone_number}`.
+
+        :param phone_number: The number, in E.164 form: a plus sign, country code and number, such as `+14155550100`.
         :raises APIStatusError: AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(delete_phone_number.OPERATION.request(path={"phone_number": phone_number}), options)
@@ -102,17 +122,37 @@ class PhoneNumberResource(Resource):
         sip_trunk_auth_password: str | Omit = omit,
         sip_trunk_auth_username: str | Omit = omit,
         transport: str | None | Omit = omit,
+        codecs: Strings | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> PhoneNumberResponse:
-        """`POST /import-phone-number`
+        """Bring in a number of your own telephony provider over a SIP trunk, and bind agents to it.
 
-        :param phone_number: E.164.
-        :param allowed_inbound_country_list: ISO 3166-1 alpha-2; unset or empty allows all.
-        :param allowed_outbound_country_list: ISO 3166-1 alpha-2; unset or empty allows all.
-        :param ignore_e164_validation: Boolean only, strings invalid. Default: true.
-        :param inbound_agents: Weights must total 1.
-        :param outbound_agents: Weights must total 1.
-        :param transport: One of TLS, TCP, UDP. Default: TCP.
+        Answers with the number, which then serves calls like a bought one.
+
+        Calls `POST /import-phone-number`.
+
+        :param phone_number: The number, in E.164 form.
+        :param termination_uri: Host of the SIP trunk to which outbound calls are sent.
+        :param allowed_inbound_country_list: Countries from which calls are taken, as two-letter ISO 3166-1 codes.
+            Left out, null or empty, all countries.
+        :param allowed_outbound_country_list: Countries to which calls are placed, as two-letter ISO 3166-1 codes.
+            Left out, null or empty, all countries.
+        :param ignore_e164_validation: Take `phone_number` as it is, even if it is no E.164 number, such as an
+            internal extension. A boolean; strings are refused. Default: true.
+        :param inbound_agents: Agents that take inbound calls. The weights add up to 1; each call goes to one of them
+            by chance, in that proportion. Left out or null, the number takes no calls unless the webhook names an
+            agent.
+        :param inbound_webhook_url: Address that is asked before an inbound call is taken, and may choose the agent,
+            give it variables, or reject the call.
+        :param nickname: A name by which you recognise the number.
+        :param outbound_agents: Agents that speak on outbound calls that name no agent of their own. The weights add
+            up to 1; each call goes to one of them by chance, in that proportion. Left out or null, each outbound call
+            has to name its agent.
+        :param sip_trunk_auth_password: Password at the SIP trunk, if it asks for one.
+        :param sip_trunk_auth_username: User name at the SIP trunk, if it asks for one.
+        :param transport: How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP.
+        :param codecs: SIP codecs to prefer, in this order, for an imported number; an empty list leaves the choice to
+            the gateway. Numbers bought from Retell have no such setting.
         :raises APIStatusError: BadRequestError, AuthenticationError, InternalServerError
         """
         return await self._sender.send(
@@ -130,6 +170,7 @@ class PhoneNumberResource(Resource):
                     "sip_trunk_auth_username": sip_trunk_auth_username,
                     "termination_uri": termination_uri,
                     "transport": transport,
+                    "codecs": codecs,
                 }
             ),
             options,
@@ -143,10 +184,15 @@ class PhoneNumberResource(Resource):
         sort_order: Literal["ascending", "descending"] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[PhoneNumberResponse]:
-        """`GET /v2/list-phone-numbers`
+        """List phone numbers, bought and imported, with the agents bound to them.
 
-        :param limit: At most 1_000. Default: 50.
-        :param sort_order: Default: descending.
+        Calls `GET /v2/list-phone-numbers`.
+
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param sort_order: `ascending` turns the order of the list around. Default: descending.
         :raises APIStatusError: AuthenticationError, InternalServerError
         """
         return self._sender.paginate(
@@ -155,9 +201,13 @@ class PhoneNumberResource(Resource):
         )
 
     async def retrieve(self, phone_number: str, **options: Unpack[RequestOptions]) -> PhoneNumberResponse:
-        """`GET /get-phone-number/{phone_number}`
+        """Fetch a phone number with the agents bound to it.
 
-        :param phone_number: E.164.
+        An unknown number is answered with 422, not 404.
+
+        Calls `GET /get-phone-number/{phone_number}`.
+
+        :param phone_number: The number, in E.164 form: a plus sign, country code and number, such as `+14155550100`.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_phone_number.OPERATION.request(path={"phone_number": phone_number}), options)
@@ -180,21 +230,43 @@ class PhoneNumberResource(Resource):
         outbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
         termination_uri: str | Omit = omit,
         transport: str | None | Omit = omit,
+        codecs: Strings | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> PhoneNumberResponse:
-        """`PATCH /update-phone-number/{phone_number}`
+        """Change a phone number: its agents, webhooks, countries or trunk.
 
-        :param phone_number: E.164 number.
-        :param allowed_inbound_country_list: ISO 3166-1 alpha-2; unset or empty = all.
-        :param allowed_outbound_country_list: ISO 3166-1 alpha-2; unset or empty = all.
-        :param fallback_number: Null removes; not self; no nested fallback.
-        :param inbound_agents: Weights must sum to 1.
-        :param inbound_sms_agents: Weights must sum to 1.
-        :param inbound_sms_webhook_url: Payload has chat_inbound.chat_id as dedup key.
-        :param inbound_webhook_url: Payload has call_inbound.call_id as dedup key.
-        :param outbound_agents: Weights must sum to 1.
-        :param outbound_sms_agents: Weights must sum to 1.
-        :param transport: TLS, TCP, UDP. Default: TCP.
+        Only what is given changes. Answers with the number as it is then; an unknown number with 422, not 404.
+
+        Calls `PATCH /update-phone-number/{phone_number}`.
+
+        :param phone_number: The number, in E.164 form: a plus sign, country code and number, such as `+14155550100`.
+        :param allowed_inbound_country_list: Countries from which calls are taken, as two-letter ISO 3166-1 codes.
+            Null or empty allows all countries.
+        :param allowed_outbound_country_list: Countries to which calls are placed, as two-letter ISO 3166-1 codes.
+            Null or empty allows all countries.
+        :param auth_password: Password at the SIP trunk of an imported number.
+        :param auth_username: User name at the SIP trunk of an imported number.
+        :param fallback_number: Where inbound calls go that find no free slot. Not this number itself, nor one that
+            has a fallback of its own. Null removes it.
+        :param inbound_agents: Agents that take inbound calls. The weights add up to 1; each call goes to one of them
+            by chance, in that proportion. Null unbinds all.
+        :param inbound_sms_agents: Chat agents that take inbound SMS. The weights add up to 1; each conversation goes
+            to one of them by chance, in that proportion. Null unbinds all.
+        :param inbound_sms_webhook_url: Address that is asked before an inbound SMS is taken, and may choose the
+            agent, give it variables, or reject the message. It may be asked more than once: `chat_inbound.chat_id` is
+            the same each time. Null removes it.
+        :param inbound_webhook_url: Address that is asked before an inbound call is taken, and may choose the agent,
+            give it variables, or reject the call. It may be asked more than once: `call_inbound.call_id` is the same
+            each time. Null removes it.
+        :param nickname: A name by which you recognise the number. Null removes it.
+        :param outbound_agents: Agents that speak on outbound calls that name no agent of their own. The weights add
+            up to 1; each call goes to one of them by chance, in that proportion. Null unbinds all.
+        :param outbound_sms_agents: Chat agents that write outbound SMS where no other is named. The weights add up to
+            1; each conversation goes to one of them by chance, in that proportion. Null unbinds all.
+        :param termination_uri: Host of the SIP trunk to which outbound calls of an imported number are sent.
+        :param transport: How the SIP trunk is reached. TLS, TCP, UDP. Default: TCP.
+        :param codecs: SIP codecs to prefer, in this order, for an imported number; an empty list leaves the choice to
+            the gateway. Numbers bought from Retell have no such setting.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(
@@ -215,6 +287,7 @@ class PhoneNumberResource(Resource):
                     "outbound_sms_agents": outbound_sms_agents,
                     "termination_uri": termination_uri,
                     "transport": transport,
+                    "codecs": codecs,
                 },
             ),
             options,

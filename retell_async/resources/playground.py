@@ -32,13 +32,26 @@ class PlaygroundResource(Resource):
         tool_mocks: Sequence[ToolMockParam | ToolMock] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AgentPlaygroundCompletionResponse:
-        """`POST /agent-playground-completion/{agent_id}`
+        """Let an agent answer one turn of a conversation that you make up, without a call or a chat.
 
-        :param messages: message_id, created_timestamp optional; generated if omitted.
-        :param version: Number or tag; unassigned tag means latest. Default: latest.
-        :param component_id: Required if current_node_id is inside a component.
-        :param current_node_id: Conversation-flow agents; components also need component_id.
-        :param current_state: Retell-llm agents only.
+        Send the conversation so far; the answer holds the new messages only, and where the agent stands then, to be
+        sent with the next turn. Not for agents with a custom LLM. 402: the trial is over and no payment method is
+        set. An unknown id is answered with 422, not 404.
+
+        Calls `POST /agent-playground-completion/{agent_id}`.
+
+        :param agent_id: The agent: an id from `agent.create`, `chat_agent.create` or `agent.list`.
+        :param messages: The conversation so far, the user's latest message last. `message_id` and `created_timestamp`
+            may be left out.
+        :param version: Which version: its number, a tag, `latest` or `latest_published`. A tag that no version has
+            counts as `latest`. Default: latest.
+        :param component_id: The flow component that holds `current_node_id`. Required if the node is inside one.
+        :param current_node_id: Node of the conversation flow at which the agent stands. Only for agents with a
+            conversation flow. A node inside a component needs `component_id` too.
+        :param current_state: State of the Retell LLM in which the agent is. Only for agents with a Retell LLM.
+        :param dynamic_variables: What replaces `{{name}}` in the agent's prompts and tools, by name. Values are
+            strings.
+        :param tool_mocks: What tools answer, in place of being called.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, UnprocessableEntityError,
             RateLimitError, InternalServerError
         """

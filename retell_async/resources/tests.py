@@ -37,10 +37,16 @@ class TestsResource(Resource):
     async def create_batch_test(
         self, *, response_engine: RetellResponseEngineParam, test_case_definition_ids: Strings, **options: Unpack[RequestOptions]
     ) -> TestCaseBatchJob:
-        """`POST /create-batch-test`
+        """Run test cases against a response engine.
 
-        :param response_engine: Custom LLM not allowed.
-        :param test_case_definition_ids: 1 to 1000 items.
+        Answers at once: poll `tests.get_batch_test` until its status is `complete`, then read the runs with
+        `tests.list_test_runs`. A custom LLM cannot be tested. 402: the trial is over and no payment method is set.
+
+        Calls `POST /create-batch-test`.
+
+        :param response_engine: The Retell LLM or conversation flow to test. A custom LLM cannot be tested.
+        :param test_case_definition_ids: The test cases; from `tests.create_test_case_definition` or
+            `tests.list_test_case_definitions`. 1 to 1_000 items.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
             InternalServerError
         """
@@ -63,9 +69,20 @@ class TestsResource(Resource):
         tool_mocks: Sequence[ToolMockParam | ToolMock] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> TestCaseDefinition:
-        """`POST /create-test-case-definition`
+        """Define a test case: what a simulated user wants, and what the agent has to do about it.
 
-        :param response_engine: Custom LLM engines not accepted.
+        Run it with `tests.create_batch_test`. 402: the trial is over and no payment method is set.
+
+        Calls `POST /create-test-case-definition`.
+
+        :param metrics: What is judged about the conversation, one criterion each.
+        :param name: A name by which you recognise the test case.
+        :param response_engine: The Retell LLM or conversation flow under test. A custom LLM cannot be tested.
+        :param user_prompt: Who the simulated user is and what they want, in words.
+        :param dynamic_variables: What replaces `{{name}}` in the agent's prompts and tools during the test, by name.
+            Values are strings.
+        :param llm_model: The model that plays the user.
+        :param tool_mocks: What tools answer during the test, in place of being called.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
             InternalServerError
         """
@@ -85,8 +102,12 @@ class TestsResource(Resource):
         )
 
     async def delete_test_case_definition(self, test_case_definition_id: str, **options: Unpack[RequestOptions]) -> None:
-        """`DELETE /delete-test-case-definition/{test_case_definition_id}`
+        """Delete a test case.
 
+        Calls `DELETE /delete-test-case-definition/{test_case_definition_id}`.
+
+        :param test_case_definition_id: The test case: an id from `tests.create_test_case_definition` or
+            `tests.list_test_case_definitions`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -95,16 +116,24 @@ class TestsResource(Resource):
         )
 
     async def get_batch_test(self, test_case_batch_job_id: str, **options: Unpack[RequestOptions]) -> TestCaseBatchJob:
-        """`GET /get-batch-test/{test_case_batch_job_id}`
+        """Fetch a batch of test runs: whether it is done, and how many passed.
 
+        Calls `GET /get-batch-test/{test_case_batch_job_id}`.
+
+        :param test_case_batch_job_id: The batch of test runs: an id from `tests.create_batch_test` or
+            `tests.list_batch_tests`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
         return await self._sender.send(get_batch_test.OPERATION.request(path={"test_case_batch_job_id": test_case_batch_job_id}), options)
 
     async def get_test_case_definition(self, test_case_definition_id: str, **options: Unpack[RequestOptions]) -> TestCaseDefinition:
-        """`GET /get-test-case-definition/{test_case_definition_id}`
+        """Fetch a test case.
 
+        Calls `GET /get-test-case-definition/{test_case_definition_id}`.
+
+        :param test_case_definition_id: The test case: an id from `tests.create_test_case_definition` or
+            `tests.list_test_case_definitions`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -113,8 +142,11 @@ class TestsResource(Resource):
         )
 
     async def get_test_run(self, test_case_job_id: str, **options: Unpack[RequestOptions]) -> TestCaseJob:
-        """`GET /get-test-run/{test_case_job_id}`
+        """Fetch one run of a test case: verdict, reasons and transcript.
 
+        Calls `GET /get-test-run/{test_case_job_id}`.
+
+        :param test_case_job_id: One run of one test case: an id from `tests.list_test_runs`.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -131,12 +163,18 @@ class TestsResource(Resource):
         version: int | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[TestCaseBatchJob]:
-        """`GET /v2/list-batch-tests`
+        """List the batches of test runs of a response engine.
 
-        :param conversation_flow_id: Required if type is conversation-flow.
-        :param limit: At most 1_000. Default: 50.
-        :param llm_id: Required if type is retell-llm.
-        :param version: Default: latest.
+        Calls `GET /v2/list-batch-tests`.
+
+        :param type: Kind of the response engine; `llm_id` or `conversation_flow_id` goes with it.
+        :param conversation_flow_id: The conversation flow. Required with type `conversation-flow`.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param llm_id: The Retell LLM. Required with type `retell-llm`.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
+        :param version: Which version of the response engine, by number. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -163,11 +201,17 @@ class TestsResource(Resource):
         pagination_key: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AsyncPaginator[TestCaseDefinition]:
-        """`GET /v2/list-test-case-definitions`
+        """List the test cases of a response engine.
 
-        :param conversation_flow_id: Required if type is conversation-flow.
-        :param limit: At most 1_000. Default: 50.
-        :param llm_id: Required if type is retell-llm.
+        Calls `GET /v2/list-test-case-definitions`.
+
+        :param type: Kind of the response engine; `llm_id` or `conversation_flow_id` goes with it.
+        :param conversation_flow_id: The conversation flow. Required with type `conversation-flow`.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param llm_id: The Retell LLM. Required with type `retell-llm`.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return self._sender.paginate(
@@ -186,9 +230,16 @@ class TestsResource(Resource):
     def list_test_runs(
         self, test_case_batch_job_id: str, *, limit: int | Omit = omit, pagination_key: str | Omit = omit, **options: Unpack[RequestOptions]
     ) -> AsyncPaginator[TestCaseJob]:
-        """`GET /v2/list-test-runs/{test_case_batch_job_id}`
+        """List the runs of a batch, one for each test case.
 
-        :param limit: At most 1_000. Default: 50.
+        Calls `GET /v2/list-test-runs/{test_case_batch_job_id}`.
+
+        :param test_case_batch_job_id: The batch of test runs: an id from `tests.create_batch_test` or
+            `tests.list_batch_tests`.
+        :param limit: How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000.
+            Default: 50.
+        :param pagination_key: Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at
+            its start.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """
@@ -212,9 +263,22 @@ class TestsResource(Resource):
         user_prompt: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> TestCaseDefinition:
-        """`PUT /update-test-case-definition/{test_case_definition_id}`
+        """Change a test case.
 
-        :param response_engine: Custom LLM engines not accepted.
+        Earlier runs keep the test case as it was then. Answers with the test case as it is now.
+
+        Calls `PUT /update-test-case-definition/{test_case_definition_id}`.
+
+        :param test_case_definition_id: The test case: an id from `tests.create_test_case_definition` or
+            `tests.list_test_case_definitions`.
+        :param dynamic_variables: What replaces `{{name}}` in the agent's prompts and tools during the test, by name.
+            Values are strings.
+        :param llm_model: The model that plays the user.
+        :param metrics: What is judged about the conversation, one criterion each.
+        :param name: A name by which you recognise the test case.
+        :param response_engine: The Retell LLM or conversation flow under test. A custom LLM cannot be tested.
+        :param tool_mocks: What tools answer during the test, in place of being called.
+        :param user_prompt: Who the simulated user is and what they want, in words.
         :raises APIStatusError: BadRequestError, AuthenticationError, NotFoundError, RateLimitError,
             InternalServerError
         """

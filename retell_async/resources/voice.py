@@ -30,10 +30,17 @@ class VoiceResource(Resource):
         voice_provider: AddCommunityVoiceRequestVoiceProvider | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> VoiceResponse:
-        """`POST /add-community-voice`
+        """Take a voice from a provider's public library.
 
-        :param voice_name: 1 to 200 characters.
-        :param public_user_id: Elevenlabs only, required there.
+        Find it with `voice.search`. Answers with the voice; its `voice_id` goes into an agent.
+
+        Calls `POST /add-community-voice`.
+
+        :param provider_voice_id: The voice at its provider, as `voice.search` found it.
+        :param voice_name: Name for the voice. 1 to 200 characters.
+        :param public_user_id: Who published the voice, as `voice.search` found it. Required with `elevenlabs`; others
+            have none.
+        :param voice_provider: Whose library it is.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(
@@ -56,10 +63,17 @@ class VoiceResource(Resource):
         voice_provider: CloneVoiceRequestVoiceProvider,
         **options: Unpack[RequestOptions],
     ) -> VoiceResponse:
-        """`POST /clone-voice`
+        """Make a voice out of recordings.
 
-        :param files: Max 1 for cartesia/minimax, 3 for inworld. 0 to 25 items.
-        :param voice_name: 1 to 200 characters.
+        Answers with the voice; its `voice_id` goes into an agent. 402: the trial is over and no payment method is
+        set.
+
+        Calls `POST /clone-voice`.
+
+        :param files: Recordings of the speaker. `cartesia` and `minimax` take one, `inworld` up to three. 0 to 25
+            items.
+        :param voice_name: Name for the voice. 1 to 200 characters.
+        :param voice_provider: Who is to synthesize the voice.
         :raises APIStatusError: BadRequestError, AuthenticationError, PaymentRequiredError, RateLimitError,
             InternalServerError
         """
@@ -68,15 +82,22 @@ class VoiceResource(Resource):
         )
 
     def list(self, **options: Unpack[RequestOptions]) -> AsyncPaginator[VoiceResponse]:
-        """`GET /list-voices`
+        """List all voices that agents can speak with, in a single answer.
+
+        Calls `GET /list-voices`.
 
         :raises APIStatusError: AuthenticationError, InternalServerError
         """
         return self._sender.paginate(list_voices.OPERATION.request(), options)
 
     async def retrieve(self, voice_id: str, **options: Unpack[RequestOptions]) -> VoiceResponse:
-        """`GET /get-voice/{voice_id}`
+        """Fetch a voice.
 
+        An unknown id is answered with 422, not 404.
+
+        Calls `GET /get-voice/{voice_id}`.
+
+        :param voice_id: The voice: an id from `voice.list`, `voice.clone` or `voice.add_resource`.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
         return await self._sender.send(get_voice.OPERATION.request(path={"voice_id": voice_id}), options)
@@ -88,8 +109,14 @@ class VoiceResource(Resource):
         voice_provider: SearchCommunityVoiceRequestVoiceProvider | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> SearchCommunityVoiceResponse:
-        """`POST /search-community-voice`
+        """Search the public voice library of a provider.
 
+        Take a voice over with `voice.add_resource`.
+
+        Calls `POST /search-community-voice`.
+
+        :param search_query: Words to look for, such as a name or a trait of the voice.
+        :param voice_provider: Whose library to search.
         :raises APIStatusError: BadRequestError, AuthenticationError, RateLimitError, InternalServerError
         """
         return await self._sender.send(

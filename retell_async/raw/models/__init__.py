@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from .auth_config_request import AuthConfigRequest as AuthConfigRequest
     from .backfill_call_filter import BackfillCallFilter as BackfillCallFilter
     from .backfill_contact_analysis_data_request import BackfillContactAnalysisDataRequest as BackfillContactAnalysisDataRequest
+    from .backup_model import BackupModel as BackupModel
+    from .backup_model_ref import BackupModelRef as BackupModelRef
+    from .backup_model_used import BackupModelUsed as BackupModelUsed
     from .basic_auth_config_request import BasicAuthConfigRequest as BasicAuthConfigRequest
     from .basic_auth_config_response import BasicAuthConfigResponse as BasicAuthConfigResponse
     from .batch_call_response import BatchCallResponse as BatchCallResponse
@@ -158,7 +161,9 @@ if TYPE_CHECKING:
     from .enum_filter import EnumFilter as EnumFilter
     from .equation import Equation as Equation
     from .equation_condition import EquationCondition as EquationCondition
+    from .equation_condition_operator import EquationConditionOperator as EquationConditionOperator
     from .equation_operator import EquationOperator as EquationOperator
+    from .equation_prompt_condition import EquationPromptCondition as EquationPromptCondition
     from .error_response import ErrorResponse as ErrorResponse
     from .expressive_emotion_tag import ExpressiveEmotionTag as ExpressiveEmotionTag
     from .extract_dynamic_variable_tool import ExtractDynamicVariableTool as ExtractDynamicVariableTool
@@ -234,7 +239,13 @@ if TYPE_CHECKING:
     from .message import Message as Message
     from .message_base import MessageBase as MessageBase
     from .message_or_tool_call import MessageOrToolCall as MessageOrToolCall
+    from .model_choice import ModelChoice as ModelChoice
     from .model_choice_cascading import ModelChoiceCascading as ModelChoiceCascading
+    from .model_choice_s2s import ModelChoiceS2S as ModelChoiceS2S
+    from .model_config import ModelConfig as ModelConfig
+    from .model_config_cascading import ModelConfigCascading as ModelConfigCascading
+    from .model_config_s2s import ModelConfigS2S as ModelConfigS2S
+    from .model_ref import ModelRef as ModelRef
     from .node_app_tool import NodeAppTool as NodeAppTool
     from .node_custom_tool import NodeCustomTool as NodeCustomTool
     from .node_edge import NodeEdge as NodeEdge
@@ -243,6 +254,7 @@ if TYPE_CHECKING:
     from .node_instruction import NodeInstruction as NodeInstruction
     from .node_instruction_prompt import NodeInstructionPrompt as NodeInstructionPrompt
     from .node_instruction_static_text import NodeInstructionStaticText as NodeInstructionStaticText
+    from .node_model_config import NodeModelConfig as NodeModelConfig
     from .node_tool import NodeTool as NodeTool
     from .node_transition_message import NodeTransitionMessage as NodeTransitionMessage
     from .node_transition_message_base import NodeTransitionMessageBase as NodeTransitionMessageBase
@@ -289,6 +301,7 @@ if TYPE_CHECKING:
     from .public_handoff_option import PublicHandoffOption as PublicHandoffOption
     from .publish_agent_version_request import PublishAgentVersionRequest as PublishAgentVersionRequest
     from .range_filter import RangeFilter as RangeFilter
+    from .realtime_model import RealtimeModel as RealtimeModel
     from .refresh_token_auth_config_response import RefreshTokenAuthConfigResponse as RefreshTokenAuthConfigResponse
     from .register_phone_call_request import RegisterPhoneCallRequest as RegisterPhoneCallRequest
     from .repair_agent_response import RepairAgentResponse as RepairAgentResponse
@@ -300,6 +313,7 @@ if TYPE_CHECKING:
     from .retell_llm_request import RetellLlmRequest as RetellLlmRequest
     from .retell_response_engine import RetellResponseEngine as RetellResponseEngine
     from .s2s_model import S2SModel as S2SModel
+    from .s2s_model_ref import S2SModelRef as S2SModelRef
     from .search_community_voice_request import SearchCommunityVoiceRequest as SearchCommunityVoiceRequest
     from .search_community_voice_request_voice_provider import (
         SearchCommunityVoiceRequestVoiceProvider as SearchCommunityVoiceRequestVoiceProvider,
@@ -315,6 +329,9 @@ if TYPE_CHECKING:
     from .sms_content_inferred import SmsContentInferred as SmsContentInferred
     from .sms_content_predefined import SmsContentPredefined as SmsContentPredefined
     from .sms_content_template import SmsContentTemplate as SmsContentTemplate
+    from .sms_destination import SmsDestination as SmsDestination
+    from .sms_destination_customer_number import SmsDestinationCustomerNumber as SmsDestinationCustomerNumber
+    from .sms_destination_phone_number import SmsDestinationPhoneNumber as SmsDestinationPhoneNumber
     from .sms_failed_edge import SmsFailedEdge as SmsFailedEdge
     from .sms_failed_edge_prompt_condition import SmsFailedEdgePromptCondition as SmsFailedEdgePromptCondition
     from .sms_instruction_template import SmsInstructionTemplate as SmsInstructionTemplate
@@ -323,6 +340,9 @@ if TYPE_CHECKING:
     from .sms_multimedia_item import SmsMultimediaItem as SmsMultimediaItem
     from .sms_node import SmsNode as SmsNode
     from .sms_node_instruction import SmsNodeInstruction as SmsNodeInstruction
+    from .sms_sender import SmsSender as SmsSender
+    from .sms_sender_current_number import SmsSenderCurrentNumber as SmsSenderCurrentNumber
+    from .sms_sender_retell_long_code import SmsSenderRetellLongCode as SmsSenderRetellLongCode
     from .sms_success_edge import SmsSuccessEdge as SmsSuccessEdge
     from .sms_success_edge_prompt_condition import SmsSuccessEdgePromptCondition as SmsSuccessEdgePromptCondition
     from .sms_utterance import SmsUtterance as SmsUtterance
@@ -351,6 +371,7 @@ if TYPE_CHECKING:
     from .tool_call_invocation_message import ToolCallInvocationMessage as ToolCallInvocationMessage
     from .tool_call_invocation_message_base import ToolCallInvocationMessageBase as ToolCallInvocationMessageBase
     from .tool_call_invocation_utterance import ToolCallInvocationUtterance as ToolCallInvocationUtterance
+    from .tool_call_metadata import ToolCallMetadata as ToolCallMetadata
     from .tool_call_result_message import ToolCallResultMessage as ToolCallResultMessage
     from .tool_call_result_message_base import ToolCallResultMessageBase as ToolCallResultMessageBase
     from .tool_call_result_utterance import ToolCallResultUtterance as ToolCallResultUtterance
@@ -387,6 +408,7 @@ if TYPE_CHECKING:
     from .user_sentiment_enum_filter import UserSentimentEnumFilter as UserSentimentEnumFilter
     from .user_sentiment_enum_filter_value import UserSentimentEnumFilterValue as UserSentimentEnumFilterValue
     from .utterance import Utterance as Utterance
+    from .utterance_metadata import UtteranceMetadata as UtteranceMetadata
     from .utterance_or_tool_call import UtteranceOrToolCall as UtteranceOrToolCall
     from .utterance_word import UtteranceWord as UtteranceWord
     from .v3_call_response import V3CallResponse as V3CallResponse
@@ -445,6 +467,9 @@ _MODULES = {
     "AuthConfigRequest": "auth_config_request",
     "BackfillCallFilter": "backfill_call_filter",
     "BackfillContactAnalysisDataRequest": "backfill_contact_analysis_data_request",
+    "BackupModel": "backup_model",
+    "BackupModelRef": "backup_model_ref",
+    "BackupModelUsed": "backup_model_used",
     "BasicAuthConfigRequest": "basic_auth_config_request",
     "BasicAuthConfigResponse": "basic_auth_config_response",
     "BatchCallResponse": "batch_call_response",
@@ -557,7 +582,9 @@ _MODULES = {
     "EnumFilter": "enum_filter",
     "Equation": "equation",
     "EquationCondition": "equation_condition",
+    "EquationConditionOperator": "equation_condition_operator",
     "EquationOperator": "equation_operator",
+    "EquationPromptCondition": "equation_prompt_condition",
     "ErrorResponse": "error_response",
     "ExpressiveEmotionTag": "expressive_emotion_tag",
     "ExtractDynamicVariableTool": "extract_dynamic_variable_tool",
@@ -629,7 +656,13 @@ _MODULES = {
     "Message": "message",
     "MessageBase": "message_base",
     "MessageOrToolCall": "message_or_tool_call",
+    "ModelChoice": "model_choice",
     "ModelChoiceCascading": "model_choice_cascading",
+    "ModelChoiceS2S": "model_choice_s2s",
+    "ModelConfig": "model_config",
+    "ModelConfigCascading": "model_config_cascading",
+    "ModelConfigS2S": "model_config_s2s",
+    "ModelRef": "model_ref",
     "NodeAppTool": "node_app_tool",
     "NodeCustomTool": "node_custom_tool",
     "NodeEdge": "node_edge",
@@ -638,6 +671,7 @@ _MODULES = {
     "NodeInstruction": "node_instruction",
     "NodeInstructionPrompt": "node_instruction_prompt",
     "NodeInstructionStaticText": "node_instruction_static_text",
+    "NodeModelConfig": "node_model_config",
     "NodeTool": "node_tool",
     "NodeTransitionMessage": "node_transition_message",
     "NodeTransitionMessageBase": "node_transition_message_base",
@@ -684,6 +718,7 @@ _MODULES = {
     "PublicHandoffOption": "public_handoff_option",
     "PublishAgentVersionRequest": "publish_agent_version_request",
     "RangeFilter": "range_filter",
+    "RealtimeModel": "realtime_model",
     "RefreshTokenAuthConfigResponse": "refresh_token_auth_config_response",
     "RegisterPhoneCallRequest": "register_phone_call_request",
     "RepairAgentResponse": "repair_agent_response",
@@ -695,6 +730,7 @@ _MODULES = {
     "RetellLlmRequest": "retell_llm_request",
     "RetellResponseEngine": "retell_response_engine",
     "S2SModel": "s2s_model",
+    "S2SModelRef": "s2s_model_ref",
     "SearchCommunityVoiceRequest": "search_community_voice_request",
     "SearchCommunityVoiceRequestVoiceProvider": "search_community_voice_request_voice_provider",
     "SearchCommunityVoiceResponse": "search_community_voice_response",
@@ -708,6 +744,9 @@ _MODULES = {
     "SmsContentInferred": "sms_content_inferred",
     "SmsContentPredefined": "sms_content_predefined",
     "SmsContentTemplate": "sms_content_template",
+    "SmsDestination": "sms_destination",
+    "SmsDestinationCustomerNumber": "sms_destination_customer_number",
+    "SmsDestinationPhoneNumber": "sms_destination_phone_number",
     "SmsFailedEdge": "sms_failed_edge",
     "SmsFailedEdgePromptCondition": "sms_failed_edge_prompt_condition",
     "SmsInstructionTemplate": "sms_instruction_template",
@@ -716,6 +755,9 @@ _MODULES = {
     "SmsMultimediaItem": "sms_multimedia_item",
     "SmsNode": "sms_node",
     "SmsNodeInstruction": "sms_node_instruction",
+    "SmsSender": "sms_sender",
+    "SmsSenderCurrentNumber": "sms_sender_current_number",
+    "SmsSenderRetellLongCode": "sms_sender_retell_long_code",
     "SmsSuccessEdge": "sms_success_edge",
     "SmsSuccessEdgePromptCondition": "sms_success_edge_prompt_condition",
     "SmsUtterance": "sms_utterance",
@@ -744,6 +786,7 @@ _MODULES = {
     "ToolCallInvocationMessage": "tool_call_invocation_message",
     "ToolCallInvocationMessageBase": "tool_call_invocation_message_base",
     "ToolCallInvocationUtterance": "tool_call_invocation_utterance",
+    "ToolCallMetadata": "tool_call_metadata",
     "ToolCallResultMessage": "tool_call_result_message",
     "ToolCallResultMessageBase": "tool_call_result_message_base",
     "ToolCallResultUtterance": "tool_call_result_utterance",
@@ -780,6 +823,7 @@ _MODULES = {
     "UserSentimentEnumFilter": "user_sentiment_enum_filter",
     "UserSentimentEnumFilterValue": "user_sentiment_enum_filter_value",
     "Utterance": "utterance",
+    "UtteranceMetadata": "utterance_metadata",
     "UtteranceOrToolCall": "utterance_or_tool_call",
     "UtteranceWord": "utterance_word",
     "V3CallResponse": "v3_call_response",

@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class AccessTokenAuthConfigResponse(Model):
+    """The app signs in with an access token."""
+
     type: Literal["access_token"]
+    """Always `access_token`: tells this way of signing in from others."""

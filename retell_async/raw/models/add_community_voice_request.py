@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class AddCommunityVoiceRequest(Model):
+    """A voice to take from a provider's public library."""
+
     provider_voice_id: str
+    """The voice at its provider, as `voice.search` found it."""
     voice_name: str
-    """1 to 200 characters."""
+    """Name for the voice. 1 to 200 characters."""
     public_user_id: str | None = None
-    """Elevenlabs only, required there."""
+    """Who published the voice, as `voice.search` found it. Required with `elevenlabs`; others have none."""
     voice_provider: AddCommunityVoiceRequestVoiceProvider | str | None = None
+    """Whose library it is."""

@@ -10,11 +10,15 @@ from ..._model import Model, model
 
 @model
 class AgentAppUsage(Model):
+    """An agent that uses an app."""
+
     agent_id: str
+    """The agent."""
     agent_versions: list[float]
-    """Sorted descending."""
+    """Numbers of the versions that use the app, the highest first."""
     configured_timestamp: float
-    """Milliseconds."""
+    """When the use was set up, since the epoch. Milliseconds."""
     type: Literal["agent"]
+    """Always `agent`."""
     agent_name: str | None = None
-    """Absent for deleted agents."""
+    """The agent's name; absent if the agent has been deleted."""

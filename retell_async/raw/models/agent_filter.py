@@ -8,6 +8,9 @@ from ..._model import Model, model
 
 @model
 class AgentFilter(Model):
+    """An agent, in all versions or some."""
+
     agent_id: str
+    """The agent; from `agent.list`."""
     version: list[float] | None = None
-    """Unset or empty means every version."""
+    """Numbers of the versions that count. Left out or empty, all do."""

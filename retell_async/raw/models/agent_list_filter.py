@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from ..._model import Model, One, model
 
 if TYPE_CHECKING:
+    from .boolean_filter import BooleanFilter
     from .channel_string_filter import ChannelStringFilter
 
 
 @model
 class AgentListFilter(Model):
-    """Filters are ANDed."""
+    """What listed agents must match; an agent must satisfy all that is given."""
 
-    __nested__ = {"channel": One("ChannelStringFilter")}
+    __nested__ = {"channel": One("ChannelStringFilter"), "is_transfer_agent": One("BooleanFilter")}
 
     channel: ChannelStringFilter | None = None
+    """Only voice agents, or only chat agents."""
+    is_transfer_agent: BooleanFilter | None = None
+    """Only transfer agents, or none of them."""
     query: str | None = None
-    """Name substring (case-insensitive) plus id substring."""
+    """Text to look for in names, whatever their case, and in agent ids."""

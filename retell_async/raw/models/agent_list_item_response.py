@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 
 @model
 class AgentListItemResponse(Model):
+    """What a list says of an agent."""
+
     __nested__ = {"tags": Mapped(One("AgentRootTagState"))}
 
     agent_id: str
+    """Id of the agent; `channel` says whether `agent.retrieve` or `chat_agent.retrieve` gives the rest."""
     agent_name: str
+    """Name for people."""
     channel: Literal["chat", "voice"] | str
+    """Whether it is a voice agent or a chat agent."""
     tags: dict[str, AgentRootTagState]
-    """Keyed by tag name."""
+    """The tags that the agent has, each with the version it stands on and its variables."""
     user_modified_timestamp: int
-    """Ms since epoch."""
+    """When a user last changed the agent. Milliseconds since the epoch."""
+    is_suspended: bool | None = None
+    """Whether the agent is suspended."""
+    is_transfer_agent: bool | None = None
+    """Whether this is a transfer agent, which talks with the destination of agentic warm transfers."""

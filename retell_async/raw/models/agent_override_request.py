@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @model
 class AgentOverrideRequest(Model):
+    """Settings for one call that replace the agent's own. Nothing is saved to the agent."""
+
     __nested__ = {
         "agent": One("AgentRequest"),
         "conversation_flow": One("ConversationFlowOverride"),
@@ -22,7 +24,8 @@ class AgentOverrideRequest(Model):
     }
 
     agent: AgentRequest | None = None
+    """Settings of the agent itself, such as voice and timing."""
     conversation_flow: ConversationFlowOverride | None = None
-    """Only with a conversation flow engine."""
+    """Settings of its conversation flow. Only for an agent that has one."""
     retell_llm: RetellLlmOverride | None = None
-    """Only with a Retell LLM engine."""
+    """Settings of its Retell LLM. Only for an agent that has one."""

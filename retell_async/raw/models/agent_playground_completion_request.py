@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 
 @model
 class AgentPlaygroundCompletionRequest(Model):
+    """A made-up conversation that an agent shall go on with."""
+
     __nested__ = {"messages": Many(One("ChatMessageInput")), "tool_mocks": Many(One("ToolMock"))}
 
     messages: list[ChatMessageInput]
-    """message_id, created_timestamp optional; generated if omitted."""
+    """The conversation so far, the user's latest message last. `message_id` and `created_timestamp` may be left out."""
     component_id: str | None = None
-    """Required if current_node_id is inside a component."""
+    """The flow component that holds `current_node_id`. Required if the node is inside one."""
     current_node_id: str | None = None
-    """Conversation-flow agents; components also need component_id."""
+    """Node of the conversation flow at which the agent stands. Only for agents with a conversation flow. A node inside a
+    component needs `component_id` too.
+    """
     current_state: str | None = None
-    """Retell-llm agents only."""
+    """State of the Retell LLM in which the agent is. Only for agents with a Retell LLM."""
     dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in the agent's prompts and tools, by name. Values are strings."""
     tool_mocks: list[ToolMock] | None = None
+    """What tools answer, in place of being called."""

@@ -13,14 +13,21 @@ if TYPE_CHECKING:
 
 @model
 class AgentPlaygroundCompletionResponse(Model):
+    """How an agent went on with a made-up conversation."""
+
     __nested__ = {"messages": Many(One("MessageOrToolCall"))}
 
     messages: list[MessageOrToolCall]
-    """New messages only, input excluded."""
+    """The new messages only, in order."""
     call_ended: bool | None = None
+    """Whether the agent ended the conversation."""
     current_node_id: str | None = None
-    """Conversation-flow agents."""
+    """Node of the conversation flow at which the agent stands. Only for agents with a conversation flow. Send it with
+    the next turn.
+    """
     current_state: str | None = None
-    """Retell-llm agents."""
+    """State of the Retell LLM in which the agent is. Only for agents with a Retell LLM. Send it with the next turn."""
     dynamic_variables: dict[str, str] | None = None
+    """The variables as they are after this turn. Send them with the next."""
     knowledge_base_retrieved_contents: list[str] | None = None
+    """What was found in knowledge bases for this turn."""

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 @model
 class AgentRequest(Model):
+    """Settings of a voice agent. What is left out of an update keeps its value; what is left out of an override of one
+    call is the agent's own.
+    """
+
     __nested__ = {
         "call_screening_option": One("CallScreeningOption"),
         "contact_memory_config": One("ContactMemoryConfig"),
@@ -50,103 +54,167 @@ class AgentRequest(Model):
     }
 
     agent_name: str | None = None
+    """Name for people, in the dashboard and in lists. Callers never hear it."""
     allow_dtmf_interruption: bool | None = None
-    """Nodes can override it. Default: false."""
+    """Whether a key press of the user stops the agent's speech. A node of a conversation flow can say otherwise for
+    itself. Default: false.
+    """
     allow_user_dtmf: bool | None = None
-    """Default: true."""
+    """Whether key presses of the user reach the agent; `false` ignores them. Default: true."""
     ambient_sound: AmbientSound | str | None = None
+    """Background noise mixed into the call, so that it sounds like a place. Null or left out for silence."""
     ambient_sound_volume: float | None = None
-    """From 0 to 2. Default: 1."""
+    """How loud `ambient_sound` is; higher is louder. From 0 to 2. Default: 1."""
     backchannel_frequency: float | None = None
-    """Needs enable_backchannel. From 0 to 1. Default: 0.8."""
+    """How often the agent acknowledges while the user speaks; higher is more often. Only counts with
+    `enable_backchannel`. From 0 to 1. Default: 0.8.
+    """
     backchannel_words: list[str] | None = None
-    """Needs enable_backchannel."""
+    """The acknowledgements to choose from, such as "uh-huh". Null or left out for the built-in ones of the language.
+    Only counts with `enable_backchannel`.
+    """
     begin_message_delay_ms: int | None = None
-    """Milliseconds. Only when agent speaks first. From 0 to 5_000. Default: 0."""
+    """Pause before the first sentence, for callers who need a moment to bring the phone to the ear. Only counts where
+    the agent speaks first. Milliseconds. From 0 to 5_000. Default: 0.
+    """
     boosted_keywords: list[str] | None = None
-    """Entries may hold dynamic variables."""
+    """Names, products and other words that transcription shall favour. An entry may contain `{{variables}}`."""
     call_screening_option: CallScreeningOption | None = None
+    """What the agent tells an automatic call screener that asks who is calling and why. Null turns this off."""
     contact_memory_config: ContactMemoryConfig | None = None
+    """Whether the agent reads and updates what is remembered of a contact."""
     custom_stt_config: CustomSttConfig | None = None
-    """Used only when stt_mode is custom."""
+    """Transcriber to use where `stt_mode` is `custom`; ignored otherwise."""
     data_storage_retention_days: int | None = None
-    """Days. Unset keeps data forever. From 1 to 730."""
+    """After how many days the data of a call is deleted, finally. Null or left out keeps it for ever. Days. From 1 to
+    730.
+    """
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | str | None = None
-    """Supersedes deprecated opt_out_sensitive_data_storage. Default: everything."""
+    """What is kept of a call: `everything`, `everything_except_pii`, or only its `basic_attributes_only`. Stands in for
+    the older `opt_out_sensitive_data_storage`. One call can make it stricter, never looser. Default: everything.
+    """
+    denoising_enhancement_level: float | None = None
+    """How strongly the speech of others is filtered; 0 leaves it in. Only counts where `denoising_mode` filters speech.
+    Null for the default. From 0 to 1. Default: 0.8.
+    """
     denoising_mode: Literal["no-denoise", "noise-and-background-speech-cancellation", "noise-cancellation"] | str | None = None
-    """Default: noise-cancellation."""
+    """Which sound is filtered from what the user says before transcription. Default: noise-cancellation."""
     enable_backchannel: bool | None = None
-    """Default: false."""
+    """Whether the agent says short acknowledgements while the user is still speaking. Default: false."""
     enable_dnc_detection: bool | None = None
-    """Ends call with user_requested_dnc. Default: false."""
+    """Whether a user's wish not to be called any more is noticed. The call then ends with the reason
+    `user_requested_dnc` and the contact becomes `do_not_call`. Default: false.
+    """
     enable_dynamic_responsiveness: bool | None = None
-    """Default: false."""
+    """Whether the time until the agent answers follows the user's own pace during the call. Default: false."""
     enable_dynamic_voice_speed: bool | None = None
-    """Default: false."""
+    """Whether the agent's pace of speech follows the user's during the call. Default: false."""
     enable_expressive_mode: bool | None = None
-    """Platform voices only. Default: false."""
+    """Whether the voice may show emotion and pause as `expressive_emotion_tags` allow. Only platform voices can.
+    Default: false.
+    """
     end_call_after_silence_ms: int | None = None
-    """Milliseconds. At least 10_000. Default: 600_000."""
+    """How long the user may stay silent before the call ends with the reason `inactivity`. Milliseconds. At least
+    10_000. Default: 600_000.
+    """
     expressive_emotion_tags: list[ExpressiveEmotionTag | str] | None = None
-    """Used when enable_expressive_mode is true."""
+    """Which emotions and sounds the voice may use. Only counts with `enable_expressive_mode`."""
     expressive_mode_prompt: str | None = None
-    """Blank or omitted uses built-in prompt."""
+    """When and how to use the tags of `expressive_emotion_tags`. Blank, null or left out for the built-in text."""
     fallback_voice_ids: list[str] | None = None
-    """Each from a different TTS provider than voice_id."""
+    """Voices to go on with, in this order, while the provider of `voice_id` is down. Each must come from another
+    provider than `voice_id`.
+    """
     guardrail_config: GuardrailConfig | None = None
+    """Topics on which the agent neither listens nor speaks."""
     handbook_config: VoiceHandbookConfig | None = None
+    """Ready-made habits of speech and conduct, switched on one by one."""
     interruption_sensitivity: float | None = None
-    """0 disables interruption. From 0 to 1. Default: 1."""
+    """How easily the user's speech stops the agent's; higher is easier, and 0 lets the agent always finish. From 0 to 1.
+    Default: 1.
+    """
     ivr_option: IvrOption | None = None
-    """Detects in first 3 minutes; null disables."""
+    """What to do when a phone menu answers. It is looked for in the first three minutes of a call. Null turns this off."""
     language: Language | str | list[Language | str] | Literal["multi"] | None = None
-    """Default: en-US."""
+    """Language, with its accent or region, that is spoken and transcribed: one locale, or a list of them for a
+    multilingual agent. `multi` is the old way to say the latter. Default: en-US.
+    """
     max_call_duration_ms: int | None = None
-    """Milliseconds. From 60_000 to 7_200_000. Default: 3_600_000."""
+    """How long a call may last before it is ended with the reason `max_duration_reached`. Milliseconds. From 60_000 to
+    7_200_000. Default: 3_600_000.
+    """
     opt_in_signed_url: bool | None = None
-    """URLs expire after 24 hours."""
+    """Whether links to recordings and logs are signed. A signed link works for 24 hours unless
+    `signed_url_expiration_ms` says otherwise; unsigned ones do not expire.
+    """
     pii_config: PIIConfig | None = None
+    """Which personal data is scrubbed from transcripts and recordings."""
     post_call_analysis_data: list[PostCallAnalysisData] | None = None
+    """What to find out about each call once it has ended; the answers stand in its `call_analysis`."""
     post_call_analysis_model: NullableLLMModel | str | None = None
-    """Default: gpt-5.6-terra."""
+    """Model that does the analysis of a call. Default: gpt-5.6-terra."""
     post_session_tools: list[PostSessionTool] | None = None
-    """On calls stopped after 5 min. 0 to 15 items."""
+    """What runs after a call and its analysis, ordered by `depends_on`. After five minutes whatever is still running is
+    stopped. Null for nothing. 0 to 15 items.
+    """
     pre_session_tools: list[PreSessionTool] | None = None
-    """Calls 1 min; 5 if dialing later. 0 to 15 items."""
+    """What runs before the first word, for example to look up the caller, ordered by `depends_on`. What it answers
+    becomes dynamic variables. The call waits a minute for it, or five if it is dialled only afterwards; what comes
+    later no longer reaches the prompt. Null for nothing. 0 to 15 items.
+    """
     pronunciation_dictionary: list[PronunciationDictionary] | None = None
+    """How to pronounce words that the voice gets wrong."""
     reminder_max_count: int | None = None
-    """Non-negative; 0 disables. Default: 1."""
+    """How many times in a row the agent reminds a silent user; 0 for never. Default: 1."""
     reminder_trigger_ms: float | None = None
-    """Milliseconds. Must be positive. Default: 10_000."""
+    """After how much silence following its own words the agent reminds the user. Must be above 0. Milliseconds. Default:
+    10_000.
+    """
     response_engine: ResponseEngine | None = None
+    """What decides what the agent says: a Retell LLM, a conversation flow, or your own server."""
     responsiveness: float | None = None
-    """From 0 to 1. Default: 1."""
+    """How quickly the agent takes its turn; lower waits longer for the user to go on. From 0 to 1. Default: 1."""
     ring_duration_ms: int | None = None
-    """Milliseconds. From 5_000 to 300_000. Default: 30_000."""
+    """How long to let the phone ring before an outbound call, or a transfer without a time of its own, counts as
+    unanswered. Milliseconds. From 5_000 to 300_000. Default: 30_000.
+    """
     signed_url_expiration_ms: int | None = None
-    """Milliseconds. Needs opt_in_signed_url. Default: 86_400_000."""
+    """How long a signed link works. Only counts with `opt_in_signed_url`. Null for the default. Milliseconds. Default:
+    86_400_000.
+    """
     stt_mode: Literal["accurate", "custom", "fast"] | str | None = None
-    """Custom requires custom_stt_config. Default: fast."""
+    """What transcription aims at: `fast` for short delays, `accurate` for fewer mistakes, `custom` for the transcriber
+    in `custom_stt_config`, which is then required. Default: fast.
+    """
     timezone: str | None = None
-    """IANA name. Default: America/Los_Angeles."""
+    """Time zone that `{{current_time}}` and its like are given in; an IANA name. Null for the default. Default:
+    America/Los_Angeles.
+    """
     user_dtmf_options: UserDtmfOptions | None = None
+    """When a row of keys that the user presses counts as complete."""
     version_description: str | None = None
+    """Longer note on what this version is, for people."""
     version_title: str | None = None
+    """Short name of this version, for people."""
     vocab_specialization: Literal["general", "medical"] | str | None = None
-    """English agents only. Default: general."""
+    """Field whose terms transcription knows best. Only agents that speak English heed it. Default: general."""
     voice_id: str | None = None
+    """Voice of the agent: an id from `voice.list`, `voice.clone` or `voice.add_resource`."""
     voice_model: VoiceModel | str | None = None
+    """Speech model of the voice's provider. Null or left out for the usual model of the voice."""
     voice_speed: float | None = None
-    """From 0.5 to 2. Default: 1."""
+    """Pace of speech; 1 is the voice's own, lower is slower. From 0.5 to 2. Default: 1."""
     voice_temperature: float | None = None
-    """From 0 to 2. Default: 1."""
+    """How much the delivery varies; lower is steadier. Not all providers support it. From 0 to 2. Default: 1."""
     voicemail_option: VoicemailOption | None = None
-    """Detects in first 3 minutes; null disables."""
+    """What to do when voicemail answers. It is looked for in the first three minutes of a call. Null turns this off."""
     volume: float | None = None
-    """From 0 to 2. Default: 1."""
+    """How loud the agent is; higher is louder. From 0 to 2. Default: 1."""
     webhook_events: list[AgentRequestWebhookEvent | str] | None = None
-    """Default: call_started, call_ended, call_analyzed."""
+    """Which events are sent to the webhook. Null for the default. Default: call_started, call_ended, call_analyzed."""
     webhook_timeout_ms: int | None = None
-    """Milliseconds. Default: 10_000."""
+    """How long the webhook may take for its answer before the attempt counts as failed and is repeated. Milliseconds.
+    Default: 10_000.
+    """
     webhook_url: str | None = None
-    """Replaces the account-level webhook."""
+    """Where events of this agent go. While set, the URL of the account gets none of them. May contain `{{variables}}`."""

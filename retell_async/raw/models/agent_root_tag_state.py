@@ -8,6 +8,11 @@ from ..._model import Model, model
 
 @model
 class AgentRootTagState(Model):
+    """Where a tag of an agent stands."""
+
     dynamic_variables: dict[str, str] | None = None
+    """Values that sessions under this tag use for `{{name}}` where the request gives none. They go before the defaults
+    of the engine.
+    """
     version: int | None = None
-    """At least 0."""
+    """Number of the version that the tag points to. At least 0."""

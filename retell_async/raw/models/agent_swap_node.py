@@ -13,39 +13,59 @@ if TYPE_CHECKING:
     from .global_node_setting import GlobalNodeSetting
     from .model_choice_cascading import ModelChoiceCascading
     from .node_instruction import NodeInstruction
+    from .node_model_config import NodeModelConfig
     from .post_call_analysis_setting import PostCallAnalysisSetting
     from .transfer_failed_edge import TransferFailedEdge
 
 
 @model
 class AgentSwapNode(Model):
+    """A node that hands the session to another agent."""
+
     __nested__ = {
         "edge": One("TransferFailedEdge"),
         "display_position": One("DisplayPosition"),
         "global_node_setting": One("GlobalNodeSetting"),
         "instruction": One("NodeInstruction"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     agent_id: str
+    """The agent that takes over: an id from `agent.create` or `agent.list`."""
     edge: TransferFailedEdge
+    """Where to go on if the swap fails."""
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     post_call_analysis_setting: PostCallAnalysisSetting | str
+    """Whether both agents' analysis is made at the end, or only that of the new one."""
     type: Literal["agent_swap"]
+    """Says that the node swaps agents."""
     agent_version: str | int | None = None
-    """Default: latest."""
+    """Which version of it: a number, a tag, `latest` or `latest_published`. Default: latest."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstruction | None = None
-    """Needs speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     keep_current_language: bool | None = None
-    """Default: false."""
+    """Whether the session keeps its language, whatever the language of the new agent. Default: false."""
     keep_current_voice: bool | None = None
-    """Default: false."""
+    """Whether the user goes on hearing the same voice, whatever the voice of the new agent. Default: false."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
     use_swap_agent_max_duration: bool | None = None
-    """Voice only; whole call capped at 2h. Default: false."""
+    """Whether `max_call_duration_ms` of the new agent holds from now on. Voice only; the call as a whole still ends
+    after two hours. Default: false.
+    """
     webhook_setting: AgentSwapWebhookSetting | str | None = None
-    """Default: only_source_agent."""
+    """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
+    only_source_agent.
+    """

@@ -8,10 +8,17 @@ from ..._model import Model, model
 
 @model
 class AgentVersionSummary(Model):
+    """What a list says of one version of an agent."""
+
     is_published: bool
+    """Whether this version is published."""
     last_modification_timestamp: int
-    """Ms since epoch."""
+    """When this version was last changed. Milliseconds since the epoch."""
     version: int
+    """Number of the version; `agent.retrieve` takes it."""
     base_version: int | None = None
+    """Number of the version that this one began as a copy of; absent for the first."""
     version_description: str | None = None
+    """Longer note on this version."""
     version_title: str | None = None
+    """Short name of this version."""

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class AgenticTransferConfig(Model):
+    """Who leads an agentic warm transfer."""
+
     __nested__ = {"transfer_agent": One("TransferAgent")}
 
     action_on_timeout: Literal["bridge_transfer", "cancel_transfer"] | str | None = None
-    """Default: cancel_transfer."""
+    """What happens when the transfer agent has not decided in time. Default: cancel_transfer."""
     transfer_agent: TransferAgent | None = None
+    """The agent that talks with the destination."""
     transfer_timeout_ms: float | None = None
-    """Milliseconds. From 10_000 to 300_000. Default: 30_000."""
+    """How long the transfer agent may take for its decision. Milliseconds. From 10_000 to 300_000. Default: 30_000."""

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class AlwaysEdge(Model):
-    """Must be the node's sole outgoing edge."""
+    """The way on after any answer of the user. A node that has it has no other edge."""
 
     __nested__ = {"transition_condition": One("AlwaysEdgePromptCondition")}
 
     id: str
+    """Id of the edge, unique in the flow or component."""
     transition_condition: AlwaysEdgePromptCondition
+    """Always met; the value is fixed."""
     destination_node_id: str | None = None
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

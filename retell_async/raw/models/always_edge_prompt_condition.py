@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class AlwaysEdgePromptCondition(Model):
+    """The fixed condition of an edge that is always taken."""
+
     prompt: Literal["Always"] | str
+    """Always this very text."""
     type: Literal["prompt"] | str
+    """Says that the condition is a prompt."""

@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class ApiKeyAuthConfigRequest(Model):
+    """Sign in with an API key."""
+
     api_key: str
+    """The provider's API key. No answer shows it."""
     type: Literal["api_key"]
+    """Always `api_key`: tells this way of signing in from others."""

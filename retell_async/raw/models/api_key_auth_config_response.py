@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class ApiKeyAuthConfigResponse(Model):
+    """The app signs in with an API key."""
+
     type: Literal["api_key"]
+    """Always `api_key`: tells this way of signing in from others."""

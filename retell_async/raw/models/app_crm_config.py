@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class AppCRMConfig(Model):
+    """How contacts and a CRM are kept in step."""
+
     __nested__ = {"inbound_sync_mappings": Many(One("CRMSyncMapping")), "outbound_sync_mappings": Many(One("CRMSyncMapping"))}
 
     inbound_sync_mappings: list[CRMSyncMapping] | None = None
-    """phone_number mapping required; do_not_call never cleared. 0 to 200 items."""
+    """Which field of the CRM fills which contact field. One has to fill `phone_number`; `do_not_call` is set by a sync
+    and never taken back. 0 to 200 items.
+    """
     outbound_sync_mappings: list[CRMSyncMapping] | None = None
-    """0 to 200 items."""
+    """Which contact field fills which field of the CRM. 0 to 200 items."""
     sync_conversation_activity: bool | None = None
-    """Default: false."""
+    """Whether the CRM is told of calls and chats. Default: false."""
     sync_new_contacts: bool | None = None
+    """Whether new contacts are synced too, not only those that both sides have."""

@@ -16,22 +16,35 @@ if TYPE_CHECKING:
 
 @model
 class AppResponse(Model):
+    """A connected app."""
+
     __nested__ = {"auth_config": One("AppAuthConfigResponse"), "crm_config": One("AppCRMConfig")}
 
     app_id: str
+    """Identifies the app."""
     created_timestamp: float
+    """When the app was connected."""
     org_id: str
+    """The organization (workspace) that owns this; the one of the API key."""
     provider: str
-    """Valid values per type from list-app-templates."""
+    """Which service it is."""
     type: AppType | str
+    """What the service is used for."""
     user_modified_timestamp: float
+    """When a user last changed it."""
     auth_config: AppAuthConfigResponse | None = None
+    """How the app signs in; secrets are not shown."""
     connection_status: AppConnectionStatus | str | None = None
+    """Whether the credentials work, as found last; `app.test_auth` looks anew."""
     crm_config: AppCRMConfig | None = None
+    """How contacts are synced, for an app of type `crm`."""
     name: str | None = None
+    """The name by which you recognise the app."""
     tenant_id: str | None = None
-    """Only providers with sub-account ids."""
+    """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_type: Literal["business", "personal"] | str | None = None
-    """OneDrive account kind found during OAuth."""
+    """Kind of the OneDrive account, `business` or `personal`, as the sign-in found."""
     tenant_url: str | None = None
-    """Omitted for single-host providers and personal OneDrive."""
+    """Address of your own instance at the provider. Absent where all customers share one host, and for personal
+    OneDrive.
+    """

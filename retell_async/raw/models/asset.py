@@ -8,11 +8,17 @@ from ..._model import Model, model
 
 @model
 class Asset(Model):
+    """An uploaded file."""
+
     asset_id: str | None = None
+    """Identifies the asset, where settings ask for one."""
     content_type: str | None = None
+    """MIME type of the file."""
     created_timestamp: float | None = None
+    """When the file was uploaded."""
     file_name: str | None = None
-    """Audio becomes headerless PCM with .pcm extension."""
+    """Name of the file. Sound is stored as PCM without a header and has the ending `.pcm`."""
     file_size: float | None = None
-    """Bytes."""
+    """Size of the file. Bytes."""
     url: str | None = None
+    """Where the file can be fetched."""

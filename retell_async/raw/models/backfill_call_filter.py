@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 @model
 class BackfillCallFilter(Model):
+    """Which calls to take findings from: a call has to meet all conditions given."""
+
     __nested__ = {"agent": Many(One("AgentFilter")), "start_timestamp": One("NumberOrRangeFilter")}
 
     agent: list[AgentFilter] | None = None
-    """Entries combined with OR."""
+    """Agents, any of which may have had the call."""
     start_timestamp: NumberOrRangeFilter | None = None
-    """Milliseconds. Unix epoch."""
+    """When the call started, since the epoch. Milliseconds."""

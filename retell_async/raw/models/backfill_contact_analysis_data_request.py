@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class BackfillContactAnalysisDataRequest(Model):
+    """Which fields of contacts to fill from past calls."""
+
     __nested__ = {"backfill_call_filter": One("BackfillCallFilter")}
 
     backfill_attributes: list[str]
-    """Mapped contact fields; contact_memory needs no mapping. 1 to 200 items."""
+    """Names of contact fields to fill. Each has to have a mapping in `crm_analysis_data_mappings`, except
+    `contact_memory`. 1 to 200 items.
+    """
     backfill_call_filter: BackfillCallFilter | None = None
+    """Which calls to take findings from. Left out, all."""

@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class BasicAuthConfigRequest(Model):
+    """Sign in with user name and password."""
+
     password: str
+    """Password at the provider. No answer shows it."""
     type: Literal["basic"]
+    """Always `basic`: tells this way of signing in from others."""
     username: str
+    """User name at the provider."""

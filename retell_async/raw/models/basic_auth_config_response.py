@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class BasicAuthConfigResponse(Model):
+    """The app signs in with user name and password."""
+
     type: Literal["basic"]
+    """Always `basic`: tells this way of signing in from others."""
     username: str
+    """User name at the provider."""

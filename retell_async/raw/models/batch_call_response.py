@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 
 @model
 class BatchCallResponse(Model):
+    """A batch of calls."""
+
     __nested__ = {"call_time_window": One("CallTimeWindow")}
 
     batch_call_id: str
+    """The batch. List its calls with a filter on this id."""
     from_number: str
+    """The number that calls."""
     name: str
+    """The name of the batch."""
     scheduled_timestamp: float
+    """When the batch begins, since the epoch. Possibly in seconds, although `trigger_timestamp` is in milliseconds: look
+    at the magnitude.
+    """
     total_task_count: float
+    """How many calls the batch has."""
     call_time_window: CallTimeWindow | None = None
-    """Local minutes. Only when set on create or update."""
+    """When calls may be placed; absent if no such window was given. Minutes since midnight, local time."""

@@ -13,16 +13,33 @@ if TYPE_CHECKING:
 
 @model
 class BatchCallTask(Model):
+    """One call of a batch."""
+
     __nested__ = {"agent_override": One("AgentOverrideRequest")}
 
     to_number: str
-    """E.164; Retell-bought numbers reach US only."""
+    """The number to call, in E.164 form without spaces. From a number bought from Retell, US numbers only."""
     agent_override: AgentOverrideRequest | None = None
+    """Settings that replace the agent's own for this call only. Nothing is saved to the agent."""
     custom_sip_headers: dict[str, str] | None = None
+    """SIP headers to send with the call, by name. Every name starts with `X-`."""
     ignore_e164_validation: bool | None = None
-    """Custom telephony only. Default: false."""
+    """Let the number that calls be something other than an E.164 number, such as an internal extension. For custom
+    telephony only. Default: false.
+    """
     metadata: dict[str, Any] | None = None
+    """Your own data, stored with the call and given back with it. It has no effect on the call; lists can be filtered by
+    its top-level keys.
+    """
     override_agent_id: str | None = None
+    """The agent that takes this call, in place of the outbound agent of the batch's number. The number itself keeps its
+    agents.
+    """
     override_agent_version: str | int | None = None
-    """Number or tag; unassigned tag means latest."""
+    """Version of the agent for this call: its number, a tag, `latest` or `latest_published`. A tag that no version has
+    counts as `latest`.
+    """
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """

@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class BeginTagDisplayPosition(Model):
+    """Where the editor draws the mark of the beginning."""
+
     x: float | None = None
+    """How far to the right."""
     y: float | None = None
+    """How far down."""

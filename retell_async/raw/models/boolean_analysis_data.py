@@ -10,10 +10,15 @@ from ..._model import Model, model
 
 @model
 class BooleanAnalysisData(Model):
+    """A finding that is yes or no."""
+
     description: str
+    """What to find out, in words."""
     name: str
+    """Name under which the answer stands."""
     type: Literal["boolean"]
+    """Says that the answer is true or false."""
     conditional_prompt: str | None = None
-    """Unset means always included; ignored if required."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool | None = None
-    """Missing while true marks call unsuccessful."""
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

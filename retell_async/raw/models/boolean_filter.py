@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class BooleanFilter(Model):
+    """A condition on a yes or no."""
+
     op: Literal["eq"] | str
+    """Always `eq`."""
     type: Literal["boolean"] | str
+    """Always `boolean`: tells this filter from others."""
     value: bool
+    """The value it has to have."""

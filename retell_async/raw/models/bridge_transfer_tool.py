@@ -10,13 +10,21 @@ from ..._model import Model, model
 
 @model
 class BridgeTransferTool(Model):
+    """Lets the model of a transfer agent complete the transfer and join the parties."""
+
     name: str
-    """Unique among tools available at once. A-z A-Z 0-9 _ -, length up to 64."""
+    """What the model calls it; unique among the tools it has at the same time. A-z A-Z 0-9 _ -, length up to 64."""
     type: Literal["bridge_transfer"]
+    """Says that the tool bridges a transfer."""
     description: str | None = None
-    """Transfer agents only; agentic warm transfer mode."""
+    """When to use it, in words for the model. Only agents of agentic warm transfers have this tool."""
     execution_message_description: str | None = None
-    """Needs speak_during_execution."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     speak_during_execution: bool | None = None
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""

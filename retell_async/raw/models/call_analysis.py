@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class CallAnalysis(Model):
+    """What the analysis after a call found."""
+
     call_successful: bool | None = None
+    """Whether the agent did what it was there for."""
     call_summary: str | None = None
+    """A few sentences on what was said."""
     custom_analysis_data: dict[str, Any] | None = None
-    """May be empty."""
+    """What the agent's own analysis settings (`post_call_analysis_data`) asked for, by name. May be empty, as for calls
+    without a conversation.
+    """
     in_voicemail: bool | None = None
+    """Whether the call reached a voicemail."""
     user_sentiment: UserSentiment | str | None = None
+    """How the user felt."""

@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class CallControl(Model):
+    """What to do in an ongoing conversation."""
+
     additional_context: str | None = None
-    """Transcript role is "injected"."""
+    """Something for the agent to know. It joins the transcript with the role `injected` and is not spoken."""
     trigger_response: bool | None = None
-    """True only; no-op while user speaks."""
+    """`true` makes the agent speak now; no other value is allowed. Does nothing while the user speaks."""

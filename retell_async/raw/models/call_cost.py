@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class CallCost(Model):
+    """What a call costs."""
+
     __nested__ = {"product_costs": Many(One("ProductCost"))}
 
     combined_cost: float
-    """Cents."""
+    """The sum over all products. Cents."""
     product_costs: list[ProductCost]
-    """Cents."""
+    """The single products."""
     total_duration_seconds: float
-    """Seconds."""
+    """How long the call lasted. Seconds."""
     total_duration_unit_price: float
-    """Cents per second."""
+    """What a second costs, all products together. Cents per second."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @model
 class CallFilter(Model):
-    """Conditions combined with AND."""
+    """Conditions for calls: one has to meet all that are given."""
 
     __nested__ = {
         "agent": Many(One("AgentFilter")),
@@ -56,37 +56,50 @@ class CallFilter(Model):
     }
 
     agent: list[AgentFilter] | None = None
-    """Entries combined with OR."""
+    """Agents, any of which may have had the call."""
     agent_tag: EnumFilter | None = None
+    """Tag of the agent's version."""
     batch_call_id: StringFilter | None = None
+    """The batch that placed the call."""
     call_id: StringOrEnumFilter | None = None
+    """The call itself; one of several ids with an `in` filter."""
     call_status: CallStatusEnumFilter | None = None
+    """How far the call got. `registered` cannot be asked for."""
     call_successful: BooleanFilter | None = None
+    """Whether the agent did what it was there for, as the analysis found."""
     call_type: CallTypeEnumFilter | None = None
+    """`phone_call` or `web_call`."""
     combined_cost: NumberOrRangeFilter | None = None
-    """Cents."""
+    """What the call cost. Cents."""
     custom_analysis_data: list[CustomFieldFilter] | None = None
-    """Key is the output's name."""
+    """Findings of the agent's own analysis; `key` is the name of one."""
     custom_attributes: list[CustomFieldFilter] | None = None
-    """Key is the attribute ID."""
+    """Your attributes; `key` is the id of one."""
     data_storage_setting: DataStorageSettingEnumFilter | None = None
+    """How much is stored of the call."""
     direction: DirectionEnumFilter | None = None
+    """`inbound` or `outbound`."""
     disconnection_reason: DisconnectionReasonEnumFilter | None = None
+    """Why the call ended."""
     duration_ms: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """How long the call lasted. Milliseconds."""
     dynamic_variables: list[CustomFieldFilter] | None = None
-    """Key is the variable's name."""
+    """Dynamic variables; `key` is the name of one."""
     e2e_latency_p50: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """Median time from the end of the user's words to the beginning of the agent's. Milliseconds."""
     end_timestamp: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """When the call ended, since the epoch. Milliseconds."""
     from_number: StringFilter | None = None
+    """The number that called."""
     in_voicemail: BooleanFilter | None = None
+    """Whether the call reached a voicemail."""
     metadata: list[CustomFieldFilter] | None = None
-    """Key is a top-level metadata key."""
+    """Your own data; `key` is one of its top-level keys."""
     start_timestamp: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """When the call started, since the epoch. Milliseconds."""
     to_number: StringFilter | None = None
+    """The number that was called."""
     tool_calls: list[ToolCallFilter] | None = None
-    """Entries combined with AND."""
+    """Tool calls, each of which has to have happened."""
     user_sentiment: UserSentimentEnumFilter | None = None
+    """How the user felt, as the analysis found."""

@@ -8,19 +8,21 @@ from ..._model import Model, model
 
 @model
 class CallLatency(Model):
+    """How long one part took, over all its measurements in a call."""
+
     max: float | None = None
-    """Milliseconds."""
+    """The longest. Milliseconds."""
     min: float | None = None
-    """Milliseconds."""
+    """The shortest. Milliseconds."""
     num: float | None = None
-    """Count."""
+    """How many measurements there are."""
     p50: float | None = None
-    """Milliseconds."""
+    """Half of the measurements are no longer than this. Milliseconds."""
     p90: float | None = None
-    """Milliseconds."""
+    """90 of 100 measurements are no longer than this. Milliseconds."""
     p95: float | None = None
-    """Milliseconds."""
+    """95 of 100 measurements are no longer than this. Milliseconds."""
     p99: float | None = None
-    """Milliseconds."""
+    """99 of 100 measurements are no longer than this. Milliseconds."""
     values: list[float] | None = None
-    """Milliseconds."""
+    """Each measurement. Milliseconds."""

@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class CallPresetAnalysisData(Model):
+    """A finding that the platform knows how to make for calls."""
+
     name: Literal["call_successful", "call_summary", "user_sentiment"] | str
+    """Which one; it also names the answer in `call_analysis`."""
     type: Literal["system-presets"]
+    """Says that the platform defines the finding."""
     conditional_prompt: str | None = None
+    """When to make the finding, in words."""
     description: str | None = None
+    """What to look for, in place of the built-in wording."""
     required: bool | None = None
-    """Default: true."""
+    """Whether an answer there must be. Default: true."""

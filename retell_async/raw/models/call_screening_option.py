@@ -8,9 +8,9 @@ from ..._model import Model, model
 
 @model
 class CallScreeningOption(Model):
-    """Null turns the feature off."""
+    """How the agent answers a call screener."""
 
     agent_identity: str
-    """Dynamic variables allowed. 1 to 100 characters."""
+    """Who is calling, as the agent shall say it. May contain `{{variables}}`. 1 to 100 characters."""
     call_purpose: str
-    """Dynamic variables allowed. 1 to 300 characters."""
+    """Why, as the agent shall say it. May contain `{{variables}}`. 1 to 300 characters."""

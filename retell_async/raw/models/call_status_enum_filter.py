@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class CallStatusEnumFilter(Model):
+    """A condition on the status of a call: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[CallStatusEnumFilterValue | str]
+    """The values, any of which will do."""

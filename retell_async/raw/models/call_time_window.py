@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 
 @model
 class CallTimeWindow(Model):
-    """Minutes since local midnight. Half-open; start before end; never crosses midnight. From 0 to 1_440."""
+    """When calls of a batch may be placed: from the start of a window up to, not including, its end. A window starts
+    before it ends and lies within one day. Minutes since local midnight. From 0 to 1_440.
+    """
 
     __nested__ = {"windows": Many(One("TimeWindow"))}
 
     windows: list[TimeWindow]
-    """Minutes since local midnight."""
+    """The parts of the day. Minutes since local midnight."""
     day: list[DayOfWeek | str] | None = None
-    """Default: every day."""
+    """On which days of the week. Default: every day."""
     timezone: str | None = None
-    """IANA name. Default: America/Los_Angeles."""
+    """The time zone of the windows, by its IANA name such as `Europe/Berlin`. Default: America/Los_Angeles."""

@@ -12,23 +12,36 @@ if TYPE_CHECKING:
     from .global_node_setting import GlobalNodeSetting
     from .model_choice_cascading import ModelChoiceCascading
     from .node_instruction import NodeInstruction
+    from .node_model_config import NodeModelConfig
 
 
 @model
 class CancelTransferNode(Model):
+    """A node of a transfer agent that gives the transfer up and returns the user to the first agent."""
+
     __nested__ = {
         "display_position": One("DisplayPosition"),
         "global_node_setting": One("GlobalNodeSetting"),
         "instruction": One("NodeInstruction"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Literal["cancel_transfer"]
+    """Says that the node cancels a transfer."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstruction | None = None
-    """Needs speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""

@@ -10,7 +10,11 @@ from ..._model import Model, model
 
 @model
 class ChannelStringFilter(Model):
+    """A condition on an agent's channel."""
+
     op: Literal["eq"] | str
-    """Sw=prefix ew=suffix co=substring."""
+    """Always `eq`."""
     type: Literal["string"] | str
+    """Always `string`: tells this filter from others."""
     value: Literal["chat", "voice"] | str
+    """`voice` or `chat`."""

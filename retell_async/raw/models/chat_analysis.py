@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ChatAnalysis(Model):
+    """What the analysis after a chat found."""
+
     chat_successful: bool | None = None
+    """Whether the agent did what it was there for."""
     chat_summary: str | None = None
+    """A few sentences on what was said."""
     custom_analysis_data: dict[str, Any] | None = None
+    """What the agent's own analysis settings (`post_chat_analysis_data`) asked for, by name."""
     user_sentiment: UserSentiment | str | None = None
+    """How the user felt."""

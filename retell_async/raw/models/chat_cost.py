@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class ChatCost(Model):
+    """What a chat costs."""
+
     __nested__ = {"product_costs": Many(One("ProductCost"))}
 
     combined_cost: float | None = None
-    """Cents."""
+    """The sum over all products. Cents."""
     product_costs: list[ProductCost] | None = None
-    """Cents."""
+    """The single products."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @model
 class ChatFilter(Model):
-    """Conditions combined with AND."""
+    """Conditions for chats: one has to meet all that are given."""
 
     __nested__ = {
         "agent": Many(One("AgentFilter")),
@@ -49,27 +49,38 @@ class ChatFilter(Model):
     }
 
     agent: list[AgentFilter] | None = None
-    """Entries combined with OR."""
+    """Agents, any of which may have had the chat."""
     agent_number: StringFilter | None = None
+    """The agent's phone number, in an SMS chat."""
     agent_tag: EnumFilter | None = None
+    """Tag of the agent's version."""
     chat_id: StringOrEnumFilter | None = None
+    """The chat itself; one of several ids with an `in` filter."""
     chat_status: ChatStatusEnumFilter | None = None
+    """How far the chat got."""
     chat_successful: BooleanFilter | None = None
+    """Whether the agent did what it was there for, as the analysis found."""
     chat_type: ChatTypeEnumFilter | None = None
+    """`api_chat` or `sms_chat`."""
     combined_cost: NumberOrRangeFilter | None = None
-    """Cents."""
+    """What the chat cost. Cents."""
     custom_analysis_data: list[CustomFieldFilter] | None = None
-    """Key is the output's name."""
+    """Findings of the agent's own analysis; `key` is the name of one."""
     custom_attributes: list[CustomFieldFilter] | None = None
-    """Key is the attribute ID."""
+    """Your attributes; `key` is the id of one."""
     data_storage_setting: DataStorageSettingEnumFilter | None = None
+    """How much is stored of the chat."""
     direction: DirectionEnumFilter | None = None
+    """`inbound` or `outbound`."""
     disconnection_reason: DisconnectionReasonEnumFilter | None = None
+    """Why the chat ended."""
     duration_ms: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """How long the chat lasted. Milliseconds."""
     end_timestamp: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """When the chat ended, since the epoch. Milliseconds."""
     start_timestamp: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """When the chat started, since the epoch. Milliseconds."""
     user_number: StringFilter | None = None
+    """The user's phone number, in an SMS chat."""
     user_sentiment: UserSentimentEnumFilter | None = None
+    """How the user felt, as the analysis found."""

@@ -8,7 +8,13 @@ from ..._model import Model, model
 
 @model
 class ChatHandbookConfig(Model):
+    """Ready-made habits of a chat agent."""
+
     ai_disclosure: bool | None = None
+    """Admits being an AI when the user asks."""
     default_personality: bool | None = None
+    """Behaves like a professional representative of a call centre."""
     high_empathy: bool | None = None
+    """Shows that it understands a user's worries."""
     scope_boundaries: bool | None = None
+    """Keeps to what its prompt and knowledge cover, and makes nothing up."""

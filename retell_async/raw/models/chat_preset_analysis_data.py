@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class ChatPresetAnalysisData(Model):
+    """A finding that the platform knows how to make for chats."""
+
     name: Literal["chat_successful", "chat_summary", "user_sentiment"] | str
+    """Which one; it also names the answer in `chat_analysis`."""
     type: Literal["system-presets"]
+    """Says that the platform defines the finding."""
     conditional_prompt: str | None = None
+    """When to make the finding, in words."""
     description: str | None = None
+    """What to look for, in place of the built-in wording."""
     required: bool | None = None
-    """Default: true."""
+    """Whether an answer there must be. Default: true."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @model
 class ChatResponse(Model):
+    """A chat. Items of a list have neither messages nor transcript: fetch those with `chat.retrieve`."""
+
     __nested__ = {
         "chat_analysis": One("ChatAnalysis"),
         "chat_cost": One("ChatCost"),
@@ -26,26 +28,44 @@ class ChatResponse(Model):
     }
 
     agent_id: str
+    """The chat agent that has the chat."""
     chat_id: str
+    """Identifies the chat, here and in webhooks."""
     chat_status: Literal["ended", "error", "ongoing"] | str
+    """`ongoing`, then `ended` or `error`."""
     agent_tag: str | None = None
+    """The tag that the agent's version had when this was created; absent if it had none."""
     chat_analysis: ChatAnalysis | None = None
-    """After chat end; chat_analyzed webhook delivers it."""
+    """What the analysis found. Present some time after the end; the webhook `chat_analyzed` says when."""
     chat_cost: ChatCost | None = None
+    """What the chat costs, by product."""
     chat_type: Literal["api_chat", "sms_chat"] | str | None = None
+    """`api_chat` from `chat.create`, `sms_chat` over SMS."""
     collected_dynamic_variables: dict[str, str] | None = None
-    """Present only after chat end."""
+    """Variables that the conversation itself filled, by extraction or from answers of tools. Present once it has ended."""
     custom_attributes: dict[str, str | float | bool] | None = None
+    """Values of the attributes that the organization has defined, by attribute id."""
     end_timestamp: int | None = None
-    """Milliseconds."""
+    """When the chat ended, since the epoch. Null or absent until it has. Milliseconds."""
     message_with_tool_calls: list[MessageOrToolCall] | None = None
+    """What was said and what happened, in order: messages, tool calls and their results, transitions."""
     metadata: dict[str, Any] | None = None
+    """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     post_session_message_with_tool_calls: list[MessageOrToolCall] | None = None
+    """What the post-session tools did."""
     pre_session_message_with_tool_calls: list[MessageOrToolCall] | None = None
+    """What the pre-session tools did."""
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """
     scrubbed_post_session_message_with_tool_calls: list[MessageOrToolCall] | None = None
+    """What the post-session tools did, with personal data removed."""
     scrubbed_pre_session_message_with_tool_calls: list[MessageOrToolCall] | None = None
+    """What the pre-session tools did, with personal data removed."""
     start_timestamp: int | None = None
-    """Milliseconds."""
+    """When the chat started, since the epoch. Milliseconds."""
     transcript: str | None = None
+    """What was said, as plain text."""
     version: int | None = None
+    """Number of the agent's version."""

@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class ChatStatusEnumFilter(Model):
+    """A condition on the status of a chat: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[Literal["ended", "error", "ongoing"] | str]
+    """The values, any of which will do."""

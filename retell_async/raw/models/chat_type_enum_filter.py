@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class ChatTypeEnumFilter(Model):
+    """A condition on the kind of a chat: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[Literal["api_chat", "sms_chat"] | str]
+    """The values, any of which will do."""

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 @model
 class CloneVoiceRequest(Model):
+    """A voice to make out of recordings."""
+
     files: list[FileTypes]
-    """Max 1 for cartesia/minimax, 3 for inworld. 0 to 25 items."""
+    """Recordings of the speaker. `cartesia` and `minimax` take one, `inworld` up to three. 0 to 25 items."""
     voice_name: str
-    """1 to 200 characters."""
+    """Name for the voice. 1 to 200 characters."""
     voice_provider: CloneVoiceRequestVoiceProvider | str
+    """Who is to synthesize the voice."""

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdge
     from .node_finetune_transition_example import NodeFinetuneTransitionExample
     from .node_instruction import NodeInstruction
+    from .node_model_config import NodeModelConfig
 
 
 @model
 class CodeNode(Model):
+    """A node that runs JavaScript."""
+
     __nested__ = {
         "display_position": One("DisplayPosition"),
         "edges": Many(One("NodeEdge")),
@@ -27,24 +30,40 @@ class CodeNode(Model):
         "global_node_setting": One("GlobalNodeSetting"),
         "instruction": One("NodeInstruction"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     code: str
-    """JavaScript. 0 to 20000 characters."""
+    """The JavaScript to run. 0 to 20_000 characters."""
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Literal["code"]
+    """Says that the node runs code."""
     wait_for_result: bool
+    """Whether the conversation stays here until the result is there; `false` goes on at once."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: list[NodeEdge] | None = None
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdge | None = None
+    """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool | None = None
+    """Whether the user hears typing while it runs."""
     finetune_transition_examples: list[NodeFinetuneTransitionExample] | None = None
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstruction | None = None
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     response_variables: dict[str, str] | None = None
-    """Maps variable name to result JSON path."""
+    """Variables to fill from the result, by name; each value is the JSON path of what goes in."""
     speak_during_execution: bool | None = None
+    """Whether the agent says `instruction` while it runs; otherwise it is silent."""
     timeout_ms: int | None = None
-    """Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+    """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""

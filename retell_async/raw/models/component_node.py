@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 @model
 class ComponentNode(Model):
+    """A node that walks through a component and goes on from here afterwards."""
+
     __nested__ = {
         "else_edge": One("ElseEdge"),
         "display_position": One("DisplayPosition"),
@@ -26,12 +28,22 @@ class ComponentNode(Model):
     }
 
     component_id: str
+    """The component; for a shared one, an id from `conversation_flow_component.create` or its `list`."""
     component_type: Literal["local", "shared"] | str
+    """Whether the component stands in `components` of the flow (`local`) or by itself (`shared`)."""
     else_edge: ElseEdge
+    """Where to go on when no edge and no global node fits."""
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Literal["component"]
+    """Says that the node stands for a component."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: list[NodeEdge] | None = None
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     finetune_transition_examples: list[NodeFinetuneTransitionExample] | None = None
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""

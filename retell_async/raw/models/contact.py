@@ -13,24 +13,37 @@ if TYPE_CHECKING:
 
 @model
 class Contact(Model):
+    """Somebody with a phone number, and what is known about them."""
+
     __nested__ = {"contact_tags": Many(One("ContactTag"))}
 
     contact_id: str
+    """Identifies the contact."""
     created_timestamp: float
-    """Ms since epoch."""
+    """When the contact was created. Milliseconds since the epoch."""
     org_id: str
+    """The organization (workspace) that owns this; the one of the API key."""
     phone_number: str
+    """The contact's number."""
     contact_memory: str | None = None
-    """Absent if unset. 0 to 2000 characters."""
+    """What agents remember of the contact, as text. Absent if there is none. 0 to 2_000 characters."""
     contact_tags: list[ContactTag] | None = None
-    """Tag IDs missing from config left out. 0 to 50 items."""
+    """The contact's tags. Tags that the CRM settings no longer have are left out. 0 to 50 items."""
     conversation_count: float | None = None
+    """How many calls and chats the contact had."""
     custom_fields: dict[str, Any] | None = None
+    """Values of the custom fields, by the names and of the types that the CRM settings define."""
     do_not_call: bool | None = None
+    """Whether the contact must not be called. Calls and SMS heed it only where they are created with
+    `honor_internal_dnc`.
+    """
     external_id: str | None = None
+    """Id of the contact's record in the linked CRM."""
     first_name: str | None = None
+    """Given name."""
     last_conversation_timestamp: float | None = None
-    """Ms since epoch."""
+    """When the contact last had a call or chat. Milliseconds since the epoch."""
     last_name: str | None = None
+    """Family name."""
     user_modified_timestamp: float | None = None
-    """Ms since epoch."""
+    """When a user last changed it. Milliseconds since the epoch."""

@@ -13,14 +13,23 @@ if TYPE_CHECKING:
 
 @model
 class ContactChat(Model):
+    """A chat of a contact."""
+
     chat_id: str
+    """The chat, for `chat.retrieve`."""
     type: Literal["chat"]
+    """Always `chat`."""
     direction: Literal["inbound", "outbound"] | str | None = None
+    """`inbound` if the contact began it, `outbound` if the agent did."""
     disconnection_reason: str | None = None
+    """Why it ended."""
     duration_ms: float | None = None
-    """Milliseconds."""
+    """How long it lasted. Milliseconds."""
     sentiment: Sentiment | str | None = None
+    """How the contact felt, as the analysis found."""
     start_timestamp: float | None = None
-    """Ms since epoch."""
+    """When it started. Milliseconds since the epoch."""
     successful: bool | None = None
+    """Whether the agent did what it was there for, as the analysis found."""
     summary: str | None = None
+    """A few sentences on what was said."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ContactConversationListResponse(Model):
+    """A page of the calls and chats of a contact."""
+
     __nested__ = {"items": Many(One("ContactConversation"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[ContactConversation]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @model
 class ContactFilter(Model):
-    """Conditions joined with AND; names via search_query only."""
+    """Conditions for contacts: one has to meet all that are given. Names are found with `search_query` only."""
 
     __nested__ = {
         "contact_id": One("StringFilter"),
@@ -31,14 +31,16 @@ class ContactFilter(Model):
     }
 
     contact_id: StringFilter | None = None
+    """The contact itself."""
     contact_tag_ids: EnumFilter | None = None
-    """Matches any of listed tag ids."""
+    """Tags, any of which the contact may have, by id; `crm.get_config` lists them."""
     custom_fields: list[CustomFieldFilter] | None = None
-    """Fields come from CRM config."""
+    """Custom fields; `key` is the name of one that the CRM settings define."""
     do_not_call: BooleanFilter | None = None
+    """Whether the contact must not be called."""
     external_id: StringOrPresentFilter | None = None
-    """Record id in connected CRM."""
+    """Id of the contact's record in the linked CRM, or whether it has one."""
     last_conversation_timestamp: NumberOrRangeFilter | None = None
-    """Milliseconds. Epoch timestamp."""
+    """When the contact last had a call or chat, since the epoch. Milliseconds."""
     phone_number: StringFilter | None = None
-    """E.164; eq needs full number."""
+    """The phone number, in E.164 form; `eq` needs all of it."""

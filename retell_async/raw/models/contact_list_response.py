@@ -13,9 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class ContactListResponse(Model):
+    """A page of contacts."""
+
     __nested__ = {"items": Many(One("Contact"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[Contact]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""
     total: float | None = None
+    """How many contacts match on all pages."""

@@ -8,9 +8,13 @@ from ..._model import Model, model
 
 @model
 class ContactMemoryConfig(Model):
-    """Omitted flags unchanged; legacy agents have both off."""
+    """How the agent deals with the memory kept of a contact. A flag left out stays as it is; agents made before this
+    existed have both off.
+    """
 
     enable_read: bool | None = None
-    """Default: true."""
+    """Whether the agent knows, from the start, what is remembered of the contact. Default: true."""
     enable_update: bool | None = None
-    """Needs data storage; chat needs end_chat_after_silence_ms. Default: false."""
+    """Whether the memory is renewed after a session. Needs stored data; a chat agent also needs
+    `end_chat_after_silence_ms`. Default: false.
+    """

@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class ContactTag(Model):
+    """A tag that contacts can have."""
+
     id: str
-    """32 to 32 characters."""
+    """Identifies the tag; contacts name it by this. 32 characters."""
     label: str
-    """1 to 40 characters."""
+    """What the tag says. 1 to 40 characters."""

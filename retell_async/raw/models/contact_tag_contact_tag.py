@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class ContactTagContactTag(Model):
+    """A tag that contacts can have, as a request takes it."""
+
     id: str
-    """32 to 32 characters."""
+    """Identifies the tag: 32 hexadecimal digits in lower case. No two tags may share one. 32 characters."""
     label: str
-    """1 to 40 characters."""
+    """What the tag says. 1 to 40 characters."""

@@ -8,47 +8,82 @@ from typing import TYPE_CHECKING, Literal
 from ..._model import Many, Model, One, model
 
 if TYPE_CHECKING:
+    from .backup_model import BackupModel
     from .begin_tag_display_position import BeginTagDisplayPosition
     from .conversation_flow_node import ConversationFlowNode
     from .create_conversation_flow_component_request import CreateConversationFlowComponentRequest
     from .kb_config import KBConfig
     from .mcp import MCP
-    from .model_choice_cascading import ModelChoiceCascading
+    from .model_choice import ModelChoice
+    from .model_config import ModelConfig
     from .node_tool import NodeTool
     from .note import Note
 
 
 @model
 class ConversationFlow(Model):
+    """A conversation flow, a graph of nodes that the conversation walks through. What is left out of an update keeps its
+    value.
+    """
+
     __nested__ = {
+        "backup_model": One("BackupModel"),
         "begin_tag_display_position": One("BeginTagDisplayPosition"),
         "components": Many(One("CreateConversationFlowComponentRequest")),
         "kb_config": One("KBConfig"),
         "mcps": Many(One("MCP")),
-        "model_choice": One("ModelChoiceCascading"),
+        "model_choice": One("ModelChoice"),
+        "model_config": One("ModelConfig"),
         "nodes": Many(One("ConversationFlowNode")),
         "notes": Many(One("Note")),
         "tools": Many(One("NodeTool")),
     }
 
+    backup_model: BackupModel | None = None
+    """Model to turn to while that of `model_choice` is slow or fails. Null or left out for none. Only voice agents can
+    use a flow that has one.
+    """
     begin_after_user_silence_ms: int | None = None
-    """Milliseconds. Unset means no time limit."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null or left out
+    waits for ever. Milliseconds.
+    """
     begin_tag_display_position: BeginTagDisplayPosition | None = None
+    """Where the editor draws the mark of the beginning. It has no effect on conversations."""
     components: list[CreateConversationFlowComponentRequest] | None = None
+    """Components that belong to this flow alone; its component nodes refer to them."""
     default_dynamic_variables: dict[str, str] | None = None
+    """Values of `{{name}}` for sessions that bring none. Values must be strings."""
     flex_mode: bool | None = None
+    """Whether all nodes are run as one single prompt, so that the conversation is not bound to the order of the edges."""
     global_prompt: str | None = None
+    """Who the agent is and what holds in every node."""
     is_transfer_cf: bool | None = None
-    """Creation only; updates ignore it."""
+    """Whether the flow is for an agent that others use for agentic warm transfers. Fixed at creation; an update does not
+    change it.
+    """
     kb_config: KBConfig | None = None
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: list[str] | None = None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
     mcps: list[MCP] | None = None
-    model_choice: ModelChoiceCascading | None = None
+    """MCP servers whose tools MCP nodes may use."""
+    model_choice: ModelChoice | None = None
+    """Model that words what the agent says and decides on the way, where a node has none of its own."""
+    model_config: ModelConfig | None = None
+    """Models and their settings in one, in place of `model_choice`, `backup_model` and `model_temperature`."""
     model_temperature: float | None = None
-    """From 0 to 1."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1."""
     nodes: list[ConversationFlowNode] | None = None
+    """The nodes; each names by its edges where it leads."""
     notes: list[Note] | None = None
+    """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None = None
+    """The node to begin in, by its `id`."""
     start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first."""
     tool_call_strict_mode: bool | None = None
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""
     tools: list[NodeTool] | None = None
+    """Tools that function nodes and subagent nodes use, by `tool_id`."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 @model
 class ConversationFlowComponent(Model):
+    """A part of a flow that flows can use as if it were one node. What is left out of an update keeps its value."""
+
     __nested__ = {
         "begin_tag_display_position": One("BeginTagDisplayPosition"),
         "mcps": Many(One("MCP")),
@@ -26,10 +28,18 @@ class ConversationFlowComponent(Model):
     }
 
     begin_tag_display_position: BeginTagDisplayPosition | None = None
+    """Where the editor draws the mark of the beginning. It has no effect on conversations."""
     flex_mode: bool | None = None
+    """Whether all nodes are run as one single prompt, so that the conversation is not bound to the order of the edges."""
     mcps: list[MCP] | None = None
+    """MCP servers whose tools MCP nodes may use."""
     name: str | None = None
+    """Name for people."""
     nodes: list[ConversationFlowNode] | None = None
+    """The nodes; each names by its edges where it leads."""
     notes: list[Note] | None = None
+    """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None = None
+    """The node to begin in, by its `id`."""
     tools: list[NodeTool] | None = None
+    """Tools that function nodes and subagent nodes use, by `tool_id`."""

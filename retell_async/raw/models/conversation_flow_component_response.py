@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 @model
 class ConversationFlowComponentResponse(Model):
+    """A shared component, which any flow can use."""
+
     __nested__ = {
         "nodes": Many(One("ConversationFlowNode")),
         "begin_tag_display_position": One("BeginTagDisplayPosition"),
@@ -26,13 +28,24 @@ class ConversationFlowComponentResponse(Model):
     }
 
     conversation_flow_component_id: str
+    """Id of this component; `component_id` of component nodes refers to it."""
     name: str
+    """Name for people."""
     nodes: list[ConversationFlowNode]
+    """The nodes; each names by its edges where it leads."""
     user_modified_timestamp: int
+    """When a user last changed it, in milliseconds since the epoch."""
     begin_tag_display_position: BeginTagDisplayPosition | None = None
+    """Where the editor draws the mark of the beginning. It has no effect on conversations."""
     flex_mode: bool | None = None
+    """Whether all nodes are run as one single prompt, so that the conversation is not bound to the order of the edges."""
     linked_conversation_flow_ids: list[str] | None = None
+    """The flows that use it; a change of the component reaches them."""
     mcps: list[MCP] | None = None
+    """MCP servers whose tools MCP nodes may use."""
     notes: list[Note] | None = None
+    """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None = None
+    """The node to begin in, by its `id`."""
     tools: list[NodeTool] | None = None
+    """Tools that function nodes and subagent nodes use, by `tool_id`."""

@@ -8,20 +8,44 @@ from typing import TYPE_CHECKING, Literal
 from ..._model import Model, One, model
 
 if TYPE_CHECKING:
+    from .backup_model import BackupModel
     from .kb_config import KBConfig
-    from .model_choice_cascading import ModelChoiceCascading
+    from .model_choice import ModelChoice
+    from .model_config import ModelConfig
 
 
 @model
 class ConversationFlowOverride(Model):
-    __nested__ = {"kb_config": One("KBConfig"), "model_choice": One("ModelChoiceCascading")}
+    """What one session changes of the conversation flow of its agent. What is left out is the flow's own."""
 
+    __nested__ = {
+        "backup_model": One("BackupModel"),
+        "kb_config": One("KBConfig"),
+        "model_choice": One("ModelChoice"),
+        "model_config": One("ModelConfig"),
+    }
+
+    backup_model: BackupModel | None = None
+    """Model to turn to while that of `model_choice` is slow or fails. Null or left out for none. Only voice agents can
+    use a flow that has one.
+    """
     begin_after_user_silence_ms: int | None = None
-    """Milliseconds. Unset means no time limit."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null waits for ever.
+    Milliseconds.
+    """
     kb_config: KBConfig | None = None
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: list[str] | None = None
-    model_choice: ModelChoiceCascading | None = None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
+    model_choice: ModelChoice | None = None
+    """Model that words what the agent says and decides on the way, where a node has none of its own."""
+    model_config: ModelConfig | None = None
+    """Models and their settings in one, in place of `model_choice`, `backup_model` and `model_temperature`."""
     model_temperature: float | None = None
-    """From 0 to 1."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1."""
     start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first."""
     tool_call_strict_mode: bool | None = None
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""

@@ -8,5 +8,7 @@ from ..._model import Model, model
 
 @model
 class CreateAgentVersionRequest(Model):
+    """From what to make the new draft of an agent."""
+
     base_version: int
-    """At least 0."""
+    """Number of the version whose settings the draft begins with; from `agent.list_versions`. At least 0."""

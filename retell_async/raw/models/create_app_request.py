@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 @model
 class CreateAppRequest(Model):
+    """An app to connect."""
+
     __nested__ = {"auth_config": One("AuthConfigRequest"), "crm_config": One("AppCRMConfig")}
 
     provider: str
-    """Valid values per type from list-app-templates."""
+    """Which service it is. The values depend on `type`."""
     type: AppType | str
+    """What the service is used for."""
     auth_config: AuthConfigRequest | None = None
+    """Credentials for the provider. To be left out where it signs in by OAuth."""
     crm_config: AppCRMConfig | None = None
+    """How contacts are synced, for an app of type `crm`."""
     name: str | None = None
+    """A name by which you recognise the app."""
     tenant_id: str | None = None
+    """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_url: str | None = None
+    """Address of your own instance at the provider. Not needed where all customers share one host."""

@@ -13,5 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class CreateAssetRequest(Model):
+    """A file to upload."""
+
     file: FileTypes
-    """PNG/JPEG/GIF/WebP/SVG, MP3/WAV/WebM/OGG/M4A/AAC/FLAC, max 10 MB, audio 210 s."""
+    """The file, of at most 10 MB: an image (PNG, JPEG, GIF, WebP, SVG), or sound (MP3, WAV, WebM, OGG, M4A, AAC, FLAC)
+    of up to 210 seconds.
+    """

@@ -14,14 +14,19 @@ if TYPE_CHECKING:
 
 @model
 class CreateBatchCallRequest(Model):
+    """A batch of calls from one number."""
+
     __nested__ = {"tasks": Many(One("BatchCallTask")), "call_time_window": One("CallTimeWindow")}
 
     from_number: str
-    """E.164; number bought from or imported here."""
+    """The number that calls, in E.164 form: bought from Retell or imported."""
     tasks: list[BatchCallTask]
+    """The calls, one entry each."""
     call_time_window: CallTimeWindow | None = None
+    """When calls may be placed. Calls that would start outside wait. Left out, at any time."""
     name: str | None = None
+    """A name by which you recognise the batch."""
     reserved_concurrency: int | None = None
-    """Slots kept for non-batch calls. At least 0."""
+    """How many of the organization's concurrent calls the batch leaves to others. At least 0."""
     trigger_timestamp: float | None = None
-    """Ms since epoch. Default: send immediately."""
+    """When to begin. Milliseconds since the epoch. Default: send immediately."""

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class CreateBatchTestRequest(Model):
+    """Test cases to run."""
+
     __nested__ = {"response_engine": One("RetellResponseEngine")}
 
     response_engine: RetellResponseEngine
-    """Custom LLM not allowed."""
+    """The Retell LLM or conversation flow to test. A custom LLM cannot be tested."""
     test_case_definition_ids: list[str]
-    """1 to 1000 items."""
+    """The test cases; from `tests.create_test_case_definition` or `tests.list_test_case_definitions`. 1 to 1_000 items."""

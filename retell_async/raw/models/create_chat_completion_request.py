@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class CreateChatCompletionRequest(Model):
+    """A message of the user."""
+
     chat_id: str
+    """The chat that the message belongs to; it has to be ongoing."""
     content: str
+    """What the user writes."""

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class CreateChatCompletionResponse(Model):
+    """What the agent said and did about a message."""
+
     __nested__ = {"messages": Many(One("MessageOrToolCall"))}
 
     messages: list[MessageOrToolCall]
-    """New messages only, input excluded."""
+    """The new messages and tool calls only, in order."""

@@ -10,8 +10,17 @@ from ..._model import Model, model
 
 @model
 class CreateChatRequest(Model):
+    """A chat to start."""
+
     agent_id: str
+    """The chat agent that answers; from `chat_agent.create` or `agent.list`."""
     agent_version: str | int | None = None
-    """Default: latest."""
+    """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`. Default: latest.
+    """
     metadata: dict[str, Any] | None = None
+    """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
 
 @model
 class CreateContactImportRequest(Model):
+    """How to import an uploaded file of contacts."""
+
     __nested__ = {"column_mapping": Many(One("CRMSyncMapping"))}
 
     column_mapping: list[CRMSyncMapping]
-    """Exactly one entry targets phone_number. 1 to 200 items."""
+    """Which column (`external_field_name`) fills which contact field (`field_name`). Exactly one has to fill
+    `phone_number`. 1 to 200 items.
+    """
     upload_id: str
+    """The file, as `contact.upload_import_file` answered it."""
     contact_tags: list[str] | None = None
-    """Trimmed, deduplicated; new labels get ids. 0 to 50 items."""
+    """Labels of tags that every imported contact gets. Blanks around them are cut off and repeats dropped; a label that
+    is new becomes a tag. 0 to 50 items.
+    """
     default_country: str | None = None
-    """Default: US."""
+    """Two-letter code of the country whose numbers the file has without country code. Default: US."""

@@ -13,22 +13,41 @@ if TYPE_CHECKING:
 
 @model
 class CreatePhoneCallRequest(Model):
+    """A call to place."""
+
     __nested__ = {"agent_override": One("AgentOverrideRequest")}
 
     from_number: str
-    """E.164; purchased or imported number."""
+    """The number that calls, in E.164 form: bought from Retell or imported."""
     to_number: str
-    """E.164; Retell-purchased from_number dials US only."""
+    """The number to call, in E.164 form without spaces. From a number bought from Retell, US numbers only."""
     agent_override: AgentOverrideRequest | None = None
+    """Settings that replace the agent's own for this call only. Nothing is saved to the agent."""
     custom_sip_headers: dict[str, str] | None = None
+    """SIP headers to send with the call, by name. Every name starts with `X-`."""
     honor_internal_dnc: bool | None = None
-    """400 if contact marked do_not_call. Default: false."""
+    """Refuse with 400 to call somebody whose contact says `do_not_call`. Default: false."""
     idempotency_key: str | None = None
-    """Replay window 1 hour. 5 to 255 characters."""
+    """Names this call. A request with the same key within one hour is the same call and does not dial again; give every
+    new call a new key. Left out, the client makes one. 5 to 255 characters.
+    """
     ignore_e164_validation: bool | None = None
-    """from_number only; custom telephony only. Default: false."""
+    """Let `from_number` be something other than an E.164 number, such as an internal extension. For custom telephony
+    only. Default: false.
+    """
     metadata: dict[str, Any] | None = None
+    """Your own data, stored with the call and given back with it. It has no effect on the call; lists can be filtered by
+    its top-level keys.
+    """
     override_agent_id: str | None = None
+    """The agent that takes this call, in place of the outbound agent of `from_number`. The number itself keeps its
+    agents.
+    """
     override_agent_version: str | int | None = None
-    """Number or tag; unassigned tag means latest."""
+    """Version of the agent for this call: its number, a tag, `latest` or `latest_published`. A tag that no version has
+    counts as `latest`.
+    """
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """

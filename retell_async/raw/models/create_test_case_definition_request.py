@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 @model
 class CreateTestCaseDefinitionRequest(Model):
+    """A test case to define."""
+
     __nested__ = {"response_engine": One("RetellResponseEngine"), "tool_mocks": Many(One("ToolMock"))}
 
     metrics: list[str]
+    """What is judged about the conversation, one criterion each."""
     name: str
+    """A name by which you recognise the test case."""
     response_engine: RetellResponseEngine
-    """Custom LLM engines not accepted."""
+    """The Retell LLM or conversation flow under test. A custom LLM cannot be tested."""
     user_prompt: str
+    """Who the simulated user is and what they want, in words."""
     dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in the agent's prompts and tools during the test, by name. Values are strings."""
     llm_model: LLMModel | str | None = None
+    """The model that plays the user."""
     tool_mocks: list[ToolMock] | None = None
+    """What tools answer during the test, in place of being called."""

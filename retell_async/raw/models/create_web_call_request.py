@@ -13,15 +13,27 @@ if TYPE_CHECKING:
 
 @model
 class CreateWebCallRequest(Model):
+    """A web call to prepare."""
+
     __nested__ = {"agent_override": One("AgentOverrideRequest")}
 
     agent_id: str
+    """The voice agent that takes the call; from `agent.create` or `agent.list`."""
     agent_override: AgentOverrideRequest | None = None
+    """Settings that replace the agent's own for this call only. Nothing is saved to the agent."""
     agent_version: str | int | None = None
-    """Number or tag; unassigned tag means latest."""
+    """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`.
+    """
     current_node_id: str | None = None
-    """Conversation-flow agents only; else ignored."""
+    """The node to begin at, for an agent with a conversation flow; others ignore it."""
     current_state: str | None = None
-    """Retell-llm with states only; else ignored."""
+    """The state to begin in, for an agent with a Retell LLM that has states; others ignore it."""
     metadata: dict[str, Any] | None = None
+    """Your own data, stored with the call and given back with it. It has no effect on the call; lists can be filtered by
+    its top-level keys.
+    """
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class CreateWebCallResponse(Model):
+    """What a web client needs to join a web call."""
+
     __nested__ = {"ice_servers": Many(One("IceServer"))}
 
     access_token: str
+    """Lets the web client join this one call. Hand it to the browser; keep the API key on the server."""
     call_id: str
+    """The call, for `call.retrieve` and webhooks."""
     expires_at: int
-    """Ms since epoch."""
+    """Until when the web client has to join. Milliseconds since the epoch."""
     ice_servers: list[IceServer]
+    """STUN and TURN servers through which the client connects."""
     transport: Literal["gateway"] | str
+    """How the client connects; always `gateway`."""

@@ -10,9 +10,13 @@ from ..._model import Model, model
 
 @model
 class CRMAnalysisDataMapping(Model):
+    """Fills a contact field with a finding of the analysis after a conversation."""
+
     analysis_data_name: str
-    """Mismatched types are skipped."""
+    """Name of the finding. One whose type does not fit the field is passed over."""
     field_name: str
-    """Existing contact field; phone_number not allowed."""
+    """The contact field, which has to exist; not `phone_number`."""
     update_mode: Literal["fill_if_empty", "merge", "overwrite"] | str
-    """Merge works on string fields only."""
+    """What to do about a value that is there: replace it (`overwrite`), leave it (`fill_if_empty`), or join the two
+    (`merge`, for text only).
+    """

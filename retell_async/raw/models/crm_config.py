@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @model
 class CRMConfig(Model):
+    """The organization's settings for contacts and their CRM."""
+
     __nested__ = {
         "contact_tags": Many(One("ContactTag")),
         "crm_analysis_data_mappings": Many(One("CRMAnalysisDataMapping")),
@@ -22,15 +24,22 @@ class CRMConfig(Model):
     }
 
     contact_memory_update_prompt: str | None
-    """Null means built-in; dynamic variables allowed. 0 to 2000 characters."""
+    """Tells the model how to bring `contact_memory` up to date after a conversation. Placeholders such as `{{name}}` are
+    filled in. Null means the built-in text. 0 to 2_000 characters.
+    """
     default_contact_memory_update_prompt: str
+    """The built-in text, which holds where `contact_memory_update_prompt` is null."""
     org_id: str
+    """The organization (workspace) that owns this; the one of the API key."""
     app_id: str | None = None
+    """The linked CRM app; absent if there is none."""
     contact_columns_order: list[str] | None = None
-    """Display hint for clients; API ignores it."""
+    """In which order to show the columns of contacts. For display only; the API makes no use of it."""
     contact_tags: list[ContactTag] | None = None
-    """0 to 1000 items."""
+    """The tags that contacts can have. 0 to 1_000 items."""
     crm_analysis_data_mappings: list[CRMAnalysisDataMapping] | None = None
+    """Which findings of the analysis fill which contact fields."""
     custom_fields: list[CRMCustomFieldSchema] | None = None
+    """The fields that contacts have beside the built-in ones."""
     last_sync_timestamp: float | None = None
-    """Ms since epoch."""
+    """When contacts were last synced with the CRM. Milliseconds since the epoch."""

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class CRMCustomFieldSchema(Model):
+    """A field that contacts have, or that records in a CRM have."""
+
     __wire__ = {"options_": "options"}
 
     name: str
+    """The name under which requests and mappings use the field."""
     type: CRMCustomFieldSchemaType | str
+    """What kind of value the field holds."""
     description: str | None = None
+    """What the field holds, in words."""
     label: str | None = None
+    """The name under which people see the field."""
     options_: list[str] | None = None
-    """Required for type enum; otherwise ignored."""
+    """The values that can be chosen. Required with type `enum`; otherwise ignored."""

@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class CRMSyncMapping(Model):
+    """Pairs a contact field with a field elsewhere: in a CRM, or a column of an imported file."""
+
     external_field_name: str
-    """Bad name fails the sync job."""
+    """The field elsewhere; `crm.get_schema` lists those of a CRM. A name that does not exist there makes the sync fail."""
     field_name: str
-    """Types must match both sides."""
+    """The contact field. Both sides have to be of the same type."""

@@ -10,7 +10,13 @@ from ..._model import Model, model
 
 @model
 class CustomFieldBooleanFilter(Model):
+    """A condition on a named field with a yes or no."""
+
     key: str
+    """Which field: the list that holds this filter says what its names are."""
     op: Literal["eq"] | str
+    """Always `eq`."""
     type: Literal["boolean"]
+    """Always `boolean`: tells this filter from others."""
     value: bool
+    """The value it has to have."""

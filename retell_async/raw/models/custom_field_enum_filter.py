@@ -10,7 +10,13 @@ from ..._model import Model, model
 
 @model
 class CustomFieldEnumFilter(Model):
+    """A condition on a named field: the value is one of several."""
+
     key: str
+    """Which field: the list that holds this filter says what its names are."""
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"]
+    """Always `enum`: tells this filter from others."""
     value: list[str]
+    """The values, any of which will do."""

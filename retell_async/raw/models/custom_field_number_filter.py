@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class CustomFieldNumberFilter(Model):
+    """A condition on a named field with a number."""
+
     key: str
+    """Which field: the list that holds this filter says what its names are."""
     op: NumberFilterOp | str
+    """How to compare: `eq` (=), `ne` (!=), `lt` (<), `le` (<=), `gt` (>) or `ge` (>=)."""
     type: Literal["number"]
+    """Always `number`: tells this filter from others."""
     value: float
+    """The number to compare with."""

@@ -10,7 +10,11 @@ from ..._model import Model, model
 
 @model
 class CustomFieldPresentFilter(Model):
+    """A condition on a named field: there is a value, or there is none."""
+
     key: str
+    """Which field: the list that holds this filter says what its names are."""
     op: Literal["np", "pr"] | str
-    """Pr=has value np=has none."""
+    """`pr`: there is a value. `np`: there is none."""
     type: Literal["present"]
+    """Always `present`: tells this filter from others."""

@@ -10,9 +10,13 @@ from ..._model import Model, model
 
 @model
 class CustomFieldRangeFilter(Model):
+    """A condition on a named field with a number: it lies between two others."""
+
     key: str
+    """Which field: the list that holds this filter says what its names are."""
     op: Literal["bt"] | str
-    """Bt=between."""
+    """Always `bt`: between."""
     type: Literal["range"]
+    """Always `range`: tells this filter from others."""
     value: list[float]
-    """Lower bound then upper bound. 2 to 2 items."""
+    """Lower bound, then upper bound. 2 items."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class CustomFieldStringFilter(Model):
+    """A condition on a named field with text."""
+
     key: str
+    """Which field: the list that holds this filter says what its names are."""
     op: StringFilterOp | str
-    """Sw=prefix ew=suffix co=substring."""
+    """How to compare: `eq` (is), `ne` (is not), `co` (contains), `sw` (begins with) or `ew` (ends in)."""
     type: Literal["string"]
+    """Always `string`: tells this filter from others."""
     value: str
+    """The text to compare with."""

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class CustomSttConfig(Model):
+    """A transcriber of your choice."""
+
     endpointing_ms: int
-    """Milliseconds. Min: deepgram 10, soniox 500, others 100."""
+    """How much silence ends an utterance. `deepgram` takes 10 or more, `soniox` 500 or more, every other provider 100 or
+    more. Milliseconds.
+    """
     provider: AsrProvider | str
+    """Who transcribes."""

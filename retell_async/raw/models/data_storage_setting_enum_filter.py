@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class DataStorageSettingEnumFilter(Model):
+    """A condition on the storage setting: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[Literal["basic_attributes_only", "everything", "everything_except_pii"] | str]
+    """The values, any of which will do."""

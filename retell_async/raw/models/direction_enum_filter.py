@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class DirectionEnumFilter(Model):
+    """A condition on the direction: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[Literal["inbound", "outbound"] | str]
+    """The values, any of which will do."""

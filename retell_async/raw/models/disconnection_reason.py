@@ -44,4 +44,5 @@ DisconnectionReason: TypeAlias = Literal[
     "user_hangup",
     "user_requested_dnc",
     "voicemail_reached",
+    "user_requested_callback",
 ]

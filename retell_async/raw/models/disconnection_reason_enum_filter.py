@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class DisconnectionReasonEnumFilter(Model):
+    """A condition on the reason why it ended: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[DisconnectionReason | str]
+    """The values, any of which will do."""

@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class DisplayPosition(Model):
+    """Where the editor draws something."""
+
     x: float | None = None
+    """How far to the right."""
     y: float | None = None
+    """How far down."""

@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class DTMFUtterance(Model):
+    """The user presses a key."""
+
     digit: str
-    """One character: 0-9, * or #."""
+    """The key: one of `0` to `9`, `*` and `#`."""
     role: Literal["dtmf"]
+    """Always `dtmf`."""

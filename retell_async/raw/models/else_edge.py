@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ElseEdge(Model):
-    """Taken when no edge or global condition matches."""
+    """The way on when no other edge and no global node fits."""
 
     __nested__ = {"transition_condition": One("ElseEdgePromptCondition")}
 
     id: str
+    """Id of the edge, unique in the flow or component."""
     transition_condition: ElseEdgePromptCondition
+    """Met when nothing else is; the value is fixed."""
     destination_node_id: str | None = None
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

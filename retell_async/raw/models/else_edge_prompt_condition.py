@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class ElseEdgePromptCondition(Model):
+    """The fixed condition of the edge for all other cases."""
+
     prompt: Literal["Else"] | str
+    """Always this very text."""
     type: Literal["prompt"] | str
+    """Says that the condition is a prompt."""

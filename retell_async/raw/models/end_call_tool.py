@@ -10,14 +10,25 @@ from ..._model import Model, model
 
 @model
 class EndCallTool(Model):
+    """Lets the model end the session."""
+
     name: str
-    """Unique; only [a-zA-Z0-9_-], at most 64 characters."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     type: Literal["end_call"]
+    """Says that the tool ends the session."""
     custom_sip_headers: dict[str, str] | None = None
-    """Names begin X- or x-; on BYE."""
+    """Headers for the SIP BYE that ends a phone call. Names begin with `X-` or `x-`."""
     description: str | None = None
+    """When to use it, in words for the model."""
     execution_message_description: str | None = None
-    """Applies only if speak_during_execution true."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     speak_during_execution: bool | None = None
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""

@@ -12,25 +12,38 @@ if TYPE_CHECKING:
     from .global_node_setting import GlobalNodeSetting
     from .model_choice_cascading import ModelChoiceCascading
     from .node_instruction import NodeInstruction
+    from .node_model_config import NodeModelConfig
 
 
 @model
 class EndNode(Model):
+    """A node that ends the session."""
+
     __nested__ = {
         "display_position": One("DisplayPosition"),
         "global_node_setting": One("GlobalNodeSetting"),
         "instruction": One("NodeInstruction"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Literal["end"]
+    """Says that the node ends the session."""
     custom_sip_headers: dict[str, str] | None = None
-    """Names begin X- or x-; on BYE."""
+    """Headers for the SIP BYE that ends a phone call. Names begin with `X-` or `x-`."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstruction | None = None
-    """Used only if speak_during_execution."""
+    """What the agent says as a farewell. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""

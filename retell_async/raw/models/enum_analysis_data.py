@@ -10,11 +10,17 @@ from ..._model import Model, model
 
 @model
 class EnumAnalysisData(Model):
+    """A finding that is one of several choices."""
+
     choices: list[str]
-    """Non-empty array."""
+    """The choices; at least one."""
     description: str
+    """What to find out, in words."""
     name: str
+    """Name under which the answer stands."""
     type: Literal["enum"]
+    """Says that the answer is one of `choices`."""
     conditional_prompt: str | None = None
-    """Ignored if required is true."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool | None = None
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

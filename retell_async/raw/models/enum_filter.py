@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class EnumFilter(Model):
+    """A condition: the value is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"]
+    """Always `enum`: tells this filter from others."""
     value: list[str]
+    """The values, any of which will do."""

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class Equation(Model):
+    """One comparison."""
+
     left: str
+    """The left side, as a rule a `{{variable}}`."""
     operator: EquationOperator | str
+    """How to compare. `exists` and `not_exist` look at the left side only."""
     right: str | None = None
-    """Not needed for exists or not_exist."""
+    """The right side. Not needed with `exists` and `not_exist`."""

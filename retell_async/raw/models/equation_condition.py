@@ -9,13 +9,18 @@ from ..._model import Many, Model, One, model
 
 if TYPE_CHECKING:
     from .equation import Equation
+    from .equation_condition_operator import EquationConditionOperator
 
 
 @model
 class EquationCondition(Model):
+    """A condition on variables, decided without the model."""
+
     __nested__ = {"equations": Many(One("Equation"))}
 
     equations: list[Equation]
-    """0 to 50 items."""
-    operator: Literal["and", "or"] | str
+    """The comparisons to make. 0 to 50 items."""
+    operator: EquationConditionOperator | str
+    """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""
     type: Literal["equation"]
+    """Says that the condition is made of equations."""

@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class ErrorResponse(Model):
+    """Why a request was refused."""
+
     message: str | None = None
+    """What was wrong, for people."""
     status: Literal["error"] | str | None = None
+    """Always `error`."""

@@ -13,11 +13,19 @@ if TYPE_CHECKING:
 
 @model
 class ExtractDynamicVariableTool(Model):
+    """Lets the model fill variables from the conversation so far."""
+
     __nested__ = {"variables": Many(One("AnalysisData"))}
 
     description: str
+    """When to use it, in words for the model."""
     name: str
-    """Unique; only [a-zA-Z0-9_-], at most 64 characters."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     type: Literal["extract_dynamic_variable"]
+    """Says that the tool extracts variables."""
     variables: list[AnalysisData]
+    """What to extract; each answer becomes the variable of its `name`."""
     enable_typing_sound: bool | None = None
+    """Whether the user hears typing while it runs."""

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from .model_choice_cascading import ModelChoiceCascading
     from .node_edge import NodeEdge
     from .node_finetune_transition_example import NodeFinetuneTransitionExample
+    from .node_model_config import NodeModelConfig
 
 
 @model
 class ExtractDynamicVariablesNode(Model):
+    """A node that fills variables from the conversation so far."""
+
     __nested__ = {
         "variables": Many(One("AnalysisData")),
         "display_position": One("DisplayPosition"),
@@ -27,16 +30,30 @@ class ExtractDynamicVariablesNode(Model):
         "finetune_transition_examples": Many(One("NodeFinetuneTransitionExample")),
         "global_node_setting": One("GlobalNodeSetting"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Literal["extract_dynamic_variables"]
+    """Says that the node extracts variables."""
     variables: list[AnalysisData]
+    """What to extract; each answer becomes the variable of its `name`."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: list[NodeEdge] | None = None
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdge | None = None
+    """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool | None = None
+    """Whether the user hears typing while it runs."""
     finetune_transition_examples: list[NodeFinetuneTransitionExample] | None = None
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""

@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class FieldsToOverride(Model):
+    """What to change about an ongoing call. The metadata and the storage setting stay with the call when it has ended."""
+
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | str | None = None
-    """May only become more restrictive."""
+    """How much is kept. Can only become stricter: `everything`, then `everything_except_pii`, then
+    `basic_attributes_only`.
+    """
     metadata: dict[str, Any] | None = None
-    """At most 50 kB."""
+    """Your own data to store with the call. At most 50 kB."""
     override_dynamic_variables: dict[str, str] | None = None
-    """Delta merge; null clears overrides."""
+    """Dynamic variables to set for the rest of the call; overrides that were set before and are not named stay. Null
+    takes all overrides back.
+    """

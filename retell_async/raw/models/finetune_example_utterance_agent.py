@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class FinetuneExampleUtteranceAgent(Model):
+    """What somebody says in an example."""
+
     content: str
+    """The words."""
     role: Literal["agent", "user"]
+    """Who says them."""

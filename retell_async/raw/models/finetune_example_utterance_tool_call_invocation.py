@@ -10,7 +10,13 @@ from ..._model import Model, model
 
 @model
 class FinetuneExampleUtteranceToolCallInvocation(Model):
+    """The use of a tool in an example."""
+
     arguments: str
+    """What the tool is given: a JSON object, written as a string."""
     name: str
+    """Name of the tool."""
     role: Literal["tool_call_invocation"]
+    """Says that a tool is used."""
     tool_call_id: str
+    """Ties this to its result in the same example."""

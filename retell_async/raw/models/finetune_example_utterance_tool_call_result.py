@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class FinetuneExampleUtteranceToolCallResult(Model):
+    """The result of a tool in an example."""
+
     content: str
+    """The result, as text."""
     role: Literal["tool_call_result"]
+    """Says that a tool has answered."""
     tool_call_id: str
+    """Ties this to its invocation in the same example."""

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdge
     from .node_finetune_transition_example import NodeFinetuneTransitionExample
     from .node_instruction import NodeInstruction
+    from .node_model_config import NodeModelConfig
 
 
 @model
 class FunctionNode(Model):
+    """A node that runs one tool."""
+
     __nested__ = {
         "display_position": One("DisplayPosition"),
         "edges": Many(One("NodeEdge")),
@@ -27,20 +30,38 @@ class FunctionNode(Model):
         "global_node_setting": One("GlobalNodeSetting"),
         "instruction": One("NodeInstruction"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     tool_id: str
+    """The tool to run: `tool_id` of one in `tools` of the flow, or of a shared tool."""
     tool_type: Literal["local", "shared"] | str
+    """Whether the flow has the tool itself (`local`) or shares it with others (`shared`)."""
     type: Literal["function"]
+    """Says that the node runs a tool."""
     wait_for_result: bool
+    """Whether the conversation stays here until the result is there; `false` goes on at once."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: list[NodeEdge] | None = None
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdge | None = None
+    """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool | None = None
+    """Whether the user hears typing while it runs."""
     finetune_transition_examples: list[NodeFinetuneTransitionExample] | None = None
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstruction | None = None
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
+    """Whether the agent says `instruction` while it runs; otherwise it is silent."""

@@ -8,6 +8,11 @@ from ..._model import Model, model
 
 @model
 class GetApiKeyInfoResponse(Model):
+    """Whose API key it is."""
+
     api_key_name: str | None
+    """Name of the key in the dashboard; null if it has none."""
     org_id: str
+    """The organization (workspace) that the key belongs to."""
     org_name: str
+    """Name of the organization."""

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class GetAppToolSchemaRequest(Model):
+    """A round of asking what a tool of an app takes."""
+
     __nested__ = {"parameters": Many(One("ToolParameter"))}
 
     app_tool_template_name: str
+    """Which tool of the app."""
     parameters: list[ToolParameter] | None = None
-    """Start with an empty array. 0 to 5 items."""
+    """What was filled in so far. Empty in the first round. 0 to 5 items."""

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class GetAppToolSchemaResponse(Model):
+    """What a tool of an app takes and answers, as far as it is known."""
+
     __nested__ = {"input_schema": One("ToolParameter"), "response_schema": One("ToolParameter")}
 
     complete: bool
-    """True on final round."""
+    """Whether this is the last round. If not, fill in `input_schema` and ask again."""
     input_schema: ToolParameter | None = None
+    """What the tool takes."""
     response_schema: ToolParameter | None = None
+    """What the tool answers."""

@@ -8,15 +8,25 @@ from ..._model import Model, model
 
 @model
 class GetConcurrencyResponse(Model):
+    """How many calls the organization has running, and how many it may have. Phone, web and batch calls count alike."""
+
     base_concurrency: int | None = None
+    """How many calls at once are free of charge."""
     concurrency_burst_enabled: bool | None = None
+    """Whether calls may go beyond the limit for a surcharge."""
     concurrency_burst_limit: int | None = None
-    """Lesser of 3*normal, normal+300; 0 when disabled."""
+    """How many calls at once there may be with bursting: three times `concurrency_limit` or 300 more than it, whichever
+    is less. 0 without bursting.
+    """
     concurrency_limit: int | None = None
-    """base_concurrency plus purchased_concurrency."""
+    """How many calls at once there may be: `base_concurrency` and `purchased_concurrency` together."""
     concurrency_purchase_limit: int | None = None
+    """How much concurrency can be bought at most."""
     current_concurrency: int | None = None
+    """How many calls are running now."""
     purchased_concurrency: int | None = None
+    """How much concurrency has been bought."""
     remaining_purchase_limit: int | None = None
-    """concurrency_purchase_limit minus purchased_concurrency."""
+    """How much more can be bought: `concurrency_purchase_limit` less `purchased_concurrency`."""
     reserved_inbound_concurrency: int | None = None
+    """How much of the limit is kept for inbound calls; outbound and web calls share the rest."""

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class GetCrmSchemaResponse(Model):
+    """The fields of records in a CRM."""
+
     __nested__ = {"fields": Many(One("CRMCustomFieldSchema"))}
 
     fields: list[CRMCustomFieldSchema]
+    """The fields."""
     provider: str
+    """Which CRM it is."""

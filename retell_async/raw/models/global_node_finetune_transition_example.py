@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class GlobalNodeFinetuneTransitionExample(Model):
+    """An example of when to come, or not to come, to a global node."""
+
     __nested__ = {"transcript": Many(One("FinetuneExampleUtterance"))}
 
     transcript: list[FinetuneExampleUtterance]
+    """The conversation so far."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @model
 class GlobalNodeSetting(Model):
+    """When any other node may lead to this one."""
+
     __nested__ = {
         "condition": One("GlobalNodeSettingCondition"),
         "go_back_conditions": Many(One("NodeEdge")),
@@ -23,10 +25,12 @@ class GlobalNodeSetting(Model):
     }
 
     condition: GlobalNodeSettingCondition
-    """Plain string counts as prompt condition."""
+    """When to come here. A plain string is a prompt condition."""
     cool_down: float | None = None
-    """Node transitions. At least 1."""
+    """How many moves between nodes must pass before the conversation may come here again. Node transitions. At least 1."""
     go_back_conditions: list[NodeEdge] | None = None
-    """These edges carry no destination_node_id."""
+    """When to go back to where the conversation came from. These edges have no `destination_node_id`."""
     negative_finetune_examples: list[GlobalNodeFinetuneTransitionExample] | None = None
+    """Conversations in which not to come here."""
     positive_finetune_examples: list[GlobalNodeFinetuneTransitionExample] | None = None
+    """Conversations in which to come here."""

@@ -9,9 +9,10 @@ from ..._model import Tagged, UnknownObject
 
 if TYPE_CHECKING:
     from .equation_condition import EquationCondition
+    from .equation_prompt_condition import EquationPromptCondition
     from .prompt_condition import PromptCondition
 
 
-GlobalNodeSettingCondition: TypeAlias = Union["str", "PromptCondition", "EquationCondition", UnknownObject]
+GlobalNodeSettingCondition: TypeAlias = Union["str", "PromptCondition", "EquationCondition", "EquationPromptCondition", UnknownObject]
 
-SPEC = Tagged("type", {"prompt": "PromptCondition", "equation": "EquationCondition"})
+SPEC = Tagged("type", {"prompt": "PromptCondition", "equation": "EquationCondition", "equation_prompt": "EquationPromptCondition"})

@@ -13,5 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class GuardrailConfig(Model):
+    """Topics that are kept out of conversations."""
+
     input_topics: list[Literal["platform_integrity_jailbreaking"] | str] | None = None
+    """What in the user's words is not passed to the model; a stock answer is given instead. Null or empty checks
+    nothing.
+    """
     output_topics: list[OutputTopic | str] | None = None
+    """What the agent must not say; a stock answer takes its place. Null or empty checks nothing."""

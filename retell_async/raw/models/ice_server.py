@@ -8,6 +8,11 @@ from ..._model import Model, model
 
 @model
 class IceServer(Model):
+    """A STUN or TURN server, in the form that WebRTC clients take."""
+
     urls: str | list[str]
+    """One address or several."""
     credential: str | None = None
+    """Password for the server, where it asks for one."""
     username: str | None = None
+    """User name for the server, where it asks for one."""

@@ -10,8 +10,13 @@ from ..._model import Model, model
 
 @model
 class InjectedMessage(Model):
+    """Context that `call.update_live` gave the agent. Nobody said it."""
+
     content: str
+    """The context."""
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     role: Literal["injected"]
-    """Originates from update-live-call API; never spoken."""
+    """Always `injected`."""

@@ -10,8 +10,13 @@ from ..._model import Model, model
 
 @model
 class InjectedMessageBase(Model):
+    """Context that `call.update_live` gave the agent. Nobody said it. As a request takes it."""
+
     content: str
+    """The context."""
     role: Literal["injected"]
-    """Originates from update-live-call API; never spoken."""
+    """Always `injected`."""
     created_timestamp: int | None = None
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str | None = None
+    """Identifies the message within its chat. Left out, the server makes one."""

@@ -10,7 +10,11 @@ from ..._model import Model, model
 
 @model
 class InjectedUtterance(Model):
+    """Context that `call.update_live` gave the agent. Nobody said it."""
+
     content: str
+    """The context."""
     role: Literal["injected"]
+    """Always `injected`."""
     time_sec: float
-    """Seconds. Measured from call start."""
+    """When it was given, counted from the start of the call. Seconds."""

@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class IvrActionHangup(Model):
+    """Hang up on a phone menu."""
+
     type: Literal["hangup"] | str
+    """Says that the call ends, with the reason `ivr_reached`."""

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class IvrOption(Model):
+    """What happens when a phone menu answers."""
+
     __nested__ = {"action": One("IvrActionHangup")}
 
     action: IvrActionHangup
+    """What to do then."""
     detection_prompt: str | None = None
-    """Null uses default definition. 0 to 2000 characters."""
+    """What counts as a phone menu, in your words. Null or left out for the built-in definition. 0 to 2_000 characters."""

@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class JobStatus(Model):
+    """How a job in the background goes: an import, a backfill or a sync."""
+
     status: Literal["idle", "queued", "running"] | str
+    """`queued`, `running`, or `idle` when no job is there to tell about."""
     failed: float | None = None
+    """How many records failed so far."""
     start_timestamp: float | None = None
-    """Ms since epoch."""
+    """When the job started. Milliseconds since the epoch."""
     succeeded: float | None = None
+    """How many records are done so far."""
     triggered_by: Literal["cron", "manual"] | str | None = None
+    """`manual` if somebody started it, `cron` if the schedule did."""

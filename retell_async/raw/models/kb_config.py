@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class KBConfig(Model):
+    """How much is retrieved from knowledge bases."""
+
     filter_score: float | None = None
-    """From 0 to 1."""
+    """How well a passage must match; higher lets fewer through. From 0 to 1."""
     top_k: int | None = None
-    """From 1 to 10."""
+    """How many passages to take at most. From 1 to 10."""

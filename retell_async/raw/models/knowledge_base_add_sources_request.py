@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 @model
 class KnowledgeBaseAddSourcesRequest(Model):
+    """Sources to add to a knowledge base."""
+
     __nested__ = {"knowledge_base_texts": Many(One("KnowledgeBaseText"))}
 
     knowledge_base_files: list[FileTypes] | None = None
-    """Each file at most 50MB. 0 to 25 items."""
+    """Files to add. Each has at most 50 MB. 0 to 25 items."""
     knowledge_base_texts: list[KnowledgeBaseText] | None = None
+    """Texts to add."""
     knowledge_base_urls: list[str] | None = None
-    """Must be valid URLs."""
+    """Addresses of web pages to read and add."""

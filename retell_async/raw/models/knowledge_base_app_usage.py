@@ -10,9 +10,13 @@ from ..._model import Model, model
 
 @model
 class KnowledgeBaseAppUsage(Model):
+    """A knowledge base that uses an app."""
+
     configured_timestamp: float
-    """Milliseconds."""
+    """When the use was set up, since the epoch. Milliseconds."""
     knowledge_base_id: str
+    """The knowledge base."""
     type: Literal["knowledge_base"]
+    """Always `knowledge_base`."""
     knowledge_base_name: str | None = None
-    """Absent for deleted knowledge bases."""
+    """Its name; absent if it has been deleted."""

@@ -14,18 +14,25 @@ if TYPE_CHECKING:
 
 @model
 class KnowledgeBaseRequest(Model):
+    """A knowledge base to create."""
+
     __nested__ = {"knowledge_base_texts": Many(One("KnowledgeBaseText"))}
 
     knowledge_base_name: str
-    """Under 40 characters."""
+    """Name of the knowledge base: under 40 characters."""
     enable_auto_refresh: bool | None = None
-    """Refresh cadence is daily."""
+    """Whether web pages are read again every day."""
     knowledge_base_files: list[FileTypes] | None = None
-    """Each file at most 50MB. 0 to 25 items."""
+    """Files to add. Each has at most 50 MB. 0 to 25 items."""
     knowledge_base_texts: list[KnowledgeBaseText] | None = None
+    """Texts to add."""
     knowledge_base_urls: list[str] | None = None
-    """Must be valid URLs."""
+    """Addresses of web pages to read and add."""
     max_chunk_size: int | None = None
-    """Characters. Immutable once created. From 600 to 6_000. Default: 2_000."""
+    """How long a piece may be into which sources are cut. Cannot be changed later. Characters. From 600 to 6_000.
+    Default: 2_000.
+    """
     min_chunk_size: int | None = None
-    """Characters. Below max_chunk_size; immutable once created. From 200 to 2_000. Default: 400."""
+    """How long a piece has to be; shorter ones are joined to their neighbours. Less than `max_chunk_size`; cannot be
+    changed later. Characters. From 200 to 2_000. Default: 400.
+    """

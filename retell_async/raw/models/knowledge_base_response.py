@@ -14,19 +14,25 @@ if TYPE_CHECKING:
 
 @model
 class KnowledgeBaseResponse(Model):
+    """A knowledge base."""
+
     __nested__ = {"knowledge_base_sources": Many(One("KnowledgeBaseSource"))}
 
     knowledge_base_id: str
+    """Identifies the knowledge base; goes into `knowledge_base_ids` of a Retell LLM or a conversation flow."""
     knowledge_base_name: str
-    """Under 40 characters."""
+    """Name of the knowledge base."""
     status: KnowledgeBaseResponseStatus | str
+    """`in_progress` while sources are read for the first time, `refreshing_in_progress` while they are read again, then
+    `complete` or `error`.
+    """
     enable_auto_refresh: bool | None = None
-    """Refresh cadence is daily."""
+    """Whether web pages are read again every day."""
     knowledge_base_sources: list[KnowledgeBaseSource] | None = None
-    """Filled in when status is complete."""
+    """From what it was made. Filled in when `status` is `complete`."""
     last_refreshed_timestamp: int | None = None
-    """Milliseconds. Epoch; only with enable_auto_refresh true."""
+    """When the web pages were last read again, since the epoch. Only with `enable_auto_refresh`. Milliseconds."""
     max_chunk_size: int | None = None
-    """Characters."""
+    """How long a piece may be into which sources are cut. Characters."""
     min_chunk_size: int | None = None
-    """Characters."""
+    """How long a piece has to be; shorter ones are joined to their neighbours. Characters."""

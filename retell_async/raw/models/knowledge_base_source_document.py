@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class KnowledgeBaseSourceDocument(Model):
+    """A file in a knowledge base."""
+
     file_size: float
-    """Bytes."""
+    """Size of the file. Bytes."""
     file_url: str
+    """Where the stored file can be fetched."""
     filename: str
+    """Name of the file."""
     source_id: str
+    """Names the source to `knowledge_base.delete_source`."""
     type: Literal["document"]
+    """Always `document`."""

@@ -10,7 +10,13 @@ from ..._model import Model, model
 
 @model
 class KnowledgeBaseSourceText(Model):
+    """A text in a knowledge base."""
+
     content_url: str
+    """Where the stored text can be fetched."""
     source_id: str
+    """Names the source to `knowledge_base.delete_source`."""
     title: str
+    """What the text is about."""
     type: Literal["text"]
+    """Always `text`."""

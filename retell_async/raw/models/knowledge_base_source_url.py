@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class KnowledgeBaseSourceUrl(Model):
+    """A web page in a knowledge base."""
+
     source_id: str
+    """Names the source to `knowledge_base.delete_source`."""
     type: Literal["url"]
+    """Always `url`."""
     url: str
+    """Address of the page."""

@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class KnowledgeBaseText(Model):
+    """A text for a knowledge base."""
+
     text: str
+    """The text."""
     title: str
+    """What the text is about; the source is listed under it."""

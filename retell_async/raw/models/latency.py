@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 @model
 class Latency(Model):
+    """How quickly the parts of an agent answered during a call. Every part is measured many times."""
+
     __nested__ = {
         "asr": One("CallLatency"),
         "e2e": One("CallLatency"),
@@ -24,12 +26,20 @@ class Latency(Model):
     }
 
     asr: CallLatency | None = None
+    """Speech recognition: how far the transcript lags behind the sound."""
     e2e: CallLatency | None = None
+    """From when the user stops speaking to when the agent begins. The network between Retell and the user is not
+    counted.
+    """
     knowledge_base: CallLatency | None = None
-    """Only with knowledge base."""
+    """Looking things up. Only if a knowledge base was used."""
     llm: CallLatency | None = None
+    """From asking the model to the first words that can be spoken. With a custom LLM, the way to your server and back is
+    in it.
+    """
     llm_websocket_network_rtt: CallLatency | None = None
-    """Custom LLM calls only."""
+    """The way to your server and back. Only with a custom LLM."""
     s2s: CallLatency | None = None
-    """Speech-to-speech calls only."""
+    """From asking the model to its first sound. Only with speech-to-speech models."""
     tts: CallLatency | None = None
+    """From asking for speech to its first sound."""

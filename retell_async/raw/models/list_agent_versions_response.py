@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListAgentVersionsResponse(Model):
+    """One page of the versions of an agent."""
+
     __nested__ = {"items": Many(One("AgentVersionSummary"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[AgentVersionSummary]
+    """The versions of this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

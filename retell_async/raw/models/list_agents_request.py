@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class ListAgentsRequest(Model):
+    """Which agents to list."""
+
     __nested__ = {"filter_criteria": One("AgentListFilter")}
 
     filter_criteria: AgentListFilter | None = None
+    """What the agents listed must match. Left out, voice and chat agents alike are listed."""

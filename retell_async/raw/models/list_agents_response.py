@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class ListAgentsResponse(Model):
+    """One page of agents, in short form."""
+
     __nested__ = {"items": Many(One("AgentListItemResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[AgentListItemResponse]
+    """The agents of this page, one entry each however many versions they have. `agent.retrieve` and
+    `chat_agent.retrieve` give all of their settings.
+    """
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListAppUsagesResponse(Model):
+    """A page of what uses an app."""
+
     __nested__ = {"items": Many(One("AppUsageResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[AppUsageResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

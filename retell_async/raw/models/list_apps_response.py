@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListAppsResponse(Model):
+    """A page of connected apps."""
+
     __nested__ = {"items": Many(One("AppResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[AppResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

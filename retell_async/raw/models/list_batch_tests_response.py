@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListBatchTestsResponse(Model):
+    """A page of batches of test runs."""
+
     __nested__ = {"items": Many(One("TestCaseBatchJob"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[TestCaseBatchJob]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class ListCallsResponse(Model):
+    """A page of calls, without transcripts."""
+
     __nested__ = {"items": Many(One("V3CallResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[V3CallResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""
     total: int | None = None
-    """Only sent with include_total true."""
+    """How many calls match on all pages. Only if `include_total` was true."""

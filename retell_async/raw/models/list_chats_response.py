@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class ListChatsResponse(Model):
+    """A page of chats, without messages."""
+
     __nested__ = {"items": Many(One("ChatResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[ChatResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""
     total: int | None = None
-    """Only present if include_total is true."""
+    """How many chats match on all pages. Only if `include_total` was true."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListConversationFlowComponentsResponse(Model):
+    """A page of flow components."""
+
     __nested__ = {"items": Many(One("ConversationFlowComponentResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[ConversationFlowComponentResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListConversationFlowsResponse(Model):
+    """A page of conversation flows."""
+
     __nested__ = {"items": Many(One("ConversationFlowResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[ConversationFlowResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

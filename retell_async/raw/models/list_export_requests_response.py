@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListExportRequestsResponse(Model):
+    """A page of exports."""
+
     __nested__ = {"items": Many(One("ListExportRequestsResponseItem"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[ListExportRequestsResponseItem]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,9 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class ListExportRequestsResponseItem(Model):
+    """An export of call or chat history."""
+
     channel: Literal["call", "chat"] | str | None = None
+    """Whether calls or chats were exported."""
     created_timestamp: int | None = None
+    """When the export was ordered."""
     export_request_id: str | None = None
+    """Identifies the export."""
     status: ListExportRequestsResponseItemStatus | str | None = None
+    """`created`, `processing`, then `completed` or `error`."""
     timezone: str | None = None
+    """Time zone of the times in the file."""
     url: str | None = None
+    """Where the file can be fetched, once the export is completed."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListPhoneNumbersResponse(Model):
+    """A page of phone numbers."""
+
     __nested__ = {"items": Many(One("PhoneNumberResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[PhoneNumberResponse]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListRetellLLMResponse(Model):
+    """One page of Retell LLMs."""
+
     __nested__ = {"items": Many(One("LlmResponse"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[LlmResponse]
+    """The Retell LLMs of this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListTestCaseDefinitionsResponse(Model):
+    """A page of test cases."""
+
     __nested__ = {"items": Many(One("TestCaseDefinition"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[TestCaseDefinition]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ListTestRunsResponse(Model):
+    """A page of test runs."""
+
     __nested__ = {"items": Many(One("TestCaseJob"))}
 
     has_more: bool
+    """Whether pages follow this one."""
     items: list[TestCaseJob]
+    """What is on this page."""
     pagination_key: str | None = None
+    """Where the next page starts; absent on the last page."""

@@ -14,20 +14,23 @@ if TYPE_CHECKING:
 
 @model
 class ListenLiveCallResponse(Model):
+    """Access to the sound of an ongoing call. `transport` says how: the fields for the other way are absent."""
+
     __nested__ = {"ice_servers": Many(One("IceServer"))}
 
     access_token: str
-    """Subscribe-only JWT for the call's room."""
+    """Lets its holder listen to this call and not speak; a JWT."""
     expires_at: int
-    """Ms since epoch."""
+    """Until when the token is good. Milliseconds since the epoch."""
     participant_id: str
-    """Both transports; used by /v2/take-over-live-call."""
+    """The listener. `call.take_over_live` lets it speak in the agent's place."""
     room_name: str
-    """Original room even after warm transfer."""
+    """The room of the call; the first one even after a warm transfer."""
     gateway_ip: str | None = None
-    """Only for gateway transport; diagnostics."""
+    """Address of the gateway that carries the call, for diagnosis. Only with transport `gateway`."""
     ice_servers: list[IceServer] | None = None
-    """Only for gateway transport."""
+    """STUN and TURN servers. Only with transport `gateway`."""
     transport: CallTransport | str | None = None
+    """How to connect: `gateway` or `livekit`. Absent means `livekit`."""
     url: str | None = None
-    """Only for livekit transport."""
+    """LiveKit server to connect to. Only with transport `livekit`."""

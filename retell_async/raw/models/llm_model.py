@@ -38,4 +38,6 @@ LLMModel: TypeAlias = Literal[
     "gpt-6-luna",
     "gpt-6-sol",
     "gpt-6.1-sol",
+    "claude-5.5-haiku",
+    "gemini-4-argon",
 ]

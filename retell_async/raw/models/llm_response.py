@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from ..._model import Many, Model, One, model
 
 if TYPE_CHECKING:
+    from .backup_model import BackupModel
     from .kb_config import KBConfig
     from .mcp import MCP
+    from .model_config import ModelConfig
     from .nullable_llm_model import NullableLLMModel
     from .s2s_model import S2SModel
     from .state import State
@@ -18,37 +20,72 @@ if TYPE_CHECKING:
 
 @model
 class LlmResponse(Model):
-    __nested__ = {"general_tools": Many(One("Tool")), "kb_config": One("KBConfig"), "mcps": Many(One("MCP")), "states": Many(One("State"))}
+    """A Retell LLM in one of its versions."""
+
+    __nested__ = {
+        "backup_model": One("BackupModel"),
+        "general_tools": Many(One("Tool")),
+        "kb_config": One("KBConfig"),
+        "mcps": Many(One("MCP")),
+        "model_config": One("ModelConfig"),
+        "states": Many(One("State")),
+    }
 
     last_modification_timestamp: int
-    """Milliseconds. Epoch; creation time if never updated."""
+    """When it was last changed, counted from the Unix epoch; when it was made, if never. Milliseconds."""
     llm_id: str
+    """Id of this LLM; `response_engine` of an agent refers to it."""
+    backup_model: BackupModel | None = None
+    """Model to turn to while the first one is slow or fails. Null or left out for none. Only voice agents can use an LLM
+    that has one.
+    """
     begin_after_user_silence_ms: int | None = None
-    """Milliseconds. Only if user speaks first; unset waits forever."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null or left out
+    waits for ever. Milliseconds.
+    """
     begin_message: str | None = None
-    """Unset is generated; empty means user first."""
+    """What the agent says first, word for word. Left out or null, the model makes it up from the prompt; an empty text
+    leaves the first word to the user. May contain `{{variables}}`.
+    """
     default_dynamic_variables: dict[str, str] | None = None
+    """Values of `{{name}}` for sessions that bring none. Values must be strings."""
     general_prompt: str | None = None
+    """Who the agent is and what it does. With `states`, it stands before the prompt of each of them."""
     general_tools: list[Tool] | None = None
+    """What the agent can do in every state."""
     is_published: bool | None = None
+    """Whether this version is published. Published versions are frozen."""
     is_transfer_llm: bool | None = None
-    """Creation only; update ignores it."""
+    """Whether the LLM is for an agent that others use for agentic warm transfers. Fixed at creation; an update does not
+    change it.
+    """
     kb_config: KBConfig | None = None
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: list[str] | None = None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
     mcps: list[MCP] | None = None
+    """MCP servers whose tools the LLM may use."""
     model: NullableLLMModel | str | None = None
-    """Default: gpt-5.6-terra."""
+    """Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra."""
+    model_config: ModelConfig | None = None
+    """Models and their settings in one, in place of `model`, `s2s_model`, `backup_model` and the `model_` fields."""
     model_high_priority: bool | None = None
-    """Default: false."""
+    """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
     model_temperature: float | None = None
-    """From 0 to 1. Default: 0."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default: 0."""
+    model_ultrafast: bool | None = None
+    """Whether answers come from the fastest tier that the model has. Deprecated: use model_config.primary.tier."""
     s2s_model: S2SModel | str | None = None
-    """Mutually exclusive with model."""
+    """Speech-to-speech model that listens and speaks by itself. Not together with `model`."""
     start_speaker: Literal["agent", "user"] | str | None = None
-    """Prose calls this field required."""
+    """Who speaks first."""
     starting_state: str | None = None
-    """Required when states is non-empty."""
+    """Name of the state to begin in. Required where `states` holds any."""
     states: list[State] | None = None
+    """Parts of the conversation, each with a prompt and tools of its own. Null or empty for one prompt throughout."""
     tool_call_strict_mode: bool | None = None
-    """Only certain models support it."""
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""
     version: int | None = None
+    """Number of this version."""

@@ -8,8 +8,11 @@ from ..._model import Model, model
 
 @model
 class LlmTokenUsage(Model):
+    """How many tokens the LLM used during a call."""
+
     average: float
-    """Tokens."""
+    """Mean of a request. Tokens."""
     num_requests: float
+    """How often the LLM was asked."""
     values: list[float]
-    """Tokens."""
+    """What each request used. Tokens."""

@@ -8,9 +8,15 @@ from ..._model import Model, model
 
 @model
 class MCP(Model):
+    """An MCP server whose tools an agent may use."""
+
     name: str
+    """Name for the server."""
     url: str
+    """Where the server listens."""
     headers: dict[str, str] | None = None
+    """Headers to send with each request, for authorization for example."""
     query_params: dict[str, str] | None = None
+    """Query parameters to put on `url`."""
     timeout_ms: int | None = None
-    """Milliseconds. Connection timeout. Default: 120_000."""
+    """How long to wait for the connection. Milliseconds. Default: 120_000."""

@@ -10,17 +10,31 @@ from ..._model import Model, model
 
 @model
 class MCPTool(Model):
+    """Lets the model use a tool of an MCP server."""
+
     description: str
+    """When to use it, in words for the model."""
     name: str
+    """Name of the tool on the server; `mcp_tool.get_mcp_tools` lists them."""
     type: Literal["mcp"]
+    """Says that the tool is one of an MCP server."""
     enable_typing_sound: bool | None = None
+    """Whether the user hears typing while it runs."""
     execution_message_description: str | None = None
-    """Needs speak_during_execution; server has default text."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`; left out for a built-in text.
+    """
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     input_schema: dict[str, str] | None = None
+    """What the tool takes, as the server describes it."""
     mcp_id: str | None = None
+    """The server, one of the `mcps`, by its id."""
     response_variables: dict[str, str] | None = None
-    """Maps variable name to response path."""
+    """Variables to fill from the answer, by name; each value is the path of what goes in."""
     speak_after_execution: bool | None = None
+    """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool | None = None
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""

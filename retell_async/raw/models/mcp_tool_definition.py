@@ -10,9 +10,13 @@ from ..._model import Model, model
 
 @model
 class MCPToolDefinition(Model):
+    """A tool as an MCP server describes it."""
+
     __wire__ = {"input_schema": "inputSchema"}
 
     description: str
+    """What it does."""
     input_schema: dict[str, Any]
-    """Holds a JSON schema."""
+    """What it takes; a JSON Schema."""
     name: str
+    """What the server calls it; `name` of an MCP tool and `mcp_tool_name` of an MCP node take this."""

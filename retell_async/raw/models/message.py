@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class Message(Model):
+    """Something that the agent or the user wrote."""
+
     __nested__ = {"multimedia": Many(One("SmsMultimediaItem"))}
 
     content: str
+    """The text."""
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     role: Literal["agent", "user"]
+    """Who wrote it: `agent` or `user`."""
     multimedia: list[SmsMultimediaItem] | None = None
-    """Response only; ignored in requests; dropped on PII-scrub."""
+    """Pictures and other media of the message. Scrubbing personal data drops them."""

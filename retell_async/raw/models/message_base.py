@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class MessageBase(Model):
+    """Something that the agent or the user wrote. As a request takes it."""
+
     __nested__ = {"multimedia": Many(One("SmsMultimediaItem"))}
 
     content: str
+    """The text."""
     role: Literal["agent", "user"]
+    """Who wrote it: `agent` or `user`."""
     created_timestamp: int | None = None
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str | None = None
+    """Identifies the message within its chat. Left out, the server makes one."""
     multimedia: list[SmsMultimediaItem] | None = None
-    """Response only; ignored in requests; dropped on PII-scrub."""
+    """Pictures and other media, as answers have them. Ignored in a request."""

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class ModelChoiceCascading(Model):
+    """A text model between transcription and speech."""
+
     model: LLMModel | str
-    type: Literal["cascading"] | str
+    """Which model."""
+    type: Literal["cascading"]
+    """Says that transcription, model and voice are three steps."""
     high_priority: bool | None = None
-    """Default: false."""
+    """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
+    ultrafast: bool | None = None
+    """Whether answers come from the fastest tier that the model has. Default: false."""

@@ -14,33 +14,46 @@ if TYPE_CHECKING:
 
 @model
 class NodeAppTool(Model):
+    """A function of a connected app that nodes of a flow use."""
+
     __nested__ = {"output_selection": One("OutputSelection"), "parameters": Many(One("ToolParameter"))}
 
     app_id: str
+    """The connected app: an id from `app.create` or `app.list`."""
     app_tool_template_name: str
-    """Values come from list-app-templates."""
+    """Which of the app's functions; a value of the API's `list-app-templates`."""
     name: str
-    """Unique per phase; depends_on refers to it."""
+    """What the model, or `depends_on` of another tool, calls it; unique among the tools of the same phase of a session."""
     provider: str
-    """Values come from list-app-templates."""
+    """Which service the app connects to; a value of the API's `list-app-templates`."""
     tool_id: str
+    """Id of the tool, unique in the flow or component; function and subagent nodes refer to it."""
     type: Literal["integration_app"]
+    """Says that the tool belongs to a connected app."""
     description: str | None = None
-    """During-conversation functions only."""
+    """When to use it, in words for the model. Only heeded by tools used during the conversation."""
     enable_typing_sound: bool | None = None
-    """During-conversation functions only."""
+    """Whether the user hears typing while it runs. Only heeded by tools used during the conversation."""
     execution_message_description: str | None = None
-    """During-conversation functions only; needs speak_during_execution."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`, and in tools used during the conversation.
+    """
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """During-conversation functions only. Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Only heeded by tools used during the conversation. Default: prompt.
+    """
     output_selection: OutputSelection | None = None
+    """What of the app's answer the model sees. Left out, all of it."""
     parameters: list[ToolParameter] | None = None
-    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid
-    it. 0 to 5 items.
+    """The app's inputs, one schema for each round that `app.get_tool_schema` asks. `selected_input_mode` of a property
+    says where its value comes from: `const_enum`, `const_boolean` and `const_value` need `const` beside them;
+    `description_custom` and `description_preset` do not allow it. 0 to 5 items.
     """
     response_variables: dict[str, str] | None = None
-    """Variable name to response dot-path."""
+    """Variables to fill from the answer, by name; each value is the path, with dots, of what goes in."""
     speak_after_execution: bool | None = None
-    """During-conversation functions only. Default: true."""
+    """Whether the agent speaks as soon as the result is there. Only heeded by tools used during the conversation.
+    Default: true.
+    """
     speak_during_execution: bool | None = None
-    """During-conversation functions only."""
+    """Whether the agent speaks while it runs. Only heeded by tools used during the conversation."""

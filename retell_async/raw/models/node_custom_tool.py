@@ -14,32 +14,57 @@ if TYPE_CHECKING:
 
 @model
 class NodeCustomTool(Model):
+    """An endpoint of yours that nodes of a flow call over HTTP."""
+
     __nested__ = {"parameters": One("ToolParameter")}
 
     name: str
-    """Unique; letters, digits, _ and -; max 64."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     tool_id: str
+    """Id of the tool, unique in the flow or component; function and subagent nodes refer to it."""
     type: Literal["custom"]
+    """Says that the tool is an endpoint of yours."""
     url: str
+    """Where to call. Must be reachable from the internet; may contain `{{variables}}`. Requests carry a signature that
+    `webhooks.verify` checks.
+    """
     args_at_root: bool | None = None
+    """Whether the arguments are the body by themselves; otherwise the body is an object of `name`, `args` and `call`."""
     description: str | None = None
+    """When to use it, in words for the model."""
     enable_typing_sound: bool | None = None
+    """Whether the user hears typing while it runs."""
     execution_message_description: str | None = None
-    """Needs speak_during_execution; has a built-in default text."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`; left out for a built-in text.
+    """
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     headers: dict[str, str] | None = None
+    """Headers to send along, for authorization for example. Values may contain `{{variables}}`."""
     max_retry: int | None = None
-    """timeout_ms counts separately for each attempt. From 0 to 5. Default: 0."""
+    """How often to try again after any failure, 4xx answers included, with growing pauses. Each try has its own
+    `timeout_ms`, so the endpoint should bear being called twice. From 0 to 5. Default: 0.
+    """
     method: CustomToolMethod | str | None = None
-    """Default: POST."""
+    """HTTP method. `GET` and `DELETE` send no body, only `query_params`. Default: POST."""
     parameter_type: Literal["form", "json"] | str | None = None
-    """Editor display only; body encoding unaffected."""
+    """Which editor shows `parameters`. The body is JSON either way."""
     parameters: ToolParameter | None = None
+    """What the model fills in, as a JSON Schema; left out, nothing. It becomes the body of `POST`, `PUT` and `PATCH`."""
     query_params: dict[str, str] | None = None
+    """Query parameters to put on `url`. The model does not fill them; values may contain `{{variables}}`."""
     response_variables: dict[str, str] | None = None
-    """Variable name to response JSON path."""
+    """Variables to fill from the answer, by name; each value is the JSON path of what goes in, such as
+    `data.items[0].id`. The answer must be a JSON object.
+    """
     speak_after_execution: bool | None = None
+    """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool | None = None
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""
     timeout_ms: int | None = None
-    """Milliseconds. From 1_000 to 600_000. Default: 120_000."""
+    """How long the endpoint may take for one try. Milliseconds. From 1_000 to 600_000. Default: 120_000."""

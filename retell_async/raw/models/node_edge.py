@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class NodeEdge(Model):
-    """Equations first in array order; then prompts."""
+    """A way from one node to another."""
 
     __nested__ = {"transition_condition": One("PromptOrEquationCondition")}
 
     id: str
+    """Id of the edge, unique in the flow or component."""
     transition_condition: PromptOrEquationCondition
+    """When to take it."""
     destination_node_id: str | None = None
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

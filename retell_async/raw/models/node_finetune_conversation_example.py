@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class NodeFinetuneConversationExample(Model):
+    """An example of how to talk in a node."""
+
     __nested__ = {"transcript": Many(One("FinetuneExampleUtterance"))}
 
     id: str
+    """Id of the example, unique in the node."""
     transcript: list[FinetuneExampleUtterance]
+    """The conversation."""

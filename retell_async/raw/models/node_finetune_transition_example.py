@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class NodeFinetuneTransitionExample(Model):
+    """An example of where to go on from a node."""
+
     __nested__ = {"transcript": Many(One("FinetuneExampleUtterance"))}
 
     id: str
+    """Id of the example, unique in the node."""
     transcript: list[FinetuneExampleUtterance]
+    """The conversation up to that point."""
     destination_node_id: str | None = None
+    """The node to go to, by its `id`; left out, the conversation stays."""

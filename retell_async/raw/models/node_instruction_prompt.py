@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class NodeInstructionPrompt(Model):
+    """What to say or do, left to the model."""
+
     text: str
+    """The prompt. May contain `{{variables}}`."""
     type: Literal["prompt"]
+    """Says that `text` is a prompt."""

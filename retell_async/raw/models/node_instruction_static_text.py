@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class NodeInstructionStaticText(Model):
+    """What to say, word for word."""
+
     text: str
+    """The words. May contain `{{variables}}`."""
     type: Literal["static_text"]
+    """Says that `text` is said as it is."""

@@ -13,11 +13,23 @@ if TYPE_CHECKING:
 
 @model
 class NodeTransitionMessage(Model):
+    """The conversation moves to another node of its flow."""
+
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     role: Literal["node_transition"]
+    """Always `node_transition`."""
     former_node_id: str | None = None
+    """The node of the conversation flow that was left."""
     former_node_name: str | None = None
+    """The name of the node that was left."""
     new_node_id: str | None = None
+    """The node of the conversation flow that was entered."""
     new_node_name: str | None = None
+    """The name of the node that was entered."""
     transition_type: TransitionType | str | None = None
+    """How the node was reached: along an edge (`normal`), into a global node (`global`), or back from one
+    (`global_go_back`) or from an interruption (`interrupt_go_back`).
+    """

@@ -13,11 +13,23 @@ if TYPE_CHECKING:
 
 @model
 class NodeTransitionMessageBase(Model):
+    """The conversation moves to another node of its flow. As a request takes it."""
+
     role: Literal["node_transition"]
+    """Always `node_transition`."""
     created_timestamp: int | None = None
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     former_node_id: str | None = None
+    """The node of the conversation flow that was left."""
     former_node_name: str | None = None
+    """The name of the node that was left."""
     message_id: str | None = None
+    """Identifies the message within its chat. Left out, the server makes one."""
     new_node_id: str | None = None
+    """The node of the conversation flow that was entered."""
     new_node_name: str | None = None
+    """The name of the node that was entered."""
     transition_type: TransitionType | str | None = None
+    """How the node was reached: along an edge (`normal`), into a global node (`global`), or back from one
+    (`global_go_back`) or from an interruption (`interrupt_go_back`).
+    """

@@ -13,9 +13,19 @@ if TYPE_CHECKING:
 
 @model
 class NodeTransitionUtterance(Model):
+    """The conversation moves to another node of its flow."""
+
     former_node_id: str
+    """The node of the conversation flow that was left."""
     former_node_name: str
+    """The name of the node that was left."""
     new_node_id: str
+    """The node of the conversation flow that was entered."""
     new_node_name: str
+    """The name of the node that was entered."""
     role: Literal["node_transition"]
+    """Always `node_transition`."""
     transition_type: TransitionType | str | None = None
+    """How the node was reached: along an edge (`normal`), into a global node (`global`), or back from one
+    (`global_go_back`) or from an interruption (`interrupt_go_back`).
+    """

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
 
 @model
 class Note(Model):
+    """A note that the editor shows beside the nodes."""
+
     __nested__ = {"display_position": One("DisplayPosition"), "size": One("NoteSize")}
 
     content: str
-    """Images are written as <image:asset_id>."""
+    """What it says. A picture stands in it as `<image:asset_id>`, with an id from `asset.create`."""
     display_position: DisplayPosition
+    """Where the editor draws it."""
     id: str
+    """Id of the note, unique in the flow."""
     size: NoteSize
+    """How large the editor draws it."""

@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class NoteSize(Model):
+    """How large the editor draws a note."""
+
     height: float | None = None
+    """From top to bottom."""
     width: float | None = None
+    """From left to right."""

@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class NumberAnalysisData(Model):
+    """A finding that is a number."""
+
     description: str
+    """What to find out, in words."""
     name: str
+    """Name under which the answer stands."""
     type: Literal["number"]
+    """Says that the answer is a number."""
     conditional_prompt: str | None = None
-    """Ignored if required is true."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool | None = None
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

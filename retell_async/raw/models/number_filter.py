@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class NumberFilter(Model):
+    """A condition on a number."""
+
     op: NumberFilterOp | str
+    """How to compare: `eq` (=), `ne` (!=), `lt` (<), `le` (<=), `gt` (>) or `ge` (>=)."""
     type: Literal["number"]
+    """Always `number`: tells this filter from others."""
     value: float
+    """The number to compare with."""

@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class OAuthConfigRequest(Model):
+    """Sign in with the client credentials of OAuth 2."""
+
     client_id: str
+    """The client id that the provider gave out."""
     client_secret: str
+    """The secret that belongs to it. No answer shows it."""
     type: Literal["oauth2"]
+    """Always `oauth2`: tells this way of signing in from others."""

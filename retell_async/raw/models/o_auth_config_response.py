@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class OAuthConfigResponse(Model):
+    """The app signs in by OAuth 2."""
+
     client_id: str
+    """The client id that the provider gave out."""
     type: Literal["oauth2"]
+    """Always `oauth2`: tells this way of signing in from others."""

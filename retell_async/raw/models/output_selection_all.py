@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class OutputSelectionAll(Model):
+    """The model sees the whole answer."""
+
     mode: Literal["all"]
+    """Says that everything is passed on."""
     fields: list[str] | None = None
-    """No runtime effect."""
+    """No effect here."""

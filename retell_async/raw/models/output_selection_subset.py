@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class OutputSelectionSubset(Model):
+    """The model sees only parts of the answer."""
+
     fields: list[str]
-    """Dot-paths; key[n] picks one array element."""
+    """Paths of the parts, with dots; `key[n]` is one element of a list."""
     mode: Literal["subset"]
+    """Says that only `fields` are passed on."""

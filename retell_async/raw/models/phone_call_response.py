@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 @model
 class PhoneCallResponse(Model):
+    """A phone call, with its transcripts."""
+
     __nested__ = {
         "call_analysis": One("CallAnalysis"),
         "call_cost": One("CallCost"),
@@ -37,68 +39,98 @@ class PhoneCallResponse(Model):
     }
 
     agent_id: str
+    """The agent that has the call."""
     agent_version: int
+    """Number of the agent's version."""
     call_id: str
+    """Identifies the call, here and in webhooks."""
     call_status: CallStatus | str
+    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["phone_call"]
+    """Always `phone_call`."""
     direction: Literal["inbound", "outbound"] | str
+    """`inbound` if the agent was called, `outbound` if it called."""
     from_number: str
+    """The number that called."""
     to_number: str
+    """The number that was called."""
     agent_name: str | None = None
+    """The agent's name."""
     agent_tag: str | None = None
-    """Fixed at creation; absent if version untagged."""
+    """The tag that the agent's version had when this was created; absent if it had none."""
     call_analysis: CallAnalysis | None = None
-    """After call end; call_analyzed webhook signals ready."""
+    """What the analysis found. Present some time after the end; the webhook `call_analyzed` says when."""
     call_cost: CallCost | None = None
+    """What the call costs, by product."""
     collected_dynamic_variables: dict[str, str] | None = None
-    """Present once call ended."""
+    """Variables that the conversation itself filled, by extraction or from answers of tools. Present once it has ended."""
     custom_sip_headers: dict[str, str] | None = None
+    """SIP headers that came or went with the call, by name."""
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | str | None = None
+    """How much is stored of the call: `everything`, `everything_except_pii`, or `basic_attributes_only`, which leaves
+    out what was said.
+    """
     disconnection_reason: DisconnectionReason | str | None = None
+    """Why the call ended. New reasons appear now and then, so treat unknown ones as such."""
     duration_ms: int | None = None
-    """Milliseconds. Present once call ended."""
+    """How long the call lasted. Present once it has ended. Milliseconds."""
     end_timestamp: int | None = None
-    """Milliseconds. Epoch; present once call ended."""
+    """When the call ended, since the epoch. Present once it has. Milliseconds."""
     knowledge_base_retrieved_contents_url: str | None = None
-    """After call end; only with knowledge base."""
+    """File with what was found in knowledge bases for each response. Present after the end, and only if a knowledge base
+    was used.
+    """
     latency: Latency | None = None
-    """After call end; fields vary by call."""
+    """How quickly the parts of the agent answered. Present after the end; which parts depends on the call."""
     llm_token_usage: LlmTokenUsage | None = None
-    """After call end; absent for custom LLM, realtime."""
+    """How many tokens the LLM used. Present after the end; absent with a custom LLM or a realtime model."""
     metadata: dict[str, Any] | None = None
+    """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     opt_in_signed_url: bool | None = None
-    """Signed URLs last 24 hours."""
+    """Whether links to recordings and logs are signed; signed links die after 24 hours."""
     post_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """After call end; only if post-session tools ran."""
+    """What the post-session tools did. Present after the end, and only if there were any."""
     pre_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """After call end; only if pre-session tools ran."""
+    """What the pre-session tools did. Present after the end, and only if there were any."""
     public_log_url: str | None = None
-    """Present once call ended."""
+    """Detailed log of the call. Present once it has ended."""
     recording_multi_channel_url: str | None = None
-    """Present once call ended."""
+    """Recording with a channel for each party. Present once the call has ended."""
     recording_url: str | None = None
-    """Present once call ended."""
+    """Recording of the call. Present once it has ended."""
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """
     scrubbed_post_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """PII removed; needs scrubbing and post-session tools."""
+    """What the post-session tools did, with personal data removed. Present only with scrubbing, and if there were any
+    such tools.
+    """
     scrubbed_pre_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """PII removed; needs scrubbing and pre-session tools."""
+    """What the pre-session tools did, with personal data removed. Present only with scrubbing, and if there were any
+    such tools.
+    """
     scrubbed_recording_multi_channel_url: str | None = None
-    """PII removed; present once call ended."""
+    """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
-    """PII removed; present once call ended."""
+    """Recording with personal data removed. Present once the call has ended."""
     scrubbed_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """PII removed; present once call ended."""
+    """`transcript_with_tool_calls` with personal data removed. Present once the call has ended."""
     start_timestamp: int | None = None
-    """Milliseconds. Epoch; present once call started."""
+    """When the call started, since the epoch. Absent until it does, and for calls that never connect. Milliseconds."""
     telephony_identifier: TelephonyIdentifier | None = None
+    """What the telephony provider calls this call, where known."""
     transcript: str | None = None
-    """Present once call ended."""
+    """What was said, as plain text. Present once the call has ended."""
     transcript_object: list[Utterance] | None = None
-    """Present once call ended."""
+    """What was said, utterance by utterance, with the times of words. Present once the call has ended."""
     transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """Present once call ended."""
+    """What was said and what happened, in order: utterances, tool calls and their results, node transitions, keys,
+    messages. Present once the call has ended.
+    """
     transfer_destination: str | None = None
-    """Phone number or sip: URI; call_transfer only."""
+    """Phone number or `sip:` address to which the call was transferred. Null or absent unless `disconnection_reason` is
+    `call_transfer`.
+    """
     transfer_end_timestamp: int | None = None
-    """Milliseconds. Epoch; present once transfer call ended."""
+    """When the transferred call ended, since the epoch: the parties may talk on after the agent has left. Milliseconds."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 @model
 class PhoneNumberResponse(Model):
+    """A phone number with what is bound to it."""
+
     __nested__ = {
         "inbound_agents": Many(One("AgentWeight")),
         "inbound_sms_agents": Many(One("AgentWeight")),
@@ -23,30 +25,46 @@ class PhoneNumberResponse(Model):
     }
 
     last_modification_timestamp: int
-    """Milliseconds. Epoch timestamp."""
+    """When the number was last changed, or created if it never was, since the epoch. Milliseconds."""
     phone_number: str
-    """E.164; unique identifier."""
+    """The number, in E.164 form; it is also what the number is fetched and changed by."""
     phone_number_type: Literal["custom", "retell-telnyx", "retell-twilio"] | str
+    """`retell-twilio` and `retell-telnyx` were bought from Retell, `custom` was imported."""
     allowed_inbound_country_list: list[str] | None = None
-    """ISO 3166-1 alpha-2; unset or empty allows all."""
+    """Countries from which calls are taken, as two-letter ISO 3166-1 codes. Absent or empty: all."""
     allowed_outbound_country_list: list[str] | None = None
-    """ISO 3166-1 alpha-2; unset or empty allows all."""
+    """Countries to which calls are placed, as two-letter ISO 3166-1 codes. Absent or empty: all."""
     area_code: int | None = None
-    """Three digits; US only."""
+    """The three digits of the area, for US numbers."""
     fallback_number: str | None = None
-    """Not itself; target must lack a fallback."""
+    """Where inbound calls go that find no free slot. Not this number itself, nor one that has a fallback of its own."""
     inbound_agents: list[AgentWeight] | None = None
-    """Weights sum to 1."""
+    """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
+    proportion.
+    """
     inbound_sms_agents: list[AgentWeight] | None = None
-    """Weights sum to 1."""
+    """Chat agents that take inbound SMS. The weights add up to 1; each conversation goes to one of them by chance, in
+    that proportion.
+    """
     inbound_sms_webhook_url: str | None = None
-    """Dedupe retries by chat_inbound.chat_id."""
+    """Address that is asked before an inbound SMS is taken, and may choose the agent, give it variables, or reject the
+    message. It may be asked more than once: `chat_inbound.chat_id` is the same each time.
+    """
     inbound_webhook_url: str | None = None
-    """Dedupe retries by call_inbound.call_id."""
+    """Address that is asked before an inbound call is taken, and may choose the agent, give it variables, or reject the
+    call. It may be asked more than once: `call_inbound.call_id` is the same each time.
+    """
     nickname: str | None = None
+    """A name by which you recognise the number."""
     outbound_agents: list[AgentWeight] | None = None
-    """Weights sum to 1."""
+    """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
+    one of them by chance, in that proportion.
+    """
     outbound_sms_agents: list[AgentWeight] | None = None
-    """Weights sum to 1."""
+    """Chat agents that write outbound SMS where no other is named. The weights add up to 1; each conversation goes to
+    one of them by chance, in that proportion.
+    """
     phone_number_pretty: str | None = None
+    """The number as people write it, for display."""
     sip_outbound_trunk_config: SipOutboundTrunkConfig | None = None
+    """The SIP trunk of an imported number."""

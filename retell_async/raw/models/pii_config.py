@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class PIIConfig(Model):
+    """Which personal data is scrubbed."""
+
     categories: list[PIIConfigCategory | str]
-    """Empty array turns scrubbing off. Default:."""
+    """Kinds of data to take out; an empty list turns scrubbing off. Default:."""
     mode: Literal["post_call"] | str
-    """Default: post_call."""
+    """When the data is scrubbed; `post_call` means once the session is over. Default: post_call."""

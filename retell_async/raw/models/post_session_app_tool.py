@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 @model
 class PostSessionAppTool(Model):
+    """A function of a connected app that runs after a session has ended."""
+
     __nested__ = {
         "condition": One("EquationCondition"),
         "output_selection": One("OutputSelection"),
@@ -22,33 +24,37 @@ class PostSessionAppTool(Model):
     }
 
     app_id: str
+    """The connected app: an id from `app.create` or `app.list`."""
     app_tool_template_name: str
-    """Values come from list-app-templates."""
+    """Which of the app's functions; a value of the API's `list-app-templates`."""
     name: str
-    """Unique per phase; depends_on refers to it."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it."""
     provider: str
-    """Values come from list-app-templates."""
+    """Which service the app connects to; a value of the API's `list-app-templates`."""
     type: Literal["integration_app"]
+    """Says that the tool belongs to a connected app."""
     condition: EquationCondition | None = None
-    """Unset means step always runs."""
+    """When to run it. Left out, always."""
     depends_on: list[str] | None = None
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str | None = None
-    """During-conversation functions only."""
+    """No effect here."""
     enable_typing_sound: bool | None = None
-    """During-conversation functions only."""
+    """No effect here."""
     execution_message_description: str | None = None
-    """During-conversation functions only; needs speak_during_execution."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """During-conversation functions only. Default: prompt."""
+    """No effect here. Default: prompt."""
     output_selection: OutputSelection | None = None
+    """What of the app's answer the model sees. Left out, all of it."""
     parameters: list[ToolParameter] | None = None
-    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid
-    it. 0 to 5 items.
+    """The app's inputs, one schema for each round that `app.get_tool_schema` asks. `selected_input_mode` of a property
+    says where its value comes from: `const_enum`, `const_boolean` and `const_value` need `const` beside them;
+    `description_custom` and `description_preset` do not allow it. 0 to 5 items.
     """
     response_variables: dict[str, str] | None = None
-    """Variable name to response dot-path."""
+    """Variables to fill from the answer, by name; each value is the path, with dots, of what goes in."""
     speak_after_execution: bool | None = None
-    """During-conversation functions only. Default: true."""
+    """No effect here. Default: true."""
     speak_during_execution: bool | None = None
-    """During-conversation functions only."""
+    """No effect here."""

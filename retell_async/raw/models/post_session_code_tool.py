@@ -13,27 +13,35 @@ if TYPE_CHECKING:
 
 @model
 class PostSessionCodeTool(Model):
+    """JavaScript that runs after a session has ended."""
+
     __nested__ = {"condition": One("EquationCondition")}
 
     code: str
-    """JavaScript source. 0 to 20000 characters."""
+    """The JavaScript to run. 0 to 20_000 characters."""
     name: str
-    """Unique; letters, digits, _ and -; max 64."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it. Letters, digits,
+    `_` and `-`, up to 64 of them.
+    """
     type: Literal["code"]
+    """Says that the tool is code."""
     condition: EquationCondition | None = None
-    """Unset means step always runs."""
+    """When to run it. Left out, always."""
     depends_on: list[str] | None = None
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str | None = None
+    """What it is for, for people; nobody decides on it during the session."""
     enable_typing_sound: bool | None = None
+    """No effect here."""
     execution_message_description: str | None = None
-    """Needs speak_during_execution."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """No effect here. Default: prompt."""
     response_variables: dict[str, str] | None = None
-    """Variable name to result JSON path."""
+    """Variables to fill from the result, by name; each value is the JSON path of what goes in."""
     speak_after_execution: bool | None = None
-    """Default: true."""
+    """No effect here. Default: true."""
     speak_during_execution: bool | None = None
+    """No effect here."""
     timeout_ms: int | None = None
-    """Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+    """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""

@@ -10,24 +10,42 @@ from ..._model import Model, One, model
 if TYPE_CHECKING:
     from .equation_condition import EquationCondition
     from .sms_content import SmsContent
+    from .sms_destination import SmsDestination
+    from .sms_sender import SmsSender
 
 
 @model
 class PostSessionSendSMSTool(Model):
-    __nested__ = {"sms_content": One("SmsContent"), "condition": One("EquationCondition")}
+    """An SMS to the user after a phone call has ended; other sessions cannot send one."""
+
+    __nested__ = {
+        "sms_content": One("SmsContent"),
+        "condition": One("EquationCondition"),
+        "sms_destination": One("SmsDestination"),
+        "sms_sender": One("SmsSender"),
+    }
 
     name: str
-    """Unique among tools available at once."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it."""
     sms_content: SmsContent
+    """What the message says."""
     type: Literal["send_sms"]
+    """Says that the tool sends an SMS."""
     condition: EquationCondition | None = None
-    """Unset means step always runs."""
+    """When to run it. Left out, always."""
     depends_on: list[str] | None = None
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str | None = None
+    """What it is for, for people; nobody decides on it during the session."""
     execution_message_description: str | None = None
-    """Applies only when speak_during_execution is true."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """No effect here. Default: prompt."""
+    sms_destination: SmsDestination | None = None
+    """Whom to send it to. Null or left out for the user."""
+    sms_sender: SmsSender | None = None
+    """Which number to send it from. Null or left out for the agent's own."""
+    speak_after_execution: bool | None = None
+    """No effect here."""
     speak_during_execution: bool | None = None
-    """Default: true."""
+    """No effect here. Default: true."""

@@ -14,33 +14,53 @@ if TYPE_CHECKING:
 
 @model
 class PreSessionCustomTool(Model):
+    """A call to an endpoint of yours before a session begins."""
+
     __nested__ = {"parameters": One("ToolParameter")}
 
     name: str
-    """Unique; letters, digits, _ and -; max 64."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it. Letters, digits,
+    `_` and `-`, up to 64 of them.
+    """
     type: Literal["custom"]
+    """Says that the tool is an endpoint of yours."""
     url: str
+    """Where to call. Must be reachable from the internet; may contain `{{variables}}`. Requests carry a signature that
+    `webhooks.verify` checks.
+    """
     args_at_root: bool | None = None
+    """Whether the arguments are the body by themselves; otherwise the body is an object of `name`, `args` and `call`."""
     depends_on: list[str] | None = None
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str | None = None
+    """What it is for, for people; nobody decides on it during the session."""
     enable_typing_sound: bool | None = None
+    """No effect here."""
     execution_message_description: str | None = None
-    """Needs speak_during_execution; has a built-in default text."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """No effect here. Default: prompt."""
     headers: dict[str, str] | None = None
+    """Headers to send along, for authorization for example. Values may contain `{{variables}}`."""
     max_retry: int | None = None
-    """timeout_ms counts separately for each attempt. From 0 to 5. Default: 0."""
+    """How often to try again after any failure, 4xx answers included, with growing pauses. Each try has its own
+    `timeout_ms`, so the endpoint should bear being called twice. From 0 to 5. Default: 0.
+    """
     method: CustomToolMethod | str | None = None
-    """Default: POST."""
+    """HTTP method. `GET` and `DELETE` send no body, only `query_params`. Default: POST."""
     parameter_type: Literal["form", "json"] | str | None = None
-    """Editor display only; body encoding unaffected."""
+    """Which editor shows `parameters`. The body is JSON either way."""
     parameters: ToolParameter | None = None
+    """The body of `POST`, `PUT` and `PATCH`, as a JSON Schema; left out, nothing."""
     query_params: dict[str, str] | None = None
+    """Query parameters to put on `url`. The model does not fill them; values may contain `{{variables}}`."""
     response_variables: dict[str, str] | None = None
-    """Variable name to response JSON path."""
+    """Variables to fill from the answer, by name; each value is the JSON path of what goes in, such as
+    `data.items[0].id`. The answer must be a JSON object.
+    """
     speak_after_execution: bool | None = None
+    """No effect here."""
     speak_during_execution: bool | None = None
+    """No effect here."""
     timeout_ms: int | None = None
-    """Milliseconds. From 1_000 to 600_000. Default: 120_000."""
+    """How long the endpoint may take for one try. Milliseconds. From 1_000 to 600_000. Default: 120_000."""

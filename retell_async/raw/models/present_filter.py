@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class PresentFilter(Model):
+    """A condition: there is a value, or there is none."""
+
     op: Literal["np", "pr"] | str
-    """Pr=has value np=has none."""
+    """`pr`: there is a value. `np`: there is none."""
     type: Literal["present"]
+    """Always `present`: tells this filter from others."""

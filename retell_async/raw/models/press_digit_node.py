@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdge
     from .node_finetune_transition_example import NodeFinetuneTransitionExample
     from .node_instruction_prompt import NodeInstructionPrompt
+    from .node_model_config import NodeModelConfig
 
 
 @model
 class PressDigitNode(Model):
+    """A node that presses keys, to get through a phone menu."""
+
     __nested__ = {
         "instruction": One("NodeInstructionPrompt"),
         "display_position": One("DisplayPosition"),
@@ -27,17 +30,30 @@ class PressDigitNode(Model):
         "finetune_transition_examples": Many(One("NodeFinetuneTransitionExample")),
         "global_node_setting": One("GlobalNodeSetting"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     instruction: NodeInstructionPrompt
+    """Which keys to press, as a prompt."""
     type: Literal["press_digit"]
+    """Says that the node presses keys."""
     delay_ms: int | None = None
-    """Milliseconds."""
+    """How long to listen before a key is pressed; slow menus need more. Milliseconds."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: list[NodeEdge] | None = None
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdge | None = None
+    """Where to go on when no edge and no global node fits."""
     finetune_transition_examples: list[NodeFinetuneTransitionExample] | None = None
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""

@@ -10,9 +10,15 @@ from ..._model import Model, model
 
 @model
 class PressDigitTool(Model):
+    """Lets the model press keys, to get through a phone menu."""
+
     name: str
-    """Unique; only [a-zA-Z0-9_-], at most 64 characters."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     type: Literal["press_digit"]
+    """Says that the tool presses keys."""
     delay_ms: int | None = None
-    """Milliseconds. From 0 to 5_000. Default: 1_000."""
+    """How long to listen before a key is pressed; slow menus need more. Milliseconds. From 0 to 5_000. Default: 1_000."""
     description: str | None = None
+    """When to use it, in words for the model."""

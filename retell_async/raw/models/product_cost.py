@@ -8,9 +8,13 @@ from ..._model import Model, model
 
 @model
 class ProductCost(Model):
+    """What one product costs in a call or chat."""
+
     cost: float
-    """Cents."""
+    """What the product costs in total. Cents."""
     product: str
+    """Name of the product, such as a voice or a model."""
     is_transfer_leg_cost: bool | None = None
+    """Whether this is for the part after a transfer."""
     unit_price: float | None = None
-    """Cents per second."""
+    """What a second of it costs. Cents per second."""

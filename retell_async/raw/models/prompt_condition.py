@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class PromptCondition(Model):
+    """A condition that the model judges."""
+
     prompt: str
+    """When it is met, in words."""
     type: Literal["prompt"]
+    """Says that the condition is a prompt."""

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class PronunciationDictionary(Model):
+    """How one word is pronounced."""
+
     alphabet: PronunciationDictionaryAlphabet | str
-    """Support depends on voice provider and model."""
+    """Notation of `phoneme`. Which ones work depends on the provider and the model of the voice."""
     phoneme: str
+    """The pronunciation, in that notation."""
     word: str
+    """The word as it is written."""

@@ -8,7 +8,11 @@ from ..._model import Model, model
 
 @model
 class PublishAgentVersionRequest(Model):
+    """Which version of an agent to publish."""
+
     version: int
-    """At least 0."""
+    """Number of the draft to publish; from `agent.list_versions`. At least 0."""
     version_description: str | None = None
+    """Longer note on what this version is, for people."""
     version_title: str | None = None
+    """Short name of this version, for people."""

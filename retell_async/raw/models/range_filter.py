@@ -10,8 +10,11 @@ from ..._model import Model, model
 
 @model
 class RangeFilter(Model):
+    """A condition on a number: it lies between two others."""
+
     op: Literal["bt"] | str
-    """Bt=between."""
+    """Always `bt`: between."""
     type: Literal["range"]
+    """Always `range`: tells this filter from others."""
     value: list[float]
-    """Lower bound then upper bound. 2 to 2 items."""
+    """Lower bound, then upper bound. 2 items."""

@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class RefreshTokenAuthConfigResponse(Model):
+    """The app signs in with a refresh token."""
+
     type: Literal["refresh_token"]
+    """Always `refresh_token`: tells this way of signing in from others."""

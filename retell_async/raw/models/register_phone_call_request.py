@@ -13,17 +13,29 @@ if TYPE_CHECKING:
 
 @model
 class RegisterPhoneCallRequest(Model):
+    """A call of your own telephony to register."""
+
     __nested__ = {"agent_override": One("AgentOverrideRequest")}
 
     agent_id: str
+    """The voice agent that takes the call; from `agent.create` or `agent.list`."""
     agent_override: AgentOverrideRequest | None = None
+    """Settings that replace the agent's own for this call only. Nothing is saved to the agent."""
     agent_version: str | int | None = None
-    """Number or tag; unassigned tag means latest."""
+    """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`.
+    """
     direction: Literal["inbound", "outbound"] | str | None = None
-    """Tracking only."""
+    """Which way your telephony places the call. For your records only."""
     from_number: str | None = None
-    """E.164; tracking only."""
+    """The caller's number, in E.164 form. For your records only."""
     metadata: dict[str, Any] | None = None
+    """Your own data, stored with the call and given back with it. It has no effect on the call; lists can be filtered by
+    its top-level keys.
+    """
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """
     to_number: str | None = None
-    """E.164; tracking only."""
+    """The called number, in E.164 form. For your records only."""

@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class ResponseEngineConversationFlow(Model):
+    """The agent speaks as a conversation flow says."""
+
     conversation_flow_id: str
+    """The conversation flow: an id from `conversation_flow.create` or `conversation_flow.list`."""
     type: Literal["conversation-flow"]
+    """Says that the engine is a conversation flow."""
     version: float | None = None
+    """Version of the conversation flow to use. Null is the same as left out."""

@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class ResponseEngineCustomLm(Model):
+    """The agent speaks as a server of yours says, over a WebSocket."""
+
     llm_websocket_url: str
+    """Where your server listens (`wss://...`); Retell opens a socket there for each call. May contain `{{variables}}`."""
     type: Literal["custom-llm"]
+    """Says that the engine is your own server."""

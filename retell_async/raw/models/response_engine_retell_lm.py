@@ -10,6 +10,11 @@ from ..._model import Model, model
 
 @model
 class ResponseEngineRetellLm(Model):
+    """The agent speaks as a Retell LLM says."""
+
     llm_id: str
+    """The Retell LLM: an id from `llm.create` or `llm.list`."""
     type: Literal["retell-llm"]
+    """Says that the engine is a Retell LLM."""
     version: float | None = None
+    """Version of the Retell LLM to use. Null is the same as left out."""

@@ -8,30 +8,50 @@ from typing import TYPE_CHECKING, Literal
 from ..._model import Model, One, model
 
 if TYPE_CHECKING:
+    from .backup_model import BackupModel
     from .kb_config import KBConfig
+    from .model_config import ModelConfig
     from .nullable_llm_model import NullableLLMModel
     from .s2s_model import S2SModel
 
 
 @model
 class RetellLlmOverride(Model):
-    __nested__ = {"kb_config": One("KBConfig")}
+    """What one session changes of the Retell LLM of its agent. What is left out is the LLM's own."""
 
+    __nested__ = {"backup_model": One("BackupModel"), "kb_config": One("KBConfig"), "model_config": One("ModelConfig")}
+
+    backup_model: BackupModel | None = None
+    """Model to turn to while the first one is slow or fails. Null or left out for none. Only voice agents can use an LLM
+    that has one.
+    """
     begin_after_user_silence_ms: int | None = None
-    """Milliseconds. Only if user speaks first; unset waits forever."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null waits for ever.
+    Milliseconds.
+    """
     begin_message: str | None = None
-    """Unset is generated; empty means user first."""
+    """What the agent says first, word for word. An empty text leaves the first word to the user. May contain
+    `{{variables}}`.
+    """
     kb_config: KBConfig | None = None
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: list[str] | None = None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
     model: NullableLLMModel | str | None = None
-    """Default: gpt-5.6-terra."""
+    """Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra."""
+    model_config: ModelConfig | None = None
+    """Models and their settings in one, in place of `model`, `s2s_model`, `backup_model` and the `model_` fields."""
     model_high_priority: bool | None = None
-    """Default: false."""
+    """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
     model_temperature: float | None = None
-    """From 0 to 1. Default: 0."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default: 0."""
+    model_ultrafast: bool | None = None
+    """Whether answers come from the fastest tier that the model has. Deprecated: use model_config.primary.tier."""
     s2s_model: S2SModel | str | None = None
-    """Mutually exclusive with model."""
+    """Speech-to-speech model that listens and speaks by itself. Not together with `model`."""
     start_speaker: Literal["agent", "user"] | str | None = None
-    """Prose calls this field required."""
+    """Who speaks first."""
     tool_call_strict_mode: bool | None = None
-    """Only certain models support it."""
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""

@@ -6,5 +6,5 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 S2SModel: TypeAlias = Literal[
-    "gpt-realtime", "gpt-realtime-1.5", "gpt-realtime-2", "gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-mini"
+    "gpt-realtime", "gpt-realtime-1.5", "gpt-realtime-2", "gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-mini", "grok-voice-3.0"
 ]

@@ -13,5 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class SearchCommunityVoiceRequest(Model):
+    """What to look for in a provider's public library."""
+
     search_query: str
+    """Words to look for, such as a name or a trait of the voice."""
     voice_provider: SearchCommunityVoiceRequestVoiceProvider | str | None = None
+    """Whose library to search."""

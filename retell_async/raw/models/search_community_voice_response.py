@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 @model
 class SearchCommunityVoiceResponse(Model):
+    """What was found in a provider's public library."""
+
     __nested__ = {"voices": Many(One("SearchCommunityVoiceResponseVoice"))}
 
     voices: list[SearchCommunityVoiceResponseVoice]
+    """The voices found."""

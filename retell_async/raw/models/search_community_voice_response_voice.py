@@ -8,8 +8,13 @@ from ..._model import Model, model
 
 @model
 class SearchCommunityVoiceResponseVoice(Model):
+    """A voice of a provider's public library."""
+
     description: str | None = None
+    """What the voice is like."""
     name: str | None = None
+    """Name of the voice in the library."""
     provider_voice_id: str | None = None
+    """The voice at its provider, for `voice.add_resource`."""
     public_user_id: str | None = None
-    """Elevenlabs only."""
+    """Who published the voice, for `voice.add_resource`. Only with `elevenlabs`."""

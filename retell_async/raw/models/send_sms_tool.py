@@ -9,20 +9,39 @@ from ..._model import Model, One, model
 
 if TYPE_CHECKING:
     from .sms_content import SmsContent
+    from .sms_destination import SmsDestination
+    from .sms_sender import SmsSender
 
 
 @model
 class SendSMSTool(Model):
-    __nested__ = {"sms_content": One("SmsContent")}
+    """Lets the model send an SMS to the user."""
+
+    __nested__ = {"sms_content": One("SmsContent"), "sms_destination": One("SmsDestination"), "sms_sender": One("SmsSender")}
 
     name: str
-    """Unique among tools available at once."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     sms_content: SmsContent
+    """What the message says."""
     type: Literal["send_sms"]
+    """Says that the tool sends an SMS."""
     description: str | None = None
+    """When to use it, in words for the model."""
     execution_message_description: str | None = None
-    """Applies only when speak_during_execution is true."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
+    sms_destination: SmsDestination | None = None
+    """Whom to send it to. Null or left out for the user."""
+    sms_sender: SmsSender | None = None
+    """Which number to send it from. Null or left out for the agent's own."""
+    speak_after_execution: bool | None = None
+    """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool | None = None
-    """Default: true."""
+    """Whether the agent speaks while it runs; `execution_message_description` says what. Default: true."""

@@ -8,7 +8,13 @@ from ..._model import Model, model
 
 @model
 class SipOutboundTrunkConfig(Model):
+    """The SIP trunk through which an imported number places calls. The password is not shown."""
+
     auth_username: str | None = None
+    """User name at the trunk."""
+    codecs: list[str] | None = None
+    """SIP codecs that are preferred, in this order; an empty list leaves the choice to the gateway."""
     termination_uri: str | None = None
+    """Host of the trunk."""
     transport: str | None = None
-    """Values: TLS, TCP, UDP. Default: TCP."""
+    """How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP."""

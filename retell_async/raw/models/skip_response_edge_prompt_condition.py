@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class SkipResponseEdgePromptCondition(Model):
+    """The fixed condition of an edge that does not wait for the user."""
+
     prompt: Literal["Skip response"] | str
+    """Always this very text."""
     type: Literal["prompt"] | str
+    """Says that the condition is a prompt."""

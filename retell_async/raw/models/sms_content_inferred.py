@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class SmsContentInferred(Model):
+    """A message that the model words."""
+
     prompt: str | None = None
-    """Dynamic variables allowed."""
+    """What the message shall say. May contain `{{variables}}`."""
     type: Literal["inferred"] | None = None
+    """Says that the model words the message."""

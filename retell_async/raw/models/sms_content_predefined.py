@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class SmsContentPredefined(Model):
+    """A message word for word."""
+
     text: str | None = None
-    """Dynamic variables allowed."""
+    """The message. May contain `{{variables}}`."""
     type: Literal["predefined"] | None = None
+    """Says that the message is sent as written."""

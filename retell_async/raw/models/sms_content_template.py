@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class SmsContentTemplate(Model):
+    """A message that the platform words."""
+
     template: Literal["info_collection"] | str
+    """Which one; `info_collection` asks for information."""
     type: Literal["template"]
+    """Says that a template is used."""

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class SmsFailedEdge(Model):
-    """Equations first in array order; then prompts."""
+    """The way on after an SMS could not be sent."""
 
     __nested__ = {"transition_condition": One("SmsFailedEdgePromptCondition")}
 
     id: str
+    """Id of the edge, unique in the flow or component."""
     transition_condition: SmsFailedEdgePromptCondition
+    """Met when it failed; the value is fixed."""
     destination_node_id: str | None = None
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class SmsFailedEdgePromptCondition(Model):
+    """The fixed condition of the edge for an SMS that failed."""
+
     prompt: Literal["Failed to send"] | str
+    """Always this very text."""
     type: Literal["prompt"] | str
+    """Says that the condition is a prompt."""

@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class SmsMessage(Model):
+    """A text message, in the middle of a conversation."""
+
     __nested__ = {"multimedia": Many(One("SmsMultimediaItem"))}
 
     content: str
+    """The text."""
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     role: Literal["sms"]
+    """Always `sms`."""
     multimedia: list[SmsMultimediaItem] | None = None
+    """Pictures and other media of the message."""

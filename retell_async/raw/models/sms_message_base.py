@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class SmsMessageBase(Model):
+    """A text message, in the middle of a conversation. As a request takes it."""
+
     __nested__ = {"multimedia": Many(One("SmsMultimediaItem"))}
 
     content: str
+    """The text."""
     role: Literal["sms"]
+    """Always `sms`."""
     created_timestamp: int | None = None
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str | None = None
+    """Identifies the message within its chat. Left out, the server makes one."""
     multimedia: list[SmsMultimediaItem] | None = None
+    """Pictures and other media of the message."""

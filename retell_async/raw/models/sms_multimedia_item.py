@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class SmsMultimediaItem(Model):
+    """A picture or other medium of a text message."""
+
     url: str
+    """Where it can be fetched."""
     summary: str | None = None
+    """What it shows, in words."""

@@ -11,13 +11,18 @@ if TYPE_CHECKING:
     from .display_position import DisplayPosition
     from .global_node_setting import GlobalNodeSetting
     from .model_choice_cascading import ModelChoiceCascading
+    from .node_model_config import NodeModelConfig
+    from .sms_destination import SmsDestination
     from .sms_failed_edge import SmsFailedEdge
     from .sms_node_instruction import SmsNodeInstruction
+    from .sms_sender import SmsSender
     from .sms_success_edge import SmsSuccessEdge
 
 
 @model
 class SmsNode(Model):
+    """A node that sends an SMS to the user."""
+
     __nested__ = {
         "failed_edge": One("SmsFailedEdge"),
         "instruction": One("SmsNodeInstruction"),
@@ -25,14 +30,32 @@ class SmsNode(Model):
         "display_position": One("DisplayPosition"),
         "global_node_setting": One("GlobalNodeSetting"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
+        "sms_destination": One("SmsDestination"),
+        "sms_sender": One("SmsSender"),
     }
 
     failed_edge: SmsFailedEdge
+    """Where to go on if the message cannot be sent."""
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     instruction: SmsNodeInstruction
+    """What the message says, word for word, by a prompt or from a template."""
     success_edge: SmsSuccessEdge
+    """Where to go on once the message is sent."""
     type: Literal["sms"]
+    """Says that the node sends an SMS."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
+    sms_destination: SmsDestination | None = None
+    """Whom to send it to. Null or left out for the user."""
+    sms_sender: SmsSender | None = None
+    """Which number to send it from. Null or left out for the agent's own."""

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class SmsSuccessEdge(Model):
-    """Equations first in array order; then prompts."""
+    """The way on after an SMS was sent."""
 
     __nested__ = {"transition_condition": One("SmsSuccessEdgePromptCondition")}
 
     id: str
+    """Id of the edge, unique in the flow or component."""
     transition_condition: SmsSuccessEdgePromptCondition
+    """Met when it was sent; the value is fixed."""
     destination_node_id: str | None = None
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

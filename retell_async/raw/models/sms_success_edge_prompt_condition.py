@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class SmsSuccessEdgePromptCondition(Model):
+    """The fixed condition of the edge for an SMS that was sent."""
+
     prompt: Literal["Sent successfully"] | str
+    """Always this very text."""
     type: Literal["prompt"] | str
+    """Says that the condition is a prompt."""

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class SmsUtterance(Model):
+    """A text message, in the middle of a call."""
+
     __nested__ = {"multimedia": Many(One("SmsMultimediaItem"))}
 
     content: str
+    """Its text."""
     role: Literal["sms"]
+    """Always `sms`."""
     time_sec: float
-    """Seconds. Measured from call start."""
+    """When it came, counted from the start of the call. Seconds."""
     multimedia: list[SmsMultimediaItem] | None = None
+    """Pictures and other media of the message."""

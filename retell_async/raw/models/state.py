@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 @model
 class State(Model):
+    """A part of the conversation of a Retell LLM."""
+
     __nested__ = {"edges": Many(One("StateEdge")), "tools": Many(One("Tool"))}
 
     name: str
-    """Unique; letters, digits, underscore, dash; max 64."""
+    """Name by which edges and `starting_state` refer to the state; unique in the LLM. Letters, digits, `_` and `-`, up
+    to 64 of them.
+    """
     edges: list[StateEdge] | None = None
+    """Where the conversation can go from here. Empty or left out, it stays."""
     state_prompt: str | None = None
+    """What the agent does in this state; it follows `general_prompt`."""
     tools: list[Tool] | None = None
+    """What the agent can do in this state, besides `general_tools`."""

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 @model
 class StateEdge(Model):
+    """A way from one state to another."""
+
     __nested__ = {"parameters": One("ToolParameter")}
 
     description: str
+    """When to take it, in words for the model."""
     destination_state_name: str
+    """Name of the state it leads to."""
     parameters: ToolParameter | None = None
+    """What the model collects before it goes, as a JSON Schema; the state reached can use it as variables. Left out,
+    nothing.
+    """

@@ -10,8 +10,15 @@ from ..._model import Model, model
 
 @model
 class StateTransitionMessage(Model):
+    """The conversation moves to another state of the Retell LLM."""
+
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     role: Literal["state_transition"]
+    """Always `state_transition`."""
     former_state_name: str | None = None
+    """The state of the Retell LLM that was left."""
     new_state_name: str | None = None
+    """The state of the Retell LLM that was entered."""

@@ -10,8 +10,15 @@ from ..._model import Model, model
 
 @model
 class StateTransitionMessageBase(Model):
+    """The conversation moves to another state of the Retell LLM. As a request takes it."""
+
     role: Literal["state_transition"]
+    """Always `state_transition`."""
     created_timestamp: int | None = None
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     former_state_name: str | None = None
+    """The state of the Retell LLM that was left."""
     message_id: str | None = None
+    """Identifies the message within its chat. Left out, the server makes one."""
     new_state_name: str | None = None
+    """The state of the Retell LLM that was entered."""

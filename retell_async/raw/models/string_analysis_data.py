@@ -10,11 +10,17 @@ from ..._model import Model, model
 
 @model
 class StringAnalysisData(Model):
+    """A finding that is a text."""
+
     description: str
+    """What to find out, in words."""
     name: str
+    """Name under which the answer stands."""
     type: Literal["string"]
+    """Says that the answer is a text."""
     conditional_prompt: str | None = None
-    """Ignored if required; unset always includes field."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     examples: list[str] | None = None
+    """What good answers look like."""
     required: bool | None = None
-    """Missing value marks the call unsuccessful."""
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class StringFilter(Model):
+    """A condition on text."""
+
     op: StringFilterOp | str
-    """Sw=prefix ew=suffix co=substring."""
+    """How to compare: `eq` (is), `ne` (is not), `co` (contains), `sw` (begins with) or `ew` (ends in)."""
     type: Literal["string"]
+    """Always `string`: tells this filter from others."""
     value: str
+    """The text to compare with."""

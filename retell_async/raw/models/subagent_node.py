@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from .node_finetune_conversation_example import NodeFinetuneConversationExample
     from .node_finetune_transition_example import NodeFinetuneTransitionExample
     from .node_instruction_prompt import NodeInstructionPrompt
+    from .node_model_config import NodeModelConfig
     from .skip_response_edge import SkipResponseEdge
     from .tool import Tool
 
 
 @model
 class SubagentNode(Model):
+    """A node in which the agent talks with the user and may use tools as it sees fit."""
+
     __nested__ = {
         "instruction": One("NodeInstructionPrompt"),
         "always_edge": One("AlwaysEdge"),
@@ -37,42 +40,78 @@ class SubagentNode(Model):
         "global_node_setting": One("GlobalNodeSetting"),
         "kb_config": One("KBConfig"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
         "skip_response_edge": One("SkipResponseEdge"),
         "tools": Many(One("Tool")),
     }
 
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     instruction: NodeInstructionPrompt
+    """What the agent does here, as a prompt."""
     type: Literal["subagent"]
+    """Says that the node is a subagent."""
     allow_dtmf_interruption: bool | None = None
+    """Whether a key press of the user stops the agent's speech in this node. Null or left out for the agent's setting."""
     always_edge: AlwaysEdge | None = None
+    """Where to go on once the user has answered, whatever the answer. Must then be the only edge of the node."""
+    boosted_keywords: list[str] | None = None
+    """Names, products and other words that transcription shall favour in this node."""
     custom_stt_config: CustomSttConfig | None = None
-    """Mandatory if stt_mode is custom."""
+    """Transcriber in this node. Required where `stt_mode` is `custom`. Null or left out for the agent's setting."""
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: list[NodeEdge] | None = None
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdge | None = None
+    """Where to go on when no edge and no global node fits."""
     finetune_conversation_examples: list[NodeFinetuneConversationExample] | None = None
+    """Conversations that show the model how to talk in this node."""
     finetune_transition_examples: list[NodeFinetuneTransitionExample] | None = None
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     interruption_sensitivity: float | None = None
-    """From 0 to 1."""
+    """How easily the user's speech stops the agent's in this node; 0 lets it always finish. Null or left out for the
+    agent's setting. From 0 to 1.
+    """
     kb_config: KBConfig | None = None
-    """Node kb_instruction beats flow kb_instruction."""
+    """How much to retrieve in this node. A `kb_instruction` given here wins over that of the flow."""
     knowledge_base_ids: list[str] | None = None
+    """What the agent can look things up in while in this node; ids from `knowledge_base.create` or
+    `knowledge_base.list`.
+    """
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     reminder_max_count: int | None = None
-    """0 turns reminders off here. At least 0."""
+    """How many times in a row the agent reminds a silent user in this node; 0 for never. Null or left out for the
+    agent's setting. At least 0.
+    """
     reminder_trigger_ms: float | None = None
-    """Milliseconds. At least 1."""
+    """After how much silence the agent reminds the user in this node. Null or left out for the agent's setting.
+    Milliseconds. At least 1.
+    """
     responsiveness: float | None = None
-    """From 0 to 1."""
+    """How quickly the agent takes its turn in this node. Null or left out for the agent's setting. From 0 to 1."""
     skip_response_edge: SkipResponseEdge | None = None
+    """Where to go on as soon as the agent has spoken, without an answer of the user. Must then be the only edge of the
+    node.
+    """
     skippable: bool | None = None
-    """Default: false."""
+    """Whether the node may be passed over when what it asks is known already, from the conversation or from the
+    contact's memory. Default: false.
+    """
     stt_mode: Literal["accurate", "custom", "fast"] | str | None = None
-    """Custom reads custom_stt_config."""
+    """What transcription aims at in this node; `custom` reads `custom_stt_config`. Null or left out for the agent's
+    setting.
+    """
     tool_ids: list[str] | None = None
+    """Which of the flow's `tools` may be used here, by `tool_id`."""
     tools: list[Tool] | None = None
+    """Further tools, for this node alone."""
     voice_speed: float | None = None
-    """From 0.5 to 2."""
+    """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""

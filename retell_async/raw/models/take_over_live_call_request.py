@@ -8,5 +8,7 @@ from ..._model import Model, model
 
 @model
 class TakeOverLiveCallRequest(Model):
+    """Who takes over a call."""
+
     participant_id: str
-    """Id issued by /v2/listen-live-call."""
+    """The listener who takes over: the `participant_id` that `call.listen_live` answered."""

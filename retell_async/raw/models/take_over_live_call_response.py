@@ -8,4 +8,7 @@ from ..._model import Model, model
 
 @model
 class TakeOverLiveCallResponse(Model):
+    """Whether a call was taken over."""
+
     success: bool
+    """Whether the listener now speaks in the agent's place."""

@@ -8,4 +8,7 @@ from ..._model import Model, model
 
 @model
 class TelephonyIdentifier(Model):
+    """What the telephony provider calls a call."""
+
     twilio_call_sid: str | None = None
+    """The call's SID at Twilio."""

@@ -8,4 +8,7 @@ from ..._model import Model, model
 
 @model
 class TestAppAuthResponse(Model):
+    """Whether an app accepts its credentials."""
+
     success: bool
+    """Whether the provider accepted them."""

@@ -13,20 +13,25 @@ if TYPE_CHECKING:
 
 @model
 class TestCaseBatchJob(Model):
+    """A batch of test runs."""
+
     __nested__ = {"response_engine": One("ResponseEngine")}
 
     creation_timestamp: int
-    """Milliseconds. Epoch."""
+    """When the batch was started, since the epoch. Milliseconds."""
     error_count: int
-    """At least 0."""
+    """How many runs broke off with an error. At least 0."""
     fail_count: int
-    """At least 0."""
+    """How many runs failed. At least 0."""
     pass_count: int
-    """At least 0."""
+    """How many runs passed. At least 0."""
     response_engine: ResponseEngine
+    """What is tested."""
     status: Literal["complete", "in_progress"] | str
+    """`in_progress`, then `complete`."""
     test_case_batch_job_id: str
+    """Identifies the batch."""
     total_count: int
-    """At least 0."""
+    """How many runs there are. At least 0."""
     user_modified_timestamp: int
-    """Milliseconds. Epoch."""
+    """When the batch last changed, since the epoch. Milliseconds."""

@@ -15,19 +15,29 @@ if TYPE_CHECKING:
 
 @model
 class TestCaseDefinition(Model):
+    """A test case: a simulated user, and what the agent has to do about it."""
+
     __nested__ = {"response_engine": One("RetellResponseEngine"), "tool_mocks": Many(One("ToolMock"))}
 
     creation_timestamp: int
-    """Milliseconds. Epoch."""
+    """When the test case was defined, since the epoch. Milliseconds."""
     dynamic_variables: dict[str, str]
+    """What replaces `{{name}}` in the agent's prompts and tools during the test, by name. Values are strings."""
     llm_model: LLMModel | str
+    """The model that plays the user."""
     metrics: list[str]
+    """What is judged about the conversation, one criterion each."""
     name: str
+    """A name by which you recognise the test case."""
     response_engine: RetellResponseEngine
-    """Custom LLM engines not accepted."""
+    """The Retell LLM or conversation flow under test. A custom LLM cannot be tested."""
     test_case_definition_id: str
+    """Identifies the test case."""
     tool_mocks: list[ToolMock]
+    """What tools answer during the test, in place of being called."""
     type: Literal["simulation"] | str
+    """Always `simulation`."""
     user_modified_timestamp: int
-    """Milliseconds. Epoch."""
+    """When the test case was last changed, since the epoch. Milliseconds."""
     user_prompt: str
+    """Who the simulated user is and what they want, in words."""

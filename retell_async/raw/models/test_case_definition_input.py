@@ -15,13 +15,21 @@ if TYPE_CHECKING:
 
 @model
 class TestCaseDefinitionInput(Model):
+    """What to change about a test case."""
+
     __nested__ = {"response_engine": One("RetellResponseEngine"), "tool_mocks": Many(One("ToolMock"))}
 
     dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in the agent's prompts and tools during the test, by name. Values are strings."""
     llm_model: LLMModel | str | None = None
+    """The model that plays the user."""
     metrics: list[str] | None = None
+    """What is judged about the conversation, one criterion each."""
     name: str | None = None
+    """A name by which you recognise the test case."""
     response_engine: RetellResponseEngine | None = None
-    """Custom LLM engines not accepted."""
+    """The Retell LLM or conversation flow under test. A custom LLM cannot be tested."""
     tool_mocks: list[ToolMock] | None = None
+    """What tools answer during the test, in place of being called."""
     user_prompt: str | None = None
+    """Who the simulated user is and what they want, in words."""

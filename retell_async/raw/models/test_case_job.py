@@ -14,16 +14,23 @@ if TYPE_CHECKING:
 
 @model
 class TestCaseJob(Model):
+    """One run of one test case."""
+
     __nested__ = {"test_case_definition_snapshot": One("TestCaseDefinition")}
 
     creation_timestamp: int
-    """Milliseconds. Epoch."""
+    """When the run was created, since the epoch. Milliseconds."""
     status: TestCaseJobStatus | str
+    """`pending`, `in_progress`, then `pass`, `fail`, or `error` if it broke off."""
     test_case_definition_id: str
+    """The test case that was run."""
     test_case_definition_snapshot: TestCaseDefinition
+    """The test case as it was when it was run."""
     test_case_job_id: str
+    """Identifies the run."""
     user_modified_timestamp: int
-    """Milliseconds. Epoch."""
+    """When the run last changed, since the epoch. Milliseconds."""
     result_explanation: str | None = None
+    """Why it passed or failed, in words. Null or absent until it has."""
     transcript_snapshot: dict[str, Any] | None = None
-    """ConversationFlowPlaygroundSnapshot or RetellLlmPlaygroundSnapshot."""
+    """The conversation that was played, and where the agent stood. Its form depends on the response engine."""

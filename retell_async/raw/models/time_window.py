@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class TimeWindow(Model):
+    """A part of the day, in minutes since local midnight."""
+
     end: float
-    """Minutes. Counted from local midnight."""
+    """First minute after the window; 1440 is the end of the day. Minutes."""
     start: float
-    """Minutes. Counted from local midnight."""
+    """First minute of the window; 540 is nine o'clock. Minutes."""

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 @model
 class ToolCallFilter(Model):
+    """A tool call that happened during a call. At least one condition has to be given, and all have to hold for the same
+    tool call.
+    """
+
     __nested__ = {"latency_ms": One("NumberOrRangeFilter"), "success": One("BooleanFilter")}
 
     latency_ms: NumberOrRangeFilter | None = None
-    """Milliseconds."""
+    """How long the tool took. Milliseconds."""
     name: str | None = None
+    """Name of the tool."""
     success: BooleanFilter | None = None
+    """Whether the tool did what it was asked."""
     type: str | None = None
+    """Kind of the tool, such as `transfer_call`."""

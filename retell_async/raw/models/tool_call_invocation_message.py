@@ -10,13 +10,21 @@ from ..._model import Model, model
 
 @model
 class ToolCallInvocationMessage(Model):
+    """The agent calls a tool."""
+
     arguments: str
-    """JSON object as string."""
+    """What the tool is given: a JSON object, written as a string."""
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     name: str
+    """The tool that is called."""
     role: Literal["tool_call_invocation"]
+    """Always `tool_call_invocation`."""
     tool_call_id: str
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     thought_signature: str | None = None
-    """Internal; Gemini thinking models only."""
+    """Internal to Gemini thinking models; keep it as it is when a message is sent back."""
+    type: str | None = None
+    """Kind of the tool, such as `custom`, `end_call` or `transfer_call`. New kinds appear now and then."""

@@ -3,18 +3,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..._model import Model, model
+from ..._model import Model, One, model
+
+if TYPE_CHECKING:
+    from .tool_call_metadata import ToolCallMetadata
 
 
 @model
 class ToolCallInvocationUtterance(Model):
+    """The agent calls a tool."""
+
+    __nested__ = {"metadata": One("ToolCallMetadata")}
+
     arguments: str
-    """JSON object as string."""
+    """What the tool is given: a JSON object, written as a string."""
     name: str
+    """The tool that is called."""
     role: Literal["tool_call_invocation"]
+    """Always `tool_call_invocation`."""
     tool_call_id: str
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
+    metadata: ToolCallMetadata | None = None
+    """Which model called the tool, if it was a backup."""
     thought_signature: str | None = None
-    """Internal; Gemini thinking models only."""
+    """Internal to Gemini thinking models; keep it as it is when a message is sent back."""
+    type: str | None = None
+    """Kind of the tool, such as `custom`, `end_call` or `transfer_call`. New kinds appear now and then."""

@@ -10,11 +10,17 @@ from ..._model import Model, model
 
 @model
 class ToolCallResultMessage(Model):
+    """A tool answers."""
+
     content: str
-    """Plain text or JSON as string."""
+    """What the tool answered: plain text, or JSON written as a string."""
     created_timestamp: int
+    """When the message was made, since the epoch."""
     message_id: str
+    """Identifies the message within its chat."""
     role: Literal["tool_call_result"]
+    """Always `tool_call_result`."""
     tool_call_id: str
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     successful: bool | None = None
+    """Whether the tool did what it was asked. Absent if nobody reported it."""

@@ -10,11 +10,17 @@ from ..._model import Model, model
 
 @model
 class ToolCallResultMessageBase(Model):
+    """A tool answers. As a request takes it."""
+
     content: str
-    """Plain text or JSON as string."""
+    """What the tool answered: plain text, or JSON written as a string."""
     role: Literal["tool_call_result"]
+    """Always `tool_call_result`."""
     tool_call_id: str
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     created_timestamp: int | None = None
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str | None = None
+    """Identifies the message within its chat. Left out, the server makes one."""
     successful: bool | None = None
+    """Whether the tool did what it was asked. Absent if nobody reported it."""

@@ -10,9 +10,13 @@ from ..._model import Model, model
 
 @model
 class ToolCallResultUtterance(Model):
+    """A tool answers."""
+
     content: str
-    """Plain text or JSON as string."""
+    """What the tool answered: plain text, or JSON written as a string."""
     role: Literal["tool_call_result"]
+    """Always `tool_call_result`."""
     tool_call_id: str
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     successful: bool | None = None
+    """Whether the tool did what it was asked. Absent if nobody reported it."""

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
 
 @model
 class ToolMock(Model):
+    """What a tool answers during a test."""
+
     __nested__ = {"input_match_rule": One("ToolMockInputMatchRule")}
 
     input_match_rule: ToolMockInputMatchRule
+    """For which calls of the tool this answer is given."""
     output: str
-    """JSON string expected. 0 to 15000 characters."""
+    """What the tool answers: JSON, written as a string. 0 to 15_000 characters."""
     tool_name: str
-    """Function name rather than tool id."""
+    """Name of the tool's function; not the id of the tool."""
     result: bool | None = None
-    """Only for boolean-result tools such as transfer_call."""
+    """Whether the tool succeeds, for tools that only do so or fail, such as `transfer_call`. Null or left out for
+    others.
+    """

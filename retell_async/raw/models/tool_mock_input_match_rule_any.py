@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class ToolMockInputMatchRuleAny(Model):
+    """Every call of the tool gets the answer."""
+
     type: Literal["any"]
+    """Always `any`."""

@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class ToolMockInputMatchRulePartialMatch(Model):
+    """Calls with certain arguments get the answer."""
+
     args: dict[str, Any]
-    """Subset equality; extra call fields ignored."""
+    """Arguments that have to be equal. Others of the call do not matter."""
     type: Literal["partial_match"]
+    """Always `partial_match`."""

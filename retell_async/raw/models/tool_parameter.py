@@ -10,9 +10,17 @@ from ..._model import Model, model
 
 @model
 class ToolParameter(Model):
-    """JSON Schema object; omitted means no parameters."""
+    """A JSON Schema of what a tool takes."""
+
+    __wire__ = {"additional_properties": "additionalProperties"}
 
     properties: dict[str, Any]
+    """The arguments by name, each with its JSON Schema. One with a `description` is filled by the model, one with a
+    `const` is sent as it is.
+    """
     type: Literal["object"] | str
+    """Always an object; a schema without it is refused."""
+    additional_properties: bool | None = None
+    """Whether arguments that `properties` does not name may be given too."""
     required: list[str] | None = None
-    """Each entry must be in properties."""
+    """Which of `properties` must be given."""

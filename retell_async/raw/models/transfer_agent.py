@@ -8,7 +8,9 @@ from ..._model import Model, model
 
 @model
 class TransferAgent(Model):
+    """The agent that talks with the destination of a transfer."""
+
     agent_id: str
-    """Agent must have isTransferAgent true."""
+    """Its id, from `agent.create` or `agent.list`. It must be a transfer agent (`is_transfer_agent` is true)."""
     agent_version: str | int
-    """Number or tag; unassigned tag means latest."""
+    """Which version of it: a number or a tag. A tag that no version has counts as `latest`."""

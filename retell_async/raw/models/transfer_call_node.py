@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .global_node_setting import GlobalNodeSetting
     from .model_choice_cascading import ModelChoiceCascading
     from .node_instruction import NodeInstruction
+    from .node_model_config import NodeModelConfig
     from .transfer_destination import TransferDestination
     from .transfer_failed_edge import TransferFailedEdge
     from .transfer_option import TransferOption
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 @model
 class TransferCallNode(Model):
+    """A node that transfers the call."""
+
     __nested__ = {
         "edge": One("TransferFailedEdge"),
         "transfer_destination": One("TransferDestination"),
@@ -27,20 +30,36 @@ class TransferCallNode(Model):
         "global_node_setting": One("GlobalNodeSetting"),
         "instruction": One("NodeInstruction"),
         "model_choice": One("ModelChoiceCascading"),
+        "model_config": One("NodeModelConfig"),
     }
 
     edge: TransferFailedEdge
+    """Where to go on if the transfer fails."""
     id: str
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     transfer_destination: TransferDestination
+    """Whom to call."""
     transfer_option: TransferOption
+    """How the call is handed over."""
     type: Literal["transfer_call"]
+    """Says that the node transfers the call."""
     custom_sip_headers: dict[str, str] | None = None
+    """Headers for the transferred leg; names begin with `X-` or are `User-To-User`. They arrive only at SIP
+    destinations.
+    """
     display_position: DisplayPosition | None = None
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSetting | None = None
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     ignore_e164_validation: bool | None = None
-    """Custom telephony only. Default: false."""
+    """Whether to dial the number as it is, without checking that it is E.164. Only for custom telephony. Default: false."""
     instruction: NodeInstruction | None = None
-    """Used only with speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascading | None = None
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfig | None = None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""

@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class TransferDestinationInferred(Model):
+    """A number that the model chooses."""
+
     prompt: str
-    """Dynamic variables allowed."""
+    """How to choose it, with the numbers to choose from. May contain `{{variables}}`."""
     type: Literal["inferred"]
+    """Says that the model chooses."""

@@ -10,8 +10,11 @@ from ..._model import Model, model
 
 @model
 class TransferDestinationPredefined(Model):
+    """A number fixed beforehand."""
+
     number: str
-    """E.164 or dynamic variable."""
+    """Whom to call: a number in E.164, a SIP URI (`sip:user@domain`) or a `{{variable}}`."""
     type: Literal["predefined"]
+    """Says that the number is fixed."""
     extension: str | None = None
-    """DTMF: digits, *, # or dynamic variable."""
+    """Keys to press once the call is answered: digits, `*` and `#`, or a `{{variable}}`."""

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @model
 class TransferFailedEdge(Model):
-    """Used by transfer_call and agent_swap nodes."""
+    """The way on after a transfer, or a swap of agents, that failed."""
 
     __nested__ = {"transition_condition": One("TransferFailedEdgePromptCondition")}
 
     id: str
+    """Id of the edge, unique in the flow or component."""
     transition_condition: TransferFailedEdgePromptCondition
+    """Met when it failed; the value is fixed."""
     destination_node_id: str | None = None
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class TransferFailedEdgePromptCondition(Model):
+    """The fixed condition of the edge for a failed transfer."""
+
     prompt: Literal["Transfer failed"] | str
+    """Always this very text."""
     type: Literal["prompt"] | str
+    """Says that the condition is a prompt."""

@@ -15,19 +15,27 @@ if TYPE_CHECKING:
 
 @model
 class TransferOptionAgenticWarmTransfer(Model):
+    """Another agent talks with whoever answers, and decides whether the parties are joined."""
+
     __nested__ = {"agentic_transfer_config": One("AgenticTransferConfig"), "public_handoff_option": One("PublicHandoffOption")}
 
     agentic_transfer_config: AgenticTransferConfig
+    """Which agent that is, and how long it has."""
     type: Literal["agentic_warm_transfer"]
+    """Says that the transfer is led by a transfer agent."""
     custom_on_hold_music_asset_id: str | None = None
-    """Required if on_hold_music is custom; org-owned audio."""
+    """Sound to play for `on_hold_music` `custom`, which requires it; an audio asset of your organization, from
+    `asset.create`.
+    """
     enable_bridge_audio_cue: bool | None = None
-    """Default: true."""
+    """Whether a sound tells the parties that they are joined. Default: true."""
     on_hold_music: OnHoldMusic | str | None = None
-    """Custom needs custom_on_hold_music_asset_id."""
+    """What the user hears while waiting; `custom` plays `custom_on_hold_music_asset_id`."""
     public_handoff_option: PublicHandoffOption | None = None
-    """Null turns off warm handoff."""
+    """What the agent says once all are joined, to everyone. Null for nothing."""
     show_transferee_as_caller: bool | None = None
-    """Telephony must support caller id override."""
+    """Whether the destination sees the user's number as the caller. Needs telephony that lets the caller id be set."""
     transfer_ring_duration_ms: int | None = None
-    """Milliseconds. From 5_000 to 90_000. Default: agent-level ring_duration_ms."""
+    """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
+    Default: agent-level ring_duration_ms.
+    """

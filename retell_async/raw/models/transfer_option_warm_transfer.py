@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 @model
 class TransferOptionWarmTransfer(Model):
+    """The agent stays until somebody has answered, and can introduce the user."""
+
     __nested__ = {
         "ivr_option": One("WarmTransferPrompt"),
         "private_handoff_option": One("PrivateHandoffOption"),
@@ -23,22 +25,30 @@ class TransferOptionWarmTransfer(Model):
     }
 
     type: Literal["warm_transfer"]
+    """Says that the transfer is warm."""
     agent_detection_timeout_ms: float | None = None
-    """From 10_000 to 300_000."""
+    """How long to wait for a person to be recognised before the transfer counts as failed, in milliseconds; half a
+    minute if left out. From 10_000 to 300_000.
+    """
     custom_on_hold_music_asset_id: str | None = None
-    """Required if on_hold_music is custom; org-owned audio."""
+    """Sound to play for `on_hold_music` `custom`, which requires it; an audio asset of your organization, from
+    `asset.create`.
+    """
     enable_bridge_audio_cue: bool | None = None
-    """Default: true."""
+    """Whether a sound tells the parties that they are joined. Default: true."""
     ivr_option: WarmTransferPrompt | None = None
+    """How to get through a phone menu, should one answer."""
     on_hold_music: OnHoldMusic | str | None = None
-    """Custom needs custom_on_hold_music_asset_id."""
+    """What the user hears while waiting; `custom` plays `custom_on_hold_music_asset_id`."""
     opt_out_human_detection: bool | None = None
-    """Default: false."""
+    """Whether to hand over to whatever answers, without first making sure that it is a person. Default: false."""
     private_handoff_option: PrivateHandoffOption | None = None
-    """Null turns off warm handoff."""
+    """What the agent says to the one who answered, out of the user's hearing. Null for nothing."""
     public_handoff_option: PublicHandoffOption | None = None
-    """Null turns off warm handoff."""
+    """What the agent says once all are joined, to everyone. Null for nothing."""
     show_transferee_as_caller: bool | None = None
-    """Telephony must support caller id override."""
+    """Whether the destination sees the user's number as the caller. Needs telephony that lets the caller id be set."""
     transfer_ring_duration_ms: int | None = None
-    """Milliseconds. From 5_000 to 90_000. Default: agent-level ring_duration_ms."""
+    """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
+    Default: agent-level ring_duration_ms.
+    """

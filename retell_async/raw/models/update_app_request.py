@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 
 @model
 class UpdateAppRequest(Model):
+    """What to change about a connected app."""
+
     __nested__ = {"auth_config": One("AuthConfigRequest"), "crm_config": One("AppCRMConfig")}
 
     auth_config: AuthConfigRequest | None = None
+    """New credentials for the provider. Refused where it signs in by OAuth."""
     crm_config: AppCRMConfig | None = None
+    """How contacts are synced, for an app of type `crm`."""
     name: str | None = None
+    """A name by which you recognise the app."""
     tenant_id: str | None = None
+    """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_url: str | None = None
+    """Address of your own instance at the provider. Not needed where all customers share one host."""

@@ -10,9 +10,13 @@ from ..._model import Model, model
 
 @model
 class UpdateCallMetadataRequest(Model):
+    """What to change about an ended call."""
+
     custom_attributes: dict[str, str | float | bool] | None = None
-    """Unknown attribute ids ignored, not saved."""
+    """Values by attribute id. Ids that the organization has not defined are ignored and not stored."""
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | str | None = None
-    """May only become more restrictive."""
+    """How much is kept. Can only become stricter: `everything`, then `everything_except_pii`, then
+    `basic_attributes_only`.
+    """
     metadata: dict[str, Any] | None = None
-    """At most 50 kB."""
+    """Your own data to store with the call. At most 50 kB."""

@@ -10,11 +10,15 @@ from ..._model import Model, model
 
 @model
 class UpdateChatMetadataRequest(Model):
+    """What to change about a chat."""
+
     custom_attributes: dict[str, str | float | bool] | None = None
-    """Keys must be predefined attribute ids, else ignored."""
+    """Values by attribute id. Ids that the organization has not defined are ignored."""
     data_storage_setting: Literal["basic_attributes_only", "everything"] | str | None = None
-    """Cannot become less restrictive."""
+    """How much is kept. Can only become stricter: `everything`, then `basic_attributes_only`."""
     metadata: dict[str, Any] | None = None
-    """Max size 50 kB."""
+    """Your own data to store with the chat. At most 50 kB."""
     override_dynamic_variables: dict[str, str] | None = None
-    """Null clears existing override."""
+    """Dynamic variables that take the place of the chat's own, by name; values must be strings. Null takes the overrides
+    back.
+    """

@@ -10,12 +10,23 @@ from ..._model import Model, model
 
 @model
 class UpdateContactRequest(Model):
+    """What to change about a contact."""
+
     contact_memory: str | None = None
-    """Null clears. 0 to 2000 characters."""
+    """What agents remember of the contact, as text. Null clears it. 0 to 2_000 characters."""
     contact_tag_ids: list[str] | None = None
-    """Replaces all existing tags. 0 to 50 items."""
+    """The contact's tags, by id; `crm.get_config` lists them. These take the place of all that the contact has. 0 to 50
+    items.
+    """
     custom_fields: dict[str, Any] | None = None
-    """Types per CRM config; null value clears."""
+    """Values of the custom fields, by the names and of the types that the CRM settings define. A null value clears the
+    field.
+    """
     do_not_call: bool | None = None
+    """Whether the contact must not be called. Calls and SMS heed it only where they are created with
+    `honor_internal_dnc`.
+    """
     first_name: str | None = None
+    """Given name; calls have it as a dynamic variable."""
     last_name: str | None = None
+    """Family name; calls have it as a dynamic variable."""

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 @model
 class UpdateLiveCallRequest(Model):
+    """What to change about an ongoing call."""
+
     __nested__ = {"call_control": One("CallControl"), "fields_to_override": One("FieldsToOverride")}
 
     call_control: CallControl | None = None
-    """Empty object does nothing."""
+    """What to do in the conversation. An empty object does nothing."""
     fields_to_override: FieldsToOverride | None = None
-    """Absent fields stay unchanged."""
+    """What to change about the call. What is left out stays as it is."""

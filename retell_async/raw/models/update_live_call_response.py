@@ -8,4 +8,7 @@ from ..._model import Model, model
 
 @model
 class UpdateLiveCallResponse(Model):
+    """Whether an ongoing call was changed."""
+
     success: bool
+    """Whether the change was made."""

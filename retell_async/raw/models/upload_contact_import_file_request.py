@@ -13,4 +13,7 @@ if TYPE_CHECKING:
 
 @model
 class UploadContactImportFileRequest(Model):
+    """A file with contacts."""
+
     file: FileTypes
+    """The file: CSV, one contact a line."""

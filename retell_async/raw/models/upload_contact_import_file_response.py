@@ -8,5 +8,9 @@ from ..._model import Model, model
 
 @model
 class UploadContactImportFileResponse(Model):
+    """A file that waits to be imported."""
+
     file_name: str | None = None
+    """Name of the file."""
     upload_id: str | None = None
+    """Names the file to `contact.create_import`."""

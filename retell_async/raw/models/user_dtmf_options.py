@@ -8,9 +8,13 @@ from ..._model import Model, model
 
 @model
 class UserDtmfOptions(Model):
+    """When keys that the user presses are taken together as one input. Whichever of these is met first ends it."""
+
     digit_limit: float | None = None
-    """From 1 to 50."""
+    """How many keys at most. Null for no limit. From 1 to 50."""
     termination_key: str | None = None
-    """One single key. 0-9, #, *."""
+    """One key that ends the input. Null for none. 0-9, #, *."""
     timeout_ms: int | None = None
-    """Milliseconds. From 1_000 to 15_000."""
+    """How long after the last key the input counts as complete; each key starts the wait anew. Milliseconds. From 1_000
+    to 15_000.
+    """

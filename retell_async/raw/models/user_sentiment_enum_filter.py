@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class UserSentimentEnumFilter(Model):
+    """A condition on the mood of the user: it is one of several."""
+
     op: Literal["in"] | str
+    """Always `in`: one of."""
     type: Literal["enum"] | str
+    """Always `enum`: tells this filter from others."""
     value: list[UserSentimentEnumFilterValue | str]
+    """The values, any of which will do."""

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Literal
 from ..._model import Many, Model, One, model
 
 if TYPE_CHECKING:
+    from .utterance_metadata import UtteranceMetadata
     from .utterance_word import UtteranceWord
 
 
 @model
 class Utterance(Model):
-    __nested__ = {"words": Many(One("UtteranceWord"))}
+    """Something that was said."""
+
+    __nested__ = {"words": Many(One("UtteranceWord")), "metadata": One("UtteranceMetadata")}
 
     content: str
+    """The words as text. Speech of the user that could not be understood reads `(unintelligible audio)`."""
     role: Literal["agent", "transfer_target", "user"]
+    """Who spoke: the agent, the user, or the one to whom the call was transferred."""
     words: list[UtteranceWord]
+    """The words one by one, with their times."""
+    metadata: UtteranceMetadata | None = None
+    """How the utterance came about."""

@@ -8,8 +8,11 @@ from ..._model import Model, model
 
 @model
 class UtteranceWord(Model):
+    """A word of an utterance."""
+
     end: float | None = None
-    """Seconds. Relative audio time."""
+    """When it ends, in the call's sound. An estimate. Seconds."""
     start: float | None = None
-    """Seconds. Relative audio time."""
+    """When it begins, in the call's sound. An estimate. Seconds."""
     word: str | None = None
+    """The word, with its punctuation."""

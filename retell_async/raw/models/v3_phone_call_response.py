@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 @model
 class V3PhoneCallResponse(Model):
+    """A phone call as lists show it: without transcripts."""
+
     __nested__ = {
         "call_analysis": One("CallAnalysis"),
         "call_cost": One("CallCost"),
@@ -28,43 +30,80 @@ class V3PhoneCallResponse(Model):
     }
 
     agent_id: str
+    """The agent that has the call."""
     agent_version: int
+    """Number of the agent's version."""
     call_id: str
+    """Identifies the call, here and in webhooks."""
     call_status: CallStatus | str
+    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["phone_call"]
+    """Always `phone_call`."""
     direction: Literal["inbound", "outbound"] | str
+    """`inbound` if the agent was called, `outbound` if it called."""
     from_number: str
+    """The number that called."""
     to_number: str
+    """The number that was called."""
     agent_name: str | None = None
+    """The agent's name."""
     agent_tag: str | None = None
-    """Frozen at creation; absent when no tag."""
+    """The tag that the agent's version had when this was created; absent if it had none."""
     call_analysis: CallAnalysis | None = None
+    """What the analysis found. Present some time after the end; the webhook `call_analyzed` says when."""
     call_cost: CallCost | None = None
+    """What the call costs, by product."""
     collected_dynamic_variables: dict[str, str] | None = None
-    """Present only after call end."""
+    """Variables that the conversation itself filled, by extraction or from answers of tools. Present once it has ended."""
     custom_sip_headers: dict[str, str] | None = None
+    """SIP headers that came or went with the call, by name."""
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | str | None = None
+    """How much is stored of the call: `everything`, `everything_except_pii`, or `basic_attributes_only`, which leaves
+    out what was said.
+    """
     disconnection_reason: DisconnectionReason | str | None = None
+    """Why the call ended. New reasons appear now and then, so treat unknown ones as such."""
     duration_ms: int | None = None
-    """Milliseconds."""
+    """How long the call lasted. Present once it has ended. Milliseconds."""
     end_timestamp: int | None = None
-    """Ms since epoch."""
+    """When the call ended, since the epoch. Present once it has. Milliseconds since the epoch."""
     knowledge_base_retrieved_contents_url: str | None = None
+    """File with what was found in knowledge bases for each response. Present after the end, and only if a knowledge base
+    was used.
+    """
     latency: Latency | None = None
+    """How quickly the parts of the agent answered. Present after the end; which parts depends on the call."""
     llm_token_usage: LlmTokenUsage | None = None
+    """How many tokens the LLM used. Present after the end; absent with a custom LLM or a realtime model."""
     metadata: dict[str, Any] | None = None
+    """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     opt_in_signed_url: bool | None = None
-    """Signed URLs expire after 24 h."""
+    """Whether links to recordings and logs are signed; signed links die after 24 hours."""
     public_log_url: str | None = None
+    """Detailed log of the call. Present once it has ended."""
     recording_multi_channel_url: str | None = None
+    """Recording with a channel for each party. Present once the call has ended."""
     recording_url: str | None = None
+    """Recording of the call. Present once it has ended."""
     retell_llm_dynamic_variables: dict[str, str] | None = None
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """
     scrubbed_recording_multi_channel_url: str | None = None
+    """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
+    """Recording with personal data removed. Present once the call has ended."""
     start_timestamp: int | None = None
-    """Ms since epoch."""
+    """When the call started, since the epoch. Absent until it does, and for calls that never connect. Milliseconds since
+    the epoch.
+    """
     telephony_identifier: TelephonyIdentifier | None = None
+    """What the telephony provider calls this call, where known."""
     transfer_destination: str | None = None
-    """Only for call_transfer; phone number or SIP URI."""
+    """Phone number or `sip:` address to which the call was transferred. Null or absent unless `disconnection_reason` is
+    `call_transfer`.
+    """
     transfer_end_timestamp: int | None = None
-    """Ms since epoch."""
+    """When the transferred call ended, since the epoch: the parties may talk on after the agent has left. Milliseconds
+    since the epoch.
+    """

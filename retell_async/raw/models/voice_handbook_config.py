@@ -8,18 +8,27 @@ from ..._model import Model, model
 
 @model
 class VoiceHandbookConfig(Model):
+    """Ready-made habits of a voice agent."""
+
     ai_disclosure: bool | None = None
+    """Admits being an AI when the user asks."""
     conversational_personality: bool | None = None
-    """True skips the professional-rep personality."""
+    """Talks casually; set to `true`, it takes the place of the professional manner of `default_personality`."""
     default_personality: bool | None = None
+    """Behaves like a professional representative of a call centre."""
     echo_verification: bool | None = None
-    """Voice only."""
+    """Says important details again and asks whether they are right. Voice agents only."""
     high_empathy: bool | None = None
+    """Shows that it hears and understands a user's worries."""
     nato_phonetic_alphabet: bool | None = None
-    """Voice only."""
+    """Spells letters as Alfa, Bravo, Charlie. Voice agents only."""
     natural_filler_words: bool | None = None
+    """Uses fillers such as "well" or "hmm", as people do."""
     scope_boundaries: bool | None = None
+    """Keeps to what its prompt and knowledge cover, and makes nothing up."""
     smart_matching: bool | None = None
-    """Voice only."""
+    """Takes words that sound nearly alike for the same name, so that slips of transcription do less harm. Voice agents
+    only.
+    """
     speech_normalization: bool | None = None
-    """Voice only."""
+    """Says figures, dates and amounts of money as a person would read them aloud. Voice agents only."""

@@ -24,4 +24,6 @@ VoiceModel: TypeAlias = Literal[
     "speech-02-turbo",
     "speech-2.8-turbo",
     "tts-1",
+    "eleven_v3_conversational",
+    "eleven_v4",
 ]

@@ -13,10 +13,21 @@ if TYPE_CHECKING:
 
 @model
 class VoiceResponse(Model):
+    """A voice that agents can speak with."""
+
     gender: Literal["female", "male"] | str
+    """Whether it sounds female or male."""
     provider: VoiceResponseProvider | str
+    """Who synthesizes the voice."""
     voice_id: str
+    """Identifies the voice; goes into an agent's `voice_id`."""
     voice_name: str
+    """Name of the voice."""
     accent: str | None = None
+    """Accent of the voice, in words."""
     age: str | None = None
+    """How old the voice sounds, in words."""
+    avatar_url: str | None = None
+    """A picture for the voice."""
     preview_audio_url: str | None = None
+    """A sample to listen to."""

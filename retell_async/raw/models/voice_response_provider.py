@@ -5,4 +5,4 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-VoiceResponseProvider: TypeAlias = Literal["cartesia", "elevenlabs", "fish_audio", "inworld", "minimax", "openai", "platform"]
+VoiceResponseProvider: TypeAlias = Literal["cartesia", "elevenlabs", "fish_audio", "inworld", "minimax", "openai", "platform", "xai"]

@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class VoicemailActionBridgeTransfer(Model):
+    """Bridge the transfer although voicemail took the call."""
+
     type: Literal["bridge_transfer"]
+    """Says that the voicemail is joined to the call that is being transferred."""

@@ -10,4 +10,7 @@ from ..._model import Model, model
 
 @model
 class VoicemailActionHangup(Model):
+    """Hang up and leave no message."""
+
     type: Literal["hangup"]
+    """Says that the call ends, with the reason `voicemail_reached`."""

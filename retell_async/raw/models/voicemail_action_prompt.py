@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class VoicemailActionPrompt(Model):
+    """Leave a message that the model words."""
+
     text: str
+    """What the message shall say. May contain `{{variables}}`."""
     type: Literal["prompt"]
+    """Says that the message is worded by the model."""

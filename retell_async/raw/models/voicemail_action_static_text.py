@@ -10,5 +10,9 @@ from ..._model import Model, model
 
 @model
 class VoicemailActionStaticText(Model):
+    """Leave a message word for word."""
+
     text: str
+    """The message itself. May contain `{{variables}}`."""
     type: Literal["static_text"]
+    """Says that the message is spoken as written."""

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 @model
 class VoicemailOption(Model):
+    """What happens when voicemail answers."""
+
     __nested__ = {"action": One("VoicemailAction")}
 
     action: VoicemailAction
+    """What to do then."""
     detection_prompt: str | None = None
-    """Null uses default definition. 0 to 2000 characters."""
+    """What counts as voicemail, in your words. Null or left out for the built-in definition. 0 to 2_000 characters."""

@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class WarmTransferPrompt(Model):
+    """Something that the model words or does by a prompt."""
+
     prompt: str | None = None
-    """Dynamic variables allowed."""
+    """The prompt. May contain `{{variables}}`."""
     type: Literal["prompt"] | None = None
+    """Says that the model words it."""

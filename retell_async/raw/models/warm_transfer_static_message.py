@@ -10,6 +10,9 @@ from ..._model import Model, model
 
 @model
 class WarmTransferStaticMessage(Model):
+    """Something that the agent says word for word."""
+
     message: str | None = None
-    """Dynamic variables allowed."""
+    """The words. May contain `{{variables}}`."""
     type: Literal["static_message"] | None = None
+    """Says that it is said as written."""

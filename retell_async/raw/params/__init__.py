@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .auth_config_request import AuthConfigRequestParam as AuthConfigRequestParam
     from .backfill_call_filter import BackfillCallFilterParam as BackfillCallFilterParam
     from .backfill_contact_analysis_data_request import BackfillContactAnalysisDataRequestParam as BackfillContactAnalysisDataRequestParam
+    from .backup_model import BackupModelParam as BackupModelParam
+    from .backup_model_ref import BackupModelRefParam as BackupModelRefParam
     from .basic_auth_config_request import BasicAuthConfigRequestParam as BasicAuthConfigRequestParam
     from .batch_call_task import BatchCallTaskParam as BatchCallTaskParam
     from .begin_tag_display_position import BeginTagDisplayPositionParam as BeginTagDisplayPositionParam
@@ -107,6 +109,7 @@ if TYPE_CHECKING:
     from .enum_filter import EnumFilterParam as EnumFilterParam
     from .equation import EquationParam as EquationParam
     from .equation_condition import EquationConditionParam as EquationConditionParam
+    from .equation_prompt_condition import EquationPromptConditionParam as EquationPromptConditionParam
     from .extract_dynamic_variable_tool import ExtractDynamicVariableToolParam as ExtractDynamicVariableToolParam
     from .extract_dynamic_variables_node import ExtractDynamicVariablesNodeParam as ExtractDynamicVariablesNodeParam
     from .fields_to_override import FieldsToOverrideParam as FieldsToOverrideParam
@@ -142,7 +145,13 @@ if TYPE_CHECKING:
     from .mcp_node import MCPNodeParam as MCPNodeParam
     from .mcp_tool import MCPToolParam as MCPToolParam
     from .message_base import MessageBaseParam as MessageBaseParam
+    from .model_choice import ModelChoiceParam as ModelChoiceParam
     from .model_choice_cascading import ModelChoiceCascadingParam as ModelChoiceCascadingParam
+    from .model_choice_s2s import ModelChoiceS2SParam as ModelChoiceS2SParam
+    from .model_config import ModelConfigParam as ModelConfigParam
+    from .model_config_cascading import ModelConfigCascadingParam as ModelConfigCascadingParam
+    from .model_config_s2s import ModelConfigS2SParam as ModelConfigS2SParam
+    from .model_ref import ModelRefParam as ModelRefParam
     from .node_app_tool import NodeAppToolParam as NodeAppToolParam
     from .node_custom_tool import NodeCustomToolParam as NodeCustomToolParam
     from .node_edge import NodeEdgeParam as NodeEdgeParam
@@ -151,6 +160,7 @@ if TYPE_CHECKING:
     from .node_instruction import NodeInstructionParam as NodeInstructionParam
     from .node_instruction_prompt import NodeInstructionPromptParam as NodeInstructionPromptParam
     from .node_instruction_static_text import NodeInstructionStaticTextParam as NodeInstructionStaticTextParam
+    from .node_model_config import NodeModelConfigParam as NodeModelConfigParam
     from .node_tool import NodeToolParam as NodeToolParam
     from .node_transition_message_base import NodeTransitionMessageBaseParam as NodeTransitionMessageBaseParam
     from .note import NoteParam as NoteParam
@@ -192,6 +202,7 @@ if TYPE_CHECKING:
     from .retell_llm_override import RetellLlmOverrideParam as RetellLlmOverrideParam
     from .retell_llm_request import RetellLlmRequestParam as RetellLlmRequestParam
     from .retell_response_engine import RetellResponseEngineParam as RetellResponseEngineParam
+    from .s2s_model_ref import S2SModelRefParam as S2SModelRefParam
     from .search_community_voice_request import SearchCommunityVoiceRequestParam as SearchCommunityVoiceRequestParam
     from .send_sms_tool import SendSMSToolParam as SendSMSToolParam
     from .skip_response_edge import SkipResponseEdgeParam as SkipResponseEdgeParam
@@ -200,6 +211,9 @@ if TYPE_CHECKING:
     from .sms_content_inferred import SmsContentInferredParam as SmsContentInferredParam
     from .sms_content_predefined import SmsContentPredefinedParam as SmsContentPredefinedParam
     from .sms_content_template import SmsContentTemplateParam as SmsContentTemplateParam
+    from .sms_destination import SmsDestinationParam as SmsDestinationParam
+    from .sms_destination_customer_number import SmsDestinationCustomerNumberParam as SmsDestinationCustomerNumberParam
+    from .sms_destination_phone_number import SmsDestinationPhoneNumberParam as SmsDestinationPhoneNumberParam
     from .sms_failed_edge import SmsFailedEdgeParam as SmsFailedEdgeParam
     from .sms_failed_edge_prompt_condition import SmsFailedEdgePromptConditionParam as SmsFailedEdgePromptConditionParam
     from .sms_instruction_template import SmsInstructionTemplateParam as SmsInstructionTemplateParam
@@ -207,6 +221,9 @@ if TYPE_CHECKING:
     from .sms_multimedia_item import SmsMultimediaItemParam as SmsMultimediaItemParam
     from .sms_node import SmsNodeParam as SmsNodeParam
     from .sms_node_instruction import SmsNodeInstructionParam as SmsNodeInstructionParam
+    from .sms_sender import SmsSenderParam as SmsSenderParam
+    from .sms_sender_current_number import SmsSenderCurrentNumberParam as SmsSenderCurrentNumberParam
+    from .sms_sender_retell_long_code import SmsSenderRetellLongCodeParam as SmsSenderRetellLongCodeParam
     from .sms_success_edge import SmsSuccessEdgeParam as SmsSuccessEdgeParam
     from .sms_success_edge_prompt_condition import SmsSuccessEdgePromptConditionParam as SmsSuccessEdgePromptConditionParam
     from .state import StateParam as StateParam
@@ -281,6 +298,8 @@ _MODULES = {
     "AuthConfigRequestParam": "auth_config_request",
     "BackfillCallFilterParam": "backfill_call_filter",
     "BackfillContactAnalysisDataRequestParam": "backfill_contact_analysis_data_request",
+    "BackupModelParam": "backup_model",
+    "BackupModelRefParam": "backup_model_ref",
     "BasicAuthConfigRequestParam": "basic_auth_config_request",
     "BatchCallTaskParam": "batch_call_task",
     "BeginTagDisplayPositionParam": "begin_tag_display_position",
@@ -360,6 +379,7 @@ _MODULES = {
     "EnumFilterParam": "enum_filter",
     "EquationConditionParam": "equation_condition",
     "EquationParam": "equation",
+    "EquationPromptConditionParam": "equation_prompt_condition",
     "ExtractDynamicVariableToolParam": "extract_dynamic_variable_tool",
     "ExtractDynamicVariablesNodeParam": "extract_dynamic_variables_node",
     "FieldsToOverrideParam": "fields_to_override",
@@ -390,6 +410,12 @@ _MODULES = {
     "MCPToolParam": "mcp_tool",
     "MessageBaseParam": "message_base",
     "ModelChoiceCascadingParam": "model_choice_cascading",
+    "ModelChoiceParam": "model_choice",
+    "ModelChoiceS2SParam": "model_choice_s2s",
+    "ModelConfigCascadingParam": "model_config_cascading",
+    "ModelConfigParam": "model_config",
+    "ModelConfigS2SParam": "model_config_s2s",
+    "ModelRefParam": "model_ref",
     "NodeAppToolParam": "node_app_tool",
     "NodeCustomToolParam": "node_custom_tool",
     "NodeEdgeParam": "node_edge",
@@ -398,6 +424,7 @@ _MODULES = {
     "NodeInstructionParam": "node_instruction",
     "NodeInstructionPromptParam": "node_instruction_prompt",
     "NodeInstructionStaticTextParam": "node_instruction_static_text",
+    "NodeModelConfigParam": "node_model_config",
     "NodeToolParam": "node_tool",
     "NodeTransitionMessageBaseParam": "node_transition_message_base",
     "NoteParam": "note",
@@ -439,6 +466,7 @@ _MODULES = {
     "RetellLlmOverrideParam": "retell_llm_override",
     "RetellLlmRequestParam": "retell_llm_request",
     "RetellResponseEngineParam": "retell_response_engine",
+    "S2SModelRefParam": "s2s_model_ref",
     "SearchCommunityVoiceRequestParam": "search_community_voice_request",
     "SendSMSToolParam": "send_sms_tool",
     "SkipResponseEdgeParam": "skip_response_edge",
@@ -447,6 +475,9 @@ _MODULES = {
     "SmsContentParam": "sms_content",
     "SmsContentPredefinedParam": "sms_content_predefined",
     "SmsContentTemplateParam": "sms_content_template",
+    "SmsDestinationCustomerNumberParam": "sms_destination_customer_number",
+    "SmsDestinationParam": "sms_destination",
+    "SmsDestinationPhoneNumberParam": "sms_destination_phone_number",
     "SmsFailedEdgeParam": "sms_failed_edge",
     "SmsFailedEdgePromptConditionParam": "sms_failed_edge_prompt_condition",
     "SmsInstructionTemplateParam": "sms_instruction_template",
@@ -454,6 +485,9 @@ _MODULES = {
     "SmsMultimediaItemParam": "sms_multimedia_item",
     "SmsNodeInstructionParam": "sms_node_instruction",
     "SmsNodeParam": "sms_node",
+    "SmsSenderCurrentNumberParam": "sms_sender_current_number",
+    "SmsSenderParam": "sms_sender",
+    "SmsSenderRetellLongCodeParam": "sms_sender_retell_long_code",
     "SmsSuccessEdgeParam": "sms_success_edge",
     "SmsSuccessEdgePromptConditionParam": "sms_success_edge_prompt_condition",
     "StateEdgeParam": "state_edge",

@@ -10,9 +10,13 @@ if TYPE_CHECKING:
 
 
 class AddCommunityVoiceRequestParam(TypedDict, total=False):
+    """A voice to take from a provider's public library."""
+
     provider_voice_id: Required[str]
+    """The voice at its provider, as `voice.search` found it."""
     voice_name: Required[str]
-    """1 to 200 characters."""
+    """Name for the voice. 1 to 200 characters."""
     public_user_id: str
-    """Elevenlabs only, required there."""
+    """Who published the voice, as `voice.search` found it. Required with `elevenlabs`; others have none."""
     voice_provider: AddCommunityVoiceRequestVoiceProvider
+    """Whose library it is."""

@@ -8,6 +8,9 @@ from typing import Required, TypedDict
 
 
 class AgentFilterParam(TypedDict, total=False):
+    """An agent, in all versions or some."""
+
     agent_id: Required[str]
+    """The agent; from `agent.list`."""
     version: Sequence[float]
-    """Unset or empty means every version."""
+    """Numbers of the versions that count. Left out or empty, all do."""

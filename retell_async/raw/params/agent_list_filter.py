@@ -6,13 +6,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from ..models.boolean_filter import BooleanFilter
     from ..models.channel_string_filter import ChannelStringFilter
+    from .boolean_filter import BooleanFilterParam
     from .channel_string_filter import ChannelStringFilterParam
 
 
 class AgentListFilterParam(TypedDict, total=False):
-    """Filters are ANDed."""
+    """What listed agents must match; an agent must satisfy all that is given."""
 
     channel: ChannelStringFilterParam | ChannelStringFilter
+    """Only voice agents, or only chat agents."""
+    is_transfer_agent: BooleanFilterParam | BooleanFilter
+    """Only transfer agents, or none of them."""
     query: str
-    """Name substring (case-insensitive) plus id substring."""
+    """Text to look for in names, whatever their case, and in agent ids."""

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 
 class AgentOverrideRequestParam(TypedDict, total=False):
+    """Settings for one call that replace the agent's own. Nothing is saved to the agent."""
+
     agent: AgentRequestParam | AgentRequest
+    """Settings of the agent itself, such as voice and timing."""
     conversation_flow: ConversationFlowOverrideParam | ConversationFlowOverride
-    """Only with a conversation flow engine."""
+    """Settings of its conversation flow. Only for an agent that has one."""
     retell_llm: RetellLlmOverrideParam | RetellLlmOverride
-    """Only with a Retell LLM engine."""
+    """Settings of its Retell LLM. Only for an agent that has one."""

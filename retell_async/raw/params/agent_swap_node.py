@@ -10,35 +10,55 @@ if TYPE_CHECKING:
     from ..models.display_position import DisplayPosition
     from ..models.global_node_setting import GlobalNodeSetting
     from ..models.model_choice_cascading import ModelChoiceCascading
+    from ..models.node_model_config import NodeModelConfig
     from ..models.post_call_analysis_setting import PostCallAnalysisSetting
     from ..models.transfer_failed_edge import TransferFailedEdge
     from .display_position import DisplayPositionParam
     from .global_node_setting import GlobalNodeSettingParam
     from .model_choice_cascading import ModelChoiceCascadingParam
     from .node_instruction import NodeInstructionParam
+    from .node_model_config import NodeModelConfigParam
     from .transfer_failed_edge import TransferFailedEdgeParam
 
 
 class AgentSwapNodeParam(TypedDict, total=False):
+    """A node that hands the session to another agent."""
+
     agent_id: Required[str]
+    """The agent that takes over: an id from `agent.create` or `agent.list`."""
     edge: Required[TransferFailedEdgeParam | TransferFailedEdge]
+    """Where to go on if the swap fails."""
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     post_call_analysis_setting: Required[PostCallAnalysisSetting]
+    """Whether both agents' analysis is made at the end, or only that of the new one."""
     type: Required[Literal["agent_swap"]]
+    """Says that the node swaps agents."""
     agent_version: str | int
-    """Default: latest."""
+    """Which version of it: a number, a tag, `latest` or `latest_published`. Default: latest."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstructionParam
-    """Needs speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     keep_current_language: bool
-    """Default: false."""
+    """Whether the session keeps its language, whatever the language of the new agent. Default: false."""
     keep_current_voice: bool
-    """Default: false."""
+    """Whether the user goes on hearing the same voice, whatever the voice of the new agent. Default: false."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
     use_swap_agent_max_duration: bool
-    """Voice only; whole call capped at 2h. Default: false."""
+    """Whether `max_call_duration_ms` of the new agent holds from now on. Voice only; the call as a whole still ends
+    after two hours. Default: false.
+    """
     webhook_setting: AgentSwapWebhookSetting
-    """Default: only_source_agent."""
+    """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
+    only_source_agent.
+    """

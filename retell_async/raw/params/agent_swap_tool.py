@@ -11,23 +11,41 @@ if TYPE_CHECKING:
 
 
 class AgentSwapToolParam(TypedDict, total=False):
+    """Lets the model hand the session to another agent."""
+
     agent_id: Required[str]
+    """The agent that takes over: an id from `agent.create` or `agent.list`."""
     name: Required[str]
-    """Unique among tools available at once."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     post_call_analysis_setting: Required[PostCallAnalysisSetting]
+    """Whether both agents' analysis is made at the end, or only that of the new one."""
     type: Required[Literal["agent_swap"]]
+    """Says that the tool swaps agents."""
     agent_version: str | int
-    """Default: latest."""
+    """Which version of it: a number, a tag, `latest` or `latest_published`. Default: latest."""
     description: str
+    """When to use it, in words for the model."""
     execution_message_description: str
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     keep_current_language: bool
-    """Default: false."""
+    """Whether the session keeps its language, whatever the language of the new agent. Default: false."""
     keep_current_voice: bool
-    """Default: false."""
+    """Whether the user goes on hearing the same voice, whatever the voice of the new agent. Default: false."""
     speak_during_execution: bool
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""
     use_swap_agent_max_duration: bool
-    """Voice only; whole call capped at 2h. Default: false."""
+    """Whether `max_call_duration_ms` of the new agent holds from now on. Voice only; the call as a whole still ends
+    after two hours. Default: false.
+    """
     webhook_setting: AgentSwapWebhookSetting
-    """Default: only_source_agent."""
+    """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
+    only_source_agent.
+    """

@@ -7,8 +7,13 @@ from typing import Required, TypedDict
 
 
 class AgentWeightParam(TypedDict, total=False):
+    """An agent bound to a phone number, and its share."""
+
     agent_id: Required[str]
+    """The agent; from `agent.create`, `chat_agent.create` or `agent.list`."""
     weight: Required[float]
-    """Weights within a list sum to 1. From 0 to 1."""
+    """The agent's share. All weights of a list add up to 1. From 0 to 1."""
     agent_version: str | int
-    """Number or tag; unassigned tag means latest."""
+    """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`.
+    """

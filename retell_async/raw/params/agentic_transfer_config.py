@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 class AgenticTransferConfigParam(TypedDict, total=False):
+    """Who leads an agentic warm transfer."""
+
     action_on_timeout: Literal["bridge_transfer", "cancel_transfer"]
-    """Default: cancel_transfer."""
+    """What happens when the transfer agent has not decided in time. Default: cancel_transfer."""
     transfer_agent: TransferAgentParam | TransferAgent
+    """The agent that talks with the destination."""
     transfer_timeout_ms: float
-    """Milliseconds. From 10_000 to 300_000. Default: 30_000."""
+    """How long the transfer agent may take for its decision. Milliseconds. From 10_000 to 300_000. Default: 30_000."""

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 class AlwaysEdgeParam(TypedDict, total=False):
-    """Must be the node's sole outgoing edge."""
+    """The way on after any answer of the user. A node that has it has no other edge."""
 
     id: Required[str]
+    """Id of the edge, unique in the flow or component."""
     transition_condition: Required[AlwaysEdgePromptConditionParam | AlwaysEdgePromptCondition]
+    """Always met; the value is fixed."""
     destination_node_id: str
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class AlwaysEdgePromptConditionParam(TypedDict, total=False):
+    """The fixed condition of an edge that is always taken."""
+
     prompt: Required[Literal["Always"]]
+    """Always this very text."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

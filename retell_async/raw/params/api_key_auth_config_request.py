@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class ApiKeyAuthConfigRequestParam(TypedDict, total=False):
+    """Sign in with an API key."""
+
     api_key: Required[str]
+    """The provider's API key. No answer shows it."""
     type: Required[Literal["api_key"]]
+    """Always `api_key`: tells this way of signing in from others."""

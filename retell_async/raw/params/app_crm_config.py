@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 
 class AppCRMConfigParam(TypedDict, total=False):
+    """How contacts and a CRM are kept in step."""
+
     inbound_sync_mappings: Sequence[CRMSyncMappingParam | CRMSyncMapping]
-    """phone_number mapping required; do_not_call never cleared. 0 to 200 items."""
+    """Which field of the CRM fills which contact field. One has to fill `phone_number`; `do_not_call` is set by a sync
+    and never taken back. 0 to 200 items.
+    """
     outbound_sync_mappings: Sequence[CRMSyncMappingParam | CRMSyncMapping]
-    """0 to 200 items."""
+    """Which contact field fills which field of the CRM. 0 to 200 items."""
     sync_conversation_activity: bool
-    """Default: false."""
+    """Whether the CRM is told of calls and chats. Default: false."""
     sync_new_contacts: bool
+    """Whether new contacts are synced too, not only those that both sides have."""

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class BackfillCallFilterParam(TypedDict, total=False):
+    """Which calls to take findings from: a call has to meet all conditions given."""
+
     agent: Sequence[AgentFilterParam | AgentFilter]
-    """Entries combined with OR."""
+    """Agents, any of which may have had the call."""
     start_timestamp: NumberOrRangeFilterParam
-    """Milliseconds. Unix epoch."""
+    """When the call started, since the epoch. Milliseconds."""

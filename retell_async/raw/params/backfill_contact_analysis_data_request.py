@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 
 class BackfillContactAnalysisDataRequestParam(TypedDict, total=False):
+    """Which fields of contacts to fill from past calls."""
+
     backfill_attributes: Required[Strings]
-    """Mapped contact fields; contact_memory needs no mapping. 1 to 200 items."""
+    """Names of contact fields to fill. Each has to have a mapping in `crm_analysis_data_mappings`, except
+    `contact_memory`. 1 to 200 items.
+    """
     backfill_call_filter: BackfillCallFilterParam | BackfillCallFilter
+    """Which calls to take findings from. Left out, all."""

@@ -7,6 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class BasicAuthConfigRequestParam(TypedDict, total=False):
+    """Sign in with user name and password."""
+
     password: Required[str]
+    """Password at the provider. No answer shows it."""
     type: Required[Literal["basic"]]
+    """Always `basic`: tells this way of signing in from others."""
     username: Required[str]
+    """User name at the provider."""

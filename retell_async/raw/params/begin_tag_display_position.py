@@ -7,5 +7,9 @@ from typing import TypedDict
 
 
 class BeginTagDisplayPositionParam(TypedDict, total=False):
+    """Where the editor draws the mark of the beginning."""
+
     x: float
+    """How far to the right."""
     y: float
+    """How far down."""

@@ -7,10 +7,15 @@ from typing import Literal, Required, TypedDict
 
 
 class BooleanAnalysisDataParam(TypedDict, total=False):
+    """A finding that is yes or no."""
+
     description: Required[str]
+    """What to find out, in words."""
     name: Required[str]
+    """Name under which the answer stands."""
     type: Required[Literal["boolean"]]
+    """Says that the answer is true or false."""
     conditional_prompt: str
-    """Unset means always included; ignored if required."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool
-    """Missing while true marks call unsuccessful."""
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

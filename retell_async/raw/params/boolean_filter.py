@@ -7,6 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class BooleanFilterParam(TypedDict, total=False):
+    """A condition on a yes or no."""
+
     op: Required[Literal["eq"]]
+    """Always `eq`."""
     type: Required[Literal["boolean"]]
+    """Always `boolean`: tells this filter from others."""
     value: Required[bool]
+    """The value it has to have."""

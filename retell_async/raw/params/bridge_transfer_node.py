@@ -9,19 +9,32 @@ if TYPE_CHECKING:
     from ..models.display_position import DisplayPosition
     from ..models.global_node_setting import GlobalNodeSetting
     from ..models.model_choice_cascading import ModelChoiceCascading
+    from ..models.node_model_config import NodeModelConfig
     from .display_position import DisplayPositionParam
     from .global_node_setting import GlobalNodeSettingParam
     from .model_choice_cascading import ModelChoiceCascadingParam
     from .node_instruction import NodeInstructionParam
+    from .node_model_config import NodeModelConfigParam
 
 
 class BridgeTransferNodeParam(TypedDict, total=False):
+    """A node of a transfer agent that completes the transfer and joins the parties."""
+
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Required[Literal["bridge_transfer"]]
+    """Says that the node bridges a transfer."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstructionParam
-    """Needs speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""

@@ -7,7 +7,9 @@ from typing import TypedDict
 
 
 class CallControlParam(TypedDict, total=False):
+    """What to do in an ongoing conversation."""
+
     additional_context: str
-    """Transcript role is "injected"."""
+    """Something for the agent to know. It joins the transcript with the role `injected` and is not spoken."""
     trigger_response: bool
-    """True only; no-op while user speaks."""
+    """`true` makes the agent speak now; no other value is allowed. Does nothing while the user speaks."""

@@ -35,40 +35,53 @@ if TYPE_CHECKING:
 
 
 class CallFilterParam(TypedDict, total=False):
-    """Conditions combined with AND."""
+    """Conditions for calls: one has to meet all that are given."""
 
     agent: Sequence[AgentFilterParam | AgentFilter]
-    """Entries combined with OR."""
+    """Agents, any of which may have had the call."""
     agent_tag: EnumFilterParam | EnumFilter
+    """Tag of the agent's version."""
     batch_call_id: StringFilterParam | StringFilter
+    """The batch that placed the call."""
     call_id: StringOrEnumFilterParam
+    """The call itself; one of several ids with an `in` filter."""
     call_status: CallStatusEnumFilterParam | CallStatusEnumFilter
+    """How far the call got. `registered` cannot be asked for."""
     call_successful: BooleanFilterParam | BooleanFilter
+    """Whether the agent did what it was there for, as the analysis found."""
     call_type: CallTypeEnumFilterParam | CallTypeEnumFilter
+    """`phone_call` or `web_call`."""
     combined_cost: NumberOrRangeFilterParam
-    """Cents."""
+    """What the call cost. Cents."""
     custom_analysis_data: Sequence[CustomFieldFilterParam]
-    """Key is the output's name."""
+    """Findings of the agent's own analysis; `key` is the name of one."""
     custom_attributes: Sequence[CustomFieldFilterParam]
-    """Key is the attribute ID."""
+    """Your attributes; `key` is the id of one."""
     data_storage_setting: DataStorageSettingEnumFilterParam | DataStorageSettingEnumFilter
+    """How much is stored of the call."""
     direction: DirectionEnumFilterParam | DirectionEnumFilter
+    """`inbound` or `outbound`."""
     disconnection_reason: DisconnectionReasonEnumFilterParam | DisconnectionReasonEnumFilter
+    """Why the call ended."""
     duration_ms: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """How long the call lasted. Milliseconds."""
     dynamic_variables: Sequence[CustomFieldFilterParam]
-    """Key is the variable's name."""
+    """Dynamic variables; `key` is the name of one."""
     e2e_latency_p50: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """Median time from the end of the user's words to the beginning of the agent's. Milliseconds."""
     end_timestamp: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """When the call ended, since the epoch. Milliseconds."""
     from_number: StringFilterParam | StringFilter
+    """The number that called."""
     in_voicemail: BooleanFilterParam | BooleanFilter
+    """Whether the call reached a voicemail."""
     metadata: Sequence[CustomFieldFilterParam]
-    """Key is a top-level metadata key."""
+    """Your own data; `key` is one of its top-level keys."""
     start_timestamp: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """When the call started, since the epoch. Milliseconds."""
     to_number: StringFilterParam | StringFilter
+    """The number that was called."""
     tool_calls: Sequence[ToolCallFilterParam | ToolCallFilter]
-    """Entries combined with AND."""
+    """Tool calls, each of which has to have happened."""
     user_sentiment: UserSentimentEnumFilterParam | UserSentimentEnumFilter
+    """How the user felt, as the analysis found."""

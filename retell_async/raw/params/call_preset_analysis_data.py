@@ -7,9 +7,15 @@ from typing import Literal, Required, TypedDict
 
 
 class CallPresetAnalysisDataParam(TypedDict, total=False):
+    """A finding that the platform knows how to make for calls."""
+
     name: Required[Literal["call_successful", "call_summary", "user_sentiment"]]
+    """Which one; it also names the answer in `call_analysis`."""
     type: Required[Literal["system-presets"]]
+    """Says that the platform defines the finding."""
     conditional_prompt: str
+    """When to make the finding, in words."""
     description: str
+    """What to look for, in place of the built-in wording."""
     required: bool
-    """Default: true."""
+    """Whether an answer there must be. Default: true."""

@@ -7,9 +7,9 @@ from typing import Required, TypedDict
 
 
 class CallScreeningOptionParam(TypedDict, total=False):
-    """Null turns the feature off."""
+    """How the agent answers a call screener."""
 
     agent_identity: Required[str]
-    """Dynamic variables allowed. 1 to 100 characters."""
+    """Who is calling, as the agent shall say it. May contain `{{variables}}`. 1 to 100 characters."""
     call_purpose: Required[str]
-    """Dynamic variables allowed. 1 to 300 characters."""
+    """Why, as the agent shall say it. May contain `{{variables}}`. 1 to 300 characters."""

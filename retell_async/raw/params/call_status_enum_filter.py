@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 
 class CallStatusEnumFilterParam(TypedDict, total=False):
+    """A condition on the status of a call: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[CallStatusEnumFilterValue]]
+    """The values, any of which will do."""

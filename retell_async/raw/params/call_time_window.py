@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 class CallTimeWindowParam(TypedDict, total=False):
-    """Minutes since local midnight. Half-open; start before end; never crosses midnight. From 0 to 1_440."""
+    """When calls of a batch may be placed: from the start of a window up to, not including, its end. A window starts
+    before it ends and lies within one day. Minutes since local midnight. From 0 to 1_440.
+    """
 
     windows: Required[Sequence[TimeWindowParam | TimeWindow]]
-    """Minutes since local midnight."""
+    """The parts of the day. Minutes since local midnight."""
     day: Sequence[DayOfWeek]
-    """Default: every day."""
+    """On which days of the week. Default: every day."""
     timezone: str
-    """IANA name. Default: America/Los_Angeles."""
+    """The time zone of the windows, by its IANA name such as `Europe/Berlin`. Default: America/Los_Angeles."""

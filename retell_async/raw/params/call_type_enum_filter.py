@@ -8,6 +8,11 @@ from typing import Literal, Required, TypedDict
 
 
 class CallTypeEnumFilterParam(TypedDict, total=False):
+    """A condition on the kind of a call: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[Literal["phone_call", "web_call"]]]
+    """The values, any of which will do."""

@@ -7,7 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class ChannelStringFilterParam(TypedDict, total=False):
+    """A condition on an agent's channel."""
+
     op: Required[Literal["eq"]]
-    """Sw=prefix ew=suffix co=substring."""
+    """Always `eq`."""
     type: Required[Literal["string"]]
+    """Always `string`: tells this filter from others."""
     value: Required[Literal["chat", "voice"]]
+    """`voice` or `chat`."""

@@ -25,38 +25,63 @@ if TYPE_CHECKING:
 
 
 class ChatAgentRequestParam(TypedDict, total=False):
+    """Settings of a chat agent. What is left out of an update keeps its value."""
+
     agent_name: str | None
+    """Name for people, in the dashboard and in lists. Users never see it."""
     auto_close_message: str | None
+    """What the agent writes when it closes a chat for inactivity."""
     contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig
+    """Whether the agent reads and updates what is remembered of a contact."""
     data_storage_retention_days: int | None
-    """Days. Unset keeps data forever. From 1 to 730."""
+    """After how many days the data of a chat is deleted, finally. Null or left out keeps it for ever. Days. From 1 to
+    730.
+    """
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | None
-    """Default: everything."""
+    """What is kept of a chat: `everything`, `everything_except_pii`, or only its `basic_attributes_only`. One chat can
+    make it stricter, never looser. Null for the default. Default: everything.
+    """
     end_chat_after_silence_ms: int | None
-    """Milliseconds. From 120_000 to 259_200_000. Default: 3_600_000."""
+    """How long nobody may write before the chat ends. Null for the default. Milliseconds. From 120_000 to 259_200_000.
+    Default: 3_600_000.
+    """
     guardrail_config: GuardrailConfigParam | GuardrailConfig
+    """Topics that the agent neither takes up nor writes about."""
     handbook_config: ChatHandbookConfigParam | ChatHandbookConfig
+    """Ready-made habits of style and conduct, switched on one by one."""
     language: Language | Sequence[Language] | Literal["multi"]
-    """Default: en-US."""
+    """Language that the agent writes: one locale, or a list of them for a multilingual agent. `multi` is the old way to
+    say the latter. Default: en-US.
+    """
     opt_in_signed_url: bool
-    """Default: false."""
+    """Whether links to logs and other files are signed and expire. Default: false."""
     pii_config: PIIConfigParam | PIIConfig
+    """Which personal data is scrubbed from transcripts."""
     post_chat_analysis_data: Sequence[PostChatAnalysisDataParam] | None
+    """What to find out about each chat once it has ended; the answers stand in its `chat_analysis`."""
     post_chat_analysis_model: NullableLLMModel | None
-    """Default: gpt-5.6-terra."""
+    """Model that does the analysis of a chat. Default: gpt-5.6-terra."""
     post_session_tools: Sequence[PostSessionToolParam] | None
-    """0 to 15 items."""
+    """What runs after a chat has ended, ordered by `depends_on`. 0 to 15 items."""
     pre_session_tools: Sequence[PreSessionToolParam] | None
-    """0 to 15 items."""
+    """What runs before the first message, for example to look up the user; ordered by `depends_on`. 0 to 15 items."""
     response_engine: ResponseEngineParam
+    """What decides what the agent writes: a Retell LLM, a conversation flow, or your own server."""
     signed_url_expiration_ms: int | None
-    """Milliseconds. Needs opt_in_signed_url. Default: 86_400_000."""
+    """How long a signed link works. Only counts with `opt_in_signed_url`. Null for the default. Milliseconds. Default:
+    86_400_000.
+    """
     timezone: str | None
-    """IANA name. Default: America/Los_Angeles."""
+    """Time zone that `{{current_time}}` and its like are given in; an IANA name. Null for the default. Default:
+    America/Los_Angeles.
+    """
     version_title: str | None
+    """Short name of this version, for people."""
     webhook_events: Sequence[ChatAgentRequestWebhookEvent] | None
-    """Default: chat_started, chat_ended, chat_analyzed."""
+    """Which events are sent to the webhook. Null for the default. Default: chat_started, chat_ended, chat_analyzed."""
     webhook_timeout_ms: int
-    """Milliseconds. Default: 10_000."""
+    """How long the webhook may take for its answer before the attempt counts as failed and is repeated. Milliseconds.
+    Default: 10_000.
+    """
     webhook_url: str | None
-    """Replaces the account-level webhook."""
+    """Where events of this agent go. While set, the URL of the account gets none of them. May contain `{{variables}}`."""

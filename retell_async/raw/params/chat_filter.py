@@ -33,30 +33,41 @@ if TYPE_CHECKING:
 
 
 class ChatFilterParam(TypedDict, total=False):
-    """Conditions combined with AND."""
+    """Conditions for chats: one has to meet all that are given."""
 
     agent: Sequence[AgentFilterParam | AgentFilter]
-    """Entries combined with OR."""
+    """Agents, any of which may have had the chat."""
     agent_number: StringFilterParam | StringFilter
+    """The agent's phone number, in an SMS chat."""
     agent_tag: EnumFilterParam | EnumFilter
+    """Tag of the agent's version."""
     chat_id: StringOrEnumFilterParam
+    """The chat itself; one of several ids with an `in` filter."""
     chat_status: ChatStatusEnumFilterParam | ChatStatusEnumFilter
+    """How far the chat got."""
     chat_successful: BooleanFilterParam | BooleanFilter
+    """Whether the agent did what it was there for, as the analysis found."""
     chat_type: ChatTypeEnumFilterParam | ChatTypeEnumFilter
+    """`api_chat` or `sms_chat`."""
     combined_cost: NumberOrRangeFilterParam
-    """Cents."""
+    """What the chat cost. Cents."""
     custom_analysis_data: Sequence[CustomFieldFilterParam]
-    """Key is the output's name."""
+    """Findings of the agent's own analysis; `key` is the name of one."""
     custom_attributes: Sequence[CustomFieldFilterParam]
-    """Key is the attribute ID."""
+    """Your attributes; `key` is the id of one."""
     data_storage_setting: DataStorageSettingEnumFilterParam | DataStorageSettingEnumFilter
+    """How much is stored of the chat."""
     direction: DirectionEnumFilterParam | DirectionEnumFilter
+    """`inbound` or `outbound`."""
     disconnection_reason: DisconnectionReasonEnumFilterParam | DisconnectionReasonEnumFilter
+    """Why the chat ended."""
     duration_ms: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """How long the chat lasted. Milliseconds."""
     end_timestamp: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """When the chat ended, since the epoch. Milliseconds."""
     start_timestamp: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """When the chat started, since the epoch. Milliseconds."""
     user_number: StringFilterParam | StringFilter
+    """The user's phone number, in an SMS chat."""
     user_sentiment: UserSentimentEnumFilterParam | UserSentimentEnumFilter
+    """How the user felt, as the analysis found."""

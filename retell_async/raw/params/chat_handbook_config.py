@@ -7,7 +7,13 @@ from typing import TypedDict
 
 
 class ChatHandbookConfigParam(TypedDict, total=False):
+    """Ready-made habits of a chat agent."""
+
     ai_disclosure: bool
+    """Admits being an AI when the user asks."""
     default_personality: bool
+    """Behaves like a professional representative of a call centre."""
     high_empathy: bool
+    """Shows that it understands a user's worries."""
     scope_boundaries: bool
+    """Keeps to what its prompt and knowledge cover, and makes nothing up."""

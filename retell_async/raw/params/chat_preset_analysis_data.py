@@ -7,9 +7,15 @@ from typing import Literal, Required, TypedDict
 
 
 class ChatPresetAnalysisDataParam(TypedDict, total=False):
+    """A finding that the platform knows how to make for chats."""
+
     name: Required[Literal["chat_successful", "chat_summary", "user_sentiment"]]
+    """Which one; it also names the answer in `chat_analysis`."""
     type: Required[Literal["system-presets"]]
+    """Says that the platform defines the finding."""
     conditional_prompt: str
+    """When to make the finding, in words."""
     description: str
+    """What to look for, in place of the built-in wording."""
     required: bool
-    """Default: true."""
+    """Whether an answer there must be. Default: true."""

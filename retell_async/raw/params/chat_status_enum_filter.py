@@ -8,6 +8,11 @@ from typing import Literal, Required, TypedDict
 
 
 class ChatStatusEnumFilterParam(TypedDict, total=False):
+    """A condition on the status of a chat: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[Literal["ended", "error", "ongoing"]]]
+    """The values, any of which will do."""

@@ -8,21 +8,33 @@ from typing import Literal, Required, TypedDict
 
 
 class CodeToolParam(TypedDict, total=False):
+    """Lets the model run JavaScript."""
+
     code: Required[str]
-    """JavaScript source. 0 to 20000 characters."""
+    """The JavaScript to run. 0 to 20_000 characters."""
     name: Required[str]
-    """Unique; letters, digits, _ and -; max 64."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     type: Required[Literal["code"]]
+    """Says that the tool is code."""
     description: str
+    """When to use it, in words for the model."""
     enable_typing_sound: bool
+    """Whether the user hears typing while it runs."""
     execution_message_description: str
-    """Needs speak_during_execution."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     response_variables: Mapping[str, str]
-    """Variable name to result JSON path."""
+    """Variables to fill from the result, by name; each value is the JSON path of what goes in."""
     speak_after_execution: bool
-    """Default: true."""
+    """Whether the agent speaks as soon as the result is there; otherwise it waits for the user. Default: true."""
     speak_during_execution: bool
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""
     timeout_ms: int
-    """Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+    """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""

@@ -20,13 +20,25 @@ if TYPE_CHECKING:
 
 
 class ComponentNodeParam(TypedDict, total=False):
+    """A node that walks through a component and goes on from here afterwards."""
+
     component_id: Required[str]
+    """The component; for a shared one, an id from `conversation_flow_component.create` or its `list`."""
     component_type: Required[Literal["local", "shared"]]
+    """Whether the component stands in `components` of the flow (`local`) or by itself (`shared`)."""
     else_edge: Required[ElseEdgeParam | ElseEdge]
+    """Where to go on when no edge and no global node fits."""
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Required[Literal["component"]]
+    """Says that the node stands for a component."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: Sequence[NodeEdgeParam | NodeEdge]
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""

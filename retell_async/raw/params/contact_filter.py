@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 
 class ContactFilterParam(TypedDict, total=False):
-    """Conditions joined with AND; names via search_query only."""
+    """Conditions for contacts: one has to meet all that are given. Names are found with `search_query` only."""
 
     contact_id: StringFilterParam | StringFilter
+    """The contact itself."""
     contact_tag_ids: EnumFilterParam | EnumFilter
-    """Matches any of listed tag ids."""
+    """Tags, any of which the contact may have, by id; `crm.get_config` lists them."""
     custom_fields: Sequence[CustomFieldFilterParam]
-    """Fields come from CRM config."""
+    """Custom fields; `key` is the name of one that the CRM settings define."""
     do_not_call: BooleanFilterParam | BooleanFilter
+    """Whether the contact must not be called."""
     external_id: StringOrPresentFilterParam
-    """Record id in connected CRM."""
+    """Id of the contact's record in the linked CRM, or whether it has one."""
     last_conversation_timestamp: NumberOrRangeFilterParam
-    """Milliseconds. Epoch timestamp."""
+    """When the contact last had a call or chat, since the epoch. Milliseconds."""
     phone_number: StringFilterParam | StringFilter
-    """E.164; eq needs full number."""
+    """The phone number, in E.164 form; `eq` needs all of it."""

@@ -7,7 +7,9 @@ from typing import Required, TypedDict
 
 
 class ContactTagContactTagParam(TypedDict, total=False):
+    """A tag that contacts can have, as a request takes it."""
+
     id: Required[str]
-    """32 to 32 characters."""
+    """Identifies the tag: 32 hexadecimal digits in lower case. No two tags may share one. 32 characters."""
     label: Required[str]
-    """1 to 40 characters."""
+    """What the tag says. 1 to 40 characters."""

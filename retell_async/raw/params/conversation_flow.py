@@ -8,41 +8,74 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from ..._operation import Strings
+    from ..models.backup_model import BackupModel
     from ..models.begin_tag_display_position import BeginTagDisplayPosition
     from ..models.create_conversation_flow_component_request import CreateConversationFlowComponentRequest
     from ..models.kb_config import KBConfig
     from ..models.mcp import MCP
-    from ..models.model_choice_cascading import ModelChoiceCascading
     from ..models.note import Note
+    from .backup_model import BackupModelParam
     from .begin_tag_display_position import BeginTagDisplayPositionParam
     from .conversation_flow_node import ConversationFlowNodeParam
     from .create_conversation_flow_component_request import CreateConversationFlowComponentRequestParam
     from .kb_config import KBConfigParam
     from .mcp import MCPParam
-    from .model_choice_cascading import ModelChoiceCascadingParam
+    from .model_choice import ModelChoiceParam
+    from .model_config import ModelConfigParam
     from .node_tool import NodeToolParam
     from .note import NoteParam
 
 
 class ConversationFlowParam(TypedDict, total=False):
+    """A conversation flow, a graph of nodes that the conversation walks through. What is left out of an update keeps its
+    value.
+    """
+
+    backup_model: BackupModelParam | BackupModel | None
+    """Model to turn to while that of `model_choice` is slow or fails. Null or left out for none. Only voice agents can
+    use a flow that has one.
+    """
     begin_after_user_silence_ms: int | None
-    """Milliseconds. Unset means no time limit."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null or left out
+    waits for ever. Milliseconds.
+    """
     begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
+    """Where the editor draws the mark of the beginning. It has no effect on conversations."""
     components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None
+    """Components that belong to this flow alone; its component nodes refer to them."""
     default_dynamic_variables: Mapping[str, str] | None
+    """Values of `{{name}}` for sessions that bring none. Values must be strings."""
     flex_mode: bool | None
+    """Whether all nodes are run as one single prompt, so that the conversation is not bound to the order of the edges."""
     global_prompt: str | None
+    """Who the agent is and what holds in every node."""
     is_transfer_cf: bool | None
-    """Creation only; updates ignore it."""
+    """Whether the flow is for an agent that others use for agentic warm transfers. Fixed at creation; an update does not
+    change it.
+    """
     kb_config: KBConfigParam | KBConfig
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: Strings | None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
     mcps: Sequence[MCPParam | MCP] | None
-    model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """MCP servers whose tools MCP nodes may use."""
+    model_choice: ModelChoiceParam
+    """Model that words what the agent says and decides on the way, where a node has none of its own."""
+    model_config: ModelConfigParam
+    """Models and their settings in one, in place of `model_choice`, `backup_model` and `model_temperature`."""
     model_temperature: float | None
-    """From 0 to 1."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1."""
     nodes: Sequence[ConversationFlowNodeParam]
+    """The nodes; each names by its edges where it leads."""
     notes: Sequence[NoteParam | Note] | None
+    """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None
+    """The node to begin in, by its `id`."""
     start_speaker: Literal["agent", "user"]
+    """Who speaks first."""
     tool_call_strict_mode: bool | None
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""
     tools: Sequence[NodeToolParam] | None
+    """Tools that function nodes and subagent nodes use, by `tool_id`."""

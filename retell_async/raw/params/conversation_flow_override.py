@@ -7,19 +7,38 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from ..._operation import Strings
+    from ..models.backup_model import BackupModel
     from ..models.kb_config import KBConfig
-    from ..models.model_choice_cascading import ModelChoiceCascading
+    from .backup_model import BackupModelParam
     from .kb_config import KBConfigParam
-    from .model_choice_cascading import ModelChoiceCascadingParam
+    from .model_choice import ModelChoiceParam
+    from .model_config import ModelConfigParam
 
 
 class ConversationFlowOverrideParam(TypedDict, total=False):
+    """What one session changes of the conversation flow of its agent. What is left out is the flow's own."""
+
+    backup_model: BackupModelParam | BackupModel | None
+    """Model to turn to while that of `model_choice` is slow or fails. Null or left out for none. Only voice agents can
+    use a flow that has one.
+    """
     begin_after_user_silence_ms: int | None
-    """Milliseconds. Unset means no time limit."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null waits for ever.
+    Milliseconds.
+    """
     kb_config: KBConfigParam | KBConfig
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: Strings | None
-    model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
+    model_choice: ModelChoiceParam
+    """Model that words what the agent says and decides on the way, where a node has none of its own."""
+    model_config: ModelConfigParam
+    """Models and their settings in one, in place of `model_choice`, `backup_model` and `model_temperature`."""
     model_temperature: float | None
-    """From 0 to 1."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1."""
     start_speaker: Literal["agent", "user"]
+    """Who speaks first."""
     tool_call_strict_mode: bool | None
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""

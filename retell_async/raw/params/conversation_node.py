@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..models.node_edge import NodeEdge
     from ..models.node_finetune_conversation_example import NodeFinetuneConversationExample
     from ..models.node_finetune_transition_example import NodeFinetuneTransitionExample
+    from ..models.node_model_config import NodeModelConfig
     from ..models.skip_response_edge import SkipResponseEdge
     from .always_edge import AlwaysEdgeParam
     from .custom_stt_config import CustomSttConfigParam
@@ -30,40 +31,76 @@ if TYPE_CHECKING:
     from .node_finetune_conversation_example import NodeFinetuneConversationExampleParam
     from .node_finetune_transition_example import NodeFinetuneTransitionExampleParam
     from .node_instruction import NodeInstructionParam
+    from .node_model_config import NodeModelConfigParam
     from .skip_response_edge import SkipResponseEdgeParam
 
 
 class ConversationNodeParam(TypedDict, total=False):
+    """A node in which the agent talks with the user."""
+
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     instruction: Required[NodeInstructionParam]
+    """What the agent says here, word for word or by a prompt."""
     type: Required[Literal["conversation"]]
+    """Says that the node is a conversation."""
     allow_dtmf_interruption: bool | None
+    """Whether a key press of the user stops the agent's speech in this node. Null or left out for the agent's setting."""
     always_edge: AlwaysEdgeParam | AlwaysEdge
+    """Where to go on once the user has answered, whatever the answer. Must then be the only edge of the node."""
+    boosted_keywords: Strings | None
+    """Names, products and other words that transcription shall favour in this node."""
     custom_stt_config: CustomSttConfigParam | CustomSttConfig | None
-    """Mandatory if stt_mode is custom."""
+    """Transcriber in this node. Required where `stt_mode` is `custom`. Null or left out for the agent's setting."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: Sequence[NodeEdgeParam | NodeEdge]
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
+    """Where to go on when no edge and no global node fits."""
     finetune_conversation_examples: Sequence[NodeFinetuneConversationExampleParam | NodeFinetuneConversationExample]
+    """Conversations that show the model how to talk in this node."""
     finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     interruption_sensitivity: float | None
-    """From 0 to 1."""
+    """How easily the user's speech stops the agent's in this node; 0 lets it always finish. Null or left out for the
+    agent's setting. From 0 to 1.
+    """
     kb_config: KBConfigParam | KBConfig
-    """Node kb_instruction beats flow kb_instruction."""
+    """How much to retrieve in this node. A `kb_instruction` given here wins over that of the flow."""
     knowledge_base_ids: Strings | None
+    """What the agent can look things up in while in this node; ids from `knowledge_base.create` or
+    `knowledge_base.list`.
+    """
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""
     reminder_max_count: int | None
-    """0 turns reminders off here. At least 0."""
+    """How many times in a row the agent reminds a silent user in this node; 0 for never. Null or left out for the
+    agent's setting. At least 0.
+    """
     reminder_trigger_ms: float | None
-    """Milliseconds. At least 1."""
+    """After how much silence the agent reminds the user in this node. Null or left out for the agent's setting.
+    Milliseconds. At least 1.
+    """
     responsiveness: float | None
-    """From 0 to 1."""
+    """How quickly the agent takes its turn in this node. Null or left out for the agent's setting. From 0 to 1."""
     skip_response_edge: SkipResponseEdgeParam | SkipResponseEdge
+    """Where to go on as soon as the agent has spoken, without an answer of the user. Must then be the only edge of the
+    node.
+    """
     skippable: bool
-    """Default: false."""
+    """Whether the node may be passed over when what it asks is known already, from the conversation or from the
+    contact's memory. Default: false.
+    """
     stt_mode: Literal["accurate", "custom", "fast"] | None
-    """Custom reads custom_stt_config."""
+    """What transcription aims at in this node; `custom` reads `custom_stt_config`. Null or left out for the agent's
+    setting.
+    """
     voice_speed: float | None
-    """From 0.5 to 2."""
+    """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""

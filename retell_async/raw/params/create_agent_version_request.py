@@ -7,5 +7,7 @@ from typing import Required, TypedDict
 
 
 class CreateAgentVersionRequestParam(TypedDict, total=False):
+    """From what to make the new draft of an agent."""
+
     base_version: Required[int]
-    """At least 0."""
+    """Number of the version whose settings the draft begins with; from `agent.list_versions`. At least 0."""

@@ -13,11 +13,19 @@ if TYPE_CHECKING:
 
 
 class CreateAppRequestParam(TypedDict, total=False):
+    """An app to connect."""
+
     provider: Required[str]
-    """Valid values per type from list-app-templates."""
+    """Which service it is. The values depend on `type`."""
     type: Required[AppType]
+    """What the service is used for."""
     auth_config: AuthConfigRequestParam
+    """Credentials for the provider. To be left out where it signs in by OAuth."""
     crm_config: AppCRMConfigParam | AppCRMConfig
+    """How contacts are synced, for an app of type `crm`."""
     name: str
+    """A name by which you recognise the app."""
     tenant_id: str
+    """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_url: str
+    """Address of your own instance at the provider. Not needed where all customers share one host."""

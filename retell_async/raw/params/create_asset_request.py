@@ -10,5 +10,9 @@ if TYPE_CHECKING:
 
 
 class CreateAssetRequestParam(TypedDict, total=False):
+    """A file to upload."""
+
     file: Required[FileTypes]
-    """PNG/JPEG/GIF/WebP/SVG, MP3/WAV/WebM/OGG/M4A/AAC/FLAC, max 10 MB, audio 210 s."""
+    """The file, of at most 10 MB: an image (PNG, JPEG, GIF, WebP, SVG), or sound (MP3, WAV, WebM, OGG, M4A, AAC, FLAC)
+    of up to 210 seconds.
+    """

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 
 class CreateBatchCallRequestParam(TypedDict, total=False):
+    """A batch of calls from one number."""
+
     from_number: Required[str]
-    """E.164; number bought from or imported here."""
+    """The number that calls, in E.164 form: bought from Retell or imported."""
     tasks: Required[Sequence[BatchCallTaskParam | BatchCallTask]]
+    """The calls, one entry each."""
     call_time_window: CallTimeWindowParam | CallTimeWindow
+    """When calls may be placed. Calls that would start outside wait. Left out, at any time."""
     name: str
+    """A name by which you recognise the batch."""
     reserved_concurrency: int
-    """Slots kept for non-batch calls. At least 0."""
+    """How many of the organization's concurrent calls the batch leaves to others. At least 0."""
     trigger_timestamp: float
-    """Ms since epoch. Default: send immediately."""
+    """When to begin. Milliseconds since the epoch. Default: send immediately."""

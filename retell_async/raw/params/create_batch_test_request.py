@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class CreateBatchTestRequestParam(TypedDict, total=False):
+    """Test cases to run."""
+
     response_engine: Required[RetellResponseEngineParam]
-    """Custom LLM not allowed."""
+    """The Retell LLM or conversation flow to test. A custom LLM cannot be tested."""
     test_case_definition_ids: Required[Strings]
-    """1 to 1000 items."""
+    """The test cases; from `tests.create_test_case_definition` or `tests.list_test_case_definitions`. 1 to 1_000 items."""

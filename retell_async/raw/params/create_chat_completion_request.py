@@ -7,5 +7,9 @@ from typing import Required, TypedDict
 
 
 class CreateChatCompletionRequestParam(TypedDict, total=False):
+    """A message of the user."""
+
     chat_id: Required[str]
+    """The chat that the message belongs to; it has to be ongoing."""
     content: Required[str]
+    """What the user writes."""

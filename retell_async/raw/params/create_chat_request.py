@@ -8,8 +8,17 @@ from typing import Required, TypedDict
 
 
 class CreateChatRequestParam(TypedDict, total=False):
+    """A chat to start."""
+
     agent_id: Required[str]
+    """The chat agent that answers; from `chat_agent.create` or `agent.list`."""
     agent_version: str | int
-    """Default: latest."""
+    """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`. Default: latest.
+    """
     metadata: Mapping[str, object]
+    """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     retell_llm_dynamic_variables: Mapping[str, str]
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """

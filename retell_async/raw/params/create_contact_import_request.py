@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 
 class CreateContactImportRequestParam(TypedDict, total=False):
+    """How to import an uploaded file of contacts."""
+
     column_mapping: Required[Sequence[CRMSyncMappingParam | CRMSyncMapping]]
-    """Exactly one entry targets phone_number. 1 to 200 items."""
+    """Which column (`external_field_name`) fills which contact field (`field_name`). Exactly one has to fill
+    `phone_number`. 1 to 200 items.
+    """
     upload_id: Required[str]
+    """The file, as `contact.upload_import_file` answered it."""
     contact_tags: Strings
-    """Trimmed, deduplicated; new labels get ids. 0 to 50 items."""
+    """Labels of tags that every imported contact gets. Blanks around them are cut off and repeats dropped; a label that
+    is new becomes a tag. 0 to 50 items.
+    """
     default_country: str
-    """Default: US."""
+    """Two-letter code of the country whose numbers the file has without country code. Default: US."""

@@ -13,26 +13,37 @@ if TYPE_CHECKING:
 
 
 class CreatePhoneNumberRequestParam(TypedDict, total=False):
+    """A phone number to buy."""
+
     allowed_inbound_country_list: Strings | None
-    """ISO 3166-1 alpha-2; unset or empty allows all."""
+    """Countries from which calls are taken, as two-letter ISO 3166-1 codes. Left out, null or empty, all countries."""
     allowed_outbound_country_list: Strings | None
-    """ISO 3166-1 alpha-2; unset or empty allows all."""
+    """Countries to which calls are placed, as two-letter ISO 3166-1 codes. Left out, null or empty, all countries."""
     area_code: int
-    """3 digits, US area codes only."""
+    """Three digits: buy a number of this area. US areas only."""
     country_code: Literal["CA", "US"]
-    """Default: US."""
+    """Country of the number. Default: US."""
     fallback_number: str | None
-    """Not this number, nor one with own fallback."""
+    """Where inbound calls go that find no free slot. Not this number itself, nor one that has a fallback of its own."""
     inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must total 1."""
+    """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
+    proportion. Left out or null, the number takes no calls unless the webhook names an agent.
+    """
     inbound_webhook_url: str | None
+    """Address that is asked before an inbound call is taken, and may choose the agent, give it variables, or reject the
+    call.
+    """
     nickname: str
+    """A name by which you recognise the number."""
     number_provider: Literal["telnyx", "twilio"]
-    """Default: twilio."""
+    """Who provides the number. Default: twilio."""
     outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must total 1."""
+    """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
+    one of them by chance, in that proportion. Left out or null, each outbound call has to name its agent.
+    """
     phone_number: str
-    """E.164."""
+    """The number to buy, in E.164 form. Left out, one that fits the other wishes."""
     toll_free: bool
+    """Whether to buy a toll-free number."""
     transport: str | None
-    """One of TLS, TCP, UDP. Default: TCP."""
+    """How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP."""

@@ -8,14 +8,25 @@ from typing import Required, TypedDict
 
 
 class CreateSmsChatRequestParam(TypedDict, total=False):
+    """A conversation by SMS to start."""
+
     from_number: Required[str]
-    """E.164; Retell-purchased or imported number with SMS."""
+    """The number that sends, in E.164 form: bought from Retell or imported, and able to send SMS."""
     to_number: Required[str]
-    """E.164."""
+    """The number to write to, in E.164 form."""
     honor_internal_dnc: bool
-    """400 when to_number contact is do_not_call. Default: false."""
+    """Refuse with 400 to write to somebody whose contact says `do_not_call`. Default: false."""
     metadata: Mapping[str, object]
+    """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     override_agent_id: str
+    """The chat agent that writes, in place of the outbound SMS agent of `from_number`. The number itself keeps its
+    agents.
+    """
     override_agent_version: str | int
-    """Number or tag; unassigned tag means latest."""
+    """Version of that agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`.
+    """
     retell_llm_dynamic_variables: Mapping[str, str]
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """

@@ -15,11 +15,19 @@ if TYPE_CHECKING:
 
 
 class CreateTestCaseDefinitionRequestParam(TypedDict, total=False):
+    """A test case to define."""
+
     metrics: Required[Strings]
+    """What is judged about the conversation, one criterion each."""
     name: Required[str]
+    """A name by which you recognise the test case."""
     response_engine: Required[RetellResponseEngineParam]
-    """Custom LLM engines not accepted."""
+    """The Retell LLM or conversation flow under test. A custom LLM cannot be tested."""
     user_prompt: Required[str]
+    """Who the simulated user is and what they want, in words."""
     dynamic_variables: Mapping[str, str]
+    """What replaces `{{name}}` in the agent's prompts and tools during the test, by name. Values are strings."""
     llm_model: LLMModel
+    """The model that plays the user."""
     tool_mocks: Sequence[ToolMockParam | ToolMock]
+    """What tools answer during the test, in place of being called."""

@@ -7,9 +7,13 @@ from typing import Literal, Required, TypedDict
 
 
 class CRMAnalysisDataMappingParam(TypedDict, total=False):
+    """Fills a contact field with a finding of the analysis after a conversation."""
+
     analysis_data_name: Required[str]
-    """Mismatched types are skipped."""
+    """Name of the finding. One whose type does not fit the field is passed over."""
     field_name: Required[str]
-    """Existing contact field; phone_number not allowed."""
+    """The contact field, which has to exist; not `phone_number`."""
     update_mode: Required[Literal["fill_if_empty", "merge", "overwrite"]]
-    """Merge works on string fields only."""
+    """What to do about a value that is there: replace it (`overwrite`), leave it (`fill_if_empty`), or join the two
+    (`merge`, for text only).
+    """

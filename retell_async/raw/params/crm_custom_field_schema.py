@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 
 
 class CRMCustomFieldSchemaParam(TypedDict, total=False):
+    """A field that contacts have, or that records in a CRM have."""
+
     name: Required[str]
+    """The name under which requests and mappings use the field."""
     type: Required[CRMCustomFieldSchemaType]
+    """What kind of value the field holds."""
     description: str
+    """What the field holds, in words."""
     label: str
+    """The name under which people see the field."""
     options: Strings
-    """Required for type enum; otherwise ignored."""
+    """The values that can be chosen. Required with type `enum`; otherwise ignored."""

@@ -7,7 +7,13 @@ from typing import Literal, Required, TypedDict
 
 
 class CustomFieldBooleanFilterParam(TypedDict, total=False):
+    """A condition on a named field with a yes or no."""
+
     key: Required[str]
+    """Which field: the list that holds this filter says what its names are."""
     op: Required[Literal["eq"]]
+    """Always `eq`."""
     type: Required[Literal["boolean"]]
+    """Always `boolean`: tells this filter from others."""
     value: Required[bool]
+    """The value it has to have."""

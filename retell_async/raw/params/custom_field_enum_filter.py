@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 
 
 class CustomFieldEnumFilterParam(TypedDict, total=False):
+    """A condition on a named field: the value is one of several."""
+
     key: Required[str]
+    """Which field: the list that holds this filter says what its names are."""
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Strings]
+    """The values, any of which will do."""

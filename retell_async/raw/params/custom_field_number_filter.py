@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 
 
 class CustomFieldNumberFilterParam(TypedDict, total=False):
+    """A condition on a named field with a number."""
+
     key: Required[str]
+    """Which field: the list that holds this filter says what its names are."""
     op: Required[NumberFilterOp]
+    """How to compare: `eq` (=), `ne` (!=), `lt` (<), `le` (<=), `gt` (>) or `ge` (>=)."""
     type: Required[Literal["number"]]
+    """Always `number`: tells this filter from others."""
     value: Required[float]
+    """The number to compare with."""

@@ -7,7 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class CustomFieldPresentFilterParam(TypedDict, total=False):
+    """A condition on a named field: there is a value, or there is none."""
+
     key: Required[str]
+    """Which field: the list that holds this filter says what its names are."""
     op: Required[Literal["np", "pr"]]
-    """Pr=has value np=has none."""
+    """`pr`: there is a value. `np`: there is none."""
     type: Required[Literal["present"]]
+    """Always `present`: tells this filter from others."""

@@ -8,9 +8,13 @@ from typing import Literal, Required, TypedDict
 
 
 class CustomFieldRangeFilterParam(TypedDict, total=False):
+    """A condition on a named field with a number: it lies between two others."""
+
     key: Required[str]
+    """Which field: the list that holds this filter says what its names are."""
     op: Required[Literal["bt"]]
-    """Bt=between."""
+    """Always `bt`: between."""
     type: Required[Literal["range"]]
+    """Always `range`: tells this filter from others."""
     value: Required[Sequence[float]]
-    """Lower bound then upper bound. 2 to 2 items."""
+    """Lower bound, then upper bound. 2 items."""

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
 
 
 class CustomFieldStringFilterParam(TypedDict, total=False):
+    """A condition on a named field with text."""
+
     key: Required[str]
+    """Which field: the list that holds this filter says what its names are."""
     op: Required[StringFilterOp]
-    """Sw=prefix ew=suffix co=substring."""
+    """How to compare: `eq` (is), `ne` (is not), `co` (contains), `sw` (begins with) or `ew` (ends in)."""
     type: Required[Literal["string"]]
+    """Always `string`: tells this filter from others."""
     value: Required[str]
+    """The text to compare with."""

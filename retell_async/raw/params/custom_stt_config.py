@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 
 class CustomSttConfigParam(TypedDict, total=False):
+    """A transcriber of your choice."""
+
     endpointing_ms: Required[int]
-    """Milliseconds. Min: deepgram 10, soniox 500, others 100."""
+    """How much silence ends an utterance. `deepgram` takes 10 or more, `soniox` 500 or more, every other provider 100 or
+    more. Milliseconds.
+    """
     provider: Required[AsrProvider]
+    """Who transcribes."""

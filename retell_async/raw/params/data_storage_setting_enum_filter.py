@@ -8,6 +8,11 @@ from typing import Literal, Required, TypedDict
 
 
 class DataStorageSettingEnumFilterParam(TypedDict, total=False):
+    """A condition on the storage setting: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[Literal["basic_attributes_only", "everything", "everything_except_pii"]]]
+    """The values, any of which will do."""

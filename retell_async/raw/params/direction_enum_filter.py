@@ -8,6 +8,11 @@ from typing import Literal, Required, TypedDict
 
 
 class DirectionEnumFilterParam(TypedDict, total=False):
+    """A condition on the direction: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[Literal["inbound", "outbound"]]]
+    """The values, any of which will do."""

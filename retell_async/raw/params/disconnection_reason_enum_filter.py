@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 
 class DisconnectionReasonEnumFilterParam(TypedDict, total=False):
+    """A condition on the reason why it ended: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[DisconnectionReason]]
+    """The values, any of which will do."""

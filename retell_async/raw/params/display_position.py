@@ -7,5 +7,9 @@ from typing import TypedDict
 
 
 class DisplayPositionParam(TypedDict, total=False):
+    """Where the editor draws something."""
+
     x: float
+    """How far to the right."""
     y: float
+    """How far down."""

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 class ElseEdgeParam(TypedDict, total=False):
-    """Taken when no edge or global condition matches."""
+    """The way on when no other edge and no global node fits."""
 
     id: Required[str]
+    """Id of the edge, unique in the flow or component."""
     transition_condition: Required[ElseEdgePromptConditionParam | ElseEdgePromptCondition]
+    """Met when nothing else is; the value is fixed."""
     destination_node_id: str
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class ElseEdgePromptConditionParam(TypedDict, total=False):
+    """The fixed condition of the edge for all other cases."""
+
     prompt: Required[Literal["Else"]]
+    """Always this very text."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

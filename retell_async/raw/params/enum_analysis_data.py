@@ -10,11 +10,17 @@ if TYPE_CHECKING:
 
 
 class EnumAnalysisDataParam(TypedDict, total=False):
+    """A finding that is one of several choices."""
+
     choices: Required[Strings]
-    """Non-empty array."""
+    """The choices; at least one."""
     description: Required[str]
+    """What to find out, in words."""
     name: Required[str]
+    """Name under which the answer stands."""
     type: Required[Literal["enum"]]
+    """Says that the answer is one of `choices`."""
     conditional_prompt: str
-    """Ignored if required is true."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 
 class EnumFilterParam(TypedDict, total=False):
+    """A condition: the value is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Strings]
+    """The values, any of which will do."""

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class EquationParam(TypedDict, total=False):
+    """One comparison."""
+
     left: Required[str]
+    """The left side, as a rule a `{{variable}}`."""
     operator: Required[EquationOperator]
+    """How to compare. `exists` and `not_exist` look at the left side only."""
     right: str
-    """Not needed for exists or not_exist."""
+    """The right side. Not needed with `exists` and `not_exist`."""

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
     from ..models.equation import Equation
+    from ..models.equation_condition_operator import EquationConditionOperator
     from .equation import EquationParam
 
 
 class EquationConditionParam(TypedDict, total=False):
+    """A condition on variables, decided without the model."""
+
     equations: Required[Sequence[EquationParam | Equation]]
-    """0 to 50 items."""
-    operator: Required[Literal["and", "or"]]
+    """The comparisons to make. 0 to 50 items."""
+    operator: Required[EquationConditionOperator]
+    """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""
     type: Required[Literal["equation"]]
+    """Says that the condition is made of equations."""

@@ -11,9 +11,17 @@ if TYPE_CHECKING:
 
 
 class ExtractDynamicVariableToolParam(TypedDict, total=False):
+    """Lets the model fill variables from the conversation so far."""
+
     description: Required[str]
+    """When to use it, in words for the model."""
     name: Required[str]
-    """Unique; only [a-zA-Z0-9_-], at most 64 characters."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     type: Required[Literal["extract_dynamic_variable"]]
+    """Says that the tool extracts variables."""
     variables: Required[Sequence[AnalysisDataParam]]
+    """What to extract; each answer becomes the variable of its `name`."""
     enable_typing_sound: bool
+    """Whether the user hears typing while it runs."""

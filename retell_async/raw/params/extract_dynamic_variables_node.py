@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..models.model_choice_cascading import ModelChoiceCascading
     from ..models.node_edge import NodeEdge
     from ..models.node_finetune_transition_example import NodeFinetuneTransitionExample
+    from ..models.node_model_config import NodeModelConfig
     from .analysis_data import AnalysisDataParam
     from .display_position import DisplayPositionParam
     from .else_edge import ElseEdgeParam
@@ -20,17 +21,33 @@ if TYPE_CHECKING:
     from .model_choice_cascading import ModelChoiceCascadingParam
     from .node_edge import NodeEdgeParam
     from .node_finetune_transition_example import NodeFinetuneTransitionExampleParam
+    from .node_model_config import NodeModelConfigParam
 
 
 class ExtractDynamicVariablesNodeParam(TypedDict, total=False):
+    """A node that fills variables from the conversation so far."""
+
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Required[Literal["extract_dynamic_variables"]]
+    """Says that the node extracts variables."""
     variables: Required[Sequence[AnalysisDataParam]]
+    """What to extract; each answer becomes the variable of its `name`."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: Sequence[NodeEdgeParam | NodeEdge]
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
+    """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool
+    """Whether the user hears typing while it runs."""
     finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""

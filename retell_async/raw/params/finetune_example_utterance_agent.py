@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class FinetuneExampleUtteranceAgentParam(TypedDict, total=False):
+    """What somebody says in an example."""
+
     content: Required[str]
+    """The words."""
     role: Required[Literal["agent", "user"]]
+    """Who says them."""

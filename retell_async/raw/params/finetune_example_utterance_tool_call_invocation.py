@@ -7,7 +7,13 @@ from typing import Literal, Required, TypedDict
 
 
 class FinetuneExampleUtteranceToolCallInvocationParam(TypedDict, total=False):
+    """The use of a tool in an example."""
+
     arguments: Required[str]
+    """What the tool is given: a JSON object, written as a string."""
     name: Required[str]
+    """Name of the tool."""
     role: Required[Literal["tool_call_invocation"]]
+    """Says that a tool is used."""
     tool_call_id: Required[str]
+    """Ties this to its result in the same example."""

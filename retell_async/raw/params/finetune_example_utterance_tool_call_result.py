@@ -7,6 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class FinetuneExampleUtteranceToolCallResultParam(TypedDict, total=False):
+    """The result of a tool in an example."""
+
     content: Required[str]
+    """The result, as text."""
     role: Required[Literal["tool_call_result"]]
+    """Says that a tool has answered."""
     tool_call_id: Required[str]
+    """Ties this to its invocation in the same example."""

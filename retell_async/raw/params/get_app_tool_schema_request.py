@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 
 class GetAppToolSchemaRequestParam(TypedDict, total=False):
+    """A round of asking what a tool of an app takes."""
+
     app_tool_template_name: Required[str]
+    """Which tool of the app."""
     parameters: Sequence[ToolParameterParam | ToolParameter]
-    """Start with an empty array. 0 to 5 items."""
+    """What was filled in so far. Empty in the first round. 0 to 5 items."""

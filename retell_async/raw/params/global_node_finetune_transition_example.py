@@ -11,4 +11,7 @@ if TYPE_CHECKING:
 
 
 class GlobalNodeFinetuneTransitionExampleParam(TypedDict, total=False):
+    """An example of when to come, or not to come, to a global node."""
+
     transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
+    """The conversation so far."""

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 class GlobalNodeSettingParam(TypedDict, total=False):
+    """When any other node may lead to this one."""
+
     condition: Required[GlobalNodeSettingConditionParam]
-    """Plain string counts as prompt condition."""
+    """When to come here. A plain string is a prompt condition."""
     cool_down: float
-    """Node transitions. At least 1."""
+    """How many moves between nodes must pass before the conversation may come here again. Node transitions. At least 1."""
     go_back_conditions: Sequence[NodeEdgeParam | NodeEdge]
-    """These edges carry no destination_node_id."""
+    """When to go back to where the conversation came from. These edges have no `destination_node_id`."""
     negative_finetune_examples: Sequence[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
+    """Conversations in which not to come here."""
     positive_finetune_examples: Sequence[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
+    """Conversations in which to come here."""

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 if TYPE_CHECKING:
     from ..models.equation_condition import EquationCondition
+    from ..models.equation_prompt_condition import EquationPromptCondition
     from ..models.prompt_condition import PromptCondition
     from .equation_condition import EquationConditionParam
+    from .equation_prompt_condition import EquationPromptConditionParam
     from .prompt_condition import PromptConditionParam
 
 
 GlobalNodeSettingConditionParam: TypeAlias = Union[
-    "str", "PromptConditionParam", "PromptCondition", "EquationConditionParam", "EquationCondition"
+    "str",
+    "PromptConditionParam",
+    "PromptCondition",
+    "EquationConditionParam",
+    "EquationCondition",
+    "EquationPromptConditionParam",
+    "EquationPromptCondition",
 ]

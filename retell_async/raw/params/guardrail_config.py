@@ -11,5 +11,11 @@ if TYPE_CHECKING:
 
 
 class GuardrailConfigParam(TypedDict, total=False):
+    """Topics that are kept out of conversations."""
+
     input_topics: Sequence[Literal["platform_integrity_jailbreaking"]] | None
+    """What in the user's words is not passed to the model; a stock answer is given instead. Null or empty checks
+    nothing.
+    """
     output_topics: Sequence[OutputTopic] | None
+    """What the agent must not say; a stock answer takes its place. Null or empty checks nothing."""

@@ -13,22 +13,41 @@ if TYPE_CHECKING:
 
 
 class ImportPhoneNumberRequestParam(TypedDict, total=False):
+    """A number of your own telephony provider, to be used through a SIP trunk."""
+
     phone_number: Required[str]
-    """E.164."""
+    """The number, in E.164 form."""
     termination_uri: Required[str]
+    """Host of the SIP trunk to which outbound calls are sent."""
     allowed_inbound_country_list: Strings | None
-    """ISO 3166-1 alpha-2; unset or empty allows all."""
+    """Countries from which calls are taken, as two-letter ISO 3166-1 codes. Left out, null or empty, all countries."""
     allowed_outbound_country_list: Strings | None
-    """ISO 3166-1 alpha-2; unset or empty allows all."""
+    """Countries to which calls are placed, as two-letter ISO 3166-1 codes. Left out, null or empty, all countries."""
+    codecs: Strings
+    """SIP codecs to prefer, in this order, for an imported number; an empty list leaves the choice to the gateway.
+    Numbers bought from Retell have no such setting.
+    """
     ignore_e164_validation: bool
-    """Boolean only, strings invalid. Default: true."""
+    """Take `phone_number` as it is, even if it is no E.164 number, such as an internal extension. A boolean; strings are
+    refused. Default: true.
+    """
     inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must total 1."""
+    """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
+    proportion. Left out or null, the number takes no calls unless the webhook names an agent.
+    """
     inbound_webhook_url: str | None
+    """Address that is asked before an inbound call is taken, and may choose the agent, give it variables, or reject the
+    call.
+    """
     nickname: str
+    """A name by which you recognise the number."""
     outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must total 1."""
+    """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
+    one of them by chance, in that proportion. Left out or null, each outbound call has to name its agent.
+    """
     sip_trunk_auth_password: str
+    """Password at the SIP trunk, if it asks for one."""
     sip_trunk_auth_username: str
+    """User name at the SIP trunk, if it asks for one."""
     transport: str | None
-    """One of TLS, TCP, UDP. Default: TCP."""
+    """How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP."""

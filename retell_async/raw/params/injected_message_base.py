@@ -7,8 +7,13 @@ from typing import Literal, Required, TypedDict
 
 
 class InjectedMessageBaseParam(TypedDict, total=False):
+    """Context that `call.update_live` gave the agent. Nobody said it. As a request takes it."""
+
     content: Required[str]
+    """The context."""
     role: Required[Literal["injected"]]
-    """Originates from update-live-call API; never spoken."""
+    """Always `injected`."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""

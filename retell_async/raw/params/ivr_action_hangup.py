@@ -7,4 +7,7 @@ from typing import Literal, Required, TypedDict
 
 
 class IvrActionHangupParam(TypedDict, total=False):
+    """Hang up on a phone menu."""
+
     type: Required[Literal["hangup"]]
+    """Says that the call ends, with the reason `ivr_reached`."""

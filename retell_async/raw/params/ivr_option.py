@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 
 class IvrOptionParam(TypedDict, total=False):
+    """What happens when a phone menu answers."""
+
     action: Required[IvrActionHangupParam | IvrActionHangup]
+    """What to do then."""
     detection_prompt: str | None
-    """Null uses default definition. 0 to 2000 characters."""
+    """What counts as a phone menu, in your words. Null or left out for the built-in definition. 0 to 2_000 characters."""

@@ -7,7 +7,9 @@ from typing import TypedDict
 
 
 class KBConfigParam(TypedDict, total=False):
+    """How much is retrieved from knowledge bases."""
+
     filter_score: float
-    """From 0 to 1."""
+    """How well a passage must match; higher lets fewer through. From 0 to 1."""
     top_k: int
-    """From 1 to 10."""
+    """How many passages to take at most. From 1 to 10."""

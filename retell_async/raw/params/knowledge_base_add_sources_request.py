@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 
 class KnowledgeBaseAddSourcesRequestParam(TypedDict, total=False):
+    """Sources to add to a knowledge base."""
+
     knowledge_base_files: Sequence[FileTypes]
-    """Each file at most 50MB. 0 to 25 items."""
+    """Files to add. Each has at most 50 MB. 0 to 25 items."""
     knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText]
+    """Texts to add."""
     knowledge_base_urls: Strings
-    """Must be valid URLs."""
+    """Addresses of web pages to read and add."""

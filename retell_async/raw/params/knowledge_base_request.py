@@ -13,16 +13,23 @@ if TYPE_CHECKING:
 
 
 class KnowledgeBaseRequestParam(TypedDict, total=False):
+    """A knowledge base to create."""
+
     knowledge_base_name: Required[str]
-    """Under 40 characters."""
+    """Name of the knowledge base: under 40 characters."""
     enable_auto_refresh: bool
-    """Refresh cadence is daily."""
+    """Whether web pages are read again every day."""
     knowledge_base_files: Sequence[FileTypes]
-    """Each file at most 50MB. 0 to 25 items."""
+    """Files to add. Each has at most 50 MB. 0 to 25 items."""
     knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText]
+    """Texts to add."""
     knowledge_base_urls: Strings
-    """Must be valid URLs."""
+    """Addresses of web pages to read and add."""
     max_chunk_size: int
-    """Characters. Immutable once created. From 600 to 6_000. Default: 2_000."""
+    """How long a piece may be into which sources are cut. Cannot be changed later. Characters. From 600 to 6_000.
+    Default: 2_000.
+    """
     min_chunk_size: int
-    """Characters. Below max_chunk_size; immutable once created. From 200 to 2_000. Default: 400."""
+    """How long a piece has to be; shorter ones are joined to their neighbours. Less than `max_chunk_size`; cannot be
+    changed later. Characters. From 200 to 2_000. Default: 400.
+    """

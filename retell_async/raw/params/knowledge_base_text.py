@@ -7,5 +7,9 @@ from typing import Required, TypedDict
 
 
 class KnowledgeBaseTextParam(TypedDict, total=False):
+    """A text for a knowledge base."""
+
     text: Required[str]
+    """The text."""
     title: Required[str]
+    """What the text is about; the source is listed under it."""

@@ -11,4 +11,7 @@ if TYPE_CHECKING:
 
 
 class ListAgentsRequestParam(TypedDict, total=False):
+    """Which agents to list."""
+
     filter_criteria: AgentListFilterParam | AgentListFilter
+    """What the agents listed must match. Left out, voice and chat agents alike are listed."""

@@ -11,13 +11,19 @@ if TYPE_CHECKING:
 
 
 class ListChatsRequestParam(TypedDict, total=False):
+    """Which chats to list."""
+
     filter_criteria: ChatFilterParam | ChatFilter
+    """Conditions that a chat has to meet. Left out, all chats."""
     include_total: bool
-    """Default: false."""
+    """Also count what matches on all pages, for `total`. The count does not depend on `limit`, `skip` or
+    `pagination_key`; it costs the server a query more. Default: false.
+    """
     limit: int
-    """At most 1_000. Default: 50."""
+    """How many items a page has at most. Iterating fetches the further pages by itself. At most 1_000. Default: 50."""
     pagination_key: str
+    """Where to go on: the `pagination_key` of an earlier page. Left out, the list begins at its start."""
     skip: int
-    """At least 0. Default: 0."""
+    """How many items to leave out at the start. Not together with `pagination_key`. At least 0. Default: 0."""
     sort_order: Literal["ascending", "descending"]
-    """Sorts on start_timestamp. Default: descending."""
+    """Which end of the list comes first: `descending` begins with the chat that started last. Default: descending."""

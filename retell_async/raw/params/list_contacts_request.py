@@ -12,16 +12,25 @@ if TYPE_CHECKING:
 
 
 class ListContactsRequestParam(TypedDict, total=False):
+    """Which contacts to list."""
+
     excluded_contact_ids: Strings
-    """Left out of results and total."""
+    """Contacts to leave out, of the list and of `total`."""
     filter_criteria: ContactFilterParam | ContactFilter
+    """Conditions that a contact has to meet. Left out, all contacts."""
     limit: float
-    """From 1 to 1_000. Default: 50."""
+    """How many items a page has at most. Iterating fetches the further pages by itself. From 1 to 1_000. Default: 50."""
     pagination_key: str
-    """Base64url-encoded."""
+    """Where to go on: the `pagination_key` of an earlier page. It is base64url text; do not take it apart. Left out, the
+    list begins at its start.
+    """
     search_query: str
-    """Case-insensitive substring: phone, names, external id, custom fields."""
+    """Text to look for in phone number, names, external id and custom fields. Upper and lower case are the same, and a
+    part of a word is enough.
+    """
     skip: float
-    """At least 0. Default: 0."""
+    """How many items to leave out at the start. Not together with `pagination_key`. At least 0. Default: 0."""
     sort_order: Literal["asc", "desc"]
-    """By created_timestamp; ties by contact id same direction. Default: desc."""
+    """Which end of the list comes first: `desc` begins with the contact created last. Contacts of the same moment follow
+    their ids. Default: desc.
+    """

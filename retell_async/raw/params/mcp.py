@@ -8,9 +8,15 @@ from typing import Required, TypedDict
 
 
 class MCPParam(TypedDict, total=False):
+    """An MCP server whose tools an agent may use."""
+
     name: Required[str]
+    """Name for the server."""
     url: Required[str]
+    """Where the server listens."""
     headers: Mapping[str, str]
+    """Headers to send with each request, for authorization for example."""
     query_params: Mapping[str, str]
+    """Query parameters to put on `url`."""
     timeout_ms: int
-    """Milliseconds. Connection timeout. Default: 120_000."""
+    """How long to wait for the connection. Milliseconds. Default: 120_000."""

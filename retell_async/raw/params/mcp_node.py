@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..models.model_choice_cascading import ModelChoiceCascading
     from ..models.node_edge import NodeEdge
     from ..models.node_finetune_transition_example import NodeFinetuneTransitionExample
+    from ..models.node_model_config import NodeModelConfig
     from .display_position import DisplayPositionParam
     from .else_edge import ElseEdgeParam
     from .global_node_setting import GlobalNodeSettingParam
@@ -20,24 +21,43 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdgeParam
     from .node_finetune_transition_example import NodeFinetuneTransitionExampleParam
     from .node_instruction import NodeInstructionParam
+    from .node_model_config import NodeModelConfigParam
 
 
 class MCPNodeParam(TypedDict, total=False):
+    """A node that runs one tool of an MCP server."""
+
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     mcp_id: Required[str]
+    """The server, one of the flow's `mcps`, by its id."""
     mcp_tool_name: Required[str]
+    """The tool, by its name on the server; `mcp_tool.get_mcp_tools` lists them."""
     type: Required[Literal["mcp"]]
+    """Says that the node runs an MCP tool."""
     wait_for_result: Required[bool]
+    """Whether the conversation stays here until the result is there; `false` goes on at once."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: Sequence[NodeEdgeParam | NodeEdge]
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
+    """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool
+    """Whether the user hears typing while it runs."""
     finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     instruction: NodeInstructionParam
-    """Used only if speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""
     response_variables: Mapping[str, str]
-    """Maps variable name to response path."""
+    """Variables to fill from the answer, by name; each value is the path of what goes in."""
     speak_during_execution: bool
+    """Whether the agent says `instruction` while it runs; otherwise it is silent."""

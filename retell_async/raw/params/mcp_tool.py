@@ -8,17 +8,31 @@ from typing import Literal, Required, TypedDict
 
 
 class MCPToolParam(TypedDict, total=False):
+    """Lets the model use a tool of an MCP server."""
+
     description: Required[str]
+    """When to use it, in words for the model."""
     name: Required[str]
+    """Name of the tool on the server; `mcp_tool.get_mcp_tools` lists them."""
     type: Required[Literal["mcp"]]
+    """Says that the tool is one of an MCP server."""
     enable_typing_sound: bool
+    """Whether the user hears typing while it runs."""
     execution_message_description: str
-    """Needs speak_during_execution; server has default text."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`; left out for a built-in text.
+    """
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     input_schema: Mapping[str, str]
+    """What the tool takes, as the server describes it."""
     mcp_id: str
+    """The server, one of the `mcps`, by its id."""
     response_variables: Mapping[str, str]
-    """Maps variable name to response path."""
+    """Variables to fill from the answer, by name; each value is the path of what goes in."""
     speak_after_execution: bool
+    """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 
 class MessageBaseParam(TypedDict, total=False):
+    """Something that the agent or the user wrote. As a request takes it."""
+
     content: Required[str]
+    """The text."""
     role: Required[Literal["agent", "user"]]
+    """Who wrote it: `agent` or `user`."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""
     multimedia: Sequence[SmsMultimediaItemParam | SmsMultimediaItem]
-    """Response only; ignored in requests; dropped on PII-scrub."""
+    """Pictures and other media, as answers have them. Ignored in a request."""

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 
 
 class ModelChoiceCascadingParam(TypedDict, total=False):
+    """A text model between transcription and speech."""
+
     model: Required[LLMModel]
+    """Which model."""
     type: Required[Literal["cascading"]]
+    """Says that transcription, model and voice are three steps."""
     high_priority: bool
-    """Default: false."""
+    """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
+    ultrafast: bool
+    """Whether answers come from the fastest tier that the model has. Default: false."""

@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 
 class NodeEdgeParam(TypedDict, total=False):
-    """Equations first in array order; then prompts."""
+    """A way from one node to another."""
 
     id: Required[str]
+    """Id of the edge, unique in the flow or component."""
     transition_condition: Required[PromptOrEquationConditionParam]
+    """When to take it."""
     destination_node_id: str
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

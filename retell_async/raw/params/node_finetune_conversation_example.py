@@ -11,5 +11,9 @@ if TYPE_CHECKING:
 
 
 class NodeFinetuneConversationExampleParam(TypedDict, total=False):
+    """An example of how to talk in a node."""
+
     id: Required[str]
+    """Id of the example, unique in the node."""
     transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
+    """The conversation."""

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 
 class NodeFinetuneTransitionExampleParam(TypedDict, total=False):
+    """An example of where to go on from a node."""
+
     id: Required[str]
+    """Id of the example, unique in the node."""
     transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
+    """The conversation up to that point."""
     destination_node_id: str
+    """The node to go to, by its `id`; left out, the conversation stays."""

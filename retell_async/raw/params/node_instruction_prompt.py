@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class NodeInstructionPromptParam(TypedDict, total=False):
+    """What to say or do, left to the model."""
+
     text: Required[str]
+    """The prompt. May contain `{{variables}}`."""
     type: Required[Literal["prompt"]]
+    """Says that `text` is a prompt."""

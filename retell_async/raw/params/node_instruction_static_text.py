@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class NodeInstructionStaticTextParam(TypedDict, total=False):
+    """What to say, word for word."""
+
     text: Required[str]
+    """The words. May contain `{{variables}}`."""
     type: Required[Literal["static_text"]]
+    """Says that `text` is said as it is."""

@@ -10,11 +10,23 @@ if TYPE_CHECKING:
 
 
 class NodeTransitionMessageBaseParam(TypedDict, total=False):
+    """The conversation moves to another node of its flow. As a request takes it."""
+
     role: Required[Literal["node_transition"]]
+    """Always `node_transition`."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     former_node_id: str
+    """The node of the conversation flow that was left."""
     former_node_name: str
+    """The name of the node that was left."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""
     new_node_id: str
+    """The node of the conversation flow that was entered."""
     new_node_name: str
+    """The name of the node that was entered."""
     transition_type: TransitionType
+    """How the node was reached: along an edge (`normal`), into a global node (`global`), or back from one
+    (`global_go_back`) or from an interruption (`interrupt_go_back`).
+    """

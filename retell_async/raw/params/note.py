@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 
 class NoteParam(TypedDict, total=False):
+    """A note that the editor shows beside the nodes."""
+
     content: Required[str]
-    """Images are written as <image:asset_id>."""
+    """What it says. A picture stands in it as `<image:asset_id>`, with an id from `asset.create`."""
     display_position: Required[DisplayPositionParam | DisplayPosition]
+    """Where the editor draws it."""
     id: Required[str]
+    """Id of the note, unique in the flow."""
     size: Required[NoteSizeParam | NoteSize]
+    """How large the editor draws it."""

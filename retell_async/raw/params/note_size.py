@@ -7,5 +7,9 @@ from typing import TypedDict
 
 
 class NoteSizeParam(TypedDict, total=False):
+    """How large the editor draws a note."""
+
     height: float
+    """From top to bottom."""
     width: float
+    """From left to right."""

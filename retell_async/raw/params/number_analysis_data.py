@@ -7,9 +7,15 @@ from typing import Literal, Required, TypedDict
 
 
 class NumberAnalysisDataParam(TypedDict, total=False):
+    """A finding that is a number."""
+
     description: Required[str]
+    """What to find out, in words."""
     name: Required[str]
+    """Name under which the answer stands."""
     type: Required[Literal["number"]]
+    """Says that the answer is a number."""
     conditional_prompt: str
-    """Ignored if required is true."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 
 class NumberFilterParam(TypedDict, total=False):
+    """A condition on a number."""
+
     op: Required[NumberFilterOp]
+    """How to compare: `eq` (=), `ne` (!=), `lt` (<), `le` (<=), `gt` (>) or `ge` (>=)."""
     type: Required[Literal["number"]]
+    """Always `number`: tells this filter from others."""
     value: Required[float]
+    """The number to compare with."""

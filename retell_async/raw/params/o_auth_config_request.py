@@ -7,6 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class OAuthConfigRequestParam(TypedDict, total=False):
+    """Sign in with the client credentials of OAuth 2."""
+
     client_id: Required[str]
+    """The client id that the provider gave out."""
     client_secret: Required[str]
+    """The secret that belongs to it. No answer shows it."""
     type: Required[Literal["oauth2"]]
+    """Always `oauth2`: tells this way of signing in from others."""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 
 class OutputSelectionAllParam(TypedDict, total=False):
+    """The model sees the whole answer."""
+
     mode: Required[Literal["all"]]
+    """Says that everything is passed on."""
     fields: Strings
-    """No runtime effect."""
+    """No effect here."""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 
 class OutputSelectionSubsetParam(TypedDict, total=False):
+    """The model sees only parts of the answer."""
+
     fields: Required[Strings]
-    """Dot-paths; key[n] picks one array element."""
+    """Paths of the parts, with dots; `key[n]` is one element of a list."""
     mode: Required[Literal["subset"]]
+    """Says that only `fields` are passed on."""

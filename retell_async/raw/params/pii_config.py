@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class PIIConfigParam(TypedDict, total=False):
+    """Which personal data is scrubbed."""
+
     categories: Required[Sequence[PIIConfigCategory]]
-    """Empty array turns scrubbing off. Default:."""
+    """Kinds of data to take out; an empty list turns scrubbing off. Default:."""
     mode: Required[Literal["post_call"]]
-    """Default: post_call."""
+    """When the data is scrubbed; `post_call` means once the session is over. Default: post_call."""

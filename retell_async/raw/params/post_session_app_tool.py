@@ -16,34 +16,40 @@ if TYPE_CHECKING:
 
 
 class PostSessionAppToolParam(TypedDict, total=False):
+    """A function of a connected app that runs after a session has ended."""
+
     app_id: Required[str]
+    """The connected app: an id from `app.create` or `app.list`."""
     app_tool_template_name: Required[str]
-    """Values come from list-app-templates."""
+    """Which of the app's functions; a value of the API's `list-app-templates`."""
     name: Required[str]
-    """Unique per phase; depends_on refers to it."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it."""
     provider: Required[str]
-    """Values come from list-app-templates."""
+    """Which service the app connects to; a value of the API's `list-app-templates`."""
     type: Required[Literal["integration_app"]]
+    """Says that the tool belongs to a connected app."""
     condition: EquationConditionParam | EquationCondition
-    """Unset means step always runs."""
+    """When to run it. Left out, always."""
     depends_on: Strings
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str
-    """During-conversation functions only."""
+    """No effect here."""
     enable_typing_sound: bool
-    """During-conversation functions only."""
+    """No effect here."""
     execution_message_description: str
-    """During-conversation functions only; needs speak_during_execution."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"]
-    """During-conversation functions only. Default: prompt."""
+    """No effect here. Default: prompt."""
     output_selection: OutputSelectionParam
+    """What of the app's answer the model sees. Left out, all of it."""
     parameters: Sequence[ToolParameterParam | ToolParameter]
-    """selected_input_mode: const_enum|const_boolean|const_value need const; description_custom|description_preset forbid
-    it. 0 to 5 items.
+    """The app's inputs, one schema for each round that `app.get_tool_schema` asks. `selected_input_mode` of a property
+    says where its value comes from: `const_enum`, `const_boolean` and `const_value` need `const` beside them;
+    `description_custom` and `description_preset` do not allow it. 0 to 5 items.
     """
     response_variables: Mapping[str, str]
-    """Variable name to response dot-path."""
+    """Variables to fill from the answer, by name; each value is the path, with dots, of what goes in."""
     speak_after_execution: bool
-    """During-conversation functions only. Default: true."""
+    """No effect here. Default: true."""
     speak_during_execution: bool
-    """During-conversation functions only."""
+    """No effect here."""

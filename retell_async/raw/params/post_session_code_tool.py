@@ -13,25 +13,33 @@ if TYPE_CHECKING:
 
 
 class PostSessionCodeToolParam(TypedDict, total=False):
+    """JavaScript that runs after a session has ended."""
+
     code: Required[str]
-    """JavaScript source. 0 to 20000 characters."""
+    """The JavaScript to run. 0 to 20_000 characters."""
     name: Required[str]
-    """Unique; letters, digits, _ and -; max 64."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it. Letters, digits,
+    `_` and `-`, up to 64 of them.
+    """
     type: Required[Literal["code"]]
+    """Says that the tool is code."""
     condition: EquationConditionParam | EquationCondition
-    """Unset means step always runs."""
+    """When to run it. Left out, always."""
     depends_on: Strings
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str
+    """What it is for, for people; nobody decides on it during the session."""
     enable_typing_sound: bool
+    """No effect here."""
     execution_message_description: str
-    """Needs speak_during_execution."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """No effect here. Default: prompt."""
     response_variables: Mapping[str, str]
-    """Variable name to result JSON path."""
+    """Variables to fill from the result, by name; each value is the JSON path of what goes in."""
     speak_after_execution: bool
-    """Default: true."""
+    """No effect here. Default: true."""
     speak_during_execution: bool
+    """No effect here."""
     timeout_ms: int
-    """Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+    """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""

@@ -10,21 +10,34 @@ if TYPE_CHECKING:
     from ..models.equation_condition import EquationCondition
     from .equation_condition import EquationConditionParam
     from .sms_content import SmsContentParam
+    from .sms_destination import SmsDestinationParam
+    from .sms_sender import SmsSenderParam
 
 
 class PostSessionSendSMSToolParam(TypedDict, total=False):
+    """An SMS to the user after a phone call has ended; other sessions cannot send one."""
+
     name: Required[str]
-    """Unique among tools available at once."""
+    """Name of the tool, unique among the tools before and after sessions; `depends_on` refers to it."""
     sms_content: Required[SmsContentParam]
+    """What the message says."""
     type: Required[Literal["send_sms"]]
+    """Says that the tool sends an SMS."""
     condition: EquationConditionParam | EquationCondition
-    """Unset means step always runs."""
+    """When to run it. Left out, always."""
     depends_on: Strings
-    """Tool names that run earlier."""
+    """Names of tools of the same phase that must have run before this one."""
     description: str
+    """What it is for, for people; nobody decides on it during the session."""
     execution_message_description: str
-    """Applies only when speak_during_execution is true."""
+    """No effect here."""
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """No effect here. Default: prompt."""
+    sms_destination: SmsDestinationParam | None
+    """Whom to send it to. Null or left out for the user."""
+    sms_sender: SmsSenderParam | None
+    """Which number to send it from. Null or left out for the agent's own."""
+    speak_after_execution: bool
+    """No effect here."""
     speak_during_execution: bool
-    """Default: true."""
+    """No effect here. Default: true."""

@@ -7,6 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class PresentFilterParam(TypedDict, total=False):
+    """A condition: there is a value, or there is none."""
+
     op: Required[Literal["np", "pr"]]
-    """Pr=has value np=has none."""
+    """`pr`: there is a value. `np`: there is none."""
     type: Required[Literal["present"]]
+    """Always `present`: tells this filter from others."""

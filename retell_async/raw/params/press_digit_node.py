@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..models.node_edge import NodeEdge
     from ..models.node_finetune_transition_example import NodeFinetuneTransitionExample
     from ..models.node_instruction_prompt import NodeInstructionPrompt
+    from ..models.node_model_config import NodeModelConfig
     from .display_position import DisplayPositionParam
     from .else_edge import ElseEdgeParam
     from .global_node_setting import GlobalNodeSettingParam
@@ -21,18 +22,33 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdgeParam
     from .node_finetune_transition_example import NodeFinetuneTransitionExampleParam
     from .node_instruction_prompt import NodeInstructionPromptParam
+    from .node_model_config import NodeModelConfigParam
 
 
 class PressDigitNodeParam(TypedDict, total=False):
+    """A node that presses keys, to get through a phone menu."""
+
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     instruction: Required[NodeInstructionPromptParam | NodeInstructionPrompt]
+    """Which keys to press, as a prompt."""
     type: Required[Literal["press_digit"]]
+    """Says that the node presses keys."""
     delay_ms: int
-    """Milliseconds."""
+    """How long to listen before a key is pressed; slow menus need more. Milliseconds."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     edges: Sequence[NodeEdgeParam | NodeEdge]
+    """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
+    """Where to go on when no edge and no global node fits."""
     finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""

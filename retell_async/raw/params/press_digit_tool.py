@@ -7,9 +7,15 @@ from typing import Literal, Required, TypedDict
 
 
 class PressDigitToolParam(TypedDict, total=False):
+    """Lets the model press keys, to get through a phone menu."""
+
     name: Required[str]
-    """Unique; only [a-zA-Z0-9_-], at most 64 characters."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     type: Required[Literal["press_digit"]]
+    """Says that the tool presses keys."""
     delay_ms: int
-    """Milliseconds. From 0 to 5_000. Default: 1_000."""
+    """How long to listen before a key is pressed; slow menus need more. Milliseconds. From 0 to 5_000. Default: 1_000."""
     description: str
+    """When to use it, in words for the model."""

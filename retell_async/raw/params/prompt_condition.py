@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class PromptConditionParam(TypedDict, total=False):
+    """A condition that the model judges."""
+
     prompt: Required[str]
+    """When it is met, in words."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

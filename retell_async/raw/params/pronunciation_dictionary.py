@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class PronunciationDictionaryParam(TypedDict, total=False):
+    """How one word is pronounced."""
+
     alphabet: Required[PronunciationDictionaryAlphabet]
-    """Support depends on voice provider and model."""
+    """Notation of `phoneme`. Which ones work depends on the provider and the model of the voice."""
     phoneme: Required[str]
+    """The pronunciation, in that notation."""
     word: Required[str]
+    """The word as it is written."""

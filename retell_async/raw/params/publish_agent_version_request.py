@@ -7,7 +7,11 @@ from typing import Required, TypedDict
 
 
 class PublishAgentVersionRequestParam(TypedDict, total=False):
+    """Which version of an agent to publish."""
+
     version: Required[int]
-    """At least 0."""
+    """Number of the draft to publish; from `agent.list_versions`. At least 0."""
     version_description: str
+    """Longer note on what this version is, for people."""
     version_title: str
+    """Short name of this version, for people."""

@@ -8,8 +8,11 @@ from typing import Literal, Required, TypedDict
 
 
 class RangeFilterParam(TypedDict, total=False):
+    """A condition on a number: it lies between two others."""
+
     op: Required[Literal["bt"]]
-    """Bt=between."""
+    """Always `bt`: between."""
     type: Required[Literal["range"]]
+    """Always `range`: tells this filter from others."""
     value: Required[Sequence[float]]
-    """Lower bound then upper bound. 2 to 2 items."""
+    """Lower bound, then upper bound. 2 items."""

@@ -12,15 +12,27 @@ if TYPE_CHECKING:
 
 
 class RegisterPhoneCallRequestParam(TypedDict, total=False):
+    """A call of your own telephony to register."""
+
     agent_id: Required[str]
+    """The voice agent that takes the call; from `agent.create` or `agent.list`."""
     agent_override: AgentOverrideRequestParam | AgentOverrideRequest
+    """Settings that replace the agent's own for this call only. Nothing is saved to the agent."""
     agent_version: str | int
-    """Number or tag; unassigned tag means latest."""
+    """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
+    `latest`.
+    """
     direction: Literal["inbound", "outbound"]
-    """Tracking only."""
+    """Which way your telephony places the call. For your records only."""
     from_number: str
-    """E.164; tracking only."""
+    """The caller's number, in E.164 form. For your records only."""
     metadata: Mapping[str, object]
+    """Your own data, stored with the call and given back with it. It has no effect on the call; lists can be filtered by
+    its top-level keys.
+    """
     retell_llm_dynamic_variables: Mapping[str, str]
+    """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
+    as they are, in its call details.
+    """
     to_number: str
-    """E.164; tracking only."""
+    """The called number, in E.164 form. For your records only."""

@@ -7,6 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class ResponseEngineConversationFlowParam(TypedDict, total=False):
+    """The agent speaks as a conversation flow says."""
+
     conversation_flow_id: Required[str]
+    """The conversation flow: an id from `conversation_flow.create` or `conversation_flow.list`."""
     type: Required[Literal["conversation-flow"]]
+    """Says that the engine is a conversation flow."""
     version: float | None
+    """Version of the conversation flow to use. Null is the same as left out."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class ResponseEngineCustomLmParam(TypedDict, total=False):
+    """The agent speaks as a server of yours says, over a WebSocket."""
+
     llm_websocket_url: Required[str]
+    """Where your server listens (`wss://...`); Retell opens a socket there for each call. May contain `{{variables}}`."""
     type: Required[Literal["custom-llm"]]
+    """Says that the engine is your own server."""

@@ -7,6 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class ResponseEngineRetellLmParam(TypedDict, total=False):
+    """The agent speaks as a Retell LLM says."""
+
     llm_id: Required[str]
+    """The Retell LLM: an id from `llm.create` or `llm.list`."""
     type: Required[Literal["retell-llm"]]
+    """Says that the engine is a Retell LLM."""
     version: float | None
+    """Version of the Retell LLM to use. Null is the same as left out."""

@@ -7,28 +7,49 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from ..._operation import Strings
+    from ..models.backup_model import BackupModel
     from ..models.kb_config import KBConfig
     from ..models.nullable_llm_model import NullableLLMModel
     from ..models.s2s_model import S2SModel
+    from .backup_model import BackupModelParam
     from .kb_config import KBConfigParam
+    from .model_config import ModelConfigParam
 
 
 class RetellLlmOverrideParam(TypedDict, total=False):
+    """What one session changes of the Retell LLM of its agent. What is left out is the LLM's own."""
+
+    backup_model: BackupModelParam | BackupModel | None
+    """Model to turn to while the first one is slow or fails. Null or left out for none. Only voice agents can use an LLM
+    that has one.
+    """
     begin_after_user_silence_ms: int | None
-    """Milliseconds. Only if user speaks first; unset waits forever."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null waits for ever.
+    Milliseconds.
+    """
     begin_message: str | None
-    """Unset is generated; empty means user first."""
+    """What the agent says first, word for word. An empty text leaves the first word to the user. May contain
+    `{{variables}}`.
+    """
     kb_config: KBConfigParam | KBConfig | None
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: Strings | None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
     model: NullableLLMModel | None
-    """Default: gpt-5.6-terra."""
+    """Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra."""
+    model_config: ModelConfigParam
+    """Models and their settings in one, in place of `model`, `s2s_model`, `backup_model` and the `model_` fields."""
     model_high_priority: bool | None
-    """Default: false."""
+    """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
     model_temperature: float
-    """From 0 to 1. Default: 0."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default: 0."""
+    model_ultrafast: bool | None
+    """Whether answers come from the fastest tier that the model has. Deprecated: use model_config.primary.tier."""
     s2s_model: S2SModel | None
-    """Mutually exclusive with model."""
+    """Speech-to-speech model that listens and speaks by itself. Not together with `model`."""
     start_speaker: Literal["agent", "user"]
-    """Prose calls this field required."""
+    """Who speaks first."""
     tool_call_strict_mode: bool | None
-    """Only certain models support it."""
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""

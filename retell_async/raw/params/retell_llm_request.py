@@ -8,42 +8,72 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from ..._operation import Strings
+    from ..models.backup_model import BackupModel
     from ..models.kb_config import KBConfig
     from ..models.mcp import MCP
     from ..models.nullable_llm_model import NullableLLMModel
     from ..models.s2s_model import S2SModel
     from ..models.state import State
+    from .backup_model import BackupModelParam
     from .kb_config import KBConfigParam
     from .mcp import MCPParam
+    from .model_config import ModelConfigParam
     from .state import StateParam
     from .tool import ToolParam
 
 
 class RetellLlmRequestParam(TypedDict, total=False):
+    """A Retell LLM, which speaks by one prompt, or by several with states to go between. What is left out of an update
+    keeps its value.
+    """
+
+    backup_model: BackupModelParam | BackupModel | None
+    """Model to turn to while the first one is slow or fails. Null or left out for none. Only voice agents can use an LLM
+    that has one.
+    """
     begin_after_user_silence_ms: int | None
-    """Milliseconds. Only if user speaks first; unset waits forever."""
+    """How long the user, who is to speak first, may stay silent before the agent begins after all. Null or left out
+    waits for ever. Milliseconds.
+    """
     begin_message: str | None
-    """Unset is generated; empty means user first."""
+    """What the agent says first, word for word. Left out or null, the model makes it up from the prompt; an empty text
+    leaves the first word to the user. May contain `{{variables}}`.
+    """
     default_dynamic_variables: Mapping[str, str] | None
+    """Values of `{{name}}` for sessions that bring none. Values must be strings."""
     general_prompt: str | None
+    """Who the agent is and what it does. With `states`, it stands before the prompt of each of them."""
     general_tools: Sequence[ToolParam] | None
+    """What the agent can do in every state."""
     is_transfer_llm: bool | None
-    """Creation only; update ignores it."""
+    """Whether the LLM is for an agent that others use for agentic warm transfers. Fixed at creation; an update does not
+    change it.
+    """
     kb_config: KBConfigParam | KBConfig | None
+    """How much of the knowledge bases is retrieved."""
     knowledge_base_ids: Strings | None
+    """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
+    none.
+    """
     mcps: Sequence[MCPParam | MCP] | None
+    """MCP servers whose tools the LLM may use."""
     model: NullableLLMModel | None
-    """Default: gpt-5.6-terra."""
+    """Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra."""
+    model_config: ModelConfigParam
+    """Models and their settings in one, in place of `model`, `s2s_model`, `backup_model` and the `model_` fields."""
     model_high_priority: bool | None
-    """Default: false."""
+    """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
     model_temperature: float
-    """From 0 to 1. Default: 0."""
+    """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default: 0."""
+    model_ultrafast: bool | None
+    """Whether answers come from the fastest tier that the model has. Deprecated: use model_config.primary.tier."""
     s2s_model: S2SModel | None
-    """Mutually exclusive with model."""
+    """Speech-to-speech model that listens and speaks by itself. Not together with `model`."""
     start_speaker: Literal["agent", "user"]
-    """Prose calls this field required."""
+    """Who speaks first. The API's documentation calls it required, so always send it when creating."""
     starting_state: str | None
-    """Required when states is non-empty."""
+    """Name of the state to begin in. Required where `states` holds any."""
     states: Sequence[StateParam | State] | None
+    """Parts of the conversation, each with a prompt and tools of its own. Null or empty for one prompt throughout."""
     tool_call_strict_mode: bool | None
-    """Only certain models support it."""
+    """Whether arguments of tools keep to their schema without exception. Only some models can."""

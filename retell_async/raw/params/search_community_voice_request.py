@@ -10,5 +10,9 @@ if TYPE_CHECKING:
 
 
 class SearchCommunityVoiceRequestParam(TypedDict, total=False):
+    """What to look for in a provider's public library."""
+
     search_query: Required[str]
+    """Words to look for, such as a name or a trait of the voice."""
     voice_provider: SearchCommunityVoiceRequestVoiceProvider
+    """Whose library to search."""

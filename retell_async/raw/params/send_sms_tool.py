@@ -7,17 +7,36 @@ from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
     from .sms_content import SmsContentParam
+    from .sms_destination import SmsDestinationParam
+    from .sms_sender import SmsSenderParam
 
 
 class SendSMSToolParam(TypedDict, total=False):
+    """Lets the model send an SMS to the user."""
+
     name: Required[str]
-    """Unique among tools available at once."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     sms_content: Required[SmsContentParam]
+    """What the message says."""
     type: Required[Literal["send_sms"]]
+    """Says that the tool sends an SMS."""
     description: str
+    """When to use it, in words for the model."""
     execution_message_description: str
-    """Applies only when speak_during_execution is true."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
+    sms_destination: SmsDestinationParam | None
+    """Whom to send it to. Null or left out for the user."""
+    sms_sender: SmsSenderParam | None
+    """Which number to send it from. Null or left out for the agent's own."""
+    speak_after_execution: bool
+    """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool
-    """Default: true."""
+    """Whether the agent speaks while it runs; `execution_message_description` says what. Default: true."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class SkipResponseEdgePromptConditionParam(TypedDict, total=False):
+    """The fixed condition of an edge that does not wait for the user."""
+
     prompt: Required[Literal["Skip response"]]
+    """Always this very text."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

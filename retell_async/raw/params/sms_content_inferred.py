@@ -7,6 +7,9 @@ from typing import Literal, TypedDict
 
 
 class SmsContentInferredParam(TypedDict, total=False):
+    """A message that the model words."""
+
     prompt: str
-    """Dynamic variables allowed."""
+    """What the message shall say. May contain `{{variables}}`."""
     type: Literal["inferred"]
+    """Says that the model words the message."""

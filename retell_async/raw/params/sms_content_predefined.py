@@ -7,6 +7,9 @@ from typing import Literal, TypedDict
 
 
 class SmsContentPredefinedParam(TypedDict, total=False):
+    """A message word for word."""
+
     text: str
-    """Dynamic variables allowed."""
+    """The message. May contain `{{variables}}`."""
     type: Literal["predefined"]
+    """Says that the message is sent as written."""

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 class SmsFailedEdgeParam(TypedDict, total=False):
-    """Equations first in array order; then prompts."""
+    """The way on after an SMS could not be sent."""
 
     id: Required[str]
+    """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SmsFailedEdgePromptConditionParam | SmsFailedEdgePromptCondition]
+    """Met when it failed; the value is fixed."""
     destination_node_id: str
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

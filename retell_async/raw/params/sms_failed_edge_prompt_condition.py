@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class SmsFailedEdgePromptConditionParam(TypedDict, total=False):
+    """The fixed condition of the edge for an SMS that failed."""
+
     prompt: Required[Literal["Failed to send"]]
+    """Always this very text."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class SmsInstructionTemplateParam(TypedDict, total=False):
+    """A message that the platform words."""
+
     template: Required[Literal["info_collection"]]
+    """Which one; `info_collection` asks for information."""
     type: Required[Literal["template"]]
+    """Says that a template is used."""

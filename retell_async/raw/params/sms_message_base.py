@@ -12,8 +12,15 @@ if TYPE_CHECKING:
 
 
 class SmsMessageBaseParam(TypedDict, total=False):
+    """A text message, in the middle of a conversation. As a request takes it."""
+
     content: Required[str]
+    """The text."""
     role: Required[Literal["sms"]]
+    """Always `sms`."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""
     multimedia: Sequence[SmsMultimediaItemParam | SmsMultimediaItem]
+    """Pictures and other media of the message."""

@@ -7,5 +7,9 @@ from typing import Required, TypedDict
 
 
 class SmsMultimediaItemParam(TypedDict, total=False):
+    """A picture or other medium of a text message."""
+
     url: Required[str]
+    """Where it can be fetched."""
     summary: str
+    """What it shows, in words."""

@@ -9,23 +9,44 @@ if TYPE_CHECKING:
     from ..models.display_position import DisplayPosition
     from ..models.global_node_setting import GlobalNodeSetting
     from ..models.model_choice_cascading import ModelChoiceCascading
+    from ..models.node_model_config import NodeModelConfig
     from ..models.sms_failed_edge import SmsFailedEdge
     from ..models.sms_success_edge import SmsSuccessEdge
     from .display_position import DisplayPositionParam
     from .global_node_setting import GlobalNodeSettingParam
     from .model_choice_cascading import ModelChoiceCascadingParam
+    from .node_model_config import NodeModelConfigParam
+    from .sms_destination import SmsDestinationParam
     from .sms_failed_edge import SmsFailedEdgeParam
     from .sms_node_instruction import SmsNodeInstructionParam
+    from .sms_sender import SmsSenderParam
     from .sms_success_edge import SmsSuccessEdgeParam
 
 
 class SmsNodeParam(TypedDict, total=False):
+    """A node that sends an SMS to the user."""
+
     failed_edge: Required[SmsFailedEdgeParam | SmsFailedEdge]
+    """Where to go on if the message cannot be sent."""
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     instruction: Required[SmsNodeInstructionParam]
+    """What the message says, word for word, by a prompt or from a template."""
     success_edge: Required[SmsSuccessEdgeParam | SmsSuccessEdge]
+    """Where to go on once the message is sent."""
     type: Required[Literal["sms"]]
+    """Says that the node sends an SMS."""
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""
+    sms_destination: SmsDestinationParam | None
+    """Whom to send it to. Null or left out for the user."""
+    sms_sender: SmsSenderParam | None
+    """Which number to send it from. Null or left out for the agent's own."""

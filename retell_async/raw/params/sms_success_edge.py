@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 class SmsSuccessEdgeParam(TypedDict, total=False):
-    """Equations first in array order; then prompts."""
+    """The way on after an SMS was sent."""
 
     id: Required[str]
+    """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SmsSuccessEdgePromptConditionParam | SmsSuccessEdgePromptCondition]
+    """Met when it was sent; the value is fixed."""
     destination_node_id: str
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

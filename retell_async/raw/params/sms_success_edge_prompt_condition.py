@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class SmsSuccessEdgePromptConditionParam(TypedDict, total=False):
+    """The fixed condition of the edge for an SMS that was sent."""
+
     prompt: Required[Literal["Sent successfully"]]
+    """Always this very text."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 
 class StateParam(TypedDict, total=False):
+    """A part of the conversation of a Retell LLM."""
+
     name: Required[str]
-    """Unique; letters, digits, underscore, dash; max 64."""
+    """Name by which edges and `starting_state` refer to the state; unique in the LLM. Letters, digits, `_` and `-`, up
+    to 64 of them.
+    """
     edges: Sequence[StateEdgeParam | StateEdge]
+    """Where the conversation can go from here. Empty or left out, it stays."""
     state_prompt: str
+    """What the agent does in this state; it follows `general_prompt`."""
     tools: Sequence[ToolParam]
+    """What the agent can do in this state, besides `general_tools`."""

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 
 
 class StateEdgeParam(TypedDict, total=False):
+    """A way from one state to another."""
+
     description: Required[str]
+    """When to take it, in words for the model."""
     destination_state_name: Required[str]
+    """Name of the state it leads to."""
     parameters: ToolParameterParam | ToolParameter
+    """What the model collects before it goes, as a JSON Schema; the state reached can use it as variables. Left out,
+    nothing.
+    """

@@ -7,8 +7,15 @@ from typing import Literal, Required, TypedDict
 
 
 class StateTransitionMessageBaseParam(TypedDict, total=False):
+    """The conversation moves to another state of the Retell LLM. As a request takes it."""
+
     role: Required[Literal["state_transition"]]
+    """Always `state_transition`."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     former_state_name: str
+    """The state of the Retell LLM that was left."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""
     new_state_name: str
+    """The state of the Retell LLM that was entered."""

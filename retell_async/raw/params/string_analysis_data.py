@@ -10,11 +10,17 @@ if TYPE_CHECKING:
 
 
 class StringAnalysisDataParam(TypedDict, total=False):
+    """A finding that is a text."""
+
     description: Required[str]
+    """What to find out, in words."""
     name: Required[str]
+    """Name under which the answer stands."""
     type: Required[Literal["string"]]
+    """Says that the answer is a text."""
     conditional_prompt: str
-    """Ignored if required; unset always includes field."""
+    """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     examples: Strings
+    """What good answers look like."""
     required: bool
-    """Missing value marks the call unsuccessful."""
+    """Whether an answer there must be; a session without one counts as unsuccessful."""

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 class StringFilterParam(TypedDict, total=False):
+    """A condition on text."""
+
     op: Required[StringFilterOp]
-    """Sw=prefix ew=suffix co=substring."""
+    """How to compare: `eq` (is), `ne` (is not), `co` (contains), `sw` (begins with) or `ew` (ends in)."""
     type: Required[Literal["string"]]
+    """Always `string`: tells this filter from others."""
     value: Required[str]
+    """The text to compare with."""

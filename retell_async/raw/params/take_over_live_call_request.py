@@ -7,5 +7,7 @@ from typing import Required, TypedDict
 
 
 class TakeOverLiveCallRequestParam(TypedDict, total=False):
+    """Who takes over a call."""
+
     participant_id: Required[str]
-    """Id issued by /v2/listen-live-call."""
+    """The listener who takes over: the `participant_id` that `call.listen_live` answered."""

@@ -7,7 +7,9 @@ from typing import Required, TypedDict
 
 
 class TimeWindowParam(TypedDict, total=False):
+    """A part of the day, in minutes since local midnight."""
+
     end: Required[float]
-    """Minutes. Counted from local midnight."""
+    """First minute after the window; 1440 is the end of the day. Minutes."""
     start: Required[float]
-    """Minutes. Counted from local midnight."""
+    """First minute of the window; 540 is nine o'clock. Minutes."""

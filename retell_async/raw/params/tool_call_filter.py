@@ -12,8 +12,15 @@ if TYPE_CHECKING:
 
 
 class ToolCallFilterParam(TypedDict, total=False):
+    """A tool call that happened during a call. At least one condition has to be given, and all have to hold for the same
+    tool call.
+    """
+
     latency_ms: NumberOrRangeFilterParam
-    """Milliseconds."""
+    """How long the tool took. Milliseconds."""
     name: str
+    """Name of the tool."""
     success: BooleanFilterParam | BooleanFilter
+    """Whether the tool did what it was asked."""
     type: str
+    """Kind of the tool, such as `transfer_call`."""

@@ -7,13 +7,21 @@ from typing import Literal, Required, TypedDict
 
 
 class ToolCallInvocationMessageBaseParam(TypedDict, total=False):
+    """The agent calls a tool. As a request takes it."""
+
     arguments: Required[str]
-    """JSON object as string."""
+    """What the tool is given: a JSON object, written as a string."""
     name: Required[str]
+    """The tool that is called."""
     role: Required[Literal["tool_call_invocation"]]
+    """Always `tool_call_invocation`."""
     tool_call_id: Required[str]
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""
     thought_signature: str
-    """Internal; Gemini thinking models only."""
+    """Internal to Gemini thinking models; keep it as it is when a message is sent back."""
+    type: str
+    """Kind of the tool, such as `custom`, `end_call` or `transfer_call`. New kinds appear now and then."""

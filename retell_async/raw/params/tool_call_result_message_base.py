@@ -7,11 +7,17 @@ from typing import Literal, Required, TypedDict
 
 
 class ToolCallResultMessageBaseParam(TypedDict, total=False):
+    """A tool answers. As a request takes it."""
+
     content: Required[str]
-    """Plain text or JSON as string."""
+    """What the tool answered: plain text, or JSON written as a string."""
     role: Required[Literal["tool_call_result"]]
+    """Always `tool_call_result`."""
     tool_call_id: Required[str]
-    """Globally unique."""
+    """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     created_timestamp: int
+    """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
+    """Identifies the message within its chat. Left out, the server makes one."""
     successful: bool
+    """Whether the tool did what it was asked. Absent if nobody reported it."""

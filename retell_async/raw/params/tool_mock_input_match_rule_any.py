@@ -7,4 +7,7 @@ from typing import Literal, Required, TypedDict
 
 
 class ToolMockInputMatchRuleAnyParam(TypedDict, total=False):
+    """Every call of the tool gets the answer."""
+
     type: Required[Literal["any"]]
+    """Always `any`."""

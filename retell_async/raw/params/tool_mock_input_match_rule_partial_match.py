@@ -8,6 +8,9 @@ from typing import Literal, Required, TypedDict
 
 
 class ToolMockInputMatchRulePartialMatchParam(TypedDict, total=False):
+    """Calls with certain arguments get the answer."""
+
     args: Required[Mapping[str, object]]
-    """Subset equality; extra call fields ignored."""
+    """Arguments that have to be equal. Others of the call do not matter."""
     type: Required[Literal["partial_match"]]
+    """Always `partial_match`."""

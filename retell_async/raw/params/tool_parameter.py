@@ -11,9 +11,15 @@ if TYPE_CHECKING:
 
 
 class ToolParameterParam(TypedDict, total=False):
-    """JSON Schema object; omitted means no parameters."""
+    """A JSON Schema of what a tool takes."""
 
     properties: Required[Mapping[str, object]]
+    """The arguments by name, each with its JSON Schema. One with a `description` is filled by the model, one with a
+    `const` is sent as it is.
+    """
     type: Required[Literal["object"]]
+    """Always an object; a schema without it is refused."""
+    additionalProperties: bool
+    """Whether arguments that `properties` does not name may be given too."""
     required: Strings
-    """Each entry must be in properties."""
+    """Which of `properties` must be given."""

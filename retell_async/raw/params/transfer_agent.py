@@ -7,7 +7,9 @@ from typing import Required, TypedDict
 
 
 class TransferAgentParam(TypedDict, total=False):
+    """The agent that talks with the destination of a transfer."""
+
     agent_id: Required[str]
-    """Agent must have isTransferAgent true."""
+    """Its id, from `agent.create` or `agent.list`. It must be a transfer agent (`is_transfer_agent` is true)."""
     agent_version: Required[str | int]
-    """Number or tag; unassigned tag means latest."""
+    """Which version of it: a number or a tag. A tag that no version has counts as `latest`."""

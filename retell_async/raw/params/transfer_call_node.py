@@ -10,29 +10,48 @@ if TYPE_CHECKING:
     from ..models.display_position import DisplayPosition
     from ..models.global_node_setting import GlobalNodeSetting
     from ..models.model_choice_cascading import ModelChoiceCascading
+    from ..models.node_model_config import NodeModelConfig
     from ..models.transfer_failed_edge import TransferFailedEdge
     from .display_position import DisplayPositionParam
     from .global_node_setting import GlobalNodeSettingParam
     from .model_choice_cascading import ModelChoiceCascadingParam
     from .node_instruction import NodeInstructionParam
+    from .node_model_config import NodeModelConfigParam
     from .transfer_destination import TransferDestinationParam
     from .transfer_failed_edge import TransferFailedEdgeParam
     from .transfer_option import TransferOptionParam
 
 
 class TransferCallNodeParam(TypedDict, total=False):
+    """A node that transfers the call."""
+
     edge: Required[TransferFailedEdgeParam | TransferFailedEdge]
+    """Where to go on if the transfer fails."""
     id: Required[str]
+    """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     transfer_destination: Required[TransferDestinationParam]
+    """Whom to call."""
     transfer_option: Required[TransferOptionParam]
+    """How the call is handed over."""
     type: Required[Literal["transfer_call"]]
+    """Says that the node transfers the call."""
     custom_sip_headers: Mapping[str, str]
+    """Headers for the transferred leg; names begin with `X-` or are `User-To-User`. They arrive only at SIP
+    destinations.
+    """
     display_position: DisplayPositionParam | DisplayPosition
+    """Where the editor draws the node. It has no effect on conversations."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
+    """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     ignore_e164_validation: bool
-    """Custom telephony only. Default: false."""
+    """Whether to dial the number as it is, without checking that it is E.164. Only for custom telephony. Default: false."""
     instruction: NodeInstructionParam
-    """Used only with speak_during_execution."""
+    """What the agent says while it does this. Only counts with `speak_during_execution`."""
     model_choice: ModelChoiceCascadingParam | ModelChoiceCascading
+    """Model to use in this node instead of the flow's."""
+    model_config: NodeModelConfigParam | NodeModelConfig | None
+    """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
+    """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
+    """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""

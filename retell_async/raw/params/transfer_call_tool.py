@@ -12,17 +12,33 @@ if TYPE_CHECKING:
 
 
 class TransferCallToolParam(TypedDict, total=False):
+    """Lets the model transfer the call."""
+
     name: Required[str]
-    """Unique among tools available at once."""
+    """What the model calls it; unique among the tools it has at the same time. Letters, digits, `_` and `-`, up to 64 of
+    them.
+    """
     transfer_destination: Required[TransferDestinationParam]
+    """Whom to call."""
     transfer_option: Required[TransferOptionParam]
+    """How the call is handed over."""
     type: Required[Literal["transfer_call"]]
+    """Says that the tool transfers the call."""
     custom_sip_headers: Mapping[str, str]
+    """Headers for the transferred leg; names begin with `X-` or are `User-To-User`. They arrive only at SIP
+    destinations.
+    """
     description: str
+    """When to use it, in words for the model."""
     execution_message_description: str
-    """Applies only when speak_during_execution is true."""
+    """What the agent says while it runs, as `execution_message_type` reads it. Only counts with
+    `speak_during_execution`.
+    """
     execution_message_type: Literal["prompt", "static_text"]
-    """Default: prompt."""
+    """Whether `execution_message_description` is a prompt to word the message from (`prompt`) or the message itself
+    (`static_text`). Default: prompt.
+    """
     ignore_e164_validation: bool
-    """Custom telephony only. Default: false."""
+    """Whether to dial the number as it is, without checking that it is E.164. Only for custom telephony. Default: false."""
     speak_during_execution: bool
+    """Whether the agent speaks while it runs; `execution_message_description` says what."""

@@ -7,6 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class TransferDestinationInferredParam(TypedDict, total=False):
+    """A number that the model chooses."""
+
     prompt: Required[str]
-    """Dynamic variables allowed."""
+    """How to choose it, with the numbers to choose from. May contain `{{variables}}`."""
     type: Required[Literal["inferred"]]
+    """Says that the model chooses."""

@@ -7,8 +7,11 @@ from typing import Literal, Required, TypedDict
 
 
 class TransferDestinationPredefinedParam(TypedDict, total=False):
+    """A number fixed beforehand."""
+
     number: Required[str]
-    """E.164 or dynamic variable."""
+    """Whom to call: a number in E.164, a SIP URI (`sip:user@domain`) or a `{{variable}}`."""
     type: Required[Literal["predefined"]]
+    """Says that the number is fixed."""
     extension: str
-    """DTMF: digits, *, # or dynamic variable."""
+    """Keys to press once the call is answered: digits, `*` and `#`, or a `{{variable}}`."""

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 class TransferFailedEdgeParam(TypedDict, total=False):
-    """Used by transfer_call and agent_swap nodes."""
+    """The way on after a transfer, or a swap of agents, that failed."""
 
     id: Required[str]
+    """Id of the edge, unique in the flow or component."""
     transition_condition: Required[TransferFailedEdgePromptConditionParam | TransferFailedEdgePromptCondition]
+    """Met when it failed; the value is fixed."""
     destination_node_id: str
+    """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class TransferFailedEdgePromptConditionParam(TypedDict, total=False):
+    """The fixed condition of the edge for a failed transfer."""
+
     prompt: Required[Literal["Transfer failed"]]
+    """Always this very text."""
     type: Required[Literal["prompt"]]
+    """Says that the condition is a prompt."""

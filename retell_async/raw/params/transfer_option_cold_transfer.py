@@ -7,10 +7,19 @@ from typing import Literal, Required, TypedDict
 
 
 class TransferOptionColdTransferParam(TypedDict, total=False):
+    """The agent leaves as soon as the call is handed over."""
+
     type: Required[Literal["cold_transfer"]]
+    """Says that the transfer is cold."""
     cold_transfer_mode: Literal["sip_invite", "sip_refer"]
-    """Default: sip_invite."""
+    """How the call is handed over. With `sip_invite` the platform dials and bridges; with `sip_refer` the telephony
+    provider takes the call over. Default: sip_invite.
+    """
     show_transferee_as_caller: bool
-    """Effective only with sip_invite; needs telephony support."""
+    """Whether the destination sees the user's number as the caller. Needs `sip_invite` and telephony that lets the
+    caller id be set.
+    """
     transfer_ring_duration_ms: int
-    """Milliseconds. From 5_000 to 90_000. Default: agent-level ring_duration_ms."""
+    """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
+    Default: agent-level ring_duration_ms.
+    """

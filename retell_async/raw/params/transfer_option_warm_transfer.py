@@ -14,23 +14,33 @@ if TYPE_CHECKING:
 
 
 class TransferOptionWarmTransferParam(TypedDict, total=False):
+    """The agent stays until somebody has answered, and can introduce the user."""
+
     type: Required[Literal["warm_transfer"]]
+    """Says that the transfer is warm."""
     agent_detection_timeout_ms: float
-    """From 10_000 to 300_000."""
+    """How long to wait for a person to be recognised before the transfer counts as failed, in milliseconds; half a
+    minute if left out. From 10_000 to 300_000.
+    """
     custom_on_hold_music_asset_id: str
-    """Required if on_hold_music is custom; org-owned audio."""
+    """Sound to play for `on_hold_music` `custom`, which requires it; an audio asset of your organization, from
+    `asset.create`.
+    """
     enable_bridge_audio_cue: bool
-    """Default: true."""
+    """Whether a sound tells the parties that they are joined. Default: true."""
     ivr_option: WarmTransferPromptParam | WarmTransferPrompt
+    """How to get through a phone menu, should one answer."""
     on_hold_music: OnHoldMusic
-    """Custom needs custom_on_hold_music_asset_id."""
+    """What the user hears while waiting; `custom` plays `custom_on_hold_music_asset_id`."""
     opt_out_human_detection: bool
-    """Default: false."""
+    """Whether to hand over to whatever answers, without first making sure that it is a person. Default: false."""
     private_handoff_option: PrivateHandoffOptionParam
-    """Null turns off warm handoff."""
+    """What the agent says to the one who answered, out of the user's hearing. Null for nothing."""
     public_handoff_option: PublicHandoffOptionParam
-    """Null turns off warm handoff."""
+    """What the agent says once all are joined, to everyone. Null for nothing."""
     show_transferee_as_caller: bool
-    """Telephony must support caller id override."""
+    """Whether the destination sees the user's number as the caller. Needs telephony that lets the caller id be set."""
     transfer_ring_duration_ms: int
-    """Milliseconds. From 5_000 to 90_000. Default: agent-level ring_duration_ms."""
+    """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
+    Default: agent-level ring_duration_ms.
+    """

@@ -12,8 +12,15 @@ if TYPE_CHECKING:
 
 
 class UpdateAppRequestParam(TypedDict, total=False):
+    """What to change about a connected app."""
+
     auth_config: AuthConfigRequestParam
+    """New credentials for the provider. Refused where it signs in by OAuth."""
     crm_config: AppCRMConfigParam | AppCRMConfig
+    """How contacts are synced, for an app of type `crm`."""
     name: str
+    """A name by which you recognise the app."""
     tenant_id: str
+    """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_url: str
+    """Address of your own instance at the provider. Not needed where all customers share one host."""

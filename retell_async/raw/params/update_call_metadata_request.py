@@ -8,9 +8,13 @@ from typing import Literal, TypedDict
 
 
 class UpdateCallMetadataRequestParam(TypedDict, total=False):
+    """What to change about an ended call."""
+
     custom_attributes: Mapping[str, str | float | bool]
-    """Unknown attribute ids ignored, not saved."""
+    """Values by attribute id. Ids that the organization has not defined are ignored and not stored."""
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"]
-    """May only become more restrictive."""
+    """How much is kept. Can only become stricter: `everything`, then `everything_except_pii`, then
+    `basic_attributes_only`.
+    """
     metadata: Mapping[str, object]
-    """At most 50 kB."""
+    """Your own data to store with the call. At most 50 kB."""

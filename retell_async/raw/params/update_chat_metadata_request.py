@@ -8,11 +8,15 @@ from typing import Literal, TypedDict
 
 
 class UpdateChatMetadataRequestParam(TypedDict, total=False):
+    """What to change about a chat."""
+
     custom_attributes: Mapping[str, str | float | bool]
-    """Keys must be predefined attribute ids, else ignored."""
+    """Values by attribute id. Ids that the organization has not defined are ignored."""
     data_storage_setting: Literal["basic_attributes_only", "everything"]
-    """Cannot become less restrictive."""
+    """How much is kept. Can only become stricter: `everything`, then `basic_attributes_only`."""
     metadata: Mapping[str, object]
-    """Max size 50 kB."""
+    """Your own data to store with the chat. At most 50 kB."""
     override_dynamic_variables: Mapping[str, str] | None
-    """Null clears existing override."""
+    """Dynamic variables that take the place of the chat's own, by name; values must be strings. Null takes the overrides
+    back.
+    """

@@ -11,12 +11,23 @@ if TYPE_CHECKING:
 
 
 class UpdateContactRequestParam(TypedDict, total=False):
+    """What to change about a contact."""
+
     contact_memory: str | None
-    """Null clears. 0 to 2000 characters."""
+    """What agents remember of the contact, as text. Null clears it. 0 to 2_000 characters."""
     contact_tag_ids: Strings
-    """Replaces all existing tags. 0 to 50 items."""
+    """The contact's tags, by id; `crm.get_config` lists them. These take the place of all that the contact has. 0 to 50
+    items.
+    """
     custom_fields: Mapping[str, object]
-    """Types per CRM config; null value clears."""
+    """Values of the custom fields, by the names and of the types that the CRM settings define. A null value clears the
+    field.
+    """
     do_not_call: bool
+    """Whether the contact must not be called. Calls and SMS heed it only where they are created with
+    `honor_internal_dnc`.
+    """
     first_name: str
+    """Given name; calls have it as a dynamic variable."""
     last_name: str
+    """Family name; calls have it as a dynamic variable."""

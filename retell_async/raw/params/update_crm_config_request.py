@@ -17,15 +17,25 @@ if TYPE_CHECKING:
 
 
 class UpdateCrmConfigRequestParam(TypedDict, total=False):
+    """What to change about the settings for contacts and their CRM."""
+
     app_id: str | None
-    """Null unlinks; change resets sync cursor."""
+    """The CRM app to link; from `app.create` or `app.list`. Null unlinks. With another app than before, the next sync
+    starts from the beginning.
+    """
     contact_columns_order: Strings
-    """Display hint only. 0 to 200 items."""
+    """In which order to show the columns of contacts. For display only; the API makes no use of it. 0 to 200 items."""
     contact_memory_update_prompt: str | None
-    """Null resets to preset; accepts variable placeholders. 0 to 2000 characters."""
+    """Tells the model how to bring `contact_memory` up to date after a conversation. Placeholders such as `{{name}}` are
+    filled in. Null goes back to the built-in text. 0 to 2_000 characters.
+    """
     contact_tags: Sequence[ContactTagContactTagParam | ContactTagContactTag] | None
-    """Overwrites; null or [] clears; ids unique. 0 to 1000 items."""
+    """The tags that contacts can have, in place of those there are. Null or an empty list removes all; no id may come
+    twice. 0 to 1_000 items.
+    """
     crm_analysis_data_mappings: Sequence[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping]
-    """Overwrites existing list. 0 to 200 items."""
+    """Which findings of the analysis fill which contact fields, in place of the mappings there are. 0 to 200 items."""
     custom_fields: Sequence[CRMCustomFieldSchemaParam | CRMCustomFieldSchema]
-    """snake_case names; no contact/external prefix, no built-ins. 0 to 200 items."""
+    """The fields that contacts have beside the built-in ones, in place of those there are. Names are in snake_case, are
+    none of the built-in ones, and begin with neither `contact` nor `external`. 0 to 200 items.
+    """

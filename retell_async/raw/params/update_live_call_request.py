@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class UpdateLiveCallRequestParam(TypedDict, total=False):
+    """What to change about an ongoing call."""
+
     call_control: CallControlParam | CallControl
-    """Empty object does nothing."""
+    """What to do in the conversation. An empty object does nothing."""
     fields_to_override: FieldsToOverrideParam | FieldsToOverride
-    """Absent fields stay unchanged."""
+    """What to change about the call. What is left out stays as it is."""

@@ -13,27 +13,51 @@ if TYPE_CHECKING:
 
 
 class UpdatePhoneNumberRequestParam(TypedDict, total=False):
+    """What to change about a phone number."""
+
     allowed_inbound_country_list: Strings | None
-    """ISO 3166-1 alpha-2; unset or empty = all."""
+    """Countries from which calls are taken, as two-letter ISO 3166-1 codes. Null or empty allows all countries."""
     allowed_outbound_country_list: Strings | None
-    """ISO 3166-1 alpha-2; unset or empty = all."""
+    """Countries to which calls are placed, as two-letter ISO 3166-1 codes. Null or empty allows all countries."""
     auth_password: str
+    """Password at the SIP trunk of an imported number."""
     auth_username: str
+    """User name at the SIP trunk of an imported number."""
+    codecs: Strings
+    """SIP codecs to prefer, in this order, for an imported number; an empty list leaves the choice to the gateway.
+    Numbers bought from Retell have no such setting.
+    """
     fallback_number: str | None
-    """Null removes; not self; no nested fallback."""
+    """Where inbound calls go that find no free slot. Not this number itself, nor one that has a fallback of its own.
+    Null removes it.
+    """
     inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must sum to 1."""
+    """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
+    proportion. Null unbinds all.
+    """
     inbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must sum to 1."""
+    """Chat agents that take inbound SMS. The weights add up to 1; each conversation goes to one of them by chance, in
+    that proportion. Null unbinds all.
+    """
     inbound_sms_webhook_url: str | None
-    """Payload has chat_inbound.chat_id as dedup key."""
+    """Address that is asked before an inbound SMS is taken, and may choose the agent, give it variables, or reject the
+    message. It may be asked more than once: `chat_inbound.chat_id` is the same each time. Null removes it.
+    """
     inbound_webhook_url: str | None
-    """Payload has call_inbound.call_id as dedup key."""
+    """Address that is asked before an inbound call is taken, and may choose the agent, give it variables, or reject the
+    call. It may be asked more than once: `call_inbound.call_id` is the same each time. Null removes it.
+    """
     nickname: str | None
+    """A name by which you recognise the number. Null removes it."""
     outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must sum to 1."""
+    """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
+    one of them by chance, in that proportion. Null unbinds all.
+    """
     outbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None
-    """Weights must sum to 1."""
+    """Chat agents that write outbound SMS where no other is named. The weights add up to 1; each conversation goes to
+    one of them by chance, in that proportion. Null unbinds all.
+    """
     termination_uri: str
+    """Host of the SIP trunk to which outbound calls of an imported number are sent."""
     transport: str | None
-    """TLS, TCP, UDP. Default: TCP."""
+    """How the SIP trunk is reached. TLS, TCP, UDP. Default: TCP."""

@@ -10,4 +10,7 @@ if TYPE_CHECKING:
 
 
 class UploadContactImportFileRequestParam(TypedDict, total=False):
+    """A file with contacts."""
+
     file: Required[FileTypes]
+    """The file: CSV, one contact a line."""

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
 
 class UserSentimentEnumFilterParam(TypedDict, total=False):
+    """A condition on the mood of the user: it is one of several."""
+
     op: Required[Literal["in"]]
+    """Always `in`: one of."""
     type: Required[Literal["enum"]]
+    """Always `enum`: tells this filter from others."""
     value: Required[Sequence[UserSentimentEnumFilterValue]]
+    """The values, any of which will do."""

@@ -7,18 +7,27 @@ from typing import TypedDict
 
 
 class VoiceHandbookConfigParam(TypedDict, total=False):
+    """Ready-made habits of a voice agent."""
+
     ai_disclosure: bool
+    """Admits being an AI when the user asks."""
     conversational_personality: bool
-    """True skips the professional-rep personality."""
+    """Talks casually; set to `true`, it takes the place of the professional manner of `default_personality`."""
     default_personality: bool
+    """Behaves like a professional representative of a call centre."""
     echo_verification: bool
-    """Voice only."""
+    """Says important details again and asks whether they are right. Voice agents only."""
     high_empathy: bool
+    """Shows that it hears and understands a user's worries."""
     nato_phonetic_alphabet: bool
-    """Voice only."""
+    """Spells letters as Alfa, Bravo, Charlie. Voice agents only."""
     natural_filler_words: bool
+    """Uses fillers such as "well" or "hmm", as people do."""
     scope_boundaries: bool
+    """Keeps to what its prompt and knowledge cover, and makes nothing up."""
     smart_matching: bool
-    """Voice only."""
+    """Takes words that sound nearly alike for the same name, so that slips of transcription do less harm. Voice agents
+    only.
+    """
     speech_normalization: bool
-    """Voice only."""
+    """Says figures, dates and amounts of money as a person would read them aloud. Voice agents only."""

@@ -7,4 +7,7 @@ from typing import Literal, Required, TypedDict
 
 
 class VoicemailActionBridgeTransferParam(TypedDict, total=False):
+    """Bridge the transfer although voicemail took the call."""
+
     type: Required[Literal["bridge_transfer"]]
+    """Says that the voicemail is joined to the call that is being transferred."""

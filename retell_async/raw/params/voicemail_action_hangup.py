@@ -7,4 +7,7 @@ from typing import Literal, Required, TypedDict
 
 
 class VoicemailActionHangupParam(TypedDict, total=False):
+    """Hang up and leave no message."""
+
     type: Required[Literal["hangup"]]
+    """Says that the call ends, with the reason `voicemail_reached`."""

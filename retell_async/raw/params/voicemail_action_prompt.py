@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class VoicemailActionPromptParam(TypedDict, total=False):
+    """Leave a message that the model words."""
+
     text: Required[str]
+    """What the message shall say. May contain `{{variables}}`."""
     type: Required[Literal["prompt"]]
+    """Says that the message is worded by the model."""

@@ -7,5 +7,9 @@ from typing import Literal, Required, TypedDict
 
 
 class VoicemailActionStaticTextParam(TypedDict, total=False):
+    """Leave a message word for word."""
+
     text: Required[str]
+    """The message itself. May contain `{{variables}}`."""
     type: Required[Literal["static_text"]]
+    """Says that the message is spoken as written."""

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 
 class VoicemailOptionParam(TypedDict, total=False):
+    """What happens when voicemail answers."""
+
     action: Required[VoicemailActionParam]
+    """What to do then."""
     detection_prompt: str | None
-    """Null uses default definition. 0 to 2000 characters."""
+    """What counts as voicemail, in your words. Null or left out for the built-in definition. 0 to 2_000 characters."""

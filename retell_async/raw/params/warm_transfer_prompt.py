@@ -7,6 +7,9 @@ from typing import Literal, TypedDict
 
 
 class WarmTransferPromptParam(TypedDict, total=False):
+    """Something that the model words or does by a prompt."""
+
     prompt: str
-    """Dynamic variables allowed."""
+    """The prompt. May contain `{{variables}}`."""
     type: Literal["prompt"]
+    """Says that the model words it."""

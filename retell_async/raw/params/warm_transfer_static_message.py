@@ -7,6 +7,9 @@ from typing import Literal, TypedDict
 
 
 class WarmTransferStaticMessageParam(TypedDict, total=False):
+    """Something that the agent says word for word."""
+
     message: str
-    """Dynamic variables allowed."""
+    """The words. May contain `{{variables}}`."""
     type: Literal["static_message"]
+    """Says that it is said as written."""

@@ -18,10 +18,16 @@ OPERATION: Operation[ListAppsResponse] = Operation(
 
 
 def request(
-    *, limit: int | Omit = omit, pagination_key: str | Omit = omit, sort_order: Literal["ascending", "descending"] | Omit = omit
+    *,
+    limit: int | Omit = omit,
+    pagination_key: str | Omit = omit,
+    sort_order: Literal["ascending", "descending"] | Omit = omit,
+    privacy_scope: Literal["pci", "standard"] | Omit = omit,
 ) -> Request[ListAppsResponse]:
     """The request, without sending it."""
-    return OPERATION.request(query={"limit": limit, "pagination_key": pagination_key, "sort_order": sort_order})
+    return OPERATION.request(
+        query={"limit": limit, "pagination_key": pagination_key, "sort_order": sort_order, "privacy_scope": privacy_scope}
+    )
 
 
 async def send(
@@ -30,7 +36,10 @@ async def send(
     limit: int | Omit = omit,
     pagination_key: str | Omit = omit,
     sort_order: Literal["ascending", "descending"] | Omit = omit,
+    privacy_scope: Literal["pci", "standard"] | Omit = omit,
     **options: Unpack[RequestOptions],
 ) -> ListAppsResponse:
     """Send the request and give back what was answered, one page."""
-    return await client.send(request(limit=limit, pagination_key=pagination_key, sort_order=sort_order), options)
+    return await client.send(
+        request(limit=limit, pagination_key=pagination_key, sort_order=sort_order, privacy_scope=privacy_scope), options
+    )

@@ -19,7 +19,7 @@ OPERATION: Operation[VoiceResponse] = Operation(
     path="/clone-voice",
     repeat="unsafe",
     response=One("VoiceResponse"),
-    multipart=Multipart(files=["files"], json=["voice_provider"]),
+    multipart=Multipart(files=["files"], json=[]),
 )
 
 

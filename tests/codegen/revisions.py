@@ -1,0 +1,26 @@
+"""Revisions of the upstream document to try the generator on: one made for it, and a published one where it lies beside the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from codegen.document import Json, load_file
+from codegen.generate import ROOT
+
+
+@attrs.frozen
+class Revision:
+    path: Path
+    operations: int
+
+    def load(self) -> Json:
+        return load_file(self.path)
+
+    def __str__(self) -> str:
+        return self.path.stem
+
+
+_PUBLISHED = ROOT.parent / "shared" / "spec" / "upstream-2026-04.yaml"
+REVISIONS = [Revision(Path(__file__).parent / "traps.yaml", 9), *([Revision(_PUBLISHED, 79)] if _PUBLISHED.exists() else [])]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from codegen.document import Json
+from codegen.overlay import apply
+
+from .small import refused
+
+DOCUMENT: Json = {
+    "info": {"title": "T"},
+    "paths": {"/a/{b}": {"get": {"tags": ["x"]}, "post": {"tags": ["x", "y"]}}},
+    "list": [{"n": 1}, {"n": 2}, {"n": 1}],
+    "number": 1,
+}
+
+
+def laid(*actions: Json) -> Json:
+    before = repr(DOCUMENT)
+    made = apply(DOCUMENT, {"overlay": "1.0.0", "actions": list(actions)})
+    assert repr(DOCUMENT) == before
+    return made
+
+
+def test_an_update_is_merged_into_every_target() -> None:
+    made = laid(
+        {"target": "$.paths.*.*", "update": {"x-new": {"a": 1}, "tags": ["z"]}}, {"target": "$.paths.*.get", "update": {"x-new": {"b": 2}}}
+    )
+    assert made["paths"]["/a/{b}"] == {
+        "get": {"tags": ["x", "z"], "x-new": {"a": 1, "b": 2}},
+        "post": {"tags": ["x", "y", "z"], "x-new": {"a": 1}},
+    }
+
+
+def test_an_update_of_an_array_is_one_more_element_and_a_scalar_replaces() -> None:
+    assert laid({"target": "$.list", "update": {"n": 3}})["list"][-1] == {"n": 3}
+    assert laid({"target": "$", "update": {"number": 2, "info": None}}) == {**DOCUMENT, "number": 2, "info": None}
+
+
+def test_targets_are_removed_also_several_of_one_array() -> None:
+    assert laid({"target": "$.list[?@.n == 1]", "remove": True})["list"] == [{"n": 2}]
+    assert laid({"target": "$.paths['/a/{b}'].get", "remove": True})["paths"] == {"/a/{b}": {"post": {"tags": ["x", "y"]}}}
+    assert "tags" not in repr(laid({"target": "$..tags", "remove": True}))
+
+
+def test_updates_do_not_share_what_they_bring() -> None:
+    update: Json = {"x": {"y": []}}
+    made = laid({"target": "$.paths.*.*", "update": update})
+    made["paths"]["/a/{b}"]["get"]["x"]["y"].append(1)
+    assert made["paths"]["/a/{b}"]["post"]["x"]["y"] == update["x"]["y"] == []
+
+
+def test_a_target_that_is_not_there_changes_nothing() -> None:
+    assert laid({"target": "$.nowhere.*", "update": {"a": 1}}, {"target": "$.list[9]", "remove": True}) == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ({"update": {}}, "target"),
+        ({"target": "$[", "update": {}}, "target"),
+        ({"target": "$", "remove": True}, "whole document"),
+        ({"target": "$.number", "update": {"a": 1}}, "an object or an array"),
+    ],
+)
+def test_an_action_that_means_nothing_is_refused(action: Json, reason: str) -> None:
+    where, why = refused(
+        lambda document: apply(document, {"overlay": "1.0.0", "actions": [{"target": "$.info", "update": {}}, action]}), DOCUMENT
+    )
+    assert where == "/actions/1"
+    assert reason in why
+
+
+@pytest.mark.parametrize("overlay", [{}, {"overlay": "2.0.0"}, {"overlay": None}])
+def test_something_else_is_no_overlay(overlay: dict[str, Any]) -> None:
+    assert refused(lambda document: apply(document, overlay), DOCUMENT)[0] == "/overlay"

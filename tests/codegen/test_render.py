@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from codegen.canonical import canonical
+from codegen.document import Json
+from codegen.prepare import prepare
+from codegen.render import lowered, render
+from codegen.surface import entries
+from codegen.views import Views, views
+
+from .revisions import REVISIONS
+from .small import STRING, array, content, document, enum, object_, operation, posting, refused
+
+
+def viewed(given: Json) -> tuple[Json, Views]:
+    prepared = prepare(canonical(given))
+    return prepared, views(prepared, entries(prepared, {}))
+
+
+def test_the_generator_is_given_every_object_and_operation() -> None:
+    prepared, seen = viewed(REVISIONS[0].load())
+    told = lowered(prepared, seen)
+    assert set(told["components"]["schemas"]) == {view.name for view in seen.models}
+    assert {(method, path) for path, item in told["paths"].items() for method in item} == {
+        (view.method.lower(), view.path) for view in seen.operations
+    }
+
+
+def test_what_the_generator_leaves_out_is_refused(tmp_path: Path) -> None:
+    prepared, seen = viewed(REVISIONS[0].load())
+    more_models = attrs.evolve(seen, models=[*seen.models, attrs.evolve(seen.models[0], name="Lost")])
+    where, reason = refused(lambda given: render(given, more_models, tmp_path / "a"), prepared)
+    assert (where, "Lost" in reason) == ("/components/schemas", True)
+    more_operations = attrs.evolve(seen, operations=[*seen.operations, seen.operations[0]])
+    assert refused(lambda given: render(given, more_operations, tmp_path / "b"), prepared)[0] == "/paths"
+
+
+def test_a_document_that_only_reads_has_no_dicts_to_send(tmp_path: Path) -> None:
+    prepared, seen = viewed(document({"/get-thing": {"get": operation(answer=object_(a=STRING))}}))
+    render(prepared, seen, tmp_path)
+    for path in tmp_path.rglob("*.py"):
+        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+    assert [path.name for path in (tmp_path / "raw" / "params").iterdir()] == ["__init__.py"]
+
+
+def test_names_that_python_cannot_write_and_values_in_quotes(tmp_path: Path) -> None:
+    inner = object_(**{"from": enum("it's", 'a "b"'), "x-y": array(enum("a"))})
+    prepared, seen = viewed(posting(object_(inner=inner, either={"oneOf": [inner, enum("it's | not", "q\\")]})))
+    render(prepared, seen, tmp_path)
+    for path in tmp_path.rglob("*.py"):
+        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+
+
+def test_what_would_be_one_name_in_python_is_refused() -> None:
+    assert refused(viewed, posting(object_(fooBar=STRING, foo_bar=STRING)))[0] == "/components/schemas/CreateThingRequest"
+    twice = [{"name": "id", "in": place, "required": True, "schema": STRING} for place in ("path", "query")]
+    where, reason = refused(viewed, document({"/a/{id}": {"get": operation(parameters=twice)}}))
+    assert (where, "both id in Python" in reason) == ("/paths/~1a~1{id}/get", True)
+
+
+def test_a_field_of_the_body_steps_aside_for_what_every_method_takes_and_for_the_path() -> None:
+    given = posting(object_(timeout=STRING, thing=STRING, other=STRING))
+    given["paths"] = {"/create/{thing}": given["paths"]["/create-thing"]}
+    given["paths"]["/create/{thing}"]["post"]["parameters"] = [{"name": "thing", "in": "path", "required": True, "schema": STRING}]
+    _, seen = viewed(given)
+    assert [field.name for field in seen.operations[0].body_fields] == ["other", "body_thing", "body_timeout"]
+
+
+def test_only_structured_fields_of_a_form_are_json() -> None:
+    schemas: Json = {"Kind": enum("a", "b"), "Part": object_(a=STRING)}
+    part, kind = {"$ref": "#/components/schemas/Part"}, {"$ref": "#/components/schemas/Kind"}
+    fields = object_(file={"type": "string", "format": "binary"}, kind=kind, part=part, parts=array(part), names=array(STRING), name=STRING)
+    _, seen = viewed(posting(fields, "multipart/form-data", schemas))
+    assert (seen.operations[0].files, seen.operations[0].json) == (["file"], ["names", "part", "parts"])
+
+
+def test_what_an_operation_cannot_be_is_refused() -> None:
+    post = "/paths/~1create-thing/post"
+    body = f"{post}/requestBody/content"
+    assert refused(viewed, posting(STRING, "text/plain"))[0] == body
+    assert refused(viewed, posting(array(STRING)))[0] == f"{body}/application~1json/schema"
+    wrong: list[tuple[str, Json]] = [
+        ("/parameters", {"parameters": [{"name": "x", "in": "header", "schema": STRING}]}),
+        ("/responses", {"responses": {"200": {"description": ""}, "202": {"description": ""}}}),
+        ("/responses", {"responses": {}}),
+        ("/responses/200/content", {"responses": {"200": content(STRING, "text/plain")}}),
+        ("", {"responses": {"200": content(object_(items=array(STRING), has_more={"type": "boolean"}))}}),
+    ]
+    for where, broken in wrong:
+        said = {**operation("createThing"), **broken}
+        assert refused(viewed, document({"/create-thing": {"post": said}}))[0] == f"{post}{where}"
+    same = document({"/a": {"get": operation("getThing")}, "/b": {"get": operation("get-thing")}})
+    assert refused(viewed, same)[0] == "/paths/~1b"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from codegen.document import Json
+from codegen.surface import Method, entries
+
+from .small import document, operation, refused
+
+SURFACE: Json = {
+    "GET /get-phone-number/{n}": {"methods": ["phone_number.retrieve", "number.get"], "repeat": "safe", "timeout": 9},
+    "GET /list-agents": {"methods": ["agent.list"]},
+    "GET /get-chat/{c}": {"methods": ["chat.retrieve"]},
+}
+
+
+def named(*keys: str, hints: Json | None = None) -> dict[str, str]:
+    paths: Json = {}
+    for key in keys:
+        method, _, path = key.partition(" ")
+        paths.setdefault(path, {})[method.lower()] = {**operation(path.strip("/")), **(hints or {})}
+    return {key: f"{entry.methods[0].resource}.{entry.methods[0].name}" for key, entry in entries(document(paths), SURFACE).items()}
+
+
+def test_the_surface_says_what_it_knows() -> None:
+    key = "GET /get-phone-number/{n}"
+    entry = entries(document({"/get-phone-number/{n}": {"get": operation("a")}}), SURFACE)[key]
+    assert entry.methods == (Method("phone_number", "retrieve"), Method("number", "get"))
+    assert (entry.repeat, entry.timeout, entry.named) == ("safe", 9, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("GET /v2/list-phone-numbers", "phone_number.list"),
+        ("POST /create-phone-number-pool", "phone_number.create_pool"),
+        ("DELETE /delete-agent-version/{a}", "agent.delete_version"),
+        ("GET /get-agent/{a}", "agent.retrieve"),
+        ("GET /get-wholly-new-thing", "wholly_new_thing.retrieve"),
+        ("POST /ping", "ping.ping"),
+        ("POST /v4/import-class", "class_.import_"),
+    ],
+)
+def test_an_operation_that_it_does_not_know_names_itself(key: str, name: str) -> None:
+    assert named(key)[key] == name
+    assert not entries(document({key.partition(" ")[2]: {key.partition(" ")[0].lower(): operation("a")}}), SURFACE)[key].named
+
+
+def test_hints_of_the_document_go_before_its_path() -> None:
+    hints = {"x-retell-sdk-resource": "Some-Thing", "x-retell-sdk-method": "from"}
+    assert named("POST /do-it", hints=hints) == {"POST /do-it": "some_thing.from_"}
+
+
+def test_the_older_path_steps_back() -> None:
+    found = named("GET /get-widget/{w}", "GET /v2/get-widget/{w}", "GET /v3/get-widget/{w}")
+    assert list(found.values()) == ["widget.retrieve_v1", "widget.retrieve_v2", "widget.retrieve"]
+    assert named("GET /get-chat/{c}", "GET /v2/get-chat/{c}")["GET /v2/get-chat/{c}"] == "chat.retrieve_v2"
+
+
+@pytest.mark.parametrize(
+    ("key", "repeat"),
+    [
+        ("POST /v2/list-things", "safe"),
+        ("POST /search-things", "safe"),
+        ("GET /anything", "safe"),
+        ("DELETE /delete-thing/{t}", "safe"),
+        ("POST /create-thing", "unsafe"),
+        ("POST /relist-things", "unsafe"),
+    ],
+)
+def test_what_posts_is_not_repeated_unless_it_reads(key: str, repeat: str) -> None:
+    method, _, path = key.partition(" ")
+    assert entries(document({path: {method.lower(): operation("a")}}), {})[key].repeat == repeat
+
+
+def test_names_that_collide_are_refused() -> None:
+    twice: Json = {"GET /a": {"methods": ["x.y"]}, "GET /b": {"methods": ["x.y"]}}
+    where, reason = refused(lambda given: entries(given, twice), document({"/a": {"get": operation("a")}, "/b": {"get": operation("b")}}))
+    assert (where, reason) == ("/surface/GET ~1b", "x.y is GET /a already")
+    same = document(
+        {"/get-thing/{a}": {"get": operation("a")}, "/get-thing/{a}/{b}": {"get": operation("b")}, "/get-thing": {"get": operation("c")}}
+    )
+    assert "name it in the surface" in refused(lambda given: entries(given, {}), same)[1]
