@@ -174,5 +174,5 @@ def _value(value: Any) -> str:
 def _sentence(text: str) -> str:
     text = text.strip().replace("\\", "\\\\").replace('"""', "'''")
     first = text.split(" ", 1)[0]
-    start = text[:1] if "_" in first else text[:1].upper()
+    start = text[:1] if "_" in first or "-" in first else text[:1].upper()  # a name, or a range of characters
     return f"{start}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

@@ -289,7 +289,7 @@ def _decode_array(item: Decode) -> Decode:
 
 
 def _decode_leaves(cls: type[Model]) -> Decode:
-    """As `_decode_array`, for objects with no models inside: a call's words, hundreds at a time, which is where decoding spends its time."""
+    """As `_decode_array`, for objects with no models inside: the words of a call, hundreds at a time, where decoding spends its time."""
     new = object.__new__
 
     def decode(value: Any) -> Any:

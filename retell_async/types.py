@@ -1,4 +1,4 @@
-"""Names for annotations: every model, union and enum of the API, and the dicts that requests take (`...Param`). Each loads when it is used."""
+"""Names for annotations: every model, union and enum of the API, and the dicts that requests take (`...Param`), loaded when used."""
 
 from __future__ import annotations
 

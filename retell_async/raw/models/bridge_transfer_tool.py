@@ -13,7 +13,7 @@ class BridgeTransferTool(Model):
     """Lets the model of a transfer agent complete the transfer and join the parties."""
 
     name: str
-    """What the model calls it; unique among the tools it has at the same time. A-z A-Z 0-9 _ -, length up to 64."""
+    """What the model calls it; unique among the tools it has at the same time. a-z A-Z 0-9 _ -, length up to 64."""
     type: Literal["bridge_transfer"]
     """Says that the tool bridges a transfer."""
     description: str | None = None

@@ -13,7 +13,7 @@ class CancelTransferTool(Model):
     """Lets the model of a transfer agent give the transfer up and return the user to the first agent."""
 
     name: str
-    """What the model calls it; unique among the tools it has at the same time. A-z A-Z 0-9 _ -, length up to 64."""
+    """What the model calls it; unique among the tools it has at the same time. a-z A-Z 0-9 _ -, length up to 64."""
     type: Literal["cancel_transfer"]
     """Says that the tool cancels a transfer."""
     description: str | None = None

@@ -10,7 +10,7 @@ class CancelTransferToolParam(TypedDict, total=False):
     """Lets the model of a transfer agent give the transfer up and return the user to the first agent."""
 
     name: Required[str]
-    """What the model calls it; unique among the tools it has at the same time. A-z A-Z 0-9 _ -, length up to 64."""
+    """What the model calls it; unique among the tools it has at the same time. a-z A-Z 0-9 _ -, length up to 64."""
     type: Required[Literal["cancel_transfer"]]
     """Says that the tool cancels a transfer."""
     description: str
