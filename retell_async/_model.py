@@ -8,6 +8,7 @@ is an attribute like any other, key order is kept, and reading 68 KB of call cos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
 
@@ -296,18 +297,15 @@ def _decode_leaves(cls: type[Model]) -> Decode:
         kind = value.__class__
         if kind is not list:
             return value
-        leaves: list[Any] = []
-        append = leaves.append
-        for entry in value:
-            kind = entry.__class__
-            if kind is dict:
-                leaf = new(cls)
+        leaves = list(map(new, repeat(cls, len(value))))
+        try:
+            for leaf, entry in zip(leaves, value, strict=True):
                 leaf.__dict__ = entry
-                append(leaf)
-            else:
-                append(entry)
+        except TypeError:  # what is no dict cannot be one's fields: it passes through
+            return [one(entry) for entry in value]
         return leaves
 
+    one = _decode_object(cls)
     return decode
 
 
@@ -321,16 +319,26 @@ def _decode_mapping(item: Decode) -> Decode:
 
 def _decode_union(spec: Tagged | Keyed) -> Decode:
     by_name: dict[str, Decode] = {}
+    by_tag: dict[str, Decode] = {}
+    tag = spec.tag if isinstance(spec, Tagged) else ""
     array = decoder(spec.array) if spec.array is not None else None
+
+    def found(value: dict[str, Any]) -> Decode:
+        name = choose(spec, value)
+        if name not in by_name:
+            meant = _lookup(name)
+            by_name[name] = adopter(meant) if isinstance(meant, type) else decoder(meant)
+        if isinstance(spec, Tagged) and name != spec.other:
+            by_tag[value[tag]] = by_name[name]
+        return by_name[name]
 
     def decode(value: Any) -> Any:
         kind = value.__class__
         if kind is dict:
-            name = choose(spec, value)
-            found = by_name.get(name)
-            if found is None:
-                found = by_name[name] = decoder(One(name))
-            return found(value)
+            tagged = value.get(tag)
+            kind = tagged.__class__
+            adopt = by_tag.get(tagged) if kind is str else None
+            return (adopt or found(value))(value)
         return array(value) if array is not None else value
 
     return decode
