@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+import attrs
+
 from ._encode import encode
-from ._errors import ConfigurationError, RetellError, status_error
+from ._errors import ConfigurationError, OutcomeUnknownError, RetellError
+from ._events import Hook, log
+from ._limits import RateLimit
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
 from ._response import RawResponse, decode
+from ._retry import RetryPolicy
 from ._settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RETRIES,
     Settings,
     check_base_url,
+    check_deadline,
     check_headers,
     check_key,
     check_retries,
     check_timeout,
 )
+from ._tokens import is_listed, marked, new_key, with_key
 from ._version import __version__
 from .resources import Resources
 
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from ._calls import Call
+    from ._gate import Control
     from ._http import Http
 
 __all__ = ["AsyncRetell"]
@@ -42,14 +51,20 @@ T = TypeVar("T")
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 
 
-class _Connections:
-    """The connections that all views of a client share, opened with the first request."""
+class _Shared:
+    """What all views of a client share: its connections, opened with the first request, and for each account what limits it."""
 
-    def __init__(self, given: httpx.AsyncClient | None, max_connections: int) -> None:
+    def __init__(
+        self, given: httpx.AsyncClient | None, max_connections: int, limit: RateLimit, budget: int | None, hooks: Sequence[Hook]
+    ) -> None:
         self._given = given
         self._max_connections = max_connections
+        self._limit = limit
+        self._budget = budget
+        self._controls: dict[tuple[str, str], Control] = {}
         self._http: Http | None = None if given is None else self._open()
         self._closed = False
+        self.hooks = hooks
 
     def _open(self) -> Http:
         from ._http import Http
@@ -62,6 +77,15 @@ class _Connections:
         if self._http is None:
             self._http = self._open()
         return self._http
+
+    def control(self, settings: Settings) -> Control:
+        account = (settings.base_url, settings.api_key)
+        found = self._controls.get(account)
+        if found is None:
+            from ._gate import Control
+
+            found = self._controls[account] = Control(self._limit, self._budget)
+        return found
 
     @property
     def closed(self) -> bool:
@@ -80,11 +104,14 @@ class AsyncRetell(Resources):
     :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
     :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
         ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
-    :param max_retries: how often a request that may be repeated is tried again.
+    :param max_retries: how often a request that may be repeated is tried again; 0 to send each once, whatever is answered.
+    :param retry: how it is tried again, and what happens when it is not known whether a request was carried out.
+    :param rate_limit: a limit that is known beforehand, and how long requests wait for limits.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
     :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
     :param default_headers: headers added to every request.
     :param default_query: query parameters added to every request.
+    :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
     :param strict: compare every answer with the API's document and refuse any difference; for tests.
     :raises ConfigurationError: a setting cannot work.
     """
@@ -96,10 +123,13 @@ class AsyncRetell(Resources):
         base_url: str | httpx.URL | None = None,
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int = DEFAULT_MAX_RETRIES,
+        retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         http_client: httpx.AsyncClient | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
+        hooks: Sequence[Hook] = (log,),
         strict: bool = False,
     ) -> None:
         if api_key is None:
@@ -115,11 +145,12 @@ class AsyncRetell(Resources):
             base_url=check_base_url(base_url),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
+            retry=retry or RetryPolicy(),
             default_headers=check_headers(default_headers),
             default_query=dict(default_query or {}),
             strict=strict,
         )
-        self._connections = _Connections(http_client, max_connections)
+        self._shared = _Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings.retry.budget, tuple(hooks))
 
     @property
     def api_key(self) -> str:
@@ -140,13 +171,15 @@ class AsyncRetell(Resources):
         base_url: str | httpx.URL | Omit = omit,
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int | Omit = omit,
+        retry: RetryPolicy | Omit = omit,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
     ) -> Self:
         """Give a view of this client with other settings; headers and query parameters are added to those that it has.
 
-        Both share one pool of connections: closing one closes the other.
+        Both share one pool of connections: closing one closes the other. Views with the same key and base URL share one rate limit and one
+        retry budget, that of the client.
         """
         old = self._settings
         view = object.__new__(type(self))
@@ -155,11 +188,12 @@ class AsyncRetell(Resources):
             base_url=old.base_url if isinstance(base_url, Omit) else check_base_url(base_url),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
+            retry=old.retry if isinstance(retry, Omit) else retry,
             default_headers={**old.default_headers, **check_headers(default_headers)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
         )
-        view._connections = self._connections
+        view._shared = self._shared
         return view
 
     copy = with_options
@@ -196,24 +230,73 @@ class AsyncRetell(Resources):
         :raises APIError: there was no answer, or none of success.
         """
         settings = self._settings
-        http = self._connections.open()
-        timeout = options.get("timeout", omit)
-        check_retries(options.get("max_retries", omit) or 0)
-        encoded = encode(
-            request,
-            base_url=settings.base_url,
-            headers=(
-                {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
-                settings.default_headers,
-                check_headers(options.get("extra_headers")),
-            ),
-            query=(settings.default_query, options.get("extra_query") or {}),
-            extra_body=options.get("extra_body"),
+        http = self._shared.open()
+        control = self._shared.control(settings)
+        call = self._call(request, options)
+        try:
+            response = await call.carry_out(http, control)
+        except OutcomeUnknownError:
+            found = await self._found(request.operation, call, control)
+            if found is None:
+                raise
+            return found
+        return RawResponse(
+            response,
+            partial(decode, operation=request.operation, strict=settings.strict),
+            idempotency_key=call.idempotency_key,
+            retries_taken=call.attempts - 1,
         )
-        response = await http.exchange(encoded, settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout))
-        if not response.is_success:
-            raise status_error(response)
-        return RawResponse(response, partial(decode, operation=request.operation, strict=settings.strict))
+
+    def _call(self, request: Request[Any], options: RequestOptions) -> Call:
+        """The request as it will be sent, every time that it is."""
+        from ._calls import Call
+
+        settings = self._settings
+        key = token = None
+        extra_body = options.get("extra_body")
+        if request.operation.repeat != "safe" and extra_body:
+            request = attrs.evolve(request, body={**(request.body or {}), **extra_body})
+            extra_body = None
+        if request.operation.repeat == "idempotency_key":
+            request, key = with_key(request)
+        if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
+            token = key or new_key()
+            request = marked(request, token)
+        timeout = options.get("timeout", omit)
+        max_retries = options.get("max_retries", omit)
+        deadline = options.get("deadline", omit)
+        return Call(
+            operation=request.operation,
+            encoded=encode(
+                request,
+                base_url=settings.base_url,
+                headers=(
+                    {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
+                    settings.default_headers,
+                    check_headers(options.get("extra_headers")),
+                ),
+                query=(settings.default_query, options.get("extra_query") or {}),
+                extra_body=extra_body,
+            ),
+            timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
+            policy=settings.retry,
+            max_retries=settings.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
+            deadline=settings.retry.deadline if isinstance(deadline, Omit) else check_deadline(deadline),
+            hooks=self._shared.hooks,
+            idempotency_key=key,
+            token=token,
+        )
+
+    async def _found(self, operation: Operation[T], call: Call, control: Control) -> RawResponse[T] | None:
+        """What a call created whose outcome is not known, if it appears in the list of calls in time."""
+        from ._reconcile import find
+
+        within = call.policy.reconcile_within
+        if call.give_up_at is not None:
+            within = min(within, call.give_up_at - control.clock())
+        if call.token is None or within <= 0:
+            return None
+        return await find(self, operation, call.token, {"timeout": call.timeout}, within=within)
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""
@@ -221,11 +304,11 @@ class AsyncRetell(Resources):
 
     def is_closed(self) -> bool:
         """Whether the client is closed, and with it all views of it."""
-        return self._connections.closed
+        return self._shared.closed
 
     async def aclose(self) -> None:
         """Close all connections; what is sent afterwards is a `RetellError`."""
-        await self._connections.aclose()
+        await self._shared.aclose()
 
     close = aclose
 

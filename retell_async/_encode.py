@@ -33,6 +33,11 @@ class Encoded:
     content: bytes | None = None
     form: Sequence[Part] | None = None
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the body can be sent more than once: an open file that cannot be wound back cannot."""
+        return self.form is None or not any(isinstance(value, tuple) and not _can_be_read_again(value[1]) for _, value in self.form)
+
 
 def encode(
     request: Request[Any],
@@ -168,6 +173,10 @@ def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
             yield name, json_bytes(value).decode()
         else:
             yield name, _text(name, value, "a field of a form")
+
+
+def _can_be_read_again(content: FileContent) -> bool:
+    return isinstance(content, (bytes, os.PathLike)) or content.seekable()
 
 
 def _files(value: Any) -> Sequence[Any]:

@@ -117,21 +117,54 @@ class APIResponseValidationError(AnsweredError):
 
 
 class APIConnectionError(APIError):
-    """No whole answer arrived: no connection, or one that broke."""
+    """No whole answer arrived: no connection, or one that broke.
 
-    def __init__(self, *, message: str = "the connection failed", request: httpx.Request) -> None:
+    `sent` is ``False`` when nothing of the request can have reached the server.
+    """
+
+    def __init__(self, *, message: str = "the connection failed", request: httpx.Request, sent: bool = True) -> None:
         super().__init__(message, request, body=None)
+        self.sent = sent
 
 
 class APITimeoutError(APIConnectionError):
     """No answer within the time allowed."""
 
-    def __init__(self, request: httpx.Request, *, message: str = "the request timed out") -> None:
-        super().__init__(message=message, request=request)
+    def __init__(self, request: httpx.Request, *, message: str = "the request timed out", sent: bool = True) -> None:
+        super().__init__(message=message, request=request, sent=sent)
 
 
 class OutcomeUnknownError(APIConnectionError):
-    """A request that may have been carried out or not, and that must not be repeated blindly."""
+    """A request that may have been carried out or not, and that must not be repeated blindly. ``__cause__`` is what went wrong last.
+
+    What is known is here, for finding out: `operation` is its id in the API's document; `since` the Unix time at which the first attempt
+    left that may have been carried out; `attempts` how many there were; `response` the last answer, if it was one.
+
+    With an `idempotency_key` the same request under the same key may be sent again within an hour of `since`: it makes no second call.
+    With a `token` what was created can be found: it has the token in its ``metadata``, under ``retell_async_token``.
+    """
+
+    def __init__(
+        self,
+        *,
+        message: str = "the request may have been carried out or not",
+        request: httpx.Request,
+        response: httpx.Response | None = None,
+        body: object | None = None,
+        operation: str | None = None,
+        idempotency_key: str | None = None,
+        token: str | None = None,
+        attempts: int = 1,
+        since: float | None = None,
+    ) -> None:
+        super().__init__(message=message, request=request)
+        self._response = response
+        self.body = body
+        self.operation = operation
+        self.idempotency_key = idempotency_key
+        self.token = token
+        self.attempts = attempts
+        self.since = since
 
 
 class APIStatusError(AnsweredError):

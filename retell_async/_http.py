@@ -8,16 +8,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 
 from ._encode import Encoded, Part
 from ._errors import APIConnectionError, APIResponseValidationError, APITimeoutError, ConfigurationError, RetellError
 from ._operation import Omit
+from ._transport import Transport
 
 __all__ = ["DEFAULT_TIMEOUT", "Http"]
 
 # Waiting for a free connection of one's own is no failure, so there is no limit to it.
-DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=None)
+_CONNECT_TIMEOUT = 5.0
+DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=_CONNECT_TIMEOUT, pool=None)
+
+# What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 _WAITED_FOR: dict[type[httpx.TimeoutException], str] = {
     httpx.ConnectTimeout: "no connection in time",
@@ -34,15 +40,13 @@ class Http:
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
         self._client = (
-            given
-            if given is not None
-            else httpx.AsyncClient(
-                limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
-            )
+            given if given is not None else httpx.AsyncClient(transport=Transport(limits=httpx.Limits(max_connections=max_connections)))
         )
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         own = self._client.timeout
-        self._timeout = DEFAULT_TIMEOUT if own == httpx.Timeout(5.0) else own
+        self._timeout = None if own == httpx.Timeout(5.0) else own
+        self.slots = anyio.Semaphore(max_connections, fast_acquire=True)
+        """One for each connection: a request takes its turn, and is sent, while it holds one. First come, first served."""
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -52,29 +56,38 @@ class Http:
     def is_closed(self) -> bool:
         return self._client.is_closed
 
-    async def exchange(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None) -> httpx.Response:
+    def build(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None) -> httpx.Request:
+        """The request as an error shows it: without the form, if it has one."""
+        return self._request(encoded, timeout, None, None)
+
+    def _request(
+        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None, files: list[tuple[str, Any]] | None
+    ) -> httpx.Request:
+        if isinstance(timeout, Omit):
+            timeout = self._timeout or (DEFAULT_TIMEOUT if usual is None else httpx.Timeout(usual, connect=_CONNECT_TIMEOUT, pool=None))
+        return self._client.build_request(
+            encoded.method, encoded.url, headers=encoded.headers, content=encoded.content, files=files, timeout=timeout
+        )
+
+    async def exchange(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None) -> httpx.Response:
         """Send a request once and read the whole answer, of whatever status.
 
+        :param timeout: seconds for each step, `omit` for the client's own.
+        :param usual: seconds for each step where neither says.
         :raises APIConnectionError: no whole answer arrived.
-        :raises APIResponseValidationError: an answer began to arrive and ended before its end.
+        :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
         """
         if self._client.is_closed:
             raise RetellError("the client is closed")
         with _opened(encoded.form) as files:
-            request = self._client.build_request(
-                encoded.method,
-                encoded.url,
-                headers=encoded.headers,
-                content=encoded.content,
-                files=files,
-                timeout=self._timeout if isinstance(timeout, Omit) else timeout,
-            )
+            request = self._request(encoded, timeout, usual, files)
             try:
                 response = await self._client.send(request, stream=True)
             except httpx.TimeoutException as error:
-                raise APITimeoutError(request, message=_WAITED_FOR.get(type(error), "the request timed out")) from error
+                message = _WAITED_FOR.get(type(error), "the request timed out")
+                raise APITimeoutError(request, message=message, sent=not isinstance(error, _NOT_SENT)) from error
             except httpx.RequestError as error:
-                raise APIConnectionError(message=_reason(error), request=request) from error
+                raise APIConnectionError(message=_reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
             return await _read(response)
 
 
@@ -85,6 +98,8 @@ async def _read(response: httpx.Response) -> httpx.Response:
         raise APITimeoutError(response.request, message="the answer did not arrive whole in time") from error
     except httpx.RequestError as error:
         bare = httpx.Response(response.status_code, headers=response.headers, request=response.request)
+        if not bare.is_success:
+            return bare
         raise APIResponseValidationError(bare, None, message=f"the answer could not be read whole: {_reason(error)}") from error
     finally:
         await response.aclose()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 import attrs
@@ -12,10 +13,12 @@ from ._model import Model, plain
 from ._operation import Request, RequestOptions
 from ._response import RawResponse
 
-__all__ = ["AsyncPage", "AsyncPaginator", "next_request", "raw_page"]
+__all__ = ["AsyncPage", "AsyncPaginator", "Walk", "next_request", "raw_page"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 KEY = "pagination_key"
+MOST_EMPTY_PAGES = 20
 
 
 class PageSender(Protocol):
@@ -38,9 +41,44 @@ def next_request(request: Request[Any], fields: Mapping[str, Any]) -> Request[An
         raise ValueError(f"the page says that there are more and has no {KEY}")
     if key == sent.get(KEY):
         raise ValueError(f"the page names itself as the next: its {KEY} is the one that was sent")
+    # The key says where to go on; the document takes no `skip` beside it, and it was done with the first page.
     if paging.location == "query":
-        return attrs.evolve(request, query={**request.query, KEY: key})
-    return attrs.evolve(request, body={**(request.body or {}), KEY: key})
+        return attrs.evolve(request, query={**_without_skip(request.query), KEY: key})
+    return attrs.evolve(request, body={**_without_skip(request.body or {}), KEY: key})
+
+
+def _without_skip(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "skip"}
+
+
+class Walk:
+    """Notices a list that has no end, in little memory however many pages there are."""
+
+    def __init__(self) -> None:
+        self._marked: str | None = None
+        self._steps = 0
+        self._until_mark: int = 1
+        self._empty = 0
+
+    def step(self, key: str | None, items: int) -> None:
+        """Take note of one page: the key of the page after it, if any, and how many items it has.
+
+        :raises ValueError: the keys go round in a circle, or page after page is empty.
+        """
+        self._empty = 0 if items else self._empty + 1
+        if key is None:
+            return
+        if self._empty >= MOST_EMPTY_PAGES:
+            raise ValueError(f"{self._empty} pages in a row are empty and say that there are more")
+        if key == self._marked:
+            raise ValueError(f"the pages go round in a circle: a {KEY} came again")
+        # One key is kept and compared with all that follow, and another one after twice as many: every circle is noticed before its
+        # third round.
+        self._steps += 1
+        if self._steps == self._until_mark:
+            self._marked = key
+            self._steps = 0
+            self._until_mark *= 2
 
 
 class AsyncPage(Sequence[T]):
@@ -79,8 +117,12 @@ class AsyncPage(Sequence[T]):
         try:
             request = next_request(self._request, self._fields)
         except ValueError as error:
-            raise APIResponseValidationError(self._raw.http_response, self._raw.json(), message=str(error)) from error
+            raise self.invalid(str(error)) from error
         return None if request is None else await _fetch(self._sender, request, self._options)
+
+    def invalid(self, message: str) -> APIResponseValidationError:
+        """The error that says what is wrong with this page."""
+        return APIResponseValidationError(self._raw.http_response, self._raw.json(), message=message)
 
     def to_dict(self) -> dict[str, Any]:
         """The page as the server sent it; a list that has no pages comes as ``{"items": [...]}``."""
@@ -104,7 +146,7 @@ class AsyncPaginator(Generic[T]):
     """A list that is fetched when it is asked for.
 
     ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
-    before it is used up.
+    before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
     """
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions) -> None:
@@ -115,20 +157,90 @@ class AsyncPaginator(Generic[T]):
     def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
         return _fetch(self._sender, self._request, self._options).__await__()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page.items:
-                yield item
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self.pages())
 
-    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
-        """Every page, lazily."""
-        page: AsyncPage[T] | None = await self
-        while page is not None:
-            yield page
-            page = await page.next_page()
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Every page, lazily.
+
+        :raises APIResponseValidationError: the list goes on without end: its keys come again, or it has nothing but empty pages.
+        """
+        return _Pages(self)
+
+    @asynccontextmanager
+    async def ahead(self, pages: int = 1) -> AsyncGenerator[AsyncPages[T]]:
+        """Fetch up to so many pages while the present one is used: ``async with client.call.list().ahead() as calls: async for ...``.
+
+        What is fetched ahead and not used is dropped when the block ends.
+        """
+        from ._ahead import ahead
+
+        if pages < 1:
+            raise ValueError(f"pages must be 1 or more, not {pages}")
+        async with ahead(self.pages(), pages) as fetched:
+            yield AsyncPages(fetched)
+
+    @asynccontextmanager
+    async def filled(self, fetch: Callable[[T], Awaitable[U]], *, at_once: int = 8) -> AsyncGenerator[AsyncIterator[U]]:
+        """Put each item through `fetch`, several at a time, and give the results in the order of the list.
+
+        A list of calls has no transcripts and a list of agents has summaries; this gives the whole of each:
+        ``async with client.call.list().filled(lambda item: client.call.retrieve(item.call_id)) as calls: async for call in calls: ...``.
+        An error comes out in its place among the results, and nothing after it.
+
+        :param at_once: so many are fetched, or wait to be used, at a time.
+        """
+        from ._ahead import mapped
+
+        if at_once < 1:
+            raise ValueError(f"at_once must be 1 or more, not {at_once}")
+        async with mapped(aiter(self), fetch, at_once) as results:
+            yield results
 
     def __repr__(self) -> str:
         return f"AsyncPaginator({self._request.operation.id})"
+
+
+class _Pages(AsyncIterator[AsyncPage[T]]):
+    def __init__(self, paginator: AsyncPaginator[T]) -> None:
+        self._paginator = paginator
+        self._page: AsyncPage[T] | None = None
+        self._walk = Walk()
+
+    async def __anext__(self) -> AsyncPage[T]:
+        page = self._page
+        if page is None:
+            self._page = await self._paginator
+            return self._page
+        try:
+            self._walk.step(page.pagination_key if page.has_more else None, len(page))
+        except ValueError as error:
+            raise page.invalid(str(error)) from error
+        following = await page.next_page()
+        if following is None:
+            raise StopAsyncIteration
+        self._page = following
+        return following
+
+
+class _Items(AsyncIterator[T]):
+    def __init__(self, pages: AsyncIterator[AsyncPage[T]]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter((await anext(self._pages)).items)
+
+
+class AsyncPages(_Items[T]):
+    """Pages that are fetched ahead, to be used once: ``async for`` gives every item of every page, and `pages` the pages."""
+
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Every page."""
+        return self._pages
 
 
 async def _fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPage[Any]:

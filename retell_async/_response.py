@@ -25,8 +25,19 @@ _NOTHING: Any = object()
 class RawResponse(Generic[T]):
     """A successful answer, whole: its status, headers and bytes, and with `parse` what a method returns without `with_raw_response`."""
 
-    def __init__(self, http_response: httpx.Response, parse: Callable[[httpx.Response], T]) -> None:
+    def __init__(
+        self,
+        http_response: httpx.Response,
+        parse: Callable[[httpx.Response], T],
+        *,
+        idempotency_key: str | None = None,
+        retries_taken: int = 0,
+    ) -> None:
         self.http_response = http_response
+        self.idempotency_key = idempotency_key
+        """The key that the request carried, if it was one that carries a key."""
+        self.retries_taken = retries_taken
+        """How often the request was sent again after a failure."""
         self._parse = parse
         self._parsed: T = _NOTHING
 
@@ -76,7 +87,12 @@ class RawResponse(Generic[T]):
 
     def map(self, change: Callable[[T], U]) -> RawResponse[U]:
         """The same answer with another meaning."""
-        return RawResponse(self.http_response, lambda _: change(self.parse()))
+        return RawResponse(
+            self.http_response,
+            lambda _: change(self.parse()),
+            idempotency_key=self.idempotency_key,
+            retries_taken=self.retries_taken,
+        )
 
     def __repr__(self) -> str:
         return f"RawResponse({self.status_code}, {len(self.content)} bytes)"

@@ -10,6 +10,7 @@ import attrs
 
 from ._errors import ConfigurationError
 from ._operation import Omit
+from ._retry import RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
@@ -20,6 +21,7 @@ __all__ = [
     "DEFAULT_MAX_RETRIES",
     "Settings",
     "check_base_url",
+    "check_deadline",
     "check_headers",
     "check_key",
     "check_retries",
@@ -39,6 +41,7 @@ class Settings:
     base_url: str
     timeout: float | httpx.Timeout | Omit | None
     max_retries: int
+    retry: RetryPolicy
     default_headers: Mapping[str, str] = attrs.field(repr=False)
     default_query: Mapping[str, object] = attrs.field(repr=False)
     strict: bool
@@ -94,6 +97,13 @@ def check_retries(number: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ConfigurationError(f"max_retries must be a whole number, 0 or more, not {number!r}")
     return number
+
+
+def check_deadline(deadline: object) -> float | None:
+    """Seconds for a call with all its attempts and waits, or ``None`` for as long as it takes."""
+    if deadline is None or (isinstance(deadline, (int, float)) and not isinstance(deadline, bool) and deadline > 0):
+        return deadline
+    raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
 
 
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:

@@ -68,8 +68,8 @@ NO_OPTIONS: RequestOptions = {}
 
 
 def client_of(serve: Callable[[httpx.Request], httpx.Response], **settings: Any) -> AsyncRetell:
-    """A client of a server that is a function."""
-    settings = {"api_key": KEY, "base_url": BASE_URL, **settings}
+    """A client of a server that is a function. Each request is sent once unless `max_retries` is given."""
+    settings = {"api_key": KEY, "base_url": BASE_URL, "max_retries": 0, **settings}
     return AsyncRetell(http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve)), **settings)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from retell_async._client import AsyncRetell
 from retell_async._errors import APIResponseValidationError
 from retell_async._model import UnknownObject
 from retell_async._operation import Request
-from retell_async._pages import AsyncPage, next_request
+from retell_async._pages import MOST_EMPTY_PAGES, AsyncPage, Walk, next_request
 
 from .example import LIST, LIST_BY_POST, LIST_WHOLE, ThingResource, answering, client_of
 
@@ -117,6 +118,62 @@ async def test_a_list_that_names_the_same_page_again_ends_in_an_error() -> None:
         assert [await anext(items), await anext(items)] == [1, 1]
         with pytest.raises(APIResponseValidationError, match="pagination_key"):
             await anext(items)
+
+
+def walked(keys: Sequence[str | None], items: int = 1) -> int:
+    """How many pages a walk over these keys takes before it is noticed that it has no end."""
+    walk = Walk()
+    for number, key in enumerate(keys, 1):
+        try:
+            walk.step(key, items)
+        except ValueError:
+            return number
+    return 0
+
+
+@pytest.mark.parametrize("before", [0, 1, 5, 100])
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 50])
+def test_every_circle_of_pages_is_noticed(before: int, length: int) -> None:
+    circle = [f"c{number}" for number in range(length)]
+    noticed = walked([f"b{number}" for number in range(before)] + circle * 1000)
+    assert before + length < noticed <= 3 * (before + length) + 1
+
+
+def test_a_long_walk_and_empty_pages_between_are_fine() -> None:
+    assert not walked([str(number) for number in range(10_000)])
+    assert not walked([*map(str, range(MOST_EMPTY_PAGES - 1)), None], items=0)
+    assert walked([str(number) for number in range(100)], items=0) == MOST_EMPTY_PAGES
+    walk = Walk()
+    for number in range(1000):
+        walk.step(str(number), number % 10)
+
+
+def test_what_is_skipped_is_skipped_once() -> None:
+    following = next_request(LIST_BY_POST.request(body={"skip": 100, "limit": 5}), {"has_more": True, "pagination_key": "b"})
+    assert following == LIST_BY_POST.request(body={"limit": 5, "pagination_key": "b"})
+
+
+@pytest.mark.anyio
+async def test_a_list_of_nothing_but_empty_pages_ends_in_an_error() -> None:
+    requests: list[httpx.Request] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"items": [], "has_more": True, "pagination_key": str(len(requests))})
+
+    async with client_of(serve) as client:
+        with pytest.raises(APIResponseValidationError, match="20 pages in a row are empty"):
+            assert [item async for item in client.paginate(LIST.request(), {})] == []
+    assert len(requests) == MOST_EMPTY_PAGES
+
+
+@pytest.mark.anyio
+async def test_a_list_goes_on_where_it_was_left() -> None:
+    requests: list[httpx.Request] = []
+    async with server(3, requests) as client:
+        page: AsyncPage[Any] = await client.paginate(LIST.request(query={"limit": 2}), {})
+        again = client.paginate(LIST.request(query={"limit": 2, "pagination_key": page.pagination_key}), {})
+        assert [item["n"] async for item in again] == [2, 3, 4, 5]
 
 
 @pytest.mark.anyio

@@ -1,0 +1,73 @@
+"""Finding out whether what was asked for exists, where the API can be asked that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from ._errors import APIError
+from ._operation import Operation, Request, RequestOptions
+from ._response import RawResponse
+from ._tokens import MARK
+
+if TYPE_CHECKING:
+    from ._pages import PageSender
+
+__all__ = ["find"]
+
+T = TypeVar("T")
+
+_FIRST_DELAY = 0.25
+_LONGEST_DELAY = 4.0
+
+
+def look(token: str) -> Request[Any]:
+    """The request for the calls that have this token."""
+    from .raw.api.call import list_calls
+
+    return list_calls.request(
+        body={"filter_criteria": {"metadata": [{"key": MARK, "type": "string", "op": "eq", "value": token}]}, "limit": 1}
+    )
+
+
+async def find(
+    sender: PageSender,
+    operation: Operation[T],
+    token: str,
+    options: RequestOptions,
+    *,
+    within: float,
+    clock: Callable[[], float] = anyio.current_time,
+) -> RawResponse[T] | None:
+    """Look for what has this token, again and again for so many seconds; ``None`` if it does not appear.
+
+    A call that is found is given as the operation gives one that it creates. Its fields are those of the list of calls: of a web call they
+    include ``call_id`` and ``access_token``, and none of ``expires_at``, ``ice_servers`` and ``transport``.
+    """
+    until = clock() + within
+    delay = _FIRST_DELAY
+    while True:
+        with anyio.move_on_after(until - clock()):
+            answer = await _look(sender, operation, token, options)
+            if answer is not None:
+                return answer
+        if clock() + delay >= until:
+            return None
+        await anyio.sleep(delay)
+        delay = min(delay * 2, _LONGEST_DELAY)
+
+
+async def _look(sender: PageSender, operation: Operation[T], token: str, options: RequestOptions) -> RawResponse[T] | None:
+    try:
+        raw = await sender.send_raw(look(token), options)
+        page = raw.json()
+    except APIError as error:
+        # The account may not list calls, or the outage goes on: what was asked for stays unknown, and that is what is reported.
+        import logging
+
+        logging.getLogger("retell_async").info("%s: could not look whether it was carried out (%s)", operation.id, error)
+        return None
+    found = page["items"]
+    return raw.map(lambda _: operation.decode(found[0])) if found else None

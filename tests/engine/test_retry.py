@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+
+from retell_async._errors import ConfigurationError
+from retell_async._retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, Tries, backoff, may_have_acted
+
+POLICY = RetryPolicy()
+SILENCE = Fault()
+NOT_SENT = Fault(sent=False)
+CUT_OFF = Fault(status=201)
+LOCKED = Fault(status=409, locked=True)
+
+
+def tries(
+    repeat: Literal["safe", "idempotency_key", "unsafe"] = "safe", *, policy: RetryPolicy = POLICY, max_retries: int = 2, **more: Any
+) -> Tries:
+    settings: dict[str, Any] = {"random": lambda: 1.0, **more}
+    return Tries(policy, settings.pop("budget", Budget(500)), repeat, max_retries, **settings)
+
+
+def again(state: Tries, fault: Fault, now: float = 0.0) -> bool:
+    return state.failed(fault, left_at=now, now=now) is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "safe", "keyed", "unsafe"),
+    [
+        (NOT_SENT, True, True, True),
+        (SILENCE, True, True, False),
+        (CUT_OFF, True, True, False),
+        (Fault(status=408), True, True, False),
+        (Fault(status=500), True, True, False),
+        (Fault(status=502), True, True, False),
+        (Fault(status=503, retry_after=1), True, True, False),
+        (Fault(status=529), True, True, False),
+        (LOCKED, True, True, True),
+        (Fault(status=409), False, False, False),
+        (Fault(status=400), False, False, False),
+        (Fault(status=401), False, False, False),
+        (Fault(status=402), False, False, False),
+        (Fault(status=404), False, False, False),
+        (Fault(status=422), False, False, False),
+        (Fault(status=429), False, False, False),  # waited for elsewhere
+        (Fault(status=501), False, False, False),
+        (Fault(status=505), False, False, False),
+        (Fault(status=302), False, False, False),
+    ],
+)
+def test_what_is_sent_again(fault: Fault, safe: bool, keyed: bool, unsafe: bool) -> None:
+    assert (again(tries("safe"), fault), again(tries("idempotency_key"), fault), again(tries("unsafe"), fault)) == (safe, keyed, unsafe)
+
+
+@pytest.mark.parametrize(
+    ("fault", "acted"),
+    [(SILENCE, True), (NOT_SENT, False), (CUT_OFF, True), (LOCKED, False)]
+    + [
+        (Fault(status=status), acted) for status, acted in ((408, True), (500, True), (504, True), (501, False), (429, False), (422, False))
+    ],
+)
+def test_what_may_have_been_carried_out(fault: Fault, acted: bool) -> None:
+    assert may_have_acted(fault) is acted
+    for repeat in ("unsafe", "idempotency_key"):
+        state = tries(repeat)
+        state.failed(fault, left_at=7.0, now=9.0)
+        assert state.unknown_since == (7.0 if acted else None)
+    state = tries("safe")
+    state.failed(fault, left_at=7.0, now=9.0)
+    assert state.unknown_since is None
+
+
+def test_an_outcome_stays_unknown_whatever_comes_after() -> None:
+    state = tries("idempotency_key", max_retries=5)
+    assert again(state, SILENCE, 1.0)
+    assert again(state, NOT_SENT, 2.0)
+    assert not again(state, Fault(status=422), 3.0)
+    assert (state.unknown_since, state.attempts) == (1.0, 3)
+
+
+def test_what_was_never_sent_is_sent_again_until_it_may_have_been_carried_out() -> None:
+    state = tries("unsafe", max_retries=5)
+    assert again(state, NOT_SENT)
+    assert again(state, LOCKED)
+    assert not again(state, SILENCE)
+    assert not again(state, NOT_SENT)
+
+
+def test_no_more_than_so_often() -> None:
+    state = tries(max_retries=2)
+    assert [again(state, SILENCE) for _ in range(3)] == [True, True, False]
+    assert state.attempts == 3
+    assert not again(tries(max_retries=0), SILENCE)
+
+
+def test_never_beyond_the_hour_of_the_key() -> None:
+    state = tries("idempotency_key", max_retries=99)
+    assert again(state, SILENCE, 100.0)
+    assert again(state, SILENCE, 100.0 + KEY_LIFETIME - 10)
+    assert not again(state, SILENCE, 100.0 + KEY_LIFETIME)
+    assert again(tries("safe"), SILENCE, 1e9)
+    unsent = tries("idempotency_key", max_retries=99)
+    assert again(unsent, NOT_SENT, 0.0)
+    assert again(unsent, NOT_SENT, 2 * KEY_LIFETIME)
+
+
+def test_not_when_the_time_is_over_before_the_next_attempt() -> None:
+    assert tries(give_up_at=10.0).failed(SILENCE, left_at=9.0, now=9.4) == 0.5
+    assert tries(give_up_at=10.0).failed(SILENCE, left_at=9.0, now=9.5) is None
+
+
+def test_not_when_the_body_is_used_up() -> None:
+    assert tries().failed(NOT_SENT, left_at=0, now=0, repeatable=False) is None
+
+
+def test_waits_double_up_to_a_bound_and_are_random() -> None:
+    assert [backoff(POLICY, number, None, lambda: 1.0) for number in (1, 2, 3, 4, 5, 6, 99)] == [0.5, 1, 2, 4, 8, 8, 8]
+    assert backoff(POLICY, 3, None, lambda: 0.0) == 0
+    assert backoff(POLICY, 3, None, lambda: 0.25) == 0.5
+    assert backoff(POLICY, 10**6, None, lambda: 1.0) == 8
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(2.0, 2.0), (86400.0, 60.0), (0.0, 0.0), (-5.0, 0.0), (None, 0.0)])
+def test_the_server_has_its_way_within_reason(asked: float | None, waited: float) -> None:
+    assert backoff(POLICY, 1, asked, lambda: 0.0) == waited
+    assert waited <= backoff(POLICY, 1, asked, lambda: 1.0) <= waited + 0.5
+
+
+def test_an_outage_uses_the_budget_up_and_success_fills_it_again() -> None:
+    budget = Budget(20)
+    assert again(tries(budget=budget), SILENCE)
+    assert again(tries(budget=budget), Fault(status=500))
+    retried = tries(budget=budget)
+    assert again(retried, Fault(status=500))
+    assert not again(tries(budget=budget), Fault(status=500))
+    retried.succeeded()
+    assert again(tries(budget=budget), Fault(status=500))
+    assert not again(tries(budget=budget), Fault(status=500))
+    for _ in range(5):
+        tries(budget=budget).succeeded()
+    assert again(tries(budget=budget), Fault(status=500))
+
+
+def test_the_budget_has_a_top_and_can_be_left_out() -> None:
+    budget = Budget(5)
+    budget.give(100)
+    assert [budget.take(5), budget.take(5)] == [True, False]
+    assert all(Budget(None).take(5) for _ in range(1000))
+    assert not Budget(0).take(5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"first_delay": -1}, {"max_delay": float("nan")}, {"max_retry_after": -1}, {"deadline": 0}, {"budget": -1}, {"reconcile_within": -1},
+     {"on_unknown_outcome": "retry"}],
+)  # fmt: skip
+def test_a_policy_that_cannot_work_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        RetryPolicy(**settings)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from retell_async._client import AsyncRetell
+from retell_async._errors import APIResponseValidationError, ConfigurationError, InternalServerError, PaymentRequiredError
+from retell_async._slots import CallSlots, Occupancy, room
+from retell_async.raw.models.get_concurrency_response import GetConcurrencyResponse
+
+from .example import KEY
+
+ACCOUNT: dict[str, Any] = {"current_concurrency": 3, "concurrency_limit": 20}
+
+
+@pytest.mark.parametrize(
+    ("account", "burst", "free"),
+    [
+        (ACCOUNT, False, 17),
+        ({**ACCOUNT, "reserved_inbound_concurrency": 5}, False, 12),
+        ({**ACCOUNT, "concurrency_burst_enabled": True, "concurrency_burst_limit": 60}, False, 17),
+        ({**ACCOUNT, "concurrency_burst_enabled": True, "concurrency_burst_limit": 60}, True, 57),
+        ({**ACCOUNT, "concurrency_burst_enabled": False, "concurrency_burst_limit": 0}, True, 17),
+        ({**ACCOUNT, "current_concurrency": 25}, False, 0),
+    ],
+)
+def test_room_for_calls(account: dict[str, Any], burst: bool, free: int) -> None:
+    assert room(GetConcurrencyResponse.from_dict(account), burst=burst) == free
+
+
+def test_calls_count_until_the_account_knows_of_them() -> None:
+    known = Occupancy()
+    assert known.free == 0
+    known.answered(known.asking(), 3)
+    for _ in range(3):
+        known.take()
+    assert known.free == 0
+    known.created()
+    known.failed()
+    assert known.free == 1
+    question = known.asking()
+    known.created()  # while the question is on its way: its answer may not have this one
+    known.answered(question, 2)
+    assert known.free == 1
+    known.answered(known.asking(), 1)
+    assert known.free == 1
+
+
+class Account:
+    """An account whose calls end when they are told to."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.calls = 0
+        self.most = 0
+        self.questions = 0
+        self.status = 201
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/get-concurrency":
+            self.questions += 1
+            return httpx.Response(200, json={"current_concurrency": self.calls, "concurrency_limit": self.limit})
+        if self.status == 201:
+            self.calls += 1
+            self.most = max(self.most, self.calls)
+        return httpx.Response(self.status, content=json.dumps({"call_id": str(self.calls)}))
+
+    def client(self) -> AsyncRetell:
+        return AsyncRetell(KEY, max_retries=0, http_client=httpx.AsyncClient(transport=httpx.MockTransport(self)))
+
+
+@pytest.mark.anyio
+async def test_no_more_calls_are_created_than_there_is_room_for() -> None:
+    account = Account(5)
+    async with account.client() as client:
+        slots = CallSlots(client, keep_free=1, every=0.005)
+        placed = 0
+
+        async def place() -> None:
+            nonlocal placed
+            async with slots.one():
+                await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101")
+            placed += 1
+            await anyio.sleep(0.01)
+            account.calls -= 1
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(place)
+    assert placed == 20
+    assert account.most == 4
+
+
+@pytest.mark.anyio
+async def test_a_refused_call_takes_no_slot_and_a_doubtful_one_does() -> None:
+    account = Account(1)
+    async with account.client() as client:
+        slots = CallSlots(client, every=0.005)
+        for status, error in ((402, PaymentRequiredError), (422, Exception)):
+            account.status = status
+            with pytest.raises(error):
+                async with slots.one():
+                    await client.call.create_web_call(agent_id="a")
+        assert account.questions == 1
+        with pytest.raises(KeyError):
+            async with slots.one():
+                raise KeyError
+        async with slots.one():
+            pass
+        assert account.questions == 2
+
+
+@pytest.mark.anyio
+async def test_an_account_that_does_not_answer_is_an_error() -> None:
+    for answer, error in ((httpx.Response(200, json={}), APIResponseValidationError), (httpx.Response(500), InternalServerError)):
+        own = httpx.AsyncClient(transport=httpx.MockTransport(lambda _, answer=answer: answer))
+        async with AsyncRetell(KEY, max_retries=0, http_client=own) as client:
+            with pytest.raises(error):
+                async with CallSlots(client).one():
+                    raise AssertionError
+
+
+@pytest.mark.parametrize("settings", [{"keep_free": -1}, {"every": 0}])
+def test_what_cannot_work_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(settings))):
+        CallSlots(AsyncRetell(KEY), **settings)
