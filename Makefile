@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check generate format bench clean
+.PHONY: help demo test check docs generate format bench clean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## format, lint, generated code up to date, types
 	$(BIN)/python -m codegen check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/.dev ## build the documentation into build/docs; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/doctrees docs build/docs
 
 generate: $(VENV)/.dev ## make the generated code anew from the pinned document
 	$(BIN)/python -m codegen generate

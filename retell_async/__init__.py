@@ -22,10 +22,14 @@ from ._errors import (
     UnprocessableEntityError,
     WebhookVerificationError,
 )
+from ._events import Hook, LimitEvent, RetryEvent, WaitEvent
+from ._limits import RateLimit
 from ._model import Model, UnknownObject
 from ._operation import FileTypes, Omit, RequestOptions, omit
 from ._pages import AsyncPage, AsyncPaginator
 from ._response import RawResponse
+from ._retry import RetryPolicy
+from ._slots import CallSlots
 from ._version import __version__
 
 __all__ = [
@@ -39,10 +43,13 @@ __all__ = [
     "AsyncRetell",
     "AuthenticationError",
     "BadRequestError",
+    "CallSlots",
     "ConfigurationError",
     "ConflictError",
     "FileTypes",
+    "Hook",
     "InternalServerError",
+    "LimitEvent",
     "Model",
     "NotFoundError",
     "Omit",
@@ -50,12 +57,16 @@ __all__ = [
     "PaymentRequiredError",
     "PermissionDeniedError",
     "PreconditionFailedError",
+    "RateLimit",
     "RateLimitError",
     "RawResponse",
     "RequestOptions",
     "RetellError",
+    "RetryEvent",
+    "RetryPolicy",
     "UnknownObject",
     "UnprocessableEntityError",
+    "WaitEvent",
     "WebhookVerificationError",
     "__version__",
     "omit",

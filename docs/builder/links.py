@@ -1,0 +1,55 @@
+"""Links from names as docstrings and annotations write them: `RetryPolicy`, `call.list`, without the module that has them."""
+
+from __future__ import annotations
+
+import builtins
+import collections.abc
+import typing
+from typing import TYPE_CHECKING, Any
+
+from sphinx.util.nodes import make_refnode
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.domains.python import PythonDomain
+    from sphinx.environment import BuildEnvironment
+
+__all__ = ["resolve"]
+
+_ELSEWHERE = frozenset(
+    {*dir(builtins), *dir(typing), *dir(collections.abc), "PathLike", "TracebackType", "timedelta", "AbstractAsyncContextManager"}
+)
+_PARAMETERS = frozenset({"T", "U", "P", "T_co", "ModelT", "EventT"})
+_PACKAGES = frozenset({"aiohttp", "collections", "contextlib", "datetime", "httpx", "ipaddress", "os", "starlette", "types", "typing"})
+
+
+def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement) -> nodes.Node | None:
+    """A link to what the name stands for; the text alone for what is documented elsewhere; ``None``, which is a warning, otherwise."""
+    if node.get("refdomain") != "py":
+        return None
+    target: str = node["reftarget"]
+    domain = env.domains.python_domain
+    found = _find(target, domain)
+    if found is not None:
+        kept = domain.objects[found]
+        return make_refnode(app.builder, node["refdoc"], kept.docname, kept.node_id, shown, found)
+    last = target.rpartition(".")[2]
+    if node.get("reftype") == "obj" or last in _ELSEWHERE or last in _PARAMETERS or target.partition(".")[0] in _PACKAGES:
+        return shown
+    return None
+
+
+def _find(target: str, domain: PythonDomain) -> str | None:
+    objects: dict[str, Any] = domain.objects
+    head, _, method = target.removeprefix("client.").rpartition(".")
+    last = target.rpartition(".")[2]
+    kind = "".join(part.title() for part in head.split("_")) + "Resource"
+    candidates = [f"retell_async.resources.{head}.{kind}.{method}"] if head and "." not in head else []
+    if last[:1].isupper():
+        candidates += [
+            f"retell_async.{module}{last}"
+            for module in ("", "types.", "webhooks.", "sandbox.", "sandbox.faults.", "sandbox.log.", "testing.")
+        ]
+    return next((name for name in candidates if name in objects), None)

@@ -1,0 +1,42 @@
+"""Settings of the documentation site: https://www.sphinx-doc.org/en/master/usage/configuration.html"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from retell_async import __version__  # noqa: E402
+
+project = "retell-async"
+author = "the retell-async authors"
+copyright = author
+release = version = __version__
+
+extensions = ["sphinx.ext.autodoc", "myst_parser", "docs.builder"]
+exclude_patterns = ["builder", "_static"]
+nitpicky = True
+highlight_language = "python"
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["fieldlist"]
+
+add_module_names = False
+autodoc_class_signature = "mixed"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_type_aliases = {"Headers": "Headers"}
+maximum_signature_line_length = 88
+python_display_short_literal_types = True
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+
+html_theme = "furo"
+html_title = f"retell-async {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {"navigation_with_keys": True}

@@ -1,0 +1,45 @@
+"""The code blocks of README and guides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+__all__ = ["PAGES", "ROOT", "Block", "blocks"]
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+
+_FENCE = re.compile(r"^```(?P<language>\w+)(?: raises=(?P<raises>\w+))?\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@attrs.frozen
+class Block:
+    path: Path
+    line: int
+    """Where its first line is."""
+    language: str
+    raises: str | None
+    """The error that it ends with, for one that shows an error."""
+    source: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.name}:{self.line}"
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is a file for pytest."""
+        return "def test_" in self.source
+
+
+def blocks(language: str) -> Iterator[Block]:
+    """All blocks of a language."""
+    for path in PAGES:
+        text = path.read_text()
+        for found in _FENCE.finditer(text):
+            if found["language"] == language:
+                yield Block(path, text.count("\n", 0, found.start("source")) + 1, language, found["raises"], found["source"])

@@ -1,0 +1,68 @@
+"""Every code block of README and guides is run, against the sandbox."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import CodeType
+
+import anyio.to_thread
+import pytest
+
+from .blocks import PAGES, ROOT, Block, blocks
+from .prelude import prelude
+
+PYTHON = list(blocks("python"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.name)
+async def test_python(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with prelude(monkeypatch) as (names, ids):
+        code = compiled(block, ids)
+        if block.raises is None:
+            await run(code, names)
+            return
+        with pytest.raises(Exception) as caught:
+            await run(code, names)
+        assert block.raises in {kind.__name__ for kind in type(caught.value).__mro__}
+
+
+@pytest.mark.parametrize("block", [block for block in PYTHON if block.is_test], ids=lambda block: block.name)
+def test_files_for_pytest(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_block.py").write_text(block.source)
+    tests = len(re.findall(r"^(?:async )?def test_", block.source, re.MULTILINE))
+
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=False
+    )
+
+    assert f"{tests} passed" in result.stdout, result.stdout
+
+
+def test_commands_name_targets_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {target for path in PAGES for target in re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(), re.MULTILINE)}
+    assert named <= targets
+
+
+def compiled(block: Block, ids: dict[str, str]) -> CodeType:
+    """The block as code whose lines are those of the page."""
+    source = block.source
+    for example, real in ids.items():
+        source = source.replace(f'"{example}"', f'"{real}"')
+    code: CodeType = compile("\n" * (block.line - 1) + source, Path(block.path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return code
+
+
+async def run(code: CodeType, names: dict[str, object]) -> None:
+    """Run what awaits here, and a whole program, which has an event loop of its own, in a thread."""
+    if code.co_flags & inspect.CO_COROUTINE:
+        await eval(code, names)
+    else:
+        await anyio.to_thread.run_sync(exec, code, names)

@@ -1,0 +1,56 @@
+"""The site has a place for every public name, and shows docstrings as they are meant."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import retell_async
+from docs.builder import markup, sources
+from retell_async import sandbox, testing, types, webhooks
+
+from .blocks import ROOT
+
+DIRECTIVE = re.compile(
+    r"^\.\. (?:auto|py:)(?:class|exception|function|data|module|type):: (?:retell_async\.(?:[a-z.]+\.)?)?(\w+)", re.MULTILINE
+)
+REFERENCE = {name for path in (ROOT / "docs" / "reference").glob("*.rst") for name in DIRECTIVE.findall(path.read_text())}
+
+
+@pytest.mark.parametrize("module", [retell_async, webhooks, sandbox, testing], ids=lambda module: module.__name__)
+def test_the_reference_has_every_public_name(module: object) -> None:
+    public = {*module.__all__} - {"__version__"}  # type: ignore[attr-defined]
+    assert public - REFERENCE == set()
+
+
+def test_every_type_has_a_page() -> None:
+    assert sources.types().keys() == {*dir(types)}
+
+
+def test_fields_of_a_model() -> None:
+    found = sources.types()["CallResponse"]
+    assert found.alias == "WebCallResponse | PhoneCallResponse | UnknownObject"
+    call_id = next(field for field in sources.types()["PhoneCallResponse"].fields if field.name == "call_id")
+    assert call_id.type == "str"
+    assert call_id.words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("`timeout` of `call.list`", ":py:obj:`timeout` of :py:obj:`call.list`"),
+        ("``None`` and `POST /v2/{id}`", "``None`` and ``POST /v2/{id}``"),
+        (":raises APIStatusError: NotFoundError", ":raises APIStatusError: :py:obj:`NotFoundError`"),
+        ("2 * 3 | 4, name_ and \\d", "2 \\* 3 \\| 4, name\\_ and \\\\d"),
+        ("`what replaces {{name}}`", "``what replaces {{name}}``"),
+    ],
+)
+def test_docstrings(text: str, shown: str) -> None:
+    assert markup.rest(text) == shown
+
+
+def test_signatures() -> None:
+    text = "(name: str | Omit = omit, ids: Strings | Omit = omit, hook: Hook = <function log at 0x7f00>, data: dict = NOTHING)"
+    shown = "(name: str = omit, ids: list[str] | tuple[str, ...] = omit, hook: Hook = log, data: dict = ...)"
+    assert markup.signature(text) == shown
