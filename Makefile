@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check docs generate format bench clean
+.PHONY: help demo test check docs generate spec-update format bench clean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -32,6 +32,9 @@ docs: $(VENV)/.dev ## build the documentation into build/docs; a warning is an e
 
 generate: $(VENV)/.dev ## make the generated code anew from the pinned document
 	$(BIN)/python -m codegen generate
+
+spec-update: $(VENV)/.dev ## pin another revision of the document, SPEC=<path or URL>, and generate from it
+	$(BIN)/python -m codegen update $(SPEC)
 
 format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet .

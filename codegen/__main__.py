@@ -1,38 +1,65 @@
-"""``python -m codegen generate | check | words``"""
+"""``python -m codegen generate | check | words | update | diff | drift | released``"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from . import words
-from .document import Refused
-from .generate import ROOT, differences, generate_pinned, pinned
+from rich.console import Console
+
+from . import drift, overlay, pin, report, retired, words
+from .canonical import canonical
+from .diff import Change, Revision, difference
+from .document import Refused, dump, load_file
+from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
+from .surface import entries
+
+OPENAPI = ROOT / "openapi"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="codegen", description="Generate the package from the pinned document.")
+    parser = argparse.ArgumentParser(prog="codegen", description="Generate the package from the pinned document, and keep up with the API.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("generate", help="write retell_async/raw and retell_async/resources")
     commands.add_parser("check", help="fail if they are not what the document says")
     commands.add_parser("words", help="list what has no words in openapi/docs yet; fail if too much has none")
-    command = parser.parse_args(arguments).command
+    updating = commands.add_parser("update", help="pin another revision of the document and generate from it")
+    updating.add_argument("spec", nargs="?", help="path or URL; without it the source named in openapi/pin.toml")
+    updating.add_argument("--dry-run", action="store_true", help="change nothing; exit with 4 if something breaks, 3 if something comes")
+    updating.add_argument("--markdown", type=Path, metavar="FILE", help="write the difference to a file too")
+    comparing = commands.add_parser("diff", help="compare two documents; exit with 4 if something breaks, 3 if something came")
+    comparing.add_argument("old", type=Path)
+    comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
+    comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    commands.add_parser("released", help="remember operations and names with a release (openapi/released.yaml)")
+    said = parser.parse_args(arguments)
     try:
-        return {"generate": _generate, "check": _check, "words": _words}[command]()
+        match said.command:
+            case "update":
+                return _update(said.spec, said.markdown, dry=said.dry_run)
+            case "diff":
+                return _diff(said.old, said.new, said.format)
+            case command:
+                return {"generate": _generate, "check": _check, "words": _words, "drift": _drift, "released": _released}[command]()
     except Refused as refused:
         print(f"refused: {refused}", file=sys.stderr)
         return 1
 
 
 def _generate() -> int:
-    report = generate_pinned()
-    print(f"{report.operations} operations as {report.methods} methods, {report.models} models")
-    for key in report.named_themselves:
-        print(f"note: {key} is not in openapi/surface.yaml and named itself")
-    if report.unreachable:
-        print(f"note: no operation needs {len(report.unreachable)} schemas, which have no model: {', '.join(report.unreachable)}")
+    _tell(generate_pinned())
     return 0
+
+
+def _tell(made: Report) -> None:
+    print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
+    for key in made.named_themselves:
+        print(f"note: {key} is not in openapi/surface.yaml and named itself")
+    if made.unreachable:
+        print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model: {', '.join(made.unreachable)}")
 
 
 def _check() -> int:
@@ -44,7 +71,7 @@ def _check() -> int:
 
 
 def _words() -> int:
-    missing = words.lay(prepare(pinned()), words.load(ROOT / "openapi" / "docs"))
+    missing = words.lay(prepare(pinned()), words.load(OPENAPI / "docs"))
     for title, names in (
         ("operations without words", missing.operations),
         ("request properties without words", missing.requests),
@@ -53,6 +80,63 @@ def _words() -> int:
     ):
         print(f"{title}: {len(names)}", *names, sep="\n  ")
     return int(bool(missing.operations or missing.requests or missing.stale or len(missing.responses) > 0.05 * missing.response_properties))
+
+
+def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
+    from .update import update
+
+    done = update(spec, write=not dry)
+    if done.report is None:
+        print(f"{done.revision} is pinned already")
+        return 0
+    report.table(done.changes, Console())
+    if markdown is not None:
+        title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes)}."
+        markdown.write_text(f"{title}\n\n{report.markdown(done.changes)}\n", encoding="utf-8")
+    _tell(done.report)
+    print(f"{done.revision} {'would take' if dry else 'has taken'} the place of {done.before}")
+    return report.status(done.changes) if dry else 0
+
+
+def _diff(old: Path, new: Path | None, form: str) -> int:
+    changes: list[Change] = difference(_revision(old), _revision(new or OPENAPI / "openapi.yaml"))
+    if form == "table":
+        report.table(changes, Console())
+    else:
+        print(report.as_json(changes) if form == "json" else report.markdown(changes))
+    return report.status(changes)
+
+
+def _revision(path: Path) -> Revision:
+    try:
+        document = canonical(load_file(path))
+    except OSError as error:
+        raise Refused("", f"{path} cannot be read: {error.strerror}") from error
+    return Revision.of(overlay.apply(document, load_file(OPENAPI / "overlay.yaml")), load_file(OPENAPI / "surface.yaml"))
+
+
+def _drift() -> int:
+    try:
+        found = drift.compare()
+    except ModuleNotFoundError as error:
+        raise Refused("", f"the official SDK is not installed: {error}") from error
+    titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
+    for side, title in titles.items():
+        some = [finding for finding in found.open if finding.side is side]
+        print(f"{title}: {len(some)}", *some, sep="\n  ")
+    print(f"known, and meant to be so: {len(found.settled)}", *(f"{finding}: {why}" for finding, why in found.settled), sep="\n  ")
+    print(f"meant to be so, and no longer there: {len(found.stale)}", *found.stale, sep="\n  ")
+    return int(bool(found.stale) or any(finding.side is drift.Side.PEER for finding in found.open))
+
+
+def _released() -> int:
+    prepared = prepare(pinned())
+    named = entries(prepared, load_file(OPENAPI / "surface.yaml"))
+    (OPENAPI / "released.yaml").write_text(dump(retired.released(prepared, named)), encoding="utf-8")
+    pins = pin.load(OPENAPI / "pin.toml")
+    (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now)), encoding="utf-8")
+    print(f"{len(named)} operations of revision {pins.now.revision} are remembered as released")
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from . import overlay, words
+from . import overlay, retired, words
 from .document import Json, load_file
 from .passes import notes
 from .prepare import prepare
@@ -35,22 +35,23 @@ class Report:
     wordless: words.Missing
 
 
-def pinned(openapi: Path = ROOT / "openapi") -> Json:
-    """The pinned document with the overlay and our notes laid over it."""
-    document = overlay.apply(load_file(openapi / "openapi.yaml"), load_file(openapi / "overlay.yaml"))
+def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
+    """The pinned document, or other facts in its place, with the overlay and our notes laid over it."""
+    facts = load_file(openapi / "openapi.yaml") if facts is None else facts
+    document = overlay.apply(facts, load_file(openapi / "overlay.yaml"))
     notes.lay(document, load_file(openapi / "notes.yaml"))
     return document
 
 
-def generate(document: Json, surface: Json, docs: Json, package: Path) -> Report:
-    """Write the generated folders of a package from a document.
+def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None) -> Report:
+    """Write the generated folders of a package from a document; ``past`` is what `retired.load` gives.
 
     :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
     prepared = prepare(document)
     missing = words.lay(prepared, docs)
     named: dict[str, Entry] = entries(prepared, surface)
-    seen = views(prepared, named)
+    seen = views(prepared, named, retired.retired(prepared, named, past or {}))
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
@@ -76,9 +77,10 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi") -> Report:
-    """Write the generated folders of a package from what is pinned."""
-    return generate(pinned(openapi), load_file(openapi / "surface.yaml"), words.load(openapi / "docs"), package)
+def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi", document: Json | None = None) -> Report:
+    """Write the generated folders of a package from what is pinned, which may be given as `pinned` gives it."""
+    surface, docs = load_file(openapi / "surface.yaml"), words.load(openapi / "docs")
+    return generate(pinned(openapi) if document is None else document, surface, docs, package, retired.load(openapi))
 
 
 def differences(package: Path = ROOT / "retell_async") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -14,12 +15,17 @@ _ENVIRONMENT = JSONPathEnvironment(strict=True)
 
 
 def apply(document: Json, overlay: Json) -> Json:
-    """A copy of the document with every action of the overlay carried out; an action whose target is not there does nothing."""
+    """A copy of the document with every action of the overlay carried out.
+
+    An action does nothing where its target is not there, or a component that it refers to: revisions differ in what they have.
+    """
     if not str(overlay.get("overlay", "")).startswith("1."):
         raise Refused("/overlay", "an Overlay 1.x document is needed")
     result = deepcopy(document)
     for index, action in enumerate(overlay.get("actions", ())):
         where = pointer("actions", index)
+        if not _can_refer(result, action.get("update")):
+            continue
         try:
             matches = list(_ENVIRONMENT.finditer(action["target"], result))
         except (KeyError, JSONPathError) as error:
@@ -37,6 +43,21 @@ def apply(document: Json, overlay: Json) -> Json:
             else:
                 raise Refused(where, "an update needs an object or an array as target")
     return result
+
+
+def _can_refer(document: Json, update: Any) -> bool:
+    """Whether all schemas that an update refers to are in the document, or come with it."""
+    there: set[str] = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}
+    return {ref.rpartition("/")[2] for ref in _refs(update)} <= there
+
+
+def _refs(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(ref := value.get("$ref"), str):
+            yield ref
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _refs(item)
 
 
 def _merge(target: Json, update: Json) -> None:

@@ -1,14 +1,22 @@
 """Names of the facade: which resource and method an operation is, and whether it may be repeated.
 
-`openapi/surface.yaml` says it for the operations it knows. One that it does not know names itself: by the document's own hints
-(``x-retell-sdk-resource`` and ``-method``), else by its path: ``/v2/list-phone-numbers`` is verb and noun, the noun starts with a
-resource, what is left of it goes behind the verb. Where two would have one name, the one of the older path gets ``_v1``, ``_v2``, ...
+`openapi/surface.yaml` says it for the operations it knows. One that it does not know names itself, in the order of choice:
+
+- by the document's own hints (``x-retell-sdk-resource`` and ``-method``);
+- as a known operation whose path is the same but for its version: ``/v4/list-calls`` as ``/v3/list-calls``;
+- by verb and noun of its path: ``/v2/list-phone-numbers``. The noun starts with one that known paths have, and belongs where these belong
+  (``retell-llm`` to ``llm``; ``test-run`` to ``tests``, whose methods go on to say it), or else with a resource, and what is left of it
+  goes behind the verb; or it ends with a resource, and goes behind the verb whole: ``call.create_web_call``. Any other noun is a resource
+  of its own.
+
+Where two would have one name, the one of the older path gets ``_v1``, ``_v2``, ...
 """
 
 from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import attrs
@@ -47,7 +55,6 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
     keys = [(f"{method.upper()} {path}", path, operation) for method, path, operation in operations(document)]
-    known = {str(name).partition(".")[0] for said in surface.values() for name in said["methods"]}
     for key, path, _ in keys:
         if (said := surface.get(key)) is not None:
             methods = tuple(Method(*str(name).split(".")) for name in said["methods"])
@@ -59,7 +66,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     for key, path, operation in sorted(keys, key=lambda item: (-_version(item[1]), item[0])):
         if key in found:
             continue
-        method = _named_by_itself(path, operation, known)
+        method = _named_by_itself(path, operation, surface)
         if method in taken:
             method = attrs.evolve(method, name=f"{method.name}_v{_version(path)}")
         if method in taken:
@@ -82,21 +89,55 @@ def _repeat(key: str, path: str) -> Repeat:
     return "unsafe"
 
 
-def _named_by_itself(path: str, operation: Json, known: set[str]) -> Method:
+def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
     resource, name = operation.get("x-retell-sdk-resource"), operation.get("x-retell-sdk-method")
     if isinstance(resource, str) and isinstance(name, str):
         return Method(_identifier(resource), _identifier(name))
-    words = re.sub(r"^/v\d+/", "/", path).split("/")[1].split("-")
-    verb, noun = words[0], [*words[1:-1], singular(words[-1])] if len(words) > 1 else [words[0]]
+    verb, *noun = _words(path)
+    said = {
+        tuple(_singular(_words(str(key).partition(" ")[2]))): Method(*str(known["methods"][0]).split(".")) for key, known in surface.items()
+    }
+    if (twin := said.get((verb, *_singular(noun)))) is not None:
+        return twin
+    nouns, resources = _known(said)
     for length in range(len(noun), 0, -1):
-        resource = "_".join(noun[:length])
-        if resource in known:
+        start = "_".join(_singular(noun[:length]))
+        if start in nouns or start in resources:
+            resource, spoken = nouns.get(start, (start, False))
+            rest = noun if spoken else noun[length:]
             break
     else:
-        resource = "_".join(noun)
-    rest = "_".join(noun).removeprefix(resource).strip("_")
+        ends = ["_".join(_singular(noun[length:])) for length in range(len(noun))]
+        resource = next((end for end in ends if end in resources), ends[0])
+        rest = noun if resource != ends[0] else []
     verb = verb if rest else _VERBS.get(verb, verb)
-    return Method(_identifier(resource), _identifier(f"{verb}_{rest}" if rest else verb))
+    return Method(_identifier(resource), _identifier("_".join([verb, *rest])))
+
+
+def _words(path: str) -> list[str]:
+    """Verb and noun of a path; its first word is both if it has only one."""
+    words = re.sub(r"^/v\d+/", "/", path).split("/")[1].split("-")
+    return words if len(words) > 1 else words * 2
+
+
+def _singular(words: Sequence[str]) -> list[str]:
+    return [*words[:-1], singular(words[-1])]
+
+
+def _known(said: dict[tuple[str, ...], Method]) -> tuple[dict[str, tuple[str, bool]], set[str]]:
+    """What the surface teaches: where a noun belongs, and whether methods there say it; and all resources.
+
+    A noun is learned from ``list`` and ``get``, whose whole noun is one kind of thing, where its methods agree.
+    """
+    resources = {method.resource for method in said.values()}
+    nouns: dict[str, set[tuple[str, bool]]] = {}
+    for (verb, *noun), method in said.items():
+        if verb in ("list", "get", "create", "delete"):
+            whole = "_".join(noun)
+            spoken = any(method.name.endswith(end) for end in (f"_{whole}", f"_{whole}s"))
+            if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
+                nouns.setdefault(whole, set()).add((method.resource, spoken))
+    return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources
 
 
 def _identifier(name: str) -> str:

@@ -14,6 +14,7 @@ from .document import Json, Refused, operations, pointer, ref_name, resolved
 from .passes.lift import pascal
 from .passes.names import module_name
 from .passes.unions import is_object
+from .retired import Retired
 from .surface import Entry
 from .types import Types, alternatives, literal
 from .words import about
@@ -178,6 +179,8 @@ class Method:
 
     name: str
     operation: Operation
+    deprecated: str | None = None
+    """What to say to those who call it, if it will go."""
 
 
 @attrs.frozen
@@ -186,6 +189,8 @@ class Resource:
 
     name: str
     methods: list[Method]
+    gone: list[tuple[str, str]] = attrs.field(factory=list)
+    """Names that are no longer there, and what to say to those who call them."""
 
     @property
     def class_name(self) -> str:
@@ -223,8 +228,9 @@ class Views:
         return sorted((view.name, view.module) for view in views)
 
 
-def views(prepared: Json, entries: dict[str, Entry]) -> Views:
-    """Decide every file from a prepared document and the names of its operations."""
+def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = None) -> Views:
+    """Decide every file from a prepared document, the names of its operations, and what is said of those that end."""
+    retired = retired or Retired()
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     found = Views([], [], [], [], [], [], [])
     for name, schema in schemas.items():
@@ -245,15 +251,21 @@ def views(prepared: Json, entries: dict[str, Entry]) -> Views:
     for view in found.operations:
         if by_module.setdefault(view.module, view) is not view:
             raise Refused(pointer("paths", view.path), f"{view.module} is another operation's name too")
-    for name in sorted({method.resource for entry in entries.values() for method in entry.methods}):
+    gone = [(*name.split("."), message) for name, message in sorted(retired.gone.items())]
+    for name in sorted({method.resource for entry in entries.values() for method in entry.methods} | {resource for resource, _, _ in gone}):
         methods = [
-            Method(said.name, view)
+            Method(said.name, view, _quoted(retired.deprecated.get(f"{name}.{said.name}")))
             for view in found.operations
             for said in entries[f"{view.method} {view.path}"].methods
             if said.resource == name
         ]
-        found.resources.append(Resource(name, sorted(methods, key=lambda method: method.name)))
+        lost = [(method, literal(message)) for resource, method, message in gone if resource == name]
+        found.resources.append(Resource(name, sorted(methods, key=lambda method: method.name), lost))
     return found
+
+
+def _quoted(text: str | None) -> str | None:
+    return None if text is None else literal(text)
 
 
 def _imports(types: Types, own: str = "") -> Module:

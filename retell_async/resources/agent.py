@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
 from .._resource import RawSender, Resource, raw, raw_pages
+from .._retired import gone
 from ..raw.api.agent import (
     create_agent,
     create_agent_version,
@@ -729,6 +730,11 @@ class AgentResource(Resource):
             options,
         )
 
+    if not TYPE_CHECKING:
+        get_versions = gone(
+            "client.agent.get_versions is gone: the API no longer has GET /get-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+        )
+
     @property
     def with_raw_response(self) -> AgentResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
@@ -749,3 +755,5 @@ class AgentResourceWithRawResponse:
         self.repair = raw(resource.repair)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+        if not TYPE_CHECKING:
+            self.get_versions = resource.get_versions

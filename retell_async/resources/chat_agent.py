@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
 from .._resource import RawSender, Resource, raw, raw_pages
+from .._retired import gone
 from ..raw.api.agent import create_agent_version, delete_agent_version, list_agents, publish_agent_version
 from ..raw.api.chat_agent import create_chat_agent, delete_chat_agent, get_chat_agent, update_chat_agent
 
@@ -370,6 +371,11 @@ class ChatAgentResource(Resource):
             options,
         )
 
+    if not TYPE_CHECKING:
+        get_versions = gone(
+            "client.chat_agent.get_versions is gone: the API no longer has GET /get-chat-agent-versions/{agent_id}. Use client.agent.list_versions instead."
+        )
+
     @property
     def with_raw_response(self) -> ChatAgentResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
@@ -388,3 +394,5 @@ class ChatAgentResourceWithRawResponse:
         self.publish = raw(resource.publish)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+        if not TYPE_CHECKING:
+            self.get_versions = resource.get_versions

@@ -1,0 +1,59 @@
+"""What ends: methods of deprecated operations warn, and names that the last release had and that are gone give a helpful error.
+
+`openapi/retired.yaml` says by hand what replaces an operation, and since when. `openapi/released.yaml` has the operations and names of the
+last release; ``python -m codegen released`` writes it when one is made. So a name that vanishes is explained until the release after the
+one that lost it, and nothing has to be remembered between two updates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from .document import Json, load_file, operations
+from .surface import Entry
+
+
+@attrs.frozen
+class Retired:
+    """Messages, by ``resource.method``."""
+
+    deprecated: dict[str, str] = attrs.field(factory=dict)
+    gone: dict[str, str] = attrs.field(factory=dict)
+
+
+def load(openapi: Path) -> Json:
+    """Both files: ``retired`` and ``released``, each by operation; empty where a file is not there."""
+    return {name: load_file(path) if (path := openapi / f"{name}.yaml").exists() else {} for name in ("retired", "released")}
+
+
+def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
+    """What to say of deprecated operations and of names that are no longer there."""
+    there = {f"{method.resource}.{method.name}" for entry in entries.values() for method in entry.methods}
+    said: Json = past.get("retired", {})
+    known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
+
+    def instead(key: str, name: str) -> str:
+        other = said.get(key, {}).get("instead")
+        return f" Use client.{other} instead." if other in there and other != name else ""
+
+    found = Retired()
+    for verb, path, operation in operations(document):
+        key = f"{verb.upper()} {path}"
+        names = [f"{method.resource}.{method.name}" for method in entries[key].methods]
+        date = said.get(key, {}).get("date")
+        for name in names if operation.get("deprecated") else ():
+            ends = f"ends {key} on {date}" if date else f"will end {key}"
+            found.deprecated[name] = f"client.{name} is deprecated: the API {ends}.{instead(key, name)}"
+    for key, names in known.items():
+        for name in names:
+            if name not in there:
+                found.gone[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
+    return found
+
+
+def released(document: Json, entries: dict[str, Entry]) -> dict[str, list[str]]:
+    """The operations and names to keep with a release."""
+    keys = sorted(f"{method.upper()} {path}" for method, path, _ in operations(document))
+    return {key: [f"{method.resource}.{method.name}" for method in entries[key].methods] for key in keys}

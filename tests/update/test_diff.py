@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from codegen import overlay, report
+from codegen.canonical import canonical
+from codegen.diff import Change, Impact, Revision, difference, renamed
+from codegen.document import Json, load_file
+from codegen.generate import ROOT
+
+from . import revisions
+
+SURFACE = load_file(ROOT / "openapi" / "surface.yaml")
+OVERLAY = load_file(ROOT / "openapi" / "overlay.yaml")
+BREAKING, ADDITIVE, INTERNAL = Impact
+
+
+def whole(document: Json) -> Revision:
+    return Revision.of(overlay.apply(document, OVERLAY), SURFACE)
+
+
+@pytest.fixture(scope="module")
+def pinned() -> Revision:
+    return whole(revisions.PINNED)
+
+
+def said(change: Change) -> tuple[str, str]:
+    return change.impact, f"{change.subject} {change.action}: {change.what}"
+
+
+def test_one_change_of_each_kind(pinned: Revision) -> None:
+    changes = difference(pinned, whole(revisions.CRAFTED))
+    assert [(*said(change), change.names) for change in changes] == [
+        (
+            BREAKING,
+            "operation renamed: GET /get-voice/{voice_id} → GET /describe-voice/{voice_id}",
+            ("client.voice.retrieve → client.voice.describe",),
+        ),
+        (BREAKING, "keyword required: agent_version", ("client.chat.create(agent_version=...)",)),
+        (BREAKING, "field removed: accent", ("VoiceResponse.accent",)),
+        (ADDITIVE, "operation added: GET /v2/list-widgets", ("client.widget.list",)),
+        (
+            ADDITIVE,
+            'value added: voice_model: "sonic-9"',
+            (
+                'AgentRequestParam["voice_model"]',
+                "AgentResponse.voice_model",
+                "client.agent.create(voice_model=...)",
+                "client.agent.update(voice_model=...)",
+            ),
+        ),
+        (ADDITIVE, "class added: ListWidgetsResponse", ("types.ListWidgetsResponse",)),
+        (ADDITIVE, "class added: ListWidgetsResponseItem", ("types.ListWidgetsResponseItem",)),
+        (INTERNAL, "operation changed: GET /describe-voice/{voice_id}: id getVoice → describeVoice", ()),
+    ]
+
+
+def test_a_revision_does_not_differ_from_itself(pinned: Revision) -> None:
+    assert difference(pinned, pinned) == []
+    assert difference(pinned, whole(canonical(revisions.PINNED))) == []
+
+
+def test_every_operation_that_came_and_went_is_listed(pinned: Revision) -> None:
+    """Between the pinned revision and the published one where it is there, else the crafted one."""
+    if revisions.PUBLISHED.exists():
+        other, expected = whole(canonical(load_file(revisions.PUBLISHED))), (40, 10, 6)
+    else:
+        other, expected = whole(revisions.CRAFTED), (0, 1, 1)
+    changes = difference(pinned, other)
+    listed = {(change.action, change.what) for change in changes if change.subject == "operation"}
+    moved = renamed(pinned, other)
+    went, came = (set(one.operations) - set(two.operations) for one, two in ((pinned, other), (other, pinned)))
+    assert {what for action, what in listed if action == "removed"} == went - moved.keys()
+    assert {what for action, what in listed if action == "added" and "→" not in what} == came - set(moved.values())
+    assert {f"{old} → {new}" for old, new in moved.items()} <= {what for _, what in listed}
+    assert (len(went - moved.keys()), len(came - set(moved.values())), len(moved)) == expected
+
+
+STRING: Json = {"type": "string"}
+
+
+def exchange(sent: Json, answered: Json, required: tuple[str, ...] = (), **more: Any) -> Json:
+    """A document with one operation that takes a field and answers with one."""
+
+    def content(field: Json) -> Json:
+        return {"content": {"application/json": {"schema": {"type": "object", "properties": {"x": field}, "required": [*required]}}}}
+
+    operation = {"operationId": "makeThing", "requestBody": content(sent), "responses": {"200": {"description": "", **content(answered)}}}
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "T", "version": "1"},
+        "paths": {"/make-thing": {"post": {**operation, **more}}},
+        "components": {},
+    }
+
+
+def both(old: Json, new: Json) -> dict[str, str]:
+    """How a change of the same field is classed in what is sent and in what is answered."""
+    changes = difference(*(Revision.of(exchange(field, field), {}) for field in (old, new)))
+    sides = {"client": "sent", "MakeTh": "answered"}
+    return {sides[name[:6]]: change.impact for change in changes for name in change.names}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sent", "answered"),
+    [
+        (STRING, {"type": "integer"}, BREAKING, BREAKING),
+        ({"type": "integer"}, {"type": "number"}, ADDITIVE, BREAKING),
+        ({"type": "number"}, {"type": "integer"}, BREAKING, ADDITIVE),
+        (STRING, {**STRING, "nullable": True}, ADDITIVE, INTERNAL),
+        ({**STRING, "nullable": True}, STRING, BREAKING, INTERNAL),
+        ({**STRING, "enum": ["a"]}, {**STRING, "enum": ["a", "b"]}, ADDITIVE, ADDITIVE),
+        ({**STRING, "enum": ["a", "b"]}, {**STRING, "enum": ["a"]}, BREAKING, INTERNAL),
+        ({**STRING, "enum": ["a"]}, STRING, ADDITIVE, INTERNAL),
+        (STRING, {**STRING, "enum": ["a"]}, BREAKING, INTERNAL),
+        ({"type": "integer", "maximum": 5}, {"type": "integer", "maximum": 9}, ADDITIVE, INTERNAL),
+        ({"type": "integer", "maximum": 9}, {"type": "integer", "maximum": 5}, BREAKING, INTERNAL),
+        ({"type": "integer", "minimum": 1}, {"type": "integer"}, ADDITIVE, INTERNAL),
+        (STRING, {**STRING, "minLength": 1}, BREAKING, INTERNAL),
+        (STRING, {**STRING, "pattern": "^a"}, BREAKING, INTERNAL),
+        ({**STRING, "default": "a"}, {**STRING, "default": "b"}, BREAKING, INTERNAL),
+        (STRING, {**STRING, "default": "b"}, INTERNAL, INTERNAL),
+        (STRING, {**STRING, "deprecated": True}, ADDITIVE, ADDITIVE),
+        ({"type": "array", "items": STRING}, {"type": "array", "items": {"type": "integer"}}, BREAKING, BREAKING),
+    ],
+)
+def test_how_a_change_of_a_field_is_classed(old: Json, new: Json, sent: Impact, answered: Impact) -> None:
+    found = both(old, new)
+    assert (found["sent"], found["answered"]) == (sent, answered)
+
+
+def test_requiredness_goes_the_other_way_round_in_answers() -> None:
+    loose, strict = (Revision.of(exchange(STRING, STRING, required), {}) for required in ((), ("x",)))
+    assert {said(change) for change in difference(loose, strict)} == {(BREAKING, "keyword required: x"), (ADDITIVE, "field required: x")}
+    assert {said(change) for change in difference(strict, loose)} == {(ADDITIVE, "keyword optional: x"), (BREAKING, "field optional: x")}
+
+
+def test_a_list_that_gets_pages_goes_on_being_iterated() -> None:
+    bare = {"type": "array", "items": STRING}
+    page = {"type": "object", "properties": {"items": bare, "has_more": {"type": "boolean"}}, "required": ["items", "has_more"]}
+
+    def listing(answer: Json) -> Revision:
+        document = exchange(STRING, STRING)
+        operation = document["paths"]["/make-thing"]["post"]
+        operation["responses"]["200"]["content"]["application/json"]["schema"] = answer
+        operation["parameters"] = [{"in": "query", "name": "pagination_key", "schema": STRING}]
+        return Revision.of(document, {})
+
+    changes = [change for change in difference(listing(bare), listing(page)) if change.subject != "class"]
+    assert [said(change) for change in changes] == [(ADDITIVE, "list changed: answers with a bare array → pages")]
+    back = [change for change in difference(listing(page), listing(bare)) if change.subject != "class"]
+    assert [said(change) for change in back] == [(BREAKING, "list changed: answers with pages → a bare array")]
+
+
+def test_a_deprecated_operation_is_named() -> None:
+    old, new = Revision.of(exchange(STRING, STRING), {}), Revision.of(exchange(STRING, STRING, deprecated=True), {})
+    (change,) = difference(old, new)
+    assert (*said(change), change.names) == (ADDITIVE, "operation deprecated: POST /make-thing", ("client.thing.make",))
+
+
+CHANGES = [
+    Change(BREAKING, "keyword", "removed", "a", tuple(f"client.x.m{n}(a=...)" for n in range(6))),
+    Change(ADDITIVE, "value", "added", "b: 'c'", ("X.b",)),
+    Change(INTERNAL, "document", "changed", "info.version: 1 → 2", ()),
+]
+
+
+def test_reports_for_readers_and_robots() -> None:
+    markdown = report.markdown(CHANGES)
+    assert markdown.splitlines()[:2] == [
+        "- Breaking (1):",
+        "  - keyword removed: `a` (`client.x.m0(a=...)`, `client.x.m1(a=...)`, `client.x.m2(a=...)`, `client.x.m3(a=...)`, and 2 more)",
+    ]
+    assert markdown.splitlines()[-1] == "  - document changed: `info.version: 1 → 2`"
+    assert report.markdown([CHANGES[0]] * 3, most=2).splitlines()[-1] == "  - and 1 more."
+    data = json.loads(report.as_json(CHANGES))
+    assert data["counts"] == {"breaking": 1, "additive": 1, "internal": 1}
+    assert data["changes"][1] == {"impact": "additive", "subject": "value", "action": "added", "what": "b: 'c'", "names": ["X.b"]}
+    console = Console(record=True, width=120, file=StringIO())
+    report.table(CHANGES, console)
+    assert "1 breaking, 1 additive, 1 internal" in (shown := console.export_text())
+    assert "X.b" in shown
+    assert [report.status(some) for some in (CHANGES, CHANGES[1:], CHANGES[2:], [])] == [4, 3, 0, 0]
+    assert Counter(change.impact for change in CHANGES) == report.counts(CHANGES)

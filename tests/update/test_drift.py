@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from codegen import overlay
+from codegen.__main__ import main
+from codegen.document import load_file
+from codegen.drift import Drift, Finding, Side, compare, drift
+from codegen.generate import ROOT
+from codegen.prepare import prepare
+from codegen.surface import entries
+
+OPENAPI = ROOT / "openapi"
+OVERLAY = load_file(OPENAPI / "overlay.yaml")
+
+
+@pytest.fixture(scope="module")
+def result() -> Drift:
+    return compare()
+
+
+def test_nothing_that_the_official_sdk_has_is_missing_here(result: Drift) -> None:
+    assert [str(finding) for finding in result.open if finding.side is Side.PEER] == []
+    assert result.stale == []
+    assert {finding.what for finding, _ in result.settled} <= {"member", "optional", "value"}
+
+
+def test_what_is_missing_is_found() -> None:
+    """What the overlay brings in, where it is left out; a method, and a value of another kind, where the document lacks them."""
+    document = load_file(OPENAPI / "openapi.yaml")
+    del document["paths"]["/list-voices"]
+    document["components"]["schemas"]["VoiceResponse"]["properties"]["voice_name"] = {"type": "integer"}
+    prepared = prepare(overlay.apply(document, {**OVERLAY, "actions": [action for action in OVERLAY["actions"] if "x-from" not in action]}))
+    findings = drift(prepared, entries(prepared, load_file(OPENAPI / "surface.yaml")))
+    assert {str(finding) for finding in findings if finding.side is Side.PEER} >= {
+        "method: client voice.list",
+        "kind: VoiceResponse.voice_name str",
+        "keyword: client.app.list() privacy_scope",
+        "keyword: client.agent.create() is_transfer_agent",
+        "keyword: client.phone_number.import_() codecs",
+        "field: VoiceResponse avatar_url",
+        "field: ToolParameter additionalProperties",
+        "value: VoiceResponse.provider xai",
+        "member: GlobalNodeSetting.condition type=equation_prompt",
+        "optional: client.conversation_flow.create() model_choice",
+    }
+
+
+def test_every_addition_says_where_it_comes_from_and_finds_its_place() -> None:
+    """An action that does nothing would be one of a target or a schema that is misspelt."""
+    document = load_file(OPENAPI / "openapi.yaml")
+    for action in OVERLAY["actions"]:
+        changed = overlay.apply(document, {**OVERLAY, "actions": [action]})
+        needs_more = "$ref" in str(action.get("update", ""))
+        assert changed != document or needs_more, action["target"]
+        assert "x-name" in action.get("update", {}) or action["x-from"].startswith("retell-sdk 6.2.13")
+
+
+def test_what_is_here_alone_is_told_and_no_fault(
+    result: Drift, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("codegen.drift.compare", lambda: result)
+    assert main(["drift"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("the official SDK has, and is missing here: 0\nis here, and the official SDK lacks: ")
+    assert "value: AgentRequest.language multi" in shown
+
+
+def test_a_finding_reads_as_one_line() -> None:
+    assert str(Finding(Side.PEER, "keyword", "client.app.list()", "privacy_scope")) == "keyword: client.app.list() privacy_scope"

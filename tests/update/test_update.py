@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pytest_httpx import HTTPXMock
+
+from codegen import changelog, update as updating
+from codegen.__main__ import main
+from codegen.document import Json, Refused
+from codegen.generate import ROOT
+from codegen.update import REPLACED, fetch, update
+
+from . import revisions
+
+FACTS = ROOT / "openapi" / "openapi.yaml"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of all that an update reads or writes."""
+    root = tmp_path / "tree"
+    for name in ("openapi", "retell_async"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "CHANGELOG.md", root)
+    return root
+
+
+@pytest.fixture
+def small(tree: Path) -> Path:
+    """The same with a part of the document, and without words."""
+    revisions.written(revisions.PART, tree / "openapi" / "openapi.yaml")
+    (tree / "openapi" / "notes.yaml").write_text("{}\n", encoding="utf-8")
+    shutil.rmtree(tree / "openapi" / "docs")
+    return tree
+
+
+def state(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*") if path.is_file()}
+
+
+def run(root: Path, code: str) -> str:
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_there_and_back_leaves_everything_as_it_was(tree: Path) -> None:
+    """To the published revision where it is there, else to the crafted one; back by the pinned form of the one before."""
+    published = revisions.PUBLISHED.exists()
+    other = str(revisions.PUBLISHED) if published else revisions.written(revisions.CRAFTED, tree.parent / "crafted.yaml")
+    pinned = shutil.copy(tree / "openapi" / "openapi.yaml", tree.parent / "pinned.yaml")
+    before = state(tree)
+    there = update(other, root=tree)
+    assert there.report is not None
+    assert there.report.operations == (79 if published else 110)
+    between = state(tree)
+    assert {name for name in before.keys() | between.keys() if before.get(name) != between.get(name)} <= {
+        name for name in before.keys() | between.keys() if name.startswith(REPLACED)
+    }
+    assert all(any(name.startswith(part) and between.get(name) != before.get(name) for name in between) for part in REPLACED)
+    assert f"- Revision `{there.revision}` of the API, before `{there.before}`: " in (tree / "CHANGELOG.md").read_text()
+    back = update(str(pinned), root=tree)
+    assert (back.revision, back.before) == (there.before, there.revision)
+    assert state(tree) == before
+
+
+USE = """
+import asyncio, json, warnings
+import httpx
+from retell_async import AsyncRetell, RetellError
+
+pages = [
+    {"items": [{"widget_id": "a"}, {"widget_id": "b"}], "has_more": True, "pagination_key": "k"},
+    {"items": [{"widget_id": "c"}], "has_more": False},
+]
+asked = []
+
+def answer(request):
+    if request.url.path == "/list-voices":
+        return httpx.Response(200, json=[])
+    asked.append(str(request.url.query, "ascii"))
+    return httpx.Response(200, json=pages[len(asked) - 1])
+
+async def use():
+    async with AsyncRetell("key", http_client=httpx.AsyncClient(transport=httpx.MockTransport(answer))) as client:
+        print([widget.widget_id async for widget in client.widget.list(colour="red")], asked)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            for _ in range(3):
+                assert await client.voice.list() is not None
+            await client.voice.with_raw_response.list()
+        print([(str(warning.message), warning.category.__name__, warning.filename) for warning in caught])
+        for gone in (client.concurrency, client.concurrency.with_raw_response, client.voice):
+            try:
+                gone.retrieve("voice_1", timeout=5)
+            except RetellError as error:
+                print(type(error).__name__, error)
+
+asyncio.run(use())
+"""
+
+
+def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
+    document = revisions.changed(
+        revisions.adds_a_paged_list,
+        revisions.renames_an_operation,
+        revisions.deprecates_an_operation,
+        revisions.removes_an_operation,
+    )
+    with (small / "openapi" / "retired.yaml").open("a", encoding="utf-8") as table:
+        table.write("GET /list-voices: {instead: voice.describe, date: 2027-01-31}\n")
+        table.write('"GET /get-voice/{voice_id}": {methods: [voice.retrieve], instead: voice.describe}\n')
+    spec = revisions.written(document, small.parent / "new.yaml")
+    done = update(spec, root=small)
+    assert done.report is not None
+    assert sorted(done.report.named_themselves) == ["GET /describe-voice/{voice_id}", "GET /v2/list-widgets"]
+    between = state(small)
+    assert update(spec, root=small).report is None
+    assert state(small) == between
+    warned = "client.voice.list is deprecated: the API ends GET /list-voices on 2027-01-31. Use client.voice.describe instead."
+    gone = "RetellError client.concurrency.retrieve is gone: the API no longer has GET /get-concurrency."
+    assert run(small, USE).splitlines() == [
+        "['a', 'b', 'c'] ['colour=red', 'colour=red&pagination_key=k']",
+        str([(warned, "DeprecationWarning", "<string>")] * 2),  # once for each place that calls it
+        gone,
+        gone,
+        "RetellError client.voice.retrieve is gone: the API no longer has GET /get-voice/{voice_id}. Use client.voice.describe instead.",
+    ]
+
+
+def dangling(document: Json) -> None:
+    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"$ref": "#/components/schemas/Nowhere"}
+
+
+def inexpressible(document: Json) -> None:
+    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"not": {"type": "string"}}
+
+
+def undecidable(document: Json) -> None:
+    member = {"type": "object", "properties": {"a": {"type": "string"}}}
+    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"oneOf": [member, {**member, "required": ["a"]}]}
+
+
+def invalid(document: Json) -> None:
+    del document["paths"]["/list-voices"]["get"]["responses"]
+
+
+def untyped(document: Json) -> None:
+    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"type": "text"}
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "why"),
+    [
+        (b"paths: [", "", "is neither YAML nor JSON"),
+        (FACTS.read_bytes()[:100_001], "", ""),
+        (b"\xff\xfe\x00", "", "is not text in UTF-8"),
+        (b"- 1\n- 2\n", "", "not an object"),
+        (b"just a sentence", "", "not an object"),
+        (b"", "", "not an object"),
+        (b"name: something else\n", "/openapi", "an OpenAPI 3.0 or 3.1 document is needed"),
+        (
+            b'{"swagger": "2.0", "info": {"title": "x", "version": "1"}, "paths": {}}',
+            "/openapi",
+            "an OpenAPI 3.0 or 3.1 document is needed",
+        ),
+        (b'{"openapi": "3.0.3", "info": {"title": "x"}, "paths": {}}', "/info", "'version' is a required property"),
+        (dangling, "/components/schemas/VoiceResponse/properties/accent/$ref", "#/components/schemas/Nowhere is not there"),
+        (invalid, "/paths/~1list-voices/get", "'responses' is a required property"),
+        (untyped, "/components/schemas/VoiceResponse/properties/accent/type", "'text' is not one of"),
+        (inexpressible, "/components/schemas/VoiceResponse/properties/accent/not", "cannot be expressed"),
+        (undecidable, "/components/schemas/VoiceResponse/properties/accent/oneOf", "no tag"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_and_nothing_changes(small: Path, content: Any, where: str, why: str) -> None:
+    path = small.parent / "new.yaml"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        revisions.written(revisions.changed(content), path)
+    before = state(small)
+    with pytest.raises(Refused) as caught:
+        update(str(path), root=small)
+    assert caught.value.pointer.startswith(where)
+    assert why in caught.value.reason
+    assert state(small) == before
+
+
+@pytest.mark.parametrize("step", ["try_out", "written", "rename"])
+def test_a_failure_on_the_way_leaves_the_tree_as_it_was(small: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    before = state(small)
+    spec = revisions.written(revisions.changed(revisions.adds_an_enum_value), small.parent / "new.yaml")
+    monkeypatch.setattr(updating, "generate_pinned", lambda package, openapi, document: _stands_for_generated(package))
+    rename = Path.rename
+
+    def fails_at_the_last(path: Path, target: Path) -> Path:
+        if target == small / REPLACED[-1] and "new" in path.parts:
+            raise OSError("the disk is full")
+        return rename(path, target)
+
+    def refuses(*_arguments: object) -> str:
+        raise Refused("/paths", "no")
+
+    if step == "rename":
+        monkeypatch.setattr(updating, "try_out", lambda root: None)
+        monkeypatch.setattr(Path, "rename", fails_at_the_last)
+    elif step == "written":
+        monkeypatch.setattr(changelog, "written", refuses)
+    with pytest.raises((OSError, Refused)):
+        update(spec, root=small)
+    assert state(small) == before
+
+
+def _stands_for_generated(package: Path) -> None:
+    for part in ("raw", "resources"):
+        (package / part).mkdir()
+        (package / part / "__init__.py").write_text("import nothing_like_it\n")
+
+
+def test_without_a_spec_the_source_is_fetched(httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(url="https://source.test/openapi.yaml", content=b"openapi: 3.0.3")
+    assert fetch("https://source.test/openapi.yaml", "") == (b"openapi: 3.0.3", "https://source.test/openapi.yaml")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (httpx.ConnectError("no route"), "cannot be reached (no route): without a network give the document as a file, SPEC=<path>"),
+        (404, "answered 404: give the document as a file, SPEC=<path>"),
+    ],
+)
+def test_without_a_network_it_says_what_to_do(httpx_mock: HTTPXMock, tree: Path, answer: Any, why: str) -> None:
+    if isinstance(answer, int):
+        httpx_mock.add_response(status_code=answer)
+    else:
+        httpx_mock.add_exception(answer)
+    before = state(tree)
+    with pytest.raises(Refused, match=r"docs\.retellai\.com") as caught:
+        update(root=tree)
+    assert why in caught.value.reason
+    assert state(tree) == before
+
+
+def test_a_path_that_is_not_there() -> None:
+    with pytest.raises(Refused, match="cannot be read: No such file"):
+        fetch("nowhere.yaml", "")
+
+
+def test_a_dry_run_changes_nothing_and_tells_a_robot(
+    small: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(updating, "update", partial(update, root=small))
+    monkeypatch.setattr(updating, "try_out", lambda root: None)
+    before = state(small)
+    spec = revisions.written(revisions.changed(revisions.adds_an_enum_value), small.parent / "new.yaml")
+    markdown = small.parent / "difference.md"
+    assert main(["update", spec, "--dry-run", "--markdown", str(markdown)]) == 3
+    assert "would take the place of" in capsys.readouterr().out
+    assert 'value added: `voice_model: "sonic-9"`' in markdown.read_text(encoding="utf-8")
+    assert state(small) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [(revisions.removes_a_property, 4), (revisions.adds_an_enum_value, 3), (lambda document: None, 0)]
+)
+def test_the_difference_of_two_files_tells_a_robot(tmp_path: Path, change: Any, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = (revisions.written(revisions.changed(*some), tmp_path / f"{len(some)}.yaml") for some in ((), (change,)))
+    for form in ("table", "markdown", "json"):
+        assert main(["diff", old, new, "--format", form]) == status
+        assert capsys.readouterr().out
+    assert main(["diff", old, str(tmp_path / "nowhere.yaml")]) == 1
