@@ -4,12 +4,14 @@
 from retell_async import AsyncRetell
 from retell_async.sandbox import serve
 
-async with serve() as sandbox, AsyncRetell("any key", base_url=sandbox.url) as client:
+async with serve() as sandbox, AsyncRetell("key_sandbox", base_url=sandbox.url) as client:
     ...
 ```
 
 Calls live by themselves: they ring, are answered or not, end and are analysed, as a seed decides. `Settings` says how the account is,
-`RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved.
+`RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved. What goes wrong is told to
+`sandbox.faults`, or from outside to ``/sandbox/faults``: `Fault` has the kinds, `retell_async.sandbox.control` all paths of that sort.
+The page at ``/`` shows what goes on. `retell_async.testing` has all of it for tests.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from __future__ import annotations
 try:
     from .app import create_app
     from .clock import Clock, RunningClock, SteppedClock
+    from .faults import Fault, Faults
+    from .furniture import Furniture, furnish
+    from .outgoing import Outgoing
+    from .persistence import Journal
     from .server import Served, serve
     from .service import Sandbox
     from .store import Settings
@@ -25,4 +31,19 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: the sandbox needs `pip install 'retell-async[sandbox]'`", name=error.name
     ) from error
 
-__all__ = ["serve", "Served", "Sandbox", "Settings", "Clock", "RunningClock", "SteppedClock", "create_app"]
+__all__ = [
+    "serve",
+    "Served",
+    "Sandbox",
+    "Settings",
+    "Clock",
+    "RunningClock",
+    "SteppedClock",
+    "Fault",
+    "Faults",
+    "Furniture",
+    "furnish",
+    "Journal",
+    "Outgoing",
+    "create_app",
+]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import quote
 
+import anyio
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from . import breaking, control
 from .exchange import Answer
+from .handling import receive as received
+from .reply import Reply, whole
 from .service import Sandbox
 
 __all__ = ["create_app"]
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
 
 def create_app(sandbox: Sandbox) -> Starlette:
-    """An application that answers for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`."""
+    """An application that answers for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`.
+
+    Faults that break connections need the sandbox's own server, `serve`.
+    """
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -27,22 +31,53 @@ def create_app(sandbox: Sandbox) -> Starlette:
             content = await request.body()
         except ClientDisconnect:
             return
-        answer = sandbox.answer(
-            request.method,
-            _path(scope),
-            query=scope["query_string"].decode("latin-1"),
-            authorization=request.headers.get("authorization", ""),
-            content_type=request.headers.get("content-type", ""),
-            content=content,
-        )
-        await _response(answer)(scope, receive, send)
+        path, query = _path(scope), scope["query_string"].decode("latin-1")
+        reply = control.answer(sandbox, request.method, path, query, content)
+        if reply is None:
+            handling = received(
+                sandbox,
+                request.method,
+                path,
+                query=query,
+                authorization=request.headers.get("authorization", ""),
+                content_type=request.headers.get("content-type", ""),
+                content=content,
+            )
+            if handling.delay:
+                await anyio.sleep(handling.delay)
+            reply = handling.finish()
+        await _send(reply, scope, receive, send)
 
     async def failed(_: Request, __: Exception) -> Response:
-        return _response(Answer(500, {"status": "error", "message": "the sandbox failed on this request"}))
+        reply = whole(Answer(500, {"status": "error", "message": "the sandbox failed on this request"}))
+        return Response(reply.content, 500, reply.headers)
 
     app = Starlette(exception_handlers={Exception: failed})
     app.router.default = api  # no route: patterns of routes leave out paths with a line break
     return app
+
+
+async def _send(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+    if reply.status is not None and reply.ending == "whole":
+        await Response(reply.content or None, reply.status, reply.headers)(scope, receive, send)
+        return
+    if reply.status is not None:
+        length = str(len(reply.content)).encode()
+        headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": [*headers, (b"content-length", length)]})
+        await send({"type": "http.response.body", "body": reply.content[: len(reply.content) // 2], "more_body": True})
+        breaking.close(scope)
+    else:
+        with anyio.move_on_after(reply.seconds):
+            await _gone(receive)
+        breaking.reset(scope)
+    await _gone(receive)
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the connection is closed, by whichever side."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _path(scope: Scope) -> str:
@@ -50,9 +85,3 @@ def _path(scope: Scope) -> str:
     raw: bytes | None = scope.get("raw_path")
     path = quote(scope["path"]) if raw is None else raw.decode("latin-1")
     return path.removeprefix(quote(scope.get("root_path", "")))
-
-
-def _response(answer: Answer) -> Response:
-    if answer.body is None:
-        return Response(status_code=answer.status)
-    return Response(_encode(answer.body), answer.status, media_type="application/json")

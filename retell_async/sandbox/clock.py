@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -20,20 +21,39 @@ class Clock(Protocol):
 
     def now(self) -> int: ...
 
+    def seconds_until(self, moment: int) -> float | None:
+        """Seconds of the caller's time until a moment; ``None`` when the clock does not get there by itself."""
+        ...
+
+    def watch(self, moved: Callable[[], None]) -> None:
+        """Have a function called, from whichever thread, each time somebody moves the clock."""
+        ...
+
 
 @attrs.frozen
 class RunningClock:
     """Starts at the present and runs from there, ``speed`` times as fast as a clock on the wall.
 
+    :param not_before: a moment that the clock starts at when the present is before it.
     :raises ValueError: the speed is not a positive number.
     """
 
     speed: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    _epoch: float = attrs.field(factory=lambda: time.time() * 1000, init=False)
+    not_before: int = 0
+    _epoch: float = attrs.field(init=False)
     _origin: float = attrs.field(factory=time.monotonic, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_epoch", max(time.time() * 1000, self.not_before))
 
     def now(self) -> int:
         return int(self._epoch + (time.monotonic() - self._origin) * 1000 * self.speed)
+
+    def seconds_until(self, moment: int) -> float | None:
+        return max(0.0, (moment - self.now()) / 1000 / self.speed)
+
+    def watch(self, moved: Callable[[], None]) -> None:
+        """Nobody moves this clock."""
 
 
 @attrs.define
@@ -42,9 +62,16 @@ class SteppedClock:
 
     _now: int = 1_760_000_000_000
     speed: float = 1.0
+    _watching: list[Callable[[], None]] = attrs.field(factory=list[Callable[[], None]], init=False, repr=False)
 
     def now(self) -> int:
         return self._now
+
+    def seconds_until(self, moment: int) -> float | None:
+        return None if moment > self._now else 0.0
+
+    def watch(self, moved: Callable[[], None]) -> None:
+        self._watching.append(moved)
 
     def advance(self, seconds: float) -> None:
         """Move on.
@@ -54,3 +81,5 @@ class SteppedClock:
         if seconds < 0:
             raise ValueError(f"time cannot go back: {seconds}")
         self._now += round(seconds * 1000)
+        for moved in self._watching:
+            moved()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from random import Random
 
 import attrs
@@ -9,7 +12,7 @@ import attrs
 from .exchange import Json
 from .lifecycle import Course, turns
 
-__all__ = ["Conversation", "converse"]
+__all__ = ["Conversation", "Item", "Pause", "converse", "paused", "script", "update_taken_up", "user_lines", "utterance"]
 
 _GREETING = "Hello, this is the assistant of the dental practice. Do you have a moment to talk about your appointment?"
 _MAILBOX = "You have reached my mailbox. Please leave your name and a short message after the tone."
@@ -35,48 +38,121 @@ _EXCHANGES = (
 )
 
 
+_PATIENCE = "Thank you for waiting. I have just been told something new, so let me take that up."
+_MIN_PACE = 0.7
+
+Item = tuple[int, Json]
+"""Something besides words in a transcript, and its place: milliseconds from the start of the call."""
+
+
 @attrs.frozen
 class Conversation:
     """The parts of a call object that are made of words."""
 
     utterances: list[Json]
-    tool_calls: list[Json]
-    """What follows the last words: an invocation and its result, or nothing."""
+    with_tool_calls: list[Json]
+    """The same, and in between what else happened: tool calls and their results, keys pressed, context given from outside."""
 
     def transcript(self) -> str:
         return "".join(f"{utterance['role'].capitalize()}: {utterance['content']}\n" for utterance in self.utterances)
 
 
-def converse(course: Course, opening: str | None = None) -> Conversation:
-    """The words of a connected call that has ended, each with its place in the recording, in seconds.
+@attrs.frozen
+class Pause:
+    """Time in which nobody speaks, because the agent waits for something. It moves all that would have been said after it."""
+
+    at: int
+    """Milliseconds from the start of the call."""
+    length: int | None
+    """Milliseconds; ``None`` while it lasts."""
+
+
+def script(course: Course, opening: str | None = None) -> list[Json]:
+    """What both sides mean to say in a connected call, each word with its place in the recording, in seconds.
 
     :param opening: what the agent says first, when its settings say so.
     """
     rng = Random(course.seed + 2)
-    seconds = course.duration_ms / 1000
-    lines = _lines(rng, course, opening)
-    utterances: list[Json] = []
+    seconds = course.talk_ms / 1000
     at = 0.4
-    for role, text in lines:
-        words: list[Json] = []
-        for word in text.split():
-            length = 0.1 + 0.045 * len(word) + rng.uniform(0, 0.08)
-            words.append({"word": word, "start": at, "end": at + length})
-            at += length + 0.04
-        utterances.append({"role": role, "content": text, "words": words})
-        at += rng.uniform(0.4, 1.2)
-    spoken = [_fitted(utterance, max(0.7, seconds / (at + 0.2)), seconds) for utterance in utterances]
-    return Conversation(
-        [utterance for utterance in spoken if utterance["words"]], _hang_up(course) if course.reason == "agent_hangup" else []
-    )
+    utterances: list[Json] = []
+    for role, text in _lines(rng, course, opening):
+        spoken = utterance(role, text, at, rng)
+        utterances.append(spoken)
+        at = spoken["words"][-1]["end"] + 0.04 + rng.uniform(0.4, 1.2)
+    pace = max(_MIN_PACE, seconds / (at + 0.2))
+    fitted = (_moved(spoken, lambda moment: round(moment * pace, 3), seconds) for spoken in utterances)
+    return [spoken for spoken in fitted if spoken["words"]]
+
+
+def converse(
+    course: Course,
+    opening: str | None = None,
+    *,
+    until: int | None = None,
+    spoken: Sequence[Json] | None = None,
+    pauses: Sequence[Pause] = (),
+    added: Sequence[Json] = (),
+    items: Sequence[Item] = (),
+) -> Conversation:
+    """The words of a connected call up to a moment: to its end, or to the time that is given, in milliseconds since the epoch.
+
+    :param spoken: what was said, when it is not what `script` has.
+    :param added: utterances that fill pauses.
+    """
+    if course.start is None:
+        return Conversation([], [])
+    length = min(course.end, course.end if until is None else until) - course.start
+    said = paused(script(course, opening), pauses) if spoken is None else spoken
+    if added:
+        said = sorted([*said, *added], key=lambda spoken: spoken["words"][0]["start"])
+    heard = (_moved(spoken, lambda moment: moment, length / 1000) for spoken in said)
+    utterances = [spoken for spoken in heard if spoken["words"]]
+    woven: list[tuple[float, Json]] = [(place, item) for place, item in items if place <= length]
+    woven += [(spoken["words"][0]["start"] * 1000, spoken) for spoken in utterances]
+    if course.reason == "agent_hangup" and length == course.duration_ms:
+        woven += [(length, item) for item in _hang_up(course)]
+    return Conversation(utterances, [item for _, item in sorted(woven, key=itemgetter(0))])
+
+
+def paused(utterances: Iterable[Json], pauses: Iterable[Pause]) -> list[Json]:
+    """Utterances moved by pauses, of which the last may still last: then nothing follows it."""
+    moved = list(utterances)
+    for pause in pauses:
+        before = [spoken for spoken in moved if spoken["words"][0]["start"] * 1000 < pause.at]
+        if pause.length is None:
+            return before
+        later = _later(pause.length / 1000)
+        moved = before + [_moved(spoken, later) for spoken in moved[len(before) :]]
+    return moved
+
+
+def utterance(role: str, text: str, at: float, rng: Random) -> Json:
+    """Words that are said from a moment on, given in seconds from the start of the call."""
+    words: list[Json] = []
+    for word in text.split():
+        end = at + 0.1 + 0.045 * len(word) + rng.uniform(0, 0.08)
+        words.append({"word": word, "start": round(at, 3), "end": round(end, 3)})
+        at = end + 0.04
+    return {"role": role, "content": text, "words": words}
+
+
+def user_lines(course: Course) -> list[str]:
+    """What the user means to say in a call, whatever the agent says."""
+    return [text for role, text in _lines(Random(course.seed + 2), course, None) if role == "user"]
+
+
+def update_taken_up(course: Course, at: float) -> Json:
+    """What the agent says when it is made to speak from outside, from a moment on, in seconds from the start of the call."""
+    return utterance("agent", _PATIENCE, at, Random(course.seed + round(at * 1000)))
 
 
 def _lines(rng: Random, course: Course, opening: str | None) -> list[tuple[str, str]]:
     if course.in_voicemail:
         return [("user", _MAILBOX), ("agent", _MESSAGE)]
     first = rng.randrange(len(_EXCHANGES))
-    lines = [("agent", opening or _GREETING)]
-    for number in range(turns(course) - 1):
+    lines = [("agent", (opening or "").strip() or _GREETING)]
+    for number in range(turns(course.talk_ms) - 1):
         asked, answered = _EXCHANGES[(first + number) % len(_EXCHANGES)]
         lines += [("user", asked), ("agent", answered)]
     if course.reason == "agent_hangup" and len(lines) > 1:
@@ -84,14 +160,15 @@ def _lines(rng: Random, course: Course, opening: str | None) -> list[tuple[str, 
     return lines
 
 
-def _fitted(utterance: Json, factor: float, seconds: float) -> Json:
-    """The same spoken faster or slower, so that the words fill the time that the call took; what is too late is not said."""
-    words = [
-        {"word": word["word"], "start": round(word["start"] * factor, 3), "end": round(word["end"] * factor, 3)}
-        for word in utterance["words"]
-    ]
+def _moved(spoken: Json, move: Callable[[float], float], seconds: float = math.inf) -> Json:
+    """The same spoken at other times; what is too late is not said."""
+    words: list[Json] = [{"word": word["word"], "start": move(word["start"]), "end": move(word["end"])} for word in spoken["words"]]
     said = [word for word in words if word["end"] <= seconds]
-    return {"role": utterance["role"], "content": " ".join(word["word"] for word in said), "words": said}
+    return {"role": spoken["role"], "content": " ".join(word["word"] for word in said), "words": said}
+
+
+def _later(seconds: float) -> Callable[[float], float]:
+    return lambda moment: round(moment + seconds, 3)
 
 
 def _hang_up(course: Course) -> list[Json]:

@@ -1,31 +1,45 @@
-"""``python -m retell_async.sandbox.demo``: the client places 200 calls at once on the sandbox, over HTTP, and follows each to its end."""
+"""``python -m retell_async.sandbox.demo``: a campaign of 500 calls on the sandbox, over HTTP, while things go wrong."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
-from random import uniform
-from statistics import quantiles
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import attrs
+import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .. import AsyncRetell
+from .. import APIError, AsyncRetell, webhooks
+from .._events import Event, LimitEvent, RetryEvent
 from ..raw.models import CallResponse, V3CallResponse, V3PhoneCallResponse
-from . import RunningClock, Sandbox, Settings, serve
+from . import Fault, RunningClock, Sandbox, Settings, serve
+from .server import listen
 
 __all__ = ["Report", "campaign", "main"]
 
-CALLS = 200
+CALLS = 500
 SPEED = 40
 SEED = 7
-POLL_SECONDS = 0.5
+KEY = "key_of_the_demo"
+FAULTS = (
+    "rate_limit:operation=createPhoneCall,requests=100,retry_after=1.0,form=fraction",
+    "timeout:operation=createPhoneCall,probability=0.02,seed=1,acted=true",
+    "reset:operation=createPhoneCall,probability=0.03,seed=2,acted=true",
+    "error:operation=createPhoneCall,probability=0.03,seed=3,status=503,acted=true",
+    "truncated:operation=createPhoneCall,probability=0.02,seed=4",
+    "latency:operation=createPhoneCall,probability=0.05,seed=5,seconds=0.5",
+    "error:operation=listCalls,probability=0.3,seed=6,status=502",
+    "webhook_duplicate:probability=0.1,seed=7",
+    "webhook_late:probability=0.05,seed=8,seconds=40",
+)
+PATIENCE = 20.0
+"""Seconds that a call may take from its placing to its analysis."""
 
 Notify = Callable[[str], None]
 """Told ``placed`` and ``ended`` once for each call."""
@@ -33,33 +47,47 @@ Notify = Callable[[str], None]
 
 @attrs.frozen
 class Report:
-    """What came of a campaign: each call as it was followed, and all calls as the list shows them."""
+    """What came of a campaign."""
 
-    followed: Sequence[CallResponse]
+    wanted: Sequence[str]
+    """Who was to be called."""
+    analyzed: Mapping[str, CallResponse]
+    """By their ids, the calls that webhooks told the end of."""
     listed: Sequence[V3CallResponse]
+    """All calls, as the list of calls shows them."""
+    errors: Sequence[APIError]
+    """What was raised instead of a call."""
+
+    @property
+    def placed(self) -> int:
+        return len(self.wanted) - len(self.errors)
 
     @property
     def answered(self) -> int:
-        return len([call for call in self.followed if call.call_status == "ended"]) - self.voicemail
+        return len([call for call in self.analyzed.values() if call.call_status == "ended"]) - self.voicemail
 
     @property
     def voicemail(self) -> int:
-        return len([call for call in self.followed if call.call_analysis is not None and call.call_analysis.in_voicemail])
+        return len([call for call in self.analyzed.values() if call.call_analysis is not None and call.call_analysis.in_voicemail])
 
     @property
     def failures(self) -> Counter[str]:
         """Calls that connected nobody or broke off, by their reason."""
-        return Counter(str(call.disconnection_reason) for call in self.followed if call.call_status in {"not_connected", "error"})
+        return Counter(str(call.disconnection_reason) for call in self.analyzed.values() if call.call_status in {"not_connected", "error"})
 
     @property
     def duplicates(self) -> int:
         """Calls to somebody who was called already."""
-        return len(self.listed) - len({call.to_number for call in self.listed if isinstance(call, V3PhoneCallResponse)})
+        return len(self.listed) - len(self._called)
 
     @property
     def lost(self) -> int:
-        """Calls that were placed and that the list does not show."""
-        return len({call.call_id for call in self.followed} - {call.call_id for call in self.listed})
+        """People who were not called, and calls whose end nobody told."""
+        return len(set(self.wanted) - self._called) + len({call.call_id for call in self.listed} - self.analyzed.keys())
+
+    @property
+    def _called(self) -> set[str]:
+        return {call.to_number for call in self.listed if isinstance(call, V3PhoneCallResponse)}
 
     @property
     def minutes(self) -> float:
@@ -69,15 +97,30 @@ class Report:
     def dollars(self) -> float:
         return sum(call.call_cost.combined_cost for call in self.listed if call.call_cost is not None) / 100
 
-    @property
-    def latencies(self) -> list[float]:
-        """Milliseconds from the user's last word to the agent's answer, of every answer."""
-        summaries = [call.latency.e2e for call in self.followed if call.latency is not None]
-        return [value for summary in summaries if summary is not None for value in summary.values or ()]
+
+class Listener:
+    """Takes webhooks, and keeps the calls that are over."""
+
+    def __init__(self, api_key: str, notify: Notify) -> None:
+        self.router = webhooks.Router(api_key)
+        self.analyzed: dict[str, CallResponse] = {}
+        self._told: defaultdict[str, anyio.Event] = defaultdict(anyio.Event)
+        self._notify = notify
+        self.router.on("call_analyzed")(self._keep)
+
+    async def end_of(self, call_id: str) -> None:
+        """Wait until a call is over and analysed, as long as is sensible."""
+        with anyio.move_on_after(PATIENCE):
+            await self._told[call_id].wait()
+
+    async def _keep(self, event: webhooks.CallAnalyzed) -> None:
+        self.analyzed[event.call.call_id] = event.call
+        self._told[event.call.call_id].set()
+        self._notify("ended")
 
 
-async def campaign(client: AsyncRetell, to_numbers: Sequence[str], notify: Notify) -> Report:
-    """Call everybody at once, and wait until each call is over and analysed."""
+async def campaign(client: AsyncRetell, to_numbers: Sequence[str], webhook_url: str, listener: Listener, notify: Notify) -> Report:
+    """Call everybody at once, wait until webhooks have told the end of each call, and list all calls."""
     llm = await client.llm.create(
         begin_message="Hello, this is the dental practice. Do you have a minute?",
         general_prompt="You arrange appointments. Be brief and friendly.",
@@ -87,42 +130,79 @@ async def campaign(client: AsyncRetell, to_numbers: Sequence[str], notify: Notif
         response_engine={"type": "retell-llm", "llm_id": llm.llm_id},
         voice_id="retell-Cimo",
         voicemail_option={"action": {"type": "hangup"}},
+        webhook_url=webhook_url,
     )
     number = await client.phone_number.create(area_code=415, outbound_agents=[{"agent_id": agent.agent_id, "weight": 1}])
-    followed: list[CallResponse] = []
+    errors: list[APIError] = []
 
     async def call(to_number: str) -> None:
-        placed = await client.call.create_phone_call(from_number=number.phone_number, to_number=to_number)
+        try:
+            placed = await client.call.create_phone_call(from_number=number.phone_number, to_number=to_number)
+        except APIError as error:
+            errors.append(error)
+            return
         notify("placed")
-        followed.append(await _end_of(client, placed.call_id))
-        notify("ended")
+        await listener.end_of(placed.call_id)
 
     async with anyio.create_task_group() as group:
         for to_number in to_numbers:
             group.start_soon(call, to_number)
     listed = [item async for item in client.call.list(filter_criteria={"agent": [{"agent_id": agent.agent_id}]}, limit=50)]
-    return Report(followed, listed)
+    return Report(to_numbers, listener.analyzed, listed, errors)
 
 
-async def _end_of(client: AsyncRetell, call_id: str) -> CallResponse:
-    while True:
-        await anyio.sleep(POLL_SECONDS * uniform(0.8, 1.2))
-        call = await client.call.retrieve(call_id)
-        if call.call_analysis is not None:
-            return call
-
-
-async def run(console: Console) -> Report:
-    """The whole demo: a sandbox, a client, a campaign."""
+async def run(console: Console) -> tuple[Report, Table]:
+    """The whole demo: a sandbox, a service that takes webhooks, a client, a campaign."""
     # Numbers 555-0100 to 555-0199 of an area belong to nobody.
     to_numbers = [f"+1{201 + number // 100}55501{number % 100:02}" for number in range(CALLS)]
-    async with (
-        serve(Sandbox(Settings(seed=SEED), RunningClock(SPEED))) as sandbox,
-        AsyncRetell("key_of_the_demo", base_url=sandbox.url) as client,
-    ):
-        console.print(f"Sandbox on {sandbox.url}, {SPEED} times as fast as real time: placing {CALLS} calls at once.", soft_wrap=True)
-        with _watched(console) as notify:
-            return await campaign(client, to_numbers, notify)
+    sandbox = Sandbox(Settings(seed=SEED), RunningClock(SPEED))
+    for text in FAULTS:
+        sandbox.set_fault(Fault.parse(text))
+    events: Counter[str] = Counter()
+
+    def count(event: Event) -> None:
+        events[type(event).__name__] += 1
+
+    begun = time.monotonic()
+    with _watched(console) as notify:
+        listener = Listener(KEY, notify)
+        async with (
+            receiving(listener.router) as webhook_url,
+            serve(sandbox) as served,
+            AsyncRetell(KEY, base_url=served.url, timeout=1.0, max_retries=5, hooks=[count]) as client,
+        ):
+            console.print(f"Sandbox on {served.url}, {SPEED} times as fast as real time, with {len(FAULTS)} faults set.", soft_wrap=True)
+            console.print(f"Placing {CALLS} calls at once.")
+            report = await campaign(client, to_numbers, f"{webhook_url}/events", listener, notify)
+    table = table_of(report, time.monotonic() - begun)
+    faults = Counter[str]()
+    for struck in sandbox.faults:
+        faults[struck.fault.kind] += struck.count
+    stats = listener.router.stats
+    table.add_section()
+    table.add_row("faults", str(faults.total()), ", ".join(f"{kind} {number}" for kind, number in faults.items()))
+    table.add_row("retries", str(events[RetryEvent.__name__]), f"and {events[LimitEvent.__name__]} answers of a rate limit waited for")
+    table.add_row("webhooks", str(stats.received), f"signatures refused {stats.refused}, duplicates dropped {stats.duplicates}")
+    return report, table
+
+
+@asynccontextmanager
+async def receiving(router: webhooks.Router) -> AsyncGenerator[str, None]:
+    """Serve a webhook router on a free port while the context lasts, and give its URL."""
+    listener, url = listen("127.0.0.1", 0)
+    server = _Guest(uvicorn.Config(router, log_config=None, access_log=False, lifespan="off"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(server.serve, [listener])
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+
+
+class _Guest(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
 
 
 @contextmanager
@@ -148,30 +228,25 @@ def table_of(report: Report, seconds: float) -> Table:
     table.add_column(justify="right")
     table.add_column(style="dim")
     failures = report.failures
-    table.add_row("placed", str(len(report.followed)))
+    table.add_row("placed", str(report.placed), f"within {seconds:.1f} s, with everything else")
     table.add_row("answered", str(report.answered), f"{report.minutes:.0f} minutes on the line")
     table.add_row("voicemail", str(report.voicemail))
     table.add_row("failed", str(failures.total()), ", ".join(f"{reason} {count}" for reason, count in failures.most_common()))
     table.add_row("duplicates", str(report.duplicates))
     table.add_row("lost", str(report.lost))
     table.add_row("cost", f"${report.dollars:.2f}", "as the sandbox bills it: nothing was spent")
-    if len(report.latencies) > 1:
-        steps = quantiles(report.latencies, n=20)
-        table.add_row("latency", f"{steps[9]:.0f} ms", f"median of {len(report.latencies)} answers, 95% within {steps[18]:.0f} ms")
-    table.add_row("took", f"{seconds:.1f} s")
     return table
 
 
 def main() -> int:
-    """:return: 0 when every call was placed once and found again."""
+    """:return: 0 when everybody was called once and the end of each call was told."""
     console = Console(highlight=False)
-    begun = time.monotonic()
     try:
-        report = anyio.run(run, console)
+        report, table = anyio.run(run, console)
     except KeyboardInterrupt:
         return 130
-    console.print(table_of(report, time.monotonic() - begun))
-    return 0 if len(report.followed) == CALLS and report.duplicates == report.lost == 0 else 1
+    console.print(table)
+    return 0 if report.placed == CALLS and report.duplicates == report.lost == 0 else 1
 
 
 if __name__ == "__main__":

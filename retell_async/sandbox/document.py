@@ -11,11 +11,14 @@ from urllib.parse import parse_qs, unquote
 
 import jsonschema_rs
 
-from .exchange import Json, Refused
+from .exchange import Incoming, Json, Refused
+from .forms import Upload, read_form
 
 __all__ = ["Document", "Route", "packaged"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_REFUSALS = (422, 404, 400, 409, 412)
+"""Statuses that say that a request was understood and not carried out; of those that an operation has, the first stands in for others."""
 _WORDS = {"true": True, "false": False}
 _ANY = " "  # in the tree of routes, keys with a space are none that a path can hold
 
@@ -31,6 +34,12 @@ class Document:
         for path, item in data["paths"].items():
             for method, operation in item.items():
                 self._add(method.upper(), path, operation)
+
+    def resolve(self, schema: Json) -> Json:
+        """What a schema refers to, or itself."""
+        while "$ref" in schema:
+            schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema
 
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The operation that a request is for and the values in its path, or ``None``; the path as it was sent, escapes and all."""
@@ -55,46 +64,82 @@ class Document:
             node = node.setdefault(segment if name is None else _ANY, {})
         described = (self._parameters[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in operation.get("parameters", ()))
         query = [parameter for parameter in described if parameter["in"] == "query"]
-        route = Route(operation, tuple(names), query, self._components)
+        route = Route(method, path, operation, tuple(names), query, self._components)
         node[f" {method}"] = self.routes[route.id] = route
 
 
 class Route:
-    """One operation: its id, the names of what stands in its path, and the status of its success."""
+    """One operation: its id, where it is, the names of what stands in its path, and the statuses of its answers."""
 
-    def __init__(self, operation: Json, names: tuple[str, ...], query: list[Json], components: Json) -> None:
+    def __init__(self, method: str, path: str, operation: Json, names: tuple[str, ...], query: list[Json], components: Json) -> None:
         self.id: str = operation["operationId"]
+        self.method = method
+        self.path = path
+        self.changes = method != "GET" and not self.id.startswith("list")
+        """Whether a request may change something."""
         self.names = names
-        self.status = min(int(status) for status in operation["responses"] if status.startswith("2"))
+        self.statuses = frozenset(int(status) for status in operation["responses"] if status.isdecimal())
+        self.status = min(status for status in self.statuses if status < 300)
+        self.answer: Json | None = operation["responses"][str(self.status)].get("content", {}).get("application/json", {}).get("schema")
+        """The schema of a successful answer; ``None`` when it has no body."""
         self._query = query
         self._body: Json = operation.get("requestBody", {})
         self._components = components
 
+    def read(self, path: dict[str, str], query: str, content: bytes, content_type: str) -> Incoming:
+        """A request, checked.
+
+        :raises Refused: it is not what the document asks for.
+        """
+        try:
+            return Incoming(path, self.read_query(query), self.read_body(content, content_type))
+        except Refused as refused:
+            raise self.as_documented(refused) from None
+
+    @cached_property
+    def refuses(self) -> bool:
+        """Whether the operation has an answer for requests that it cannot carry out."""
+        return not self.statuses.isdisjoint(_REFUSALS)
+
+    def as_documented(self, refused: Refused) -> Refused:
+        """The same refusal with the status that the operation has for it."""
+        if refused.status not in _REFUSALS or refused.status in self.statuses or not self.refuses:
+            return refused
+        return Refused(next(status for status in _REFUSALS if status in self.statuses), refused.message)
+
     def read_query(self, text: str) -> Json:
         """The query parameters that the document knows, each of the type that it asks for.
 
-        :raises Refused: one is missing or not of its type.
+        :raises Refused: one is missing or not of its type. An operation that has no such answer goes without it.
         """
         sent = parse_qs(text, keep_blank_values=True)
         values: Json = {}
         for parameter, check in self._parameter_checks:
             name = parameter["name"]
             if name in sent:
-                values[name] = _converted(sent[name][-1], check, f"query parameter {name}")
+                try:
+                    values[name] = _converted(sent[name][-1], check, f"query parameter {name}")
+                except Refused:
+                    if 400 in self.statuses:
+                        raise
             elif parameter.get("required"):
                 raise Refused(400, f"query parameter {name} is missing")
         return values
 
     def read_body(self, content: bytes, content_type: str) -> Json:
-        """The body as the document asks for it; an empty object for an operation without one.
+        """The body as the document asks for it; an empty object for an operation without one. Files are `Upload`s.
 
-        :raises Refused: there is none, it is not JSON, or it is not what the document asks for.
+        :raises Refused: there is none, it is neither JSON nor the form that is asked for, or it is not what the document asks for.
         """
+        if not self._body:
+            return {}
+        if "multipart/form-data" in self._body["content"]:
+            form = read_form(content, content_type, self._form_properties)
+            self._check(self._form_check, _without_files(form), "body")
+            return form
         if not content:
             if self._body.get("required"):
                 raise Refused(400, "a JSON body is needed")
-            return {}
-        if not self._body:
             return {}
         if content_type.partition(";")[0].strip().lower() != "application/json":
             raise Refused(400, "the content type must be application/json")
@@ -114,6 +159,19 @@ class Route:
     @cached_property
     def _body_check(self) -> jsonschema_rs.Draft4Validator:
         return self._validator(self._body["content"]["application/json"]["schema"])
+
+    @cached_property
+    def _form_schema(self) -> Json:
+        schema: Json = self._body["content"]["multipart/form-data"]["schema"]
+        return self._components["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+    @cached_property
+    def _form_properties(self) -> Json:
+        return cast("Json", self._form_schema.get("properties", {}))
+
+    @cached_property
+    def _form_check(self) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._form_schema)
 
     def _validator(self, schema: Json) -> jsonschema_rs.Draft4Validator:
         # Messages are masked: what was sent may be a phone number.
@@ -135,6 +193,15 @@ def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> A
         if check.is_valid(candidate):
             return candidate
     raise Refused(400, f"{where}: {next(iter(check.iter_errors((*candidates, text)[0]))).message}")
+
+
+def _without_files(value: Any) -> Any:
+    """A form with texts in place of files, which is what the document says they are."""
+    if isinstance(value, Upload):
+        return value.filename
+    if isinstance(value, list):
+        return [_without_files(item) for item in cast("list[object]", value)]
+    return {name: _without_files(item) for name, item in cast("Json", value).items()} if isinstance(value, dict) else value
 
 
 def _parse(content: bytes) -> Any:

@@ -1,25 +1,29 @@
-"""The ``filter_criteria`` of a call list, checked by the document already: which calls are meant, and where to look for them.
+"""The ``filter_criteria`` of a list, checked by the document already: what is meant, and where to look for calls.
 
-A call that has no value for a field (yet) is meant by no filter of that field but ``np``.
+Something that has no value for a field (yet) is meant by no filter of that field but ``np``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import eq, ge, gt, le, lt, ne
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from . import ordered
 from .exchange import Json
 from .lifecycle import call_cost, status
 from .ordered import Entries
 from .store import Call, Calls, Facet
+from .views import custom_analysis
 
-__all__ = ["meant", "places"]
+__all__ = ["Field", "Keyed", "Test", "agent_test", "meant", "places", "tests_of"]
 
-Test = Callable[[Call], bool]
-Field = Callable[[Call, int], Any]
-"""What a call has in a field at a time; ``None`` stands for nothing."""
+T = TypeVar("T")
+Test = Callable[[T], bool]
+Field = Callable[[T, int], Any]
+"""What something has in a field at a time; ``None`` stands for nothing."""
+Keyed = Callable[[T, int], Mapping[str, Any]]
+"""The same for a field whose parts are asked for by their keys."""
 
 _TEXT_TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "eq": eq,
@@ -33,9 +37,12 @@ _END_CALL: Json = {"name": "end_call", "type": "end_call", "latency_ms": 0, "suc
 _NUMBER_TESTS: Mapping[str, Callable[[float, float], bool]] = {"eq": eq, "ne": ne, "gt": gt, "ge": ge, "lt": lt, "le": le}
 
 
-def meant(criteria: Json, now: int) -> Test:
+def meant(criteria: Json, now: int) -> Test[Call]:
     """The test that a call passes when all criteria agree on it."""
-    tests = list(_tests(criteria, now))
+    tests = list(tests_of(criteria, now, _FIELDS, _KEYED_FIELDS))
+    if "agent" in criteria:
+        tests.append(agent_test(criteria["agent"], lambda call: (call.order.agent_id, call.order.agent_version)))
+    tests += [_tool_call_test(condition, now) for condition in criteria.get("tool_calls", ())]
     return tests[0] if len(tests) == 1 else lambda call: all(test(call) for test in tests)
 
 
@@ -53,7 +60,7 @@ def places(criteria: Json, calls: Calls, now: int) -> Entries[Call]:
 
 
 def _facets(criteria: Json) -> Iterator[Facet]:
-    for name in ("from_number", "to_number"):
+    for name in ("from_number", "to_number", "batch_call_id"):
         if name in criteria and criteria[name]["op"] == "eq":
             yield (name, criteria[name]["value"])
     for name in ("call_type", "disconnection_reason"):
@@ -81,22 +88,19 @@ def _bounds(condition: Json) -> tuple[float, float]:
             return float("-inf"), float("inf")
 
 
-def _tests(criteria: Json, now: int) -> Iterator[Test]:
-    for name, field in _FIELDS.items():
+def tests_of(criteria: Json, now: int, fields: Mapping[str, Field[T]], keyed: Mapping[str, Keyed[T]]) -> Iterator[Test[T]]:
+    """One test for each criterion on a field."""
+    for name, field in fields.items():
         if name in criteria:
             yield _test(field, criteria[name], now)
-    if "agent" in criteria:
-        yield _agent_test(criteria["agent"])
-    for condition in criteria.get("tool_calls", ()):
-        yield _tool_call_test(condition, now)
-    for name, keyed in _KEYED_FIELDS.items():
+    for name, parts in keyed.items():
         for condition in criteria.get(name, ()):
-            yield _test(_member(keyed, condition["key"]), condition, now)
+            yield _test(_member(parts, condition["key"]), condition, now)
 
 
-def _test(field: Field, condition: Json, now: int) -> Test:
+def _test(field: Field[T], condition: Json, now: int) -> Test[T]:
     passes = _matcher(condition)
-    return lambda call: passes(field(call, now))
+    return lambda item: passes(field(item, now))
 
 
 def _matcher(condition: Json) -> Callable[[Any], bool]:
@@ -124,17 +128,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _agent_test(choices: list[Json]) -> Test:
+def agent_test(choices: list[Json], agent: Callable[[T], tuple[str, int]]) -> Test[T]:
+    """The test that something passes when one of several agents, in one of the versions asked for, had part in it."""
     wanted = [(choice["agent_id"], choice.get("version")) for choice in choices]
 
-    def test(call: Call) -> bool:
-        order = call.order
-        return any(order.agent_id == agent_id and (not versions or order.agent_version in versions) for agent_id, versions in wanted)
+    def test(item: T) -> bool:
+        agent_id, version = agent(item)
+        return any(agent_id == wanted_id and (not versions or version in versions) for wanted_id, versions in wanted)
 
     return test
 
 
-def _tool_call_test(condition: Json, now: int) -> Test:
+def _tool_call_test(condition: Json, now: int) -> Test[Call]:
     fits = all(_fits(value, condition[name]) for name, value in _END_CALL.items() if name in condition)
     return lambda call: fits and call.course.reason == "agent_hangup" and now >= call.course.end
 
@@ -143,11 +148,11 @@ def _fits(value: Any, wanted: Any) -> bool:
     return bool(_matcher(cast("Json", wanted))(value) if isinstance(wanted, dict) else value == wanted)
 
 
-def _when_ended(field: Callable[[Call], Any]) -> Field:
+def _when_ended(field: Callable[[Call], Any]) -> Field[Call]:
     return lambda call, now: field(call) if now >= call.course.end else None
 
 
-def _when_analyzed(field: Callable[[Call], Any]) -> Field:
+def _when_analyzed(field: Callable[[Call], Any]) -> Field[Call]:
     return lambda call, now: field(call) if now >= call.course.analyzed else None
 
 
@@ -156,23 +161,24 @@ def _started(call: Call, now: int) -> int | None:
     return start if start is not None and start <= now else None
 
 
-def _member(field: Callable[[Call], Mapping[str, Any]], key: str) -> Field:
-    return lambda call, _: field(call).get(key)
+def _member(field: Keyed[T], key: str) -> Field[T]:
+    return lambda item, now: field(item, now).get(key)
 
 
-def _nothing(*_: object) -> None:
-    return None
+def _custom_analysis(call: Call, now: int) -> Mapping[str, Any]:
+    course = call.course
+    return {} if course.start is None or now < course.analyzed else custom_analysis(call.order.asked_analysis, course.seed)
 
 
-_FIELDS: Mapping[str, Field] = {
+_FIELDS: Mapping[str, Field[Call]] = {
     "call_id": lambda call, _: call.id,
     "call_status": lambda call, now: status(call.course, now),
     "call_type": lambda call, _: call.order.kind,
-    "direction": lambda call, _: None if call.order.to_number is None else "outbound",
+    "direction": lambda call, _: call.order.direction if call.order.kind == "phone_call" else None,
     "from_number": lambda call, _: call.order.from_number,
     "to_number": lambda call, _: call.order.to_number,
-    "agent_tag": _nothing,
-    "batch_call_id": _nothing,
+    "agent_tag": lambda call, _: call.order.agent_tag,
+    "batch_call_id": lambda call, _: call.order.batch_call_id,
     "data_storage_setting": lambda call, _: call.order.echoed.get("data_storage_setting"),
     "start_timestamp": _started,
     "end_timestamp": _when_ended(lambda call: call.course.end),
@@ -185,9 +191,9 @@ _FIELDS: Mapping[str, Field] = {
     "user_sentiment": _when_analyzed(lambda call: call.course.sentiment),
 }
 
-_KEYED_FIELDS: Mapping[str, Callable[[Call], Mapping[str, Any]]] = {
-    "metadata": lambda call: call.order.echoed.get("metadata", {}),
-    "dynamic_variables": lambda call: call.order.echoed.get("retell_llm_dynamic_variables", {}),
-    "custom_analysis_data": lambda _: {},
-    "custom_attributes": lambda _: {},
+_KEYED_FIELDS: Mapping[str, Keyed[Call]] = {
+    "metadata": lambda call, _: call.order.echoed.get("metadata", {}),
+    "dynamic_variables": lambda call, _: call.order.echoed.get("retell_llm_dynamic_variables", {}),
+    "custom_analysis_data": _custom_analysis,
+    "custom_attributes": lambda call, _: call.attributes,
 }

@@ -19,12 +19,19 @@ __all__ = [
     "Kind",
     "Outcomes",
     "Stage",
+    "TRANSFER_MS",
     "call_cost",
+    "connects",
+    "ended",
     "latency",
+    "lengthened",
     "plan",
     "stage",
     "status",
     "stopped",
+    "talks",
+    "transfer_end",
+    "turned_away",
     "turns",
 ]
 
@@ -33,8 +40,8 @@ Stage = Literal["registered", "ongoing", "ended", "analyzed"]
 Sentiment = Literal["Negative", "Positive", "Neutral", "Unknown"]
 
 _TALKED = (
-    "user_hangup agent_hangup user_requested_dnc call_transfer voicemail_reached ivr_reached inactivity max_duration_reached "
-    "transfer_bridged transfer_cancelled manual_stopped call_take_over"
+    "user_hangup agent_hangup user_requested_dnc user_requested_callback call_transfer voicemail_reached ivr_reached inactivity "
+    "max_duration_reached transfer_bridged transfer_cancelled manual_stopped call_take_over"
 )
 _NEVER_REACHED = (
     "dial_busy dial_failed dial_no_answer invalid_destination telephony_provider_permission_denied telephony_provider_unavailable "
@@ -78,6 +85,9 @@ _TELEPHONY_PRICES = {"us_telephony": 0.025}
 
 _SECONDS_PER_TURN = 9
 
+TRANSFER_MS = 4_000
+"""From the beginning of a transfer until the parties are connected, or it is given up."""
+
 
 @attrs.frozen
 class Outcomes:
@@ -99,6 +109,12 @@ class Outcomes:
         if not any(weights.values()):
             raise ValueError("at least one disconnection reason needs a weight above zero")
         return cls(tuple(weights), tuple(accumulate(weights.values())))
+
+    @classmethod
+    def of_inbound_calls(cls, weights: Mapping[str, float]) -> Outcomes:
+        """The same without what happens only to who dials."""
+        apart = {*_NEVER_REACHED.split(), "voicemail_reached", "ivr_reached", "registered_call_timeout"}
+        return cls.of({reason: weight for reason, weight in weights.items() if reason not in apart and weight} or {"user_hangup": 1})
 
     @classmethod
     def of_web_calls(cls, weights: Mapping[str, float]) -> Outcomes:
@@ -135,6 +151,8 @@ class Course:
     sentiment: Sentiment
     latency_ms: int
     """Median time from the end of the user's words to the agent's answer."""
+    talk_ms: int
+    """How long the two sides mean to talk."""
 
     @property
     def duration_ms(self) -> int:
@@ -166,12 +184,46 @@ def plan(seed: int, kind: Kind, created: int, outcomes: Outcomes, habits: Habits
         successful=successful,
         sentiment=_sentiment(rng, talked, successful),
         latency_ms=round(rng.triangular(600, 1_600, 850)),
+        talk_ms=0 if start is None else duration,
     )
+
+
+def ended(course: Course, now: int, reason: str) -> Course:
+    """The course of an ongoing call that ends now, for a reason of its own."""
+    talked = reason in _CONVERSATIONS and not course.in_voicemail
+    return attrs.evolve(
+        course, reason=reason, end=now, analyzed=now + course.analyzed - course.end, successful=course.successful and talked
+    )
+
+
+def turned_away(course: Course, now: int, reason: str) -> Course:
+    """The course of a call that nobody answers, until it is ended."""
+    return attrs.evolve(ended(course, now, reason), start=None, talk_ms=0, in_voicemail=False, successful=False, sentiment="Unknown")
 
 
 def stopped(course: Course, now: int) -> Course:
     """The course of an ongoing call that is ended by command."""
-    return attrs.evolve(course, reason="manual_stopped", end=now, analyzed=now + course.analyzed - course.end, successful=False)
+    return ended(course, now, "manual_stopped")
+
+
+def lengthened(course: Course, milliseconds: int) -> Course:
+    """The course of an ongoing call that takes so much longer, or less long when it is negative."""
+    return attrs.evolve(course, end=course.end + milliseconds, analyzed=course.analyzed + milliseconds)
+
+
+def connects(reason: str) -> bool:
+    """Whether a call with this disconnection reason was answered."""
+    return reason in _CONNECTS
+
+
+def talks(course: Course) -> bool:
+    """Whether the call is one in which a user and an agent speak with each other until one of them ends it."""
+    return course.reason in _CONVERSATIONS and not course.in_voicemail
+
+
+def transfer_end(course: Course) -> int:
+    """When the parties that a call was transferred to each other have done."""
+    return course.end + 20_000 + course.seed % 90_000
 
 
 def stage(course: Course, now: int) -> Stage:
@@ -185,9 +237,9 @@ def status(course: Course, now: int) -> str:
     return _STATUS[course.reason] if now >= course.end else stage(course, now)
 
 
-def turns(course: Course) -> int:
-    """How often the agent speaks."""
-    return max(1, round(course.duration_ms / 1000 / _SECONDS_PER_TURN))
+def turns(milliseconds: int) -> int:
+    """How often the agent speaks in that time."""
+    return max(1, round(milliseconds / 1000 / _SECONDS_PER_TURN))
 
 
 def call_cost(course: Course) -> Json:
@@ -205,7 +257,7 @@ def call_cost(course: Course) -> Json:
 def latency(course: Course) -> Json:
     """The ``latency`` object of a connected call that has ended, in milliseconds."""
     rng = Random(course.seed + 1)
-    count = turns(course)
+    count = turns(course.duration_ms)
     spread = [rng.uniform(0.62, 1.0) for _ in range((count - 1) // 2)] + [1.0] + [rng.uniform(1.0, 2.2) for _ in range(count // 2)]
     rng.shuffle(spread)
     shares = {"e2e": 1.0, "llm": 0.55, "tts": 0.27, "asr": 0.12}

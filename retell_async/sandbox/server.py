@@ -15,9 +15,11 @@ import attrs
 import uvicorn
 
 from .app import create_app
+from .breaking import Protocol
+from .outgoing import Outgoing
 from .service import Sandbox
 
-__all__ = ["Served", "listen", "run", "serve"]
+__all__ = ["Served", "in_thread", "listen", "run", "serve"]
 
 _BACKLOG = 4096
 
@@ -29,6 +31,15 @@ class Served:
     sandbox: Sandbox
     url: str
     """What a client takes as its base URL."""
+    outgoing: Outgoing = attrs.field(repr=False)
+    """What it sends to the endpoints of the account."""
+
+    async def advance(self, seconds: float) -> None:
+        """Move a clock that stands still on, from one thing that is due to the next, each done before the clock goes further.
+
+        :raises TypeError: the clock runs by itself.
+        """
+        await self.outgoing.advance(seconds)
 
 
 @asynccontextmanager
@@ -41,10 +52,10 @@ async def serve(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port
     """
     sandbox = sandbox or Sandbox()
     listener, url = listen(host, port)
-    server = _Guest(_configuration(sandbox))
+    server = _Guest(sandbox)
     ended = _start(server, listener)
     try:
-        yield Served(sandbox, url)
+        yield Served(sandbox, url, server.outgoing)
     finally:
         server.should_exit = True
         with anyio.CancelScope(shield=True):
@@ -73,12 +84,42 @@ def listen(host: str, port: int) -> tuple[socket.socket, str]:
     return listener, f"http://{shown}:{listener.getsockname()[1]}"
 
 
+@contextmanager
+def in_thread(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Generator[Served]:
+    """Listen while the context lasts, in a thread with an event loop of its own.
+
+    :raises OSError: the port is taken, or the host is none of this machine's.
+    """
+    listener, url = listen(host, port)
+    server = _Guest(sandbox)
+    thread = _thread(server, listener)
+    try:
+        yield Served(sandbox, url, server.outgoing)
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
 def run(sandbox: Sandbox, listener: socket.socket) -> None:
     """Serve until a signal ends it."""
-    uvicorn.Server(_configuration(sandbox)).run([listener])
+    _Server(sandbox).run([listener])
 
 
-class _Guest(uvicorn.Server):
+class _Server(uvicorn.Server):
+    """A server that also sends what its sandbox has to send, as long as it serves."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(_configuration(sandbox))
+        self.outgoing = Outgoing(sandbox, attended=True)
+
+    async def main_loop(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.outgoing.run)
+            await super().main_loop()
+            tasks.cancel_scope.cancel()
+
+
+class _Guest(_Server):
     """A server in a process that is not its own: signals are none of its business."""
 
     @contextmanager
@@ -89,6 +130,7 @@ class _Guest(uvicorn.Server):
 def _configuration(sandbox: Sandbox) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(sandbox),
+        http=Protocol,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -103,8 +145,7 @@ def _start(server: uvicorn.Server, listener: socket.socket) -> Callable[[], Awai
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        thread = Thread(target=lambda: asyncio.run(server.serve([listener])), name="retell-sandbox")
-        thread.start()
+        thread = _thread(server, listener)
         return lambda: anyio.to_thread.run_sync(thread.join)
     task = loop.create_task(server.serve([listener]), name="retell-sandbox")
 
@@ -112,3 +153,9 @@ def _start(server: uvicorn.Server, listener: socket.socket) -> Callable[[], Awai
         await task
 
     return ended
+
+
+def _thread(server: uvicorn.Server, listener: socket.socket) -> Thread:
+    thread = Thread(target=lambda: asyncio.run(server.serve([listener])), name="retell-sandbox")
+    thread.start()
+    return thread

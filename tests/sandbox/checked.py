@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, cast
 from urllib.parse import urlencode
 
+import httpx
 from jsonschema import Draft4Validator, ValidationError, validators
 from referencing import Registry
 from referencing.jsonschema import DRAFT4
@@ -38,6 +39,14 @@ class Api:
             method, path, query=urlencode(query or {}), authorization="Bearer key", content_type="application/json", content=content
         )
         check(method, path, answer.status, answer.body)
+        return answer.status, answer.body
+
+    def form(self, path: str, fields: Mapping[str, Any], files: Sequence[tuple[str, tuple[str, bytes, str]]] = ()) -> tuple[int, Any]:
+        """Status and body of the answer to a multipart form."""
+        sent = httpx.Request("POST", "http://sandbox", data=fields, files=[*files])
+        content_type = sent.headers.get("content-type", "")
+        answer = self.sandbox.answer("POST", path, authorization="Bearer key", content_type=content_type, content=sent.read())
+        check("POST", path, answer.status, answer.body)
         return answer.status, answer.body
 
     def get(self, path: str, **query: object) -> Any:

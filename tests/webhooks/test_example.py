@@ -1,47 +1,97 @@
-"""The example service over real HTTP, with deliveries as Retell signs them."""
+"""The example service over real HTTP, behind an agent of the sandbox: events, inbound calls and functions arrive as Retell sends them."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
 from examples.fastapi_service import create_app
+from retell_async import AsyncRetell
+from retell_async.raw.params import AgentWeightParam
+from retell_async.sandbox import Sandbox, Served, Settings, SteppedClock, serve
 
-from .sending import CALL, KEY, body_of, event_body, inbound_body, served, signed
+from .sending import KEY, event_body, served
 
 pytestmark = pytest.mark.asyncio
 
+ANN = "+14155550100"
+BLOCKED = "+14155550199"
 
-async def post(client: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:
-    return await client.post(path, content=body, headers=signed(body))
+
+@asynccontextmanager
+async def example() -> AsyncIterator[tuple[httpx.AsyncClient, Served, AsyncRetell, str]]:
+    """The service, a sandbox that knows it, a client of the sandbox, and the number whose calls the service has to do with."""
+    async with (
+        served(create_app(KEY)) as service,
+        serve(Sandbox(Settings(api_key=KEY, outcomes={"user_hangup": 1}), SteppedClock())) as sandbox,
+        AsyncRetell(KEY, base_url=sandbox.url) as client,
+    ):
+        url = f"{service.base_url}/retell"
+        llm = await client.llm.create(
+            begin_message="Hello {{customer_name}}.",
+            general_tools=[
+                {
+                    "type": "custom",
+                    "name": "lookup_order",
+                    "url": f"{url}/functions/lookup_order",
+                    "parameters": {"type": "object", "properties": {"order_id": {"type": "string", "description": "The order."}}},
+                    "response_variables": {"arrives": "arrives"},
+                }
+            ],
+        )
+        agent = await client.agent.create(
+            response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, voice_id="retell-Cimo", webhook_url=f"{url}/events"
+        )
+        weighted: list[AgentWeightParam] = [{"agent_id": agent.agent_id, "weight": 1}]
+        number = await client.phone_number.create(
+            area_code=212, inbound_agents=weighted, outbound_agents=weighted, inbound_webhook_url=f"{url}/inbound"
+        )
+        yield service, sandbox, client, number.phone_number
 
 
-async def test_a_call_from_its_ring_to_its_analysis(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_outbound_call_from_its_order_to_its_analysis(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "service")
+    async with example() as (service, sandbox, client, number):
+        orders = {"+12015550101": "A7", "+12015550102": "B1"}
+        calls = [
+            await client.call.create_phone_call(from_number=number, to_number=to_number, retell_llm_dynamic_variables={"order_id": order})
+            for to_number, order in orders.items()
+        ]
+        await sandbox.advance(600)
+        found, unknown = [await client.call.retrieve(call.call_id) for call in calls]
+        assert found.collected_dynamic_variables == {"arrives": "Thursday"}
+        results = [
+            [item.to_dict()["content"] for item in call.transcript_with_tool_calls or () if item.to_dict()["role"] == "tool_call_result"]
+            for call in (found, unknown)
+        ]
+        assert results == [['{"status":"on its way","arrives":"Thursday"}'], ["There is no such order."]]
+        assert found.call_analysis is not None
+        assert unknown.call_analysis is not None
+        assert (await service.get("/summaries")).json() == {
+            found.call_id: found.call_analysis.call_summary,
+            unknown.call_id: unknown.call_analysis.call_summary,
+        }
+        assert {errand.state for errand in sandbox.sandbox.store.errands.log} == {"delivered"}
+    said = sorted(record.getMessage() for record in caplog.records if record.name == "service")
+    assert said == sorted(f"call {call.call_id} ended: user_hangup" for call in calls)
+
+
+async def test_who_calls_is_known_or_declined() -> None:
+    async with example() as (_, sandbox, client, number):
+        taken, declined = sandbox.sandbox.ring(ANN, number), sandbox.sandbox.ring(BLOCKED, number)
+        await sandbox.advance(600)
+        assert (declined.over, declined.call_id) == (True, None)
+        assert taken.call_id is not None
+        call = await client.call.retrieve(taken.call_id)
+        assert (call.transcript or "").startswith("Agent: Hello Ann.\n")
+        assert call.to_dict()["direction"] == "inbound"
+
+
+async def test_what_nobody_signed_is_refused() -> None:
     async with served(create_app(KEY)) as client:
-        answer = await post(client, "/retell/inbound", inbound_body())
-        assert answer.json() == {"call_inbound": {"dynamic_variables": {"customer_name": "Ann"}}}
-
-        wrapped = body_of({"name": "lookup_order", "args": {"order_id": "A7"}, "call": {**CALL, "call_status": "ongoing"}})
-        answer = await post(client, "/retell/functions/lookup_order", wrapped)
-        assert answer.json() == {"status": "on its way", "arrives": "Thursday"}
-        answer = await post(client, "/retell/functions/lookup_order", body_of({"order_id": "B1"}))
-        assert answer.text == "There is no such order."
-
-        assert (await post(client, "/retell/events", event_body("call_ended"))).status_code == 204
-        analyzed = body_of({"event": "call_analyzed", "call": {**CALL, "call_analysis": {"call_summary": "An order was found."}}})
-        for _ in range(2):
-            assert (await post(client, "/retell/events", analyzed)).status_code == 204
-        assert (await client.get("/summaries")).json() == {"call_1": "An order was found."}
-
-        unsigned = await client.post("/retell/events", content=event_body("call_ended", call_id="call_2"))
-        assert unsigned.status_code == 401
-    assert [record.getMessage() for record in caplog.records if record.name == "service"] == ["call call_1 ended: user_hangup"]
-
-
-async def test_a_blocked_caller_is_declined() -> None:
-    async with served(create_app(KEY)) as client:
-        answer = await post(client, "/retell/inbound", inbound_body(from_number="+14155550199"))
-        assert answer.json() == {"call_inbound": {"reject": True}}
+        answer = await client.post("/retell/events", content=event_body("call_ended", call_id="call_2"))
+        assert answer.status_code == 401

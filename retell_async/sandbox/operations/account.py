@@ -1,52 +1,47 @@
-"""What the account as a whole is like: its concurrency and its voices."""
+"""What the account as a whole is like: its concurrency, its key, its exports."""
 
 from __future__ import annotations
 
-from ..exchange import Incoming, Json, Refused
-from ..store import Store
+from typing import Literal
 
-__all__ = ["concurrency", "list_voices", "retrieve_voice"]
+from ..exchange import Incoming, Json
+from ..records import Export
+from ..store import Store
+from ._assets import listed
+
+__all__ = ["concurrency", "key_info", "list_exports", "order_export"]
 
 _FREE_SLOTS = 20
-
-_VOICES: tuple[tuple[str, str, str, str, str], ...] = (
-    ("retell-Cimo", "platform", "female", "American", "Young"),
-    ("11labs-Adrian", "elevenlabs", "male", "American", "Young"),
-    ("11labs-Myra", "elevenlabs", "female", "American", "Young"),
-    ("11labs-Anthony", "elevenlabs", "male", "British", "Middle Aged"),
-    ("openai-Alloy", "openai", "female", "American", "Young"),
-    ("openai-Echo", "openai", "male", "American", "Middle Aged"),
-    ("cartesia-Sofia", "cartesia", "female", "Spanish", "Young"),
-    ("minimax-Leo", "minimax", "male", "American", "Old"),
-)
+_WEEK_MS = 7 * 86_400_000
 
 
 def concurrency(store: Store, _: Incoming) -> Json:
-    limit = store.settings.concurrency_limit
-    purchased = max(0, limit - _FREE_SLOTS)
+    settings = store.settings
+    purchased = max(0, settings.concurrency_limit - _FREE_SLOTS)
     return {
         "current_concurrency": len(store.calls.active(store.now())),
-        "concurrency_limit": limit,
-        "base_concurrency": limit - purchased,
+        "concurrency_limit": settings.concurrency_limit,
+        "base_concurrency": settings.concurrency_limit - purchased,
         "purchased_concurrency": purchased,
         "concurrency_purchase_limit": purchased,
         "remaining_purchase_limit": 0,
-        "reserved_inbound_concurrency": 0,
-        "concurrency_burst_enabled": False,
-        "concurrency_burst_limit": 0,
+        "reserved_inbound_concurrency": settings.reserved_inbound_concurrency,
+        "concurrency_burst_enabled": settings.concurrency_burst,
+        "concurrency_burst_limit": settings.burst_limit,
     }
 
 
-def list_voices(_: Store, __: Incoming) -> list[Json]:
-    return [_voice(*voice) for voice in _VOICES]
+def key_info(store: Store, _: Incoming) -> Json:
+    return {"org_id": store.organization, "org_name": "Sandbox", "api_key_name": None}
 
 
-def retrieve_voice(_: Store, incoming: Incoming) -> Json:
-    for voice in _VOICES:
-        if voice[0] == incoming.path["voice_id"]:
-            return _voice(*voice)
-    raise Refused(422, "voice_id was not found")
+def list_exports(store: Store, incoming: Incoming) -> Json:
+    """Records are kept for a week."""
+    now = store.now()
+    return listed(store.exports.entries, incoming.query, lambda export: export.view(now), lambda export: now - export.created < _WEEK_MS)
 
 
-def _voice(id: str, provider: str, gender: str, accent: str, age: str) -> Json:
-    return {"voice_id": id, "voice_name": id.partition("-")[2], "provider": provider, "gender": gender, "accent": accent, "age": age}
+def order_export(store: Store, channel: Literal["call", "chat"] = "call", timezone: str = "America/Los_Angeles") -> Export:
+    """Order an export, as people do outside of the API."""
+    id = f"export_request_{store.new_id('export')}"
+    return store.exports.put(id, Export(id=id, channel=channel, created=store.now(), timezone=timezone))

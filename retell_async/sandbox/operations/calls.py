@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterable
-from itertools import islice
-from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from .. import filters, lifecycle
 from ..exchange import Incoming, Json, Refused
 from ..lifecycle import Habits
+from ..live import Outside
 from ..ordered import Position, page, position_of, walk
 from ..store import Call, Order, Store
+from ..variables import filled
 from ..views import call_object, listed_call
-from ._assets import existing, limit_of, version_of
-from .numbers import is_e164
+from ._assets import existing, limit_of, skipped, stricter, version_of
+from ._engines import settings
+from .agents import known
+from .contacts import refuse_if_dnc, variables_of
+from .numbers import chosen, is_e164
 
-__all__ = ["create_phone_call", "create_web_call", "listing", "retrieve", "stop"]
+__all__ = [
+    "create_phone_call",
+    "create_web_call",
+    "delete",
+    "has_room_inbound",
+    "listen",
+    "listing",
+    "place",
+    "register_phone_call",
+    "rerun_analysis",
+    "retrieve",
+    "stop",
+    "take_inbound",
+    "take_over",
+    "update",
+    "update_live",
+]
 
 _ECHOED = ("metadata", "retell_llm_dynamic_variables", "custom_sip_headers")
 _JOIN_WITHIN_MS = 30_000
-_VARIABLE = re.compile(r"{{\s*([^{}]+?)\s*}}")
+_METADATA_BYTES = 50_000
+_ICE_SERVERS = [{"urls": "stun:stun.example.com:3478"}]
 
 
 def create_phone_call(store: Store, incoming: Incoming) -> Json:
@@ -32,16 +52,52 @@ def create_phone_call(store: Store, incoming: Incoming) -> Json:
         return call_object(before, store.now())
     if not is_e164(body["to_number"]):
         raise Refused(400, "body.to_number must be in E.164 format")
-    number = existing(store.numbers, body["from_number"], "body.from_number")
-    agent_id, version = body.get("override_agent_id"), body.get("override_agent_version")
-    if agent_id is None:
-        chosen = _outbound_agent(store, number.latest, body["to_number"])
-        agent_id, version = chosen["agent_id"], chosen.get("agent_version") if version is None else version
-    agent = _agent(store, agent_id, version, body)
+    if body.get("honor_internal_dnc"):
+        refuse_if_dnc(store, body["to_number"])
+    order, habits = _outbound(store, body["from_number"], body)
     _take_slot(store)
-    call = store.start_call(_order(store, agent, body, from_number=body["from_number"], to_number=body["to_number"]), _habits(agent))
+    call = store.start_call(order, habits)
     if key is not None:
         store.remember_key(key, call)
+    return call_object(call, store.now())
+
+
+def place(store: Store, from_number: str, task: Json, *, batch_call_id: str) -> Call:
+    """Place the call of a batch's task, for which there is room.
+
+    :raises Refused: its number or its agent are no longer there.
+    """
+    order, habits = _outbound(store, from_number, task, batch_call_id=batch_call_id)
+    return store.start_call(order, habits)
+
+
+def has_room_inbound(store: Store) -> bool:
+    """Whether a slot is free for a call that comes in."""
+    return len(store.calls.active(store.now())) < store.settings.room("inbound")
+
+
+def take_inbound(store: Store, body: Json, *, from_number: str, to_number: str, turned_away: str | None = None) -> Call:
+    """Let an agent take a call that rings.
+
+    :param turned_away: the disconnection reason when there was no slot for it.
+    :raises Refused: the agent is not there.
+    """
+    agent = _agent(store, body["agent_id"], body.get("agent_version"), body)
+    order = _order(store, agent, body, direction="inbound", from_number=from_number, to_number=to_number)
+    call = store.start_call(order, _habits(agent))
+    if turned_away is not None:
+        store.change_call(call, lifecycle.turned_away(call.course, store.now(), turned_away))
+    return call
+
+
+def register_phone_call(store: Store, incoming: Incoming) -> Json:
+    """The call goes its way as if it had been dialled."""
+    body = incoming.body
+    agent = _agent(store, body["agent_id"], body.get("agent_version"), body)
+    direction = body.get("direction", "outbound")
+    _take_slot(store, direction)
+    parties = {name: body.get(name, "") for name in ("from_number", "to_number")}
+    call = store.start_call(_order(store, agent, body, direction=direction, **parties), _habits(agent))
     return call_object(call, store.now())
 
 
@@ -55,7 +111,7 @@ def create_web_call(store: Store, incoming: Incoming) -> Json:
         "call_id": call.id,
         "access_token": token,
         "transport": "gateway",
-        "ice_servers": [{"urls": "stun:stun.example.com:3478"}],
+        "ice_servers": _ICE_SERVERS,
         "expires_at": store.now() + _JOIN_WITHIN_MS,
     }
 
@@ -74,8 +130,7 @@ def listing(store: Store, incoming: Incoming) -> Json:
         entries = walk(where, descending=asked.get("sort_order") != "ascending", after=after)
         return (entry for entry in entries if meant(entry[1])) if criteria else entries
 
-    skip = min(asked.get("skip", 0), len(where))
-    answer = page(islice(walked(position_of(asked)), skip, None), limit_of(asked), lambda call: listed_call(call, now))
+    answer = page(skipped(walked(position_of(asked)), asked, len(where)), limit_of(asked), lambda call: listed_call(call, now))
     if asked.get("include_total"):
         answer["total"] = sum(1 for _ in walked()) if criteria else len(where)
     return answer
@@ -85,35 +140,125 @@ def stop(store: Store, incoming: Incoming) -> None:
     call, now = _call(store, incoming), store.now()
     if lifecycle.stage(call.course, now) != "ongoing":
         raise Refused(422, "the call is not ongoing")
-    store.calls.change(call, lifecycle.stopped(call.course, now))
+    store.change_call(call, lifecycle.stopped(call.course, now))
 
 
-def _call(store: Store, incoming: Incoming) -> Call:
+def update(store: Store, incoming: Incoming) -> Json:
+    call, now, body = _call(store, incoming), store.now(), incoming.body
+    if now < call.course.end:
+        raise Refused(400, "the call has not ended: change it with update-live-call")
+    _change(store, call, body)
+    call.attributes |= {
+        name: value for name, value in body.get("custom_attributes", {}).items() if name in store.settings.custom_attributes
+    }
+    return call_object(call, now)
+
+
+def update_live(store: Store, incoming: Incoming) -> Json:
+    call, now = _live(store, incoming, 422), store.now()
+    fields: Json = incoming.body.get("fields_to_override", {})
+    control: Json = incoming.body.get("call_control", {})
+    if control.get("trigger_response") is False:
+        raise Refused(400, "call_control.trigger_response can only be true")
+    _change(store, call, fields)
+    if "override_dynamic_variables" in fields:
+        overrides = fields["override_dynamic_variables"]
+        call.overrides = {} if overrides is None else call.overrides | overrides
+    if "additional_context" in control:
+        call.injected.append((now, control["additional_context"]))
+    if control.get("trigger_response"):
+        store.on_prompt(call)
+    return {"success": True}
+
+
+def delete(store: Store, incoming: Incoming) -> None:
+    store.calls.remove(_call(store, incoming))
+
+
+def rerun_analysis(store: Store, incoming: Incoming) -> Json:
+    """The agent's present settings say what is found out."""
+    call, now = _call(store, incoming, 404), store.now()
+    if now < call.course.analyzed:
+        raise Refused(422, "the call was not analyzed yet")
+    agent = store.agents.get(call.order.agent_id)
+    if agent is not None and call.order.agent_version in agent.versions:
+        call.order.asked_analysis = agent.versions[call.order.agent_version].get("post_call_analysis_data") or ()
+    return call_object(call, now)
+
+
+def listen(store: Store, incoming: Incoming) -> Json:
+    call = _live(store, incoming, 400)
+    participant_id = f"listener_{store.new_id('listener')}"
+    call.listeners.add(participant_id)
+    return {
+        "access_token": f"token_{store.new_id('token', length=32)}",
+        "participant_id": participant_id,
+        "room_name": f"room_{call.id}",
+        "expires_at": store.now() + _JOIN_WITHIN_MS,
+        "transport": "gateway",
+        "ice_servers": _ICE_SERVERS,
+    }
+
+
+def take_over(store: Store, incoming: Incoming) -> Json:
+    call = _live(store, incoming, 400)
+    if incoming.body["participant_id"] not in call.listeners:
+        raise Refused(404, "body.participant_id is nobody who listens")
+    store.change_call(call, lifecycle.ended(call.course, store.now(), "call_take_over"))
+    return {"success": True}
+
+
+def _call(store: Store, incoming: Incoming, status: int = 422) -> Call:
     call = store.calls.get(incoming.path["call_id"])
     if call is None:
-        raise Refused(422, "call_id was not found")
+        raise Refused(status, "call_id was not found")
     return call
 
 
-def _outbound_agent(store: Store, number: Json, to_number: str) -> Json:
-    """One of the agents of a number, by their weights; the same for the same person every time."""
-    weighted: list[Json] = number.get("outbound_agents") or []
-    if not weighted:
-        raise Refused(400, "body.from_number has no outbound agent: give it outbound_agents, or send override_agent_id")
-    if len(weighted) == 1:
-        return weighted[0]
-    return Random(f"{store.settings.seed} {to_number}").choices(weighted, [item["weight"] for item in weighted])[0]
+def _live(store: Store, incoming: Incoming, status: int) -> Call:
+    call = _call(store, incoming, 404)
+    if lifecycle.stage(call.course, store.now()) != "ongoing":
+        raise Refused(status, "the call is not ongoing")
+    return call
+
+
+def _change(store: Store, call: Call, changes: Json) -> None:
+    """Change what answers about a call repeat."""
+    echoed = dict(call.order.echoed)
+    if "metadata" in changes:
+        if len(json.dumps(changes["metadata"])) > _METADATA_BYTES:
+            raise Refused(400, "metadata takes more than 50 kB")
+        echoed["metadata"] = changes["metadata"]
+    if "data_storage_setting" in changes:
+        echoed["data_storage_setting"] = stricter(echoed.get("data_storage_setting"), changes["data_storage_setting"])
+    store.calls.change(call, echoed=echoed)
+
+
+def _outbound(store: Store, from_number: str, body: Json, **about: Any) -> tuple[Order, Habits]:
+    """What there is to do for a call from a number of the account."""
+    number = existing(store.numbers, from_number, "body.from_number")
+    agent_id, version = body.get("override_agent_id"), body.get("override_agent_version")
+    if agent_id is None:
+        weighted: list[Json] = number.latest.get("outbound_agents") or []
+        if not weighted:
+            raise Refused(400, "body.from_number has no outbound agent: give it outbound_agents, or send override_agent_id")
+        taken = chosen(store, weighted, body["to_number"])
+        agent_id, version = taken["agent_id"], taken.get("agent_version") if version is None else version
+    agent = _agent(store, agent_id, version, body)
+    return _order(store, agent, body, from_number=from_number, to_number=body["to_number"], **about), _habits(agent)
 
 
 def _agent(store: Store, agent_id: str, version: Any, body: Json) -> Json:
     """The settings with which an agent takes part in this call."""
-    agent = version_of(existing(store.agents, agent_id, "the agent"), version, "the agent")
+    asset = known(store, agent_id, "voice", "the agent")
+    agent = version_of(asset, version, "the agent")
     override: Json = body.get("agent_override", {}).get("agent", {})
-    return agent | override | {"agent_id": agent_id, "version": agent["version"]}
+    tag = version if version in asset.tags else None
+    return agent | override | {"agent_id": agent_id, "version": agent["version"], "agent_tag": tag}
 
 
-def _take_slot(store: Store) -> None:
-    limit = store.settings.concurrency_limit
+def _take_slot(store: Store, direction: Literal["inbound", "outbound"] = "outbound") -> None:
+    limit = store.settings.room(direction)
     if len(store.calls.active(store.now())) >= limit:
         raise Refused(429, f"all {limit} concurrent calls of this account are in use")
 
@@ -127,28 +272,30 @@ def _habits(agent: Json) -> Habits:
     )
 
 
-def _order(store: Store, agent: Json, body: Json, **parties: str) -> Order:
+def _order(store: Store, agent: Json, body: Json, **about: Any) -> Order:
     echoed = {name: body[name] for name in _ECHOED if name in body}
     echoed["data_storage_setting"] = agent.get("data_storage_setting", "everything")
     echoed["opt_in_signed_url"] = agent.get("opt_in_signed_url", False)
+    other_side = about.get("from_number" if about.get("direction") == "inbound" else "to_number")
+    engine = _engine(store, agent["response_engine"], body)
+    defaults: Json = engine.get("default_dynamic_variables") or {}
+    variables = defaults | variables_of(store, other_side)
+    variables |= body.get("retell_llm_dynamic_variables", {})
     return Order(
-        kind="phone_call" if "to_number" in parties else "web_call",
+        kind="web_call" if other_side is None else "phone_call",
         agent_id=agent["agent_id"],
         agent_version=agent["version"],
         agent_name=agent.get("agent_name"),
-        opening=_opening(store, agent, body),
+        agent_tag=agent["agent_tag"],
+        opening=filled(engine.get("begin_message") or "", variables) or None,
         echoed=echoed,
-        **parties,
+        asked_analysis=agent.get("post_call_analysis_data") or (),
+        outside=Outside.of(agent, engine, variables, store.settings.webhook_url),
+        **about,
     )
 
 
-def _opening(store: Store, agent: Json, body: Json) -> str | None:
-    """What the LLM is told to begin with, its dynamic variables filled in as far as they are known."""
-    engine: Json = agent["response_engine"]
-    asset = store.llms.get(engine["llm_id"]) if engine["type"] == "retell-llm" else None
-    if asset is None:
-        return None
-    version = engine.get("version")
-    llm = (asset.version(None if version is None else int(version)) or {}) | body.get("agent_override", {}).get("retell_llm", {})
-    variables: Json = (llm.get("default_dynamic_variables") or {}) | body.get("retell_llm_dynamic_variables", {})
-    return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), llm.get("begin_message") or "") or None
+def _engine(store: Store, engine: Json, body: Json) -> Json:
+    """The settings of an agent's LLM or flow, with those of this call laid over them."""
+    override: Json = body.get("agent_override", {}).get("conversation_flow" if engine["type"] == "conversation-flow" else "retell_llm", {})
+    return settings(store, engine) | override

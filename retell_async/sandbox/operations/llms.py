@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..exchange import Incoming, Json, Refused
 from ..store import Store
-from ._assets import changed, existing, listed, version_of
+from ._assets import changed, draft_of, existing, listed, version_of
+from ._engines import refuse_if_used
 
 __all__ = ["create", "delete", "listing", "retrieve", "update"]
 
@@ -15,8 +16,7 @@ def create(store: Store, incoming: Incoming) -> Json:
     _check(incoming.body)
     llm_id = f"llm_{store.new_id('llm')}"
     body = incoming.body | {"llm_id": llm_id, "version": 0, "is_published": False, "last_modification_timestamp": store.now()}
-    store.llms.add(llm_id, body)
-    return body
+    return store.llms.add(llm_id, body).latest
 
 
 def retrieve(store: Store, incoming: Incoming) -> Json:
@@ -24,29 +24,23 @@ def retrieve(store: Store, incoming: Incoming) -> Json:
 
 
 def listing(store: Store, incoming: Incoming) -> Json:
-    return listed(store.llms, incoming.query, lambda llm: llm.latest)
+    return listed(store.llms.entries, incoming.query, lambda llm: llm.latest)
 
 
 def update(store: Store, incoming: Incoming) -> Json:
     llm = existing(store.llms, incoming.path["llm_id"], "llm_id")
-    body = changed(version_of(llm, incoming.query.get("version"), "the LLM"), incoming.body, _FIXED, store.now())
+    body = changed(draft_of(llm, incoming.query.get("version"), "the LLM"), incoming.body, _FIXED, store.now())
     _check(body)
-    llm.versions[body["version"]] = body
-    return body
+    return llm.write(body)
 
 
 def delete(store: Store, incoming: Incoming) -> None:
     llm_id = existing(store.llms, incoming.path["llm_id"], "llm_id").id
-    if not incoming.query.get("force_delete") and any(_uses(body, llm_id) for agent in store.agents for body in agent.versions.values()):
-        raise Refused(400, "an agent uses this LLM: delete the agent first, or send force_delete")
+    if not incoming.query.get("force_delete"):
+        refuse_if_used(store, {"type": "retell-llm", "llm_id": llm_id}, "LLM")
     store.llms.remove(llm_id)
 
 
 def _check(body: Json) -> None:
     if body.get("states") and not body.get("starting_state"):
         raise Refused(400, "body.starting_state is needed with states")
-
-
-def _uses(agent: Json, llm_id: str) -> bool:
-    engine: Json = agent["response_engine"]
-    return bool(engine["type"] == "retell-llm" and engine["llm_id"] == llm_id)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from random import Random
 
 from ..exchange import Incoming, Json, Refused
 from ..store import Store
 from ._assets import changed, existing, listed, version_of
+from .agents import Channel, known
 
-__all__ = ["create", "delete", "is_e164", "listing", "retrieve", "update"]
+__all__ = ["chosen", "create", "delete", "import_", "is_e164", "listing", "retrieve", "update"]
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _FIXED = ("phone_number", "phone_number_type", "phone_number_pretty", "area_code")
-_AGENT_LISTS = ("inbound_agents", "outbound_agents", "inbound_sms_agents", "outbound_sms_agents")
-_TRUNK = ("termination_uri", "auth_username", "transport")
+_AGENT_LISTS: Mapping[str, Channel] = {
+    "inbound_agents": "voice",
+    "outbound_agents": "voice",
+    "inbound_sms_agents": "chat",
+    "outbound_sms_agents": "chat",
+}
+_TRUNK = ("termination_uri", "auth_username", "transport", "codecs")
 _DEFAULT_AREA = {"US": 415, "CA": 604}
 _TOLL_FREE_AREA = 888
+_IMPORTED_NAMES = {"sip_trunk_auth_username": "auth_username", "sip_trunk_auth_password": "auth_password"}
 _PURCHASE = (("toll_free", False), ("country_code", "US"), ("number_provider", "twilio"))
 
 
@@ -46,8 +55,26 @@ def create(store: Store, incoming: Incoming) -> Json:
     if number.startswith("+1"):
         body["area_code"] = int(number[2:5])
     _check(store, body, absent=400)
-    store.numbers.add(number, body)
-    return body
+    return store.numbers.add(number, body).latest
+
+
+def import_(store: Store, incoming: Incoming) -> Json:
+    body = dict(incoming.body)
+    as_it_is = body.pop("ignore_e164_validation", False)
+    number: str = body["phone_number"]
+    if not (is_e164(number) or (as_it_is and number)):
+        raise Refused(400, "body.phone_number must be in E.164 format")
+    if number in store.numbers:
+        raise Refused(400, "body.phone_number is taken")
+    body = {_IMPORTED_NAMES.get(name, name): value for name, value in body.items()}
+    body = _stored(body) | {
+        "phone_number": number,
+        "phone_number_type": "custom",
+        "phone_number_pretty": _pretty(number),
+        "last_modification_timestamp": store.now(),
+    }
+    _check(store, body, absent=400)
+    return store.numbers.add(number, body).latest
 
 
 def retrieve(store: Store, incoming: Incoming) -> Json:
@@ -55,19 +82,25 @@ def retrieve(store: Store, incoming: Incoming) -> Json:
 
 
 def listing(store: Store, incoming: Incoming) -> Json:
-    return listed(store.numbers, incoming.query, lambda number: number.latest)
+    return listed(store.numbers.entries, incoming.query, lambda number: number.latest)
 
 
 def update(store: Store, incoming: Incoming) -> Json:
     number = existing(store.numbers, incoming.path["phone_number"], "the phone number")
     body = changed(number.latest, _stored(incoming.body, number.latest), _FIXED, store.now())
     _check(store, body, absent=422)
-    number.versions[0] = body
-    return body
+    return number.write(body)
 
 
 def delete(store: Store, incoming: Incoming) -> None:
     store.numbers.remove(existing(store.numbers, incoming.path["phone_number"], "the phone number").id)
+
+
+def chosen(store: Store, weighted: list[Json], other_side: str) -> Json:
+    """One of the agents of a number, by their weights; the same for the same person every time."""
+    if len(weighted) == 1:
+        return weighted[0]
+    return Random(f"{store.settings.seed} {other_side}").choices(weighted, [item["weight"] for item in weighted])[0]
 
 
 def _free_number(store: Store, area: int) -> str:
@@ -89,12 +122,12 @@ def _stored(sent: Json, before: Json | None = None) -> Json:
 
 
 def _check(store: Store, body: Json, absent: int) -> None:
-    for name in _AGENT_LISTS:
+    for name, channel in _AGENT_LISTS.items():
         weighted: list[Json] = body.get(name) or []
         if weighted and not math.isclose(sum(item["weight"] for item in weighted), 1, abs_tol=1e-6):
             raise Refused(400, f"the weights of {name} must sum to 1")
         for item in weighted:
-            agent = existing(store.agents, item["agent_id"], f"an agent of {name}", absent)
+            agent = known(store, item["agent_id"], channel, f"an agent of {name}", absent)
             version_of(agent, item.get("agent_version"), f"an agent of {name}", absent)
     fallback = body.get("fallback_number")
     if fallback is not None:

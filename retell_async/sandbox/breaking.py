@@ -1,0 +1,61 @@
+"""Connections that break: what a server needs to end one without an answer, or in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+__all__ = ["Protocol", "close", "reset"]
+
+_STATE = "retell_async.transport"
+_NO_LINGERING = struct.pack("ii", 1, 0)
+
+
+class Protocol(H11Protocol):
+    """HTTP as uvicorn speaks it, with the connection in the state of each request."""
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self._state = {**app_state}
+        super().__init__(config, server_state, self._state, _loop)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._state[_STATE] = transport
+        super().connection_made(transport)
+
+
+def close(scope: MutableMapping[str, Any]) -> None:
+    """End a request's connection once everything that was written has left.
+
+    :raises ConnectionAbortedError: the server is not the sandbox's own, and whatever it does with an error is what happens.
+    """
+    _transport(scope).close()
+
+
+def reset(scope: MutableMapping[str, Any]) -> None:
+    """End a request's connection at once, as a machine does that has crashed; the other side may have ended it before.
+
+    :raises ConnectionAbortedError: the server is not the sandbox's own, and whatever it does with an error is what happens.
+    """
+    transport = _transport(scope)
+    if transport.is_closing():
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+    transport.abort()
+
+
+def _transport(scope: MutableMapping[str, Any]) -> asyncio.Transport:
+    transport = scope.get("state", {}).get(_STATE)
+    if transport is None:
+        raise ConnectionAbortedError("a fault is set that breaks the connection")
+    return cast("asyncio.Transport", transport)

@@ -1,0 +1,129 @@
+"""Inbound calls and text messages: who is asked about them, and what becomes of them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import attrs
+
+from . import inbound
+from .errands import Ask, Errand, Heard
+from .exchange import Json, Refused
+from .following import RETRIES
+from .operations.calls import has_room_inbound, take_inbound
+from .operations.chats import take_inbound_sms
+from .operations.numbers import chosen
+from .store import Asset, Store
+
+__all__ = ["Ringing", "ring", "write"]
+
+_TIMEOUT_MS = 10_000
+_WAITING_MS = 40_000
+_LOOK_MS = 1_000
+
+
+@attrs.define(eq=False)
+class Ringing:
+    """A call that rings, or a message that waits."""
+
+    over: bool = False
+    """Whether it is decided who takes it."""
+    call_id: str | None = None
+    """The call that came of it, if one did."""
+    chat_id: str | None = None
+    """The chat that came of it, if one did."""
+
+
+def ring(store: Store, from_number: str, to_number: str, headers: Mapping[str, str]) -> Ringing:
+    """:raises ValueError: the account has no such number."""
+    number, ringing = _number(store, to_number), Ringing()
+    agent = _agent(store, number, "inbound_agents", from_number)
+
+    def decided(heard: Heard | None) -> None:
+        decision = inbound.decision("call_inbound", heard, agent)
+        if not decision.taken:
+            ringing.over = True
+            return
+        plain = {name.lower().removeprefix("x-"): value for name, value in headers.items()}
+        body: Json = {"agent_id": decision.agent_id, "agent_version": decision.agent_version, **decision.body}
+        if plain:
+            body["custom_sip_headers"] = plain
+            body["retell_llm_dynamic_variables"] = plain | body.get("retell_llm_dynamic_variables", {})
+        take(body, store.now() + _WAITING_MS)
+
+    def take(body: Json, until: int) -> None:
+        """Take the call, as soon as there is room for it."""
+        reason = None
+        if not has_room_inbound(store):
+            if store.now() < until:
+                store.agenda.add(min(until, store.now() + _LOOK_MS), partial(take, body, until))
+                return
+            reason = "no_concurrency_fallback" if number.latest.get("fallback_number") else "concurrency_limit_reached"
+        ringing.over = True
+        try:
+            call = take_inbound(store, body, from_number=from_number, to_number=to_number, turned_away=reason)
+        except Refused:
+            return  # there is no such agent: nobody takes the call
+        ringing.call_id = call.id
+
+    request = inbound.request("call_inbound", store.now(), from_number, to_number, agent, headers)
+    _ask(store, "call_inbound", number.latest.get("inbound_webhook_url"), request, decided)
+    return ringing
+
+
+def write(store: Store, from_number: str, to_number: str, text: str) -> Ringing:
+    """:raises ValueError: the account has no such number."""
+    number, ringing = _number(store, to_number), Ringing()
+    agent = _agent(store, number, "inbound_sms_agents", from_number)
+
+    def decided(heard: Heard | None) -> None:
+        ringing.over = True
+        decision = inbound.decision("chat_inbound", heard, agent)
+        if not decision.taken or decision.agent_id is None:
+            return
+        try:
+            chat = take_inbound_sms(
+                store, decision.body, decision.agent_id, decision.agent_version, agent_number=to_number, user_number=from_number, text=text
+            )
+        except Refused:
+            return  # there is no such agent: nobody answers the message
+        ringing.chat_id = chat.id
+
+    request = inbound.request("chat_inbound", store.now(), from_number, to_number, agent)
+    _ask(store, "chat_inbound", number.latest.get("inbound_sms_webhook_url"), request, decided)
+    return ringing
+
+
+def _number(store: Store, number: str) -> Asset:
+    found = store.numbers.get(number)
+    if found is None:
+        raise ValueError("the number is none of the account's")
+    return found
+
+
+def _agent(store: Store, number: Asset, name: str, other_side: str) -> Json | None:
+    weighted: list[Json] = number.latest.get(name) or []
+    return chosen(store, weighted, other_side) if weighted else None
+
+
+def _ask(store: Store, kind: inbound.Kind, url: str | None, content: bytes, decided: Callable[[Heard | None], None]) -> None:
+    """Ask a number's webhook, if it has one; nobody is asked otherwise."""
+    if not url:
+        decided(None)
+        return
+    store.errands.add(
+        Errand(
+            id=store.errands.new_id(),
+            kind="inbound",
+            name=kind,
+            about=store.new_id(kind),
+            url=url,
+            created=store.now(),
+            timeout_ms=_TIMEOUT_MS,
+            retries=RETRIES,
+            reads=True,
+            ask=lambda: Ask("POST", url, content, {"content-type": "application/json"}),
+            done=decided,
+        )
+    )

@@ -1,0 +1,57 @@
+"""What an account needs before it can call: an LLM, an agent and a phone number."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+
+from .exchange import Json
+from .service import Sandbox
+
+__all__ = ["Furniture", "furnish"]
+
+
+# Let in where any key is, and not taken for the account's: a key has no space.
+_NO_KEY = "the sandbox itself"
+
+
+@attrs.frozen
+class Furniture:
+    llm_id: str
+    agent_id: str
+    phone_number: str
+
+
+def furnish(sandbox: Sandbox, **agent: Any) -> Furniture:
+    """Make an LLM, an agent and a number that the agent calls from and answers.
+
+    :param agent: fields of the agent, as ``webhook_url="http://127.0.0.1:8000/events"``.
+    :raises ValueError: the API does not take such an agent.
+    """
+    llm = _create(
+        sandbox,
+        "/create-retell-llm",
+        begin_message="Hello, this is the assistant of the dental practice. Do you have a moment?",
+        general_prompt="You arrange appointments. Be brief and friendly.",
+    )
+    engine = {"type": "retell-llm", "llm_id": llm["llm_id"]}
+    made = _create(sandbox, "/create-agent", **{"agent_name": "Appointments", "voice_id": "retell-Cimo", "response_engine": engine} | agent)
+    agents = [{"agent_id": made["agent_id"], "weight": 1}]
+    number = _create(sandbox, "/create-phone-number", area_code=415, outbound_agents=agents, inbound_agents=agents)
+    return Furniture(llm["llm_id"], made["agent_id"], number["phone_number"])
+
+
+def _create(sandbox: Sandbox, path: str, **fields: Any) -> Json:
+    answer = sandbox.answer(
+        "POST",
+        path,
+        authorization=f"Bearer {sandbox.store.settings.api_key or _NO_KEY}",
+        content_type="application/json",
+        content=json.dumps(fields).encode(),
+    )
+    body: Json = answer.body
+    if answer.status >= 400:
+        raise ValueError(body["message"])
+    return body

@@ -1,0 +1,225 @@
+"""For tests of programs that use this client: the API in the same process, a new one for each test.
+
+The pytest plugin comes with the package. In a test, ``retell_client`` is a client of ``retell_sandbox``, and nothing leaves the process:
+
+```python
+@pytest.mark.retell_sandbox(outcomes={"dial_busy": 1})
+async def test_a_busy_line_is_tried_again(retell_sandbox, retell_client):
+    number = retell_sandbox.furnish().phone_number
+    ...
+    await retell_sandbox.advance(60)
+    retell_sandbox.assert_placed("+12015550100", times=2)
+```
+
+Without pytest, `LocalRetell` is the same by hand.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import anyio
+import anyio.lowlevel
+import httpx
+
+from ._client import AsyncRetell
+from ._masking import mask, mask_text
+from ._retry import RetryPolicy
+from .sandbox import Clock, Sandbox, Settings, SteppedClock
+from .sandbox.control import placed
+from .sandbox.faults import Fault, FaultKind, Struck
+from .sandbox.furniture import Furniture, furnish
+from .sandbox.handling import receive
+from .sandbox.log import Received
+from .sandbox.outgoing import Outgoing
+from .sandbox.reply import Reply
+
+__all__ = ["LocalRetell", "SandboxTransport"]
+
+_BASE_URL = "http://retell.sandbox"
+_API_KEY = "key_of_the_sandbox"
+_QUICK = RetryPolicy(first_delay=0.01)
+
+
+class SandboxTransport(httpx.AsyncBaseTransport):
+    """Answers a client's requests from a sandbox in the same process, for `httpx.AsyncClient`.
+
+    Faults arrive as the errors that httpx raises on a network. A time-out does so at once: nobody waits for it.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await anyio.lowlevel.checkpoint()
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        handling = receive(
+            self._sandbox,
+            request.method,
+            path,
+            query=query,
+            authorization=request.headers.get("authorization", ""),
+            content_type=request.headers.get("content-type", ""),
+            content=await request.aread(),
+        )
+        patience = request.extensions.get("timeout", {}).get("read")
+        if patience is not None and handling.delay >= patience:
+            handling.finish()
+            raise httpx.ReadTimeout("the answer comes too late", request=request)
+        await anyio.sleep(handling.delay)
+        return _response(handling.finish(), request)
+
+
+def _response(reply: Reply, request: httpx.Request) -> httpx.Response:
+    if reply.ending == "silence":
+        raise httpx.ReadTimeout("no answer comes", request=request)
+    if reply.status is None:
+        raise httpx.ReadError("the connection was reset", request=request)
+    if reply.ending == "truncated":
+        return httpx.Response(reply.status, headers=reply.headers, stream=_Truncated(reply.content), request=request)
+    return httpx.Response(reply.status, headers=reply.headers, content=reply.content, request=request)
+
+
+class _Truncated(httpx.AsyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content[: len(self._content) // 2]
+        raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
+
+
+class LocalRetell:
+    """A sandbox as tests use it: its clients, its time, its faults, and what it received.
+
+    :param settings: what its account is like.
+    :param clock: its time, which stands still until `advance` unless another clock is given.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.sandbox = Sandbox(settings, SteppedClock() if clock is None else clock)
+        self._outgoing = Outgoing(self.sandbox)
+
+    def send_to(self, app: Callable[..., Any] | httpx.AsyncBaseTransport) -> None:
+        """Let everything that the sandbox sends go to an application in this process, or over a transport, whatever its URL says.
+
+        :param app: an ASGI application, as `retell_async.webhooks.Router` is one.
+        """
+        transport = app if isinstance(app, httpx.AsyncBaseTransport) else httpx.ASGITransport(app)
+        self._outgoing = Outgoing(self.sandbox, transport)
+
+    @property
+    def api_key(self) -> str:
+        """The key of its clients, with which it signs what it sends unless its settings have a ``webhook_key``."""
+        return self.sandbox.store.settings.api_key or _API_KEY
+
+    def client(self, **options: Any) -> AsyncRetell:
+        """A client whose requests this sandbox answers without a network. It retries quickly.
+
+        :param options: as for `AsyncRetell`.
+        """
+        http = httpx.AsyncClient(transport=SandboxTransport(self.sandbox))
+        usual: dict[str, Any] = {"api_key": self.api_key, "base_url": _BASE_URL, "http_client": http, "retry": _QUICK}
+        return AsyncRetell(**usual | options)
+
+    @contextmanager
+    def serving(self, host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
+        """Listen on a port while the context lasts, in a thread of its own, and give the URL.
+
+        What the sandbox sends meanwhile goes over the network, wherever it went before.
+
+        :raises OSError: the port is taken, or the host is none of this machine's.
+        """
+        from .sandbox.server import in_thread
+
+        before = self._outgoing
+        with in_thread(self.sandbox, host, port) as served:
+            self._outgoing = served.outgoing
+            try:
+                yield served.url
+            finally:
+                self._outgoing = before
+
+    def furnish(self, **agent: Any) -> Furniture:
+        """Make an LLM, an agent and a number to call from.
+
+        :param agent: fields of the agent.
+        """
+        return furnish(self.sandbox, **agent)
+
+    @property
+    def now(self) -> int:
+        """The sandbox's time, in milliseconds since the epoch."""
+        return self.sandbox.store.now()
+
+    async def advance(self, seconds: float) -> None:
+        """Move the sandbox's time on: calls ring, are answered, end and are analysed, and everybody who is to hear of it has been told.
+
+        :raises TypeError: the clock runs by itself.
+        """
+        await self._outgoing.advance(seconds)
+
+    def fault(self, kind: FaultKind, /, **fields: Any) -> Struck:
+        """Set a fault from now on; its ``count`` tells how often it struck.
+
+        :param fields: as for `retell_async.sandbox.Fault`.
+        :raises ValueError: a field makes no sense.
+        """
+        return self.sandbox.set_fault(Fault.from_dict({"kind": kind, **fields}))
+
+    def clear_faults(self) -> None:
+        self.sandbox.clear_faults()
+
+    def requests(self, operation: str | None = None, **fields: Any) -> list[Received]:
+        """What was received, oldest first.
+
+        :param operation: the id of an operation in the API's document, as ``createPhoneCall``; ``None`` for any.
+        :param fields: values that fields of the body have.
+        """
+        return [
+            received
+            for received in self.sandbox.log
+            if operation in {None, received.operation} and (not fields or _has(received.body, fields))
+        ]
+
+    @property
+    def placed(self) -> Counter[str]:
+        """How many calls were placed to each number."""
+        return placed(self.sandbox)
+
+    def assert_received(self, operation: str, *, times: int | None = None, **fields: Any) -> list[Received]:
+        """Give the requests to an operation whose bodies have these fields.
+
+        :param times: how many there must be; at least one unless given.
+        :raises AssertionError: there are others, or none.
+        """
+        found = self.requests(operation, **fields)
+        if (not found) if times is None else len(found) != times:
+            wanted = "at least once" if times is None else f"{times} times"
+            having = f" with {mask_text(repr(fields))}" if fields else ""
+            every = Counter(received.operation or "no operation" for received in self.sandbox.log)
+            seen = ", ".join(f"{name} {count}" for name, count in every.most_common()) or "nothing"
+            raise AssertionError(f"{operation}{having} was to be received {wanted}, and was {len(found)} times; received: {seen}")
+        return found
+
+    def assert_placed(self, to_number: str, *, times: int = 1) -> None:
+        """:raises AssertionError: that number was called more often, or less."""
+        count = self.placed[to_number]
+        if count != times:
+            raise AssertionError(f"{mask(to_number)} was to be called {times} times, and was {count} times")
+
+    def assert_none_placed_twice(self) -> None:
+        """:raises AssertionError: a number was called more than once."""
+        twice = [f"{mask(number)} {count} times" for number, count in self.placed.items() if count > 1]
+        if twice:
+            raise AssertionError(f"called more than once: {', '.join(twice)}")
+
+
+def _has(body: Any, fields: dict[str, Any]) -> bool:
+    if not isinstance(body, dict):
+        return False
+    sent = cast("dict[str, Any]", body)
+    return all(name in sent and sent[name] == value for name, value in fields.items())

@@ -1,0 +1,182 @@
+"""The sandbox for a user's tests: in the same process, on a port, and as pytest fixtures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+import retell_async
+from retell_async import APIResponseValidationError, AsyncRetell, BadRequestError, InternalServerError, OutcomeUnknownError, webhooks
+from retell_async.sandbox import RunningClock, Settings
+from retell_async.testing import LocalRetell, SandboxTransport
+
+pytestmark = pytest.mark.anyio
+
+PERSON = "+12015550100"
+
+
+@pytest.fixture
+def local() -> LocalRetell:
+    return LocalRetell()
+
+
+@pytest.fixture
+def number(local: LocalRetell) -> str:
+    return local.furnish().phone_number
+
+
+async def test_a_call_lives_as_time_is_moved(local: LocalRetell, number: str) -> None:
+    client = local.client(strict=True)
+    placed = await client.call.create_phone_call(from_number=number, to_number=PERSON)
+    assert placed.call_status == "registered"
+    begun = local.now
+    await local.advance(3600)
+    assert local.now == begun + 3_600_000
+    assert (await client.call.retrieve(placed.call_id)).call_analysis is not None
+    local.assert_placed(PERSON)
+    (received,) = local.assert_received("createPhoneCall", to_number=PERSON, times=1)
+    assert received.body["idempotency_key"]
+    assert PERSON not in repr(received)
+
+
+async def test_two_share_nothing(local: LocalRetell, number: str) -> None:
+    other = LocalRetell(Settings(api_key="key_only"))
+    assert [item async for item in other.client().phone_number.list()] == []
+    with pytest.raises(BadRequestError):
+        await other.client().call.create_phone_call(from_number=number, to_number="nobody")
+    assert local.requests() == []
+
+
+@pytest.mark.parametrize("kind", ["timeout", "reset", "error", "truncated"])
+async def test_what_was_carried_out_is_not_carried_out_again(local: LocalRetell, number: str, kind: str) -> None:
+    fault = local.fault(kind, acted=True, times=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await local.client().call.create_phone_call(from_number=number, to_number=PERSON)
+    assert fault.count == 1
+    local.assert_received("createPhoneCall", times=2)
+    local.assert_none_placed_twice()
+    agent_id = local.furnish().agent_id
+    local.fault(kind, operation="createWebCall", acted=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises((OutcomeUnknownError, APIResponseValidationError)):
+        await local.client().call.create_web_call(agent_id=agent_id)
+    local.assert_received("createWebCall", times=1)
+
+
+async def test_latency_beyond_the_patience_of_a_client_takes_no_time(local: LocalRetell) -> None:
+    local.fault("latency", seconds=60)
+    with anyio.fail_after(1), pytest.raises(httpx.ReadTimeout):
+        async with httpx.AsyncClient(transport=SandboxTransport(local.sandbox), timeout=5) as http:
+            await http.get("http://any/list-voices")
+    local.clear_faults()
+    fault = local.fault("latency", seconds=0.02)
+    await local.client().voice.list()
+    assert fault.count == 1
+
+
+async def test_faults_by_operation(local: LocalRetell, number: str) -> None:
+    local.fault("error", operation="getConcurrency", status=503)
+    client = local.client(max_retries=1)
+    with pytest.raises(InternalServerError):
+        await client.concurrency.retrieve()
+    local.assert_received("getConcurrency", times=2)
+    await client.call.create_phone_call(from_number=number, to_number=PERSON)
+    with pytest.raises(ValueError, match="kind must be one of"):
+        local.fault("crash")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_assertions_say_what_was_and_show_no_number(local: LocalRetell, number: str) -> None:
+    client = local.client()
+    with pytest.raises(AssertionError, match="at least once, and was 0 times; received: nothing"):
+        local.assert_received("createPhoneCall")
+    for _ in range(2):
+        await client.call.create_phone_call(from_number=number, to_number=PERSON, metadata={"a": 1})
+    assert len(local.requests("createPhoneCall", metadata={"a": 1})) == 2
+    assert local.requests("createPhoneCall", metadata={"a": 2}) == []
+    with pytest.raises(AssertionError, match="createPhoneCall 2") as failed:
+        local.assert_received("createPhoneCall", to_number=PERSON, times=1)
+    texts = [str(failed.value)]
+    with pytest.raises(AssertionError, match="once") as failed:
+        local.assert_none_placed_twice()
+    texts.append(str(failed.value))
+    with pytest.raises(AssertionError, match="1 times, and was 2 times") as failed:
+        local.assert_placed(PERSON)
+    texts.append(str(failed.value))
+    assert not any(PERSON in text for text in texts)
+
+
+async def test_a_running_clock_is_not_moved() -> None:
+    with pytest.raises(TypeError, match="runs by itself"):
+        await LocalRetell(clock=RunningClock(10)).advance(1)
+
+
+async def test_on_a_port(local: LocalRetell) -> None:
+    with local.serving() as url:
+        async with AsyncRetell("key", base_url=url) as client:
+            await client.llm.create()
+            await local.advance(1)
+    assert len(local.sandbox.store.llms.entries) == 1
+    local.assert_received("createRetellLLM", times=1)
+
+
+async def test_webhooks_arrive_in_the_same_process(local: LocalRetell) -> None:
+    router = webhooks.Router(local.api_key)
+    heard: list[str] = []
+
+    @router.on()
+    async def note(event: webhooks.Event) -> None:
+        heard.append(event.event)
+
+    local.send_to(router)
+    number = local.furnish(webhook_url="http://service/events").phone_number
+    await local.client().call.create_phone_call(from_number=number, to_number=PERSON)
+    await local.advance(3600)
+    assert heard == ["call_started", "call_ended", "call_analyzed"]
+    local.fault("webhook_duplicate", operation="call_started")
+    local.fault("webhook_late", operation="call_started", seconds=7200)
+    local.fault("webhook_lost", operation="call_ended")
+    await local.client().call.create_phone_call(from_number=number, to_number=PERSON)
+    await local.advance(3600)
+    assert heard[3:] == ["call_analyzed"]
+    await local.advance(7200)
+    assert heard[3:] == ["call_analyzed", "call_started"]
+    assert (router.stats.received, router.stats.duplicates) == (6, 1)
+
+
+PROGRAM = """
+import pytest
+
+@pytest.mark.{mark}
+@pytest.mark.retell_sandbox(outcomes={{"dial_busy": 1}}, seed=3)
+async def test_busy(retell_sandbox, retell_client):
+    number = retell_sandbox.furnish().phone_number
+    placed = await retell_client.call.create_phone_call(from_number=number, to_number="+12015550100")
+    await retell_sandbox.advance(60)
+    call = await retell_client.call.retrieve(placed.call_id)
+    assert call.disconnection_reason == "dial_busy"
+
+@pytest.mark.{mark}
+async def test_isolated(retell_sandbox, retell_client):
+    assert [item async for item in retell_client.call.list()] == []
+    assert retell_sandbox.placed == {{}}
+
+@pytest.mark.retell_sandbox(speed=50)
+def test_on_a_port(retell_sandbox, retell_sandbox_url):
+    import httpx
+    assert httpx.get(retell_sandbox_url + "/sandbox/clock").json()["speed"] == 50
+"""
+
+
+@pytest.mark.parametrize("mark", ["anyio", "asyncio"])
+def test_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the same whether the package is installed or not
+    monkeypatch.setenv("PYTHONPATH", str(Path(retell_async.__file__).parents[1]))
+    pytester.makepyfile(PROGRAM.format(mark=mark))
+    plugins = [argument for name in ("anyio", "pytest_asyncio.plugin", "retell_async._pytest_plugin") for argument in ("-p", name)]
+    options = ("-q", "-W", "error", "--strict-markers", "-o", "asyncio_default_fixture_loop_scope=function")
+    result = pytester.runpytest_subprocess(*plugins, *options)
+    result.assert_outcomes(passed=5 if mark == "anyio" else 3)
+
+
+pytest_plugins = ["pytester"]
