@@ -81,7 +81,7 @@ def test_what_is_kept_of_a_chat_can_be_changed(api: Api) -> None:
     assert api.refusal("PATCH", path, {"metadata": {"a": "x" * 50_000}})[0] == 400
     assert api.refusal("PATCH", path, {"other": 1})[0] == 400
     assert "transcript" in api.get(f"/get-chat/{chat_id}")
-    api.post(f"/create-chat-completion", {"chat_id": chat_id, "content": "bye"})
+    api.post("/create-chat-completion", {"chat_id": chat_id, "content": "bye"})
     assert "transcript" not in api.get(f"/get-chat/{chat_id}")
 
 
