@@ -8,13 +8,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check docs generate spec-update format bench clean
+.PHONY: help demo test check docs fuzz generate spec-update format bench clean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: $(VENV)/.demo ## run the main job: 200 calls on the embedded sandbox, no account and no network
+demo: $(VENV)/.demo ## run the main job: a campaign of 500 calls on the embedded sandbox, no account and no network
 	$(BIN)/python -m retell_async.sandbox.demo
 
 test: $(VENV)/.dev ## run the tests
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## format, lint, generated code up to date, types
 	$(BIN)/python -m codegen check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+fuzz: $(VENV)/.dev ## a long run of made-up requests against the sandbox
+	SCHEMATHESIS_EXAMPLES=100 $(BIN)/python -m pytest tests/sandbox/test_schemathesis.py
 
 docs: $(VENV)/.dev ## build the documentation into build/docs; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --jobs auto --doctree-dir build/doctrees docs build/docs

@@ -1,4 +1,7 @@
-"""Fetching ahead of the one who uses what is fetched, in order. The tasks that do it belong to a block of ``async with``."""
+"""Fetching ahead of the one who uses what is fetched, in order. The tasks that do it belong to a block of ``async with``.
+
+A task that reads a source closes its stream when the source ends and at no other time: cancelled, it must not look like an end.
+"""
 
 from __future__ import annotations
 
@@ -87,20 +90,20 @@ async def ahead(source: AsyncIterator[T], number: int) -> AsyncGenerator[AsyncIt
     """Read up to `number` entries of a source before they are asked for."""
 
     async def read(send: MemoryObjectSendStream[_Result[T]]) -> None:
-        async with send:
-            while True:
-                result = _Result[T]()
-                try:
-                    result.give(await anext(source))
-                except StopAsyncIteration:
-                    return
-                except Exception as error:  # noqa: BLE001 - it is raised again by `get`
-                    result.fail(error)
-                await send.send(result)
+        while True:
+            result = _Result[T]()
+            try:
+                result.give(await anext(source))
+            except StopAsyncIteration:
+                send.close()
+                return
+            except Exception as error:  # noqa: BLE001 - it is raised again by `get`
+                result.fail(error)
+            await send.send(result)
 
     # One more is held by the task while it waits to put it here.
     send, receive = anyio.create_memory_object_stream[_Result[T]](number - 1)
-    async with receive, _tasks() as tasks:
+    async with receive, send, _tasks() as tasks:
         tasks.start_soon(read, send)
         yield _Results(receive, lambda: None)
 
@@ -111,21 +114,21 @@ async def mapped(source: AsyncIterator[T], fetch: Callable[[T], Awaitable[U]], a
     places = anyio.Semaphore(at_once)
 
     async def begin(send: MemoryObjectSendStream[_Result[U]], tasks: TaskGroup) -> None:
-        async with send:
-            while True:
-                await places.acquire()
-                result = _Result[U]()
-                try:
-                    item = await anext(source)
-                except StopAsyncIteration:
-                    return
-                except Exception as error:  # noqa: BLE001 - it is raised again by `get`
-                    result.fail(error)
-                else:
-                    tasks.start_soon(result.run, fetch, item)
-                await send.send(result)
+        while True:
+            await places.acquire()
+            result = _Result[U]()
+            try:
+                item = await anext(source)
+            except StopAsyncIteration:
+                send.close()
+                return
+            except Exception as error:  # noqa: BLE001 - it is raised again by `get`
+                result.fail(error)
+            else:
+                tasks.start_soon(result.run, fetch, item)
+            await send.send(result)
 
     send, receive = anyio.create_memory_object_stream[_Result[U]](at_once)
-    async with receive, _tasks() as tasks:
+    async with receive, send, _tasks() as tasks:
         tasks.start_soon(begin, send, tasks)
         yield _Results(receive, places.release)

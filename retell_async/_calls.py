@@ -50,6 +50,8 @@ class Call:
     hooks: Sequence[Hook]
     idempotency_key: str | None
     token: str | None
+    first: bool = False
+    """Whether it goes before others that wait for a connection."""
     attempts: int = 1
     give_up_at: float | None = None
     """By the clock of the client; ``None`` for never."""
@@ -79,7 +81,6 @@ class Call:
                 response = await self._attempt_in_time(http, control)
                 if response.is_success:
                     tries.succeeded()
-                    self.attempts = tries.attempts
                     return response
                 error = status_error(response)
             except (APIConnectionError, APIResponseValidationError, RateLimitError) as failure:
@@ -87,8 +88,8 @@ class Call:
             now = clock()
             left_at = now if self._left_at is None else self._left_at
             delay = tries.failed(fault(error), left_at=left_at, now=now, repeatable=self.encoded.repeatable)
+            self.attempts = tries.attempts
             if delay is None:
-                self.attempts = tries.attempts
                 if tries.unknown_since is None:
                     raise error
                 raise self._unknown(error, since=time.time() - (now - tries.unknown_since)) from error
@@ -108,25 +109,32 @@ class Call:
 
     async def _attempt(self, http: Http, control: Control) -> httpx.Response:
         """Send the request once, and once more after each 429 as long as it may wait for the limit."""
+        self._left_at = None
+        # A retry goes before new requests: what waits for it has waited longer, and the retry budget is short of it meanwhile.
+        await http.slots.take(first=self.first or self.attempts > 1)
+        try:
+            return await self._attempt_in_slot(http, control)
+        finally:
+            http.slots.give()
+
+    async def _attempt_in_slot(self, http: Http, control: Control) -> httpx.Response:
         gate = control.gate
         clock = control.clock
-        self._left_at = None
-        async with http.slots:
-            while True:
-                if not gate.is_open():
-                    await self._turn(http, control)
-                left_at = self._left_at = clock()
-                response = await http.exchange(self.encoded, self.timeout, self.operation.timeout)
-                now = clock()
-                if response.status_code != 429:
-                    gate.pacer.passed(now)
-                    return response
-                self._left_at = None
-                pause = gate.pacer.refused(left_at, retry_after_seconds(response.headers, now=time.time()), now)
-                self._tell(LimitEvent, pause=pause, rate=gate.pacer.rate)
-                most = gate.limit.max_wait
-                if self.max_retries == 0 or not self.encoded.repeatable or (most is not None and self._waited + pause > most):
-                    return response
+        while True:
+            if not gate.is_open():
+                await self._turn(http, control)
+            left_at = self._left_at = clock()
+            response = await http.exchange(self.encoded, self.timeout, self.operation.timeout)
+            now = clock()
+            if response.status_code != 429:
+                gate.pacer.passed(now)
+                return response
+            self._left_at = None
+            pause = gate.pacer.refused(left_at, retry_after_seconds(response.headers, now=time.time()), now)
+            self._tell(LimitEvent, pause=pause, rate=gate.pacer.rate)
+            most = gate.limit.max_wait
+            if self.max_retries == 0 or not self.encoded.repeatable or (most is not None and self._waited + pause > most):
+                return response
 
     async def _turn(self, http: Http, control: Control) -> None:
         gate = control.gate

@@ -48,6 +48,8 @@ __all__ = ["AsyncRetell"]
 
 T = TypeVar("T")
 
+_OPTIONS = frozenset(RequestOptions.__annotations__)
+
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -229,10 +231,14 @@ class AsyncRetell(Resources):
 
         :raises APIError: there was no answer, or none of success.
         """
+        return await self._send(request, options)
+
+    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False) -> RawResponse[T]:
         settings = self._settings
         http = self._shared.open()
         control = self._shared.control(settings)
-        call = self._call(request, options)
+        call = self._call(request, options, http)
+        call.first = first
         try:
             response = await call.carry_out(http, control)
         except OutcomeUnknownError:
@@ -247,10 +253,11 @@ class AsyncRetell(Resources):
             retries_taken=call.attempts - 1,
         )
 
-    def _call(self, request: Request[Any], options: RequestOptions) -> Call:
+    def _call(self, request: Request[Any], options: RequestOptions, http: Http) -> Call:
         """The request as it will be sent, every time that it is."""
         from ._calls import Call
 
+        _refuse_unknown(request, options)
         settings = self._settings
         key = token = None
         extra_body = options.get("extra_body")
@@ -271,6 +278,7 @@ class AsyncRetell(Resources):
                 request,
                 base_url=settings.base_url,
                 headers=(
+                    http.headers,
                     {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
                     settings.default_headers,
                     check_headers(options.get("extra_headers")),
@@ -296,10 +304,12 @@ class AsyncRetell(Resources):
             within = min(within, call.give_up_at - control.clock())
         if call.token is None or within <= 0:
             return None
-        return await find(self, operation, call.token, {"timeout": call.timeout}, within=within)
+        look = partial(self._send, options={"timeout": call.timeout}, first=True)
+        return await find(look, operation, call.token, within=within)
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""
+        _refuse_unknown(request, options)
         return AsyncPaginator(self, request, options)
 
     def is_closed(self) -> bool:
@@ -320,3 +330,10 @@ class AsyncRetell(Resources):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+
+def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:
+    """A misspelt keyword lands among the options, and must not be dropped unseen."""
+    for name in options.keys() - _OPTIONS:
+        operation = request.operation
+        raise TypeError(f"{operation.method} {operation.path} has no parameter {name!r}")

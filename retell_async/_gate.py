@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import anyio
@@ -9,7 +10,44 @@ import anyio
 from ._limits import Pacer, RateLimit
 from ._retry import Budget
 
-__all__ = ["Control", "Gate"]
+__all__ = ["Control", "Gate", "Slots"]
+
+
+class Slots:
+    """So many may be held at a time. First come, first served, except that some go before all others."""
+
+    def __init__(self, number: int) -> None:
+        self._free = number
+        self._first: deque[anyio.Event] = deque()
+        self._others: deque[anyio.Event] = deque()
+
+    async def take(self, *, first: bool = False) -> None:
+        """Wait for a slot; cancelled before there is one, none is taken.
+
+        :param first: go before those who do not say so.
+        """
+        if self._free:
+            self._free -= 1
+            return
+        queue = self._first if first else self._others
+        given = anyio.Event()
+        queue.append(given)
+        try:
+            await given.wait()
+        except BaseException:
+            if given.is_set():
+                self.give()
+            else:
+                queue.remove(given)
+            raise
+
+    def give(self) -> None:
+        """Give a slot back: to whoever waits for it longest."""
+        queue = self._first or self._others
+        if queue:
+            queue.popleft().set()
+        else:
+            self._free += 1
 
 
 class Gate:

@@ -16,19 +16,29 @@ _SLACK_OF_A_SPAN = 0.02
 
 # What a first 429 is answered with: the pace of what succeeded just before it, less a little, since windows and clocks differ.
 _MARGIN = 0.95
-# Few requests tell little about a limit: the first guess is not below this, and is soon cut if it is too high.
-_LEAST_GUESS = 5.0  # requests a second
-# Factors for a pace that still was too fast: after it went well for a while, and when it never did.
+# Fewer successes than this tell little about a limit. The guess is then this pace, which is soon cut if it is too high.
+_TELLING = 3
+_GUESS = 5.0  # requests a second
+# What a pace that went well for so many seconds and then was too fast is cut by.
 _EASE = 0.92
-_CUT = 0.6
-_WELL = 3.0  # seconds
+_WELL = 3.0
+# A pace that was too fast at once is cut to what passed, the pause included, but not by more than this at a time.
+_DEEPEST_CUT = 0.3
+# Refusals that come on however slow the pace are not for its sake. When over so many pauses the part of the requests that was refused
+# stays between these, the pace rises again by this factor.
+_HISTORY = 5
+_FEWEST = 0.03
+_FEW = 0.25
+_RECOVERY = 1.4
 
-# The pace grows by this part of itself a second, and twice as fast after each further while without a 429.
+# The pace grows by this part of itself a second, and twice as fast after each further while without a 429. Up to just below what was too
+# fast last it returns sooner.
+_RETURN = 0.3
 _GROWTH = 0.005
 _GROWTH_DOUBLES = 15.0  # seconds
-_SLOWEST = 1 / 60  # requests a second
+_SLOWEST = 0.5  # requests a second, or in the time of a pause if that is longer
 
-_SHORTEST_PAUSE = 0.1
+_SHORTEST_PAUSE = 0.02
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
@@ -66,7 +76,8 @@ class Pacer:
 
     Nothing is held back until the first 429, unless a limit is known. A 429 pauses everything until the time that the server gave. After
     it requests leave one by one at the pace at which they succeeded before; while that goes well the pace grows slowly (additive
-    increase), and the next 429 cuts it (multiplicative decrease). Answers to requests that left before a pause tell nothing new.
+    increase), and the next 429 cuts it (multiplicative decrease). Answers to requests that left before a pause tell nothing new. Refusals
+    that have nothing to do with the pace do not hold it down for long.
     """
 
     def __init__(self, limit: RateLimit) -> None:
@@ -80,6 +91,10 @@ class Pacer:
         self._resumed_at = 0.0  # when the present pace began
         self._refused_at: float | None = None  # when the pause began whose pace is not set yet
         self._pauses = 0  # in a row, without a success between
+        self._aim = 0.0  # just below the pace that was too fast last
+        self._history: deque[tuple[int, int]] = deque(maxlen=_HISTORY)  # answers that passed and that did not, for each pause
+        self._passed = 0  # answers at the present pace and in the pause after it
+        self._refused = 0
         self._buckets: deque[list[int]] = deque()
 
     def delay(self, now: float) -> float:
@@ -97,13 +112,16 @@ class Pacer:
             return
         self._next = max(self._next, now - self._slack) + 1 / rate
         if self._most is None or rate < self._most:
-            growth = rate * _GROWTH * 2 ** min((now - self._resumed_at) / _GROWTH_DOUBLES, 30.0)
-            grown = rate + growth / rate
+            if rate < self._aim:
+                grown = min(rate + _RETURN, self._aim)
+            else:
+                grown = rate + _GROWTH * 2 ** min((now - self._resumed_at) / _GROWTH_DOUBLES, 30.0)
             self.rate = grown if self._most is None else min(grown, self._most)
 
     def passed(self, now: float) -> None:
         """Take note of an answer that was not 429."""
         self._pauses = 0
+        self._passed += 1
         bucket = int(now * _BUCKETS_A_SECOND)
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1][1] += 1
@@ -117,9 +135,10 @@ class Pacer:
 
         :param retry_after: seconds that the server asks to wait, ``None`` when it does not say.
         """
+        if left_at < self._resumed_at:
+            return max(self.paused_until - now, 0.0)
+        self._refused += 1
         if self._refused_at is None:
-            if left_at < self._resumed_at:
-                return 0.0
             self._refused_at = now
             self._pauses += 1
         # Without a word from the server, and with a word that did not help, each further pause is twice as long.
@@ -132,20 +151,29 @@ class Pacer:
         return self.paused_until - now
 
     def _resume(self, refused_at: float, now: float) -> None:
-        rate = self.rate
-        if rate is None:
-            rate = max(self._measured(refused_at, now) * _MARGIN, _LEAST_GUESS)
-        elif refused_at - self._resumed_at >= max(_WELL, 3 / rate):
-            rate *= _EASE
+        if self.rate is None:
+            self.rate = self._guess(refused_at, now)
         else:
-            rate *= _CUT
-        self.rate = max(rate, _SLOWEST)
+            self._aim = self.rate * _EASE
+            self.rate = max(self._adapted(self.rate, refused_at - self._resumed_at, now), _SLOWEST / max(now - refused_at, 1.0))
         self._refused_at = None
         self._resumed_at = now
         self._next = now
+        self._passed = self._refused = 0
 
-    def _measured(self, refused_at: float, now: float) -> float:
-        """The pace at which requests succeeded before the pause, over as long a time as the pause itself."""
+    def _adapted(self, rate: float, lasted: float, now: float) -> float:
+        """The pace that follows one that went so many seconds without a 429."""
+        self._history.append((self._passed, self._refused))
+        share = sum(refused for _, refused in self._history) / sum(passed + refused for passed, refused in self._history)
+        if len(self._history) == _HISTORY and _FEWEST < share < _FEW:
+            return min(rate * _RECOVERY, max(rate, 2 * self._passed / lasted))  # no more than can be made use of
+        if lasted >= max(_WELL, 3 / rate):
+            return rate * _EASE
+        return max(self._passed / (now - self._resumed_at) * _MARGIN, rate * _DEEPEST_CUT)
+
+    def _guess(self, refused_at: float, now: float) -> float:
+        """The pace at which requests succeeded before the first pause, over as long a time as the pause itself."""
         span = max(now - refused_at, 1.0)
         since = int((refused_at - span) * _BUCKETS_A_SECOND)
-        return sum(number for bucket, number in self._buckets if bucket >= since) / span
+        passed = sum(number for bucket, number in self._buckets if bucket >= since)
+        return passed / span * _MARGIN if passed >= _TELLING else _GUESS

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import anyio
 
 from ._errors import APIError
-from ._operation import Operation, Request, RequestOptions
+from ._operation import Operation, Request
 from ._response import RawResponse
 from ._tokens import MARK
-
-if TYPE_CHECKING:
-    from ._pages import PageSender
 
 __all__ = ["find"]
 
 T = TypeVar("T")
+Send = Callable[[Request[Any]], Awaitable[RawResponse[Any]]]
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
@@ -33,15 +31,16 @@ def look(token: str) -> Request[Any]:
 
 
 async def find(
-    sender: PageSender,
+    send: Send,
     operation: Operation[T],
     token: str,
-    options: RequestOptions,
     *,
     within: float,
     clock: Callable[[], float] = anyio.current_time,
 ) -> RawResponse[T] | None:
     """Look for what has this token, again and again for so many seconds; ``None`` if it does not appear.
+
+    :param send: sends the requests for the list.
 
     A call that is found is given as the operation gives one that it creates. Its fields are those of the list of calls: of a web call they
     include ``call_id`` and ``access_token``, and none of ``expires_at``, ``ice_servers`` and ``transport``.
@@ -50,7 +49,7 @@ async def find(
     delay = _FIRST_DELAY
     while True:
         with anyio.move_on_after(until - clock()):
-            answer = await _look(sender, operation, token, options)
+            answer = await _look(send, operation, token)
             if answer is not None:
                 return answer
         if clock() + delay >= until:
@@ -59,9 +58,9 @@ async def find(
         delay = min(delay * 2, _LONGEST_DELAY)
 
 
-async def _look(sender: PageSender, operation: Operation[T], token: str, options: RequestOptions) -> RawResponse[T] | None:
+async def _look(send: Send, operation: Operation[T], token: str) -> RawResponse[T] | None:
     try:
-        raw = await sender.send_raw(look(token), options)
+        raw = await send(look(token))
         page = raw.json()
     except APIError as error:
         # The account may not list calls, or the outage goes on: what was asked for stays unknown, and that is what is reported.

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .. import APIError, AsyncRetell, webhooks
-from .._events import Event, LimitEvent, RetryEvent
+from .. import APIError, AsyncRetell, LimitEvent, RetryEvent, webhooks
+from .._events import Event
 from ..raw.models import CallResponse, V3CallResponse, V3PhoneCallResponse
 from . import Fault, RunningClock, Sandbox, Settings, serve
 from .server import listen

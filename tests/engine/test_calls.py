@@ -325,7 +325,12 @@ async def test_retries_are_told_and_logged_without_secrets(caplog: pytest.LogCap
     async with script.client() as client:
         await client.send(get("+14155550101"), {})
     records = [record for record in caplog.records if record.name == "retell_async"]
-    events = [record.__dict__["retell"] for record in records]
+    events = [record.__dict__["retell"] for record in records if "retell" in record.__dict__]
+    assert [record.getMessage().split(" in ")[0] for record in records if "retell" not in record.__dict__] == [
+        "GET /prefix/get-thing/+141******01: 500",
+        "GET /prefix/get-thing/+141******01: 429",
+        "GET /prefix/get-thing/+141******01: 201",
+    ]
     assert [type(event) for event in events] == [RetryEvent, LimitEvent, WaitEvent]
     assert (events[0].operation, events[0].attempt, events[0].delay) == ("getThing", 1, 0.0)
     assert isinstance(events[0].error, errors.InternalServerError)

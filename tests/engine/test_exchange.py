@@ -287,3 +287,15 @@ async def test_a_request_that_is_cancelled_leaves_a_client_that_works() -> None:
             await client.send(get("slow"), {})
         assert scope.cancelled_caught
         await client.send(get(), {})
+
+
+async def test_a_misspelt_keyword_is_refused_before_anything_is_sent() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("sent")
+
+    async with AsyncRetell("key_test", http_client=httpx.AsyncClient(transport=httpx.MockTransport(refuse))) as client:
+        misspelt: Any = {"agent_nam": "Front desk"}
+        with pytest.raises(TypeError, match=r"PATCH /update-agent/.* has no parameter 'agent_nam'"):
+            await client.agent.update("agent_1", **misspelt)
+        with pytest.raises(TypeError, match="POST /v3/list-calls has no parameter 'agent_nam'"):
+            client.call.list(**misspelt)

@@ -107,8 +107,8 @@ def test_a_high_limit_and_a_low_one(kind: Any) -> None:
     assert took <= 1.25 * 10
     assert refused <= 0.1 * 4000
     took, refused = simulate(kind(1, 1.0), RateLimit(), 40, told="second", at_once=10)
-    assert took <= 1.35 * 40
-    assert refused <= 20
+    assert took <= 1.5 * 40
+    assert refused <= 35
 
 
 @pytest.mark.parametrize("kind", [FixedWindow, SlidingWindow, TokenBucket])
@@ -127,7 +127,7 @@ def test_a_limit_that_falls_is_followed_down() -> None:
             return (self.high if now < 1005 else self.low).ask(now)
 
     took, refused = simulate(Falling(), RateLimit(), 600, told="second")
-    assert took <= 5 + 1.6 * 100 / 5
+    assert took <= 1.3 * (5 + 170 / 5)  # some 430 pass in the first five seconds
     assert refused <= 150
 
 
@@ -141,6 +141,19 @@ def test_a_limit_that_rises_is_followed_up() -> None:
 
     pacer_alone, _ = simulate(Rising(), RateLimit(), 4000, told="second")
     assert pacer_alone <= 110  # 4,000 would take 200 s at the low limit
+
+
+@pytest.mark.parametrize(("wait", "most"), [(0.02, 20), (0.25, 80)])
+def test_refusals_that_are_not_for_the_pace_do_not_hold_it_down(wait: float, most: float) -> None:
+    class Whim:
+        def __init__(self) -> None:
+            self.seeded = random.Random(2)
+
+        def ask(self, now: float) -> float:
+            return wait if self.seeded.random() < 0.05 else 0.0
+
+    took, _ = simulate(Whim(), RateLimit(), 3000, told="rest")
+    assert took <= most
 
 
 def test_nothing_is_held_back_before_a_limit_is_known() -> None:
@@ -162,7 +175,7 @@ def test_a_429_pauses_everything_until_the_time_that_the_server_gave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "pause"), [(None, 1.0), (0.0, 0.1), (1e-9, 0.1), (-3.0, 0.1), (1.5, 1.5), (86400.0, 60.0), (math.inf, 60.0)]
+    ("asked", "pause"), [(None, 1.0), (0.0, 0.02), (1e-9, 0.02), (-3.0, 0.02), (1.5, 1.5), (86400.0, 60.0), (math.inf, 60.0)]
 )
 def test_a_pause_is_bounded(asked: float | None, pause: float) -> None:
     assert Pacer(RateLimit()).refused(5.0, asked, 5.0) == pytest.approx(pause)

@@ -76,7 +76,8 @@ class Account:
                     held = cast("Json", holder)
                     held.update({name: self._rng.choice(self.known[name]) for name in held if name in self.known})
         sent = requests.Request(**REQUESTS_TRANSPORT.serialize_case(case, base_url="http://sandbox")).prepare()
-        content = cast("bytes", sent.body.encode() if isinstance(sent.body, str) else sent.body or b"")
+        body = sent.body or b""
+        content = body.encode() if isinstance(body, str) else body
         url = urlsplit(sent.url or "")
         reply = receive(
             self.api.sandbox,

@@ -82,7 +82,7 @@ def delete(store: Store, incoming: Incoming) -> None:
 def listing(store: Store, incoming: Incoming) -> Json:
     asked, now = incoming.body, store.now()
     criteria: Json = asked.get("filter_criteria", {})
-    views = Views(store)
+    views = _Views(store)
     tests = list(filters.tests_of(criteria, now, _FIELDS, _KEYED_FIELDS))
     tags = set(criteria["contact_tag_ids"]["value"]) if "contact_tag_ids" in criteria else None
     excluded = set(asked.get("excluded_contact_ids", ()))
@@ -237,7 +237,7 @@ def variables_of(store: Store, number: str | None) -> dict[str, str]:
     return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in known.items()}
 
 
-class Views:
+class _Views:
     """Contacts as answers show them, each made once."""
 
     def __init__(self, store: Store) -> None:

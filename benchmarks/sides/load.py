@@ -1,0 +1,89 @@
+"""What the sides of the benchmarks over loopback share; standard library only, since it runs in every environment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+Create = Callable[[int], Awaitable[Any]]
+
+
+async def throughput(create: Create, at_once: int, number: int) -> dict[str, float]:
+    """Requests a second of a new client that is given so many at once, and then with so many always under way."""
+    start = perf_counter()
+    await _workers(create, at_once, at_once)
+    opened = perf_counter()
+    await _workers(create, at_once, number)
+    return {"new": at_once / (opened - start), "steady": number / (perf_counter() - opened)}
+
+
+async def _workers(create: Create, at_once: int, number: int) -> None:
+    numbers = iter(range(number))
+
+    async def work() -> None:
+        for which in numbers:
+            await create(which)
+
+    await asyncio.gather(*(work() for _ in range(at_once)))
+
+
+async def outcomes(create: Create, number: int) -> dict[str, Any]:
+    """Begin so many requests at once and say what came of them: seconds, what returned, and the errors by their names."""
+    errors: Counter[str] = Counter()
+    returned: set[str] = set()
+
+    async def one(which: int) -> None:
+        try:
+            thing = await create(which)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is counted
+            errors[type(error).__name__] += 1
+        else:
+            returned.add(str(thing))
+
+    start = perf_counter()
+    await asyncio.gather(*(one(which) for which in range(number)))
+    return {"seconds": perf_counter() - start, "returned": len(returned), "errors": dict(errors)}
+
+
+def creators(client: Any) -> dict[str, Create]:
+    """One way to create each kind of thing, which the server recognises by a name of its own; each gives back the id."""
+
+    async def phone(which: int) -> Any:
+        return (await client.call.create_phone_call(from_number="+14155550100", to_number=f"+1{which:010}")).call_id
+
+    async def web(which: int) -> Any:
+        return (await client.call.create_web_call(agent_id="agent_1", metadata={"name": str(which)})).call_id
+
+    async def batch(which: int) -> Any:
+        return (await client.batch_call.create_batch_call(from_number="+14155550100", name=str(which), tasks=[])).batch_call_id
+
+    async def sms(which: int) -> Any:
+        return (await client.chat.create_sms_chat(from_number="+14155550100", to_number=f"+1{which:010}")).chat_id
+
+    return {"phone": phone, "web": web, "batch": batch, "sms": sms}
+
+
+async def run(client: Any, order: dict[str, Any]) -> Any:
+    """Do what is ordered: ``{"throughput": at_once, "number": n}`` or ``{"create": kind, "number": n}``."""
+    async with client:
+        if "throughput" in order:
+
+            async def small(_: int) -> None:
+                await client.call.create_web_call(agent_id="agent_1")
+
+            return await throughput(small, order["throughput"], order["number"])
+        return await outcomes(creators(client)[order["create"]], order["number"])
+
+
+def measuring(argument: str, main: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[], Any]:
+    """What a side's `prepare` gives: carries out the order in its argument each time that it is called."""
+    order: dict[str, Any] = json.loads(argument)
+
+    async def once() -> Any:
+        return await main(order)
+
+    return lambda: asyncio.run(once())

@@ -1,0 +1,111 @@
+"""Cancellation at each place where a request can wait: nothing is left behind, and the client goes on."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+import anyio
+import pytest
+
+from retell_async._client import AsyncRetell
+from retell_async._limits import RateLimit
+from retell_async._retry import RetryPolicy
+from retell_async._slots import CallSlots
+
+from .example import KEY, LIST, NO_OPTIONS, get
+from .test_transport import ok, serving
+
+pytestmark = pytest.mark.anyio
+
+
+@types.coroutine
+def counted(work: Coroutine[Any, Any, Any], at: int, then: Callable[[], object]) -> Generator[Any, Any, int]:
+    """Run a coroutine, call `then` when it waits for the time of this number, and give back how often it waited."""
+    waits = 0
+    value: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            waiting_for = work.send(value) if error is None else work.throw(error)
+        except StopIteration:
+            return waits
+        waits += 1
+        if waits == at:
+            then()
+        value = error = None
+        try:
+            value = yield waiting_for
+        except BaseException as thrown:  # noqa: BLE001 - passed on
+            error = thrown
+
+
+class Answers:
+    """The first request fails, the second is refused, and later ones fail now and then."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def __call__(self, path: str) -> bytes:
+        if "get-concurrency" in path:
+            return ok(b'{"current_concurrency":0,"concurrency_limit":1}')
+        self.step += 1
+        if self.step == 2:
+            return b"HTTP/1.1 429 Too Many Requests\r\nRetry-After-Ms: 1\r\nContent-Length: 0\r\n\r\n"
+        if self.step % 3 == 1:
+            return b""
+        if "list-things" in path:
+            return ok(b'{"items":[1,2],"has_more":%s,"pagination_key":"1"}' % (b"false" if "key" in path else b"true"))
+        return ok()
+
+
+async def send(client: AsyncRetell) -> None:
+    await client.send(get(), NO_OPTIONS)
+
+
+async def send_three(client: AsyncRetell) -> None:
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(client.send, get(), NO_OPTIONS)
+
+
+async def dial(client: AsyncRetell) -> None:
+    async with CallSlots(client, every=0.001).one():
+        await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101", deadline=60)
+
+
+async def read_ahead(client: AsyncRetell) -> None:
+    async with client.paginate(LIST.request(), {}).ahead() as items:
+        assert [item async for item in items] == [1, 2, 1, 2]
+
+
+async def fill(client: AsyncRetell) -> None:
+    async with client.paginate(LIST.request(), {}).filled(lambda _: client.send(get(), {}), at_once=2) as filled:
+        assert len([item async for item in filled]) == 4
+
+
+# The generator over the body of a request belongs to httpx, which leaves it to the garbage collector when sending is cancelled.
+@pytest.mark.filterwarnings("ignore:Async generator 'httpx._content.ByteStream:ResourceWarning")
+@pytest.mark.parametrize("work", [send, dial, read_ahead, fill])
+async def test_cancelled_anywhere_a_request_leaves_nothing_behind(work: Callable[[AsyncRetell], Coroutine[Any, Any, None]]) -> None:
+    policy = RetryPolicy(first_delay=0.001, budget=None)
+    answers = Answers()
+    async with serving(answers) as server:
+        at = waits = 0
+        while waits >= at:
+            at += 1
+            answers.step = 0
+            client = AsyncRetell(KEY, base_url=server.url, max_retries=5, max_connections=2, retry=policy, rate_limit=RateLimit(1000))
+            async with client:
+                with anyio.CancelScope() as scope:
+                    waits = await counted(work(client), at, scope.cancel)
+                # Two at a time fit, so both connections are free again.
+                with anyio.fail_after(5):
+                    await send_three(client)
+            if scope.cancelled_caught:
+                waits = at
+        with anyio.fail_after(5):
+            while server.open:  # noqa: ASYNC110 - the server notices in its own time
+                await anyio.sleep(0.001)
+    assert at > 3
