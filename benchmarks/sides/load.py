@@ -31,8 +31,8 @@ async def _workers(create: Create, at_once: int, number: int) -> None:
     await asyncio.gather(*(work() for _ in range(at_once)))
 
 
-async def outcomes(create: Create, number: int) -> dict[str, Any]:
-    """Begin so many requests at once and say what came of them: seconds, what returned, and the errors by their names."""
+async def outcomes(create: Create, number: int, at_once: int) -> dict[str, Any]:
+    """Send so many requests, so many at a time, and say what came of them: seconds, what returned, and the errors by their names."""
     errors: Counter[str] = Counter()
     returned: set[str] = set()
 
@@ -45,7 +45,7 @@ async def outcomes(create: Create, number: int) -> dict[str, Any]:
             returned.add(str(thing))
 
     start = perf_counter()
-    await asyncio.gather(*(one(which) for which in range(number)))
+    await _workers(one, at_once, number)
     return {"seconds": perf_counter() - start, "returned": len(returned), "errors": dict(errors)}
 
 
@@ -68,7 +68,7 @@ def creators(client: Any) -> dict[str, Create]:
 
 
 async def run(client: Any, order: dict[str, Any]) -> Any:
-    """Do what is ordered: ``{"throughput": at_once, "number": n}`` or ``{"create": kind, "number": n}``."""
+    """Do what is ordered: ``{"throughput": at_once, "number": n}`` or ``{"create": kind, "number": n, "at_once": m}``."""
     async with client:
         if "throughput" in order:
 
@@ -76,7 +76,7 @@ async def run(client: Any, order: dict[str, Any]) -> Any:
                 await client.call.create_web_call(agent_id="agent_1")
 
             return await throughput(small, order["throughput"], order["number"])
-        return await outcomes(creators(client)[order["create"]], order["number"])
+        return await outcomes(creators(client)[order["create"]], order["number"], order.get("at_once", order["number"]))
 
 
 def measuring(argument: str, main: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[], Any]:

@@ -8,6 +8,8 @@ import pytest
 
 from codegen import words
 from codegen.document import Json, Refused
+from codegen.generate import ROOT, pinned
+from codegen.prepare import prepare
 from codegen.render import docstring
 
 from .small import STRING, document, object_, operation
@@ -85,3 +87,9 @@ def test_words_come_to_what_they_are_about_and_what_is_missing_is_named(tmp_path
 def test_what_is_said_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"two.yaml says x again"):
         words.load(written(tmp_path, one="A: {x: a}", two="A: {x: b}"))
+
+
+def test_all_that_is_pinned_has_words() -> None:
+    missing = words.lay(prepare(pinned()), words.load(ROOT / "openapi" / "docs"))
+    assert (missing.operations, missing.requests, missing.stale) == ([], [], [])
+    assert len(missing.responses) <= 0.05 * missing.response_properties
