@@ -68,7 +68,7 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 
 $(BENCH)/ours/.made: pyproject.toml | $(VENV)/.made
 	$(PYTHON) -m venv --clear --without-pip $(@D)
-	$(PIP) --python $(@D) install --quiet .
+	$(PIP) --python $(@D) install --quiet '.[aiohttp]'
 	@touch $@
 
 $(BENCH)/peer/.made $(BENCH)/limits/.made: $(BENCH)/%/.made: pyproject.toml | $(VENV)/.made
