@@ -28,10 +28,10 @@ class Encoded:
     """One HTTP request. At most one of `content` and `form` is there."""
 
     method: str
-    url: str
-    headers: Mapping[str, str]
-    content: bytes | None = None
-    form: Sequence[Part] | None = None
+    url: str = attrs.field(repr=False)  # all but the method may hold phone numbers, and the headers hold the API key
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes | None = attrs.field(default=None, repr=False)
+    form: Sequence[Part] | None = attrs.field(default=None, repr=False)
 
     @property
     def repeatable(self) -> bool:

@@ -158,3 +158,8 @@ def test_json_comes_back_as_it_was(value: Any) -> None:
     import json
 
     assert json.loads(json_bytes(value)) == value
+
+
+def test_what_is_encoded_shows_no_secret() -> None:
+    made = encoded(get("+14155550100"), headers=({"Authorization": "Bearer secret"},))
+    assert repr(made) == "Encoded(method='GET')"
