@@ -6,17 +6,13 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import attrs
 import httpx
 
 from ._proxies import Proxies
-
-if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
 
 __all__ = ["Transport"]
 
@@ -178,17 +174,6 @@ class Transport(httpx.AsyncBaseTransport):
                 await self._close(lines)
         for transport in self._shared.values():
             await transport.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        await self.aclose()
 
 
 class _Stream(httpx.AsyncByteStream):
