@@ -1,6 +1,7 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
 from ._client import AsyncRetell
+from ._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 from ._errors import (
     APIConnectionError,
     APIError,
@@ -46,6 +47,8 @@ __all__ = [
     "CallSlots",
     "ConfigurationError",
     "ConflictError",
+    "DefaultAioHttpClient",
+    "DefaultAsyncHttpxClient",
     "FileTypes",
     "Hook",
     "InternalServerError",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 import httpx
 from yarl import URL
 
+from ._line import Origin, Plain, Times, Whole
 from ._proxies import Proxies
 
 if TYPE_CHECKING:
     import ssl
+
+_LARGE = 2**20
 
 __all__ = ["AiohttpTransport"]
 
@@ -46,30 +51,65 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._context: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        session = self._session or self._open()
-        https = request.url.scheme == "https"
-        if https and self._context is None:
-            self._context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
-        proxy = self._proxy if self._proxies is None else self._proxies.of(request.url.scheme, request.url.host)
-        times = request.extensions.get("timeout", {})
-        with _as_httpx(request):
-            response = await session.request(
+        url = request.url
+        with _as_httpx():
+            response = await self._send(
+                (url.scheme, url.host, url.port),
                 request.method,
-                URL(str(request.url), encoded=True),
-                headers=[(name, value) for name, value in request.headers.multi_items() if name != "transfer-encoding"],
-                data=request.content if isinstance(request.stream, httpx.ByteStream) else request.stream,
-                allow_redirects=False,
-                proxy=proxy,
-                ssl=self._context if https and self._context is not None else True,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=times.get("pool"), sock_connect=times.get("connect"), sock_read=times.get("read")
-                ),
+                URL(str(url), encoded=True),
+                [(name, value) for name, value in request.headers.multi_items() if name != "transfer-encoding"],
+                request.content if isinstance(request.stream, httpx.ByteStream) else request.stream,
+                request.extensions.get("timeout", {}),
             )
         return httpx.Response(
             response.status,
             headers=response.raw_headers,
-            stream=_Stream(response, request),
-            extensions={"http_version": b"HTTP/1.1", "reason_phrase": (response.reason or "").encode("ascii", "ignore")},
+            stream=_Stream(response),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": _reason(response)},
+        )
+
+    def is_straight(self, origin: Origin) -> Literal[True]:  # noqa: ARG002
+        """Whether `exchange` can send there."""
+        return True
+
+    async def exchange(self, request: Plain, times: Times) -> Whole:
+        """Send a request and read the answer to its end.
+
+        :raises httpx.RequestError: no answer began to arrive.
+        """
+        with _as_httpx():
+            response = await self._send(
+                request.origin, request.method, URL(request.url, encoded=True), request.headers, request.content or None, times
+            )
+        content = b""
+        broken: httpx.RequestError | None = None
+        try:
+            with _as_httpx():
+                content = await response.read()
+        except httpx.RequestError as error:
+            broken = error
+        finally:
+            response.close()
+        return Whole(response.status, list(response.raw_headers), _reason(response), content, broken)
+
+    async def _send(
+        self, origin: Origin, method: str, url: URL, headers: Sequence[tuple[str, str]], data: Any, times: Times
+    ) -> aiohttp.ClientResponse:
+        if isinstance(data, bytes) and len(data) > _LARGE:
+            data = BytesIO(data)  # aiohttp sends this piece by piece
+        scheme, host, _ = origin
+        https = scheme == "https"
+        if https and self._context is None:
+            self._context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
+        return await (self._session or self._open()).request(
+            method,
+            url,
+            headers=headers,
+            data=data,
+            allow_redirects=False,
+            proxy=self._proxy if self._proxies is None else self._proxies.of(scheme, host),
+            ssl=self._context if https and self._context is not None else True,
+            timeout=_timeout(times.get("connect"), times.get("read"), times.get("pool")),
         )
 
     def _open(self) -> aiohttp.ClientSession:
@@ -89,12 +129,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _Stream(httpx.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse, request: httpx.Request) -> None:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
-        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx(self._request):
+        with _as_httpx():
             async for chunk in self._response.content.iter_any():
                 yield chunk
 
@@ -103,22 +142,31 @@ class _Stream(httpx.AsyncByteStream):
         self._response.release() if self._response.content.at_eof() else self._response.close()
 
 
+@lru_cache(maxsize=64)
+def _timeout(connect: float | None, read: float | None, pool: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=pool, sock_connect=connect, sock_read=read)
+
+
+def _reason(response: aiohttp.ClientResponse) -> bytes:
+    return (response.reason or "").encode("ascii", "ignore")
+
+
 @contextmanager
-def _as_httpx(request: httpx.Request) -> Generator[None]:
+def _as_httpx() -> Generator[None]:
     """Raise aiohttp's errors as the errors of httpx that say the same."""
     try:
         yield
     except aiohttp.ConnectionTimeoutError as error:
-        raise httpx.ConnectTimeout(str(error), request=request) from error
+        raise httpx.ConnectTimeout(str(error)) from error
     except (aiohttp.ClientConnectorError, aiohttp.ClientProxyConnectionError) as error:
-        raise httpx.ConnectError(str(error), request=request) from error
+        raise httpx.ConnectError(str(error)) from error
     except aiohttp.ClientHttpProxyError as error:
-        raise httpx.ProxyError(str(error), request=request) from error
+        raise httpx.ProxyError(str(error)) from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise httpx.UnsupportedProtocol(str(error), request=request) from error
+        raise httpx.UnsupportedProtocol(str(error)) from error
     except TimeoutError as error:
-        raise httpx.ReadTimeout(str(error), request=request) from error
+        raise httpx.ReadTimeout(str(error)) from error
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
-        raise httpx.RemoteProtocolError(str(error), request=request) from error
+        raise httpx.RemoteProtocolError(str(error)) from error
     except aiohttp.ClientError as error:
-        raise httpx.ReadError(str(error), request=request) from error
+        raise httpx.ReadError(str(error)) from error

@@ -24,6 +24,7 @@ from ._errors import (
 )
 from ._events import Hook, LimitEvent, RetryEvent, WaitEvent
 from ._operation import Omit, Operation
+from ._response import Answer
 from ._retry import Fault, RetryPolicy, Tries
 from ._retry_after import retry_after_seconds
 
@@ -58,7 +59,7 @@ class Call:
     _left_at: float | None = None  # when the present attempt was sent, by the clock of the client
     _waited: float = 0.0
 
-    async def carry_out(self, http: Http, control: Control) -> httpx.Response:
+    async def carry_out(self, http: Http, control: Control) -> Answer:
         """Send the request as often as it takes and may be sent, and give the answer of success.
 
         :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
@@ -78,11 +79,11 @@ class Call:
         while True:
             error: APIError
             try:
-                response = await self._attempt_in_time(http, control)
-                if response.is_success:
+                answer = await self._attempt_in_time(http, control)
+                if answer.is_success:
                     tries.succeeded()
-                    return response
-                error = status_error(response)
+                    return answer
+                error = status_error(answer.response)
             except (APIConnectionError, APIResponseValidationError, RateLimitError) as failure:
                 error = failure
             now = clock()
@@ -96,7 +97,7 @@ class Call:
             self._tell(RetryEvent, attempt=tries.attempts - 1, delay=delay, error=error)
             await anyio.sleep(delay)
 
-    async def _attempt_in_time(self, http: Http, control: Control) -> httpx.Response:
+    async def _attempt_in_time(self, http: Http, control: Control) -> Answer:
         if self.give_up_at is None:
             return await self._attempt(http, control)
         with anyio.CancelScope(deadline=self.give_up_at):
@@ -107,7 +108,7 @@ class Call:
             sent=self._left_at is not None,
         )
 
-    async def _attempt(self, http: Http, control: Control) -> httpx.Response:
+    async def _attempt(self, http: Http, control: Control) -> Answer:
         """Send the request once, and once more after each 429 as long as it may wait for the limit."""
         self._left_at = None
         # A retry goes before new requests: what waits for it has waited longer, and the retry budget is short of it meanwhile.
@@ -117,24 +118,24 @@ class Call:
         finally:
             http.slots.give()
 
-    async def _attempt_in_slot(self, http: Http, control: Control) -> httpx.Response:
+    async def _attempt_in_slot(self, http: Http, control: Control) -> Answer:
         gate = control.gate
         clock = control.clock
         while True:
             if not gate.is_open():
                 await self._turn(http, control)
             left_at = self._left_at = clock()
-            response = await http.exchange(self.encoded, self.timeout, self.operation.timeout)
+            answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout)
             now = clock()
-            if response.status_code != 429:
+            if answer.status_code != 429:
                 gate.pacer.passed(now)
-                return response
+                return answer
             self._left_at = None
-            pause = gate.pacer.refused(left_at, retry_after_seconds(response.headers, now=time.time()), now)
+            pause = gate.pacer.refused(left_at, retry_after_seconds(answer.response.headers, now=time.time()), now)
             self._tell(LimitEvent, pause=pause, rate=gate.pacer.rate)
             most = gate.limit.max_wait
             if self.max_retries == 0 or not self.encoded.repeatable or (most is not None and self._waited + pause > most):
-                return response
+                return answer
 
     async def _turn(self, http: Http, control: Control) -> None:
         gate = control.gate

@@ -217,6 +217,8 @@ class AsyncRetell(Resources):
         """
         if not path.startswith("/"):
             raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
+        if "#" in path:
+            raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
         verb = method.upper()
         repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
         operation: Operation[Any] = Operation(id=f"{verb} {path}", method=verb, path=path, repeat=repeat)
@@ -237,23 +239,23 @@ class AsyncRetell(Resources):
         settings = self._settings
         http = self._shared.open()
         control = self._shared.control(settings)
-        call = self._call(request, options, http)
+        call = self._call(request, options)
         call.first = first
         try:
-            response = await call.carry_out(http, control)
+            answer = await call.carry_out(http, control)
         except OutcomeUnknownError:
             found = await self._found(request.operation, call, control)
             if found is None:
                 raise
             return found
         return RawResponse(
-            response,
+            answer,
             partial(decode, operation=request.operation, strict=settings.strict),
             idempotency_key=call.idempotency_key,
             retries_taken=call.attempts - 1,
         )
 
-    def _call(self, request: Request[Any], options: RequestOptions, http: Http) -> Call:
+    def _call(self, request: Request[Any], options: RequestOptions) -> Call:
         """The request as it will be sent, every time that it is."""
         from ._calls import Call
 
@@ -278,7 +280,6 @@ class AsyncRetell(Resources):
                 request,
                 base_url=settings.base_url,
                 headers=(
-                    http.headers,
                     {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
                     settings.default_headers,
                     check_headers(options.get("extra_headers")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ConfigurationError
@@ -27,13 +28,16 @@ def DefaultAsyncHttpxClient(  # noqa: N802 - the name that users of the official
     :param http2: use HTTP/2 where the server has it; needs the extra ``[http2]``.
     :param limits: give the number of connections to `AsyncRetell` as ``max_connections`` too.
     :param settings: everything else that `httpx.AsyncClient` takes.
+    :raises ConfigurationError: HTTP/2 is asked for and not installed.
     """
-    import httpx
-
+    from ._http import OwnClient
     from ._transport import Transport
 
+    if http2 and find_spec("h2") is None:
+        raise ConfigurationError("HTTP/2 needs h2, which is not installed: pip install 'retell-async[http2]'")
+
     transport = Transport(verify=verify, cert=cert, http2=http2, limits=limits, proxy=proxy, trust_env=trust_env)
-    return httpx.AsyncClient(transport=transport, trust_env=trust_env, **settings)
+    return OwnClient(transport, trust_env=trust_env, **settings)
 
 
 def DefaultAioHttpClient(  # noqa: N802 - as above
@@ -49,11 +53,11 @@ def DefaultAioHttpClient(  # noqa: N802 - as above
 
     :raises ConfigurationError: aiohttp is not installed.
     """
-    import httpx
+    from ._http import OwnClient
 
     try:
         from ._aiohttp import AiohttpTransport
     except ModuleNotFoundError as error:
         raise ConfigurationError("aiohttp is not installed: pip install 'retell-async[aiohttp]'") from error
     transport = AiohttpTransport(verify=verify, cert=cert, limits=limits, proxy=proxy, trust_env=trust_env)
-    return httpx.AsyncClient(transport=transport, trust_env=trust_env, **settings)
+    return OwnClient(transport, trust_env=trust_env, **settings)

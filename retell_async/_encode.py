@@ -28,10 +28,16 @@ class Encoded:
     """One HTTP request. At most one of `content` and `form` is there."""
 
     method: str
-    url: str = attrs.field(repr=False)  # all but the method may hold phone numbers, and the headers hold the API key
+    base_url: str = attrs.field(repr=False)
+    target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
+    """Path and query, under the base URL."""
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.base_url + self.target
 
     @property
     def repeatable(self) -> bool:
@@ -69,21 +75,22 @@ def encode(
         own.update((name.lower(), (name, value)) for name, value in layer.items())
     return Encoded(
         method=request.operation.method,
-        url=_url(base_url + request.path, [*query[:1], request.query, *query[1:]]),
+        base_url=base_url,
+        target=_target(request.path, [*query[:1], request.query, *query[1:]]),
         headers=dict(own.values()),
         content=content,
         form=form,
     )
 
 
-def _url(url: str, layers: Sequence[Mapping[str, object]]) -> str:
+def _target(path: str, layers: Sequence[Mapping[str, object]]) -> str:
     merged: dict[str, object] = {}
     for layer in layers:
         merged.update(layer)
     pairs = [pair for name, value in merged.items() for pair in _query_pairs(name, value)]
     if not pairs:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs, quote_via=quote)}"
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(pairs, quote_via=quote)}"
 
 
 def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:

@@ -21,13 +21,19 @@ class Slots:
         self._first: deque[anyio.Event] = deque()
         self._others: deque[anyio.Event] = deque()
 
+    def take_free(self) -> bool:
+        """Take a slot if there is one that nobody waits for."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
     async def take(self, *, first: bool = False) -> None:
         """Wait for a slot; cancelled before there is one, none is taken.
 
         :param first: go before those who do not say so.
         """
-        if self._free:
-            self._free -= 1
+        if self.take_free():
             return
         queue = self._first if first else self._others
         given = anyio.Event()

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Mapping, Sequence
+import re
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import httpx
 
 from ._encode import Encoded, Part
 from ._errors import APIConnectionError, APIResponseValidationError, APITimeoutError, ConfigurationError, RetellError
 from ._gate import Slots
+from ._line import Origin, Plain, Times, Whole
 from ._masking import mask_text
 from ._operation import Omit
+from ._response import Answer
 from ._transport import Transport
 
-__all__ = ["DEFAULT_TIMEOUT", "Http"]
+if TYPE_CHECKING:
+    from ._aiohttp import AiohttpTransport
+
+__all__ = ["DEFAULT_TIMEOUT", "Http", "OwnClient"]
 
 _logger = logging.getLogger("retell_async")
 
@@ -38,6 +45,44 @@ _WAITED_FOR: dict[type[httpx.TimeoutException], str] = {
     httpx.PoolTimeout: "no free connection in time",
 }
 
+_AS_IT_IS = re.compile(r"(?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
+"""A path and a query to which nothing has to be done: nothing to quote, and no `.` or `..`."""
+
+
+_USUAL_HEADERS = {
+    name: value
+    for name, value in httpx.AsyncClient(transport=httpx.AsyncBaseTransport(), trust_env=False).headers.items()
+    if name in {"accept-encoding", "connection"}
+}
+"""What an `httpx.AsyncClient` adds to every request and this package does not: among it the encodings that it can decode."""
+
+_WITH_A_BODY = {"POST", "PUT", "PATCH"}
+
+
+class OwnClient(httpx.AsyncClient):
+    """An `httpx.AsyncClient` over a transport of this package, whose `exchange` is used as long as that makes no difference.
+
+    The objects of httpx cost more than all the rest of sending a small request.
+    """
+
+    def __init__(self, transport: Transport | AiohttpTransport, **settings: Any) -> None:
+        super().__init__(transport=transport, **settings)
+        self._straight = transport
+        self._usual = self.headers.raw
+        self._is_plain = settings.keys() <= {"timeout", "trust_env"}
+
+    @property
+    def straight(self) -> Transport | AiohttpTransport | None:
+        """The transport, unless this client has something to add of its own."""
+        hooks = self.event_hooks
+        plain = (
+            self._is_plain
+            and not (hooks["request"] or hooks["response"] or self.auth or self.params or self.follow_redirects)
+            and not len(self.cookies.jar)
+            and self.headers.raw == self._usual
+        )
+        return self._straight if plain else None
+
 
 class Http:
     """One pool of connections, made here or given by the user, and closed here."""
@@ -45,18 +90,11 @@ class Http:
     def __init__(self, given: object | None, *, max_connections: int) -> None:
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
-        self.headers: Mapping[str, str] = {}
-        """Headers that every request should have; a client that was given adds its own."""
-        self._timeout: httpx.Timeout | None = None
         self._closed = False
         self._client = given
         self._transport = Transport(limits=httpx.Limits(max_connections=max_connections))
-        if given is None:
-            usual = httpx.AsyncClient(transport=self._transport).headers
-            self.headers = {name: usual[name] for name in ("Accept-Encoding", "Connection")}
-        elif given.timeout != httpx.Timeout(5.0):
-            # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
-            self._timeout = given.timeout
+        # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
+        self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
         self.slots = Slots(max_connections)
         """One for each connection: a request takes its turn, and is sent, while it holds one."""
 
@@ -69,26 +107,28 @@ class Http:
     def is_closed(self) -> bool:
         return self._closed or (self._client is not None and self._client.is_closed)
 
+    @property
+    def _straight(self) -> Transport | AiohttpTransport | None:
+        if self._client is None:
+            return self._transport
+        return self._client.straight if isinstance(self._client, OwnClient) else None
+
     def build(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None) -> httpx.Request:
         """The request as an error shows it: without the form, if it has one."""
-        return self._request(encoded, timeout, None, None)
+        return self._request(encoded, self._times(timeout, None), None)
 
-    def _request(
-        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None, files: list[tuple[str, Any]] | None
-    ) -> httpx.Request:
+    def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
+        headers = httpx.Headers({} if self._client is not None else _USUAL_HEADERS)
+        headers.update(encoded.headers)
+        build = httpx.Request if self._client is None else self._client.build_request
+        return build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+
+    def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
         if isinstance(timeout, Omit):
             timeout = self._timeout or (DEFAULT_TIMEOUT if usual is None else httpx.Timeout(usual, connect=_CONNECT_TIMEOUT, pool=None))
-        build = httpx.Request if self._client is None else self._client.build_request
-        return build(
-            encoded.method,
-            encoded.url,
-            headers=encoded.headers,
-            content=encoded.content,
-            files=files,
-            extensions={"timeout": httpx.Timeout(timeout).as_dict()},
-        )
+        return httpx.Timeout(timeout).as_dict()
 
-    async def exchange(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None) -> httpx.Response:
+    async def exchange(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None) -> Answer:
         """Send a request once and read the whole answer, of whatever status.
 
         :param timeout: seconds for each step, `omit` for the client's own.
@@ -98,46 +138,105 @@ class Http:
         """
         if self.is_closed:
             raise RetellError("the client is closed")
+        times = self._times(timeout, usual)
         start = perf_counter()
-        with _opened(encoded.form) as files:
-            request = self._request(encoded, timeout, usual, files)
-            try:
-                response = await self._send(request)
-            except httpx.TimeoutException as error:
-                message = _WAITED_FOR.get(type(error), "the request timed out")
-                raise APITimeoutError(request, message=message, sent=not isinstance(error, _NOT_SENT)) from error
-            except httpx.RequestError as error:
-                raise APIConnectionError(message=_reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
-            response = await _read(response)
-        response.elapsed = timedelta(seconds=perf_counter() - start)
+        try:
+            straight = self._straight
+            if straight is not None and encoded.form is None and straight.is_straight(_base(encoded.base_url).origin):
+                answer = await self._go_straight(straight, encoded, times)
+            else:
+                answer = await self._go_by_httpx(encoded, times)
+        except httpx.TimeoutException as error:
+            message = _WAITED_FOR.get(type(error), "the request timed out")
+            request = self.build(encoded, timeout)
+            raise APITimeoutError(request, message=message, sent=not isinstance(error, _NOT_SENT)) from error
+        except httpx.RequestError as error:
+            request = self.build(encoded, timeout)
+            raise APIConnectionError(message=_reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
+        answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
-            path = mask_text(request.url.path)
-            _logger.debug("%s %s: %d in %.3f s", request.method, path, response.status_code, response.elapsed.total_seconds())
-        return response
+            path = mask_text(httpx.URL(encoded.url).path)
+            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
+        return answer
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
-        if self._client is not None:
-            return await self._client.send(request, stream=True)
-        # What an `httpx.AsyncClient` would add is of no use here and costs as much as all the rest: cookies, redirects, log lines in
-        # which phone numbers are not masked.
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        return response
+    async def _go_straight(self, straight: Transport | AiohttpTransport, encoded: Encoded, times: Times) -> Answer:
+        whole = await straight.exchange(_plain(encoded), times)
+
+        def response(whole: Whole) -> httpx.Response:
+            made = whole.response()
+            made.request = self._request(encoded, times, None)
+            return made
+
+        answer = Answer(whole.status, whole.content, lambda: response(whole))
+        broken = whole.broken
+        if broken is None and any(name.lower() == b"content-encoding" for name, _ in whole.headers):
+            try:
+                answer.content = answer.response.content
+            except httpx.DecodingError as error:
+                broken = error
+        if broken is not None:
+            return _cut_off(response(attrs.evolve(whole, broken=broken)), broken)
+        return answer
+
+    async def _go_by_httpx(self, encoded: Encoded, times: Times) -> Answer:
+        with _opened(encoded.form) as files:
+            request = self._request(encoded, times, files)
+            if self._client is not None:
+                response = await self._client.send(request, stream=True)
+            else:
+                # What an `httpx.AsyncClient` would add is of no use here and costs as much as all the rest: cookies, redirects, log lines
+                # in which phone numbers are not masked.
+                response = await self._transport.handle_async_request(request)
+                response.request = request
+            try:
+                await response.aread()
+            except httpx.RequestError as error:
+                return _cut_off(httpx.Response(response.status_code, headers=response.headers, request=response.request), error)
+            finally:
+                await response.aclose()
+        return Answer(response.status_code, response.content, lambda: response)
 
 
-async def _read(response: httpx.Response) -> httpx.Response:
-    try:
-        await response.aread()
-    except httpx.TimeoutException as error:
-        raise APITimeoutError(response.request, message="the answer did not arrive whole in time") from error
-    except httpx.RequestError as error:
-        bare = httpx.Response(response.status_code, headers=response.headers, request=response.request)
-        if not bare.is_success:
-            return bare
+def _cut_off(bare: httpx.Response, error: httpx.RequestError) -> Answer:
+    """What an answer is worth that ended before its end: its status, if that says that nothing was done."""
+    if isinstance(error, httpx.TimeoutException):
+        raise APITimeoutError(bare.request, message="the answer did not arrive whole in time") from error
+    if bare.is_success:
         raise APIResponseValidationError(bare, None, message=f"the answer could not be read whole: {_reason(error)}") from error
-    finally:
-        await response.aclose()
-    return response
+    return Answer(bare.status_code, b"", lambda: bare)
+
+
+@attrs.frozen
+class _Base:
+    """A base URL as it is needed for sending."""
+
+    origin: Origin
+    host: str
+    root: str
+    """The URL up to the path."""
+    path: str
+
+
+@lru_cache(maxsize=64)
+def _base(url: str) -> _Base:
+    parsed = httpx.URL(url)
+    host = parsed.netloc.decode("ascii")
+    return _Base((parsed.scheme, parsed.host, parsed.port), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
+
+
+def _plain(encoded: Encoded) -> Plain:
+    base = _base(encoded.base_url)
+    target = base.path + encoded.target
+    if not _AS_IT_IS.fullmatch(target):
+        target = httpx.URL(encoded.url).raw_path.decode("ascii")
+    content = encoded.content or b""
+    own = {"Host": base.host, **_USUAL_HEADERS}
+    if content or encoded.method in _WITH_A_BODY:
+        own["Content-Length"] = str(len(content))
+    given = {name.lower() for name in encoded.headers}
+    headers = [(name, value) for name, value in own.items() if name.lower() not in given]
+    headers.extend(encoded.headers.items())
+    return Plain(base.origin, encoded.method, base.root + target, target, headers, content)
 
 
 def _reason(error: httpx.RequestError) -> str:

@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ._errors import APIResponseValidationError
 from ._json import loads
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     import httpx
 
     from ._operation import Operation
 
-__all__ = ["RawResponse", "decode"]
+__all__ = ["Answer", "RawResponse", "decode"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 _NOTHING: Any = object()
+
+
+class Answer:
+    """A whole answer: what is always needed of it, and as httpx has it once somebody asks for that."""
+
+    __slots__ = ("_make", "_response", "content", "seconds", "status_code")
+
+    def __init__(self, status_code: int, content: bytes, make: Callable[[], httpx.Response]) -> None:
+        self.status_code = status_code
+        self.content = content
+        """The body, decoded."""
+        self.seconds = 0.0
+        """From sending the request to the end of the answer."""
+        self._make = make
+        self._response: httpx.Response | None = None
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+    @property
+    def response(self) -> httpx.Response:
+        if self._response is None:
+            self._response = self._make()
+            self._response.elapsed = timedelta(seconds=self.seconds)
+        return self._response
 
 
 class RawResponse(Generic[T]):
@@ -27,13 +52,13 @@ class RawResponse(Generic[T]):
 
     def __init__(
         self,
-        http_response: httpx.Response,
-        parse: Callable[[httpx.Response], T],
+        answer: Answer,
+        parse: Callable[[Answer], T],
         *,
         idempotency_key: str | None = None,
         retries_taken: int = 0,
     ) -> None:
-        self.http_response = http_response
+        self._answer = answer
         self.idempotency_key = idempotency_key
         """The key that the request carried, if it was one that carries a key."""
         self.retries_taken = retries_taken
@@ -42,12 +67,16 @@ class RawResponse(Generic[T]):
         self._parsed: T = _NOTHING
 
     @property
+    def http_response(self) -> httpx.Response:
+        return self._answer.response
+
+    @property
     def http_request(self) -> httpx.Request:
         return self.http_response.request
 
     @property
     def status_code(self) -> int:
-        return self.http_response.status_code
+        return self._answer.status_code
 
     @property
     def headers(self) -> httpx.Headers:
@@ -62,11 +91,11 @@ class RawResponse(Generic[T]):
     @property
     def elapsed(self) -> timedelta:
         """The time from sending the request to the end of the answer."""
-        return self.http_response.elapsed
+        return timedelta(seconds=self._answer.seconds)
 
     @property
     def content(self) -> bytes:
-        return self.http_response.content
+        return self._answer.content
 
     def text(self) -> str:
         """The body as text."""
@@ -82,13 +111,13 @@ class RawResponse(Generic[T]):
         :raises APIResponseValidationError: the body is not what it should be.
         """
         if self._parsed is _NOTHING:
-            self._parsed = self._parse(self.http_response)
+            self._parsed = self._parse(self._answer)
         return self._parsed
 
     def map(self, change: Callable[[T], U]) -> RawResponse[U]:
         """The same answer with another meaning."""
         return RawResponse(
-            self.http_response,
+            self._answer,
             lambda _: change(self.parse()),
             idempotency_key=self.idempotency_key,
             retries_taken=self.retries_taken,
@@ -98,19 +127,20 @@ class RawResponse(Generic[T]):
         return f"RawResponse({self.status_code}, {len(self.content)} bytes)"
 
 
-def decode(response: httpx.Response, operation: Operation[T], *, strict: bool = False) -> T:
+def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
     """Read a successful answer to an operation as the operation says: models, plain JSON, or ``None`` where there is no body.
 
     :param strict: compare the body with the document and refuse any difference; for tests.
     :raises APIResponseValidationError: the body is not JSON, or of another shape.
     """
-    if operation.empty or (not response.content and operation.response is None):
+    if operation.empty or (not answer.content and operation.response is None):
         return cast("T", None)
     try:
-        data: Any = loads(response.content)
+        data: Any = loads(answer.content)
     except (ValueError, RecursionError) as error:
+        response = answer.response
         kind = response.headers.get("content-type", "no content-type")
-        message = f"the answer is not JSON ({kind}, {len(response.content)} bytes): {type(error).__name__}: {error}"
+        message = f"the answer is not JSON ({kind}, {len(answer.content)} bytes): {type(error).__name__}: {error}"
         raise APIResponseValidationError(response, response.text or None, message=message) from error
     if strict:
         from ._strict import check
@@ -118,9 +148,9 @@ def decode(response: httpx.Response, operation: Operation[T], *, strict: bool = 
         problems = tuple(check(operation, data))
         if problems:
             message = f"the answer is not as the document says: {'; '.join(problems)}"
-            raise APIResponseValidationError(response, data, message=message, problems=problems)
+            raise APIResponseValidationError(answer.response, data, message=message, problems=problems)
     decoded: T = operation.decode(data)
     if decoded is data and operation.response is not None:
         message = "the answer is JSON of another shape than it should be"
-        raise APIResponseValidationError(response, data, message=message)
+        raise APIResponseValidationError(answer.response, data, message=message)
     return decoded

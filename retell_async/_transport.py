@@ -1,4 +1,4 @@
-"""Connections over httpx, at a cost for each request that does not grow with their number."""
+"""The connections of a client, at a cost for each request that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import anyio
 import attrs
+import httpcore
 import httpx
 
+from ._gate import Slots
+from ._line import Line, Origin, Plain, Times, Whole
 from ._proxies import Proxies
 
 __all__ = ["Transport"]
 
-_Origin = tuple[str, str, int | None]
+_PORTS = {"http": 80, "https": 443}
 
 
 @attrs.define(eq=False)
-class _Line:
-    """One connection at most: a whole httpx transport, whose pool has a single place."""
+class _Place:
+    """One connection at most."""
 
-    origin: _Origin
-    transport: httpx.AsyncHTTPTransport
+    origin: Origin
+    line: Line | httpx.AsyncHTTPTransport
+    """Through a proxy, a whole httpx transport, whose pool has a single place."""
     idle_since: float = 0.0
 
 
 class Transport(httpx.AsyncBaseTransport):
     """An httpx transport that stays as fast with a thousand requests at once as with one.
 
-    httpx looks at every connection and every waiting request of its pool each time that one of them changes. Here every connection has
-    such a pool to itself, and is taken from a stack and put back.
+    httpx looks at every connection and every waiting request of its pool each time that one of them changes. Here a connection is taken
+    from a stack and put back, and what is sent over it goes straight from h11 to the event loop.
 
     :param verify: as of `httpx.AsyncHTTPTransport`, as are `cert`, `http2` and `limits`. With `http2` one httpx pool is used after all,
         since a connection then carries many requests.
@@ -59,57 +64,74 @@ class Transport(httpx.AsyncBaseTransport):
         self._proxy = proxy
         self._proxies = Proxies() if trust_env and proxy is None else None
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._shared: dict[_Origin, httpx.AsyncHTTPTransport] = {}
-        self._idle: dict[_Origin, deque[_Line]] = {}  # of each, those that were used last are at the right
+        self._shared: dict[Origin, httpx.AsyncHTTPTransport] = {}
+        self._idle: dict[Origin, deque[_Place]] = {}  # of each, those that were used last are at the right
         self._idle_number = 0
         self._most_idle = limits.max_keepalive_connections
         self._expiry = limits.keepalive_expiry
-        self._places = None if limits.max_connections is None else anyio.Semaphore(limits.max_connections, fast_acquire=True)
+        self._slots = None if limits.max_connections is None else Slots(limits.max_connections)
         self._most = limits.max_connections
         self._busy = 0
         self._closed = False
 
+    def is_straight(self, origin: Origin) -> bool:
+        """Whether `exchange` can send there, with nothing of httpx on the way."""
+        if self._http2 or _is_replaced(httpx.AsyncHTTPTransport) or _is_replaced(httpcore.AsyncConnectionPool):
+            return False
+        return self._proxy_to(origin) is None
+
+    async def exchange(self, request: Plain, times: Times) -> Whole:
+        """Send a request for whose origin `is_straight` holds, and read the answer to its end.
+
+        :raises httpx.RequestError: no answer began to arrive.
+        """
+        place = await self._enter(request.origin, times.get("pool"))
+        try:
+            return await cast("Line", place.line).exchange(request, times)
+        finally:
+            # If its connection is gone, the next one can be opened in its place.
+            await self.release(place)
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         origin = (url.scheme, url.host, url.port)
-        if self._http2:
+        if self._http2 or _is_replaced(httpx.AsyncHTTPTransport) or _is_replaced(httpcore.AsyncConnectionPool):
             shared = self._shared.get(origin)
             if shared is None:
-                shared = self._shared[origin] = self._open(origin, self._limits)
+                shared = self._shared[origin] = self._open_httpx(origin, self._limits)
             return await shared.handle_async_request(request)
-        await self._enter(request)
+        place = await self._enter(origin, request.extensions.get("timeout", {}).get("pool"))
         try:
-            line = await self._take(origin)
-            try:
-                response = await line.transport.handle_async_request(request)
-            except BaseException:
-                # Its connection is gone, but the next one can be opened in its place.
-                self._put_back(line)
-                raise
+            response = await place.line.handle_async_request(request)
         except BaseException:
-            self._leave()
+            await self.release(place)
             raise
         if not isinstance(response.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(response.stream).__name__} cannot be read asynchronously")
-        response.stream = _Stream(response.stream, self, line)
+        response.stream = _Stream(response.stream, self, place)
         return response
 
-    async def _enter(self, request: httpx.Request) -> None:
-        """Wait for a place among the connections that may be open at once."""
-        if self._places is not None:
-            with anyio.move_on_after(request.extensions.get("timeout", {}).get("pool")) as scope:
-                await self._places.acquire()
+    async def _enter(self, origin: Origin, timeout: float | None) -> _Place:
+        """Wait for one of the connections that may be open at once."""
+        if self._slots is not None and not self._slots.take_free():
+            with anyio.move_on_after(timeout) as scope:
+                await self._slots.take()
             if scope.cancelled_caught:
-                raise httpx.PoolTimeout("no free connection in time", request=request)
+                raise httpx.PoolTimeout("no free connection in time")
         self._busy += 1
+        try:
+            return await self._take(origin)
+        except BaseException:
+            self._leave()
+            raise
 
     def _leave(self) -> None:
         self._busy -= 1
-        if self._places is not None:
-            self._places.release()
+        if self._slots is not None:
+            self._slots.give()
 
-    async def _take(self, origin: _Origin) -> _Line:
-        """A line to there, whose connection is open if there was one."""
+    async def _take(self, origin: Origin) -> _Place:
+        """A place whose connection to there is open if there was one."""
         if self._closed:
             raise RuntimeError("the transport is closed")
         await self._close_expired()
@@ -118,42 +140,48 @@ class Transport(httpx.AsyncBaseTransport):
             self._idle_number -= 1
             return idle.pop()
         if self._most is not None and self._busy + self._idle_number > self._most:
-            await self._close(min((lines for lines in self._idle.values() if lines), key=lambda lines: lines[0].idle_since))
-        return _Line(origin, self._open(origin, httpx.Limits(max_connections=1, keepalive_expiry=self._expiry)))
+            await self._close(min((places for places in self._idle.values() if places), key=lambda places: places[0].idle_since))
+        return _Place(origin, self._open(origin))
 
-    def _put_back(self, line: _Line) -> None:
-        line.idle_since = monotonic()
-        self._idle.setdefault(line.origin, deque()).append(line)
+    async def release(self, place: _Place) -> None:
+        """Take back a place whose answer was read, or will not be."""
+        place.idle_since = monotonic()
+        self._idle.setdefault(place.origin, deque()).append(place)
         self._idle_number += 1
-
-    async def release(self, line: _Line) -> None:
-        """Take back a line whose answer was read, or will not be."""
-        self._put_back(line)
         self._leave()
         if self._closed or (self._most_idle is not None and self._idle_number > self._most_idle):
-            await self._close(self._idle[line.origin])
+            await self._close(self._idle[place.origin])
 
     async def _close_expired(self) -> None:
         if self._expiry is None:
             return
         oldest = monotonic() - self._expiry
-        for lines in self._idle.values():
-            while lines and lines[0].idle_since < oldest:
-                await self._close(lines)
+        for places in self._idle.values():
+            while places and places[0].idle_since < oldest:
+                await self._close(places)
 
-    async def _close(self, lines: deque[_Line]) -> None:
+    async def _close(self, places: deque[_Place]) -> None:
         """Close the one of these that was idle longest."""
         self._idle_number -= 1
-        line = lines.popleft()
+        place = places.popleft()
         with anyio.CancelScope(shield=True):
-            await line.transport.aclose()
+            await place.line.aclose()
 
-    def _open(self, origin: _Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-        scheme, host, _ = origin
-        proxy = self._proxy
-        if self._proxies is not None:
-            proxy = self._proxies.of(scheme, host)
-        return httpx.AsyncHTTPTransport(verify=self._context(scheme), http2=self._http2, limits=limits, proxy=proxy)
+    def _open(self, origin: Origin) -> Line | httpx.AsyncHTTPTransport:
+        if self._proxy_to(origin) is not None:
+            return self._open_httpx(origin, httpx.Limits(max_connections=1, keepalive_expiry=self._expiry))
+        scheme, host, port = origin
+        if scheme not in _PORTS:
+            raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {scheme}://")
+        return Line(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
+
+    def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=self._context(origin[0]), http2=self._http2, limits=limits, proxy=self._proxy_to(origin), trust_env=self._trust_env
+        )
+
+    def _proxy_to(self, origin: Origin) -> httpx.Proxy | httpx.URL | str | None:
+        return self._proxy if self._proxies is None else self._proxies.of(origin[0], origin[1])
 
     def _context(self, scheme: str) -> ssl.SSLContext:
         """One for all connections, since loading the certificates takes long; without them where there is no TLS."""
@@ -161,6 +189,7 @@ class Transport(httpx.AsyncBaseTransport):
         if context is None:
             if scheme == "https":
                 context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
+                context.set_alpn_protocols(["http/1.1"])  # where HTTP/2 is wanted, httpx says so itself
             else:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._contexts[scheme] = context
@@ -169,30 +198,39 @@ class Transport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read."""
         self._closed = True
-        for lines in self._idle.values():
-            while lines:
-                await self._close(lines)
+        for places in self._idle.values():
+            while places:
+                await self._close(places)
         for transport in self._shared.values():
             await transport.aclose()
 
 
 class _Stream(httpx.AsyncByteStream):
-    """The body of an answer, which gives its line back when it is closed."""
+    """The body of an answer, which gives its place back when it is closed."""
 
-    def __init__(self, inner: httpx.AsyncByteStream, owner: Transport, line: _Line) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, owner: Transport, place: _Place) -> None:
         self._inner = inner
         self._owner = owner
-        self._line: _Line | None = line
+        self._place: _Place | None = place
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._inner:
             yield chunk
 
     async def aclose(self) -> None:
-        line, self._line = self._line, None
-        if line is None:
+        place, self._place = self._place, None
+        if place is None:
             return
         try:
             await self._inner.aclose()
         finally:
-            await self._owner.release(line)
+            await self._owner.release(place)
+
+
+def _is_replaced(layer: type[Any]) -> bool:
+    """Whether a tool that records, fakes or traces requests has put something of its own in place of this layer's method.
+
+    pytest-httpx, respx, vcrpy and OpenTelemetry do. What they want to see must go that way.
+    """
+    method = layer.handle_async_request
+    return type(method) is not FunctionType or method.__code__.co_filename != layer.__init__.__code__.co_filename

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from retell_async._response import decode
+from retell_async._response import Answer, decode
 from retell_async.raw.api.call.get_call import OPERATION
 
 from .timing import batches, touch
@@ -15,10 +15,9 @@ from .timing import batches, touch
 
 def prepare(path: str) -> Callable[[], float]:
     body = Path(path).read_bytes()
-    request = httpx.Request("GET", "https://api.example.com/v2/get-call/call_1")
+    response = httpx.Response(200, request=httpx.Request("GET", "https://api.example.com/v2/get-call/call_1"))
 
     def once() -> None:
-        response = httpx.Response(200, headers={"content-type": "application/json"}, content=body, request=request)
-        touch(decode(response, OPERATION))
+        touch(decode(Answer(200, body, lambda: response), OPERATION))
 
     return batches(once)

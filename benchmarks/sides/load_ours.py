@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from retell_async import AsyncRetell
-from retell_async._clients import DefaultAioHttpClient
-from retell_async._retry import RetryPolicy
+from retell_async import AsyncRetell, DefaultAioHttpClient, RetryPolicy
 
 from .load import measuring, run
 

@@ -85,8 +85,6 @@ async def fill(client: AsyncRetell) -> None:
         assert len([item async for item in filled]) == 4
 
 
-# The generator over the body of a request belongs to httpx, which leaves it to the garbage collector when sending is cancelled.
-@pytest.mark.filterwarnings("ignore:Async generator 'httpx._content.ByteStream:ResourceWarning")
 @pytest.mark.parametrize("work", [send, dial, read_ahead, fill])
 async def test_cancelled_anywhere_a_request_leaves_nothing_behind(work: Callable[[AsyncRetell], Coroutine[Any, Any, None]]) -> None:
     policy = RetryPolicy(first_delay=0.001, budget=None)

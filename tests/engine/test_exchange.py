@@ -181,6 +181,8 @@ async def test_any_request_can_be_sent() -> None:
         assert await client.request("GET", "/new") == ["GET", "http://retell.test/prefix/new", ""]
         with pytest.raises(ValueError, match="slash"):
             await client.request("GET", "https://elsewhere.test/")
+        with pytest.raises(ValueError, match="fragment"):
+            await client.request("GET", "/new#1")
 
 
 async def test_a_bad_option_is_refused_before_anything_is_sent() -> None:

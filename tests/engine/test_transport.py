@@ -37,6 +37,8 @@ class Server:
         self.opened = 0
         self.requests: list[bytes] = []
         self.url = ""
+        self.close_after = -1
+        """The number of the request after whose answer the connection is closed."""
 
     async def serve(self, stream: SocketStream) -> None:
         self.opened += 1
@@ -56,7 +58,7 @@ class Server:
             head = await buffered.receive_until(b"\r\n\r\n", 100_000)
             length = re.search(rb"content-length: (\d+)", head.lower())
             body = await buffered.receive_exactly(int(length[1])) if length else b""
-            self.requests.append(head + body)
+            self.requests.append(head + b"\r\n\r\n" + body)
             answer = self.respond(head.split(b" ", 2)[1].decode())
             if answer is None:
                 await buffered.receive()
@@ -64,6 +66,8 @@ class Server:
                 return
             else:
                 await stream.send(answer)
+                if len(self.requests) == self.close_after:
+                    return
 
 
 def ok(body: bytes = b'{"thing_id":"1"}', more: bytes = b"") -> bytes:

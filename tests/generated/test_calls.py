@@ -174,6 +174,8 @@ async def test_an_empty_path_parameter_is_refused(key: str) -> None:
     for empty in names:
         with pytest.raises(ValueError, match=f"{empty} is empty"):
             RAW[key].request(*("" if name == empty else "x" for name in names), **needed(key))
+        with pytest.raises(ValueError, match=rf"{empty} is '\.\.'"):
+            RAW[key].request(*(".." if name == empty else "x" for name in names), **needed(key))
 
 
 @pytest.mark.parametrize("key", ["POST /create-knowledge-base", "POST /add-knowledge-base-sources/{knowledge_base_id}"])
