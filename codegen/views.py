@@ -77,6 +77,7 @@ class Class(Module):
     module: str
     fields: list[Field]
     doc: str
+    base: str = "Model"
 
     @property
     def nested(self) -> list[Field]:
@@ -233,13 +234,18 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     retired = retired or Retired()
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     found = Views([], [], [], [], [], [], [])
+    keyed = {
+        ref_name(_answer(operation, path) or {})
+        for method, path, operation in operations(prepared)
+        if entries[f"{method.upper()} {path}"].repeat == "idempotency_key"
+    }
     for name, schema in schemas.items():
         if "oneOf" in schema:
             found.unions.append(_union(prepared, name, schema))
             if schema.get("x-request"):
                 found.param_unions.append(_param_union(prepared, name, schema))
         elif is_object(schema):
-            found.models.append(_model(prepared, name, schema))
+            found.models.append(attrs.evolve(_model(prepared, name, schema), base="KeyedModel" if name in keyed else "Model"))
             if schema.get("x-request"):
                 found.params.append(_params(prepared, name, schema))
         else:

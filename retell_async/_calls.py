@@ -86,6 +86,7 @@ class Call:
                 error = status_error(answer.response)
             except (APIConnectionError, APIResponseValidationError, RateLimitError) as failure:
                 error = failure
+            error.idempotency_key = self.idempotency_key
             now = clock()
             left_at = now if self._left_at is None else self._left_at
             delay = tries.failed(fault(error), left_at=left_at, now=now, repeatable=self.encoded.repeatable)

@@ -306,7 +306,10 @@ class AsyncRetell(Resources):
         if call.token is None or within <= 0:
             return None
         look = partial(self._send, options={"timeout": call.timeout}, first=True)
-        return await find(look, operation, call.token, within=within)
+        found = await find(look, operation, call.token, within=within)
+        if found is not None:
+            found.idempotency_key = call.idempotency_key
+        return found
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""

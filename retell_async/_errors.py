@@ -59,8 +59,10 @@ class APIError(RetellError):
     """A request that did not end with a usable answer.
 
     `response` and `status_code` are ``None`` when no answer arrived. `body` is the parsed JSON of the answer, or its text when it is not
-    JSON, or ``None``.
+    JSON, or ``None``. `idempotency_key` is the key under which the request was sent, if it was one that carries a key.
     """
+
+    idempotency_key: str | None = None
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
         super().__init__(mask_text(message))

@@ -19,7 +19,7 @@ from ._masking import masked_repr
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Model", "UnknownObject", "model"]
+__all__ = ["KeyedModel", "Model", "UnknownObject", "model"]
 
 ModelT = TypeVar("ModelT", bound="Model")
 Decode = Callable[[Any], Any]
@@ -84,6 +84,18 @@ class Model:
         for name, value in changes.items():
             setattr(new, name, value)
         return new
+
+
+class KeyedModel(Model):
+    """A model of what the API creates once for each idempotency key."""
+
+    __slots__ = ("__key__",)  # beside the instance dictionary, which holds what the server sent and nothing else
+    __key__: str | None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key under which this client asked for it, ``None`` if it did not. It is no field: the server did not send it."""
+        return getattr(self, "__key__", None)
 
 
 class _Method:

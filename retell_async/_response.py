@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ._errors import APIResponseValidationError
 from ._json import loads
+from ._model import KeyedModel
 
 if TYPE_CHECKING:
     import httpx
@@ -112,6 +113,9 @@ class RawResponse(Generic[T]):
         """
         if self._parsed is _NOTHING:
             self._parsed = self._parse(self._answer)
+            keyed: object = self._parsed
+            if isinstance(keyed, KeyedModel):
+                keyed.__key__ = self.idempotency_key
         return self._parsed
 
     def map(self, change: Callable[[T], U]) -> RawResponse[U]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
+import pickle
 import time
 from collections.abc import Callable
 from typing import Any
@@ -144,9 +146,19 @@ async def test_a_phone_call_keeps_one_key_over_all_attempts() -> None:
         assert len(script.bodies) == 3
         assert keys == {raw.idempotency_key}
         assert raw.retries_taken == 2
+        call = raw.parse()
+        assert call.idempotency_key == raw.idempotency_key
+        assert call.to_dict() == {"thing_id": "1", "call_id": "call_1"}
+        assert "idempotency_key" not in call
+        assert (copy.copy(call).idempotency_key, pickle.loads(pickle.dumps(call)).idempotency_key) == (raw.idempotency_key,) * 2
         await client.call.create_phone_call(**NUMBERS)
         await client.call.create_phone_call(**NUMBERS)
         assert len({body["idempotency_key"] for body in script.bodies}) == 3
+
+
+async def test_what_was_not_created_under_a_key_shows_none() -> None:
+    async with Script(fine()).client() as client:
+        assert (await client.call.register_phone_call(agent_id="agent_1")).idempotency_key is None
 
 
 @pytest.mark.parametrize("options", [{"idempotency_key": "order-77"}, {"extra_body": {"idempotency_key": "order-77"}}])
@@ -175,8 +187,9 @@ async def test_a_phone_call_whose_outcome_stays_unknown_says_so_with_its_key() -
     assert (caught.value.attempts, caught.value.status_code) == (3, 402)
     script = Script(failed(402))
     async with script.client() as client:
-        with pytest.raises(errors.PaymentRequiredError):
-            await client.call.create_phone_call(**NUMBERS)
+        with pytest.raises(errors.PaymentRequiredError) as refused:
+            await client.call.create_phone_call(**NUMBERS, idempotency_key="order-77")
+    assert refused.value.idempotency_key == "order-77"
 
 
 class Calls:

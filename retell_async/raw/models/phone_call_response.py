@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..._model import Many, Model, One, model
+from ..._model import KeyedModel, Many, One, model
 
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @model
-class PhoneCallResponse(Model):
+class PhoneCallResponse(KeyedModel):
     """A phone call, with its transcripts."""
 
     __nested__ = {
