@@ -26,7 +26,8 @@ class World:
     """What the server is told, and what has become of it.
 
     :param faults: the part of requests that suffers each of the four faults: an answer that comes after `delay` seconds, a connection that
-        is reset, a 500 and a 429. The first is always carried out, the last never, the others every second time.
+        is reset, a 500 and a 429. The first is always carried out, the last never, the others every second time. Which request suffers what
+        depends on what it asks for and on how often that was asked for before, so it is the same in every run.
     :param retry_after: seconds, as the 429 answers give them.
     :param limit: so many requests are let through in any second; ``None`` for all.
     :param latency: seconds that each answer takes.
@@ -51,7 +52,8 @@ class World:
         self.latency = latency
         self.pages = pages
         self.items = items
-        self.seeded = Random(seed)
+        self.seed = seed
+        self.asked: Counter[str] = Counter()
         self.passed: deque[float] = deque()
         self.made: Counter[str] = Counter()  # how often each thing was made that should be made once
         self.by_key: dict[str, Any] = {}
@@ -78,10 +80,18 @@ class World:
         self.passed.append(now)
         return False
 
-    def fault(self) -> str:
-        drawn = self.seeded.random()
+    def fault(self, path: str, body: dict[str, Any]) -> tuple[str, bool]:
+        """What a request suffers, if anything, and whether it is carried out all the same."""
+        if not self.faults:
+            return "", True
+        body = {name: value for name, value in body.items() if name != "idempotency_key"}
+        request = f"{path} {json.dumps(body)}"
+        self.asked[request] += 1
+        seeded = Random(f"{self.seed} {self.asked[request]} {request}")
+        drawn = seeded.random()
         names = ("delay", "reset", "fail", "refuse")
-        return next((name for number, name in enumerate(names, 1) if drawn < number * self.faults), "")
+        fault = next((name for number, name in enumerate(names, 1) if drawn < number * self.faults), "")
+        return fault, fault in {"", "delay"} or (fault != "refuse" and seeded.random() < 0.5)
 
     def create(self, path: str, body: dict[str, Any]) -> Any:
         """Make a thing, unless it was made under the same key."""
@@ -151,11 +161,10 @@ class Connection(asyncio.Protocol):
         if world.over_limit(asyncio.get_running_loop().time()):
             self.send(429, {"status": "error", "message": "Account rate limited"})
             return
-        fault = world.fault()
+        fault, acts = world.fault(path, body)
         if fault == "refuse":
             self.send(429, {"status": "error", "message": "Account rate limited"})
             return
-        acts = fault in {"", "delay"} or world.seeded.random() < 0.5
         creates = path in _CREATES
         thing = (world.create(path, body) if creates else world.read(path, body)) if acts else None
         if fault == "reset":

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 
 from benchmarks.serving import serving, stats
@@ -21,10 +22,11 @@ from retell_async._retry import RetryPolicy
 
 from .example import KEY
 
-pytestmark = pytest.mark.asyncio
+pytestmark = pytest.mark.anyio
 
-FAULTS = {"faults": 0.05, "delay": 0.5, "retry_after": "0.02"}
-SETTINGS: dict[str, Any] = {"timeout": 0.25, "retry": RetryPolicy(first_delay=0.1)}
+# The time-out is long beside what an answer takes on a machine that has other things to do, and short beside the delay.
+FAULTS = {"faults": 0.05, "delay": 3.0, "retry_after": "0.02"}
+SETTINGS: dict[str, Any] = {"timeout": httpx.Timeout(30, read=1.0), "retry": RetryPolicy(first_delay=0.1)}
 
 Create = Callable[[AsyncRetell, int], Awaitable[Any]]
 
@@ -64,7 +66,7 @@ async def all_of(client: AsyncRetell, create: Create, number: int) -> tuple[list
 
 async def test_no_number_is_dialled_twice_and_no_call_is_lost() -> None:
     with serving(**FAULTS) as url:
-        async with AsyncRetell(KEY, base_url=url, max_retries=3, **SETTINGS) as client:
+        async with AsyncRetell(KEY, base_url=url, **SETTINGS) as client:
             created, errors = await all_of(client, phone, 5000)
         seen = stats(url)
     assert seen["twice"] == 0
@@ -89,12 +91,12 @@ async def test_what_has_no_key_is_created_once_or_its_outcome_is_unknown() -> No
 async def test_calls_whose_outcome_is_unknown_are_found_where_they_exist() -> None:
     policy = RetryPolicy(first_delay=0.1, on_unknown_outcome="reconcile", reconcile_within=10.0)
     with serving(**FAULTS) as url:
-        async with AsyncRetell(KEY, base_url=url, timeout=0.25, max_retries=3, retry=policy) as client:
-            created, errors = await all_of(client, web, 600)
+        async with AsyncRetell(KEY, base_url=url, **{**SETTINGS, "retry": policy}) as client:
+            created, errors = await all_of(client, web, 2000)
         seen = stats(url)
     assert seen["twice"] == 0
     assert Counter(type(error) for error in errors).keys() == {OutcomeUnknownError}
-    assert len(created) >= seen["made"]["web"] - 1  # of some 60 that exist and whose answers were lost
+    assert len(created) >= seen["made"]["web"] - 2  # of some 200 that exist and whose answers were lost
     assert len({call["call_id"] for call in created}) == len(created)
 
 

@@ -141,7 +141,7 @@ async def test_a_server_that_takes_nothing_is_waited_for_no_longer_than_asked() 
                 UPLOAD.request(body={"knowledge_base_files": [b"x" * 50_000_000]}),
             ):
                 with pytest.raises(OutcomeUnknownError) as caught:
-                    await client.send(request, {"timeout": 0.2})
+                    await client.send(request, {"timeout": httpx.Timeout(30, write=0.2)})
                 assert isinstance(caught.value.__cause__, APITimeoutError)
                 assert caught.value.__cause__.message == "the request could not be sent in time"
 
