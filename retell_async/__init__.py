@@ -28,7 +28,7 @@ from ._limits import RateLimit
 from ._model import Model, UnknownObject
 from ._operation import FileTypes, Omit, RequestOptions, omit
 from ._pages import AsyncPage, AsyncPaginator
-from ._response import RawResponse
+from ._response import RawResponse, StreamedResponse
 from ._retry import RetryPolicy
 from ._slots import CallSlots
 from ._version import __version__
@@ -67,6 +67,7 @@ __all__ = [
     "RetellError",
     "RetryEvent",
     "RetryPolicy",
+    "StreamedResponse",
     "UnknownObject",
     "UnprocessableEntityError",
     "WaitEvent",

@@ -120,6 +120,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         )
+        # When a connection breaks, aiohttp sends what it takes for idempotent once more by itself, PUT among it. Here it is known which
+        # operations may be repeated; there is no public way to say so.
+        self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
         return self._session
 
     async def aclose(self) -> None:

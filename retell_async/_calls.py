@@ -53,6 +53,8 @@ class Call:
     token: str | None
     first: bool = False
     """Whether it goes before others that wait for a connection."""
+    stream: bool = False
+    """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
     attempts: int = 1
     give_up_at: float | None = None
     """By the clock of the client; ``None`` for never."""
@@ -115,9 +117,15 @@ class Call:
         # A retry goes before new requests: what waits for it has waited longer, and the retry budget is short of it meanwhile.
         await http.slots.take(first=self.first or self.attempts > 1)
         try:
-            return await self._attempt_in_slot(http, control)
-        finally:
+            answer = await self._attempt_in_slot(http, control)
+        except BaseException:
             http.slots.give()
+            raise
+        if self.stream and answer.is_success:
+            answer.release = http.slots.give
+        else:
+            http.slots.give()
+        return answer
 
     async def _attempt_in_slot(self, http: Http, control: Control) -> Answer:
         gate = control.gate
@@ -126,7 +134,7 @@ class Call:
             if not gate.is_open():
                 await self._turn(http, control)
             left_at = self._left_at = clock()
-            answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout)
+            answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout, stream=self.stream)
             now = clock()
             if answer.status_code != 429:
                 gate.pacer.passed(now)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+import anyio
 import attrs
 
 from ._encode import encode
@@ -16,7 +18,7 @@ from ._events import Hook, log
 from ._limits import RateLimit
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
-from ._response import RawResponse, decode
+from ._response import RawResponse, StreamedResponse, decode
 from ._retry import RetryPolicy
 from ._settings import (
     DEFAULT_BASE_URL,
@@ -235,12 +237,26 @@ class AsyncRetell(Resources):
         """
         return await self._send(request, options)
 
-    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False) -> RawResponse[T]:
+    @asynccontextmanager
+    async def stream(self, request: Request[T], options: RequestOptions) -> AsyncGenerator[StreamedResponse[T]]:
+        """Carry out a request to an operation and give back the answer before its body has come.
+
+        :raises APIError: there was no answer, or none of success.
+        """
+        response = StreamedResponse(await self._send(request, options, stream=True))
+        try:
+            yield response
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+
+    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False, stream: bool = False) -> RawResponse[T]:
         settings = self._settings
         http = self._shared.open()
         control = self._shared.control(settings)
         call = self._call(request, options)
         call.first = first
+        call.stream = stream
         try:
             answer = await call.carry_out(http, control)
         except OutcomeUnknownError:

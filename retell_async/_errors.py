@@ -35,6 +35,8 @@ __all__ = [
     "RetellError",
     "UnprocessableEntityError",
     "WebhookVerificationError",
+    "cut_off",
+    "reason",
     "status_error",
 ]
 
@@ -238,6 +240,20 @@ def status_error(response: httpx.Response) -> APIStatusError:
     body = _body(response)
     kind = InternalServerError if response.status_code >= 500 else _BY_STATUS.get(response.status_code, APIStatusError)
     return kind(_message(response, body), response=response, body=body)
+
+
+def cut_off(response: httpx.Response, error: httpx.RequestError) -> APIError:
+    """The error that stands for an answer of success whose body did not come whole."""
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return APITimeoutError(response.request, message="the answer did not arrive whole in time")
+    return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
+
+
+def reason(error: httpx.RequestError) -> str:
+    """What happened to a connection, in words."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _body(response: httpx.Response) -> object | None:

@@ -16,7 +16,7 @@ import attrs
 import httpx
 
 from ._encode import Encoded, Part
-from ._errors import APIConnectionError, APIResponseValidationError, APITimeoutError, ConfigurationError, RetellError
+from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
 from ._gate import Slots
 from ._line import Origin, Plain, Times, Whole
 from ._masking import mask_text
@@ -128,11 +128,14 @@ class Http:
             timeout = self._timeout or (DEFAULT_TIMEOUT if usual is None else httpx.Timeout(usual, connect=_CONNECT_TIMEOUT, pool=None))
         return httpx.Timeout(timeout).as_dict()
 
-    async def exchange(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None) -> Answer:
+    async def exchange(
+        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None, *, stream: bool = False
+    ) -> Answer:
         """Send a request once and read the whole answer, of whatever status.
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
+        :param stream: leave the body of an answer of success where it is.
         :raises APIConnectionError: no whole answer arrived.
         :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
         """
@@ -142,17 +145,17 @@ class Http:
         start = perf_counter()
         try:
             straight = self._straight
-            if straight is not None and encoded.form is None and straight.is_straight(_base(encoded.base_url).origin):
+            if straight is not None and not stream and encoded.form is None and straight.is_straight(_base(encoded.base_url).origin):
                 answer = await self._go_straight(straight, encoded, times)
             else:
-                answer = await self._go_by_httpx(encoded, times)
+                answer = await self._go_by_httpx(encoded, times, stream=stream)
         except httpx.TimeoutException as error:
             message = _WAITED_FOR.get(type(error), "the request timed out")
             request = self.build(encoded, timeout)
             raise APITimeoutError(request, message=message, sent=not isinstance(error, _NOT_SENT)) from error
         except httpx.RequestError as error:
             request = self.build(encoded, timeout)
-            raise APIConnectionError(message=_reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
+            raise APIConnectionError(message=reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
         answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
@@ -175,10 +178,10 @@ class Http:
             except httpx.DecodingError as error:
                 broken = error
         if broken is not None:
-            return _cut_off(response(attrs.evolve(whole, broken=broken)), broken)
+            return _without_body(response(attrs.evolve(whole, broken=broken)), broken)
         return answer
 
-    async def _go_by_httpx(self, encoded: Encoded, times: Times) -> Answer:
+    async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool) -> Answer:
         with _opened(encoded.form) as files:
             request = self._request(encoded, times, files)
             if self._client is not None:
@@ -188,21 +191,21 @@ class Http:
                 # in which phone numbers are not masked.
                 response = await self._transport.handle_async_request(request)
                 response.request = request
+            if stream and response.is_success:
+                return Answer(response.status_code, b"", lambda: response)
             try:
                 await response.aread()
             except httpx.RequestError as error:
-                return _cut_off(httpx.Response(response.status_code, headers=response.headers, request=response.request), error)
+                return _without_body(httpx.Response(response.status_code, headers=response.headers, request=response.request), error)
             finally:
                 await response.aclose()
         return Answer(response.status_code, response.content, lambda: response)
 
 
-def _cut_off(bare: httpx.Response, error: httpx.RequestError) -> Answer:
-    """What an answer is worth that ended before its end: its status, if that says that nothing was done."""
-    if isinstance(error, httpx.TimeoutException):
-        raise APITimeoutError(bare.request, message="the answer did not arrive whole in time") from error
-    if bare.is_success:
-        raise APIResponseValidationError(bare, None, message=f"the answer could not be read whole: {_reason(error)}") from error
+def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:
+    """What an answer is worth whose body did not come whole: its status, if that says that nothing was done."""
+    if bare.is_success or isinstance(error, httpx.TimeoutException):
+        raise cut_off(bare, error) from error
     return Answer(bare.status_code, b"", lambda: bare)
 
 
@@ -237,10 +240,6 @@ def _plain(encoded: Encoded) -> Plain:
     headers = [(name, value) for name, value in own.items() if name.lower() not in given]
     headers.extend(encoded.headers.items())
     return Plain(base.origin, encoded.method, base.root + target, target, headers, content)
-
-
-def _reason(error: httpx.RequestError) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio.lowlevel
 import attrs
 import h11
 import httpx
@@ -159,6 +160,7 @@ class Line:
                     if not await self._send(wire, data, timeout):
                         return
                     data = b""
+                    await anyio.lowlevel.checkpoint()  # a server that takes all at once leaves others their turn
             data += send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise httpx.LocalProtocolError(str(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Generic, Protocol, TypeVar, cast, overload
 
 import attrs
@@ -11,9 +11,9 @@ import attrs
 from ._errors import APIResponseValidationError
 from ._model import Model, plain
 from ._operation import Request, RequestOptions
-from ._response import RawResponse
+from ._response import RawResponse, StreamedResponse
 
-__all__ = ["AsyncPage", "AsyncPaginator", "Walk", "next_request", "raw_page"]
+__all__ = ["AsyncPage", "AsyncPaginator", "Walk", "next_request", "StreamingSender", "raw_page", "streamed_page"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -25,6 +25,12 @@ class PageSender(Protocol):
     """What fetches pages: the client."""
 
     async def send_raw(self, request: Request[Any], options: RequestOptions) -> RawResponse[Any]: ...
+
+
+class StreamingSender(PageSender, Protocol):
+    """What also gives answers before their bodies have come."""
+
+    def stream(self, request: Request[T], options: RequestOptions) -> AbstractAsyncContextManager[StreamedResponse[T]]: ...
 
 
 def next_request(request: Request[Any], fields: Mapping[str, Any]) -> Request[Any] | None:
@@ -251,6 +257,15 @@ async def raw_page(sender: PageSender, request: Request[Any], options: RequestOp
     """The first page of a list as the answer that it came in."""
     raw = await sender.send_raw(request, options)
     return raw.map(lambda _: AsyncPage(sender, request, options, raw))
+
+
+@asynccontextmanager
+async def streamed_page(
+    sender: StreamingSender, request: Request[Any], options: RequestOptions
+) -> AsyncGenerator[StreamedResponse[AsyncPage[Any]]]:
+    """The same, before its body has come."""
+    async with sender.stream(request, options) as response:
+        yield response.map(lambda raw: AsyncPage(sender, request, options, raw))
 
 
 def _fields(raw: RawResponse[Any]) -> Mapping[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
 from ._operation import Request, RequestOptions, Sender
-from ._pages import AsyncPage, AsyncPaginator, PageSender, raw_page
-from ._response import RawResponse
+from ._pages import AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
+from ._response import RawResponse, StreamedResponse
 
-__all__ = ["RawSender", "Resource", "raw", "raw_pages"]
+__all__ = ["RawSender", "Resource", "StreamSender", "raw", "raw_pages", "streamed", "streamed_pages"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +40,22 @@ class RawSender:
         return cast("AsyncPaginator[Any]", raw_page(self._client, request, options))
 
 
+class StreamSender:
+    """A view of a client that gives answers before their bodies have come, as `streamed` expects them."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._client = cast("StreamingSender", sender)
+
+    async def send(self, request: Request[T], options: RequestOptions) -> T:
+        return cast("T", self._client.stream(request, options))
+
+    def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
+        return cast("AsyncPaginator[Any]", self._page(request, options))
+
+    async def _page(self, request: Request[Any], options: RequestOptions) -> AbstractAsyncContextManager[StreamedResponse[AsyncPage[Any]]]:
+        return streamed_page(self._client, request, options)
+
+
 def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[T]]]:
     """Type a method of a resource whose sender is a `RawSender` as what it then is."""
     return cast("Callable[P, Awaitable[RawResponse[T]]]", method)
@@ -47,3 +64,20 @@ def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[
 def raw_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]:
     """The same for a method that lists: it gives the first page."""
     return cast("Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]", method)
+
+
+def streamed(method: Callable[P, Awaitable[T]]) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[T]]]:
+    """Type a method of a resource whose sender is a `StreamSender` as what it then is, for ``async with``."""
+
+    @asynccontextmanager
+    async def opened(*args: P.args, **options: P.kwargs) -> AsyncGenerator[StreamedResponse[T]]:
+        response: Any = await method(*args, **options)
+        async with response as answer:
+            yield answer
+
+    return opened
+
+
+def streamed_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[AsyncPage[T]]]]:
+    """The same for a method that lists: it gives the first page."""
+    return streamed(cast("Callable[P, Awaitable[AsyncPage[T]]]", method))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ._errors import APIResponseValidationError
+from ._errors import APIResponseValidationError, cut_off
 from ._json import loads
 from ._model import KeyedModel
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     import httpx
 
     from ._operation import Operation
 
-__all__ = ["Answer", "RawResponse", "decode"]
+__all__ = ["Answer", "RawResponse", "StreamedResponse", "decode"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -25,7 +28,7 @@ _NOTHING: Any = object()
 class Answer:
     """A whole answer: what is always needed of it, and as httpx has it once somebody asks for that."""
 
-    __slots__ = ("_make", "_response", "content", "seconds", "status_code")
+    __slots__ = ("_make", "_response", "content", "release", "seconds", "status_code")
 
     def __init__(self, status_code: int, content: bytes, make: Callable[[], httpx.Response]) -> None:
         self.status_code = status_code
@@ -33,6 +36,8 @@ class Answer:
         """The body, decoded."""
         self.seconds = 0.0
         """From sending the request to the end of the answer."""
+        self.release: Callable[[], None] | None = None
+        """What gives its connection to others, while the body is still on its way."""
         self._make = make
         self._response: httpx.Response | None = None
 
@@ -48,24 +53,15 @@ class Answer:
         return self._response
 
 
-class RawResponse(Generic[T]):
-    """A successful answer, whole: its status, headers and bytes, and with `parse` what a method returns without `with_raw_response`."""
+class Received:
+    """The status and the headers of a successful answer, and how it came about."""
 
-    def __init__(
-        self,
-        answer: Answer,
-        parse: Callable[[Answer], T],
-        *,
-        idempotency_key: str | None = None,
-        retries_taken: int = 0,
-    ) -> None:
+    def __init__(self, answer: Answer, *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
         self._answer = answer
         self.idempotency_key = idempotency_key
         """The key that the request carried, if it was one that carries a key."""
         self.retries_taken = retries_taken
         """How often the request was sent again after a failure."""
-        self._parse = parse
-        self._parsed: T = _NOTHING
 
     @property
     def http_response(self) -> httpx.Response:
@@ -91,8 +87,17 @@ class RawResponse(Generic[T]):
 
     @property
     def elapsed(self) -> timedelta:
-        """The time from sending the request to the end of the answer."""
+        """The time from sending the request to the end of the answer, or to the end of its headers where the body comes later."""
         return timedelta(seconds=self._answer.seconds)
+
+
+class RawResponse(Received, Generic[T]):
+    """A successful answer, whole: its status, headers and bytes, and with `parse` what a method returns without `with_raw_response`."""
+
+    def __init__(self, answer: Answer, parse: Callable[[Answer], T], *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
+        super().__init__(answer, idempotency_key=idempotency_key, retries_taken=retries_taken)
+        self._parse = parse
+        self._parsed: T = _NOTHING
 
     @property
     def content(self) -> bytes:
@@ -129,6 +134,95 @@ class RawResponse(Generic[T]):
 
     def __repr__(self) -> str:
         return f"RawResponse({self.status_code}, {len(self.content)} bytes)"
+
+
+class StreamedResponse(Received, Generic[T]):
+    """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
+
+    It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
+    `APIResponseValidationError` when it breaks off.
+    """
+
+    def __init__(self, raw: RawResponse[T]) -> None:
+        super().__init__(raw._answer, idempotency_key=raw.idempotency_key, retries_taken=raw.retries_taken)
+        self._raw = raw
+
+    async def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """The body in pieces, decoded: of `chunk_size` bytes, or as they arrive."""
+        with self._reading():
+            async for part in self.http_response.aiter_bytes(chunk_size):
+                yield part
+
+    async def iter_text(self, chunk_size: int | None = None) -> AsyncIterator[str]:
+        """The body in pieces of text: of `chunk_size` characters, or as they arrive."""
+        with self._reading():
+            async for part in self.http_response.aiter_text(chunk_size):
+                yield part
+
+    async def iter_lines(self) -> AsyncIterator[str]:
+        """The body line by line, without the line ends."""
+        with self._reading():
+            async for line in self.http_response.aiter_lines():
+                yield line
+
+    async def stream_to_file(self, path: str | PathLike[str], *, chunk_size: int | None = None) -> None:
+        """Write the body to a file."""
+        import anyio
+
+        async with await anyio.open_file(path, "wb") as file:
+            async for part in self.iter_bytes(chunk_size):
+                await file.write(part)
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        with self._reading():
+            self._answer.content = await self.http_response.aread()
+        return self._answer.content
+
+    async def text(self) -> str:
+        """The whole body as text."""
+        await self.read()
+        return self._raw.text()
+
+    async def json(self) -> Any:
+        """The whole body as parsed JSON."""
+        await self.read()
+        return self._raw.json()
+
+    async def parse(self) -> T:
+        """The whole body, as what a method returns without `with_streaming_response`.
+
+        :raises APIResponseValidationError: the body is not what it should be.
+        """
+        await self.read()
+        return self._raw.parse()
+
+    async def aclose(self) -> None:
+        """Let the connection go; what was not read is lost."""
+        release, self._answer.release = self._answer.release, None
+        try:
+            await self.http_response.aclose()
+        finally:
+            if release is not None:
+                release()
+
+    close = aclose
+
+    def map(self, change: Callable[[RawResponse[T]], U]) -> StreamedResponse[U]:
+        """The same answer with another meaning."""
+        return StreamedResponse(self._raw.map(lambda _: change(self._raw)))
+
+    @contextmanager
+    def _reading(self) -> Generator[None]:
+        import httpx
+
+        try:
+            yield
+        except httpx.RequestError as error:
+            raise cut_off(self.http_response, error) from error
+
+    def __repr__(self) -> str:
+        return f"StreamedResponse({self.status_code})"
 
 
 def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:

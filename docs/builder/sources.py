@@ -63,11 +63,12 @@ def types() -> dict[str, Type]:
 def methods(resource: Path) -> list[Method]:
     """The methods of a resource."""
     for statement in ast.parse(resource.read_text()).body:
-        if isinstance(statement, ast.ClassDef) and not statement.name.endswith("WithRawResponse"):
+        if isinstance(statement, ast.ClassDef) and not statement.name.endswith(("WithRawResponse", "WithStreamingResponse")):
             return [
                 Method(method.name, _repeat(method), _signature_names(method))
                 for method in statement.body
-                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef)) and method.name != "with_raw_response"
+                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
+                and method.name not in {"with_raw_response", "with_streaming_response"}
             ]
     raise ValueError(f"{resource} has no resource")
 

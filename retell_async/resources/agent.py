@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from .._retired import gone
 from ..raw.api.agent import (
     create_agent,
@@ -740,6 +740,11 @@ class AgentResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return AgentResourceWithRawResponse(AgentResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> AgentResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return AgentResourceWithStreamingResponse(AgentResource(StreamSender(self._sender)))
+
 
 class AgentResourceWithRawResponse:
     """`client.agent.with_raw_response`"""
@@ -755,5 +760,23 @@ class AgentResourceWithRawResponse:
         self.repair = raw(resource.repair)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+        if not TYPE_CHECKING:
+            self.get_versions = resource.get_versions
+
+
+class AgentResourceWithStreamingResponse:
+    """`client.agent.with_streaming_response`"""
+
+    def __init__(self, resource: AgentResource) -> None:
+        self.create = streamed(resource.create)
+        self.create_version = streamed(resource.create_version)
+        self.delete = streamed(resource.delete)
+        self.delete_version = streamed(resource.delete_version)
+        self.list = streamed_pages(resource.list)
+        self.list_versions = streamed_pages(resource.list_versions)
+        self.publish = streamed(resource.publish)
+        self.repair = streamed(resource.repair)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)
         if not TYPE_CHECKING:
             self.get_versions = resource.get_versions

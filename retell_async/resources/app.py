@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.app import create_app, delete_app, get_app, get_app_tool_schema, list_app_usages, list_apps, test_app_auth, update_app
 
 if TYPE_CHECKING:
@@ -232,6 +232,11 @@ class AppResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return AppResourceWithRawResponse(AppResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> AppResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return AppResourceWithStreamingResponse(AppResource(StreamSender(self._sender)))
+
 
 class AppResourceWithRawResponse:
     """`client.app.with_raw_response`"""
@@ -245,3 +250,17 @@ class AppResourceWithRawResponse:
         self.list_usages = raw_pages(resource.list_usages)
         self.test_auth = raw(resource.test_auth)
         self.update = raw(resource.update)
+
+
+class AppResourceWithStreamingResponse:
+    """`client.app.with_streaming_response`"""
+
+    def __init__(self, resource: AppResource) -> None:
+        self.create = streamed(resource.create)
+        self.delete = streamed(resource.delete)
+        self.get = streamed(resource.get)
+        self.get_tool_schema = streamed(resource.get_tool_schema)
+        self.list = streamed_pages(resource.list)
+        self.list_usages = streamed_pages(resource.list_usages)
+        self.test_auth = streamed(resource.test_auth)
+        self.update = streamed(resource.update)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._resource import RawSender, Resource, raw
+from .._resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.asset import create_asset
 
 if TYPE_CHECKING:
@@ -32,9 +32,21 @@ class AssetResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return AssetResourceWithRawResponse(AssetResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> AssetResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return AssetResourceWithStreamingResponse(AssetResource(StreamSender(self._sender)))
+
 
 class AssetResourceWithRawResponse:
     """`client.asset.with_raw_response`"""
 
     def __init__(self, resource: AssetResource) -> None:
         self.create = raw(resource.create)
+
+
+class AssetResourceWithStreamingResponse:
+    """`client.asset.with_streaming_response`"""
+
+    def __init__(self, resource: AssetResource) -> None:
+        self.create = streamed(resource.create)

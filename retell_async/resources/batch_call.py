@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw
+from .._resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.batch_call import create_batch_call
 
 if TYPE_CHECKING:
@@ -66,9 +66,21 @@ class BatchCallResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return BatchCallResourceWithRawResponse(BatchCallResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> BatchCallResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return BatchCallResourceWithStreamingResponse(BatchCallResource(StreamSender(self._sender)))
+
 
 class BatchCallResourceWithRawResponse:
     """`client.batch_call.with_raw_response`"""
 
     def __init__(self, resource: BatchCallResource) -> None:
         self.create_batch_call = raw(resource.create_batch_call)
+
+
+class BatchCallResourceWithStreamingResponse:
+    """`client.batch_call.with_streaming_response`"""
+
+    def __init__(self, resource: BatchCallResource) -> None:
+        self.create_batch_call = streamed(resource.create_batch_call)

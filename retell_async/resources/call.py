@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.call import (
     create_phone_call,
     create_web_call,
@@ -398,6 +398,11 @@ class CallResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return CallResourceWithRawResponse(CallResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> CallResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return CallResourceWithStreamingResponse(CallResource(StreamSender(self._sender)))
+
 
 class CallResourceWithRawResponse:
     """`client.call.with_raw_response`"""
@@ -415,3 +420,21 @@ class CallResourceWithRawResponse:
         self.take_over_live = raw(resource.take_over_live)
         self.update = raw(resource.update)
         self.update_live = raw(resource.update_live)
+
+
+class CallResourceWithStreamingResponse:
+    """`client.call.with_streaming_response`"""
+
+    def __init__(self, resource: CallResource) -> None:
+        self.create_phone_call = streamed(resource.create_phone_call)
+        self.create_web_call = streamed(resource.create_web_call)
+        self.delete = streamed(resource.delete)
+        self.list = streamed_pages(resource.list)
+        self.listen_live = streamed(resource.listen_live)
+        self.register_phone_call = streamed(resource.register_phone_call)
+        self.rerun_analysis = streamed(resource.rerun_analysis)
+        self.retrieve = streamed(resource.retrieve)
+        self.stop = streamed(resource.stop)
+        self.take_over_live = streamed(resource.take_over_live)
+        self.update = streamed(resource.update)
+        self.update_live = streamed(resource.update_live)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.chat import (
     create_chat,
     create_chat_completion,
@@ -272,6 +272,11 @@ class ChatResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ChatResourceWithRawResponse(ChatResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ChatResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ChatResourceWithStreamingResponse(ChatResource(StreamSender(self._sender)))
+
 
 class ChatResourceWithRawResponse:
     """`client.chat.with_raw_response`"""
@@ -286,3 +291,18 @@ class ChatResourceWithRawResponse:
         self.rerun_analysis = raw(resource.rerun_analysis)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+
+
+class ChatResourceWithStreamingResponse:
+    """`client.chat.with_streaming_response`"""
+
+    def __init__(self, resource: ChatResource) -> None:
+        self.create = streamed(resource.create)
+        self.create_chat_completion = streamed(resource.create_chat_completion)
+        self.create_sms_chat = streamed(resource.create_sms_chat)
+        self.delete = streamed(resource.delete)
+        self.end = streamed(resource.end)
+        self.list = streamed_pages(resource.list)
+        self.rerun_analysis = streamed(resource.rerun_analysis)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from .._retired import gone
 from ..raw.api.agent import create_agent_version, delete_agent_version, list_agents, publish_agent_version
 from ..raw.api.chat_agent import create_chat_agent, delete_chat_agent, get_chat_agent, update_chat_agent
@@ -381,6 +381,11 @@ class ChatAgentResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ChatAgentResourceWithRawResponse(ChatAgentResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ChatAgentResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ChatAgentResourceWithStreamingResponse(ChatAgentResource(StreamSender(self._sender)))
+
 
 class ChatAgentResourceWithRawResponse:
     """`client.chat_agent.with_raw_response`"""
@@ -394,5 +399,21 @@ class ChatAgentResourceWithRawResponse:
         self.publish = raw(resource.publish)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+        if not TYPE_CHECKING:
+            self.get_versions = resource.get_versions
+
+
+class ChatAgentResourceWithStreamingResponse:
+    """`client.chat_agent.with_streaming_response`"""
+
+    def __init__(self, resource: ChatAgentResource) -> None:
+        self.create = streamed(resource.create)
+        self.create_version = streamed(resource.create_version)
+        self.delete = streamed(resource.delete)
+        self.delete_version = streamed(resource.delete_version)
+        self.list = streamed_pages(resource.list)
+        self.publish = streamed(resource.publish)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)
         if not TYPE_CHECKING:
             self.get_versions = resource.get_versions

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._resource import RawSender, Resource, raw
+from .._resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.concurrency import get_concurrency
 
 if TYPE_CHECKING:
@@ -28,9 +28,21 @@ class ConcurrencyResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ConcurrencyResourceWithRawResponse(ConcurrencyResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ConcurrencyResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ConcurrencyResourceWithStreamingResponse(ConcurrencyResource(StreamSender(self._sender)))
+
 
 class ConcurrencyResourceWithRawResponse:
     """`client.concurrency.with_raw_response`"""
 
     def __init__(self, resource: ConcurrencyResource) -> None:
         self.retrieve = raw(resource.retrieve)
+
+
+class ConcurrencyResourceWithStreamingResponse:
+    """`client.concurrency.with_streaming_response`"""
+
+    def __init__(self, resource: ConcurrencyResource) -> None:
+        self.retrieve = streamed(resource.retrieve)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.contact import (
     backfill_contact_analysis_data,
     create_contact,
@@ -335,6 +335,11 @@ class ContactResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ContactResourceWithRawResponse(ContactResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ContactResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ContactResourceWithStreamingResponse(ContactResource(StreamSender(self._sender)))
+
 
 class ContactResourceWithRawResponse:
     """`client.contact.with_raw_response`"""
@@ -352,3 +357,21 @@ class ContactResourceWithRawResponse:
         self.list_conversations = raw_pages(resource.list_conversations)
         self.update = raw(resource.update)
         self.upload_import_file = raw(resource.upload_import_file)
+
+
+class ContactResourceWithStreamingResponse:
+    """`client.contact.with_streaming_response`"""
+
+    def __init__(self, resource: ContactResource) -> None:
+        self.backfill_analysis_data = streamed(resource.backfill_analysis_data)
+        self.create = streamed(resource.create)
+        self.create_import = streamed(resource.create_import)
+        self.delete = streamed(resource.delete)
+        self.get = streamed(resource.get)
+        self.get_backfill_job_status = streamed(resource.get_backfill_job_status)
+        self.get_by_phone = streamed(resource.get_by_phone)
+        self.get_import = streamed(resource.get_import)
+        self.list = streamed_pages(resource.list)
+        self.list_conversations = streamed_pages(resource.list_conversations)
+        self.update = streamed(resource.update)
+        self.upload_import_file = streamed(resource.upload_import_file)

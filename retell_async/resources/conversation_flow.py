@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.conversation_flow import (
     create_conversation_flow,
     delete_conversation_flow,
@@ -297,6 +297,11 @@ class ConversationFlowResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ConversationFlowResourceWithRawResponse(ConversationFlowResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ConversationFlowResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ConversationFlowResourceWithStreamingResponse(ConversationFlowResource(StreamSender(self._sender)))
+
 
 class ConversationFlowResourceWithRawResponse:
     """`client.conversation_flow.with_raw_response`"""
@@ -307,3 +312,14 @@ class ConversationFlowResourceWithRawResponse:
         self.list = raw_pages(resource.list)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+
+
+class ConversationFlowResourceWithStreamingResponse:
+    """`client.conversation_flow.with_streaming_response`"""
+
+    def __init__(self, resource: ConversationFlowResource) -> None:
+        self.create = streamed(resource.create)
+        self.delete = streamed(resource.delete)
+        self.list = streamed_pages(resource.list)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)

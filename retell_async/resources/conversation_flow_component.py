@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.conversation_flow_component import (
     create_conversation_flow_component,
     delete_conversation_flow_component,
@@ -190,6 +190,11 @@ class ConversationFlowComponentResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ConversationFlowComponentResourceWithRawResponse(ConversationFlowComponentResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ConversationFlowComponentResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ConversationFlowComponentResourceWithStreamingResponse(ConversationFlowComponentResource(StreamSender(self._sender)))
+
 
 class ConversationFlowComponentResourceWithRawResponse:
     """`client.conversation_flow_component.with_raw_response`"""
@@ -200,3 +205,14 @@ class ConversationFlowComponentResourceWithRawResponse:
         self.list = raw_pages(resource.list)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+
+
+class ConversationFlowComponentResourceWithStreamingResponse:
+    """`client.conversation_flow_component.with_streaming_response`"""
+
+    def __init__(self, resource: ConversationFlowComponentResource) -> None:
+        self.create = streamed(resource.create)
+        self.delete = streamed(resource.delete)
+        self.list = streamed_pages(resource.list)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw
+from .._resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.crm import get_crm_config, get_crm_schema, get_sync_job_status, run_sync_job, update_crm_config
 
 if TYPE_CHECKING:
@@ -126,6 +126,11 @@ class CrmResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return CrmResourceWithRawResponse(CrmResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> CrmResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return CrmResourceWithStreamingResponse(CrmResource(StreamSender(self._sender)))
+
 
 class CrmResourceWithRawResponse:
     """`client.crm.with_raw_response`"""
@@ -136,3 +141,14 @@ class CrmResourceWithRawResponse:
         self.get_sync_job_status = raw(resource.get_sync_job_status)
         self.run_sync_job = raw(resource.run_sync_job)
         self.update_config = raw(resource.update_config)
+
+
+class CrmResourceWithStreamingResponse:
+    """`client.crm.with_streaming_response`"""
+
+    def __init__(self, resource: CrmResource) -> None:
+        self.get_config = streamed(resource.get_config)
+        self.get_schema = streamed(resource.get_schema)
+        self.get_sync_job_status = streamed(resource.get_sync_job_status)
+        self.run_sync_job = streamed(resource.run_sync_job)
+        self.update_config = streamed(resource.update_config)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw_pages, streamed_pages
 from ..raw.api.export_request import list_export_requests
 
 if TYPE_CHECKING:
@@ -47,9 +47,21 @@ class ExportRequestResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return ExportRequestResourceWithRawResponse(ExportRequestResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> ExportRequestResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return ExportRequestResourceWithStreamingResponse(ExportRequestResource(StreamSender(self._sender)))
+
 
 class ExportRequestResourceWithRawResponse:
     """`client.export_request.with_raw_response`"""
 
     def __init__(self, resource: ExportRequestResource) -> None:
         self.list = raw_pages(resource.list)
+
+
+class ExportRequestResourceWithStreamingResponse:
+    """`client.export_request.with_streaming_response`"""
+
+    def __init__(self, resource: ExportRequestResource) -> None:
+        self.list = streamed_pages(resource.list)

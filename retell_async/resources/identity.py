@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._resource import RawSender, Resource, raw
+from .._resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.identity import get_api_key_info
 
 if TYPE_CHECKING:
@@ -30,9 +30,21 @@ class IdentityResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return IdentityResourceWithRawResponse(IdentityResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> IdentityResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return IdentityResourceWithStreamingResponse(IdentityResource(StreamSender(self._sender)))
+
 
 class IdentityResourceWithRawResponse:
     """`client.identity.with_raw_response`"""
 
     def __init__(self, resource: IdentityResource) -> None:
         self.retrieve = raw(resource.retrieve)
+
+
+class IdentityResourceWithStreamingResponse:
+    """`client.identity.with_streaming_response`"""
+
+    def __init__(self, resource: IdentityResource) -> None:
+        self.retrieve = streamed(resource.retrieve)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.knowledge_base import (
     add_knowledge_base_sources,
     create_knowledge_base,
@@ -161,6 +161,11 @@ class KnowledgeBaseResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return KnowledgeBaseResourceWithRawResponse(KnowledgeBaseResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> KnowledgeBaseResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return KnowledgeBaseResourceWithStreamingResponse(KnowledgeBaseResource(StreamSender(self._sender)))
+
 
 class KnowledgeBaseResourceWithRawResponse:
     """`client.knowledge_base.with_raw_response`"""
@@ -172,3 +177,15 @@ class KnowledgeBaseResourceWithRawResponse:
         self.delete_source = raw(resource.delete_source)
         self.list = raw_pages(resource.list)
         self.retrieve = raw(resource.retrieve)
+
+
+class KnowledgeBaseResourceWithStreamingResponse:
+    """`client.knowledge_base.with_streaming_response`"""
+
+    def __init__(self, resource: KnowledgeBaseResource) -> None:
+        self.add_sources = streamed(resource.add_sources)
+        self.create = streamed(resource.create)
+        self.delete = streamed(resource.delete)
+        self.delete_source = streamed(resource.delete_source)
+        self.list = streamed_pages(resource.list)
+        self.retrieve = streamed(resource.retrieve)

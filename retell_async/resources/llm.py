@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.llm import create_retell_llm, delete_retell_llm, get_retell_llm, list_retell_llm, update_retell_llm
 
 if TYPE_CHECKING:
@@ -282,6 +282,11 @@ class LlmResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return LlmResourceWithRawResponse(LlmResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> LlmResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return LlmResourceWithStreamingResponse(LlmResource(StreamSender(self._sender)))
+
 
 class LlmResourceWithRawResponse:
     """`client.llm.with_raw_response`"""
@@ -292,3 +297,14 @@ class LlmResourceWithRawResponse:
         self.list = raw_pages(resource.list)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+
+
+class LlmResourceWithStreamingResponse:
+    """`client.llm.with_streaming_response`"""
+
+    def __init__(self, resource: LlmResource) -> None:
+        self.create = streamed(resource.create)
+        self.delete = streamed(resource.delete)
+        self.list = streamed_pages(resource.list)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)

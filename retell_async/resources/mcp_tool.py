@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw_pages, streamed_pages
 from ..raw.api.mcp_tool import get_mcp_tools
 
 if TYPE_CHECKING:
@@ -50,9 +50,21 @@ class McpToolResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return McpToolResourceWithRawResponse(McpToolResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> McpToolResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return McpToolResourceWithStreamingResponse(McpToolResource(StreamSender(self._sender)))
+
 
 class McpToolResourceWithRawResponse:
     """`client.mcp_tool.with_raw_response`"""
 
     def __init__(self, resource: McpToolResource) -> None:
         self.get_mcp_tools = raw_pages(resource.get_mcp_tools)
+
+
+class McpToolResourceWithStreamingResponse:
+    """`client.mcp_tool.with_streaming_response`"""
+
+    def __init__(self, resource: McpToolResource) -> None:
+        self.get_mcp_tools = streamed_pages(resource.get_mcp_tools)

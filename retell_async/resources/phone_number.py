@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.phone_number import (
     create_phone_number,
     delete_phone_number,
@@ -298,6 +298,11 @@ class PhoneNumberResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return PhoneNumberResourceWithRawResponse(PhoneNumberResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> PhoneNumberResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return PhoneNumberResourceWithStreamingResponse(PhoneNumberResource(StreamSender(self._sender)))
+
 
 class PhoneNumberResourceWithRawResponse:
     """`client.phone_number.with_raw_response`"""
@@ -309,3 +314,15 @@ class PhoneNumberResourceWithRawResponse:
         self.list = raw_pages(resource.list)
         self.retrieve = raw(resource.retrieve)
         self.update = raw(resource.update)
+
+
+class PhoneNumberResourceWithStreamingResponse:
+    """`client.phone_number.with_streaming_response`"""
+
+    def __init__(self, resource: PhoneNumberResource) -> None:
+        self.create = streamed(resource.create)
+        self.delete = streamed(resource.delete)
+        self.import_ = streamed(resource.import_)
+        self.list = streamed_pages(resource.list)
+        self.retrieve = streamed(resource.retrieve)
+        self.update = streamed(resource.update)

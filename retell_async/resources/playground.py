@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw
+from .._resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.playground import agent_playground_completion
 
 if TYPE_CHECKING:
@@ -76,9 +76,21 @@ class PlaygroundResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return PlaygroundResourceWithRawResponse(PlaygroundResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> PlaygroundResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return PlaygroundResourceWithStreamingResponse(PlaygroundResource(StreamSender(self._sender)))
+
 
 class PlaygroundResourceWithRawResponse:
     """`client.playground.with_raw_response`"""
 
     def __init__(self, resource: PlaygroundResource) -> None:
         self.completion = raw(resource.completion)
+
+
+class PlaygroundResourceWithStreamingResponse:
+    """`client.playground.with_streaming_response`"""
+
+    def __init__(self, resource: PlaygroundResource) -> None:
+        self.completion = streamed(resource.completion)

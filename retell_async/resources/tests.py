@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.tests import (
     create_batch_test,
     create_test_case_definition,
@@ -303,6 +303,11 @@ class TestsResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return TestsResourceWithRawResponse(TestsResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> TestsResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return TestsResourceWithStreamingResponse(TestsResource(StreamSender(self._sender)))
+
 
 class TestsResourceWithRawResponse:
     """`client.tests.with_raw_response`"""
@@ -318,3 +323,19 @@ class TestsResourceWithRawResponse:
         self.list_test_case_definitions = raw_pages(resource.list_test_case_definitions)
         self.list_test_runs = raw_pages(resource.list_test_runs)
         self.update_test_case_definition = raw(resource.update_test_case_definition)
+
+
+class TestsResourceWithStreamingResponse:
+    """`client.tests.with_streaming_response`"""
+
+    def __init__(self, resource: TestsResource) -> None:
+        self.create_batch_test = streamed(resource.create_batch_test)
+        self.create_test_case_definition = streamed(resource.create_test_case_definition)
+        self.delete_test_case_definition = streamed(resource.delete_test_case_definition)
+        self.get_batch_test = streamed(resource.get_batch_test)
+        self.get_test_case_definition = streamed(resource.get_test_case_definition)
+        self.get_test_run = streamed(resource.get_test_run)
+        self.list_batch_tests = streamed_pages(resource.list_batch_tests)
+        self.list_test_case_definitions = streamed_pages(resource.list_test_case_definitions)
+        self.list_test_runs = streamed_pages(resource.list_test_runs)
+        self.update_test_case_definition = streamed(resource.update_test_case_definition)

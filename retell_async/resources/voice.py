@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from .._operation import Omit, omit
-from .._resource import RawSender, Resource, raw, raw_pages
+from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.voice import add_community_voice, clone_voice, get_voice, list_voices, search_community_voice
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ class VoiceResource(Resource):
         """The same methods, answering with status, headers and body instead of the model."""
         return VoiceResourceWithRawResponse(VoiceResource(RawSender(self._sender)))
 
+    @property
+    def with_streaming_response(self) -> VoiceResourceWithStreamingResponse:
+        """The same methods for `async with`, answering with status and headers before the body has come."""
+        return VoiceResourceWithStreamingResponse(VoiceResource(StreamSender(self._sender)))
+
 
 class VoiceResourceWithRawResponse:
     """`client.voice.with_raw_response`"""
@@ -138,3 +143,14 @@ class VoiceResourceWithRawResponse:
         self.list = raw_pages(resource.list)
         self.retrieve = raw(resource.retrieve)
         self.search = raw(resource.search)
+
+
+class VoiceResourceWithStreamingResponse:
+    """`client.voice.with_streaming_response`"""
+
+    def __init__(self, resource: VoiceResource) -> None:
+        self.add_resource = streamed(resource.add_resource)
+        self.clone = streamed(resource.clone)
+        self.list = streamed_pages(resource.list)
+        self.retrieve = streamed(resource.retrieve)
+        self.search = streamed(resource.search)

@@ -209,8 +209,8 @@ for operation in operations:
 methods = {}
 for resource in pkgutil.iter_modules(importlib.import_module("retell_async.resources").__path__):
     found = getattr(client, resource.name)
-    methods[resource.name] = sorted(name for name in vars(type(found)) if name[0] != "_" and name != "with_raw_response")
-    assert sorted(vars(found.with_raw_response)) == methods[resource.name]
+    methods[resource.name] = sorted(name for name in vars(type(found)) if name[0] != "_" and not name.endswith("_response"))
+    assert sorted(vars(found.with_raw_response)) == sorted(vars(found.with_streaming_response)) == methods[resource.name]
 found = [f"{operation.method} {operation.path}" for operation in operations]
 print(json.dumps({"operations": found, "models": dir(models), "methods": methods, "from": models.__file__}))
 """

@@ -77,8 +77,9 @@ def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_asyn
     for name in ("Retell", "NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
         assert hasattr(retell, name)
         assert not hasattr(retell_async, name)
-    assert hasattr(there.call, "with_streaming_response")
-    assert not hasattr(here.call, "with_streaming_response")
+    for part in ("iter_bytes", "iter_text", "iter_lines", "read", "text", "json", "parse"):
+        assert hasattr(retell._response.AsyncAPIResponse, part)
+        assert hasattr(retell_async.StreamedResponse, part)
     for verb in ("get", "post", "patch", "put", "delete"):
         assert "cast_to" in inspect.signature(getattr(there, verb)).parameters
     for setting in ("http_client", "set_default_headers", "set_default_query"):

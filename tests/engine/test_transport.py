@@ -139,6 +139,18 @@ async def test_what_may_have_arrived_is_told_from_what_cannot_have(make: Callabl
 
 
 @EACH
+async def test_what_may_have_arrived_is_not_sent_again_under_the_clients_feet(make: Callable[..., httpx.AsyncClient]) -> None:
+    async with (
+        serving(lambda path: b"" if "rerun" in path else ok()) as server,
+        AsyncRetell(KEY, base_url=server.url, http_client=make()) as client,
+    ):
+        await client.send(get(), {})
+        with pytest.raises(errors.OutcomeUnknownError):
+            await client.request("PUT", "/rerun", json={})
+    assert len(server.requests) == 2
+
+
+@EACH
 async def test_a_cancelled_request_takes_nothing_with_it(make: Callable[..., httpx.AsyncClient]) -> None:
     async with serving(lambda path: None if "silent" in path else ok()) as server:
         async with AsyncRetell(
