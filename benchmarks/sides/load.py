@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any
 
@@ -67,8 +69,56 @@ def creators(client: Any) -> dict[str, Create]:
     return {"phone": phone, "web": web, "batch": batch, "sms": sms}
 
 
+async def _by_hand(client: Any) -> AsyncGenerator[list[Any]]:
+    """Page after page, as one writes it where the client does not do it."""
+    more: dict[str, Any] = {}
+    while True:
+        page = await client.call.list(limit=100, **more)
+        yield page.items
+        if not page.has_more:
+            return
+        more = {"pagination_key": page.pagination_key}
+
+
+@asynccontextmanager
+async def _pages(client: Any, way: str) -> AsyncGenerator[AsyncIterator[Any]]:
+    if way == "loop":
+        yield _by_hand(client)
+    elif way == "iterate":
+        yield client.call.list(limit=100).pages()
+    else:
+        async with client.call.list(limit=100).ahead() as fetched:
+            yield fetched.pages()
+
+
+async def listing(client: Any, way: str, *, work: float = 0.0, memory: bool = False) -> dict[str, float]:
+    """Go through a list. With `memory` this takes longer, and says how many KB were kept after the fiftieth page, and held at most."""
+    items = pages = early = late = peak = 0
+    start = perf_counter()
+    async with _pages(client, way) as fetched:
+        async for page in fetched:
+            items += len(page)
+            pages += 1
+            if work:
+                await asyncio.sleep(work)
+            if memory and pages == 1:
+                tracemalloc.start()
+            elif memory and pages == 50:
+                early, _ = tracemalloc.get_traced_memory()
+                tracemalloc.reset_peak()
+    seconds = perf_counter() - start
+    if memory:
+        late, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return {"seconds": seconds, "items": items, "kept": (late - early) / 1000, "peak": (peak - early) / 1000}
+
+
 async def run(client: Any, order: dict[str, Any]) -> Any:
-    """Do what is ordered: ``{"throughput": at_once, "number": n}`` or ``{"create": kind, "number": n, "at_once": m}``."""
+    """Do what is ordered.
+
+    One of ``{"throughput": at_once, "number": n}``, ``{"create": kind, "number": n, "at_once": m}`` and
+    ``{"pages": "loop" | "iterate" | "ahead", "work": seconds, "memory": bool}``.
+    """
     async with client:
         if "throughput" in order:
 
@@ -76,6 +126,8 @@ async def run(client: Any, order: dict[str, Any]) -> Any:
                 await client.call.create_web_call(agent_id="agent_1")
 
             return await throughput(small, order["throughput"], order["number"])
+        if "pages" in order:
+            return await listing(client, order["pages"], work=order.get("work", 0.0), memory=order.get("memory", False))
         return await outcomes(creators(client)[order["create"]], order["number"], order.get("at_once", order["number"]))
 
 

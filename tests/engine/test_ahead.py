@@ -45,7 +45,7 @@ class Pages:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            await anyio.sleep(0.02 if int(name) % 3 == 0 else 0.005)  # some take longer than those after them
+            await anyio.sleep(0.1 if int(name) % 3 == 0 else 0.05)  # some take longer than those after them
         finally:
             self.under_way -= 1
         return httpx.Response(500 if name == "7" else 200, content=json.dumps({"thing_id": name}))
