@@ -115,16 +115,17 @@ class Call:
         """Send the request once, and once more after each 429 as long as it may wait for the limit."""
         self._left_at = None
         # A retry goes before new requests: what waits for it has waited longer, and the retry budget is short of it meanwhile.
-        await http.slots.take(first=self.first or self.attempts > 1)
+        slots = control.slots
+        await slots.take(first=self.first or self.attempts > 1)
         try:
             answer = await self._attempt_in_slot(http, control)
         except BaseException:
-            http.slots.give()
+            slots.give()
             raise
         if self.stream and answer.is_success:
-            answer.release = http.slots.give
+            answer.release = slots.give
         else:
-            http.slots.give()
+            slots.give()
         return answer
 
     async def _attempt_in_slot(self, http: Http, control: Control) -> Answer:

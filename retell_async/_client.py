@@ -88,7 +88,7 @@ class _Shared:
         if found is None:
             from ._gate import Control
 
-            found = self._controls[account] = Control(self._limit, self._budget)
+            found = self._controls[account] = Control(self._limit, self._budget, self._max_connections)
         return found
 
     @property

@@ -84,7 +84,10 @@ class Gate:
 class Control:
     """What all requests to one account share: the gate and the retry budget."""
 
-    def __init__(self, limit: RateLimit, budget: int | None, clock: Callable[[], float] = anyio.current_time) -> None:
+    def __init__(self, limit: RateLimit, budget: int | None, max_connections: int, clock: Callable[[], float] = anyio.current_time) -> None:
+        self.slots = Slots(max_connections)
+        """A request takes its turn, and is sent, while it holds one: each account has as many as there are connections, so that one that
+        waits for its limit does not hold up the others."""
         self.gate = Gate(limit, clock)
         self.budget = Budget(budget)
         self.clock = clock

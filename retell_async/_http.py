@@ -17,7 +17,6 @@ import httpx
 
 from ._encode import Encoded, Part
 from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
-from ._gate import Slots
 from ._line import Origin, Plain, Times, Whole
 from ._masking import mask_text
 from ._operation import Omit
@@ -27,13 +26,13 @@ from ._transport import Transport
 if TYPE_CHECKING:
     from ._aiohttp import AiohttpTransport
 
-__all__ = ["DEFAULT_TIMEOUT", "Http", "OwnClient"]
+__all__ = ["Http", "OwnClient"]
 
 _logger = logging.getLogger("retell_async")
 
-# Waiting for a free connection of one's own is no failure, so there is no limit to it.
+# Waiting for a free connection of one's own is no failure, so there is no limit to it, unless an `httpx.Timeout` sets one.
+_TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 5.0
-DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=_CONNECT_TIMEOUT, pool=None)
 
 # What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server.
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -95,8 +94,6 @@ class Http:
         self._transport = Transport(limits=httpx.Limits(max_connections=max_connections))
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
-        self.slots = Slots(max_connections)
-        """One for each connection: a request takes its turn, and is sent, while it holds one."""
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -124,9 +121,14 @@ class Http:
         return build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
 
     def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
+        connect = None
         if isinstance(timeout, Omit):
-            timeout = self._timeout or (DEFAULT_TIMEOUT if usual is None else httpx.Timeout(usual, connect=_CONNECT_TIMEOUT, pool=None))
-        return httpx.Timeout(timeout).as_dict()
+            timeout = self._timeout
+            if timeout is None:
+                timeout, connect = usual or _TIMEOUT, _CONNECT_TIMEOUT
+        if isinstance(timeout, httpx.Timeout):
+            return timeout.as_dict()
+        return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
 
     async def exchange(
         self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None, *, stream: bool = False

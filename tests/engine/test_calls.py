@@ -297,6 +297,20 @@ async def test_one_429_holds_all_requests_of_the_account_back_and_no_others() ->
         assert (await client.with_options(api_key="key_of_another").send(get(), {})).thing_id == "1"
 
 
+async def test_an_account_that_waits_for_its_limit_holds_up_no_other() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        busy = request.headers["authorization"] == f"Bearer {KEY}"
+        return httpx.Response(429, headers={"retry-after": "30"}) if busy else httpx.Response(200, json={"thing_id": "1"})
+
+    async with client_of(serve, max_retries=2, max_connections=2) as client, anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(client.send, get(), NO_OPTIONS)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(5):
+            assert (await client.with_options(api_key="key_of_another").send(get(), {})).thing_id == "1"
+        tasks.cancel_scope.cancel()
+
+
 async def test_requests_leave_in_the_order_in_which_they_came() -> None:
     script = Script(fine())
     async with script.client(rate_limit=RateLimit(200)) as client, anyio.create_task_group() as tasks:
