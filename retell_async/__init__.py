@@ -23,7 +23,7 @@ from ._errors import (
     UnprocessableEntityError,
     WebhookVerificationError,
 )
-from ._events import Hook, LimitEvent, RetryEvent, WaitEvent
+from ._events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._limits import RateLimit
 from ._model import Model, UnknownObject
 from ._operation import FileTypes, Omit, RequestOptions, omit
@@ -73,5 +73,6 @@ __all__ = [
     "WaitEvent",
     "WebhookVerificationError",
     "__version__",
+    "log",
     "omit",
 ]

@@ -163,8 +163,15 @@ class Call:
             self._tell(WaitEvent, seconds=waited)
 
     def _tell(self, event: Callable[..., Any], **details: Any) -> None:
+        told = event(operation=self.operation.id, **details)
         for hook in self.hooks:
-            hook(event(operation=self.operation.id, **details))
+            try:
+                hook(told)
+            except Exception:
+                # No call is lost because somebody could not count it.
+                import logging
+
+                logging.getLogger("retell_async").exception("a hook failed")
 
     def _unknown(self, last: APIError, *, since: float) -> OutcomeUnknownError:
         return OutcomeUnknownError(

@@ -46,7 +46,7 @@ class WaitEvent:
 
 Event = RetryEvent | LimitEvent | WaitEvent
 Hook = Callable[[Event], None]
-"""Called with each event, in the task of the request concerned: it must return at once and not raise."""
+"""Called with each event, in the task of the request concerned. It must return at once; an error that it raises is logged."""
 
 
 def log(event: Event) -> None:

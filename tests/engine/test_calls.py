@@ -366,6 +366,19 @@ async def test_retries_are_told_and_logged_without_secrets(caplog: pytest.LogCap
     assert "41555501" not in text
 
 
+async def test_a_hook_that_fails_takes_no_request_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    events: list[Event] = []
+
+    def fail(_: Event) -> None:
+        raise KeyError("metrics")
+
+    script = Script(SLOW_DOWN, failed(), fine())
+    async with script.client(hooks=[fail, events.append]) as client:
+        assert (await client.send(get(), {})).thing_id == "1"
+    assert [type(event) for event in events][:3] == [LimitEvent, WaitEvent, RetryEvent]
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["a hook failed"] * len(events)
+
+
 async def test_a_file_is_sent_again_from_its_start_and_a_stream_is_not() -> None:
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:
