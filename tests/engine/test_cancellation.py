@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import anyio
+import attrs
+import httpx
 import pytest
 
 from retell_async._client import AsyncRetell
@@ -14,8 +16,8 @@ from retell_async._limits import RateLimit
 from retell_async._retry import RetryPolicy
 from retell_async._slots import CallSlots
 
-from .example import KEY, LIST, NO_OPTIONS, get
-from .test_transport import ok, serving
+from .example import KEY, LIST, NO_OPTIONS, UPLOAD, get
+from .test_transport import EACH, ok, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -85,8 +87,20 @@ async def fill(client: AsyncRetell) -> None:
         assert len([item async for item in filled]) == 4
 
 
-@pytest.mark.parametrize("work", [send, dial, read_ahead, fill])
-async def test_cancelled_anywhere_a_request_leaves_nothing_behind(work: Callable[[AsyncRetell], Coroutine[Any, Any, None]]) -> None:
+async def stream(client: AsyncRetell) -> None:
+    async with client.stream(get(), NO_OPTIONS) as response:
+        assert (await response.parse()).thing_id == "1"
+
+
+async def upload(client: AsyncRetell) -> None:
+    await client.send(attrs.evolve(UPLOAD, repeat="safe").request(body={"knowledge_base_files": [b"x" * 100_000, b"y"]}), NO_OPTIONS)
+
+
+@EACH
+@pytest.mark.parametrize("work", [send, dial, read_ahead, fill, stream, upload])
+async def test_cancelled_anywhere_a_request_leaves_nothing_behind(
+    work: Callable[[AsyncRetell], Coroutine[Any, Any, None]], make: Callable[..., httpx.AsyncClient]
+) -> None:
     policy = RetryPolicy(first_delay=0.001, budget=None)
     answers = Answers()
     async with serving(answers) as server:
@@ -94,8 +108,9 @@ async def test_cancelled_anywhere_a_request_leaves_nothing_behind(work: Callable
         while waits >= at:
             at += 1
             answers.step = 0
-            client = AsyncRetell(KEY, base_url=server.url, max_retries=5, max_connections=2, retry=policy, rate_limit=RateLimit(1000))
-            async with client:
+            own = make(limits=httpx.Limits(max_connections=2))
+            settings: dict[str, Any] = {"max_retries": 5, "max_connections": 2, "retry": policy, "rate_limit": RateLimit(1000)}
+            async with AsyncRetell(KEY, base_url=server.url, http_client=own, **settings) as client:
                 with anyio.CancelScope() as scope:
                     waits = await counted(work(client), at, scope.cancel)
                 # Two at a time fit, so both connections are free again.
