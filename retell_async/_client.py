@@ -24,6 +24,7 @@ from ._settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RETRIES,
+    TOKEN,
     Settings,
     check_base_url,
     check_deadline,
@@ -219,6 +220,8 @@ class AsyncRetell(Resources):
         """
         if not path.startswith("/"):
             raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
+        if not TOKEN.fullmatch(method):
+            raise ValueError(f"{method!r} is no method of HTTP")
         if "#" in path:
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
         verb = method.upper()

@@ -80,10 +80,13 @@ class Line:
         try:
             wire = await self._connect(times)
             send = self._protocol.send
-            data = send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
-            if request.content:
-                data += send(h11.Data(data=request.content)) or b""
-            data += send(h11.EndOfMessage()) or b""
+            try:
+                data = send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
+                if request.content:
+                    data += send(h11.Data(data=request.content)) or b""
+                data += send(h11.EndOfMessage()) or b""
+            except h11.LocalProtocolError as error:
+                raise httpx.LocalProtocolError(str(error)) from error
             await self._send(wire, data, times.get("write"))
             head = await self._head(wire, read)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_MAX_CONNECTIONS",
     "DEFAULT_MAX_RETRIES",
+    "TOKEN",
     "Settings",
     "check_base_url",
     "check_deadline",
@@ -27,6 +29,9 @@ __all__ = [
     "check_retries",
     "check_timeout",
 ]
+
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""What HTTP takes for a name of a header or a method."""
 
 DEFAULT_BASE_URL = "https://api.retellai.com"
 DEFAULT_MAX_RETRIES = 2
@@ -110,11 +115,13 @@ def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
     checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not name or not all("!" <= character <= "~" and character != ":" for character in name):
+        if not isinstance(name, str) or not TOKEN.fullmatch(name):
             raise ConfigurationError(f"{name!r} is no name of a header")
         if not isinstance(value, str):
             raise ConfigurationError(f"the header {name} must be a str, not {type(value).__name__}")
         if not all(" " <= character <= "~" or character == "\t" for character in value):
             raise ConfigurationError(f"the header {name} holds a line break or a character that is not ASCII")
+        if value != value.strip():
+            raise ConfigurationError(f"the header {name} begins or ends with white space")
         checked[name] = value
     return checked

@@ -120,7 +120,7 @@ async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioWire]]]) -> _A
 def _is_asyncio() -> bool:
     # A trio that runs as a guest of asyncio has a running asyncio loop too, so trio is asked first.
     trio = sys.modules.get("trio")
-    return trio is None or not trio.lowlevel.in_trio_run()
+    return trio is None or not trio.lowlevel.in_trio_task()
 
 
 def _is_readable(fileno: int) -> bool:
@@ -141,7 +141,7 @@ class _AsyncioWire(asyncio.Protocol):
         self._paused = False
         self._ended = False
         self._lost = False
-        self._error: Exception | None = None
+        self._error: OSError | None = None
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._full = False
@@ -150,9 +150,7 @@ class _AsyncioWire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        connected: socket.socket = transport.get_extra_info("socket")
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._fileno = connected.fileno()
+        self._fileno = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         self._received.append(data)
@@ -168,7 +166,8 @@ class _AsyncioWire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = self._lost = True
-        self._error = exc
+        if exc is not None:
+            self._error = exc if isinstance(exc, OSError) else ConnectionResetError(f"the connection broke: {exc}")
         _wake(self._reader)
         _wake(self._writer)
 

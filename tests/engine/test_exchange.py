@@ -181,6 +181,8 @@ async def test_any_request_can_be_sent() -> None:
         assert await client.request("GET", "/new") == ["GET", "http://retell.test/prefix/new", ""]
         with pytest.raises(ValueError, match="slash"):
             await client.request("GET", "https://elsewhere.test/")
+        with pytest.raises(ValueError, match="no method"):
+            await client.request("GE T", "/new")
         with pytest.raises(ValueError, match="fragment"):
             await client.request("GET", "/new#1")
 

@@ -87,8 +87,13 @@ async def serving(respond: Callable[[str], bytes | None] = lambda _: ok()) -> As
 
 EACH = pytest.mark.parametrize(
     ("anyio_backend", "make"),
-    [("asyncio", DefaultAsyncHttpxClient), ("trio", DefaultAsyncHttpxClient), ("asyncio", DefaultAioHttpClient)],
-    ids=["asyncio-httpx", "trio-httpx", "asyncio-aiohttp"],
+    [
+        ("asyncio", DefaultAsyncHttpxClient),
+        (("asyncio", {"use_uvloop": True}), DefaultAsyncHttpxClient),
+        ("trio", DefaultAsyncHttpxClient),
+        ("asyncio", DefaultAioHttpClient),
+    ],
+    ids=["asyncio", "uvloop", "trio", "aiohttp"],
 )
 
 
