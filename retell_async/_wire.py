@@ -223,11 +223,13 @@ class _AsyncioWire(asyncio.Protocol):
             timer.cancel()
 
     def is_quiet(self) -> bool:
-        return not (self._received or self._ended or self._transport.is_closing() or _is_readable(self._fileno))
+        if self._received or self._ended or self._loop is not asyncio.get_running_loop():
+            return False
+        return not (self._transport.is_closing() or _is_readable(self._fileno))
 
     async def aclose(self) -> None:
         # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use.
-        if not self._lost:
+        if not (self._lost or self._loop.is_closed()):
             self._transport.abort()
 
 

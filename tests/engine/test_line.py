@@ -14,6 +14,7 @@ import pytest
 import respx
 from anyio.abc import SocketAttribute, SocketStream
 
+from benchmarks import serving as elsewhere
 from retell_async import _wire
 from retell_async._client import AsyncRetell
 from retell_async._errors import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError, OutcomeUnknownError
@@ -169,6 +170,20 @@ async def test_the_headers_of_a_request() -> None:
     assert [each.get("content-length") for each in fields] == [None, "0", "13"]
     assert {each["accept-encoding"] for each in fields} == {"identity"}
     assert {each["connection"] for each in fields} == {"keep-alive"}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what an event loop leaves open when it ends
+def test_a_client_outlives_the_event_loop_in_which_it_was_used() -> None:
+    async def use(client: AsyncRetell) -> None:
+        for _ in range(2):
+            assert (await client.call.create_web_call(agent_id="agent_1")).call_id
+
+    with elsewhere.serving() as url:
+        client = AsyncRetell(KEY, base_url=url, max_retries=0)
+        for _ in range(3):
+            asyncio.run(use(client))
+        asyncio.run(client.aclose())
+        assert elsewhere.stats(url)["statuses"]["201"] == 6
 
 
 # Tools that look at what httpx does see what this client does.
