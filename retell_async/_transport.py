@@ -76,9 +76,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     def is_straight(self, origin: Origin) -> bool:
         """Whether `exchange` can send there, with nothing of httpx on the way."""
-        if self._http2 or _is_replaced(httpx.AsyncHTTPTransport) or _is_replaced(httpcore.AsyncConnectionPool):
-            return False
-        return self._proxy_to(origin) is None
+        return not self._is_shared() and self._proxy_to(origin) is None
 
     async def exchange(self, request: Plain, times: Times) -> Whole:
         """Send a request for whose origin `is_straight` holds, and read the answer to its end.
@@ -95,7 +93,7 @@ class Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         origin = (url.scheme, url.host, url.port)
-        if self._http2 or _is_replaced(httpx.AsyncHTTPTransport) or _is_replaced(httpcore.AsyncConnectionPool):
+        if self._is_shared():
             shared = self._shared.get(origin)
             if shared is None:
                 shared = self._shared[origin] = self._open_httpx(origin, self._limits)
@@ -110,6 +108,10 @@ class Transport(httpx.AsyncBaseTransport):
             raise TypeError(f"a {type(response.stream).__name__} cannot be read asynchronously")
         response.stream = _Stream(response.stream, self, place)
         return response
+
+    def _is_shared(self) -> bool:
+        """Whether requests go through one pool of httpx: for HTTP/2, and where somebody wants to see them pass there."""
+        return self._http2 or _is_replaced(httpx.AsyncHTTPTransport) or _is_replaced(httpcore.AsyncConnectionPool)
 
     async def _enter(self, origin: Origin, timeout: float | None) -> _Place:
         """Wait for one of the connections that may be open at once."""
