@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from ._line import Origin, Plain, Times, Whole
+from ._line import Origin, Plain, Times, Whole, origin_of
 from ._proxies import Proxies
 
 if TYPE_CHECKING:
@@ -51,12 +51,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._context: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
         with _as_httpx():
             response = await self._send(
-                (url.scheme, url.host, url.port),
+                origin_of(request.url),
                 request.method,
-                URL(str(url), encoded=True),
+                URL(str(request.url), encoded=True),
                 [(name, value) for name, value in request.headers.multi_items() if name != "transfer-encoding"],
                 request.content if isinstance(request.stream, httpx.ByteStream) else request.stream,
                 request.extensions.get("timeout", {}),

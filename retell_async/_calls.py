@@ -144,7 +144,7 @@ class Call:
             pause = gate.pacer.refused(left_at, retry_after_seconds(answer.response.headers, now=time.time()), now)
             self._tell(LimitEvent, pause=pause, rate=gate.pacer.rate)
             most = gate.limit.max_wait
-            if self.max_retries == 0 or not self.encoded.repeatable or (most is not None and self._waited + pause > most):
+            if not self.encoded.repeatable or (most is not None and self._waited + pause > most):
                 return answer
 
     async def _turn(self, http: Http, control: Control) -> None:

@@ -109,7 +109,7 @@ class AsyncRetell(Resources):
     :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
     :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
         ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
-    :param max_retries: how often a request that may be repeated is tried again; 0 to send each once, whatever is answered.
+    :param max_retries: how often a request that may be repeated is tried again after a failure. Waiting for a rate limit is apart from it.
     :param retry: how it is tried again, and what happens when it is not known whether a request was carried out.
     :param rate_limit: a limit that is known beforehand, and how long requests wait for limits.
     :param max_connections: how many connections are open at most; further requests wait for a free one.

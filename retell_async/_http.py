@@ -17,7 +17,7 @@ import httpx
 
 from ._encode import Encoded, Part
 from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
-from ._line import Origin, Plain, Times, Whole
+from ._line import Origin, Plain, Times, Whole, origin_of
 from ._masking import mask_text
 from ._operation import Omit
 from ._response import Answer
@@ -226,7 +226,7 @@ class _Base:
 def _base(url: str) -> _Base:
     parsed = httpx.URL(url)
     host = parsed.netloc.decode("ascii")
-    return _Base((parsed.scheme, parsed.host, parsed.port), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
+    return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
 
 
 def _plain(encoded: Encoded) -> Plain:

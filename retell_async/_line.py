@@ -14,10 +14,10 @@ import httpx
 
 from ._wire import Wire, open_wire
 
-__all__ = ["Line", "Origin", "Plain", "Times", "Whole"]
+__all__ = ["Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
 
 Origin = tuple[str, str, int | None]
-"""Scheme, host and port; the port only if it is not the scheme's own."""
+"""Scheme, host in ASCII and port; the port only if it is not the scheme's own."""
 
 Times = Mapping[str, float | None]
 """Seconds for ``connect``, ``write``, ``read`` and ``pool``, as `httpx.Timeout.as_dict` gives them."""
@@ -235,6 +235,11 @@ async def _closing(parts: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[
     finally:
         if isinstance(parts, AsyncGenerator):
             await parts.aclose()
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Where a URL leads."""
+    return url.scheme, url.raw_host.decode("ascii"), url.port
 
 
 def _extensions(reason: bytes) -> dict[str, Any]:

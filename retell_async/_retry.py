@@ -29,8 +29,8 @@ class RetryPolicy:
     `create_phone_call` is too, under one idempotency key and within that key's hour. What creates anything else is sent again only when the
     server cannot have acted on it; where it may have, `OutcomeUnknownError` is raised.
 
-    How often is decided by ``max_retries`` of the client or the call. 429 is not counted there: see `RateLimit`. With ``max_retries=0``
-    every request is sent once, whatever is answered.
+    How often is decided by ``max_retries`` of the client or the call. 429 is not counted there, since what the server refused for being too
+    much it has not done: `RateLimit` says how long that is waited for.
 
     :param first_delay: the longest wait before the first retry. It doubles with each one; the wait is random between nothing and that.
     :param max_delay: the longest that this doubling makes a wait.

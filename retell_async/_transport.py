@@ -15,7 +15,7 @@ import httpcore
 import httpx
 
 from ._gate import Slots
-from ._line import Line, Origin, Plain, Times, Whole
+from ._line import Line, Origin, Plain, Times, Whole, origin_of
 from ._proxies import Proxies
 
 __all__ = ["Transport"]
@@ -91,8 +91,7 @@ class Transport(httpx.AsyncBaseTransport):
             await self.release(place)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        origin = (url.scheme, url.host, url.port)
+        origin = origin_of(request.url)
         if self._is_shared():
             shared = self._shared.get(origin)
             if shared is None:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from retell_async._client import AsyncRetell
+from retell_async._limits import RateLimit
 from retell_async._model import Many, One, UnknownObject
 from retell_async._operation import Multipart, Operation, Paging, Request, RequestOptions
 from retell_async._pages import AsyncPaginator
@@ -73,6 +74,8 @@ def client_of(serve: Callable[[httpx.Request], httpx.Response], **settings: Any)
     return AsyncRetell(http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve)), **settings)
 
 
-def answering(status: int = 200, *, headers: Mapping[str, str] | None = None, **body: Any) -> AsyncRetell:
+def answering(
+    status: int = 200, *, headers: Mapping[str, str] | None = None, rate_limit: RateLimit | None = None, **body: Any
+) -> AsyncRetell:
     """A client of a server that gives one answer, whatever it is asked."""
-    return client_of(lambda _: httpx.Response(status, headers=headers, **body))
+    return client_of(lambda _: httpx.Response(status, headers=headers, **body), rate_limit=rate_limit)

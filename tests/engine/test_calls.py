@@ -19,7 +19,6 @@ from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
 from retell_async._events import Event, LimitEvent, RetryEvent, WaitEvent
 from retell_async._limits import RateLimit
-from retell_async._operation import RequestOptions
 from retell_async._retry import RetryPolicy
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, client_of, get
@@ -266,13 +265,23 @@ async def test_a_429_is_waited_for_and_takes_no_retry() -> None:
     assert all(event.operation == "createThing" for event in events)
 
 
-async def test_a_429_is_raised_where_nothing_may_be_sent_again_or_the_wait_is_too_long() -> None:
+@pytest.mark.parametrize("max_retries", [0, 1])
+async def test_waiting_for_a_limit_is_no_retry(max_retries: int) -> None:
+    script = Script(SLOW_DOWN, SLOW_DOWN, fine())
+    async with script.client(max_retries=max_retries) as client:
+        raw = await client.call.with_raw_response.create_phone_call(**NUMBERS)
+        assert raw.retries_taken == 0
+        script.steps[:] = [SLOW_DOWN, fine()]
+        await client.send(get(), {"max_retries": 0})
+    assert len(script.requests) == 5
+
+
+async def test_a_429_is_raised_where_the_wait_is_too_long() -> None:
     script = Script(httpx.Response(429, json={"message": "slow"}, headers={"retry-after": "30"}))
-    cases: list[tuple[dict[str, Any], RequestOptions]] = [({"rate_limit": RateLimit(max_wait=10)}, {}), ({}, {"max_retries": 0})]
-    for settings, options in cases:
-        async with script.client(**settings) as client:
+    for most in (10, 0):
+        async with script.client(rate_limit=RateLimit(max_wait=most)) as client:
             with pytest.raises(errors.RateLimitError, match="429: slow") as caught:
-                await client.send(get(), options)
+                await client.send(get(), {})
         assert caught.value.retry_after == 30
     assert len(script.requests) == 2
 

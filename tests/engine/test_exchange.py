@@ -14,6 +14,7 @@ from pytest_httpx import HTTPXMock
 
 from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
+from retell_async._limits import RateLimit
 from retell_async._model import UnknownObject
 
 from .example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
@@ -156,7 +157,9 @@ async def test_a_failed_connection_keeps_its_cause(error: httpx.TransportError, 
 
 
 async def test_an_error_status_is_an_error() -> None:
-    async with answering(429, json={"status": "error", "message": "Account rate limited"}, headers={"retry-after": "1.5"}) as client:
+    async with answering(
+        429, json={"status": "error", "message": "Account rate limited"}, headers={"retry-after": "1.5"}, rate_limit=RateLimit(max_wait=0)
+    ) as client:
         with pytest.raises(errors.RateLimitError, match="429: Account rate limited") as caught:
             await client.send(get(), {})
     assert caught.value.retry_after == 1.5

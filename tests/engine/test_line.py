@@ -275,6 +275,23 @@ async def test_the_address_that_answers_is_used(monkeypatch: pytest.MonkeyPatch,
     assert b"host: retell.test:" in server.requests[0].lower()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_host_goes_over_the_wire_in_ascii(monkeypatch: pytest.MonkeyPatch, anyio_backend: str) -> None:
+    looked_up: list[str] = []
+
+    async def found(host: str, port: int, **_: Any) -> list[Any]:
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async with serving() as server:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+        async with AsyncRetell(KEY, base_url=server.url.replace("127.0.0.1", "büro.test")) as client:
+            await client.send(get(), NO_OPTIONS)
+            await client.send(UPLOAD.request(body={"knowledge_base_files": [b"x"]}), NO_OPTIONS)
+    assert looked_up == ["xn--bro-hoa.test"]
+    assert all(b"host: xn--bro-hoa.test:" in request.lower() for request in server.requests)
+
+
 def test_families_are_tried_in_turn() -> None:
     six, four = int(socket.AF_INET6), int(socket.AF_INET)
     found = [(six, "6a"), (six, "6b"), (six, "6a"), (six, "6c"), (four, "4a")]
