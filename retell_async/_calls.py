@@ -24,7 +24,7 @@ from ._errors import (
 )
 from ._events import Hook, LimitEvent, RetryEvent, WaitEvent
 from ._operation import Omit, Operation
-from ._response import Answer
+from ._response import Answer, is_empty
 from ._retry import Fault, RetryPolicy, Tries
 from ._retry_after import retry_after_seconds
 
@@ -53,6 +53,8 @@ class Call:
     token: str | None
     first: bool = False
     """Whether it goes before others that wait for a connection."""
+    parse: bool = False
+    """Whether an answer that is not JSON is a failure."""
     stream: bool = False
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
     attempts: int = 1
@@ -83,6 +85,8 @@ class Call:
             try:
                 answer = await self._attempt_in_time(http, control)
                 if answer.is_success:
+                    if self.parse and not is_empty(answer, self.operation):
+                        answer.parse()
                     tries.succeeded()
                     return answer
                 error = status_error(answer.response)

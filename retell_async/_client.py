@@ -231,7 +231,7 @@ class AsyncRetell(Resources):
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
-        return (await self.send_raw(request, options)).parse()
+        return (await self._send(request, options, parse=True)).parse()
 
     async def send_raw(self, request: Request[T], options: RequestOptions) -> RawResponse[T]:
         """Carry out a request to an operation and give back the answer as it came.
@@ -253,12 +253,15 @@ class AsyncRetell(Resources):
             with anyio.CancelScope(shield=True):
                 await response.aclose()
 
-    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False, stream: bool = False) -> RawResponse[T]:
+    async def _send(
+        self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
+    ) -> RawResponse[T]:
         settings = self._settings
         http = self._shared.open()
         control = self._shared.control(settings)
         call = self._call(request, options)
         call.first = first
+        call.parse = parse
         call.stream = stream
         try:
             answer = await call.carry_out(http, control)

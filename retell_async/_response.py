@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._operation import Operation
 
-__all__ = ["Answer", "RawResponse", "StreamedResponse", "decode"]
+__all__ = ["Answer", "RawResponse", "StreamedResponse", "decode", "is_empty"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -28,7 +28,7 @@ _NOTHING: Any = object()
 class Answer:
     """A whole answer: what is always needed of it, and as httpx has it once somebody asks for that."""
 
-    __slots__ = ("_make", "_response", "content", "release", "seconds", "status_code")
+    __slots__ = ("_data", "_make", "_response", "content", "release", "seconds", "status_code")
 
     def __init__(self, status_code: int, content: bytes, make: Callable[[], httpx.Response]) -> None:
         self.status_code = status_code
@@ -40,10 +40,34 @@ class Answer:
         """What gives its connection to others, while the body is still on its way."""
         self._make = make
         self._response: httpx.Response | None = None
+        self._data: Any = _NOTHING
 
     @property
     def is_success(self) -> bool:
         return 200 <= self.status_code < 300
+
+    def parse(self) -> None:
+        """Parse the body, for whoever takes it then.
+
+        :raises APIResponseValidationError: it is not JSON.
+        """
+        try:
+            self._data = loads(self.content)
+        except (ValueError, RecursionError) as error:
+            response = self.response
+            kind = response.headers.get("content-type", "no content-type")
+            message = f"the answer is not JSON ({kind}, {len(self.content)} bytes): {type(error).__name__}: {error}"
+            raise APIResponseValidationError(response, response.text or None, message=message) from error
+
+    def take(self) -> Any:
+        """The parsed body, for the caller alone: models are made of it in place.
+
+        :raises APIResponseValidationError: it is not JSON.
+        """
+        if self._data is _NOTHING:
+            self.parse()
+        data, self._data = self._data, _NOTHING
+        return data
 
     @property
     def response(self) -> httpx.Response:
@@ -225,21 +249,20 @@ class StreamedResponse(Received, Generic[T]):
         return f"StreamedResponse({self.status_code})"
 
 
+def is_empty(answer: Answer, operation: Operation[Any]) -> bool:
+    """Whether an answer has nothing to say beyond its status."""
+    return operation.empty or (not answer.content and operation.response is None)
+
+
 def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
     """Read a successful answer to an operation as the operation says: models, plain JSON, or ``None`` where there is no body.
 
     :param strict: compare the body with the document and refuse any difference; for tests.
     :raises APIResponseValidationError: the body is not JSON, or of another shape.
     """
-    if operation.empty or (not answer.content and operation.response is None):
+    if is_empty(answer, operation):
         return cast("T", None)
-    try:
-        data: Any = loads(answer.content)
-    except (ValueError, RecursionError) as error:
-        response = answer.response
-        kind = response.headers.get("content-type", "no content-type")
-        message = f"the answer is not JSON ({kind}, {len(answer.content)} bytes): {type(error).__name__}: {error}"
-        raise APIResponseValidationError(response, response.text or None, message=message) from error
+    data = answer.take()
     if strict:
         from ._strict import check
 

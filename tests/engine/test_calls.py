@@ -155,6 +155,23 @@ async def test_a_phone_call_keeps_one_key_over_all_attempts() -> None:
         assert len({body["idempotency_key"] for body in script.bodies}) == 3
 
 
+async def test_an_answer_of_success_that_cannot_be_read_is_a_failure_like_one_that_broke_off() -> None:
+    page = httpx.Response(200, content=b"<html>", headers={"content-type": "text/html"})
+    script = Script(page, fine(call_id="call_1"))
+    async with script.client() as client:
+        assert (await client.call.create_phone_call(**NUMBERS)).call_id == "call_1"
+        assert len({body["idempotency_key"] for body in script.bodies}) == 1
+        script.steps[:] = [page, fine()]
+        assert (await client.send(get(), {})).thing_id == "1"
+        script.steps[:] = [page]
+        with pytest.raises(errors.OutcomeUnknownError, match="not JSON") as unknown:
+            await client.call.create_web_call(agent_id="agent_1")
+        assert (unknown.value.status_code, unknown.value.attempts, unknown.value.body) == (200, 1, "<html>")
+        with pytest.raises(errors.APIResponseValidationError):
+            await client.send(get(), {})
+        assert (await client.send_raw(get(), {})).text() == "<html>"
+
+
 async def test_what_was_not_created_under_a_key_shows_none() -> None:
     async with Script(fine()).client() as client:
         assert (await client.call.register_phone_call(agent_id="agent_1")).idempotency_key is None
