@@ -89,18 +89,22 @@ class Received:
 
     @property
     def http_response(self) -> httpx.Response:
+        """The answer as httpx has it."""
         return self._answer.response
 
     @property
     def http_request(self) -> httpx.Request:
+        """The request as it was sent, with its secrets."""
         return self.http_response.request
 
     @property
     def status_code(self) -> int:
+        """The status, which is one of success."""
         return self._answer.status_code
 
     @property
     def headers(self) -> httpx.Headers:
+        """The headers of the answer; their names are found in any case."""
         return self.http_response.headers
 
     @property
@@ -125,6 +129,7 @@ class RawResponse(Received, Generic[T]):
 
     @property
     def content(self) -> bytes:
+        """The body, decoded."""
         return self._answer.content
 
     def text(self) -> str:
