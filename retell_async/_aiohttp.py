@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,6 +13,7 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from ._errors import ConfigurationError
 from ._line import Origin, Plain, Times, Whole, origin_of
 from ._proxies import Proxies
 
@@ -48,6 +50,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         # Told to look for itself, aiohttp looks anew for each request, in a thread.
         self._proxies = Proxies() if trust_env and proxy is None else None
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._context: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -100,7 +103,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         https = scheme == "https"
         if https and self._context is None:
             self._context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
-        return await (self._session or self._open()).request(
+        return await self._current().request(
             method,
             url,
             headers=headers,
@@ -111,9 +114,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             timeout=_timeout(times.get("connect"), times.get("read"), times.get("pool")),
         )
 
+    def _current(self) -> aiohttp.ClientSession:
+        """The session, a new one for each event loop, as one cannot be used in another."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError("aiohttp runs under asyncio alone: use DefaultAsyncHttpxClient under trio") from None
+        if self._session is None or self._loop is not loop:
+            self._session, self._loop = self._open(), loop
+        return self._session
+
     def _open(self) -> aiohttp.ClientSession:
         limits = self._limits
-        self._session = aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry or 15.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -121,12 +134,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
         # When a connection breaks, aiohttp sends what it takes for idempotent once more by itself, PUT among it. Here it is known which
         # operations may be repeated; there is no public way to say so.
-        self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
-        return self._session
+        session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
+        return session
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
+        if self._session is not None and self._loop is asyncio.get_running_loop():
             await self._session.close()
 
 

@@ -18,6 +18,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from benchmarks import serving as elsewhere
 from retell_async import _wire
 from retell_async._client import AsyncRetell
+from retell_async._clients import DefaultAioHttpClient
 from retell_async._errors import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError, OutcomeUnknownError
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
@@ -175,13 +176,14 @@ async def test_the_headers_of_a_request() -> None:
 
 # An event loop that ends leaves its connections to the garbage collector, which complains.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_client_outlives_the_event_loop_in_which_it_was_used() -> None:
+@pytest.mark.parametrize("make", [lambda: None, DefaultAioHttpClient], ids=["own", "aiohttp"])
+def test_a_client_outlives_the_event_loop_in_which_it_was_used(make: Callable[[], httpx.AsyncClient | None]) -> None:
     async def use(client: AsyncRetell) -> None:
         for _ in range(2):
             assert (await client.call.create_web_call(agent_id="agent_1")).call_id
 
     with elsewhere.serving() as url:
-        client = AsyncRetell(KEY, base_url=url, max_retries=0)
+        client = AsyncRetell(KEY, base_url=url, max_retries=0, http_client=make())
         for _ in range(3):
             asyncio.run(use(client))
         asyncio.run(client.aclose())

@@ -277,6 +277,13 @@ async def test_a_thousand_requests_at_once() -> None:
     assert len(server.requests) == 1000
 
 
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_aiohttp_under_trio_is_one_clear_error(anyio_backend: str) -> None:
+    client = AsyncRetell(KEY, base_url="http://127.0.0.1:1", http_client=DefaultAioHttpClient())
+    with pytest.raises(errors.ConfigurationError, match="under asyncio alone"):
+        await client.send(get(), {})
+
+
 def test_without_aiohttp_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "retell_async._aiohttp", raising=False)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
