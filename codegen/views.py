@@ -235,7 +235,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     found = Views([], [], [], [], [], [], [])
     keyed = {
-        ref_name(_answer(operation, path) or {})
+        ref_name(_answer(operation, pointer("paths", path, method)) or {})
         for method, path, operation in operations(prepared)
         if entries[f"{method.upper()} {path}"].repeat == "idempotency_key"
     }

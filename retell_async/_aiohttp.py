@@ -80,9 +80,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         :raises httpx.RequestError: no answer began to arrive.
         """
         with _as_httpx():
-            response = await self._send(
-                request.origin, request.method, URL(request.url, encoded=True), request.headers, request.content or None, times
-            )
+            url = URL(request.root + request.target, encoded=True)
+            response = await self._send(request.origin, request.method, url, request.headers, request.content or None, times)
         content = b""
         broken: httpx.RequestError | None = None
         try:

@@ -47,7 +47,6 @@ _WAITED_FOR: dict[type[httpx.TimeoutException], str] = {
 _AS_IT_IS = re.compile(r"(?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
 """A path and a query to which nothing has to be done: nothing to quote, and no `.` or `..`."""
 
-
 _USUAL_HEADERS = {
     name: value
     for name, value in httpx.AsyncClient(transport=httpx.AsyncBaseTransport(), trust_env=False).headers.items()
@@ -241,7 +240,7 @@ def _plain(encoded: Encoded) -> Plain:
     given = {name.lower() for name in encoded.headers}
     headers = [(name, value) for name, value in own.items() if name.lower() not in given]
     headers.extend(encoded.headers.items())
-    return Plain(base.origin, encoded.method, base.root + target, target, headers, content)
+    return Plain(base.origin, encoded.method, base.root, target, headers, content)
 
 
 @contextmanager

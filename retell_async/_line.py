@@ -31,7 +31,8 @@ class Plain:
 
     origin: Origin
     method: str
-    url: str = attrs.field(repr=False)
+    root: str
+    """The URL up to the path."""
     target: str = attrs.field(repr=False)
     """Path and query of the URL."""
     headers: list[tuple[str, str]] = attrs.field(repr=False)

@@ -13,7 +13,7 @@ from ._model import Model, plain
 from ._operation import Request, RequestOptions
 from ._response import RawResponse, StreamedResponse
 
-__all__ = ["AsyncPage", "AsyncPaginator", "Walk", "next_request", "StreamingSender", "raw_page", "streamed_page"]
+__all__ = ["AsyncPage", "AsyncPaginator", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+import anyio
+
 from ._errors import APIResponseValidationError, cut_off
 from ._json import loads
 from ._model import KeyedModel
@@ -196,8 +198,6 @@ class StreamedResponse(Received, Generic[T]):
 
     async def stream_to_file(self, path: str | PathLike[str], *, chunk_size: int | None = None) -> None:
         """Write the body to a file."""
-        import anyio
-
         async with await anyio.open_file(path, "wb") as file:
             async for part in self.iter_bytes(chunk_size):
                 await file.write(part)

@@ -177,9 +177,7 @@ class Transport(httpx.AsyncBaseTransport):
         return Line(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
 
     def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._context(origin[0]), http2=self._http2, limits=limits, proxy=self._proxy_to(origin), trust_env=self._trust_env
-        )
+        return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self._http2, limits=limits, proxy=self._proxy_to(origin))
 
     def _proxy_to(self, origin: Origin) -> httpx.Proxy | httpx.URL | str | None:
         return self._proxy if self._proxies is None else self._proxies.of(origin[0], origin[1])
