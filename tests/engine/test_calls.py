@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
 from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
 from retell_async._events import Event, LimitEvent, RetryEvent, WaitEvent
+from retell_async._gate import Slots
 from retell_async._limits import RateLimit
 from retell_async._retry import RetryPolicy
 
@@ -321,6 +323,58 @@ async def test_one_429_holds_all_requests_of_the_account_back_and_no_others() ->
             await client.with_options(timeout=5).send(get(), {})
         assert len(script.requests) == 1
         assert (await client.with_options(api_key="key_of_another").send(get(), {})).thing_id == "1"
+
+
+async def test_a_retry_goes_before_requests_that_wait_for_a_connection() -> None:
+    order: list[str] = []
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        order.append(request.url.path[-1])
+        await anyio.lowlevel.checkpoint()
+        return httpx.Response(500 if order == ["0"] else 200, json={"thing_id": "1"})
+
+    own = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+    async with (
+        AsyncRetell(KEY, http_client=own, max_connections=1, retry=FAST) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        for number in range(100, 108):
+            tasks.start_soon(client.send, get(str(number)), NO_OPTIONS)
+            await anyio.lowlevel.checkpoint()
+    assert sorted(order) == sorted("001234567")
+    assert order.index("0", 1) <= 3  # after whoever had the connection when the wait was over
+    others = [name for name in order if name != "0"]
+    assert others == sorted(others)
+
+
+async def test_a_slot_goes_to_those_who_are_first_and_none_is_lost_to_one_who_leaves() -> None:
+    slots = Slots(1)
+    order: list[str] = []
+
+    async def take(name: str, *, first: bool = False) -> None:
+        await slots.take(first=first)
+        order.append(name)
+        slots.give()
+
+    await slots.take()
+    assert not slots.take_free()
+    async with anyio.create_task_group() as tasks:
+        leaving = anyio.CancelScope()
+
+        async def leave() -> None:
+            with leaving:
+                await take("left")
+
+        tasks.start_soon(leave)
+        for name in ("a", "b"):
+            tasks.start_soon(take, name)
+            await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(lambda: take("first", first=True))
+        await anyio.wait_all_tasks_blocked()
+        leaving.cancel()
+        slots.give()
+    assert order == ["first", "a", "b"]
+    assert slots.take_free()
 
 
 async def test_an_account_that_waits_for_its_limit_holds_up_no_other() -> None:
