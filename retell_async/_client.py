@@ -13,9 +13,9 @@ import anyio
 import attrs
 
 from ._encode import encode
-from ._errors import ConfigurationError, OutcomeUnknownError, RetellError
+from ._errors import ConfigurationError, OutcomeUnknownError
 from ._events import Hook, log
-from ._limits import RateLimit
+from ._limits import DEFAULT_MAX_WAIT, RateLimit
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
 from ._response import RawResponse, StreamedResponse, decode
@@ -30,10 +30,13 @@ from ._settings import (
     check_deadline,
     check_headers,
     check_key,
+    check_rate_limits,
     check_retries,
+    check_since,
     check_timeout,
 )
-from ._tokens import is_listed, marked, new_key, with_key
+from ._shared import Shared
+from ._tokens import KEY_FIELD, is_listed, marked, new_key, with_key
 from ._version import __version__
 from .resources import Resources
 
@@ -44,8 +47,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ._calls import Call
-    from ._gate import Control
-    from ._http import Http
+    from ._gate import Account
 
 __all__ = ["AsyncRetell"]
 
@@ -54,52 +56,6 @@ T = TypeVar("T")
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
-
-
-class _Shared:
-    """What all views of a client share: its connections, opened with the first request, and for each account what limits it."""
-
-    def __init__(
-        self, given: httpx.AsyncClient | None, max_connections: int, limit: RateLimit, budget: int | None, hooks: Sequence[Hook]
-    ) -> None:
-        self._given = given
-        self._max_connections = max_connections
-        self._limit = limit
-        self._budget = budget
-        self._controls: dict[tuple[str, str], Control] = {}
-        self._http: Http | None = None if given is None else self._open()
-        self._closed = False
-        self.hooks = hooks
-
-    def _open(self) -> Http:
-        from ._http import Http
-
-        return Http(self._given, max_connections=self._max_connections)
-
-    def open(self) -> Http:
-        if self._closed:
-            raise RetellError("the client is closed")
-        if self._http is None:
-            self._http = self._open()
-        return self._http
-
-    def control(self, settings: Settings) -> Control:
-        account = (settings.base_url, settings.api_key)
-        found = self._controls.get(account)
-        if found is None:
-            from ._gate import Control
-
-            found = self._controls[account] = Control(self._limit, self._budget, self._max_connections)
-        return found
-
-    @property
-    def closed(self) -> bool:
-        return self._closed or (self._http is not None and self._http.is_closed)
-
-    async def aclose(self) -> None:
-        self._closed = True
-        if self._http is not None:
-            await self._http.aclose()
 
 
 class AsyncRetell(Resources):
@@ -111,7 +67,9 @@ class AsyncRetell(Resources):
         ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
     :param max_retries: how often a request that may be repeated is tried again after a failure. Waiting for a rate limit is apart from it.
     :param retry: how it is tried again, and what happens when it is not known whether a request was carried out.
-    :param rate_limit: a limit that is known beforehand, and how long requests wait for limits.
+    :param rate_limit: a limit of the account that is known beforehand, and how long requests wait for limits.
+    :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
+        account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
     :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
     :param default_headers: headers added to every request.
@@ -130,6 +88,7 @@ class AsyncRetell(Resources):
         max_retries: int = DEFAULT_MAX_RETRIES,
         retry: RetryPolicy | None = None,
         rate_limit: RateLimit | None = None,
+        rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         http_client: httpx.AsyncClient | None = None,
         default_headers: Mapping[str, str] | None = None,
@@ -154,8 +113,10 @@ class AsyncRetell(Resources):
             default_headers=check_headers(default_headers),
             default_query=dict(default_query or {}),
             strict=strict,
+            rate_limits=check_rate_limits(rate_limits),
+            max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        self._shared = _Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings.retry.budget, tuple(hooks))
+        self._shared = Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks))
 
     @property
     def api_key(self) -> str:
@@ -180,11 +141,12 @@ class AsyncRetell(Resources):
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
+        rate_limits: Mapping[str, RateLimit] | None = None,
     ) -> Self:
-        """Give a view of this client with other settings; headers and query parameters are added to those that it has.
+        """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
 
-        Both share one pool of connections: closing one closes the other. Views with the same key and base URL share one rate limit and one
-        retry budget, that of the client.
+        Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
+        retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
         """
         old = self._settings
         view = object.__new__(type(self))
@@ -197,6 +159,8 @@ class AsyncRetell(Resources):
             default_headers={**old.default_headers, **check_headers(default_headers)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
+            rate_limits={**old.rate_limits, **check_rate_limits(rate_limits)},
+            max_wait=old.max_wait,
         )
         view._shared = self._shared
         return view
@@ -233,12 +197,13 @@ class AsyncRetell(Resources):
         """Carry out a request to an operation and give back what its answer means."""
         return (await self._send(request, options, parse=True)).parse()
 
-    async def send_raw(self, request: Request[T], options: RequestOptions) -> RawResponse[T]:
+    async def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
         """Carry out a request to an operation and give back the answer as it came.
 
+        :param parse: take an answer that is not JSON for a failure, to be tried again if the operation may be.
         :raises APIError: there was no answer, or none of success.
         """
-        return await self._send(request, options)
+        return await self._send(request, options, parse=parse)
 
     @asynccontextmanager
     async def stream(self, request: Request[T], options: RequestOptions) -> AsyncGenerator[StreamedResponse[T]]:
@@ -257,19 +222,20 @@ class AsyncRetell(Resources):
         self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
     ) -> RawResponse[T]:
         settings = self._settings
-        http = self._shared.open()
-        control = self._shared.control(settings)
         call = self._call(request, options)
         call.first = first
         call.parse = parse
         call.stream = stream
+        use = self._shared.enter(settings)
         try:
-            answer = await call.carry_out(http, control)
-        except OutcomeUnknownError:
-            found = await self._found(request.operation, call, control)
+            answer = await call.carry_out(use.http, use.account, use.slots)
+        except OutcomeUnknownError as error:
+            found = await self._found(request.operation, call, error, use.account)
             if found is None:
                 raise
             return found
+        finally:
+            self._shared.leave(use)
         return RawResponse(
             answer,
             partial(decode, operation=request.operation, strict=settings.strict),
@@ -288,10 +254,13 @@ class AsyncRetell(Resources):
         if request.operation.repeat != "safe" and extra_body:
             request = attrs.evolve(request, body={**(request.body or {}), **extra_body})
             extra_body = None
+        since = check_since(options.get("idempotency_key_since"))
+        if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
+            raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
         if request.operation.repeat == "idempotency_key":
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
-            token = key or new_key()
+            token = new_key()  # never the caller's key, which may have been used before
             request = marked(request, token)
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
@@ -312,23 +281,25 @@ class AsyncRetell(Resources):
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             policy=settings.retry,
             max_retries=settings.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
+            max_wait=settings.max_wait_of(request.operation),
             deadline=settings.retry.deadline if isinstance(deadline, Omit) else check_deadline(deadline),
             hooks=self._shared.hooks,
             idempotency_key=key,
+            key_since=since,
             token=token,
         )
 
-    async def _found(self, operation: Operation[T], call: Call, control: Control) -> RawResponse[T] | None:
+    async def _found(self, operation: Operation[T], call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[T] | None:
         """What a call created whose outcome is not known, if it appears in the list of calls in time."""
         from ._reconcile import find
 
         within = call.policy.reconcile_within
         if call.give_up_at is not None:
-            within = min(within, call.give_up_at - control.clock())
-        if call.token is None or within <= 0:
+            within = min(within, call.give_up_at - account.clock())
+        if call.token is None or within <= 0 or error.attempts == 0:
             return None
-        look = partial(self._send, options={"timeout": call.timeout}, first=True)
-        found = await find(look, operation, call.token, within=within)
+        look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
+        found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
         if found is not None:
             found.idempotency_key = call.idempotency_key
         return found

@@ -251,7 +251,7 @@ def cut_off(response: httpx.Response, error: httpx.RequestError) -> APIError:
     return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
 
 
-def reason(error: httpx.RequestError) -> str:
+def reason(error: Exception) -> str:
     """What happened to a connection, in words."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 

@@ -129,6 +129,10 @@ class Http:
             return timeout.as_dict()
         return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
 
+    def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
+        """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""
+        return self._times(timeout, None).get("pool")
+
     async def exchange(
         self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None, *, stream: bool = False
     ) -> Answer:
@@ -157,6 +161,11 @@ class Http:
         except httpx.RequestError as error:
             request = self.build(encoded, timeout)
             raise APIConnectionError(message=reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
+        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError):
+            raise  # nothing was sent: a setting, or a file to upload
+        except Exception as error:
+            # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
+            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout)) from error
         answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)

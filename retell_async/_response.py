@@ -256,7 +256,7 @@ class StreamedResponse(Received, Generic[T]):
 
 def is_empty(answer: Answer, operation: Operation[Any]) -> bool:
     """Whether an answer has nothing to say beyond its status."""
-    return operation.empty or (not answer.content and operation.response is None)
+    return operation.empty or (not answer.content and (operation.response is None or operation.optional))
 
 
 def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
@@ -266,7 +266,7 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
     :raises APIResponseValidationError: the body is not JSON, or of another shape.
     """
     if is_empty(answer, operation):
-        return cast("T", None)
+        return operation.decode({}) if operation.optional else cast("T", None)
     data = answer.take()
     if strict:
         from ._strict import check

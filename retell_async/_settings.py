@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
+from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from ._errors import ConfigurationError
-from ._operation import Omit
+from ._limits import RateLimit
+from ._operation import Omit, Operation
 from ._retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -26,9 +30,13 @@ __all__ = [
     "check_deadline",
     "check_headers",
     "check_key",
+    "check_rate_limits",
     "check_retries",
+    "check_since",
     "check_timeout",
 ]
+
+_CLOCKS_DIFFER = 60.0  # seconds by which a moment may be in the future
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What HTTP takes for a name of a header or a method."""
@@ -50,6 +58,19 @@ class Settings:
     default_headers: Mapping[str, str] = attrs.field(repr=False)
     default_query: Mapping[str, object] = attrs.field(repr=False)
     strict: bool
+    rate_limits: Mapping[str, RateLimit]
+    """Limits of operations that are known, by the names of limits."""
+    max_wait: float | None
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """What limits are counted by."""
+        return self.base_url, self.api_key
+
+    def max_wait_of(self, operation: Operation[Any]) -> float | None:
+        """Seconds that a request to an operation waits for limits in all."""
+        limit = self.rate_limits.get(operation.limit or operation.id)
+        return self.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait
 
 
 def check_key(key: object) -> str:
@@ -109,6 +130,39 @@ def check_deadline(deadline: object) -> float | None:
     if deadline is None or (isinstance(deadline, (int, float)) and not isinstance(deadline, bool) and deadline > 0):
         return deadline
     raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
+
+
+def check_rate_limits(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
+    """Limits of operations by the names of limits; given by names of methods, such as ``call.create_phone_call``."""
+    checked: dict[str, RateLimit] = {}
+    if not limits:
+        return checked
+    from .resources._operations import LIMITS, METHODS
+
+    for method, limit in limits.items():
+        if method not in METHODS:
+            near = get_close_matches(str(method), METHODS, n=1)
+            hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
+            raise ConfigurationError(f"rate_limits: {method!r} is no method of the client{hint}")
+        if not isinstance(limit, RateLimit):
+            raise ConfigurationError(f"rate_limits: {method} must be a RateLimit, not {type(limit).__name__}")
+        name = LIMITS.get(METHODS[method], METHODS[method])
+        other = checked.get(name)
+        checked[name] = limit if other is None or limit.rate <= other.rate else other
+    return checked
+
+
+def check_since(since: object) -> float | None:
+    """When an idempotency key was sent first, as Unix time in seconds."""
+    if since is None:
+        return None
+    if isinstance(since, datetime):
+        if since.tzinfo is None:
+            raise ConfigurationError("idempotency_key_since must be a datetime with a time zone")
+        since = since.timestamp()
+    if isinstance(since, (int, float)) and not isinstance(since, bool) and 0 < since <= time.time() + _CLOCKS_DIFFER:
+        return since
+    raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
 
 
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
