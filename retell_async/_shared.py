@@ -35,17 +35,20 @@ class Clock:
         self._read: Callable[[], float] = time.monotonic
         self._offset = 0.0
         self._seen = (0.0, 0.0)
+        self._is_own = False  # whether it counts from a moment of its own
 
     def __call__(self) -> float:
         return self._read() + self._offset
 
     def seen(self) -> None:
         """Take note of the time, for an event loop that comes later."""
-        self._seen = self(), time.monotonic()
+        if self._is_own:
+            self._seen = self(), time.monotonic()
 
     def move(self, loop: Loop) -> None:
         """Go on in another event loop, which is running."""
-        now, real = self._seen
+        now, real = self._seen if self._is_own else (self(), time.monotonic())
+        self._is_own = not is_asyncio(loop)
         self._read = clock_of(loop)
         self._offset = now + (time.monotonic() - real) - self._read()
 
