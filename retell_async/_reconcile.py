@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 
@@ -78,7 +78,7 @@ async def _look(send: Send, operation: Operation[T], token: str, since: float) -
 
 def _is_it(item: Any, token: str, since: float) -> bool:
     """Whether an entry of the list is what was asked for, whatever the list was filtered by."""
-    metadata = item.get("metadata")
+    metadata: Any = item.get("metadata")
     start = item.get("start_timestamp")  # in ms; not there before the call is connected
     is_older = isinstance(start, (int, float)) and start / 1000 < since - _CLOCKS_DIFFER
-    return isinstance(metadata, dict) and metadata.get(MARK) == token and not is_older
+    return isinstance(metadata, dict) and cast("dict[str, Any]", metadata).get(MARK) == token and not is_older

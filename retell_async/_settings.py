@@ -132,7 +132,7 @@ def check_deadline(deadline: object) -> float | None:
     raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
 
 
-def check_rate_limits(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
+def check_rate_limits(limits: Mapping[Any, Any] | None) -> dict[str, RateLimit]:
     """Limits of operations by the names of limits; given by names of methods, such as ``call.create_phone_call``."""
     checked: dict[str, RateLimit] = {}
     if not limits:
