@@ -1,0 +1,52 @@
+"""Tracebacks without the frames in which secrets stand: error trackers send local variables."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TypeVar, cast
+
+__all__ = ["cut"]
+
+E = TypeVar("E", bound=BaseException)
+
+# What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
+_ON_THE_WAY = frozenset(
+    (
+        "retell_async aiohappyeyeballs aiohttp anyio asyncio h11 h2 hpack httpcore httpx httpx_aiohttp httpx_ws outcome selectors socket "
+        "socksio ssl trio uvloop ddtrace logfire newrelic opentelemetry pytest_httpx respx sentry_sdk vcr wrapt"
+    ).split()
+)
+
+
+def cut(error: E, until: BaseException | None = None) -> E:
+    """Take out of an error, and of all that led to it, the frames of what a request passes on its way. Those of others stay.
+
+    To be called where the error is caught and raised again, so that the frames above come to it afterwards.
+
+    :param until: an error that was being handled before, and is left as it is.
+    """
+    left: list[BaseException | None] = [error]
+    seen = {id(until)}
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = _without(one.__traceback__)
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left += cast("BaseExceptionGroup[BaseException]", one).exceptions
+    return error
+
+
+def _without(traceback: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _ON_THE_WAY:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    found: TracebackType | None = None
+    for entry in reversed(kept):
+        found = TracebackType(found, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return found
