@@ -29,7 +29,7 @@ __all__ = ["AiohttpClient"]
 
 _PIECE = 2**16
 
-_SEND = Methods(httpx.AsyncClient, ["send", "_send_single_request"], httpx.__file__)
+_SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
 
 _Sessions = WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 

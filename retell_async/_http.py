@@ -59,17 +59,7 @@ _USUAL_HEADERS = {
 _WITH_A_BODY = {"POST", "PUT", "PATCH"}
 
 
-_REQUEST = Methods(httpx.AsyncClient, ["request"], httpx.__file__)
-
-_ON_THE_WAY = (
-    "request",
-    "build_request",
-    "send",
-    "_send_handling_auth",
-    "_send_handling_redirects",
-    "_send_single_request",
-    "_transport_for_url",
-)
+_REQUEST = Methods({httpx.AsyncClient: ("request",)})
 
 
 def no_cookies() -> CookieJar:
@@ -92,15 +82,10 @@ class OwnClient(httpx.AsyncClient):
     @property
     def own(self) -> Transport | None:
         """The transport, unless something stands in the way to it: of the methods of this client or of its class, or of the transport."""
-        seen = (
-            _OWN.are_replaced()
-            or _OWN.stand_in(self)
-            or self._transport is not self._own
-            or self._mounts
-            or _TRANSPORT.are_replaced()
-            or _TRANSPORT.stand_in(self._own)
-        )
-        return None if seen else self._own
+        own = self._own
+        way = _WAY
+        seen = self._transport is not own or self._mounts or way.are_replaced() or way.stand_in(self) or way.stand_in(own)
+        return None if seen else own
 
     @property
     def straight(self) -> Transport | None:
@@ -115,8 +100,21 @@ class OwnClient(httpx.AsyncClient):
         return self.own if plain else None
 
 
-_OWN = Methods(OwnClient, _ON_THE_WAY, httpx.__file__)
-_TRANSPORT = Methods(Transport, ["handle_async_request"], __file__)
+_WAY = Methods(
+    {
+        OwnClient: (
+            "request",
+            "build_request",
+            "send",
+            "_send_handling_auth",
+            "_send_handling_redirects",
+            "_send_single_request",
+            "_transport_for_url",
+        ),
+        Transport: ("handle_async_request",),
+    }
+)
+"""What httpx calls one after the other, down to the transport."""
 
 
 class Http:

@@ -7,40 +7,46 @@ of one object; pytest-httpx, respx and vcrpy below. What they want to see must g
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from operator import attrgetter, is_
-from pathlib import Path
-from types import FunctionType
-from typing import Any, cast
+import sys
+from collections.abc import Mapping
+from operator import attrgetter
+from types import FunctionType, SimpleNamespace
+from typing import Any
 
 __all__ = ["Methods"]
 
-_code = attrgetter("__code__")
-
 
 class Methods:
-    """Methods of a class, looked at anew for each request: a tool may come and go at any time.
+    """Methods of classes, looked at anew for each request: a tool may come and go at any time.
 
-    :param package: the file of a module beside which, or below which, their own code is.
+    :param names: the classes, each with the names of its methods, which its base may define.
     """
 
-    def __init__(self, owner: type[Any], names: Sequence[str], package: str) -> None:
-        self._owner = owner
-        self._names = [name for name in names if hasattr(owner, name)]
-        self._folder = f"{Path(package).parent}{os.sep}"
+    def __init__(self, names: Mapping[type[Any], tuple[str, ...]]) -> None:
+        self._owners = SimpleNamespace()
+        self._paths: list[str] = []
+        self._names = {name for group in names.values() for name in group}
+        for number, (owner, group) in enumerate(names.items()):
+            setattr(self._owners, f"_{number}", owner)
+            self._paths += [f"_{number}.{name}" for name in group if hasattr(owner, name)]
+        self._homes = tuple({home for owner in names for home in _homes(owner)})
+        # A tool may change the code of a function and leave the function. Both in one call, which takes a microsecond.
+        self._look = attrgetter(*self._paths, *(f"{path}.__code__" for path in self._paths))
         self._known: tuple[Any, ...] = ()
-        self._codes: tuple[Any, ...] = ()
+        self._ids: tuple[int, ...] = ()
 
     def are_replaced(self) -> bool:
         """Whether one of them is not the class's own, or runs other code than its own."""
-        owner = self._owner
-        methods = tuple([getattr(owner, name) for name in self._names])
-        # By identity: a wrapper may say that it equals what it wraps, and a tool may change the code of a function and leave the function.
-        if self._known and all(map(is_, methods, self._known)) and all(map(is_, map(_code, methods), self._codes)):
-            return False
-        if not all(map(self._is_own, methods)):
+        try:
+            found = self._look(self._owners)
+        except AttributeError:
             return True
-        self._known, self._codes = methods, tuple(map(_code, methods))
+        # By identity: a wrapper may say that it equals what it wraps.
+        if tuple(map(id, found)) == self._ids:
+            return False
+        if not all(map(self._is_own, found[: len(self._paths)])):
+            return True
+        self._known, self._ids = found, tuple(map(id, found))
         return False
 
     def stand_in(self, instance: object) -> bool:
@@ -48,6 +54,12 @@ class Methods:
         return not vars(instance).keys().isdisjoint(self._names)
 
     def _is_own(self, method: object) -> bool:
-        # A wrapper may also say that it is a function, and a function that wraps another carries it along.
-        plain = type(method) is FunctionType and not vars(method)
-        return plain and cast("FunctionType", method).__code__.co_filename.startswith(self._folder)
+        # A wrapper may say that it is a function, and a function that wraps another carries it along.
+        return type(method) is FunctionType and not vars(method) and method.__code__.co_filename.startswith(self._homes)
+
+
+
+def _homes(owner: type[Any]) -> list[str]:
+    """The folders of the packages that a class and its bases come from."""
+    packages = {sys.modules[base.__module__.partition(".")[0]] for base in owner.__mro__}
+    return [f"{folder}{os.sep}" for package in packages for folder in getattr(package, "__path__", ())]

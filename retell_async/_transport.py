@@ -22,13 +22,12 @@ __all__ = ["Transport"]
 
 _PORTS = {"http": 80, "https": 443}
 
-_BELOW = [
-    Methods(httpx.AsyncHTTPTransport, ["handle_async_request"], httpx.__file__),
-    *(
-        Methods(layer, ["handle_async_request"], httpcore.__file__)
-        for layer in (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection)
-    ),
-]
+_BELOW = Methods(
+    dict.fromkeys(
+        (httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection),
+        ("handle_async_request",),
+    )
+)
 
 
 @attrs.define(eq=False)
@@ -118,7 +117,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     def _is_shared(self) -> bool:
         """Whether requests go through one pool of httpx: for HTTP/2, and where somebody wants to see them pass there."""
-        return self._http2 or any(methods.are_replaced() for methods in _BELOW)
+        return self._http2 or _BELOW.are_replaced()
 
     async def _enter(self, origin: Origin, timeout: float | None) -> _Place:
         """Wait for one of the connections that may be open at once."""
