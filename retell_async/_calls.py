@@ -160,9 +160,9 @@ class Call:
         waited = control.clock() - start
         self._waited += waited
         if scope.cancelled_caught:
-            request = http.build(self.encoded, self.timeout)
             message = f"no turn within {most:g} s: the client keeps to a rate limit"
-            raise RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+            response = httpx.Response(429, request=http.build(self.encoded, self.timeout))
+            raise RateLimitError(message, response=response, body=None)
         if waited > _NOTICEABLE:
             self._tell(WaitEvent, seconds=waited)
 

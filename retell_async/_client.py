@@ -16,6 +16,7 @@ from ._encode import encode
 from ._errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._events import Hook, log
 from ._limits import RateLimit
+from ._masking import Hidden, mask_text
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
 from ._response import RawResponse, StreamedResponse, decode
@@ -34,6 +35,7 @@ from ._settings import (
     check_timeout,
 )
 from ._tokens import is_listed, marked, new_key, with_key
+from ._tracebacks import cut
 from ._version import __version__
 from .resources import Resources
 
@@ -137,21 +139,22 @@ class AsyncRetell(Resources):
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
     ) -> None:
-        if api_key is None:
-            api_key = os.environ.get("RETELL_API_KEY")
-            if api_key is None:
-                raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
+        key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
+        headers = Hidden(default_headers)
+        del api_key, default_headers  # nothing that is refused below shows them in a traceback
+        if key.value is None:
+            raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         if base_url is None:
             base_url = os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL
         if max_connections < 1:
             raise ConfigurationError(f"max_connections must be 1 or more, not {max_connections}")
         self._settings = Settings(
-            api_key=check_key(api_key),
+            api_key=check_key(key.value),
             base_url=check_base_url(base_url),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
-            default_headers=check_headers(default_headers),
+            default_headers=check_headers(headers.value),
             default_query=dict(default_query or {}),
             strict=strict,
         )
@@ -187,14 +190,17 @@ class AsyncRetell(Resources):
         retry budget, that of the client.
         """
         old = self._settings
+        key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
+        headers = Hidden(default_headers)
+        del api_key, default_headers
         view = object.__new__(type(self))
         view._settings = Settings(
-            api_key=old.api_key if isinstance(api_key, Omit) else check_key(api_key),
+            api_key=check_key(key.value),
             base_url=old.base_url if isinstance(base_url, Omit) else check_base_url(base_url),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
-            default_headers={**old.default_headers, **check_headers(default_headers)},
+            default_headers={**old.default_headers, **check_headers(headers.value)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
         )
@@ -226,8 +232,11 @@ class AsyncRetell(Resources):
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
         verb = method.upper()
         repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
-        operation: Operation[Any] = Operation(id=f"{verb} {path}", method=verb, path=path, repeat=repeat)
-        return await self.send(Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json)), options)
+        shown = mask_text(path)
+        operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=shown, repeat=repeat)
+        request: Request[Any] = Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
+        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
+        return await self.send(request, options)
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
@@ -259,7 +268,10 @@ class AsyncRetell(Resources):
         settings = self._settings
         http = self._shared.open()
         control = self._shared.control(settings)
-        call = self._call(request, options)
+        try:
+            call = self._call(request, options)
+        except Exception as error:
+            raise cut(error)
         call.first = first
         call.parse = parse
         call.stream = stream

@@ -203,7 +203,7 @@ class Http:
             sent = not isinstance(error, _NOT_SENT)
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except BaseException as error:
-            raise cut(error, before)
+            raise cut(error, before, note=isinstance(error, Exception) and not isinstance(error, RetellError))
         answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)

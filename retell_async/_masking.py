@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 # As it is written, and as it stands in a URL or in JSON that is ASCII alone.
 _PHONE = re.compile(
-    r"(?:\+|%(?:25)*2[Bb]|\\u002[Bb])\d(?:[\d\s().-]|%(?:20|28|29|2[DdEe])){4,}\d"
+    r"(?:\+|(?P<plus>%(?:25)*2[Bb]|\\u002[Bb]))\d(?:[\d\s().-]|%(?:20|28|29|2[DdEe])){4,}\d"
     r"|(?<![\w.-])\d{10,15}(?![\w.-])"
 )
+_NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
 _API_KEY = re.compile(r"\bkey_[A-Za-z0-9]{6,}|(?i:(?<=bearer ))\S+")
 _SECRET_FIELD = re.compile(r"token$|secret|password|api_key|authorization|credential", re.IGNORECASE)
@@ -32,7 +33,12 @@ def mask(value: str) -> str:
 
 def mask_text(text: str) -> str:
     """Mask every phone number and API key in a text, and what stands before the host in a URL."""
-    return _PHONE.sub(lambda match: mask(match.group()), _USER_INFO.sub("***", _API_KEY.sub("***", text)))
+    return _PHONE.sub(_masked_number, _USER_INFO.sub("***", _API_KEY.sub("***", text)))
+
+
+def _masked_number(match: re.Match[str]) -> str:
+    plus = match["plus"]
+    return mask(match.group()) if plus is None else plus + mask("+" + _NO_DIGIT.sub("", match.group().removeprefix(plus)))[1:]
 
 
 def masked(value: object, key: str = "") -> object:

@@ -55,12 +55,15 @@ class Settings:
 def check_key(key: object) -> str:
     """An API key that can be sent in a header."""
     if not isinstance(key, str):
-        raise ConfigurationError(f"the API key must be a str, not {type(key).__name__}")
-    if not key:
-        raise ConfigurationError("the API key is empty")
-    if not all("!" <= character <= "~" for character in key):
-        raise ConfigurationError("the API key holds white space, a line break or a character that is not ASCII")
-    return key
+        problem = f"must be a str, not {type(key).__name__}"
+    elif not key:
+        problem = "is empty"
+    elif not all("!" <= character <= "~" for character in key):
+        problem = "holds white space, a line break or a character that is not ASCII"
+    else:
+        return key
+    del key  # it is no key, and may still hold one
+    raise ConfigurationError(f"the API key {problem}")
 
 
 def check_base_url(url: object) -> str:
@@ -113,15 +116,21 @@ def check_deadline(deadline: object) -> float | None:
 
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
-    checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not TOKEN.fullmatch(name):
-            raise ConfigurationError(f"{name!r} is no name of a header")
-        if not isinstance(value, str):
-            raise ConfigurationError(f"the header {name} must be a str, not {type(value).__name__}")
-        if not all(" " <= character <= "~" or character == "\t" for character in value):
-            raise ConfigurationError(f"the header {name} holds a line break or a character that is not ASCII")
-        if value != value.strip():
-            raise ConfigurationError(f"the header {name} begins or ends with white space")
-        checked[name] = value
-    return checked
+        problem = _problem(name, value)
+        if problem is not None:
+            del headers, value
+            raise ConfigurationError(problem)
+    return dict(headers or {})
+
+
+def _problem(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        return f"{name!r} is no name of a header"
+    if not isinstance(value, str):
+        return f"the header {name} must be a str, not {type(value).__name__}"
+    if not all(" " <= character <= "~" or character == "\t" for character in value):
+        return f"the header {name} holds a line break or a character that is not ASCII"
+    if value != value.strip():
+        return f"the header {name} begins or ends with white space"
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from traceback import extract_tb
 from types import TracebackType
 from typing import TypeVar, cast
 
@@ -12,19 +13,22 @@ E = TypeVar("E", bound=BaseException)
 # What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
 _ON_THE_WAY = frozenset(
     (
-        "retell_async aiohappyeyeballs aiohttp anyio asyncio h11 h2 hpack httpcore httpx httpx_aiohttp httpx_ws outcome selectors socket "
-        "socksio ssl trio uvloop ddtrace logfire newrelic opentelemetry pytest_httpx respx sentry_sdk vcr wrapt"
+        "retell_async aiohappyeyeballs aiohttp anyio asyncio h11 h2 hpack httpcore httpx httpx_aiohttp httpx_ws json outcome selectors "
+        "socket socksio ssl trio urllib uvloop yarl ddtrace logfire newrelic opentelemetry pytest_httpx respx sentry_sdk vcr wrapt"
     ).split()
 )
 
 
-def cut(error: E, until: BaseException | None = None) -> E:
+def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
     """Take out of an error, and of all that led to it, the frames of what a request passes on its way. Those of others stay.
 
     To be called where the error is caught and raised again, so that the frames above come to it afterwards.
 
     :param until: an error that was being handled before, and is left as it is.
+    :param note: say in a note of the error where it was raised, for one that nobody expects.
     """
+    if note:
+        error.add_note("\n".join(["raised in", *(f"  {frame.name}, {frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__))]))
     left: list[BaseException | None] = [error]
     seen = {id(until)}
     while left:
