@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, cast
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -28,6 +28,8 @@ from ._wire import on_asyncio
 __all__ = ["AiohttpClient"]
 
 _PIECE = 2**16
+
+_ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 
 _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
 
@@ -71,11 +73,23 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
         if self._closed:
             raise RuntimeError("the transport is closed")
         upload = _upload_of(request)
-        with _as_httpx(upload):
-            response = await self._send(request if upload is None else _with(request, upload))
-        if upload is not None and response.is_success and not upload.is_whole:
-            await response.aclose()
-            raise httpx.WriteError("the server answered before it had the whole request")
+        response: httpx.Response | None = None
+        failure: BaseException | None = None
+        try:
+            with nullcontext() if upload is None else upload.scope:
+                response = await self._send(request if upload is None else _with(request, upload))
+        except _ERRORS as error:
+            failure = _translated(error)
+        if upload is not None:
+            if response is not None and response.is_success and not upload.is_whole:
+                await response.aclose()
+                failure = httpx.WriteError("the server answered before it had the whole request")
+            elif upload.error is not None:
+                failure = upload.error
+        if failure is not None:
+            raise failure  # here, and not above: the errors of aiohttp, whose texts quote URLs and whose reprs show headers, stay behind
+        if response is None:
+            raise httpx.WriteTimeout("the request could not be sent in time")
         response.stream = _Stream(cast("httpx.AsyncByteStream", response.stream))
         return response
 
@@ -242,9 +256,14 @@ class _Stream(httpx.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx():
+        failure: Exception | None = None
+        try:
             async for part in self._stream:
                 yield part
+        except _ERRORS as error:
+            failure = _translated(error)
+        if failure is not None:
+            raise failure
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -253,29 +272,6 @@ class _Stream(httpx.AsyncByteStream):
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-@contextmanager
-def _as_httpx(upload: _Upload | None = None) -> Generator[None]:
-    """Raise the errors of aiohttp as those of httpx that say the same, without those of aiohttp: their texts quote URLs, their frames
-    headers."""
-    failure: Exception | None = None
-    try:
-        with _no_scope() if upload is None else upload.scope:
-            yield
-    except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
-        failure = _translated(error)
-    if upload is not None and upload.scope.cancelled_caught:
-        failure = httpx.WriteTimeout("the request could not be sent in time")
-    elif upload is not None and upload.error is not None:
-        failure = cast("Exception", upload.error)
-    if failure is not None:
-        raise failure
-
-
-@contextmanager
-def _no_scope() -> Generator[None]:
-    yield
 
 
 def _translated(error: Exception) -> Exception:

@@ -242,7 +242,6 @@ class Http:
                 await response.aclose()
         return Answer(response.status_code, response.content, lambda: response)
 
-
     async def _respond(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None, *, stream: bool) -> httpx.Response:
         own = self._own
         request = self._request(encoded, times, files)

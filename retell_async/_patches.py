@@ -58,7 +58,6 @@ class Methods:
         return type(method) is FunctionType and not vars(method) and method.__code__.co_filename.startswith(self._homes)
 
 
-
 def _homes(owner: type[Any]) -> list[str]:
     """The folders of the packages that a class and its bases come from."""
     packages = {sys.modules[base.__module__.partition(".")[0]] for base in owner.__mro__}

@@ -12,11 +12,42 @@ E = TypeVar("E", bound=BaseException)
 
 # What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
 _ON_THE_WAY = frozenset(
-    (
-        "retell_async aiohappyeyeballs aiohttp anyio asyncio h11 h2 hpack httpcore httpx httpx_aiohttp httpx_ws json outcome selectors "
-        "socket socksio ssl trio urllib uvloop yarl ddtrace logfire newrelic opentelemetry pytest_httpx respx sentry_sdk vcr wrapt"
-    ).split()
+    [
+        "retell_async",
+        "aiohappyeyeballs",
+        "aiohttp",
+        "anyio",
+        "asyncio",
+        "contextlib",
+        "h11",
+        "h2",
+        "hpack",
+        "httpcore",
+        "httpx",
+        "httpx_aiohttp",
+        "httpx_ws",
+        "json",
+        "outcome",
+        "selectors",
+        "socket",
+        "socksio",
+        "ssl",
+        "trio",
+        "urllib",
+        "uvloop",
+        "yarl",
+        "ddtrace",
+        "logfire",
+        "newrelic",
+        "opentelemetry",
+        "pytest_httpx",
+        "respx",
+        "sentry_sdk",
+        "vcr",
+        "wrapt",
+    ]
 )
+_TRANSLATED = frozenset(("aiohttp", "h11", "h2", "httpcore"))
 
 
 def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
@@ -28,7 +59,9 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
     :param note: say in a note of the error where it was raised, for one that nobody expects.
     """
     if note:
-        error.add_note("\n".join(["raised in", *(f"  {frame.name}, {frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__))]))
+        error.add_note(
+            "\n".join(["raised in", *(f"  {frame.name}, {frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__))])
+        )
     left: list[BaseException | None] = [error]
     seen = {id(until)}
     while left:
@@ -37,9 +70,19 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
             continue
         seen.add(id(one))
         one.__traceback__ = _without(one.__traceback__)
+        quiet = one.__suppress_context__
+        one.__cause__, one.__context__ = _behind(one.__cause__), _behind(one.__context__)
+        one.__suppress_context__ = quiet
         left += [one.__cause__, one.__context__]
         if isinstance(one, BaseExceptionGroup):
             left += cast("BaseExceptionGroup[BaseException]", one).exceptions
+    return error
+
+
+def _behind(error: BaseException | None) -> BaseException | None:
+    """Leave out errors that httpx has translated: what they say is said, and the repr of one of aiohttp shows headers."""
+    while error is not None and type(error).__module__.partition(".")[0] in _TRANSLATED:
+        error = error.__cause__ or error.__context__
     return error
 
 

@@ -21,7 +21,10 @@ from .example import KEY
         ("/get-phone-number/14155550100", "/get-phone-number/1415*****00"),
         (f"Authorization: Bearer {KEY}", "Authorization: Bearer ***"),
         ("no way to http://user:p%40ss@proxy.test:3128/", "no way to http://***@proxy.test:3128/"),
-        ("https://api.retellai.com/v2/list-calls?limit=50&x=call_1415555010042", "https://api.retellai.com/v2/list-calls?limit=50&x=call_1415555010042"),
+        (
+            "https://api.retellai.com/v2/list-calls?limit=50&x=call_1415555010042",
+            "https://api.retellai.com/v2/list-calls?limit=50&x=call_1415555010042",
+        ),
     ],
 )
 def test_numbers_keys_and_passwords_are_masked_however_they_are_written(text: str, shown: str) -> None:
@@ -31,8 +34,14 @@ def test_numbers_keys_and_passwords_are_masked_however_they_are_written(text: st
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        ({"access_token": "abc", "from_number": "14155", "n": 1, "to_number": 14155550100}, {"access_token": "***", "from_number": "1***", "n": 1, "to_number": "1415*****00"}),
-        ([{"text": "call +14155550100", "at": 1700000000000, "ok": True, "none": None}], [{"text": "call +141******00", "at": 1700000000000, "ok": True, "none": None}]),
+        (
+            {"access_token": "abc", "from_number": "14155", "n": 1, "to_number": 14155550100},
+            {"access_token": "***", "from_number": "1***", "n": 1, "to_number": "1415*****00"},
+        ),
+        (
+            [{"text": "call +14155550100", "at": 1700000000000, "ok": True, "none": None}],
+            [{"text": "call +141******00", "at": 1700000000000, "ok": True, "none": None}],
+        ),
     ],
 )
 def test_json_is_masked_and_stays_json(value: Any, shown: Any) -> None:

@@ -251,7 +251,9 @@ async def test_a_wrapper_on_the_class_is_gone_through_while_it_is_there(
 
 
 @EACH
-async def test_a_wrapper_of_request_sees_what_is_not_streamed(make: MakeClient, counting: type[Counting], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wrapper_of_request_sees_what_is_not_streamed(
+    make: MakeClient, counting: type[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with serving(answer) as server, client_to(server, make()) as client:
         monkeypatch.setattr(httpx.AsyncClient, "request", passing(httpx.AsyncClient.request))
         await client.send(get(), {})
@@ -259,7 +261,9 @@ async def test_a_wrapper_of_request_sees_what_is_not_streamed(make: MakeClient, 
         await client.send(UPLOAD.request(body={"knowledge_base_files": [("a", b"text")]}), {})
         assert counting.number == 3
         assert server.requests[1].endswith(b'{"a":1}')
-        assert all(f"authorization: Bearer {KEY}".encode() in request.replace(b"Authorization", b"authorization") for request in server.requests)
+        assert all(
+            f"authorization: Bearer {KEY}".encode() in request.replace(b"Authorization", b"authorization") for request in server.requests
+        )
 
 
 async def refuse(self: object, request: object, **settings: object) -> None:
