@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, cast
@@ -51,7 +52,7 @@ class AiohttpClient(httpx_aiohttp.HttpxAiohttpClient):
     def _init_proxy_transport(self, proxy: httpx.Proxy, *args: Any, **settings: Any) -> httpx.AsyncBaseTransport:
         if proxy.url.scheme not in {"http", "https"}:
             raise ConfigurationError(f"aiohttp goes through proxies of http and https, not {proxy.url.scheme}: use DefaultAsyncHttpxClient")
-        return _Transport(*args, proxy=proxy, **settings)
+        return _Transport(*args, proxy=_with_credentials_in_headers(proxy), **settings)
 
 
 class _Transport(httpx_aiohttp.AiohttpTransport):
@@ -65,7 +66,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
 
     def get_client(self) -> aiohttp.ClientSession:
         """The session as it is wanted for one request; one cannot be used in another event loop, or after a fork."""
-        return cast("aiohttp.ClientSession", _Sender(self._session()))
+        return cast("aiohttp.ClientSession", _Sender(self._session(), self.proxy))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not on_asyncio():
@@ -144,14 +145,25 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
                 asyncio.run_coroutine_threadsafe(session.close(), loop)
 
 
+def _with_credentials_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:
+    """A proxy as aiohttp is to have it: its own object for user name and password is deprecated and shows them."""
+    headers = proxy.headers.copy()
+    if proxy.raw_auth is not None:
+        headers["Proxy-Authorization"] = f"Basic {b64encode(b':'.join(proxy.raw_auth)).decode()}"
+    return httpx.Proxy(proxy.url, ssl_context=proxy.ssl_context, headers=headers)
+
+
 class _Sender:
     """A session whose requests go out as they are."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, proxy: httpx.Proxy | None) -> None:
         self._session = session
+        self._proxy = proxy
 
     def request(self, *, url: str, headers: httpx.Headers, **settings: Any) -> Any:
         pairs = [(name, value) for name, value in headers.multi_items() if name != "transfer-encoding"]
+        if self._proxy is not None and url.startswith("http:"):
+            pairs += self._proxy.headers.multi_items()  # aiohttp gives a proxy its headers only where it asks for a tunnel
         return self._session.request(url=URL(url, encoded=True), headers=pairs, **settings)
 
 

@@ -140,17 +140,16 @@ class AsyncRetell(Resources):
         strict: bool = False,
     ) -> None:
         key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
+        url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
         headers = Hidden(default_headers)
-        del api_key, default_headers  # nothing that is refused below shows them in a traceback
+        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
         if key.value is None:
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
-        if base_url is None:
-            base_url = os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL
         if max_connections < 1:
             raise ConfigurationError(f"max_connections must be 1 or more, not {max_connections}")
         self._settings = Settings(
             api_key=check_key(key.value),
-            base_url=check_base_url(base_url),
+            base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
@@ -191,12 +190,13 @@ class AsyncRetell(Resources):
         """
         old = self._settings
         key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
+        url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
         headers = Hidden(default_headers)
-        del api_key, default_headers
+        del api_key, base_url, default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
             api_key=check_key(key.value),
-            base_url=old.base_url if isinstance(base_url, Omit) else check_base_url(base_url),
+            base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
@@ -367,7 +367,8 @@ class AsyncRetell(Resources):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        settings: Settings | None = vars(self).get("_settings")  # a client that cannot be made is shown too, in tracebacks
+        return f"{type(self).__name__}({'' if settings is None else f'base_url={settings.base_url!r}'})"
 
 
 def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:

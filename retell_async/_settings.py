@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 import attrs
 
 from ._errors import ConfigurationError
+from ._masking import Hidden, mask_text
 from ._operation import Omit
 from ._retry import RetryPolicy
+from ._tracebacks import cut
 
 if TYPE_CHECKING:
     import httpx
@@ -68,19 +70,20 @@ def check_key(key: object) -> str:
 
 def check_base_url(url: object) -> str:
     """The URL under which all paths are, without a slash at its end."""
-    text = str(url)
-    if any(character <= " " or character == "\x7f" for character in text):
+    text = Hidden(str(url))  # it may hold a password, and is refused then
+    del url
+    if any(character <= " " or character == "\x7f" for character in text.value):
         raise ConfigurationError("the base URL holds white space or a control character")
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
+        parts = Hidden(urlsplit(text.value))
+        host, _ = parts.value.hostname, parts.value.port
     except ValueError as error:
-        raise ConfigurationError(f"the base URL is not a URL: {error}") from error
-    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"the base URL is not a URL: {mask_text(str(error))}") from cut(error)
+    if parts.value.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(f"the base URL must start with https:// or http:// and name a host: {DEFAULT_BASE_URL} is one")
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.value.query or parts.value.fragment or "@" in parts.value.netloc:
         raise ConfigurationError("the base URL must have no user name, no query and no fragment")
-    return text.rstrip("/")
+    return text.value.rstrip("/")
 
 
 def check_timeout(timeout: object) -> float | httpx.Timeout | None:

@@ -124,7 +124,7 @@ def signing_keys(api_key: object) -> tuple[bytes, ...]:
     del api_key
     if not keys.value:
         raise ConfigurationError("there is no API key to verify with")
-    return tuple(check_key(key).encode() for key in keys.value)
+    return tuple(map(str.encode, map(check_key, keys.value)))
 
 
 def header_value(headers: Headers, name: str = HEADER) -> str | None:
