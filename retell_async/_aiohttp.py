@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import aiohttp
 import anyio
@@ -34,10 +34,7 @@ _ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 
 _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
 
-_Sessions = WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]
-
-_of_parents: list[_Sessions] = []
-"""Sessions from before a fork. To close or to collect one would close connections of the other process."""
+_Sessions = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 
 
 class AiohttpClient(httpx_aiohttp.HttpxAiohttpClient):
@@ -60,9 +57,9 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._sessions: _Sessions = WeakKeyDictionary()
-        self._process = os.getpid()
+        self.sessions: _Sessions = {}
         self._closed = False
+        _transports.add(self)
 
     def get_client(self) -> aiohttp.ClientSession:
         """The session as it is wanted for one request; one cannot be used in another event loop, or after a fork."""
@@ -73,6 +70,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
             raise ConfigurationError("aiohttp runs under asyncio alone: use DefaultAsyncHttpxClient under trio")
         if self._closed:
             raise RuntimeError("the transport is closed")
+        await self._leave_ended_loops()
         upload = _upload_of(request)
         response: httpx.Response | None = None
         failure: BaseException | None = None
@@ -106,14 +104,15 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
             raise httpx.ConnectError("the client was closed before there was a connection")
 
     def _session(self) -> aiohttp.ClientSession:
-        if self._process != os.getpid():
-            _of_parents.append(self._sessions)
-            self._sessions, self._process = WeakKeyDictionary(), os.getpid()
         loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
+        session = self.sessions.get(loop)
         if session is None:
-            session = self._sessions[loop] = self._open()
+            session = self.sessions[loop] = self._open()
         return session
+
+    async def _leave_ended_loops(self) -> None:
+        for loop in [loop for loop in self.sessions if loop.is_closed()]:
+            await self.sessions.pop(loop).close()
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -133,16 +132,32 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
         return session
 
     async def aclose(self) -> None:
-        """Close all connections of this process."""
+        """Close all connections."""
         self._closed = True
-        if self._process != os.getpid():
-            return
+        await self._leave_ended_loops()
         here = asyncio.get_running_loop()
-        for loop, session in list(self._sessions.items()):
-            if loop is here or loop.is_closed():
+        for loop, session in list(self.sessions.items()):
+            if loop is here:
                 await session.close()
             else:
                 asyncio.run_coroutine_threadsafe(session.close(), loop)
+        self.sessions.clear()
+
+
+_transports: WeakSet[_Transport] = WeakSet()
+
+_of_parents: list[_Sessions] = []
+"""To close or to collect a session of another process would close that one's connections."""
+
+
+def _leave_parent() -> None:
+    for transport in _transports:
+        _of_parents.append(transport.sessions)
+        transport.sessions = {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_parent)
 
 
 def _with_credentials_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:

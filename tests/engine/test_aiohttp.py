@@ -237,15 +237,13 @@ async def test_a_refusal_of_an_upload_that_is_not_read_is_that_refusal(anyio_bac
             await client.send(UPLOAD.request(body={"knowledge_base_files": [("a", b"x" * 30_000_000)]}), {"timeout": 5})
 
 
-async def test_an_upload_that_nobody_reads_ends_in_time(anyio_backend: Any) -> None:
-    async def talk(stream: SocketStream, _: int) -> None:
-        await anyio.sleep_forever()
-
-    async with Raw(talk) as url, client_of(url) as client:
-        for body in ({"a": "x" * 30_000_000}, {"b": 1}):
-            with pytest.raises(errors.OutcomeUnknownError) as caught, anyio.fail_after(5):
-                await client.send(CREATE.request(body=body), {"timeout": 0.3})
-            assert isinstance(caught.value.__cause__, errors.APITimeoutError)
+@pytest.mark.parametrize(("size", "match"), [(30_000_000, "could not be sent in time"), (1, "no answer in time")])
+async def test_an_upload_that_nobody_reads_ends_in_time(anyio_backend: Any, size: int, match: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with client_of(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+            with pytest.raises(errors.OutcomeUnknownError, match=match) as caught, anyio.fail_after(5):
+                await client.send(CREATE.request(body={"a": "x" * size}), {"timeout": 0.3})
+    assert isinstance(caught.value.__cause__, errors.APITimeoutError)
 
 
 async def test_a_compressed_file_is_uploaded_as_what_is_in_it_or_not_at_all(anyio_backend: Any, tmp_path: Path) -> None:
@@ -316,33 +314,40 @@ def test_loops_of_several_threads_work_at_once(anyio_backend: Any) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
-async def test_a_forked_child_leaves_the_connections_of_its_parent_alone(anyio_backend: Any) -> None:
+@pytest.mark.parametrize("how", ["closed", "collected", "collected unused"])
+async def test_a_forked_child_leaves_the_connections_of_its_parent_alone(anyio_backend: Any, how: str) -> None:
+    async def elsewhere(client: AsyncRetell) -> None:
+        with pytest.raises(errors.APIConnectionError):
+            await client.with_options(base_url="http://127.0.0.1:1").send(get(), {})
+
+    async def closed(client: AsyncRetell) -> None:
+        await elsewhere(client)
+        await client.aclose()
+
+    async def unused(client: AsyncRetell) -> None:
+        pass
+
     async with serving() as server:
-        client = client_of(server.url)
-        await client.send(get(), {})
+        held = [client_of(server.url)]
+        await held[0].send(get(), {})
         child = os.fork()
         if child == 0:
             try:
-                os.close(0)
-
-                async def elsewhere() -> None:
-                    async with client:
-                        with pytest.raises(errors.APIConnectionError):
-                            await client.with_options(base_url="http://127.0.0.1:1").send(get(), {})
-
-                asyncio.set_event_loop(None)
-                asyncio.events._set_running_loop(None)
-                asyncio.run(elsewhere())
+                asyncio._set_running_loop(None)
+                asyncio.run({"closed": closed, "collected": elsewhere, "collected unused": unused}[how](held.pop()))
                 gc.collect()
             except BaseException:
                 os._exit(1)
             os._exit(0)
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
+        ended = (0, 0)
+        while ended == (0, 0):
             await anyio.sleep(0.02)
+            ended = os.waitpid(child, os.WNOHANG)
+        assert ended == (child, 0)
         for _ in range(3):
-            await client.send(get(), {})
+            await held[0].send(get(), {"timeout": 2})
         assert server.opened == 1
-        await client.aclose()
+        await held[0].aclose()
 
 
 async def test_whoever_waits_for_a_connection_of_a_client_that_is_closed_gets_an_error(anyio_backend: Any) -> None:
