@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
@@ -41,7 +42,8 @@ class AiohttpClient(httpx_aiohttp.HttpxAiohttpClient):
     """An `httpx.AsyncClient` that takes every setting of one, proxies of the environment included."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{"cookies": no_cookies(), **settings})
+        settings.setdefault("cookies", no_cookies())
+        super().__init__(**settings)
 
     def _init_transport(self, *args: Any, transport: httpx.AsyncBaseTransport | None = None, **settings: Any) -> httpx.AsyncBaseTransport:
         return _Transport(*args, **settings) if transport is None else transport
@@ -194,10 +196,19 @@ class _Request(aiohttp.ClientRequest):
                 raise _StaleError
         else:
             _used.add(conn.protocol)
+            _keep_alive(conn.transport.get_extra_info("socket"))
         return await super().send(conn)
 
 
 _used: WeakSet[asyncio.BaseProtocol] = WeakSet()
+
+
+def _keep_alive(connection: Any) -> None:
+    """Have a connection kept open by what lies between, while an answer takes minutes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _is_readable(fileno: int) -> bool:

@@ -271,7 +271,8 @@ class AsyncRetell(Resources):
         try:
             call = self._call(request, options)
         except Exception as error:
-            raise cut(error)
+            cut(error)
+            raise
         call.first = first
         call.parse = parse
         call.stream = stream

@@ -74,10 +74,11 @@ class OwnClient(httpx.AsyncClient):
     """
 
     def __init__(self, transport: Transport, **settings: Any) -> None:
-        super().__init__(transport=transport, **{"cookies": no_cookies(), **settings})
+        self._is_plain = settings.keys() <= {"timeout", "trust_env"}
+        settings.setdefault("cookies", no_cookies())
+        super().__init__(transport=transport, **settings)
         self._own = transport
         self._usual = self.headers.raw
-        self._is_plain = settings.keys() <= {"timeout", "trust_env"}
 
     @property
     def own(self) -> Transport | None:
@@ -203,7 +204,8 @@ class Http:
             sent = not isinstance(error, _NOT_SENT)
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except BaseException as error:
-            raise cut(error, before, note=isinstance(error, Exception) and not isinstance(error, RetellError))
+            cut(error, before, note=isinstance(error, Exception) and not isinstance(error, RetellError))
+            raise
         answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)

@@ -119,8 +119,9 @@ def signing_keys(api_key: object) -> tuple[bytes, ...]:
 
     :raises ConfigurationError: there is none, or one is no API key; with an empty one anybody could sign.
     """
-    several = isinstance(api_key, Sequence) and not isinstance(api_key, (str, bytes))
-    keys = Hidden(tuple(cast("Sequence[object]", api_key)) if several else (api_key,))
+    keys = Hidden[tuple[object, ...]]((api_key,))
+    if isinstance(api_key, Sequence) and not isinstance(api_key, (str, bytes)):
+        keys = Hidden(tuple(cast("Sequence[object]", api_key)))
     del api_key
     if not keys.value:
         raise ConfigurationError("there is no API key to verify with")
@@ -145,11 +146,9 @@ def raw_bytes(body: bytes | str) -> bytes:
     """
     if isinstance(body, str):
         return body.encode("utf-8", "surrogatepass")  # a text that is no UTF-8 fits no signature, and is no other error
-    if isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-        return body
-    kind = type(body).__name__
-    del body
-    raise TypeError(f"the body must be the raw bytes (or text) that were received, not {kind}")
+    if not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"the body must be the raw bytes (or text) that were received, not {type(body).__name__}")
+    return body
 
 
 def _text(value: str | bytes) -> str:

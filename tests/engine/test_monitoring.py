@@ -11,17 +11,19 @@ import httpx
 import pytest
 import sentry_sdk
 import wrapt
+from httpx._utils import URLPattern
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sentry_sdk import integrations
 from sentry_sdk.integrations.aiohttp import AioHttpIntegration
 from sentry_sdk.integrations.httpx import HttpxIntegration
 from sentry_sdk.transport import Transport as SentryTransport
 
 from retell_async._client import AsyncRetell
 from retell_async._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from retell_async._errors import APIStatusError
+from retell_async._errors import APIError, APIStatusError
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import Server, ok, serving
@@ -173,7 +175,7 @@ class Kept(SentryTransport):
 def kept() -> Generator[Kept]:
     # Its integrations patch for good, and do nothing while no client of Sentry has them.
     send, session = httpx.AsyncClient.send, aiohttp.ClientSession.__init__
-    installed = set(sentry_sdk.integrations._installed_integrations), set(sentry_sdk.integrations._processed_integrations)
+    installed = set(integrations._installed_integrations), set(integrations._processed_integrations)
     transport = Kept()
     sentry_sdk.init(
         dsn="https://public@sentry.test/1",
@@ -186,9 +188,9 @@ def kept() -> Generator[Kept]:
     yield transport
     sentry_sdk.init()
     httpx.AsyncClient.send = send  # type: ignore[method-assign]
-    aiohttp.ClientSession.__init__ = session
-    sentry_sdk.integrations._installed_integrations.intersection_update(installed[0])
-    sentry_sdk.integrations._processed_integrations.intersection_update(installed[1])
+    aiohttp.ClientSession.__init__ = session  # type: ignore[method-assign]
+    integrations._installed_integrations.intersection_update(installed[0])
+    integrations._processed_integrations.intersection_update(installed[1])
 
 
 @EACH
@@ -209,7 +211,7 @@ async def test_what_sentry_sends_of_a_failure_has_no_key_in_its_local_variables(
         for path, timeout in (("silent", 0.05), ("cut", 5.0)):
             try:
                 await client.send(get(path), {"timeout": timeout})
-            except Exception as error:
+            except APIError as error:
                 sentry_sdk.capture_exception(error)
     assert len(kept.events) == 2
     assert "'vars'" in repr(kept.events)
@@ -314,6 +316,6 @@ async def test_a_wrapped_transport_or_method_of_one_client_is_gone_through(
             http_client._transport = Wrapped(http_client._transport)
             await client.send(get(), {})
             assert counting.number == 2
-            http_client._mounts = {httpx._utils.URLPattern("all://"): Wrapped(http_client._transport)}
+            http_client._mounts = {URLPattern("all://"): Wrapped(http_client._transport)}
             await client.send(get(), {})
             assert counting.number == 4

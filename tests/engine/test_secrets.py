@@ -314,7 +314,7 @@ async def test_a_failure_shows_no_secret(anyio_backend: Any, way: Callable[[str]
 async def error_of(send: Send, client: AsyncRetell) -> BaseException:
     try:
         given = await send(client)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         return error
     assert isinstance(given, BaseException), given
     return given
@@ -324,7 +324,7 @@ class OfTheUserError(Exception):
     pass
 
 
-def complain(*_: object) -> None:
+def complain(*_: object) -> Any:
     raise OfTheUserError("in the code of the user")
 
 
@@ -364,14 +364,16 @@ async def test_an_error_that_was_being_handled_is_left_as_it_is() -> None:
     def fail() -> None:
         raise OfTheUserError
 
+    seen: list[Any] = []
     async with serving("reset") as url, AsyncRetell(KEY, base_url=url, max_retries=0) as client:
         try:
             await anyio.to_thread.run_sync(fail)
-        except OfTheUserError as before:
-            frames = traceback.extract_tb(before.__traceback__)
-            error = await error_of(look, client)
-            assert traceback.extract_tb(before.__traceback__) == frames
-            assert before in list(every_error(error, {}))
+        except OfTheUserError as caught:
+            seen += [caught, traceback.extract_tb(caught.__traceback__), await error_of(look, client)]
+    before, frames, error = seen
+    assert len(frames) > 1
+    assert traceback.extract_tb(before.__traceback__) == frames
+    assert before in list(every_error(error, {}))
 
 
 async def bad_body(client: AsyncRetell) -> object:
