@@ -16,6 +16,7 @@ from ._encode import encode
 from ._errors import ConfigurationError, OutcomeUnknownError
 from ._events import Hook, log
 from ._limits import DEFAULT_MAX_WAIT, RateLimit
+from ._masking import Hidden, mask_text
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
 from ._response import RawResponse, StreamedResponse, decode
@@ -37,6 +38,7 @@ from ._settings import (
 )
 from ._shared import Shared
 from ._tokens import KEY_FIELD, is_listed, marked, new_key, with_key
+from ._tracebacks import cut
 from ._version import __version__
 from .resources import Resources
 
@@ -96,21 +98,21 @@ class AsyncRetell(Resources):
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
     ) -> None:
-        if api_key is None:
-            api_key = os.environ.get("RETELL_API_KEY")
-            if api_key is None:
-                raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
-        if base_url is None:
-            base_url = os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL
+        key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
+        url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
+        headers = Hidden(default_headers)
+        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
+        if key.value is None:
+            raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         if max_connections < 1:
             raise ConfigurationError(f"max_connections must be 1 or more, not {max_connections}")
         self._settings = Settings(
-            api_key=check_key(api_key),
-            base_url=check_base_url(base_url),
+            api_key=check_key(key.value),
+            base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
-            default_headers=check_headers(default_headers),
+            default_headers=check_headers(headers.value),
             default_query=dict(default_query or {}),
             strict=strict,
             rate_limits=check_rate_limits(rate_limits),
@@ -149,14 +151,18 @@ class AsyncRetell(Resources):
         retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
         """
         old = self._settings
+        key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
+        url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
+        headers = Hidden(default_headers)
+        del api_key, base_url, default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
-            api_key=old.api_key if isinstance(api_key, Omit) else check_key(api_key),
-            base_url=old.base_url if isinstance(base_url, Omit) else check_base_url(base_url),
+            api_key=check_key(key.value),
+            base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
-            default_headers={**old.default_headers, **check_headers(default_headers)},
+            default_headers={**old.default_headers, **check_headers(headers.value)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
             rate_limits={**old.rate_limits, **check_rate_limits(rate_limits)},
@@ -190,8 +196,11 @@ class AsyncRetell(Resources):
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
         verb = method.upper()
         repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
-        operation: Operation[Any] = Operation(id=f"{verb} {path}", method=verb, path=path, repeat=repeat)
-        return await self.send(Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json)), options)
+        shown = mask_text(path)
+        operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=shown, repeat=repeat)
+        request: Request[Any] = Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
+        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
+        return await self.send(request, options)
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
@@ -222,7 +231,11 @@ class AsyncRetell(Resources):
         self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
     ) -> RawResponse[T]:
         settings = self._settings
-        call = self._call(request, options)
+        try:
+            call = self._call(request, options)
+        except Exception as error:
+            cut(error)
+            raise
         call.first = first
         call.parse = parse
         call.stream = stream
@@ -326,7 +339,8 @@ class AsyncRetell(Resources):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        settings: Settings | None = vars(self).get("_settings")  # a client that cannot be made is shown too, in tracebacks
+        return f"{type(self).__name__}({'' if settings is None else f'base_url={settings.base_url!r}'})"
 
 
 def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:

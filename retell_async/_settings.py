@@ -14,8 +14,10 @@ import attrs
 
 from ._errors import ConfigurationError
 from ._limits import RateLimit
+from ._masking import Hidden, mask_text
 from ._operation import Omit, Operation
 from ._retry import RetryPolicy
+from ._tracebacks import cut
 
 if TYPE_CHECKING:
     import httpx
@@ -76,29 +78,33 @@ class Settings:
 def check_key(key: object) -> str:
     """An API key that can be sent in a header."""
     if not isinstance(key, str):
-        raise ConfigurationError(f"the API key must be a str, not {type(key).__name__}")
-    if not key:
-        raise ConfigurationError("the API key is empty")
-    if not all("!" <= character <= "~" for character in key):
-        raise ConfigurationError("the API key holds white space, a line break or a character that is not ASCII")
-    return key
+        problem = f"must be a str, not {type(key).__name__}"
+    elif not key:
+        problem = "is empty"
+    elif not all("!" <= character <= "~" for character in key):
+        problem = "holds white space, a line break or a character that is not ASCII"
+    else:
+        return key
+    del key  # it is no key, and may still hold one
+    raise ConfigurationError(f"the API key {problem}")
 
 
 def check_base_url(url: object) -> str:
     """The URL under which all paths are, without a slash at its end."""
-    text = str(url)
-    if any(character <= " " or character == "\x7f" for character in text):
+    text = Hidden(str(url))  # it may hold a password, and is refused then
+    del url
+    if any(character <= " " or character == "\x7f" for character in text.value):
         raise ConfigurationError("the base URL holds white space or a control character")
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
+        parts = Hidden(urlsplit(text.value))
+        host, _ = parts.value.hostname, parts.value.port
     except ValueError as error:
-        raise ConfigurationError(f"the base URL is not a URL: {error}") from error
-    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"the base URL is not a URL: {mask_text(str(error))}") from cut(error)
+    if parts.value.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(f"the base URL must start with https:// or http:// and name a host: {DEFAULT_BASE_URL} is one")
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.value.query or parts.value.fragment or "@" in parts.value.netloc:
         raise ConfigurationError("the base URL must have no user name, no query and no fragment")
-    return text.rstrip("/")
+    return text.value.rstrip("/")
 
 
 def check_timeout(timeout: object) -> float | httpx.Timeout | None:
@@ -167,15 +173,21 @@ def check_since(since: object) -> float | None:
 
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
-    checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not TOKEN.fullmatch(name):
-            raise ConfigurationError(f"{name!r} is no name of a header")
-        if not isinstance(value, str):
-            raise ConfigurationError(f"the header {name} must be a str, not {type(value).__name__}")
-        if not all(" " <= character <= "~" or character == "\t" for character in value):
-            raise ConfigurationError(f"the header {name} holds a line break or a character that is not ASCII")
-        if value != value.strip():
-            raise ConfigurationError(f"the header {name} begins or ends with white space")
-        checked[name] = value
-    return checked
+        problem = _problem(name, value)
+        if problem is not None:
+            del headers, value
+            raise ConfigurationError(problem)
+    return dict(headers or {})
+
+
+def _problem(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        return f"{name!r} is no name of a header"
+    if not isinstance(value, str):
+        return f"the header {name} must be a str, not {type(value).__name__}"
+    if not all(" " <= character <= "~" or character == "\t" for character in value):
+        return f"the header {name} holds a line break or a character that is not ASCII"
+    if value != value.strip():
+        return f"the header {name} begins or ends with white space"
+    return None

@@ -70,7 +70,7 @@ class Use:
     place: _Place
     http: Http
     account: Account
-    name: tuple[str, str]
+    name: tuple[str, str] = attrs.field(repr=False)  # the API key is in it
 
     @property
     def slots(self) -> Slots:
