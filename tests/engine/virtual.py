@@ -57,7 +57,11 @@ class Clocks:
             self._set += what.seconds
 
     def run(self, main: Callable[[], Awaitable[None]]) -> None:
-        with patch.object(time, "time", self.wall), patch.object(time, "monotonic", self.monotonic):
+        with (
+            patch.object(time, "time", self.wall),
+            patch.object(time, "time_ns", lambda: int(self.wall() * 1e9)),
+            patch.object(time, "monotonic", self.monotonic),
+        ):
             trio.run(main, clock=self._trio)
 
 
