@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 
 from retell_async import APIError, AsyncRetell, OutcomeUnknownError, RateLimit, RateLimitError, RetryPolicy
 
-from .virtual import Break, Clocks, run
+from .clocks import Break, Clocks, run
 
 HOUR = 3600.0
 DAY = 24 * HOUR

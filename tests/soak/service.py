@@ -13,7 +13,7 @@ import trio
 
 from retell_async import APIError, AsyncRetell, OutcomeUnknownError, webhooks
 
-from ..engine.virtual import Clocks
+from ..engine.clocks import Clocks
 
 __all__ = ["DEADLINE", "READ_DEADLINE", "Address", "Order", "Service"]
 

@@ -26,7 +26,7 @@ from retell_async.sandbox.faults import FaultKind
 from retell_async.sandbox.outgoing import Outgoing
 from retell_async.testing import LocalRetell
 
-from ..engine.virtual import Clocks, run
+from ..engine.clocks import Clocks, run
 from .service import DEADLINE, READ_DEADLINE, Address, Order, Service
 
 pytestmark = pytest.mark.soak
