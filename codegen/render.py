@@ -166,5 +166,6 @@ class _Package(Project):
                 self._write("endpoint_module.py.jinja", api / tag / f"{self._view_of_endpoint(endpoint).module}.py", endpoint=endpoint)
         resources = self.package_dir.parent / "resources"
         self._write("resources_init.py.jinja", resources / "__init__.py", views=self.views.resources)
+        self._write("resources_operations.py.jinja", resources / "_operations.py", views=self.views.resources)
         for view in self.views.resources:
             self._write("resource.py.jinja", resources / f"{view.name}.py", view=view)

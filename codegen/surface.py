@@ -46,6 +46,8 @@ class Entry:
     repeat: Repeat
     timeout: float | None
     """Seconds, where an operation needs longer than others."""
+    limit: str | None
+    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     named: bool
     """Whether the surface names it, or it named itself."""
 
@@ -58,7 +60,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     for key, path, _ in keys:
         if (said := surface.get(key)) is not None:
             methods = tuple(Method(*str(name).split(".")) for name in said["methods"])
-            found[key] = Entry(methods, said.get("repeat", _repeat(key, path)), said.get("timeout"), named=True)
+            found[key] = Entry(methods, said.get("repeat", _repeat(key, path)), said.get("timeout"), said.get("limit"), named=True)
             for method in methods:
                 if method in taken:
                     raise Refused(pointer("surface", key), f"{method.resource}.{method.name} is {taken[method]} already")
@@ -73,7 +75,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             name = f"{method.resource}.{method.name}"
             raise Refused(pointer("paths", path), f"names itself {name}, as {taken[method]} does: name it in the surface")
         taken[method] = key
-        found[key] = Entry((method,), _repeat(key, path), None, named=False)
+        found[key] = Entry((method,), _repeat(key, path), None, None, named=False)
     return {key: found[key] for key, _, _ in keys}
 
 

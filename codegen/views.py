@@ -32,6 +32,10 @@ _ERRORS = {
     500: "InternalServerError",
 }
 _RESERVED = frozenset({"to_dict", "from_dict", "options", "self"})
+# What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
+_CHANGING_METHODS = frozenset({"PUT", "PATCH", "DELETE"})
+_CHANGING_PATH = re.compile(r"^/(v\d+/)?update-")
+
 _OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "max_retries"})
 """What every method takes beside the operation's own parameters."""
 _BUILTINS = frozenset({"list", "dict", "str", "int", "float", "bool"})
@@ -145,6 +149,9 @@ class Operation(Module):
     paging: str | None
     exclusive: list[list[str]]
     timeout: float | None
+    limit: str | None
+    optional: bool
+    """Whether an answer of success may be empty: the caller knows what it would say."""
     deprecated: bool
     doc: str
     errors: list[str]
@@ -414,6 +421,8 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         paging=paging,
         exclusive=exclusive,
         timeout=entry.timeout,
+        limit=entry.limit,
+        optional=returned is not None and (method.upper() in _CHANGING_METHODS or bool(_CHANGING_PATH.match(path))),
         deprecated=bool(operation.get("deprecated")),
         doc=about(operation),
         errors=[_ERRORS[status] for status in operation["x-errors"] if status in _ERRORS],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
@@ -20,22 +21,26 @@ from ._errors import (
     APITimeoutError,
     OutcomeUnknownError,
     RateLimitError,
+    RetellError,
     status_error,
 )
 from ._events import Hook, LimitEvent, RetryEvent, WaitEvent
+from ._limits import Turn
 from ._operation import Omit, Operation
 from ._response import Answer, is_empty
-from ._retry import Fault, RetryPolicy, Tries
+from ._retry import KEY_LIFETIME, Fault, RetryPolicy, Tries
 from ._retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
-    from ._gate import Control
+    from ._gate import Account, Gate, Slots
     from ._http import Http
 
 __all__ = ["Call", "fault"]
 
 _LOCKED = ("lock", "in progress", "try again", "being processed")
-_NOTICEABLE = 0.001  # seconds
+_NOTICEABLE = 0.001  # seconds that a wait for a limit is told from
+_LONG = 5.0  # seconds that a wait for a connection is told from
+_CONNECTIONS = "max_connections"
 
 
 @attrs.define
@@ -47,9 +52,12 @@ class Call:
     timeout: float | httpx.Timeout | Omit | None
     policy: RetryPolicy
     max_retries: int
+    max_wait: float | None
     deadline: float | None
     hooks: Sequence[Hook]
     idempotency_key: str | None
+    key_since: float | None
+    """Unix time at which the caller's own key was sent first, if that was before."""
     token: str | None
     first: bool = False
     """Whether it goes before others that wait for a connection."""
@@ -59,31 +67,36 @@ class Call:
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
     attempts: int = 1
     give_up_at: float | None = None
-    """By the clock of the client; ``None`` for never."""
-    _left_at: float | None = None  # when the present attempt was sent, by the clock of the client
-    _waited: float = 0.0
+    """By the clock of the account; ``None`` for never."""
+    _since: tuple[float, float] | None = None  # when the first attempt left, by the clock of the account and as Unix time
+    _sent: bool = False  # whether the present attempt left
+    _waits_at: Gate | None = None
+    _waited: float = 0.0  # seconds, for limits
+    _refusal: RateLimitError | None = None  # the last 429
+    _before: APIError | None = None  # what became of the attempt before
 
-    async def carry_out(self, http: Http, control: Control) -> Answer:
+    async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
         """Send the request as often as it takes and may be sent, and give the answer of success.
 
         :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
         :raises APIError: it was not carried out, or only read something.
         """
-        clock = control.clock
+        clock = account.clock
         if self.deadline is not None:
             self.give_up_at = clock() + self.deadline
         tries = Tries(
             self.policy,
-            control.budget,
+            account.budget,
             self.operation.repeat,
             self.max_retries,
             random=random.random,
             give_up_at=self.give_up_at,
+            unknown=self.key_since is not None,
         )
         while True:
             error: APIError
             try:
-                answer = await self._attempt_in_time(http, control)
+                answer = await self._attempt_in_time(http, account, slots)
                 if answer.is_success:
                     if self.parse and not is_empty(answer, self.operation):
                         answer.parse()
@@ -92,79 +105,161 @@ class Call:
                 error = status_error(answer.response)
             except (APIConnectionError, APIResponseValidationError, RateLimitError) as failure:
                 error = failure
+            except _KeyForgotten:
+                if tries.unknown:
+                    last = self._before or self._refusal
+                    raise self._unknown(last, http) from last
+                error = cast("APIError", self._refusal or self._before)  # else it would be unknown, or not have left yet
+            except RetellError as failure:
+                # Such as: the client was closed meanwhile.
+                if tries.unknown:
+                    raise self._unknown(failure, http) from failure
+                raise
             error.idempotency_key = self.idempotency_key
-            now = clock()
-            left_at = now if self._left_at is None else self._left_at
-            delay = tries.failed(fault(error), left_at=left_at, now=now, repeatable=self.encoded.repeatable)
+            delay = tries.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
             self.attempts = tries.attempts
             if delay is None:
-                if tries.unknown_since is None:
-                    raise error
-                raise self._unknown(error, since=time.time() - (now - tries.unknown_since)) from error
+                if self._before is not None and error.__cause__ is None and error is not self._before:
+                    error.__cause__ = self._before
+                if tries.unknown:
+                    raise self._unknown(error, http) from error
+                raise error
             self._tell(RetryEvent, attempt=tries.attempts - 1, delay=delay, error=error)
+            self._before = error
             await anyio.sleep(delay)
 
-    async def _attempt_in_time(self, http: Http, control: Control) -> Answer:
+    def _age(self, account: Account) -> float:
+        """Seconds since the request was sent first: by whichever clock says more.
+
+        The wall clock goes on while the machine sleeps; the clock of the account does not, but nobody sets it.
+        """
+        since = time.time() if self.key_since is None else self.key_since
+        if self._since is None:
+            return max(time.time() - since, 0.0)
+        return max(account.clock() - self._since[0], time.time() - min(self._since[1], since), 0.0)
+
+    async def _attempt_in_time(self, http: Http, account: Account, slots: Slots) -> Answer:
+        self._sent = False
         if self.give_up_at is None:
-            return await self._attempt(http, control)
-        with anyio.CancelScope(deadline=self.give_up_at):
-            return await self._attempt(http, control)
-        raise APITimeoutError(
-            http.build(self.encoded, self.timeout),
-            message=f"no answer within the deadline of {self.deadline:g} s",
-            sent=self._left_at is not None,
+            return await self._attempt(http, account, slots)
+        with anyio.move_on_after(max(self.give_up_at - account.clock(), 0.0)):
+            return await self._attempt(http, account, slots)
+        if self._waits_at is not None:
+            raise self._no_turn(http, self._waits_at, self.deadline)
+        within = f"within the deadline of {self.deadline:g} s"
+        what = f"attempt {self.attempts} had no answer" if self._sent else "no free connection"
+        if self._before is not None:
+            within = f"{within}; the attempt before it ended with {self._before}"
+        elif self._refusal is not None:
+            within = f"{within}; before it: {self._refusal}"
+        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=self._sent)
+        raise error from (self._before or self._refusal)
+
+    async def _attempt(self, http: Http, account: Account, slots: Slots) -> Answer:
+        """Send the request once, and once more after each 429 as long as it may wait for the limit."""
+        clock = account.clock
+        gate = account.gate_of(self.operation)
+        while True:
+            turns = await self._enter(http, account, gate, slots)
+            kept = False
+            try:
+                if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
+                    raise _KeyForgotten
+                left_at = clock()
+                before = self._since
+                if before is None:
+                    self._since = left_at, time.time()
+                self._sent = True
+                try:
+                    answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout, stream=self.stream)
+                except APIConnectionError as failure:
+                    if not failure.sent:
+                        self._since = before  # it did not leave after all
+                    raise
+                if answer.status_code != 429:
+                    account.passed(gate, left_at, clock())
+                    if self.stream and answer.is_success:
+                        answer.release = slots.give
+                        kept = True
+                    return answer
+            finally:
+                account.done(turns)
+                if not kept:
+                    slots.give()
+            error = self._refusal = cast("RateLimitError", status_error(answer.response))
+            self._sent = False
+            now = clock()
+            limited, pause = account.refused(gate, left_at, error, now)
+            self._tell(LimitEvent, limit=limited.name, pause=pause, rate=limited.pacer.rate)
+            if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
+                return answer
+
+    def _most_wait(self, http: Http, now: float) -> float:
+        """Seconds that it may wait for a limit from now on; infinite for as long as it takes."""
+        pool = http.pool_timeout(self.timeout)
+        return min(
+            math.inf if pool is None else pool,
+            math.inf if self.max_wait is None else max(self.max_wait - self._waited, 0.0),
+            math.inf if self.give_up_at is None else self.give_up_at - now,
         )
 
-    async def _attempt(self, http: Http, control: Control) -> Answer:
-        """Send the request once, and once more after each 429 as long as it may wait for the limit."""
-        self._left_at = None
-        # A retry goes before new requests: what waits for it has waited longer, and the retry budget is short of it meanwhile.
-        slots = control.slots
-        await slots.take(first=self.first or self.attempts > 1)
-        try:
-            answer = await self._attempt_in_slot(http, control)
-        except BaseException:
-            slots.give()
-            raise
-        if self.stream and answer.is_success:
-            answer.release = slots.give
-        else:
-            slots.give()
-        return answer
-
-    async def _attempt_in_slot(self, http: Http, control: Control) -> Answer:
-        gate = control.gate
-        clock = control.clock
-        while True:
-            if not gate.is_open():
-                await self._turn(http, control)
-            left_at = self._left_at = clock()
-            answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout, stream=self.stream)
-            now = clock()
-            if answer.status_code != 429:
-                gate.pacer.passed(now)
-                return answer
-            self._left_at = None
-            pause = gate.pacer.refused(left_at, retry_after_seconds(answer.response.headers, now=time.time()), now)
-            self._tell(LimitEvent, pause=pause, rate=gate.pacer.rate)
-            most = gate.limit.max_wait
-            if not self.encoded.repeatable or (most is not None and self._waited + pause > most):
-                return answer
-
-    async def _turn(self, http: Http, control: Control) -> None:
-        gate = control.gate
-        most = gate.limit.max_wait
-        start = control.clock()
-        with anyio.move_on_after(None if most is None else max(most - self._waited, 0)) as scope:
-            await gate.turn()
-        waited = control.clock() - start
+    async def _enter(self, http: Http, account: Account, gate: Gate, slots: Slots) -> list[tuple[Gate, Turn]]:
+        """Wait for a slot, and where there are limits for turns, which are given back with `Account.done`."""
+        first = self.first or self.attempts > 1 or self._refusal is not None
+        while gate.pacer.is_open() and account.whole.pacer.is_open():
+            if not slots.take_free():
+                await self._slot(http, account, slots, first=first)
+            if gate.pacer.is_open() and account.whole.pacer.is_open():
+                return []
+            slots.give()  # there was a 429 meanwhile
+        found = self.max_wait != 0
+        turns = account.try_turn(gate, slots, found=found)
+        if turns is not None:
+            return turns
+        start = account.clock()
+        closed = gate if gate.pacer.least(start) >= account.whole.pacer.least(start) and not gate.pacer.is_open() else account.whole
+        within = self._most_wait(http, start)
+        if closed.pacer.least(start) > within:
+            raise self._no_turn(http, closed, within)
+        self._waits_at = closed
+        with anyio.move_on_after(within):
+            turns = await account.turn(gate, slots, first=first, found=found)
+        waited = account.clock() - start
         self._waited += waited
-        if scope.cancelled_caught:
-            request = http.build(self.encoded, self.timeout)
-            message = f"no turn within {most:g} s: the client keeps to a rate limit"
-            raise RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+        if turns is None:
+            raise self._no_turn(http, closed, within)
+        self._waits_at = None
         if waited > _NOTICEABLE:
-            self._tell(WaitEvent, seconds=waited)
+            self._tell(WaitEvent, limit=closed.name, seconds=waited)
+        return turns
+
+    async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
+        start = account.clock()
+        pool = http.pool_timeout(self.timeout)
+        with anyio.move_on_after(pool) as scope:
+            await slots.take(first=first)
+        if scope.cancelled_caught:
+            raise APITimeoutError(http.build(self.encoded, self.timeout), message=f"no free connection within {pool:g} s", sent=False)
+        waited = account.clock() - start
+        if waited > _LONG:
+            self._tell(WaitEvent, limit=_CONNECTIONS, seconds=waited)
+
+    def _no_turn(self, http: Http, gate: Gate, within: float | None) -> RateLimitError:
+        """The error for one whose wait for a limit would be, or was, too long: with what the server said last, if it said anything."""
+        if self._refusal is not None:
+            return self._refusal
+        message = f"no turn within {within:g} s: the client keeps to a limit of {gate.name}"
+        if gate.pacer.limit.requests is not None:
+            message = f"{message}, {gate.pacer.limit}"
+        request = http.build(self.encoded, self.timeout)
+        last = gate.refusal
+        if last is None:
+            return RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+        response = httpx.Response(429, headers=last.response.headers, content=last.response.content, request=request)
+        error = RateLimitError(f"{message}; the server said last: {last.message}", response=response, body=last.body)
+        error.retry_after = last.retry_after
+        error.__cause__ = last
+        return error
 
     def _tell(self, event: Callable[..., Any], **details: Any) -> None:
         told = event(operation=self.operation.id, **details)
@@ -177,18 +272,26 @@ class Call:
 
                 logging.getLogger("retell_async").exception("a hook failed")
 
-    def _unknown(self, last: APIError, *, since: float) -> OutcomeUnknownError:
+    def _unknown(self, last: RetellError | None, http: Http) -> OutcomeUnknownError:
+        """The error for what may have been carried out. `last` is what went wrong last, ``None`` if nothing was sent for the key's age."""
+        error = last if isinstance(last, APIError) else None
+        what = error.message if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
+        since = self.key_since if self._since is None else self._since[1]
         return OutcomeUnknownError(
-            message=f"{self.operation.id} may have been carried out or not, and must not be repeated blindly: {last.message}",
-            request=last.request,
-            response=last.response,
-            body=last.body,
+            message=f"{self.operation.id} may have been carried out or not, and must not be repeated blindly: {what}",
+            request=http.build(self.encoded, self.timeout) if error is None else error.request,
+            response=None if error is None else error.response,
+            body=None if error is None else error.body,
             operation=self.operation.id,
             idempotency_key=self.idempotency_key,
             token=self.token,
-            attempts=self.attempts,
-            since=since,
+            attempts=self.attempts if self._since is not None else 0,
+            since=since if since is None or self.key_since is None else min(since, self.key_since),
         )
+
+
+class _KeyForgotten(Exception):
+    """The server may not know the idempotency key any more."""
 
 
 def fault(error: APIError) -> Fault:

@@ -13,9 +13,10 @@ import anyio
 import attrs
 
 from ._encode import encode
-from ._errors import ConfigurationError, OutcomeUnknownError, RetellError
+from ._errors import ConfigurationError, OutcomeUnknownError
 from ._events import Hook, log
-from ._limits import RateLimit
+from ._limits import DEFAULT_MAX_WAIT, RateLimit
+from ._masking import Hidden, mask_text
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
 from ._response import RawResponse, StreamedResponse, decode
@@ -30,10 +31,14 @@ from ._settings import (
     check_deadline,
     check_headers,
     check_key,
+    check_rate_limits,
     check_retries,
+    check_since,
     check_timeout,
 )
-from ._tokens import is_listed, marked, new_key, with_key
+from ._shared import Shared
+from ._tokens import KEY_FIELD, is_listed, marked, new_key, with_key
+from ._tracebacks import cut
 from ._version import __version__
 from .resources import Resources
 
@@ -44,8 +49,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ._calls import Call
-    from ._gate import Control
-    from ._http import Http
+    from ._gate import Account
 
 __all__ = ["AsyncRetell"]
 
@@ -54,52 +58,6 @@ T = TypeVar("T")
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
-
-
-class _Shared:
-    """What all views of a client share: its connections, opened with the first request, and for each account what limits it."""
-
-    def __init__(
-        self, given: httpx.AsyncClient | None, max_connections: int, limit: RateLimit, budget: int | None, hooks: Sequence[Hook]
-    ) -> None:
-        self._given = given
-        self._max_connections = max_connections
-        self._limit = limit
-        self._budget = budget
-        self._controls: dict[tuple[str, str], Control] = {}
-        self._http: Http | None = None if given is None else self._open()
-        self._closed = False
-        self.hooks = hooks
-
-    def _open(self) -> Http:
-        from ._http import Http
-
-        return Http(self._given, max_connections=self._max_connections)
-
-    def open(self) -> Http:
-        if self._closed:
-            raise RetellError("the client is closed")
-        if self._http is None:
-            self._http = self._open()
-        return self._http
-
-    def control(self, settings: Settings) -> Control:
-        account = (settings.base_url, settings.api_key)
-        found = self._controls.get(account)
-        if found is None:
-            from ._gate import Control
-
-            found = self._controls[account] = Control(self._limit, self._budget, self._max_connections)
-        return found
-
-    @property
-    def closed(self) -> bool:
-        return self._closed or (self._http is not None and self._http.is_closed)
-
-    async def aclose(self) -> None:
-        self._closed = True
-        if self._http is not None:
-            await self._http.aclose()
 
 
 class AsyncRetell(Resources):
@@ -111,7 +69,9 @@ class AsyncRetell(Resources):
         ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
     :param max_retries: how often a request that may be repeated is tried again after a failure. Waiting for a rate limit is apart from it.
     :param retry: how it is tried again, and what happens when it is not known whether a request was carried out.
-    :param rate_limit: a limit that is known beforehand, and how long requests wait for limits.
+    :param rate_limit: a limit of the account that is known beforehand, and how long requests wait for limits.
+    :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
+        account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
     :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
     :param default_headers: headers added to every request.
@@ -130,6 +90,7 @@ class AsyncRetell(Resources):
         max_retries: int = DEFAULT_MAX_RETRIES,
         retry: RetryPolicy | None = None,
         rate_limit: RateLimit | None = None,
+        rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         http_client: httpx.AsyncClient | None = None,
         default_headers: Mapping[str, str] | None = None,
@@ -137,25 +98,27 @@ class AsyncRetell(Resources):
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
     ) -> None:
-        if api_key is None:
-            api_key = os.environ.get("RETELL_API_KEY")
-            if api_key is None:
-                raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
-        if base_url is None:
-            base_url = os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL
+        key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
+        url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
+        headers = Hidden(default_headers)
+        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
+        if key.value is None:
+            raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         if max_connections < 1:
             raise ConfigurationError(f"max_connections must be 1 or more, not {max_connections}")
         self._settings = Settings(
-            api_key=check_key(api_key),
-            base_url=check_base_url(base_url),
+            api_key=check_key(key.value),
+            base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
-            default_headers=check_headers(default_headers),
+            default_headers=check_headers(headers.value),
             default_query=dict(default_query or {}),
             strict=strict,
+            rate_limits=check_rate_limits(rate_limits),
+            max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        self._shared = _Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings.retry.budget, tuple(hooks))
+        self._shared = Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks))
 
     @property
     def api_key(self) -> str:
@@ -180,23 +143,30 @@ class AsyncRetell(Resources):
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
+        rate_limits: Mapping[str, RateLimit] | None = None,
     ) -> Self:
-        """Give a view of this client with other settings; headers and query parameters are added to those that it has.
+        """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
 
-        Both share one pool of connections: closing one closes the other. Views with the same key and base URL share one rate limit and one
-        retry budget, that of the client.
+        Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
+        retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
         """
         old = self._settings
+        key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
+        url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
+        headers = Hidden(default_headers)
+        del api_key, base_url, default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
-            api_key=old.api_key if isinstance(api_key, Omit) else check_key(api_key),
-            base_url=old.base_url if isinstance(base_url, Omit) else check_base_url(base_url),
+            api_key=check_key(key.value),
+            base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
-            default_headers={**old.default_headers, **check_headers(default_headers)},
+            default_headers={**old.default_headers, **check_headers(headers.value)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
+            rate_limits={**old.rate_limits, **check_rate_limits(rate_limits)},
+            max_wait=old.max_wait,
         )
         view._shared = self._shared
         return view
@@ -226,19 +196,23 @@ class AsyncRetell(Resources):
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
         verb = method.upper()
         repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
-        operation: Operation[Any] = Operation(id=f"{verb} {path}", method=verb, path=path, repeat=repeat)
-        return await self.send(Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json)), options)
+        shown = mask_text(path)
+        operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=shown, repeat=repeat)
+        request: Request[Any] = Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
+        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
+        return await self.send(request, options)
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
         return (await self._send(request, options, parse=True)).parse()
 
-    async def send_raw(self, request: Request[T], options: RequestOptions) -> RawResponse[T]:
+    async def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
         """Carry out a request to an operation and give back the answer as it came.
 
+        :param parse: take an answer that is not JSON for a failure, to be tried again if the operation may be.
         :raises APIError: there was no answer, or none of success.
         """
-        return await self._send(request, options)
+        return await self._send(request, options, parse=parse)
 
     @asynccontextmanager
     async def stream(self, request: Request[T], options: RequestOptions) -> AsyncGenerator[StreamedResponse[T]]:
@@ -257,19 +231,24 @@ class AsyncRetell(Resources):
         self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
     ) -> RawResponse[T]:
         settings = self._settings
-        http = self._shared.open()
-        control = self._shared.control(settings)
-        call = self._call(request, options)
+        try:
+            call = self._call(request, options)
+        except Exception as error:
+            cut(error)
+            raise
         call.first = first
         call.parse = parse
         call.stream = stream
+        use = self._shared.enter(settings)
         try:
-            answer = await call.carry_out(http, control)
-        except OutcomeUnknownError:
-            found = await self._found(request.operation, call, control)
+            answer = await call.carry_out(use.http, use.account, use.slots)
+        except OutcomeUnknownError as error:
+            found = await self._found(request.operation, call, error, use.account)
             if found is None:
                 raise
             return found
+        finally:
+            self._shared.leave(use)
         return RawResponse(
             answer,
             partial(decode, operation=request.operation, strict=settings.strict),
@@ -288,10 +267,13 @@ class AsyncRetell(Resources):
         if request.operation.repeat != "safe" and extra_body:
             request = attrs.evolve(request, body={**(request.body or {}), **extra_body})
             extra_body = None
+        since = check_since(options.get("idempotency_key_since"))
+        if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
+            raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
         if request.operation.repeat == "idempotency_key":
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
-            token = key or new_key()
+            token = new_key()  # never the caller's key, which may have been used before
             request = marked(request, token)
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
@@ -312,23 +294,25 @@ class AsyncRetell(Resources):
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             policy=settings.retry,
             max_retries=settings.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
+            max_wait=settings.max_wait_of(request.operation),
             deadline=settings.retry.deadline if isinstance(deadline, Omit) else check_deadline(deadline),
             hooks=self._shared.hooks,
             idempotency_key=key,
+            key_since=since,
             token=token,
         )
 
-    async def _found(self, operation: Operation[T], call: Call, control: Control) -> RawResponse[T] | None:
+    async def _found(self, operation: Operation[T], call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[T] | None:
         """What a call created whose outcome is not known, if it appears in the list of calls in time."""
         from ._reconcile import find
 
         within = call.policy.reconcile_within
         if call.give_up_at is not None:
-            within = min(within, call.give_up_at - control.clock())
-        if call.token is None or within <= 0:
+            within = min(within, call.give_up_at - account.clock())
+        if call.token is None or within <= 0 or error.attempts == 0:
             return None
-        look = partial(self._send, options={"timeout": call.timeout}, first=True)
-        found = await find(look, operation, call.token, within=within)
+        look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
+        found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
         if found is not None:
             found.idempotency_key = call.idempotency_key
         return found
@@ -355,7 +339,8 @@ class AsyncRetell(Resources):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        settings: Settings | None = vars(self).get("_settings")  # a client that cannot be made is shown too, in tracebacks
+        return f"{type(self).__name__}({'' if settings is None else f'base_url={settings.base_url!r}'})"
 
 
 def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:

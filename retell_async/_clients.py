@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ._errors import ConfigurationError
+from ._masking import mask_text
 
 if TYPE_CHECKING:
     import httpx
@@ -45,19 +46,28 @@ def DefaultAioHttpClient(  # noqa: N802 - as above
     verify: Any = True,
     cert: Any = None,
     limits: httpx.Limits | None = None,
-    proxy: str | None = None,
+    proxy: Any = None,
     trust_env: bool = True,
     **settings: Any,
 ) -> httpx.AsyncClient:
-    """The same over aiohttp, which is faster and runs under asyncio alone; needs the extra ``[aiohttp]``.
+    """An `httpx.AsyncClient` over aiohttp, which runs under asyncio alone; needs the extra ``[aiohttp]``.
 
-    :raises ConfigurationError: aiohttp is not installed.
+    :param settings: everything else that `httpx.AsyncClient` takes, HTTP/2 excepted.
+    :raises ConfigurationError: aiohttp or httpx-aiohttp is not installed, or a proxy is set as it cannot be used.
     """
-    from ._http import OwnClient
-
+    if settings.pop("http2", False):
+        raise ConfigurationError("aiohttp has no HTTP/2: use DefaultAsyncHttpxClient(http2=True)")
     try:
-        from ._aiohttp import AiohttpTransport
+        from ._aiohttp import AiohttpClient
     except ModuleNotFoundError as error:
-        raise ConfigurationError("aiohttp is not installed: pip install 'retell-async[aiohttp]'") from error
-    transport = AiohttpTransport(verify=verify, cert=cert, limits=limits, proxy=proxy, trust_env=trust_env)
-    return OwnClient(transport, trust_env=trust_env, **settings)
+        raise ConfigurationError("aiohttp or httpx-aiohttp is not installed: pip install 'retell-async[aiohttp]'") from error
+    import httpx
+
+    connections = {} if limits is None else {"limits": limits}
+    try:
+        return AiohttpClient(verify=verify, cert=cert, proxy=proxy, trust_env=trust_env, **connections, **settings)
+    except ConfigurationError:
+        raise
+    except (httpx.InvalidURL, ValueError) as error:
+        wrong = mask_text(str(error))
+    raise ConfigurationError(f"an HTTP client cannot be made so: {wrong}")

@@ -1,19 +1,24 @@
 """What can go wrong, as one tree: `RetellError` is above all of it, `APIError` above what happened to a request.
 
 What is printed of an error (`str`, `repr`, a traceback) has phone numbers and API keys masked. `message`, `body`, `request` and `response`
-are what was received and sent, unmasked.
+are what was received and sent, unmasked, until an error is pickled: what is unpickled has them masked too.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ._masking import mask_text
+from ._masking import mask_text, masked
 from ._retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import httpx
+
+E = TypeVar("E", bound="APIError")
 
 __all__ = [
     "APIConnectionError",
@@ -91,8 +96,17 @@ class APIError(RetellError):
         status = "" if self.status_code is None else f"{self.status_code}: "
         return f"{status}{self.args[0]} ({mask_text(f'{self.request.method} {self.request.url.path}')})"
 
+    def __copy__(self) -> Self:
+        return _restore(type(self), self.args, self.__dict__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()  # what it holds is not changed by anybody
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.args, self.__dict__)
+        request = _masked_request(self.request)
+        response = None if self._response is None else _masked_response(self._response, request)
+        state = {**self.__dict__, "message": mask_text(self.message), "request": request, "body": masked(self.body), "_response": response}
+        return _restore, (type(self), self.args, state)
 
 
 class AnsweredError(APIError):
@@ -251,7 +265,7 @@ def cut_off(response: httpx.Response, error: httpx.RequestError) -> APIError:
     return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
 
 
-def reason(error: httpx.RequestError) -> str:
+def reason(error: Exception) -> str:
     """What happened to a connection, in words."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
@@ -280,7 +294,32 @@ def _message(response: httpx.Response, body: object | None) -> str:
     return f"{phrase}, with a body of {kind or 'unknown type'} in place of JSON"
 
 
-def _restore(kind: type[APIError], args: tuple[Any, ...], state: dict[str, Any]) -> APIError:
+def _masked_request(request: httpx.Request) -> httpx.Request:
+    """What a request was about, without its body."""
+    import httpx
+
+    headers = {name: request.headers[name] for name in _TELLING if name in request.headers}
+    return httpx.Request(request.method, mask_text(str(request.url)), headers=headers)
+
+
+def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.Response:
+    import httpx
+
+    headers = {name: mask_text(response.headers[name]) for name in _TELLING if name in response.headers}
+    content = response.content if response.is_stream_consumed or response.is_closed else b""
+    try:
+        shown = json.dumps(masked(json.loads(content)), ensure_ascii=False)
+    except ValueError:
+        shown = mask_text(content.decode("utf-8", "replace"))
+    extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
+    return httpx.Response(response.status_code, headers=headers, content=shown.encode(), extensions=extensions, request=request)
+
+
+_TELLING = ("content-type", "user-agent", "x-request-id", "retry-after", "location", "date", "server")
+"""Headers that are kept when an error is pickled."""
+
+
+def _restore(kind: type[E], args: tuple[Any, ...], state: dict[str, Any]) -> E:
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error

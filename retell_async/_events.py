@@ -8,6 +8,8 @@ import attrs
 
 from ._errors import APIError
 
+_LONG = 5.0  # seconds of a wait that is logged as a warning
+
 __all__ = ["Event", "Hook", "LimitEvent", "RetryEvent", "WaitEvent", "log"]
 
 
@@ -26,9 +28,11 @@ class RetryEvent:
 
 @attrs.frozen(kw_only=True)
 class LimitEvent:
-    """The server answered 429: no request of the client is sent for a while."""
+    """The server answered 429: what is under the same limit is not sent for a while."""
 
     operation: str
+    limit: str
+    """What is held back: ``account`` for all requests, the name of a limit that operations share, or the id of one operation."""
     pause: float
     """Seconds from now until requests are sent again."""
     rate: float | None
@@ -37,9 +41,11 @@ class LimitEvent:
 
 @attrs.frozen(kw_only=True)
 class WaitEvent:
-    """A request waited for its turn under a rate limit and is sent now."""
+    """A request waited for its turn under a limit, or over 5 s for a free connection, and is sent now."""
 
     operation: str
+    limit: str
+    """What it waited for, named as in `LimitEvent`; ``max_connections`` for a connection."""
     seconds: float
     """How long it waited."""
 
@@ -57,7 +63,12 @@ def log(event: Event) -> None:
     import logging
 
     logger = logging.getLogger("retell_async")
-    level = logging.DEBUG if isinstance(event, WaitEvent) else logging.INFO
+    if isinstance(event, RetryEvent):
+        level = logging.INFO
+    elif isinstance(event, WaitEvent):
+        level = logging.WARNING if event.seconds > _LONG else logging.DEBUG
+    else:
+        level = logging.WARNING if event.pause > _LONG else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(level, "%s", _text(event), extra={"retell": event})
 
@@ -66,6 +77,6 @@ def _text(event: Event) -> str:
     if isinstance(event, RetryEvent):
         return f"{event.operation}: attempt {event.attempt} failed ({event.error}), next in {event.delay:.2f} s"
     if isinstance(event, WaitEvent):
-        return f"{event.operation}: waited {event.seconds:.2f} s for its turn"
+        return f"{event.operation}: waited {event.seconds:.2f} s for {event.limit}"
     then = "" if event.rate is None else f", then {event.rate:.3g} requests/s"
-    return f"{event.operation}: rate limited, nothing is sent for {event.pause:.2f} s{then}"
+    return f"{event.operation}: 429, {event.limit} waits for {event.pause:.2f} s{then}"

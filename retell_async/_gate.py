@@ -1,16 +1,25 @@
-"""Waiting: for a free connection, and for the turn that a rate limit gives."""
+"""Waiting: for a free connection, and for the turns that rate limits give."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 
-from ._limits import Pacer, RateLimit
+from ._limits import History, Pacer, RateLimit, Turn, is_about_the_account
 from ._retry import Budget
 
-__all__ = ["Control", "Gate", "Slots"]
+if TYPE_CHECKING:
+    from ._errors import RateLimitError
+    from ._operation import Operation
+
+__all__ = ["Account", "Gate", "Slots"]
+
+_FULL = "concurren"  # a 429 that says so is for the calls that go on, and not for the pace of requests
+_WHOLE = "account"
 
 
 class Slots:
@@ -57,37 +66,165 @@ class Slots:
 
 
 class Gate:
-    """Lets requests leave one after the other, in the order in which they came, each when a `Pacer` says so."""
+    """One limit. Requests wait for it one behind the other: the first one for its turn, the others to be the first."""
 
-    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
-        self.limit = limit
-        self.clock = clock
-        self.pacer = Pacer(limit)
-        self._queue = anyio.Lock(fast_acquire=True)
+    def __init__(self, name: str, pacer: Pacer, clock: Callable[[], float]) -> None:
+        self.name = name
+        """What it limits: the name that operations share in the surface, the id of one operation, or ``account``."""
+        self.pacer = pacer
+        self.history = History()
+        self.refusal: RateLimitError | None = None
+        """The last 429."""
+        self.head = Slots(1)
+        self._clock = clock
+        self._changed: anyio.Event | None = None
 
-    def is_open(self) -> bool:
-        """Whether nobody has to wait, so that no turn need be taken."""
-        pacer = self.pacer
-        return pacer.rate is None and pacer.paused_until == 0.0
+    async def opens(self, *, found: bool) -> None:
+        """Return when the next request may leave. Only whoever is at the head may wait here."""
+        while (delay := self.pacer.delay(self._clock(), found=found)) > 0:
+            self._changed = anyio.Event()
+            with anyio.move_on_after(delay):
+                await self._changed.wait()
 
-    async def turn(self) -> None:
-        """Return when the caller's request may leave; cancelled before, it takes nobody's turn."""
-        pacer = self.pacer
-        async with self._queue:
-            delay = pacer.delay(self.clock())
-            while delay > 0:
-                await anyio.sleep(delay)
-                delay = pacer.delay(self.clock())
-            pacer.take(self.clock())
+    def changed(self) -> None:
+        """Let whoever is at the head look again: an answer has come."""
+        if self._changed is not None:
+            self._changed.set()
+
+    def restart(self) -> None:
+        """Forget who waits and what is under way, in an event loop that is gone."""
+        self.head = Slots(1)
+        self._changed = None
+        self.pacer.abandon(self._clock())
 
 
-class Control:
-    """What all requests to one account share: the gate and the retry budget."""
+class Account:
+    """What all requests under one API key and address share: their limits and the retry budget."""
 
-    def __init__(self, limit: RateLimit, budget: int | None, max_connections: int, clock: Callable[[], float] = anyio.current_time) -> None:
-        self.slots = Slots(max_connections)
-        """A request takes its turn, and is sent, while it holds one: each account has as many as there are connections, so that one that
-        waits for its limit does not hold up the others."""
-        self.gate = Gate(limit, clock)
+    def __init__(self, limit: RateLimit, budget: int | None, clock: Callable[[], float]) -> None:
         self.budget = Budget(budget)
         self.clock = clock
+        self.users = 0
+        """Requests under way."""
+        self.used_at = clock()
+        self._histories: list[History] = []
+        self.whole = Gate(_WHOLE, Pacer(limit, self._histories), clock)
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, name: str) -> Gate:
+        """The limit of this name, a new one for a new name."""
+        gate = self._gates.get(name)
+        if gate is None:
+            history: list[History] = []
+            gate = self._gates[name] = Gate(name, Pacer(RateLimit(), history), self.clock)
+            history.append(gate.history)
+            self._histories.append(gate.history)
+        return gate
+
+    def gate_of(self, operation: Operation[object]) -> Gate:
+        """The limit that requests to an operation are under, beside that of the account."""
+        return self.gate(operation.limit or operation.id)
+
+    def know(self, limits: Mapping[str, RateLimit]) -> None:
+        """Keep to these limits, by their names, wherever they are stricter than what was known."""
+        for name, limit in limits.items():
+            pacer = self.gate(name).pacer
+            if pacer.limit is not limit:
+                pacer.know(limit)
+
+    def try_turn(self, gate: Gate, slots: Slots, *, found: bool) -> list[tuple[Gate, Turn]] | None:
+        """Take a slot and a turn at both limits if nobody has to wait for them."""
+        if not gate.head.take_free():
+            return None
+        try:
+            if not self.whole.head.take_free():
+                return None
+            try:
+                if not slots.take_free():
+                    return None
+                turns = self._take(gate, found=found)
+                if turns is None:
+                    slots.give()
+                return turns
+            finally:
+                self.whole.head.give()
+        finally:
+            gate.head.give()
+
+    async def turn(self, gate: Gate, slots: Slots, *, first: bool, found: bool) -> list[tuple[Gate, Turn]]:
+        """Wait for a slot and a turn at both limits; cancelled before, it takes nobody's.
+
+        A turn is taken together with the slot, so that a request leaves when its limit says so and not when there is a connection for it.
+        While it waits for its limit it holds none.
+        """
+        while True:
+            await gate.head.take(first=first)
+            with _given_back(gate.head):
+                await gate.opens(found=found)
+                await self.whole.head.take(first=first)
+                with _given_back(self.whole.head):
+                    await self.whole.opens(found=found)
+                    await slots.take(first=True)
+                    turns = self._take(gate, found=found)
+            if turns is not None:
+                return turns
+            slots.give()
+            first = True  # it is the one that waited longest
+
+    def _take(self, gate: Gate, *, found: bool) -> list[tuple[Gate, Turn]] | None:
+        now = self.clock()
+        gates = (gate, self.whole)
+        if any(one.pacer.delay(now, found=found) > 0 for one in gates):
+            return None
+        return [(one, one.pacer.take(now)) for one in gates]
+
+    def done(self, turns: list[tuple[Gate, Turn]]) -> None:
+        """Take note that a request was answered, or was given up."""
+        now = self.clock()
+        for gate, turn in turns:
+            gate.pacer.done(turn, now)
+            gate.changed()
+
+    def passed(self, gate: Gate, left_at: float, now: float) -> None:
+        """Take note of an answer that was not 429."""
+        gate.history.passed(now)
+        for one in (gate, self.whole):
+            if not one.pacer.is_open():
+                one.pacer.passed(left_at, now)
+                one.changed()
+
+    def refused(self, gate: Gate, left_at: float, error: RateLimitError, now: float) -> tuple[Gate, float]:
+        """Take note of a 429, and give what it is about and the seconds of the pause that follows."""
+        if _FULL in error.message.lower():
+            pause = gate.pacer.full(left_at, error.retry_after, now)
+        else:
+            gate.history.refused(now)
+            if is_about_the_account(self._histories, now):
+                for one in self._gates.values():
+                    if one.history.was_refused_lately(now):
+                        one.pacer.forget()
+                        one.changed()
+                gate = self.whole
+            pause = gate.pacer.refused(left_at, error.retry_after, now)
+        gate.refusal = error
+        gate.changed()
+        return gate, pause
+
+    def restart(self) -> None:
+        """Go on in another event loop or process: what was under way in the last one is gone."""
+        self.users = 0
+        for gate in (self.whole, *self._gates.values()):
+            gate.restart()
+
+    def is_blank(self) -> bool:
+        """Whether a new one would do the same."""
+        now = self.clock()
+        return self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.whole, *self._gates.values()))
+
+
+@contextmanager
+def _given_back(slots: Slots) -> Generator[None]:
+    try:
+        yield
+    finally:
+        slots.give()

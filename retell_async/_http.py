@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import httpx
@@ -18,15 +20,15 @@ import httpx
 from ._encode import Encoded, Part
 from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
 from ._line import Origin, Plain, Times, Whole, origin_of
+from ._logs import masked_logs
 from ._masking import mask_text
 from ._operation import Omit
+from ._patches import Methods
 from ._response import Answer
+from ._tracebacks import cut
 from ._transport import Transport
 
-if TYPE_CHECKING:
-    from ._aiohttp import AiohttpTransport
-
-__all__ = ["Http", "OwnClient"]
+__all__ = ["Http", "OwnClient", "no_cookies"]
 
 _logger = logging.getLogger("retell_async")
 
@@ -57,21 +59,38 @@ _USUAL_HEADERS = {
 _WITH_A_BODY = {"POST", "PUT", "PATCH"}
 
 
+_REQUEST = Methods({httpx.AsyncClient: ("request",)})
+
+
+def no_cookies() -> CookieJar:
+    """A jar that stays empty: the API has no use for cookies, and one account's would go out with another's requests."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
 class OwnClient(httpx.AsyncClient):
     """An `httpx.AsyncClient` over a transport of this package, whose `exchange` is used as long as that makes no difference.
 
     The objects of httpx cost more than all the rest of sending a small request.
     """
 
-    def __init__(self, transport: Transport | AiohttpTransport, **settings: Any) -> None:
-        super().__init__(transport=transport, **settings)
-        self._straight = transport
-        self._usual = self.headers.raw
+    def __init__(self, transport: Transport, **settings: Any) -> None:
         self._is_plain = settings.keys() <= {"timeout", "trust_env"}
+        settings.setdefault("cookies", no_cookies())
+        super().__init__(transport=transport, **settings)
+        self._own = transport
+        self._usual = self.headers.raw
 
     @property
-    def straight(self) -> Transport | AiohttpTransport | None:
-        """The transport, unless this client has something to add of its own."""
+    def own(self) -> Transport | None:
+        """The transport, unless something stands in the way to it: of the methods of this client or of its class, or of the transport."""
+        own = self._own
+        way = _WAY
+        seen = self._transport is not own or self._mounts or way.are_replaced() or way.stand_in(self) or way.stand_in(own)
+        return None if seen else own
+
+    @property
+    def straight(self) -> Transport | None:
+        """The same, and nothing that this client has to add of its own either."""
         hooks = self.event_hooks
         plain = (
             self._is_plain
@@ -79,7 +98,24 @@ class OwnClient(httpx.AsyncClient):
             and not len(self.cookies.jar)
             and self.headers.raw == self._usual
         )
-        return self._straight if plain else None
+        return self.own if plain else None
+
+
+_WAY = Methods(
+    {
+        OwnClient: (
+            "request",
+            "build_request",
+            "send",
+            "_send_handling_auth",
+            "_send_handling_redirects",
+            "_send_single_request",
+            "_transport_for_url",
+        ),
+        Transport: ("handle_async_request",),
+    }
+)
+"""What httpx calls one after the other, down to the transport."""
 
 
 class Http:
@@ -89,34 +125,43 @@ class Http:
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
         self._closed = False
-        self._client = given
-        self._transport = Transport(limits=httpx.Limits(max_connections=max_connections))
+        self._is_given = given is not None
+        self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
 
     async def aclose(self) -> None:
         """Close all connections."""
         self._closed = True
-        await (self._transport if self._client is None else self._client).aclose()
+        await self._client.aclose()
 
     @property
     def is_closed(self) -> bool:
-        return self._closed or (self._client is not None and self._client.is_closed)
+        return self._closed or self._client.is_closed
 
     @property
-    def _straight(self) -> Transport | AiohttpTransport | None:
-        if self._client is None:
-            return self._transport
-        return self._client.straight if isinstance(self._client, OwnClient) else None
+    def _own(self) -> Transport | None:
+        """The transport of a client that was made here, as long as nothing stands in the way to it.
+
+        What an `httpx.AsyncClient` would add is of no use then and costs as much as all the rest.
+        """
+        return self._client.own if isinstance(self._client, OwnClient) and not self._is_given else None
+
+    @property
+    def _straight(self) -> Transport | None:
+        if not isinstance(self._client, OwnClient):
+            return None
+        return self._client.straight if self._is_given else self._client.own
 
     def build(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None) -> httpx.Request:
         """The request as an error shows it: without the form, if it has one."""
         return self._request(encoded, self._times(timeout, None), None)
 
     def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
-        headers = httpx.Headers({} if self._client is not None else _USUAL_HEADERS)
+        own = self._own is not None
+        headers = httpx.Headers(_USUAL_HEADERS if own else {})
         headers.update(encoded.headers)
-        build = httpx.Request if self._client is None else self._client.build_request
+        build = httpx.Request if own else self._client.build_request
         return build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
 
     def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
@@ -128,6 +173,10 @@ class Http:
         if isinstance(timeout, httpx.Timeout):
             return timeout.as_dict()
         return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
+
+    def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
+        """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""
+        return self._times(timeout, None).get("pool")
 
     async def exchange(
         self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None, *, stream: bool = False
@@ -144,26 +193,36 @@ class Http:
             raise RetellError("the client is closed")
         times = self._times(timeout, usual)
         start = perf_counter()
+        before = sys.exception()
         try:
-            straight = self._straight
-            if straight is not None and not stream and encoded.form is None and straight.is_straight(_base(encoded.base_url).origin):
+            straight = None if stream or encoded.form is not None else self._straight
+            if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
                 answer = await self._go_straight(straight, encoded, times)
             else:
                 answer = await self._go_by_httpx(encoded, times, stream=stream)
         except httpx.TimeoutException as error:
             message = _WAITED_FOR.get(type(error), "the request timed out")
-            request = self.build(encoded, timeout)
-            raise APITimeoutError(request, message=message, sent=not isinstance(error, _NOT_SENT)) from error
+            sent = not isinstance(error, _NOT_SENT)
+            raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
         except httpx.RequestError as error:
-            request = self.build(encoded, timeout)
-            raise APIConnectionError(message=reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
+            sent = not isinstance(error, _NOT_SENT)
+            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
+        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            cut(error, before)
+            raise  # nothing was sent: a setting, or a file to upload
+        except Exception as error:  # noqa: BLE001
+            # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
+            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout)) from cut(error, before, note=True)
+        except BaseException as error:
+            cut(error, before)
+            raise
         answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
             _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
         return answer
 
-    async def _go_straight(self, straight: Transport | AiohttpTransport, encoded: Encoded, times: Times) -> Answer:
+    async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times) -> Answer:
         whole = await straight.exchange(_plain(encoded), times)
 
         def response(whole: Whole) -> httpx.Response:
@@ -183,15 +242,8 @@ class Http:
         return answer
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool) -> Answer:
-        with _opened(encoded.form) as files:
-            request = self._request(encoded, times, files)
-            if self._client is not None:
-                response = await self._client.send(request, stream=True)
-            else:
-                # What an `httpx.AsyncClient` would add is of no use here and costs as much as all the rest: cookies, redirects, log lines
-                # in which phone numbers are not masked.
-                response = await self._transport.handle_async_request(request)
-                response.request = request
+        with _opened(encoded.form) as files, masked_logs():
+            response = await self._respond(encoded, times, files, stream=stream)
             if stream and response.is_success:
                 return Answer(response.status_code, b"", lambda: response)
             try:
@@ -201,6 +253,20 @@ class Http:
             finally:
                 await response.aclose()
         return Answer(response.status_code, response.content, lambda: response)
+
+    async def _respond(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None, *, stream: bool) -> httpx.Response:
+        own = self._own
+        request = self._request(encoded, times, files)
+        if own is not None:
+            response = await own.handle_async_request(request)
+            response.request = request
+            return response
+        client = self._client
+        if stream or not (_REQUEST.are_replaced() or _REQUEST.stand_in(client)):
+            return await client.send(request, stream=True)
+        return await client.request(
+            encoded.method, encoded.url, headers=encoded.headers, content=encoded.content, files=files, extensions={"timeout": times}
+        )
 
 
 def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:

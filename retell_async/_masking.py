@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["mask", "mask_text", "masked_repr"]
+__all__ = ["Hidden", "mask", "mask_text", "masked", "masked_repr"]
 
-_PHONE = re.compile(r"\+\d[\d\s().-]{4,}\d|(?<![\w.-])\d{10,15}(?![\w.-])")
+T = TypeVar("T")
+
+# As it is written, and as it stands in a URL or in JSON that is ASCII alone.
+_PHONE = re.compile(
+    r"(?:\+|(?P<plus>%(?:25)*2[Bb]|\\u002[Bb]))\d(?:[\d\s().-]|%(?:20|28|29|2[DdEe])){4,}\d"
+    r"|(?<![\w.-])\d{10,15}(?![\w.-])"
+)
+_NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
 _API_KEY = re.compile(r"\bkey_[A-Za-z0-9]{6,}|(?i:(?<=bearer ))\S+")
 _SECRET_FIELD = re.compile(r"token$|secret|password|api_key|authorization|credential", re.IGNORECASE)
 _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
@@ -24,8 +32,41 @@ def mask(value: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Mask every phone number and API key in a text."""
-    return _PHONE.sub(lambda match: mask(match.group()), _API_KEY.sub("***", text))
+    """Mask every phone number and API key in a text, and what stands before the host in a URL."""
+    return _PHONE.sub(_masked_number, _USER_INFO.sub("***", _API_KEY.sub("***", text)))
+
+
+def _masked_number(match: re.Match[str]) -> str:
+    plus = match["plus"]
+    return mask(match.group()) if plus is None else plus + mask("+" + _NO_DIGIT.sub("", match.group().removeprefix(plus)))[1:]
+
+
+def masked(value: object, key: str = "") -> object:
+    """Parsed JSON with every secret in it masked.
+
+    :param key: the name of the field that holds it.
+    """
+    if isinstance(value, str):
+        return _masked_str(key, value)
+    if isinstance(value, list):
+        return [masked(item, key) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {name: masked(entry, str(name)) for name, entry in cast("dict[object, object]", value).items()}
+    if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
+        return mask(str(value))
+    return value
+
+
+class Hidden(Generic[T]):
+    """Holds what must not be seen where the local variables of a traceback are shown."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
 
 
 def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
@@ -35,9 +76,7 @@ def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
 
 def _shown(key: str, value: Any) -> str:
     if isinstance(value, str):
-        if _SECRET_FIELD.search(key):
-            return "'***'"
-        text = mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
+        text = _masked_str(key, value)
         return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
     kind = value.__class__
     if kind is list:
@@ -48,3 +87,9 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))
+
+
+def _masked_str(key: str, value: str) -> str:
+    if _SECRET_FIELD.search(key):
+        return "***"
+    return mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)

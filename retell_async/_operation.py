@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
@@ -59,6 +60,8 @@ class RequestOptions(TypedDict, total=False):
     """How often this request may be tried again."""
     deadline: float | Omit | None
     """Seconds for this request with all its attempts and waits; ``None`` for as long as it takes."""
+    idempotency_key_since: float | datetime | None
+    """For an `idempotency_key` of your own that was sent before: when it was first, as Unix time in seconds or an aware `datetime`."""
 
 
 @attrs.frozen
@@ -95,6 +98,10 @@ class Operation(Generic[T_co]):
     """Fields of the body that may not be sent together."""
     timeout: float | None = None
     """Seconds that an attempt may take where the client's own setting is left at its default; ``None`` for that default."""
+    limit: str | None = None
+    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
+    optional: bool = False
+    """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
 
     def request(
         self,

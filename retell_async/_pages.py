@@ -24,7 +24,7 @@ MOST_EMPTY_PAGES = 20
 class PageSender(Protocol):
     """What fetches pages: the client."""
 
-    async def send_raw(self, request: Request[Any], options: RequestOptions) -> RawResponse[Any]: ...
+    async def send_raw(self, request: Request[Any], options: RequestOptions, *, parse: bool = ...) -> RawResponse[Any]: ...
 
 
 class StreamingSender(PageSender, Protocol):
@@ -250,7 +250,7 @@ class AsyncPages(_Items[T]):
 
 
 async def _fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPage[Any]:
-    return AsyncPage(sender, request, options, await sender.send_raw(request, options))
+    return AsyncPage(sender, request, options, await sender.send_raw(request, options, parse=True))
 
 
 async def raw_page(sender: PageSender, request: Request[Any], options: RequestOptions) -> RawResponse[AsyncPage[Any]]:

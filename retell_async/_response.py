@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,6 +13,7 @@ import anyio
 from ._errors import APIResponseValidationError, cut_off
 from ._json import loads
 from ._model import KeyedModel
+from ._tracebacks import cut
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -59,7 +61,7 @@ class Answer:
             response = self.response
             kind = response.headers.get("content-type", "no content-type")
             message = f"the answer is not JSON ({kind}, {len(self.content)} bytes): {type(error).__name__}: {error}"
-            raise APIResponseValidationError(response, response.text or None, message=message) from error
+            raise APIResponseValidationError(response, response.text or None, message=message) from cut(error)
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -245,10 +247,11 @@ class StreamedResponse(Received, Generic[T]):
     def _reading(self) -> Generator[None]:
         import httpx
 
+        before = sys.exception()
         try:
             yield
         except httpx.RequestError as error:
-            raise cut_off(self.http_response, error) from error
+            raise cut_off(self.http_response, error) from cut(error, before)
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
@@ -256,7 +259,7 @@ class StreamedResponse(Received, Generic[T]):
 
 def is_empty(answer: Answer, operation: Operation[Any]) -> bool:
     """Whether an answer has nothing to say beyond its status."""
-    return operation.empty or (not answer.content and operation.response is None)
+    return operation.empty or (not answer.content and (operation.response is None or operation.optional))
 
 
 def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
@@ -266,7 +269,7 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
     :raises APIResponseValidationError: the body is not JSON, or of another shape.
     """
     if is_empty(answer, operation):
-        return cast("T", None)
+        return operation.decode({}) if operation.optional else cast("T", None)
     data = answer.take()
     if strict:
         from ._strict import check
@@ -274,9 +277,12 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
         problems = tuple(check(operation, data))
         if problems:
             message = f"the answer is not as the document says: {'; '.join(problems)}"
-            raise APIResponseValidationError(answer.response, data, message=message, problems=problems)
+            wrong = APIResponseValidationError(answer.response, data, message=message, problems=problems)
+            del data
+            raise wrong
     decoded: T = operation.decode(data)
     if decoded is data and operation.response is not None:
-        message = "the answer is JSON of another shape than it should be"
-        raise APIResponseValidationError(answer.response, data, message=message)
+        wrong = APIResponseValidationError(answer.response, data, message="the answer is JSON of another shape than it should be")
+        del data, decoded
+        raise wrong
     return decoded

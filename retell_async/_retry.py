@@ -126,6 +126,11 @@ class Budget:
         self._left -= cost
         return True
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing of it is taken."""
+        return self._capacity is None or self._left == self._capacity
+
     def give(self, amount: int) -> None:
         """Put back, up to the full budget."""
         if self._capacity is not None and self._left < self._capacity:
@@ -144,6 +149,7 @@ class Tries:
         *,
         random: Callable[[], float],
         give_up_at: float | None = None,
+        unknown: bool = False,
     ) -> None:
         self._policy = policy
         self._budget = budget
@@ -153,21 +159,21 @@ class Tries:
         self._give_up_at = give_up_at
         self._taken = 0
         self.attempts = 1
-        self.unknown_since: float | None = None
-        """When the first attempt left that may have been carried out; ``None`` if none may have been, or if that does no harm."""
+        self.unknown = unknown
+        """Whether it may have been carried out, where that makes a difference."""
 
-    def failed(self, fault: Fault, *, left_at: float, now: float, repeatable: bool = True) -> float | None:
+    def failed(self, fault: Fault, *, now: float, age: float = 0.0, repeatable: bool = True) -> float | None:
         """Take note that an attempt failed, and give the seconds until the next one; ``None`` if there is none.
 
-        :param left_at: when that attempt began, by the clock of `now`.
+        :param age: seconds since the first attempt left.
         :param repeatable: whether the body can be sent once more.
         """
-        if self._repeat != "safe" and self.unknown_since is None and may_have_acted(fault):
-            self.unknown_since = left_at
-        if not fault.passes or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown_since is not None):
+        if self._repeat != "safe" and may_have_acted(fault):
+            self.unknown = True
+        if not fault.passes or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
             return None
         delay = backoff(self._policy, self.attempts, fault.retry_after, self._random)
-        if self.unknown_since is not None and now + delay > self.unknown_since + KEY_LIFETIME:
+        if self._repeat == "idempotency_key" and age + delay > KEY_LIFETIME:
             return None
         if self._give_up_at is not None and now + delay >= self._give_up_at:
             return None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
+from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from ._errors import ConfigurationError
-from ._operation import Omit
+from ._limits import RateLimit
+from ._masking import Hidden, mask_text
+from ._operation import Omit, Operation
 from ._retry import RetryPolicy
+from ._tracebacks import cut
 
 if TYPE_CHECKING:
     import httpx
@@ -26,9 +32,13 @@ __all__ = [
     "check_deadline",
     "check_headers",
     "check_key",
+    "check_rate_limits",
     "check_retries",
+    "check_since",
     "check_timeout",
 ]
+
+_CLOCKS_DIFFER = 60.0  # seconds by which a moment may be in the future
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What HTTP takes for a name of a header or a method."""
@@ -50,34 +60,51 @@ class Settings:
     default_headers: Mapping[str, str] = attrs.field(repr=False)
     default_query: Mapping[str, object] = attrs.field(repr=False)
     strict: bool
+    rate_limits: Mapping[str, RateLimit]
+    """Limits of operations that are known, by the names of limits."""
+    max_wait: float | None
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """What limits are counted by."""
+        return self.base_url, self.api_key
+
+    def max_wait_of(self, operation: Operation[Any]) -> float | None:
+        """Seconds that a request to an operation waits for limits in all."""
+        limit = self.rate_limits.get(operation.limit or operation.id)
+        return self.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait
 
 
 def check_key(key: object) -> str:
     """An API key that can be sent in a header."""
     if not isinstance(key, str):
-        raise ConfigurationError(f"the API key must be a str, not {type(key).__name__}")
-    if not key:
-        raise ConfigurationError("the API key is empty")
-    if not all("!" <= character <= "~" for character in key):
-        raise ConfigurationError("the API key holds white space, a line break or a character that is not ASCII")
-    return key
+        problem = f"must be a str, not {type(key).__name__}"
+    elif not key:
+        problem = "is empty"
+    elif not all("!" <= character <= "~" for character in key):
+        problem = "holds white space, a line break or a character that is not ASCII"
+    else:
+        return key
+    del key  # it is no key, and may still hold one
+    raise ConfigurationError(f"the API key {problem}")
 
 
 def check_base_url(url: object) -> str:
     """The URL under which all paths are, without a slash at its end."""
-    text = str(url)
-    if any(character <= " " or character == "\x7f" for character in text):
+    text = Hidden(str(url))  # it may hold a password, and is refused then
+    del url
+    if any(character <= " " or character == "\x7f" for character in text.value):
         raise ConfigurationError("the base URL holds white space or a control character")
     try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
+        parts = Hidden(urlsplit(text.value))
+        host, _ = parts.value.hostname, parts.value.port
     except ValueError as error:
-        raise ConfigurationError(f"the base URL is not a URL: {error}") from error
-    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"the base URL is not a URL: {mask_text(str(error))}") from cut(error)
+    if parts.value.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(f"the base URL must start with https:// or http:// and name a host: {DEFAULT_BASE_URL} is one")
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.value.query or parts.value.fragment or "@" in parts.value.netloc:
         raise ConfigurationError("the base URL must have no user name, no query and no fragment")
-    return text.rstrip("/")
+    return text.value.rstrip("/")
 
 
 def check_timeout(timeout: object) -> float | httpx.Timeout | None:
@@ -111,17 +138,56 @@ def check_deadline(deadline: object) -> float | None:
     raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
 
 
+def check_rate_limits(limits: Mapping[Any, Any] | None) -> dict[str, RateLimit]:
+    """Limits of operations by the names of limits; given by names of methods, such as ``call.create_phone_call``."""
+    checked: dict[str, RateLimit] = {}
+    if not limits:
+        return checked
+    from .resources._operations import LIMITS, METHODS
+
+    for method, limit in limits.items():
+        if method not in METHODS:
+            near = get_close_matches(str(method), METHODS, n=1)
+            hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
+            raise ConfigurationError(f"rate_limits: {method!r} is no method of the client{hint}")
+        if not isinstance(limit, RateLimit):
+            raise ConfigurationError(f"rate_limits: {method} must be a RateLimit, not {type(limit).__name__}")
+        name = LIMITS.get(METHODS[method], METHODS[method])
+        other = checked.get(name)
+        checked[name] = limit if other is None or limit.rate <= other.rate else other
+    return checked
+
+
+def check_since(since: object) -> float | None:
+    """When an idempotency key was sent first, as Unix time in seconds."""
+    if since is None:
+        return None
+    if isinstance(since, datetime):
+        if since.tzinfo is None:
+            raise ConfigurationError("idempotency_key_since must be a datetime with a time zone")
+        since = since.timestamp()
+    if isinstance(since, (int, float)) and not isinstance(since, bool) and 0 < since <= time.time() + _CLOCKS_DIFFER:
+        return since
+    raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
+
+
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
-    checked: dict[str, str] = {}
     for name, value in (headers or {}).items():
-        if not isinstance(name, str) or not TOKEN.fullmatch(name):
-            raise ConfigurationError(f"{name!r} is no name of a header")
-        if not isinstance(value, str):
-            raise ConfigurationError(f"the header {name} must be a str, not {type(value).__name__}")
-        if not all(" " <= character <= "~" or character == "\t" for character in value):
-            raise ConfigurationError(f"the header {name} holds a line break or a character that is not ASCII")
-        if value != value.strip():
-            raise ConfigurationError(f"the header {name} begins or ends with white space")
-        checked[name] = value
-    return checked
+        problem = _problem(name, value)
+        if problem is not None:
+            del headers, value
+            raise ConfigurationError(problem)
+    return dict(headers or {})
+
+
+def _problem(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        return f"{name!r} is no name of a header"
+    if not isinstance(value, str):
+        return f"the header {name} must be a str, not {type(value).__name__}"
+    if not all(" " <= character <= "~" or character == "\t" for character in value):
+        return f"the header {name} holds a line break or a character that is not ASCII"
+    if value != value.strip():
+        return f"the header {name} begins or ends with white space"
+    return None

@@ -6,7 +6,6 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator
 from time import monotonic
-from types import FunctionType
 from typing import Any, cast
 
 import anyio
@@ -16,11 +15,19 @@ import httpx
 
 from ._gate import Slots
 from ._line import Line, Origin, Plain, Times, Whole, origin_of
+from ._patches import Methods
 from ._proxies import Proxies
 
 __all__ = ["Transport"]
 
 _PORTS = {"http": 80, "https": 443}
+
+_BELOW = Methods(
+    dict.fromkeys(
+        (httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection),
+        ("handle_async_request",),
+    )
+)
 
 
 @attrs.define(eq=False)
@@ -110,7 +117,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     def _is_shared(self) -> bool:
         """Whether requests go through one pool of httpx: for HTTP/2, and where somebody wants to see them pass there."""
-        return self._http2 or _is_replaced(httpx.AsyncHTTPTransport) or _is_replaced(httpcore.AsyncConnectionPool)
+        return self._http2 or _BELOW.are_replaced()
 
     async def _enter(self, origin: Origin, timeout: float | None) -> _Place:
         """Wait for one of the connections that may be open at once."""
@@ -224,12 +231,3 @@ class _Stream(httpx.AsyncByteStream):
             await self._inner.aclose()
         finally:
             await self._owner.release(place)
-
-
-def _is_replaced(layer: type[Any]) -> bool:
-    """Whether a tool that records, fakes or traces requests has put something of its own in place of this layer's method.
-
-    pytest-httpx, respx, vcrpy and OpenTelemetry do. What they want to see must go that way.
-    """
-    method = layer.handle_async_request
-    return type(method) is not FunctionType or method.__code__.co_filename != layer.__init__.__code__.co_filename

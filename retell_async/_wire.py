@@ -17,7 +17,7 @@ from typing import Protocol, cast
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
-__all__ = ["Wire", "open_wire"]
+__all__ = ["Wire", "on_asyncio", "open_wire"]
 
 _SLOW = 0.25  # seconds until another address of a server is tried too
 _CHUNK = 65536
@@ -55,7 +55,7 @@ async def open_wire(host: str, port: int, context: ssl.SSLContext | None, timeou
     :raises OSError: there is no connection: a `TimeoutError` if there was none in time.
     """
     with anyio.fail_after(timeout), _as_os_error():
-        if _is_asyncio():
+        if on_asyncio():
             return await _open_asyncio(host, port, context)
         if context is None:
             return _AnyioWire(await anyio.connect_tcp(host, port))
@@ -117,7 +117,8 @@ async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioWire]]]) -> _A
             await wire.aclose()
 
 
-def _is_asyncio() -> bool:
+def on_asyncio() -> bool:
+    """Whether the caller runs under asyncio, and not under trio."""
     # A trio that runs as a guest of asyncio has a running asyncio loop too, so trio is asked first.
     trio = sys.modules.get("trio")
     return trio is None or not trio.lowlevel.in_trio_task()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from retell_async._errors import WebhookVerificationError
+from retell_async._masking import Hidden
 from retell_async._model import Many, Model, One, Spec, adopter, model
 
 from .body import json_object
@@ -280,8 +281,10 @@ def unwrap(
     :param tolerance: seconds that the signature may lie in the past or in the future.
     :raises WebhookVerificationError: it does not come from Retell, or holds no event; the `reason` says why.
     """
-    verify(body, api_key, header_value(headers), tolerance=tolerance)
-    return parse_event(body)
+    raw, key = Hidden(body), Hidden(api_key)
+    del body, api_key  # what is refused below shows them in no traceback
+    verify(raw.value, key.value, header_value(headers), tolerance=tolerance)
+    return parse_event(raw.value)
 
 
 def parse_event(body: bytes | str) -> Event:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from retell_async._encode import json_bytes
+from retell_async._masking import Hidden
 from retell_async._model import Model, One, Spec, adopter, model
 
 from .body import json_object
@@ -56,8 +57,10 @@ def unwrap_function(
     :param query: the URL's parameters: the arguments of a GET or DELETE, whose body is empty.
     :raises WebhookVerificationError: it does not come from Retell, or is no call of a function; the `reason` says why.
     """
-    verify(body, api_key, header_value(headers), tolerance=tolerance)
-    return parse_function(body, query)
+    raw, key = Hidden(body), Hidden(api_key)
+    del body, api_key  # what is refused below shows them in no traceback
+    verify(raw.value, key.value, header_value(headers), tolerance=tolerance)
+    return parse_function(raw.value, query)
 
 
 def parse_function(body: bytes | str, query: Mapping[str, str] | None = None) -> FunctionCall:

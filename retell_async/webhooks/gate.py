@@ -9,6 +9,7 @@ from typing import TypedDict
 import anyio
 
 from retell_async._errors import ConfigurationError, WebhookVerificationError
+from retell_async._masking import Hidden
 
 from .exchange import Incoming, Refused
 from .senders import Senders
@@ -49,9 +50,11 @@ class Gate:
         read_timeout: float = READ_TIMEOUT,
         senders: Senders | None = None,
     ) -> None:
+        key = Hidden(api_key)
+        del api_key  # what is refused below shows it in no traceback
         if not (tolerance > 0 and max_bytes > 0 and read_timeout > 0):
             raise ConfigurationError("tolerance, max_bytes and read_timeout must be above 0")
-        self._keys = signing_keys(api_key)
+        self._keys = signing_keys(key.value)
         self._tolerance = tolerance
         self._max_bytes = max_bytes
         self._read_timeout = read_timeout

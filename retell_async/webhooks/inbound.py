@@ -11,7 +11,7 @@ import attrs
 from retell_async._encode import json_bytes
 from retell_async._errors import WebhookVerificationError
 from retell_async._json import loads
-from retell_async._masking import masked_repr
+from retell_async._masking import Hidden, masked_repr
 from retell_async._model import Model
 from retell_async._operation import Omit, given, omit
 
@@ -146,8 +146,10 @@ def unwrap_inbound(
 
     :raises WebhookVerificationError: it does not come from Retell, or asks for something else; the `reason` says why.
     """
-    verify(body, api_key, header_value(headers), tolerance=tolerance)
-    return parse_inbound(body)
+    raw, key = Hidden(body), Hidden(api_key)
+    del body, api_key  # what is refused below shows them in no traceback
+    verify(raw.value, key.value, header_value(headers), tolerance=tolerance)
+    return parse_inbound(raw.value)
 
 
 def parse_inbound(body: bytes | str) -> InboundCall | InboundChat:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import anyio
 
 from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import mask_text
+from retell_async._masking import Hidden, mask_text
 
 from . import asgi
 from .deliveries import DeliveryStore, MemoryStore, delivery_key
@@ -95,11 +95,13 @@ class Router:
         store: DeliveryStore | None = None,
         senders: Senders | None = None,
     ) -> None:
+        key = Hidden(api_key)
+        del api_key  # what is refused below shows it in no traceback
         if not (0 <= acknowledge_after <= deadline):
             raise ConfigurationError("acknowledge_after must be between 0 and the deadline")
         if max_in_flight < 1:
             raise ConfigurationError("max_in_flight must be at least 1")
-        self._gate = Gate(api_key, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
+        self._gate = Gate(key.value, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
         self._deadline = deadline
         self._acknowledge_after = acknowledge_after
         self._slots = anyio.Semaphore(max_in_flight)

@@ -15,6 +15,7 @@ from typing import Protocol, cast, runtime_checkable
 import attrs
 
 from retell_async._errors import ConfigurationError, WebhookVerificationError
+from retell_async._masking import Hidden
 from retell_async._settings import check_key
 
 __all__ = ["HEADER", "Headers", "Signature", "header_value", "raw_bytes", "sign", "signing_keys", "verify"]
@@ -64,10 +65,12 @@ def verify(
     :param now_ms: the time to judge the age by, in milliseconds; now by default.
     :raises WebhookVerificationError: it was not; the `reason` says why.
     """
-    keys = signing_keys(api_key)
+    raw, key = Hidden(body), Hidden(api_key)
+    del body, api_key  # what is refused below shows them in no traceback
+    keys = Hidden(signing_keys(key.value))
     read = Signature.parse(signature)
     read.check_age(tolerance, now_ms=now_ms)
-    read.check_body(raw_bytes(body), keys)
+    read.check_body(raw_bytes(raw.value), keys.value)
 
 
 @attrs.frozen
@@ -102,10 +105,9 @@ class Signature:
         )
 
     def check_body(self, body: bytes, keys: Iterable[bytes]) -> None:
-        fits = False
-        for key in keys:
-            fits |= hmac.compare_digest(_digest(key, body, self.timestamp), self.digest)
-        if not fits:
+        fits = [hmac.compare_digest(_digest(key, body, self.timestamp), self.digest) for key in keys]
+        del body, keys
+        if not any(fits):
             raise WebhookVerificationError(
                 "wrong key or changed body: only the API key with the webhook badge signs, no other key of the workspace, and it signs "
                 "the raw bytes of the body; JSON that was parsed and written again differs, most often in white space and accents"
@@ -117,12 +119,13 @@ def signing_keys(api_key: object) -> tuple[bytes, ...]:
 
     :raises ConfigurationError: there is none, or one is no API key; with an empty one anybody could sign.
     """
-    keys: tuple[object, ...] = (api_key,)
+    keys = Hidden[tuple[object, ...]]((api_key,))
     if isinstance(api_key, Sequence) and not isinstance(api_key, (str, bytes)):
-        keys = tuple(cast("Sequence[object]", api_key))
-    if not keys:
+        keys = Hidden(tuple(cast("Sequence[object]", api_key)))
+    del api_key
+    if not keys.value:
         raise ConfigurationError("there is no API key to verify with")
-    return tuple(check_key(key).encode() for key in keys)
+    return tuple(map(str.encode, map(check_key, keys.value)))
 
 
 def header_value(headers: Headers, name: str = HEADER) -> str | None:

@@ -417,11 +417,12 @@ async def test_a_deadline_ends_an_attempt(request_: Any, kind: type[Exception]) 
 
 
 async def test_a_deadline_ends_a_wait_before_anything_is_sent() -> None:
-    script = Script(httpx.Response(429, headers={"retry-after": "30"}))
+    script = Script(httpx.Response(429, headers={"retry-after": "30"}, json={"message": "slow down"}))
     async with script.client() as client:
-        with pytest.raises(errors.APITimeoutError) as caught:
+        with pytest.raises(errors.RateLimitError, match="slow down") as caught:
             await client.send(CREATE.request(body={}), {"deadline": 0.05})
-    assert caught.value.sent is False
+    assert caught.value.retry_after == 30
+    assert len(script.requests) == 1
 
 
 async def test_retries_are_told_and_logged_without_secrets(caplog: pytest.LogCaptureFixture) -> None:

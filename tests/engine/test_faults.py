@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 # The time-out is long beside what an answer takes on a machine that has other things to do, and short beside the delay.
 FAULTS = {"faults": 0.05, "delay": 3.0, "retry_after": "0.02"}
-SETTINGS: dict[str, Any] = {"timeout": httpx.Timeout(30, read=1.0), "retry": RetryPolicy(first_delay=0.1)}
+SETTINGS: dict[str, Any] = {"timeout": httpx.Timeout(30, read=1.0, pool=None), "retry": RetryPolicy(first_delay=0.1)}
 
 Create = Callable[[AsyncRetell, int], Awaitable[Any]]
 

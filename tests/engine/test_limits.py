@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 from retell_async._errors import ConfigurationError
-from retell_async._limits import Pacer, RateLimit
+from retell_async._limits import History, Pacer, RateLimit, Turn, is_about_the_account
 
 
 class Limiter(Protocol):
@@ -64,22 +64,25 @@ class TokenBucket:
 def simulate(limiter: Limiter, limit: RateLimit, requests: int, *, told: str, at_once: int = 100) -> tuple[float, int]:
     """Send so many requests, `at_once` of them at a time, and give the seconds that took and the number of 429 answers."""
     seeded = random.Random(1)
-    pacer = Pacer(limit)
     start = now = 1000.0
-    answers: list[tuple[float, float, float]] = []  # when it arrives, when its request left, what the limiter said
+    answers: list[tuple[float, float, float, Turn]] = []  # when it arrives, when its request left, what the limiter said, its turn
+    history = History()
+    pacer = Pacer(limit, [history])
     ready, left, refused, done = min(at_once, requests), max(requests - at_once, 0), 0, 0
     while done < requests:
         turn = now + pacer.delay(now) + (seeded.random() * 0.002 if pacer.delay(now) else 0) if ready else math.inf
         if answers and answers[0][0] <= turn:
-            arrived, departed, wait = heapq.heappop(answers)
+            arrived, departed, wait, taken = heapq.heappop(answers)
             now = max(now, arrived)
+            pacer.done(taken, now)
             if wait:
                 refused += 1
                 ready += 1
                 pacer.refused(departed, {"rest": wait, "second": 1.0, "whole": math.ceil(wait), "nothing": None}[told], now)
             else:
                 done += 1
-                pacer.passed(now)
+                history.passed(now)
+                pacer.passed(departed, now)
                 if left:
                     left -= 1
                     ready += 1
@@ -87,9 +90,9 @@ def simulate(limiter: Limiter, limit: RateLimit, requests: int, *, told: str, at
             now = turn
         else:
             now = turn + 0.0005
-            pacer.take(now)
+            taken = pacer.take(now)
             ready -= 1
-            heapq.heappush(answers, (now + 0.01 + 0.02 * seeded.random(), now, limiter.ask(now + 0.005)))
+            heapq.heappush(answers, (now + 0.01 + 0.02 * seeded.random(), now, limiter.ask(now + 0.005), taken))
     return now - start, refused
 
 
@@ -184,13 +187,14 @@ def test_a_pause_is_bounded(asked: float | None, pause: float) -> None:
 def test_pauses_grow_when_none_helps_and_shrink_again_when_one_did() -> None:
     pacer = Pacer(RateLimit())
     now, pauses = 5.0, list[float]()
-    for _ in range(8):
+    for _ in range(6):
         pauses.append(pacer.refused(now, None, now))
         now = pacer.paused_until
-        now += pacer.delay(now)
-        pacer.take(now)
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    pacer.passed(now)
+        assert pacer.delay(now) == 0
+        turn = pacer.take(now)
+        pacer.done(turn, now)
+    assert pauses == [1, 2, 4, 8, 15, 15]
+    pacer.passed(now, now)
     assert pacer.refused(now, None, now) == 1
 
 
@@ -204,9 +208,10 @@ def test_late_answers_to_what_left_before_a_pause_change_nothing() -> None:
 
 
 def test_after_a_pause_requests_leave_one_by_one() -> None:
-    pacer = Pacer(RateLimit())
+    history = History()
+    pacer = Pacer(RateLimit(), [history])
     for _ in range(10):
-        pacer.passed(5.0)
+        history.passed(5.0)
     pacer.refused(5.0, 1.0, 5.0)
     now = pacer.paused_until
     left: list[float] = []
@@ -228,7 +233,195 @@ def test_turns_that_were_not_taken_do_not_pile_up() -> None:
     assert left == 1
 
 
-@pytest.mark.parametrize("settings", [{"requests": 0}, {"requests": -1}, {"per": 0}, {"max_wait": -1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"requests": value} for value in (0, -1, math.inf, True, "5")),
+        *({"per": value} for value in (0, math.nan)),
+        *({"max_wait": value} for value in (-1, math.inf, "no")),
+    ],
+)
 def test_a_limit_that_cannot_work_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(settings))):
         RateLimit(**settings)
+
+
+def serve(pacer: Pacer, history: History, *, until: float, limited: Any, latency: float = 0.2, workers: int = 20) -> list[float]:
+    """Workers that send one request after the other; gives when each was let through. `limited` says of a moment what a 429 asks for."""
+    now, passed = 0.0, list[float]()
+    idle = workers
+    answers: deque[tuple[float, float, Turn]] = deque()
+    while now < until:
+        if idle and pacer.delay(now) == 0:
+            answers.append((now + latency, now, pacer.take(now)))
+            idle -= 1
+            continue
+        turn = now + pacer.delay(now) if idle else math.inf
+        now = min(turn, answers[0][0] if answers else math.inf)
+        while answers and answers[0][0] <= now:
+            _, left_at, taken = answers.popleft()
+            idle += 1
+            pacer.done(taken, now)
+            asked = limited(now)
+            if asked is None:
+                passed.append(now)
+                history.passed(now)
+                pacer.passed(left_at, now)
+            else:
+                pacer.refused(left_at, asked, now)
+    return passed
+
+
+@pytest.mark.parametrize("retry_after", [1.0, 5.0, 30.0])
+@pytest.mark.parametrize("outage", [120.0, 600.0])
+def test_after_an_outage_the_pace_is_soon_what_it_was(outage: float, retry_after: float) -> None:
+    history = History()
+    pacer = Pacer(RateLimit(), [history])
+    end = 60.0 + outage
+    passed = serve(pacer, history, until=end + 120, limited=lambda now: retry_after if 60.0 <= now < end else None)
+    before = sum(moment < 60.0 for moment in passed) / 60
+    first = next(moment for moment in passed if moment >= end)
+    assert first <= end + max(retry_after, 2.0) + 0.5
+    assert sum(first + 10 <= moment < first + 20 for moment in passed) / 10 >= before / 2
+
+
+def test_an_outage_is_asked_by_one_request_at_a_time() -> None:
+    history = History()
+    pacer = Pacer(RateLimit(), [history])
+    refused = list[float]()
+
+    def limited(now: float) -> float | None:
+        if 10 <= now < 310:
+            refused.append(now)
+            return 1.0
+        return None
+
+    serve(pacer, history, until=310, limited=limited)
+    assert sum(moment > 13 for moment in refused) <= 300
+
+
+def test_one_a_second_is_found_from_a_burst_of_twenty() -> None:
+    limiter = SlidingWindow(1, 1.0)
+    took, refused = simulate(limiter, RateLimit(), 20, told="whole", at_once=20)
+    assert took <= 25
+    assert refused <= 25
+
+
+def test_a_first_request_that_is_refused_teaches_no_low_pace() -> None:
+    pacer = Pacer(RateLimit(), [history := History()])
+    pacer.refused(0.0, 1.0, 0.0)
+    passed = serve(pacer, history, until=30, limited=lambda _: None)
+    assert sum(moment >= 15 for moment in passed) / 15 >= 90
+
+
+@pytest.mark.parametrize(("requests", "per"), [(1, 1.0), (3, 1.0), (10, 1.0), (50, 1.0), (10, 60.0), (2.5, 1.0), (0.5, 1.0), (100, 3600.0)])
+def test_no_window_at_the_server_holds_more_than_the_known_limit_whatever_the_way_there(requests: float, per: float) -> None:
+    seeded = random.Random(3)
+    pacer = Pacer(limit := RateLimit(requests, per=per), [])
+    number = max(int(requests), 1)
+    now, arrivals = 0.0, list[float]()
+    answers: list[tuple[float, float, Turn]] = []
+    while len(arrivals) < 20 * number:
+        while answers and answers[0][0] <= now:
+            _, left_at, turn = heapq.heappop(answers)
+            pacer.done(turn, now)
+            if seeded.random() < 0.1:
+                pacer.refused(left_at, seeded.choice([None, 0.0, 2.0]), now)
+            else:
+                pacer.passed(left_at, now)
+        if pacer.delay(now) == 0:
+            arrived = now + seeded.random() * 0.3
+            arrivals.append(arrived)
+            heapq.heappush(answers, (arrived + seeded.random() * 0.3, now, pacer.take(now)))
+        else:
+            now = min(now + pacer.delay(now), answers[0][0] if answers else math.inf)
+    arrivals.sort()
+    window = number / limit.rate
+    assert all(later - earlier > window for earlier, later in zip(arrivals, arrivals[number:], strict=False))
+
+
+def test_a_stricter_limit_that_comes_to_be_known_is_kept_and_a_looser_one_is_not() -> None:
+    pacer = Pacer(RateLimit(10))
+    pacer.know(RateLimit(20))
+    assert pacer.limit.requests == 10
+    pacer.know(RateLimit(30, per=60.0))
+    assert (pacer.limit.requests, pacer.rate) == (30, 0.5)
+    pacer.know(RateLimit())
+    assert pacer.rate == 0.5
+
+
+def test_a_full_account_has_no_pace_and_is_asked_by_few() -> None:
+    pacer = Pacer(RateLimit(), [])
+    assert pacer.full(0.0, None, 0.1) == 1.0
+    assert pacer.full(0.05, None, 0.15) == pytest.approx(0.95)  # of the same time
+    assert pacer.rate is None
+    assert pacer.delay(1.1) == 0
+    turn = pacer.take(1.1)
+    assert pacer.delay(1.1) == math.inf  # one asks, the others wait for its answer
+    pacer.done(turn, 1.2)
+    assert pacer.full(1.1, None, 1.2) == 2.0
+    turn = pacer.take(3.2)
+    pacer.done(turn, 3.3)
+    pacer.passed(3.2, 3.3)
+    for _ in range(2):
+        assert pacer.delay(3.3) == 0
+        pacer.take(3.3)
+    assert pacer.delay(3.3) == math.inf
+
+
+def test_an_account_that_was_full_long_ago_is_not_asked_by_few() -> None:
+    pacer = Pacer(RateLimit(), [])
+    pacer.full(0.0, None, 0.1)
+    assert pacer.delay(100.0) == 0
+    assert pacer.is_open()
+
+
+def test_a_429_is_about_all_that_the_account_sends_when_different_kinds_are_refused_and_none_goes_on() -> None:
+    calls, web_calls, reads = History(), History(), History()
+    kinds = [calls, web_calls, reads]
+    assert not is_about_the_account(kinds, 5.0)
+    calls.refused(5.0)
+    calls.refused(5.5)  # again, and still alone
+    assert not is_about_the_account(kinds, 5.5)
+    web_calls.refused(6.0)
+    assert is_about_the_account(kinds, 6.0)
+    for _ in range(20):
+        reads.passed(6.5)
+    assert not is_about_the_account(kinds, 7.0)
+    reads.refused(7.5)
+    assert is_about_the_account(kinds, 7.5)
+    web_calls.refused(60.0)  # the others are long ago
+    assert not is_about_the_account(kinds, 60.0)
+
+
+def test_what_was_found_out_can_be_forgotten_and_what_is_known_stays() -> None:
+    pacer = Pacer(RateLimit(5), [])
+    pacer.refused(1.0, 10.0, 1.0)
+    pacer.forget()
+    assert (pacer.delay(1.1), pacer.rate) == (0, 5)
+    free = Pacer(RateLimit(), [])
+    free.full(1.0, None, 1.0)
+    free.forget()
+    assert free.is_open()
+
+
+def test_a_pace_that_holds_nobody_back_any_more_is_dropped() -> None:
+    pacer = Pacer(RateLimit(), [history := History()])
+    for _ in range(100):
+        history.passed(1.0)
+    pacer.refused(1.0, 1.0, 1.0)
+    now = 2.0
+    while not pacer.is_open() and now < 1000:
+        now += pacer.delay(now)
+        pacer.done(pacer.take(now), now)
+        pacer.passed(now, now)
+        now += 0.05
+    assert pacer.is_open()
+
+
+def test_what_is_under_way_in_an_event_loop_that_is_gone_holds_nobody_back() -> None:
+    pacer = Pacer(RateLimit(1, per=1.0), [])
+    pacer.take(0.0)
+    assert pacer.delay(0.5) > 1
+    pacer.abandon(0.1)
+    assert pacer.delay(1.2) == 0

@@ -22,7 +22,7 @@ def tries(
 
 
 def again(state: Tries, fault: Fault, now: float = 0.0) -> bool:
-    return state.failed(fault, left_at=now, now=now) is not None
+    return state.failed(fault, now=now) is not None
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_what_may_have_been_carried_out(fault: Fault, acted: bool) -> None:
     assert may_have_acted(fault) is acted
     for repeat in ("unsafe", "idempotency_key"):
         state = tries(repeat)
-        state.failed(fault, left_at=7.0, now=9.0)
-        assert state.unknown_since == (7.0 if acted else None)
+        state.failed(fault, now=9.0)
+        assert state.unknown is acted
     state = tries("safe")
-    state.failed(fault, left_at=7.0, now=9.0)
-    assert state.unknown_since is None
+    state.failed(fault, now=9.0)
+    assert not state.unknown
 
 
 def test_an_outcome_stays_unknown_whatever_comes_after() -> None:
@@ -76,7 +76,7 @@ def test_an_outcome_stays_unknown_whatever_comes_after() -> None:
     assert again(state, SILENCE, 1.0)
     assert again(state, NOT_SENT, 2.0)
     assert not again(state, Fault(status=422), 3.0)
-    assert (state.unknown_since, state.attempts) == (1.0, 3)
+    assert (state.unknown, state.attempts) == (True, 3)
 
 
 def test_what_was_never_sent_is_sent_again_until_it_may_have_been_carried_out() -> None:
@@ -96,22 +96,27 @@ def test_no_more_than_so_often() -> None:
 
 def test_never_beyond_the_hour_of_the_key() -> None:
     state = tries("idempotency_key", max_retries=99)
-    assert again(state, SILENCE, 100.0)
-    assert again(state, SILENCE, 100.0 + KEY_LIFETIME - 10)
-    assert not again(state, SILENCE, 100.0 + KEY_LIFETIME)
-    assert again(tries("safe"), SILENCE, 1e9)
-    unsent = tries("idempotency_key", max_retries=99)
-    assert again(unsent, NOT_SENT, 0.0)
-    assert again(unsent, NOT_SENT, 2 * KEY_LIFETIME)
+    assert state.failed(SILENCE, now=100.0, age=0.0) is not None
+    assert state.failed(SILENCE, now=100.0, age=KEY_LIFETIME - 10) is not None
+    assert state.failed(SILENCE, now=100.0, age=KEY_LIFETIME) is None
+    assert tries("safe").failed(SILENCE, now=100.0, age=1e9) is not None
+    refused = tries("idempotency_key", max_retries=99)
+    assert refused.failed(LOCKED, now=100.0, age=KEY_LIFETIME) is None
+
+
+def test_what_was_sent_before_is_unknown_from_the_beginning() -> None:
+    state = tries("idempotency_key", unknown=True)
+    assert again(state, NOT_SENT)
+    assert state.unknown
 
 
 def test_not_when_the_time_is_over_before_the_next_attempt() -> None:
-    assert tries(give_up_at=10.0).failed(SILENCE, left_at=9.0, now=9.4) == 0.5
-    assert tries(give_up_at=10.0).failed(SILENCE, left_at=9.0, now=9.5) is None
+    assert tries(give_up_at=10.0).failed(SILENCE, now=9.4) == 0.5
+    assert tries(give_up_at=10.0).failed(SILENCE, now=9.5) is None
 
 
 def test_not_when_the_body_is_used_up() -> None:
-    assert tries().failed(NOT_SENT, left_at=0, now=0, repeatable=False) is None
+    assert tries().failed(NOT_SENT, now=0, repeatable=False) is None
 
 
 def test_waits_double_up_to_a_bound_and_are_random() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[AgentResponse] = Operation(
-    id="updateAgent", method="PATCH", path="/update-agent/{agent_id}", repeat="safe", response=One("AgentResponse")
+    id="updateAgent", method="PATCH", path="/update-agent/{agent_id}", repeat="safe", response=One("AgentResponse"), optional=True
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[AppResponse] = Operation(
-    id="updateApp", method="PATCH", path="/update-app/{app_id}", repeat="safe", response=One("AppResponse")
+    id="updateApp", method="PATCH", path="/update-app/{app_id}", repeat="safe", response=One("AppResponse"), optional=True
 )
 
 

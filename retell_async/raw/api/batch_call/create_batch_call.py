@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[BatchCallResponse] = Operation(
-    id="createBatchCall", method="POST", path="/create-batch-call", repeat="unsafe", response=One("BatchCallResponse"), timeout=300
+    id="createBatchCall",
+    method="POST",
+    path="/create-batch-call",
+    repeat="unsafe",
+    response=One("BatchCallResponse"),
+    timeout=300,
+    limit="phone_calls",
 )
 
 

@@ -20,6 +20,7 @@ OPERATION: Operation[PhoneCallResponse] = Operation(
     repeat="idempotency_key",
     response=One("PhoneCallResponse"),
     timeout=120,
+    limit="phone_calls",
 )
 
 

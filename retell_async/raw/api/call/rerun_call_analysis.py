@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[CallResponse] = Operation(
-    id="rerunCallAnalysis", method="PUT", path="/rerun-call-analysis/{call_id}", repeat="unsafe", response=One("CallResponse")
+    id="rerunCallAnalysis",
+    method="PUT",
+    path="/rerun-call-analysis/{call_id}",
+    repeat="unsafe",
+    response=One("CallResponse"),
+    optional=True,
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[CallResponse] = Operation(
-    id="updateCallMetadata", method="PATCH", path="/v2/update-call/{call_id}", repeat="safe", response=One("CallResponse")
+    id="updateCallMetadata", method="PATCH", path="/v2/update-call/{call_id}", repeat="safe", response=One("CallResponse"), optional=True
 )
 
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[UpdateLiveCallResponse] = Operation(
-    id="updateLiveCall", method="PATCH", path="/v2/update-live-call/{call_id}", repeat="unsafe", response=One("UpdateLiveCallResponse")
+    id="updateLiveCall",
+    method="PATCH",
+    path="/v2/update-live-call/{call_id}",
+    repeat="unsafe",
+    response=One("UpdateLiveCallResponse"),
+    optional=True,
 )
 
 

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[ChatResponse] = Operation(
-    id="rerunChatAnalysis", method="PUT", path="/rerun-chat-analysis/{chat_id}", repeat="unsafe", response=One("ChatResponse")
+    id="rerunChatAnalysis",
+    method="PUT",
+    path="/rerun-chat-analysis/{chat_id}",
+    repeat="unsafe",
+    response=One("ChatResponse"),
+    optional=True,
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[ChatResponse] = Operation(
-    id="updateChatMetadata", method="PATCH", path="/update-chat/{chat_id}", repeat="safe", response=One("ChatResponse")
+    id="updateChatMetadata", method="PATCH", path="/update-chat/{chat_id}", repeat="safe", response=One("ChatResponse"), optional=True
 )
 
 

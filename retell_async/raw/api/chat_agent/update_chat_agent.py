@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[ChatAgentResponse] = Operation(
-    id="updateChatAgent", method="PATCH", path="/update-chat-agent/{agent_id}", repeat="safe", response=One("ChatAgentResponse")
+    id="updateChatAgent",
+    method="PATCH",
+    path="/update-chat-agent/{agent_id}",
+    repeat="safe",
+    response=One("ChatAgentResponse"),
+    optional=True,
 )
 
 

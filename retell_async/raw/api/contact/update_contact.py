@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[Contact] = Operation(
-    id="updateContact", method="PATCH", path="/update-contact/{contact_id}", repeat="safe", response=One("Contact")
+    id="updateContact", method="PATCH", path="/update-contact/{contact_id}", repeat="safe", response=One("Contact"), optional=True
 )
 
 

@@ -19,6 +19,7 @@ OPERATION: Operation[ConversationFlowResponse] = Operation(
     path="/update-conversation-flow/{conversation_flow_id}",
     repeat="safe",
     response=One("ConversationFlowResponse"),
+    optional=True,
 )
 
 

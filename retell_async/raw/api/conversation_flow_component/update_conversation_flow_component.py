@@ -19,6 +19,7 @@ OPERATION: Operation[ConversationFlowComponentResponse] = Operation(
     path="/update-conversation-flow-component/{conversation_flow_component_id}",
     repeat="safe",
     response=One("ConversationFlowComponentResponse"),
+    optional=True,
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[CRMConfig] = Operation(
-    id="updateCrmConfig", method="POST", path="/update-crm-config", repeat="safe", response=One("CRMConfig")
+    id="updateCrmConfig", method="POST", path="/update-crm-config", repeat="safe", response=One("CRMConfig"), optional=True
 )
 
 

@@ -18,6 +18,7 @@ OPERATION: Operation[KnowledgeBaseResponse] = Operation(
     path="/delete-knowledge-base-source/{knowledge_base_id}/source/{source_id}",
     repeat="safe",
     response=One("KnowledgeBaseResponse"),
+    optional=True,
 )
 
 

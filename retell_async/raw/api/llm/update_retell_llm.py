@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[LlmResponse] = Operation(
-    id="updateRetellLLM", method="PATCH", path="/update-retell-llm/{llm_id}", repeat="safe", response=One("LlmResponse")
+    id="updateRetellLLM", method="PATCH", path="/update-retell-llm/{llm_id}", repeat="safe", response=One("LlmResponse"), optional=True
 )
 
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[PhoneNumberResponse] = Operation(
-    id="updatePhoneNumber", method="PATCH", path="/update-phone-number/{phone_number}", repeat="safe", response=One("PhoneNumberResponse")
+    id="updatePhoneNumber",
+    method="PATCH",
+    path="/update-phone-number/{phone_number}",
+    repeat="safe",
+    response=One("PhoneNumberResponse"),
+    optional=True,
 )
 
 

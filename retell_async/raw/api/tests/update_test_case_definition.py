@@ -19,6 +19,7 @@ OPERATION: Operation[TestCaseDefinition] = Operation(
     path="/update-test-case-definition/{test_case_definition_id}",
     repeat="safe",
     response=One("TestCaseDefinition"),
+    optional=True,
 )
 
 

@@ -1,0 +1,64 @@
+"""Whether a tool has put something of its own in the place of methods of httpx: to trace requests, to record or to fake them.
+
+Sentry, Datadog and New Relic do so with `httpx.AsyncClient.send`; OpenTelemetry and Logfire with the method of a transport, of its class or
+of one object; pytest-httpx, respx and vcrpy below. What they want to see must go that way, while they want to see it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from operator import attrgetter
+from types import FunctionType, SimpleNamespace
+from typing import Any
+
+__all__ = ["Methods"]
+
+
+class Methods:
+    """Methods of classes, looked at anew for each request: a tool may come and go at any time.
+
+    :param names: the classes, each with the names of its methods, which its base may define.
+    """
+
+    def __init__(self, names: Mapping[type[Any], tuple[str, ...]]) -> None:
+        self._owners = SimpleNamespace()
+        self._paths: list[str] = []
+        self._names = {name for group in names.values() for name in group}
+        for number, (owner, group) in enumerate(names.items()):
+            setattr(self._owners, f"_{number}", owner)
+            self._paths += [f"_{number}.{name}" for name in group if hasattr(owner, name)]
+        self._homes = tuple({home for owner in names for home in _homes(owner)})
+        # A tool may change the code of a function and leave the function. Both in one call, which takes a microsecond.
+        self._look = attrgetter(*self._paths, *(f"{path}.__code__" for path in self._paths))
+        self._known: tuple[Any, ...] = ()
+        self._ids: tuple[int, ...] = ()
+
+    def are_replaced(self) -> bool:
+        """Whether one of them is not the class's own, or runs other code than its own."""
+        try:
+            found = self._look(self._owners)
+        except AttributeError:
+            return True
+        # By identity: a wrapper may say that it equals what it wraps.
+        if tuple(map(id, found)) == self._ids:
+            return False
+        if not all(map(self._is_own, found[: len(self._paths)])):
+            return True
+        self._known, self._ids = found, tuple(map(id, found))
+        return False
+
+    def stand_in(self, instance: object) -> bool:
+        """Whether an object has one of its own in front of that of its class."""
+        return not vars(instance).keys().isdisjoint(self._names)
+
+    def _is_own(self, method: object) -> bool:
+        # A wrapper may say that it is a function, and a function that wraps another carries it along.
+        return type(method) is FunctionType and not vars(method) and method.__code__.co_filename.startswith(self._homes)
+
+
+def _homes(owner: type[Any]) -> list[str]:
+    """The folders of the packages that a class and its bases come from."""
+    packages = {sys.modules[base.__module__.partition(".")[0]] for base in owner.__mro__}
+    return [f"{folder}{os.sep}" for package in packages for folder in getattr(package, "__path__", ())]

@@ -1,0 +1,530 @@
+"""What a limit holds back, what it does not, and for how long: the whole client in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from itertools import count, pairwise
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio
+
+from retell_async import (
+    APITimeoutError,
+    AsyncRetell,
+    ConfigurationError,
+    LimitEvent,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitError,
+    RetryPolicy,
+    WaitEvent,
+)
+
+from .example import KEY
+from .virtual import NUMBERS, Server, fine, refusal, run
+
+Answer = Callable[[httpx.Request, float], httpx.Response | Exception]
+CREATE, READ, WEB, BATCH, STOP = "create-phone-call", "get-call", "create-web-call", "create-batch-call", "stop-call"
+
+
+async def place(client: AsyncRetell) -> Any:
+    return await client.call.create_phone_call(**NUMBERS)
+
+
+def refusing(*paths: str, until: float = 60.0, retry_after: float | None = 10.0, message: str = "slow down") -> Answer:
+    def answer(request: httpx.Request, now: float) -> httpx.Response:
+        refused = now < until and any(path in request.url.path for path in paths)
+        return refusal(retry_after, message) if refused else fine()
+
+    return answer
+
+
+def test_a_limit_on_calls_holds_back_what_places_calls_and_nothing_else() -> None:
+    server = Server(refusing(CREATE))
+    took: dict[str, float] = {}
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            others: dict[str, Callable[[], Any]] = {
+                READ: lambda: client.call.retrieve("call_1"),
+                STOP: lambda: client.call.stop("call_1"),
+                WEB: lambda: client.call.create_web_call(agent_id="a"),
+                BATCH: lambda: client.batch_call.create_batch_call(from_number="+14155550100", tasks=[]),
+                CREATE: lambda: place(client),
+            }
+
+            async def timed(name: str) -> None:
+                start = trio.current_time()
+                await others[name]()
+                took[name] = trio.current_time() - start
+
+            async with trio.open_nursery() as tasks:
+                tasks.start_soon(place, client)
+                await trio.sleep(0.1)
+                for name in others:
+                    tasks.start_soon(timed, name)
+
+    run(main)
+    assert [name for name in took if took[name] > 1] == [BATCH, CREATE] or [name for name in took if took[name] > 1] == [CREATE, BATCH]
+    assert took[READ] == took[STOP] == took[WEB] == 0
+
+
+def test_when_different_kinds_are_refused_everything_is_held_back() -> None:
+    server = Server(refusing(READ, "list-agents", "get-agent", until=5.0, retry_after=5.0))
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client, trio.open_nursery() as tasks:
+            tasks.start_soon(client.call.retrieve, "call_1")
+            await trio.sleep(0.1)
+            tasks.start_soon(client.agent.retrieve, "agent_1")
+            await trio.sleep(0.1)
+            start = trio.current_time()
+            await client.llm.retrieve("llm_1")
+            assert trio.current_time() - start > 4
+
+    run(main)
+
+
+def test_two_kinds_that_are_limited_hold_back_no_third_one_that_goes_on() -> None:
+    server = Server(refusing(CREATE, WEB, retry_after=1.0), latency=0.01)
+    waits: list[float] = []
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=None)) as client, trio.open_nursery() as tasks:
+
+            async def reads() -> None:
+                while trio.current_time() < end:
+                    start = trio.current_time()
+                    await client.call.retrieve("call_1")
+                    waits.append(trio.current_time() - start)
+                    await trio.sleep(0.05)
+
+            end = trio.current_time() + 60
+            tasks.start_soon(reads)
+            await trio.sleep(2)
+            tasks.start_soon(place, client)
+            await trio.sleep(2)
+            tasks.start_soon(lambda: client.call.create_web_call(agent_id="a"))
+
+    run(main)
+    assert max(waits) < 0.1
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+def test_a_full_account_is_asked_gently_and_teaches_no_pace(retry_after: float | None) -> None:
+    room = 1
+
+    def answer(request: httpx.Request, now: float) -> httpx.Response:
+        nonlocal room
+        if now >= 60:
+            room = 10**6
+        if room:
+            room -= 1
+            return fine(201)
+        return refusal(retry_after, "This account has reached its limit of concurrent calls")
+
+    server = Server(answer, latency=0.05)
+    events: list[Any] = []
+
+    async def main() -> None:
+        async with server.client(hooks=[events.append]) as client, trio.open_nursery() as tasks:
+            for _ in range(50):
+                tasks.start_soon(place, client)
+
+    run(main)
+    times = server.times()
+    assert 5 <= sum(1 < moment < 60 for moment in times) <= 60
+    assert max(times) < 60 + 16 + 1  # as soon as there is room, all of them leave
+    assert all(event.rate is None for event in events if isinstance(event, LimitEvent))
+    assert {event.limit for event in events} == {"phone_calls"}
+
+
+def test_the_error_of_a_full_account_says_so() -> None:
+    server = Server(refusing(CREATE, until=1e9, message="concurrency limit reached"))
+    caught: list[Any] = []
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=8)) as client, trio.open_nursery() as tasks:
+
+            async def one() -> None:
+                with pytest.raises(RateLimitError, match="concurrency limit reached") as error:
+                    await place(client)
+                caught.append(error.value)
+
+            for _ in range(3):
+                tasks.start_soon(one)
+                await trio.sleep(0.1)
+
+    run(main)
+    assert len(server.arrivals) == 1
+    assert all(error.retry_after == 10 and error.body["message"] == "concurrency limit reached" for error in caught)
+    assert [error.__cause__ is not None for error in caught].count(True) == 2  # those that did not get the 429 themselves
+
+
+@pytest.mark.parametrize("known", [None, RateLimit(20, max_wait=0)])
+def test_without_any_wait_each_429_is_told_at_once_and_ends_nothing(known: RateLimit | None) -> None:
+    server = Server(lambda _, now: refusal(0.1) if now == 0 else fine())
+    limit = known or RateLimit(max_wait=0)
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=limit) as client:
+            with pytest.raises(RateLimitError, match="slow down"):
+                await client.call.retrieve("call_1")
+            for _ in range(20):
+                await trio.sleep(0.5)
+                await client.call.retrieve("call_1")
+
+    run(main)
+    assert len(server.arrivals) == 21
+
+
+def test_without_any_wait_a_known_limit_is_told_at_once_too() -> None:
+    server = Server(lambda *_: fine())
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(3, per=60, max_wait=0)) as client:
+            for _ in range(3):
+                await client.call.retrieve("call_1")
+            with pytest.raises(RateLimitError, match="limit of account, 3 a 60 s"):
+                await client.call.retrieve("call_1")
+            await trio.sleep(61)
+            await client.call.retrieve("call_1")
+
+    run(main)
+
+
+def many(
+    server: Server, number: int, settings: dict[str, Any], send: Callable[[AsyncRetell], Any] = place
+) -> tuple[list[float], list[Any]]:
+    """Requests at once: how long each took that got through, and the errors of the others."""
+    took: list[float] = []
+    errors: list[Any] = []
+
+    async def main() -> None:
+        async with server.client(**{"hooks": (), **settings}) as client, trio.open_nursery() as tasks:
+
+            async def one() -> None:
+                start = trio.current_time()
+                try:
+                    await send(client)
+                except (RateLimitError, APITimeoutError) as error:
+                    errors.append(error)
+                else:
+                    took.append(trio.current_time() - start)
+
+            for _ in range(number):
+                tasks.start_soon(one)
+
+    run(main)
+    return took, errors
+
+
+@pytest.mark.parametrize("connections", [1, 5, 100])
+def test_max_wait_bounds_all_waiting(connections: int) -> None:
+    server = Server(lambda *_: fine(), latency=0.01)
+    took, errors = many(server, 60, {"rate_limit": RateLimit(10, max_wait=1.0), "max_connections": connections})
+    assert 9 <= len(took) <= 12
+    assert max(took) <= 1.1
+    assert {type(error) for error in errors} == {RateLimitError}
+    assert len(took) + len(errors) == 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ({"timeout": httpx.Timeout(60, pool=1.0), "max_connections": 1}, APITimeoutError, "no free connection within 1 s"),
+        ({"retry": RetryPolicy(deadline=1.0), "max_connections": 1}, APITimeoutError, "no free connection within the deadline of 1 s"),
+        ({"timeout": httpx.Timeout(60, pool=1.0), "rate_limit": RateLimit(1)}, RateLimitError, "no turn within 1 s"),
+        ({"retry": RetryPolicy(deadline=1.0), "rate_limit": RateLimit(1)}, RateLimitError, "no turn within 1 s"),
+    ],
+)
+def test_whatever_bounds_a_wait_says_what_was_waited_for(settings: dict[str, Any], kind: type[Exception], message: str) -> None:
+    server = Server(lambda *_: fine(), latency=0.6)
+    took, errors = many(server, 20, {"max_retries": 0, **settings}, lambda client: client.call.retrieve("call_1"))
+    assert max(took) <= 1.7
+    assert {type(error) for error in errors} <= {kind, APITimeoutError}
+    assert sum(message in str(error) for error in errors) >= len(errors) - 1  # one may be under way when the time is over
+
+
+def test_a_wait_that_cannot_end_in_time_is_not_begun() -> None:
+    server = Server(lambda _, now: refusal(30) if now < 30 else fine())
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=60)) as client, trio.open_nursery() as tasks:
+            tasks.start_soon(client.call.retrieve, "call_1")
+            await trio.sleep(1)
+            for options in ({"deadline": 3}, {"timeout": httpx.Timeout(60, pool=3)}):
+                start = trio.current_time()
+                with pytest.raises(RateLimitError, match="slow down") as caught:
+                    await client.call.retrieve("call_1", **options)
+                assert trio.current_time() == start
+                assert caught.value.retry_after == 30
+                assert isinstance(caught.value.__cause__, RateLimitError)
+
+    run(main)
+    assert len(server.arrivals) == 2
+
+
+def test_a_wish_of_the_server_that_is_longer_than_a_request_may_wait_ends_it_at_once() -> None:
+    server = Server(lambda *_: refusal(301))
+    took, errors = many(server, 1, {})
+    assert not took
+    assert (len(server.arrivals), errors[0].retry_after) == (1, 301)
+
+
+def test_a_429_after_an_attempt_that_may_have_acted_leaves_it_unknown() -> None:
+    server = Server(lambda *_: httpx.Response(503) if len(server.arrivals) == 1 else refusal(1000))
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await place(client)
+        assert isinstance(caught.value.__cause__, RateLimitError)
+
+    run(main)
+
+
+def windows(times: list[float], span: float) -> int:
+    """The most that any window of so many seconds holds."""
+    return max(sum(start <= moment < start + span for moment in times) for start in times)
+
+
+@pytest.mark.parametrize("given", ["client", "options", "account"])
+def test_a_known_limit_holds_at_the_server_after_429s_an_outage_and_for_want_of_connections(given: str) -> None:
+    def answer(_: httpx.Request, now: float) -> httpx.Response:
+        return refusal(1) if now == 0.0 or 100 <= now < 200 else fine(201)
+
+    server = Server(answer, latency=3.0)
+    limit = RateLimit(10, per=60.0, max_wait=None)
+    limits: dict[str, Any] = {"rate_limits": {"call.create_phone_call": limit}}
+    settings: dict[str, Any] = {"account": {"rate_limit": limit}, "client": limits, "options": {}}[given]
+
+    async def main() -> None:
+        async with server.client(hooks=(), max_connections=2, **settings) as client, trio.open_nursery() as tasks:
+            view = client.with_options(**limits, max_retries=1) if given == "options" else client
+            for _ in range(60):
+                tasks.start_soon(place, view)
+
+    run(main)
+    assert len(server.arrivals) > 60
+    assert windows(server.times(), 60.0) <= 10
+
+
+def test_a_known_limit_of_one_method_holds_for_the_account_and_the_stricter_one_counts() -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limits={"call.create_phone_call": RateLimit(4)}) as client:
+            strict = client.with_options(rate_limits={"call.create_phone_call": RateLimit(2)})
+            loose = client.with_options(rate_limits={"call.create_phone_call": RateLimit(50)})
+            other = client.with_options(api_key="key_of_another")
+            await place(strict)
+            async with trio.open_nursery() as tasks:
+                for _ in range(8):
+                    for view in (client, strict, loose):
+                        tasks.start_soon(place, view)
+                    tasks.start_soon(client.call.retrieve, "call_1")
+                start = trio.current_time()
+                await client.call.retrieve("call_1")
+                await place(other)
+                assert trio.current_time() == start
+
+    run(main)
+    assert windows(server.times(CREATE)[2:], 1.0) <= 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"call.create_phone_cal": RateLimit(1)}, "'call.create_phone_call' is one"),
+        ({"createPhoneCall": RateLimit(1)}, "no method of the client"),
+        ({"call": RateLimit(1)}, "no method"),
+        ({1: RateLimit(1)}, "no method"),
+        ({"call.create_phone_call": 1}, "must be a RateLimit"),
+    ],
+)
+def test_limits_of_what_does_not_exist_are_refused_when_the_client_is_made(limits: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        AsyncRetell(KEY, rate_limits=limits)
+    with pytest.raises(ConfigurationError, match=message):
+        AsyncRetell(KEY).with_options(rate_limits=limits)
+
+
+def test_how_long_a_method_waits_is_said_by_its_own_limit_or_else_by_that_of_the_client() -> None:
+    server = Server(lambda *_: fine(201))
+    settings = {"rate_limit": RateLimit(max_wait=5), "rate_limits": {"call.create_phone_call": RateLimit(1)}}
+    assert len(many(server, 30, settings)[0]) in {5, 6}
+    settings = {"rate_limit": RateLimit(max_wait=5), "rate_limits": {"call.create_phone_call": RateLimit(1, max_wait=20)}}
+    assert len(many(server, 30, settings)[0]) in {20, 21}
+
+
+def test_a_long_wait_is_a_warning_that_names_the_operation_and_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "retell_async")
+    server = Server(lambda *_: fine(201))
+
+    async def main() -> None:
+        async with server.client(rate_limits={"call.create_phone_call": RateLimit(1, per=8)}) as client, trio.open_nursery() as tasks:
+            for _ in range(2):
+                tasks.start_soon(place, client)
+
+    run(main)
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "createPhoneCall: waited 8.0" in warning.getMessage()
+    assert "for phone_calls" in warning.getMessage()
+
+
+def test_a_long_wait_for_a_connection_is_told_too() -> None:
+    server = Server(lambda *_: fine(201), latency=7.0)
+    events: list[Any] = []
+    many(server, 2, {"max_connections": 1, "hooks": [events.append]})
+    (event,) = events
+    assert (type(event), event.limit, round(event.seconds)) == (WaitEvent, "max_connections", 7)
+
+
+def test_a_pause_keeps_nobody_waiting_for_a_connection() -> None:
+    """What waits for its limit holds no connection, or 100 calls that wait would leave none for reads."""
+    server = Server(refusing(CREATE, retry_after=30.0))
+
+    async def main() -> None:
+        async with server.client(hooks=(), max_connections=3) as client, trio.open_nursery() as tasks:
+            for _ in range(50):
+                tasks.start_soon(place, client)
+            await trio.sleep(1)
+            start = trio.current_time()
+            for _ in range(20):
+                await client.call.retrieve("call_1")
+            assert trio.current_time() == start
+            tasks.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_whoever_leaves_while_waiting_takes_nobody_with_it() -> None:
+    server = Server(lambda *_: fine(201))
+    left = count()
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(1)) as client, trio.open_nursery() as tasks:
+
+            async def one(patience: float) -> None:
+                with trio.move_on_after(patience):
+                    await place(client)
+                    next(left)
+
+            for number in range(30):
+                tasks.start_soon(one, 0.5 if number % 3 else 1000.0)
+
+    run(main)
+    times = server.times()
+    assert next(left) == len(times)
+    assert 10 <= len(times) <= 12
+    assert all(1.0 <= b - a <= 1.1 for a, b in pairwise(times))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rate_limit": RateLimit(10, max_wait=2.0)}, {"rate_limits": {"call.retrieve": RateLimit(10, max_wait=2.0)}}]
+)
+def test_one_client_serves_one_run_of_trio_after_the_other(settings: dict[str, Any]) -> None:
+    server = Server(lambda *_: fine())
+    client = server.client(hooks=(), **settings)
+
+    async def job() -> None:
+        for _ in range(3):
+            await client.call.retrieve("call_1")
+
+    for _ in range(5):
+        trio.run(job)
+    assert len(server.arrivals) == 15
+
+
+async def _answer(request: httpx.Request) -> httpx.Response:
+    await anyio.sleep(0.05)
+    return httpx.Response(200, json={"call_id": "c", "call_type": "web_call"})
+
+
+def test_a_client_goes_on_in_another_loop_of_asyncio_and_not_under_trio() -> None:
+    client = AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(_answer)))
+    for _ in range(2):
+        asyncio.run(client.call.retrieve("c"))
+    with pytest.raises(ConfigurationError, match="used under asyncio and cannot be used under trio"):
+        trio.run(client.call.retrieve, "c")
+    asyncio.run(client.call.retrieve("c"))
+
+
+def test_two_threads_that_use_a_client_at_once_are_told_and_one_after_the_other_may() -> None:
+    client = AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(_answer)))
+    outcomes: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcomes.append(asyncio.run(client.call.retrieve("c")).call_id)
+        except ConfigurationError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count("c") >= 1
+    assert all(outcome == "c" or "another thread's event loop" in str(outcome) for outcome in outcomes)
+    work()
+    assert outcomes[-1] == "c"
+
+
+def test_a_loop_that_ended_in_the_middle_of_a_request_holds_no_slot_and_no_turn() -> None:
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await anyio.sleep(1000)
+        raise AssertionError
+
+    serve = hang
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        return await serve(request)
+
+    own = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    client = AsyncRetell(KEY, http_client=own, max_connections=1, rate_limit=RateLimit(1, per=0.1))
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(client.call.retrieve("c"))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()  # with the task in it, as a program that is interrupted leaves it
+    serve = _answer
+    asyncio.run(client.call.retrieve("c"))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_accounts_that_are_not_used_any_more_are_forgotten_and_their_limits_are_not_before_they_end() -> None:
+    server = Server(lambda request, _: refusal(20) if "1" in request.headers["authorization"] and len(server.arrivals) < 3 else fine())
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=5)) as client:
+            kept = client._shared._accounts
+            for number in range(300):
+                await client.with_options(api_key=f"key_{'x' * number}").call.retrieve("c")
+            assert len(kept) <= 1
+            limited = client.with_options(api_key="key_1")
+            with pytest.raises(RateLimitError):
+                await limited.call.retrieve("c")
+            sent = len(server.arrivals)
+            with pytest.raises(RateLimitError):
+                await client.with_options(api_key="key_1").call.retrieve("c")
+            assert len(server.arrivals) == sent
+            account = weakref.ref(kept["http://retell.test", "key_1"])
+            await trio.sleep(1000)
+            for number in range(100):
+                view = client.with_options(api_key=f"key_{number}_1", rate_limits={"call.retrieve": RateLimit(1, per=100)})
+                await view.call.retrieve("c")
+            gc.collect()
+            assert account() is None
+
+    # Those whose limit was found out are looked through when there are many.
+    server.answer = lambda request, _: refusal(20) if request.headers["authorization"].endswith("key_1") else fine()
+    run(main)

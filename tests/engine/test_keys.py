@@ -1,0 +1,336 @@
+"""Nobody is called twice and no outcome is hidden: the age of keys, reconciling, and what else may go wrong after an attempt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio
+
+from retell_async import (
+    APIConnectionError,
+    APIResponseValidationError,
+    AsyncRetell,
+    ConfigurationError,
+    InternalServerError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitError,
+    RetellError,
+    RetryEvent,
+    RetryPolicy,
+)
+
+from .example import KEY
+from .virtual import NUMBERS, Server, fine, refusal, run
+
+HOUR = 3600.0
+RECONCILE = RetryPolicy(on_unknown_outcome="reconcile", reconcile_within=20.0)
+
+
+class WallClock:
+    """`time.time`, which a test can move: what a process sees that was asleep, or whose clock was set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.real = time.time
+        self.shift = 0.0
+        monkeypatch.setattr(time, "time", lambda: self.real() + self.shift)
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> WallClock:
+    return WallClock(monkeypatch)
+
+
+async def dial(server: Server, settings: dict[str, Any] | None = None, **options: Any) -> Any:
+    async with server.client(hooks=(), **(settings or {})) as client:
+        try:
+            return await client.call.create_phone_call(**NUMBERS, **options)
+        except RetellError as error:
+            return error
+
+
+def silence(request: httpx.Request) -> httpx.ReadTimeout:
+    return httpx.ReadTimeout("no answer", request=request)
+
+
+@pytest.mark.parametrize("first", ["silence", "failure", "refusal"])
+@pytest.mark.parametrize("minutes", [40, 54, 56, 61, 70, 300])
+def test_a_key_is_not_sent_again_after_its_hour_however_long_a_limit_lasts(minutes: int, first: str) -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response | Exception:
+        if now == 0:
+            answers: dict[str, httpx.Response | Exception] = {"silence": silence(request), "failure": httpx.Response(503)}
+            return answers.get(first) or refusal(60)
+        return refusal(60) if now < minutes * 60 else fine(201)
+
+    server = Server(answer)
+    outcome = run(lambda: dial(server, {"rate_limit": RateLimit(max_wait=None), "max_retries": 5}))
+    assert server.arrivals[-1][0] <= HOUR
+    assert len({body["idempotency_key"] for body in server.bodies}) == 1
+    if minutes <= 54:
+        assert outcome.call_id == "call_1"
+    else:
+        assert type(outcome) is (RateLimitError if first == "refusal" else OutcomeUnknownError)
+        assert outcome.idempotency_key == server.bodies[0]["idempotency_key"]
+
+
+@pytest.mark.parametrize("asleep", [2 * HOUR, -2 * HOUR])
+def test_a_key_ages_while_the_machine_sleeps_and_when_its_clock_is_set(wall: WallClock, asleep: float) -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response | Exception:
+        if len(server.arrivals) == 1:
+            wall.shift += asleep
+            return silence(request)
+        return fine(201)
+
+    server = Server(answer)
+    began = time.time()
+    outcome = run(lambda: dial(server))
+    if asleep > 0:
+        assert isinstance(outcome, OutcomeUnknownError)
+        assert outcome.since == pytest.approx(began, abs=5)
+        assert len(server.arrivals) == 1
+    else:  # the other clock knows better
+        assert outcome.call_id == "call_1"
+
+
+def test_the_time_since_which_an_outcome_is_unknown_is_that_of_the_first_attempt(wall: WallClock) -> None:
+    def answer(request: httpx.Request, now: float) -> Exception:
+        wall.shift += 600
+        return silence(request)
+
+    server = Server(answer)
+    began = time.time()
+    outcome = run(lambda: dial(server))
+    assert (type(outcome), outcome.attempts) == (OutcomeUnknownError, 3)
+    assert outcome.since == pytest.approx(began, abs=5)
+
+
+def test_an_attempt_that_did_not_leave_does_not_age_the_key() -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response | Exception:
+        return httpx.ConnectError("no way", request=request) if now < 2 * HOUR else fine(201)
+
+    server = Server(answer)
+    policy = RetryPolicy(first_delay=600, max_delay=1200, budget=None)
+    assert run(lambda: dial(server, {"retry": policy, "max_retries": 99})).call_id == "call_1"
+
+
+def test_a_key_of_the_callers_own_that_is_too_old_is_not_sent_at_all() -> None:
+    server = Server(lambda *_: fine(201))
+    since = time.time() - 2 * HOUR
+    for given in (since, datetime.fromtimestamp(since, UTC)):
+        outcome = run(lambda given=given: dial(server, idempotency_key="job-4711", idempotency_key_since=given))  # type: ignore[misc]
+        assert isinstance(outcome, OutcomeUnknownError)
+        assert (outcome.attempts, outcome.idempotency_key) == (0, "job-4711")
+        assert outcome.since == pytest.approx(since)
+        assert "too old" in str(outcome)
+    assert server.arrivals == []
+    outcome = run(lambda: dial(server, idempotency_key="job-4711", idempotency_key_since=time.time() - 1800))
+    assert outcome.call_id == "call_1"
+
+
+def test_what_was_sent_before_under_a_key_stays_unknown_when_it_is_refused_now() -> None:
+    server = Server(lambda *_: httpx.Response(400, json={"message": "no"}))
+    outcome = run(lambda: dial(server, idempotency_key="job-4711", idempotency_key_since=time.time() - 1800))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert type(outcome.__cause__).__name__ == "BadRequestError"
+
+
+@pytest.mark.parametrize("since", [0, -1, time.time() + 3600, time.time() * 1000, True, "yesterday", datetime(2026, 1, 1)])  # noqa: DTZ001
+def test_a_moment_that_cannot_be_is_refused(since: Any) -> None:
+    server = Server(lambda *_: fine(201))
+    outcome = run(lambda: dial(server, idempotency_key="job-4711", idempotency_key_since=since))
+    assert isinstance(outcome, ConfigurationError)
+    assert "idempotency_key_since" in str(outcome)
+    assert server.arrivals == []
+
+
+def test_a_moment_without_a_key_is_refused() -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="of your own"):
+            async with server.client() as client:
+                await client.call.create_phone_call(**NUMBERS, idempotency_key_since=time.time())
+        with pytest.raises(ConfigurationError, match="of your own"):
+            async with server.client() as client:
+                await client.call.create_web_call(agent_id="a", idempotency_key_since=time.time())
+
+    run(main)
+    assert server.arrivals == []
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_a_client_that_is_closed_meanwhile_does_not_hide_that_an_outcome_is_unknown(repeatable: bool) -> None:
+    server = Server(lambda request, _: silence(request))
+    outcomes: list[Any] = []
+
+    async def main() -> None:
+        client = server.client(retry=RetryPolicy(first_delay=60) if repeatable else RECONCILE, hooks=())
+
+        async def place() -> None:
+            try:
+                await (client.call.create_phone_call(**NUMBERS) if repeatable else client.call.create_web_call(agent_id="a"))
+            except RetellError as error:
+                outcomes.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(place)
+            await trio.sleep(0.1)
+            await client.aclose()
+
+    run(main)
+    (outcome,) = outcomes
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.since is not None
+    assert (outcome.idempotency_key if repeatable else outcome.token) is not None
+
+
+LISTS: dict[str, Callable[[], httpx.Response]] = {
+    "html": lambda: httpx.Response(200, html="<h1>Maintenance</h1>"),
+    "empty": lambda: httpx.Response(200, content=b""),
+    "list": lambda: httpx.Response(200, json=[]),
+    "null": lambda: httpx.Response(200, json={"items": None}),
+    "text": lambda: httpx.Response(200, json={"items": "no"}),
+    "numbers": lambda: httpx.Response(200, json={"items": [1, None, {}, {"metadata": 3}]}),
+    "forbidden": lambda: httpx.Response(403, json={"message": "no"}),
+    "missing": lambda: httpx.Response(404),
+    "failure": lambda: httpx.Response(500),
+}
+
+
+@pytest.mark.parametrize("listed", LISTS.values(), ids=LISTS.keys())
+def test_whatever_goes_wrong_while_a_call_is_looked_for_its_outcome_is_unknown(listed: Callable[[], httpx.Response]) -> None:
+    server = Server(lambda request, _: listed() if "list" in request.url.path else silence(request))
+    outcome = run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert server.times("list")
+
+
+def listing(*items: dict[str, Any]) -> Server:
+    """A server that never answers a creation, and lists these whatever it is asked for; ``"token"`` stands for the token that was sent."""
+
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        token = server.bodies[0]["metadata"]["retell_async_token"]
+        entries = [
+            {**item, "metadata": {"retell_async_token": token if item["metadata"] == "token" else item["metadata"]}} for item in items
+        ]
+        return httpx.Response(200, json={"items": entries, "has_more": False})
+
+    server = Server(answer)
+    return server
+
+
+def test_a_call_of_yesterday_under_the_same_key_is_not_taken_for_the_one_that_was_asked_for() -> None:
+    server = listing({"call_id": "yesterday", "call_type": "phone_call", "metadata": "job-4711"})
+    outcome = run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, idempotency_key="job-4711"))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.token not in {None, "job-4711"}
+
+
+def test_a_call_that_began_before_it_was_asked_for_is_not_the_one() -> None:
+    old = {"call_id": "old", "call_type": "phone_call", "start_timestamp": (time.time() - HOUR) * 1000, "metadata": "token"}
+    new = {"call_id": "new", "call_type": "phone_call", "start_timestamp": time.time() * 1000, "metadata": "token"}
+    assert isinstance(run(lambda: dial(listing(old), {"retry": RECONCILE, "max_retries": 0})), OutcomeUnknownError)
+    assert run(lambda: dial(listing(old, new), {"retry": RECONCILE, "max_retries": 0})).call_id == "new"
+
+
+def test_a_transport_that_fails_as_it_should_not_leaves_the_outcome_unknown() -> None:
+    server = Server(lambda *_: RuntimeError("what is this"))
+
+    async def main() -> None:
+        async with server.client(hooks=(), retry=RetryPolicy(first_delay=0)) as client:
+            with pytest.raises(OutcomeUnknownError, match="what is this"):
+                await client.call.create_web_call(agent_id="a")
+            with pytest.raises(APIConnectionError, match="what is this"):
+                await client.agent.retrieve("agent_1")
+
+    run(main)
+    assert len(server.arrivals) == 1 + 3
+
+
+def test_what_was_not_found_the_second_time_shows_what_became_of_the_first() -> None:
+    server = Server(lambda *_: httpx.Response(503) if len(server.arrivals) == 1 else httpx.Response(404, json={"message": "no such call"}))
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            with pytest.raises(NotFoundError, match="no such call") as caught:
+                await client.call.delete("call_1")
+        assert isinstance(caught.value.__cause__, InternalServerError)
+
+    run(main)
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(204), httpx.Response(200)])
+def test_an_empty_answer_is_a_success_where_the_caller_knows_what_it_would_say(answer: httpx.Response) -> None:
+    server = Server(lambda *_: httpx.Response(answer.status_code))
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            updated = await client.agent.update("agent_1", agent_name="A")
+            assert updated.to_dict() == {}
+            assert "agent_id" not in updated
+            await client.call.update_live("call_1", fields_to_override={"metadata": {"a": 1}})
+            await client.call.delete("call_1")
+            with pytest.raises(OutcomeUnknownError):
+                await client.call.create_web_call(agent_id="agent_1")
+
+    run(main)
+    assert len(server.arrivals) == 4
+
+
+def test_a_page_that_is_no_json_is_asked_for_again_like_any_other_read() -> None:
+    def answer(*_: Any) -> httpx.Response:
+        return httpx.Response(200, content=b'{"items": [') if len(server.arrivals) == 1 else httpx.Response(200, json=page)
+
+    page = {"items": [{"call_id": "c", "call_type": "web_call"}], "has_more": False}
+    server = Server(answer)
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            assert [call.call_id async for call in client.call.list()] == ["c"]
+            server.answer = lambda *_: httpx.Response(200, content=b"<html>")
+            with pytest.raises(APIResponseValidationError):
+                await client.call.list()
+
+    run(main)
+
+
+def test_a_deadline_says_what_the_attempts_before_it_were_answered() -> None:
+    async def main() -> None:
+        async def serve(request: httpx.Request) -> httpx.Response:
+            if not asked:
+                asked.append(request)
+                return httpx.Response(503, json={"message": "down for now"})
+            await trio.sleep_forever()
+            raise AssertionError
+
+        asked: list[httpx.Request] = []
+        own = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+        async with AsyncRetell(KEY, http_client=own, hooks=()) as client:
+            with pytest.raises(
+                APIConnectionError, match=r"attempt 2 had no answer within the deadline of 5 s; .*503: down for now"
+            ) as caught:
+                await client.agent.retrieve("agent_1", deadline=5)
+        assert isinstance(caught.value.__cause__, InternalServerError)
+
+    run(main)
+
+
+def test_retries_are_told_with_the_operation() -> None:
+    events: list[Any] = []
+    server = Server(lambda request, _: silence(request) if len(server.arrivals) == 1 else fine(201))
+
+    async def main() -> None:
+        async with server.client(hooks=[events.append]) as client:
+            await client.call.create_phone_call(**NUMBERS)
+
+    run(main)
+    assert [(type(event), event.operation) for event in events] == [(RetryEvent, "createPhoneCall")]
