@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test check docs fuzz generate spec-update format bench clean
+.PHONY: help demo test soak check docs fuzz generate spec-update format bench clean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -17,8 +17,11 @@ help: ## show the targets
 demo: $(VENV)/.demo ## run the main job: a campaign of 500 calls on the embedded sandbox, no account and no network
 	$(BIN)/python -m retell_async.sandbox.demo
 
-test: $(VENV)/.dev ## run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
+	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
+
+soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time
+	$(BIN)/python -m pytest -m soak
 
 check: $(VENV)/.dev ## format, lint, generated code up to date, types
 	$(BIN)/ruff format --check .

@@ -120,6 +120,7 @@ def test_every_method_takes_the_options_of_a_request() -> None:
                 assert ast.unparse(node.args.kwarg) == "options: Unpack[RequestOptions]"
 
 
+@pytest.mark.soak
 def test_committed_code_is_what_the_document_says_and_generating_again_changes_no_byte(tmp_path: Path) -> None:
     assert differences() == []
     for name in ("one", "two"):
@@ -129,6 +130,7 @@ def test_committed_code_is_what_the_document_says_and_generating_again_changes_n
     assert one == {path.relative_to(PACKAGE): path.read_bytes() for path in generated()}
 
 
+@pytest.mark.soak
 def test_a_changed_a_missing_and_an_added_file_are_noticed(tmp_path: Path) -> None:
     generate_pinned(tmp_path)
     changed, missing = tmp_path / "resources" / "agent.py", tmp_path / "raw" / "models" / "agent_response.py"

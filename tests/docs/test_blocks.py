@@ -19,9 +19,11 @@ from .prelude import prelude
 PYTHON = list(blocks("python"))
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 @pytest.mark.parametrize("block", [block for block in PYTHON if not block.is_test], ids=lambda block: block.name)
-async def test_python(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_python(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     async with prelude(monkeypatch) as (names, ids):
         code = compiled(block, ids)
         if block.raises is None:
@@ -32,6 +34,7 @@ async def test_python(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
         assert block.raises in {kind.__name__ for kind in type(caught.value).__mro__}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("block", [block for block in PYTHON if block.is_test], ids=lambda block: block.name)
 def test_files_for_pytest(block: Block, tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 from textwrap import indent
 
+import pytest
+
 from .blocks import ROOT, blocks
 from .prelude import TYPES
 
 HEAD = "from __future__ import annotations\nfrom retell_async import AsyncRetell\n"
 
 
+@pytest.mark.soak
 def test_pyright(tmp_path: Path) -> None:
     names: dict[str, str] = {}
     for number, block in enumerate(blocks("python")):

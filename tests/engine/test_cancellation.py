@@ -19,7 +19,7 @@ from retell_async._slots import CallSlots
 from .example import KEY, LIST, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 
 @types.coroutine

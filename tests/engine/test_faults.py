@@ -22,7 +22,7 @@ from retell_async._retry import RetryPolicy
 
 from .example import KEY
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 # The time-out is long beside what an answer takes on a machine that has other things to do, and short beside the delay.
 FAULTS = {"faults": 0.05, "delay": 3.0, "retry_after": "0.02"}

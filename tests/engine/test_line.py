@@ -24,7 +24,7 @@ from retell_async._errors import APIConnectionError, APIResponseValidationError,
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 
 @EACH

@@ -18,7 +18,7 @@ from retell_async import APIResponseValidationError, APITimeoutError, AsyncPage,
 from .example import KEY, NO_OPTIONS, get
 from .test_transport import EACH, ok, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 LARGE = 50_000_000
 

@@ -24,7 +24,7 @@ from retell_async._transport import Transport
 
 from .example import CREATE, KEY, NO_OPTIONS, get
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 
 class Server:

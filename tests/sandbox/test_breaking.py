@@ -11,7 +11,7 @@ import pytest
 
 from retell_async.sandbox import Fault, Sandbox, Served, serve
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 
 HEADERS = {"Authorization": "Bearer key_of_nobody"}
 

@@ -286,6 +286,7 @@ async def polite(socket: WebSocket) -> None:
                 pass
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 async def test_a_call_by_a_server() -> None:
     async with talking(polite) as (api, listening, call_id):
@@ -298,6 +299,7 @@ async def test_a_call_by_a_server() -> None:
         assert "call_analysis" in call
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 async def test_a_call_that_is_stopped_closes_the_socket() -> None:
     closed: list[int] = []
@@ -320,6 +322,7 @@ async def test_a_call_that_is_stopped_closes_the_socket() -> None:
     assert closed == [1000]
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("code", "reason"), [(1000, "agent_hangup"), (1011, "error_llm_websocket_runtime"), (None, "error_llm_websocket_corrupt_payload")]
@@ -338,6 +341,7 @@ async def test_how_a_server_ends_a_call(code: int | None, reason: str) -> None:
         assert api.get(f"/v2/get-call/{call_id}")["disconnection_reason"] == reason
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:9/llm", "ws://[", "no address", "ws://127.0.0.1:99999", f"ws://{'a' * 70}.example"])
 async def test_nobody_serves_the_socket(url: str) -> None:

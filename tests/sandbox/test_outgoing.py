@@ -101,6 +101,7 @@ async def test_a_slow_endpoint_is_not_waited_for_beyond_the_agents_time_out() ->
     assert api.sandbox.store.errands.log[0].attempts[0].heard.problem == "no answer within 0.05 s"
 
 
+@pytest.mark.soak
 async def test_nobody_listens_at_the_address() -> None:
     api = account()
     for url in ("http://127.0.0.1:9/hook", "no address", "http://[", f"http://{'a' * 70}.example", "http://127.0.0.1:99999"):
@@ -394,6 +395,7 @@ async def test_an_inbound_text_message() -> None:
     assert chat["message_with_tool_calls"][0]["content"] == "Are you open?"
 
 
+@pytest.mark.soak
 async def test_many_calls_at_once_on_a_clock_that_runs() -> None:
     from retell_async.sandbox import RunningClock, Sandbox
 

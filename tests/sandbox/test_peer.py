@@ -18,7 +18,7 @@ from retell_async.sandbox.operations.agents import tag
 from .checked import DOCUMENT, Json
 from .samples import properties, resolve, whole
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
 
 SURFACE = load_file(Path(__file__).parents[2] / "openapi" / "surface.yaml")
 OPERATIONS = {name: key.split(" ") for key, said in SURFACE.items() for name in said["methods"]}

@@ -173,6 +173,7 @@ async def made(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> di
     return dict(answer.json())
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 async def test_a_server_that_is_killed_in_the_middle_of_a_run(tmp_path: Path) -> None:
     path, user = tmp_path / "sandbox.db", Endpoints()
@@ -215,6 +216,7 @@ async def test_a_server_that_is_killed_in_the_middle_of_a_run(tmp_path: Path) ->
     assert len(twice) <= 64
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 async def test_a_program_that_is_stopped_goes_on_with_its_time(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.db"

@@ -23,6 +23,7 @@ from retell_async.sandbox.server import listen
 HEADERS = {"Authorization": "Bearer key_of_nobody"}
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 async def test_it_listens_on_a_free_port_and_stops() -> None:
     async with serve() as first, serve() as second, httpx.AsyncClient(headers=HEADERS) as http:
@@ -40,6 +41,7 @@ async def test_it_listens_on_a_free_port_and_stops() -> None:
             await http.get(first.url)
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 async def test_errors_and_cancellation_pass_through_as_they_are() -> None:
     with pytest.raises(KeyError, match="mine"):
@@ -51,6 +53,7 @@ async def test_errors_and_cancellation_pass_through_as_they_are() -> None:
     assert scope.cancelled_caught
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 async def test_a_port_that_is_taken() -> None:
     async with serve() as served:
@@ -60,6 +63,7 @@ async def test_a_port_that_is_taken() -> None:
                 pass
 
 
+@pytest.mark.soak
 def test_no_answer_waits_for_nagles_algorithm() -> None:
     listener, _ = listen("127.0.0.1", 0)
     with listener:
@@ -107,6 +111,7 @@ def test_the_clock_runs_at_its_speed() -> None:
         SteppedClock().advance(-1)
 
 
+@pytest.mark.soak
 def test_logging_stays_as_it_was() -> None:
     handlers = logging.getLogger("uvicorn").handlers[:]
 
@@ -118,6 +123,7 @@ def test_logging_stays_as_it_was() -> None:
     assert logging.getLogger("uvicorn").handlers == handlers
 
 
+@pytest.mark.soak
 def test_the_command_says_where_it_listens_and_stops_on_a_signal() -> None:
     command = [sys.executable, "-m", "retell_async.sandbox", "--port", "0", "--speed", "60", "--seed", "3"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -131,6 +137,7 @@ def test_the_command_says_where_it_listens_and_stops_on_a_signal() -> None:
     assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("arguments", [["--speed", "0"], ["--concurrency", "0"], ["--port", "70000"], ["--host", "256.0.0.1"]])
 def test_the_command_says_why_it_cannot_start(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", "0", *arguments]) == 1
@@ -139,12 +146,14 @@ def test_the_command_says_why_it_cannot_start(arguments: list[str], capsys: pyte
     assert err.startswith("The sandbox cannot start: ")
 
 
+@pytest.mark.soak
 def test_a_taken_port_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["--port", str(taken.getsockname()[1])]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.soak
 def test_answers_are_compact_json() -> None:
     async def fetch() -> bytes:
         async with serve() as served, httpx.AsyncClient(headers=HEADERS) as client:

@@ -111,6 +111,7 @@ async def test_a_running_clock_is_not_moved() -> None:
         await LocalRetell(clock=RunningClock(10)).advance(1)
 
 
+@pytest.mark.soak
 async def test_on_a_port(local: LocalRetell) -> None:
     with local.serving() as url:
         async with AsyncRetell("key", base_url=url) as client:
@@ -168,6 +169,7 @@ def test_on_a_port(retell_sandbox, retell_sandbox_url):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("mark", ["anyio", "asyncio"])
 def test_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the same whether the package is installed or not

@@ -36,6 +36,7 @@ def run(command: list[str], folder: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("checker", [mypy, pyright])
 @pytest.mark.parametrize("name", ["right.py", "wrong.py"])
 def test_errors_are_on_the_marked_lines(checker: Checker, name: str, tmp_path: Path) -> None:

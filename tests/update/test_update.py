@@ -52,6 +52,7 @@ def run(root: Path, code: str) -> str:
     return done.stdout
 
 
+@pytest.mark.soak
 def test_there_and_back_leaves_everything_as_it_was(tree: Path) -> None:
     """To the published revision where it is there, else to the crafted one; back by the pinned form of the one before."""
     published = revisions.PUBLISHED.exists()
@@ -108,6 +109,7 @@ asyncio.run(use())
 """
 
 
+@pytest.mark.soak
 def test_what_came_works_and_what_goes_says_so(small: Path) -> None:
     document = revisions.changed(
         revisions.adds_a_paged_list,

@@ -15,7 +15,7 @@ from retell_async.webhooks.aiohttp import mount
 
 from .sending import KEY, body_of, event_body, inbound_body, signed
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
 
 
 @asynccontextmanager

@@ -114,6 +114,7 @@ async def lookup_order(function: webhooks.FunctionCall) -> dict[str, object]:
 """
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_errors_are_on_the_marked_lines(checker: Checker, tmp_path: Path) -> None:
     source = tmp_path / "service.py"
