@@ -1,4 +1,4 @@
-"""Running handlers: what they raise is logged and counted, and nothing else comes of it."""
+"""Running handlers: how one ends is logged and counted, and nothing else comes of it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+import anyio
 import attrs
 
 from retell_async._masking import mask_text
 
-__all__ = ["Done", "Runner", "Stats", "checked", "log"]
+__all__ = ["Done", "Failed", "Runner", "Stats", "checked", "log"]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 ArgumentT = TypeVar("ArgumentT")
@@ -33,15 +34,17 @@ class Stats:
     unhandled: int = 0
     """Events and inbound requests for which no handler is registered."""
     duplicates: int = 0
-    """Deliveries that had come before."""
+    """Deliveries that had come before, and were done or still being handled."""
     late: int = 0
-    """Deliveries sent back because there was no time left for them; Retell sends them again."""
+    """Deliveries sent back because there was no room or no time left for them; Retell sends them again."""
     handled: int = 0
     """Handlers that ended well."""
     failed: int = 0
-    """Handlers that raised."""
+    """Handlers that raised or were cancelled, and events that did not hold what their handlers want."""
     in_flight: int = 0
     """Handlers that run now."""
+    waiting: int = 0
+    """Events that wait now for their handlers' turn."""
 
 
 @attrs.frozen
@@ -52,29 +55,56 @@ class Done(Generic[ResultT]):
 
 
 @attrs.frozen
+class Failed:
+    """A handler raised, or was cancelled while its request was not."""
+
+    error: BaseException = attrs.field(repr=False)
+
+    def leave(self) -> None:
+        """Raise it again if it is meant to end the program, as `SystemExit` is: to be called when what must be done first is done."""
+        kind: tuple[type[BaseException], ...] = (SystemExit, KeyboardInterrupt)
+        if isinstance(self.error, kind) or (isinstance(self.error, BaseExceptionGroup) and self.error.subgroup(kind)):
+            raise self.error
+
+
+@attrs.frozen
 class Runner:
     """Runs handlers and counts them."""
 
     stats: Stats = attrs.field(factory=Stats)
 
-    async def run(self, handler: Callable[[ArgumentT], Awaitable[ResultT]], argument: ArgumentT, what: str) -> Done[ResultT] | None:
-        """What the handler gives back, or ``None`` when it raised.
+    async def run(self, handler: Callable[[ArgumentT], Awaitable[ResultT]], argument: ArgumentT, what: str) -> Done[ResultT] | Failed:
+        """What comes of a handler. It raises nothing but the cancellation of its caller.
 
         :param what: what it handles, for the log.
         """
-        self.stats.in_flight += 1
+        ended: list[Done[ResultT] | Failed] = []
+
+        async def call() -> None:
+            self.stats.in_flight += 1
+            try:
+                ended.append(Done(await handler(argument)))
+                self.stats.handled += 1
+            except GeneratorExit:  # the event loop is gone
+                self.stats.failed += 1
+                raise
+            except BaseException as error:  # noqa: BLE001  # whatever a handler raises is its own, and must not stop the others
+                ended.append(Failed(error))
+                self.stats.failed += 1
+            finally:
+                self.stats.in_flight -= 1
+
+        # In a task of its own, a handler that ends cancelled can be told from one whose caller is: only then this raises.
         try:
-            result = await handler(argument)
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises is its own, and must not stop the others
-            self.stats.failed += 1
-            failure = "".join(traceback.format_exception(error))
-        else:
-            self.stats.handled += 1
-            return Done(result)
-        finally:
-            self.stats.in_flight -= 1
-        log.error("the handler of %s failed\n%s", what, mask_text(failure))  # as text: a traceback may quote phone numbers
-        return None
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(call)
+        except BaseException:
+            if not ended or isinstance(ended[0], Failed):
+                log.warning("the handler of %s was cancelled", what)
+            raise
+        if isinstance(ended[0], Failed):  # as text: a traceback may quote phone numbers
+            log.error("the handler of %s failed\n%s", what, mask_text("".join(traceback.format_exception(ended[0].error))))
+        return ended[0]
 
 
 def checked(handler: HandlerT) -> HandlerT:
