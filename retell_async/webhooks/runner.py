@@ -98,6 +98,8 @@ class Runner:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(call)
+            if isinstance(ended[0], Failed) and not isinstance(ended[0].error, Exception):
+                await anyio.lowlevel.checkpoint_if_cancelled()  # trio lets the group end when its task took the cancellation
         except BaseException:
             if not ended or isinstance(ended[0], Failed):
                 log.warning("the handler of %s was cancelled", what)
