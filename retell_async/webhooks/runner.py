@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import anyio
 import attrs
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from retell_async._masking import mask_text
 
@@ -99,7 +100,7 @@ class Runner:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(call)
             if isinstance(ended[0], Failed) and not isinstance(ended[0].error, Exception):
-                await anyio.lowlevel.checkpoint_if_cancelled()  # trio lets the group end when its task took the cancellation
+                await checkpoint_if_cancelled()  # trio lets the group end when its task took the cancellation
         except BaseException:
             if not ended or isinstance(ended[0], Failed):
                 log.warning("the handler of %s was cancelled", what)

@@ -46,18 +46,20 @@ async def test_events_are_acknowledged_at_once_although_no_handler_is_free() -> 
 
 async def test_events_are_handled_in_the_order_in_which_they_came() -> None:
     router = Router(KEY, max_in_flight=1)
+    go_on = anyio.Event()
     order: list[str] = []
 
     @router.on("call_ended")
     async def handle(event: CallEnded) -> None:  # pyright: ignore[reportUnusedFunction]
-        await anyio.lowlevel.checkpoint()
+        await go_on.wait()
         order.append(event.call.call_id)
 
     async with anyio.create_task_group() as tasks:
         for number in range(10):
             tasks.start_soon(deliver, router, event_body(call_id=f"call_{number}"))
-            await anyio.lowlevel.checkpoint()
-    assert sorted(order) == order
+            await anyio.wait_all_tasks_blocked()
+        go_on.set()
+    assert order == [f"call_{number}" for number in range(10)]
 
 
 @pytest.mark.parametrize("settings", [{"max_waiting": 3}, {"max_waiting_bytes": 3 * len(event_body(call_id="call_0"))}])
@@ -132,7 +134,7 @@ async def test_an_event_that_waited_is_the_same_event() -> None:
     async with anyio.create_task_group() as tasks:
         for body in bodies:
             tasks.start_soon(deliver, router, body)
-        await anyio.wait_all_tasks_blocked()
+            await anyio.wait_all_tasks_blocked()
         go_on.set()
     assert got == [parse_event(body) for body in bodies]
 
