@@ -66,7 +66,7 @@ def _incoming(request: web.Request) -> Incoming:
         try:
             return await request.content.readany()
         except (web.RequestPayloadError, OSError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"unreadable: the body did not arrive whole: {type(error).__name__}") from error
+            raise Refused(HTTPStatus.BAD_REQUEST, "unreadable: the body did not arrive whole") from error
 
     below = request.match_info.get("retell_path")
     return Incoming(

@@ -16,7 +16,7 @@ from retell_async.sandbox import Sandbox, Served, Settings, SteppedClock, serve
 
 from .sending import KEY, event_body, served
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
 
 ANN = "+14155550100"
 BLOCKED = "+14155550199"
