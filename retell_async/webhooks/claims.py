@@ -58,21 +58,22 @@ class Claims:
                 self._mine.discard(key)
         return claim
 
-    async def keep(self, key: str) -> None:
-        """Renew the lease of what was taken, until cancelled or until it is lost."""
+    async def keep(self, key: str, scope: anyio.CancelScope) -> None:
+        """Renew the lease of what was taken, until the scope is cancelled or the lease is lost."""
         if self._renew is None:
             return
-        while True:
-            await anyio.sleep(self._lease / 3)
-            try:
-                with anyio.move_on_after(self._lease / 3):
-                    if await self._renew(key):
-                        continue
-                    log.warning("the lease of %s lapsed while it was being handled: it may be handled twice", key)
-                    return
-                log.error("the store of deliveries does not answer to a renewal")
-            except Exception as error:  # noqa: BLE001
-                _tell("renewal", error)
+        with scope:
+            while True:
+                await anyio.sleep(self._lease / 3)
+                try:
+                    with anyio.move_on_after(self._lease / 3):
+                        if await self._renew(key):
+                            continue
+                        log.warning("the lease of %s lapsed while it was being handled: it may be handled twice", key)
+                        return
+                    log.error("the store of deliveries does not answer to a renewal")
+                except Exception as error:  # noqa: BLE001
+                    _tell("renewal", error)
 
     async def settle(self, key: str, *, well: bool) -> None:
         """Say how the handling of what was taken ended, also when cancelled. A store that does not take it lets the lease lapse."""

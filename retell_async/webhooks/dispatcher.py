@@ -140,15 +140,16 @@ class Dispatcher:
 
     async def _work(self, delivery: Delivery, place: Place) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._claims.keep, delivery.key)
+            renewing = anyio.CancelScope()
+            tasks.start_soon(self._claims.keep, delivery.key, renewing)
             if not place.turn.is_set():
                 delivery.event = None
                 await place.turn.wait()
             event = delivery.event or parse_event(delivery.body)
             for handler in delivery.handlers:
-                ended = await self._runner.run(handler, event, delivery.name)
+                ended = await self._runner.run(handler, event, delivery.name, own_task=self._acknowledge_after > 0)
                 if isinstance(ended, Failed):
                     delivery.failures.append(ended)
-            tasks.cancel_scope.cancel()
-        await self._claims.settle(delivery.key, well=delivery.fit and not delivery.failures)
-        delivery.settled.set()
+            renewing.cancel()
+            await self._claims.settle(delivery.key, well=delivery.fit and not delivery.failures)
+            delivery.settled.set()

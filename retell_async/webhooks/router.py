@@ -97,7 +97,7 @@ class Router:
         deadline: float = 8.0,
         acknowledge_after: float = 0.0,
         max_in_flight: int = 100,
-        max_waiting: int = 1_000,
+        max_waiting: int = 10_000,
         max_waiting_bytes: int = 64 * 1024 * 1024,
         store: DeliveryStore | LegacyStore | None = None,
         senders: Senders | None = None,

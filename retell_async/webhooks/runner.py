@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
+import math
 import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,7 +13,6 @@ from typing import Any, Generic, TypeVar, cast
 
 import anyio
 import attrs
-from anyio.lowlevel import checkpoint_if_cancelled
 
 from retell_async._masking import mask_text
 
@@ -74,40 +75,53 @@ class Runner:
 
     stats: Stats = attrs.field(factory=Stats)
 
-    async def run(self, handler: Callable[[ArgumentT], Awaitable[ResultT]], argument: ArgumentT, what: str) -> Done[ResultT] | Failed:
+    async def run(
+        self, handler: Callable[[ArgumentT], Awaitable[ResultT]], argument: ArgumentT, what: str, *, own_task: bool = False
+    ) -> Done[ResultT] | Failed:
         """What comes of a handler. It raises nothing but the cancellation of its caller.
 
         :param what: what it handles, for the log.
+        :param own_task: whether the task that this runs in is one which only the handler itself can cancel.
         """
-        ended: list[Done[ResultT] | Failed] = []
-
-        async def call() -> None:
-            self.stats.in_flight += 1
-            try:
-                ended.append(Done(await handler(argument)))
-                self.stats.handled += 1
-            except GeneratorExit:  # the event loop is gone
-                self.stats.failed += 1
-                raise
-            except BaseException as error:  # noqa: BLE001  # whatever a handler raises is its own, and must not stop the others
-                ended.append(Failed(error))
-                self.stats.failed += 1
-            finally:
-                self.stats.in_flight -= 1
-
-        # In a task of its own, a handler that ends cancelled can be told from one whose caller is: only then this raises.
+        self.stats.in_flight += 1
+        before = _cancellations()
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(call)
-            if isinstance(ended[0], Failed) and not isinstance(ended[0].error, Exception):
-                await checkpoint_if_cancelled()  # trio lets the group end when its task took the cancellation
-        except BaseException:
-            if not ended or isinstance(ended[0], Failed):
+            done = Done(await handler(argument))
+            self.stats.handled += 1
+            return done
+        except BaseException as error:  # whatever a handler raises is its own, and must not stop the others
+            self.stats.failed += 1
+            if isinstance(error, GeneratorExit) or (not isinstance(error, Exception) and _caller_cancelled(before, own_task)):
                 log.warning("the handler of %s was cancelled", what)
-            raise
-        if isinstance(ended[0], Failed):  # as text: a traceback may quote phone numbers
-            log.error("the handler of %s failed\n%s", what, mask_text("".join(traceback.format_exception(ended[0].error))))
-        return ended[0]
+                raise
+            failed = Failed(error)
+        finally:
+            self.stats.in_flight -= 1
+        failure = "".join(traceback.format_exception(failed.error))
+        log.error("the handler of %s failed\n%s", what, mask_text(failure))  # as text: a traceback may quote phone numbers
+        return failed
+
+
+def _cancellations() -> int:
+    """How often this task was cancelled by asyncio's own means, and that was not taken back."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # under trio
+        return 0
+    return task.cancelling() if task is not None else 0
+
+
+def _caller_cancelled(before: int, own_task: bool) -> bool:
+    """Whether a cancellation came to the task from outside, and not out of what it awaits."""
+    if anyio.current_effective_deadline() == -math.inf:
+        return True
+    times = _cancellations() - before
+    task = asyncio.current_task() if times and own_task else None
+    if task is not None:
+        for _ in range(times):
+            task.uncancel()
+        return False
+    return times > 0
 
 
 def checked(handler: HandlerT) -> HandlerT:
