@@ -65,12 +65,10 @@ def parse_function(body: bytes | str, query: Mapping[str, str] | None = None) ->
 
     :raises WebhookVerificationError: there is none.
     """
-    data = json_object(body) if body else dict(query or {})
-    if not body or not _is_wrapped(data):
-        return adopter(FunctionCall)({"args": data})
-    if data.get("args") is None:
-        data["args"] = {}
-    return adopter(FunctionCall)(data)
+    data = json_object(body) if body else {"args": dict(query or {})}
+    if not body or _is_wrapped(data):
+        return adopter(FunctionCall)({**data, "args": data.get("args") or {}})
+    return adopter(FunctionCall)({"args": data})
 
 
 def function_answer(value: object) -> FunctionAnswer:

@@ -87,14 +87,15 @@ class Runner:
         before = _cancellations()
         try:
             done = Done(await handler(argument))
-            self.stats.handled += 1
-            return done
         except BaseException as error:  # whatever a handler raises is its own, and must not stop the others
             self.stats.failed += 1
             if isinstance(error, GeneratorExit) or (not isinstance(error, Exception) and _caller_cancelled(before, own_task)):
                 log.warning("the handler of %s was cancelled", what)
                 raise
             failed = Failed(error)
+        else:
+            self.stats.handled += 1
+            return done
         finally:
             self.stats.in_flight -= 1
         failure = "".join(traceback.format_exception(failed.error))
