@@ -26,7 +26,6 @@ __all__ = ["Delivery", "Dispatcher"]
 
 _ACKNOWLEDGED = Answer(HTTPStatus.NO_CONTENT)
 _FAILED = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
-_UNFIT = Answer(HTTPStatus.BAD_REQUEST, b"unreadable: the event lacks what it is about", "text/plain")
 _FULL = Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"late: too many events are waiting to be handled", "text/plain")
 _IN_PROGRESS = Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"in progress: this delivery is being handled, and not done yet", "text/plain")
 _NO_STORE = Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"failed: the store of deliveries does not answer", "text/plain")
@@ -42,16 +41,9 @@ class Delivery:
     event: Event | None
     """``None`` while it waits: in memory it takes some ten times what the body takes."""
     handlers: Sequence[Callable[[Any], Awaitable[object]]]
-    fit: bool
-    """Whether it holds what the handlers of its name want; otherwise it is not acknowledged, whatever the others make of it."""
     failures: list[Failed] = attrs.field(factory=list[Failed])
     settled: anyio.Event = attrs.field(factory=anyio.Event)
     """Set when all handlers ended and the store knows."""
-
-    @property
-    def acknowledgement(self) -> Answer:
-        """What it is answered with unless a handler is known to have failed."""
-        return _ACKNOWLEDGED if self.fit else _UNFIT
 
 
 class Dispatcher:
@@ -82,13 +74,9 @@ class Dispatcher:
     async def put(self, delivery: Delivery, until: float, respond: Respond) -> None:
         """Answer a delivery by `until`, in seconds of the event loop's clock, and return when its handlers are done."""
         stats = self._runner.stats
-        if not delivery.fit:
-            stats.failed += 1
-            log.error("%s came without what it is about: the handlers of its name are not called", delivery.name)
-        elif not delivery.handlers:
-            stats.unhandled += 1
         if not delivery.handlers:
-            await respond(delivery.acknowledgement)
+            stats.unhandled += 1
+            await respond(_ACKNOWLEDGED)
             return
         place = self._queue.enter(len(delivery.body))
         if place is None:
@@ -114,27 +102,27 @@ class Dispatcher:
 
     async def _handle(self, delivery: Delivery, place: Place, until: float, respond: Respond) -> None:
         """Answer a delivery that is claimed, and let its handlers run to their end."""
-        answer: Answer | None = None
+        acknowledged = False
         try:
             if not self._acknowledge_after:
-                await respond(delivery.acknowledgement)
-                answer = delivery.acknowledgement
+                await respond(_ACKNOWLEDGED)
+                acknowledged = True
                 await self._work(delivery, place)
                 return
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._work, delivery, place)
                 with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
                     await delivery.settled.wait()
-                chosen = _FAILED if delivery.failures else delivery.acknowledgement
-                await respond(chosen)
-                answer = chosen
+                answer = _FAILED if delivery.failures else _ACKNOWLEDGED
+                await respond(answer)
+                acknowledged = answer is _ACKNOWLEDGED
         except GeneratorExit:  # the event loop is gone, and nothing can be awaited any more
             self._claims.forget(delivery.key)
             raise
         except BaseException:
             if not delivery.settled.is_set():
                 await self._claims.settle(delivery.key, well=False)
-                if answer is _ACKNOWLEDGED:
+                if acknowledged:
                     log.error("%s is lost: it was acknowledged, and its handlers were cancelled before they were done", delivery.key)
             raise
 
@@ -151,5 +139,5 @@ class Dispatcher:
                 if isinstance(ended, Failed):
                     delivery.failures.append(ended)
             renewing.cancel()
-            await self._claims.settle(delivery.key, well=delivery.fit and not delivery.failures)
+            await self._claims.settle(delivery.key, well=not delivery.failures)
             delivery.settled.set()

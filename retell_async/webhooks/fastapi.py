@@ -52,7 +52,8 @@ def _dependency(gate: Gate, parse: Callable[[bytes, Request], T]) -> Callable[[R
     async def dependency(request: Request) -> T:
         try:
             body = await gate.admit(_incoming(request))
-            request._body = body  # where Starlette keeps what its own methods read, and they look first
+            # Where Starlette's own methods keep what they read, and look first.
+            request._body = body  # pyright: ignore[reportPrivateUsage]
             return parse(body, request)
         except ClientDisconnect:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "the sender went away before its request was complete") from None

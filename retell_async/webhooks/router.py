@@ -33,7 +33,6 @@ from .events import (
     TransferCancelled,
     TransferEnded,
     TransferStarted,
-    UnknownEvent,
     parse_event,
 )
 from .exchange import Answer, Incoming, Refused, Respond
@@ -220,6 +219,7 @@ class Router:
         except (Refused, WebhookVerificationError) as error:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             self.stats.refused += 1
+            self.stats.failed += 0 if isinstance(error, Refused) else 1  # Retell signed it, and no handler can have it
             log.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
             await respond(Answer(status, error.reason.encode(), "text/plain"))
             return
@@ -258,10 +258,8 @@ class Router:
         return ended
 
     def _delivery(self, event: Event, body: bytes) -> Delivery:
-        named = self._events.get(event.event, [])
-        fit = not (named and isinstance(event, UnknownEvent) and event.event in EVENT_NAMES)
-        handlers = [*(named if fit else ()), *self._events.get(None, ())]
-        return Delivery(event.event, delivery_key(event, body), body, event, handlers, fit)
+        handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]
+        return Delivery(event.event, delivery_key(event, body), body, event, handlers)
 
 
 def _function_call(name: str, body: bytes, query: str) -> FunctionCall:

@@ -42,7 +42,7 @@ class Stats:
     handled: int = 0
     """Handlers that ended well."""
     failed: int = 0
-    """Handlers that raised or were cancelled, and events that did not hold what their handlers want."""
+    """Handlers that raised or were cancelled, and what Retell signed but no handler got, because it cannot be read."""
     in_flight: int = 0
     """Handlers that run now."""
     waiting: int = 0
@@ -64,8 +64,13 @@ class Failed:
 
     def leave(self) -> None:
         """Raise it again if it is meant to end the program, as `SystemExit` is: to be called when what must be done first is done."""
-        kind: tuple[type[BaseException], ...] = (SystemExit, KeyboardInterrupt)
-        if isinstance(self.error, kind) or (isinstance(self.error, BaseExceptionGroup) and self.error.subgroup(kind)):
+        kinds = (SystemExit, KeyboardInterrupt)
+        error = self.error
+        if isinstance(error, BaseExceptionGroup):
+            leaving = cast("BaseExceptionGroup[BaseException]", error).subgroup(kinds) is not None
+        else:
+            leaving = isinstance(error, kinds)
+        if leaving:
             raise self.error
 
 

@@ -82,11 +82,10 @@ class Signature:
     digest: bytes = attrs.field(repr=False)
 
     @classmethod
-    def parse(cls, value: str | None) -> Signature:
+    def parse(cls, value: object) -> Signature:
         if value is None:
             raise WebhookVerificationError(f"no {HEADER} header: Retell did not send this, or a proxy took the header away")
-        given: object = value  # it came from outside, whatever its type is said to be
-        match = _FORM.fullmatch(given) if isinstance(given, str) else None
+        match = _FORM.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise WebhookVerificationError(f"malformed {HEADER} header: it is not v=<milliseconds>,d=<64 lower-case hexadecimal digits>")
         return cls(match[1], bytes.fromhex(match[2]))

@@ -52,7 +52,7 @@ class FakeRedis:
         words = {"KEYS[1]": keys_and_args[0]} | {f"ARGV[{place}]": word for place, word in enumerate(keys_and_args[1:], 1)}
         name, *arguments = [words[word] for word in found[2].split(", ")]
         value = await self.get(name)
-        if value != words["ARGV[1]"].encode():
+        if value is None or value != words["ARGV[1]"].encode():
             return 0
         match found[1]:
             case "del":
