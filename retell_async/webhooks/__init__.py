@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from retell_async._errors import WebhookVerificationError
 
-from .deliveries import DeliveryStore, MemoryStore, delivery_key
+from .deliveries import Claim, DeliveryStore, LeasedStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
     Alert,
     AlertResolved,
@@ -82,7 +82,10 @@ __all__ = [
     "Router",
     "Stats",
     "Gate",
+    "Claim",
     "DeliveryStore",
+    "LeasedStore",
+    "LegacyStore",
     "MemoryStore",
     "delivery_key",
     "Senders",
