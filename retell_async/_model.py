@@ -143,10 +143,15 @@ def model(cls: type[ModelT]) -> type[ModelT]:
 
 @attrs.define(slots=False, init=False, eq=False, repr=False)
 class UnknownObject(Model):
-    """A member of a union that this version of the package does not know: every field of it is an attribute."""
+    """A member of a union that this version of the package does not know, or that does not say which it is.
+
+    Every field of it is an attribute. What all members of its union have in common is declared in a subclass for each union (such as
+    `UnknownCallResponse`), typed as in them and ``None`` where it was left out.
+    """
 
     def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
+        wire = self.__wire__
+        self.__dict__.update((wire.get(name, name), value) for name, value in fields.items())
 
     if TYPE_CHECKING:
 
@@ -264,10 +269,10 @@ def decoder(spec: Spec) -> Decode:
     """The function that decodes what a `Spec` describes."""
     match spec:
         case One(name):
-            found = _lookup(name)
+            found = lookup(name)
             return _decode_object(found) if isinstance(found, type) else decoder(found)
         case Many(item):
-            leaf = _lookup(item.name) if isinstance(item, One) else None
+            leaf = lookup(item.name) if isinstance(item, One) else None
             return _decode_leaves(leaf) if isinstance(leaf, type) and not leaf.__nested__ else _decode_array(decoder(item))
         case Mapped(item):
             return _decode_mapping(decoder(item))
@@ -275,7 +280,8 @@ def decoder(spec: Spec) -> Decode:
             return _decode_union(spec)
 
 
-def _lookup(name: str) -> type[Model] | Spec:
+def lookup(name: str) -> type[Model] | Spec:
+    """The class of an object, or the table of a union, by the name that a `Spec` has for it."""
     if name == "UnknownObject":
         return UnknownObject
     from .raw import models
@@ -338,7 +344,7 @@ def _decode_union(spec: Tagged | Keyed) -> Decode:
     def found(value: dict[str, Any]) -> Decode:
         name = choose(spec, value)
         if name not in by_name:
-            meant = _lookup(name)
+            meant = lookup(name)
             by_name[name] = adopter(meant) if isinstance(meant, type) else decoder(meant)
         if isinstance(spec, Tagged) and name != spec.other:
             by_tag[value[tag]] = by_name[name]

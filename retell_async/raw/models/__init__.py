@@ -393,6 +393,47 @@ if TYPE_CHECKING:
     from .transfer_option_cold_transfer import TransferOptionColdTransfer as TransferOptionColdTransfer
     from .transfer_option_warm_transfer import TransferOptionWarmTransfer as TransferOptionWarmTransfer
     from .transition_type import TransitionType as TransitionType
+    from .unknown_analysis_data import UnknownAnalysisData as UnknownAnalysisData
+    from .unknown_app_auth_config_response import UnknownAppAuthConfigResponse as UnknownAppAuthConfigResponse
+    from .unknown_app_usage_response import UnknownAppUsageResponse as UnknownAppUsageResponse
+    from .unknown_auth_config_request import UnknownAuthConfigRequest as UnknownAuthConfigRequest
+    from .unknown_call_response import UnknownCallResponse as UnknownCallResponse
+    from .unknown_chat_message_input import UnknownChatMessageInput as UnknownChatMessageInput
+    from .unknown_contact_conversation import UnknownContactConversation as UnknownContactConversation
+    from .unknown_conversation_flow_node import UnknownConversationFlowNode as UnknownConversationFlowNode
+    from .unknown_custom_field_filter import UnknownCustomFieldFilter as UnknownCustomFieldFilter
+    from .unknown_finetune_example_utterance import UnknownFinetuneExampleUtterance as UnknownFinetuneExampleUtterance
+    from .unknown_global_node_setting_condition import UnknownGlobalNodeSettingCondition as UnknownGlobalNodeSettingCondition
+    from .unknown_knowledge_base_source import UnknownKnowledgeBaseSource as UnknownKnowledgeBaseSource
+    from .unknown_message_or_tool_call import UnknownMessageOrToolCall as UnknownMessageOrToolCall
+    from .unknown_model_choice import UnknownModelChoice as UnknownModelChoice
+    from .unknown_model_config import UnknownModelConfig as UnknownModelConfig
+    from .unknown_node_instruction import UnknownNodeInstruction as UnknownNodeInstruction
+    from .unknown_node_tool import UnknownNodeTool as UnknownNodeTool
+    from .unknown_number_or_range_filter import UnknownNumberOrRangeFilter as UnknownNumberOrRangeFilter
+    from .unknown_output_selection import UnknownOutputSelection as UnknownOutputSelection
+    from .unknown_post_call_analysis_data import UnknownPostCallAnalysisData as UnknownPostCallAnalysisData
+    from .unknown_post_chat_analysis_data import UnknownPostChatAnalysisData as UnknownPostChatAnalysisData
+    from .unknown_post_session_tool import UnknownPostSessionTool as UnknownPostSessionTool
+    from .unknown_pre_session_tool import UnknownPreSessionTool as UnknownPreSessionTool
+    from .unknown_private_handoff_option import UnknownPrivateHandoffOption as UnknownPrivateHandoffOption
+    from .unknown_prompt_or_equation_condition import UnknownPromptOrEquationCondition as UnknownPromptOrEquationCondition
+    from .unknown_public_handoff_option import UnknownPublicHandoffOption as UnknownPublicHandoffOption
+    from .unknown_response_engine import UnknownResponseEngine as UnknownResponseEngine
+    from .unknown_retell_response_engine import UnknownRetellResponseEngine as UnknownRetellResponseEngine
+    from .unknown_sms_content import UnknownSmsContent as UnknownSmsContent
+    from .unknown_sms_destination import UnknownSmsDestination as UnknownSmsDestination
+    from .unknown_sms_node_instruction import UnknownSmsNodeInstruction as UnknownSmsNodeInstruction
+    from .unknown_sms_sender import UnknownSmsSender as UnknownSmsSender
+    from .unknown_string_or_enum_filter import UnknownStringOrEnumFilter as UnknownStringOrEnumFilter
+    from .unknown_string_or_present_filter import UnknownStringOrPresentFilter as UnknownStringOrPresentFilter
+    from .unknown_tool import UnknownTool as UnknownTool
+    from .unknown_tool_mock_input_match_rule import UnknownToolMockInputMatchRule as UnknownToolMockInputMatchRule
+    from .unknown_transfer_destination import UnknownTransferDestination as UnknownTransferDestination
+    from .unknown_transfer_option import UnknownTransferOption as UnknownTransferOption
+    from .unknown_utterance_or_tool_call import UnknownUtteranceOrToolCall as UnknownUtteranceOrToolCall
+    from .unknown_v3_call_response import UnknownV3CallResponse as UnknownV3CallResponse
+    from .unknown_voicemail_action import UnknownVoicemailAction as UnknownVoicemailAction
     from .update_app_request import UpdateAppRequest as UpdateAppRequest
     from .update_call_metadata_request import UpdateCallMetadataRequest as UpdateCallMetadataRequest
     from .update_chat_metadata_request import UpdateChatMetadataRequest as UpdateChatMetadataRequest
@@ -808,6 +849,47 @@ _MODULES = {
     "TransferOptionColdTransfer": "transfer_option_cold_transfer",
     "TransferOptionWarmTransfer": "transfer_option_warm_transfer",
     "TransitionType": "transition_type",
+    "UnknownAnalysisData": "unknown_analysis_data",
+    "UnknownAppAuthConfigResponse": "unknown_app_auth_config_response",
+    "UnknownAppUsageResponse": "unknown_app_usage_response",
+    "UnknownAuthConfigRequest": "unknown_auth_config_request",
+    "UnknownCallResponse": "unknown_call_response",
+    "UnknownChatMessageInput": "unknown_chat_message_input",
+    "UnknownContactConversation": "unknown_contact_conversation",
+    "UnknownConversationFlowNode": "unknown_conversation_flow_node",
+    "UnknownCustomFieldFilter": "unknown_custom_field_filter",
+    "UnknownFinetuneExampleUtterance": "unknown_finetune_example_utterance",
+    "UnknownGlobalNodeSettingCondition": "unknown_global_node_setting_condition",
+    "UnknownKnowledgeBaseSource": "unknown_knowledge_base_source",
+    "UnknownMessageOrToolCall": "unknown_message_or_tool_call",
+    "UnknownModelChoice": "unknown_model_choice",
+    "UnknownModelConfig": "unknown_model_config",
+    "UnknownNodeInstruction": "unknown_node_instruction",
+    "UnknownNodeTool": "unknown_node_tool",
+    "UnknownNumberOrRangeFilter": "unknown_number_or_range_filter",
+    "UnknownOutputSelection": "unknown_output_selection",
+    "UnknownPostCallAnalysisData": "unknown_post_call_analysis_data",
+    "UnknownPostChatAnalysisData": "unknown_post_chat_analysis_data",
+    "UnknownPostSessionTool": "unknown_post_session_tool",
+    "UnknownPreSessionTool": "unknown_pre_session_tool",
+    "UnknownPrivateHandoffOption": "unknown_private_handoff_option",
+    "UnknownPromptOrEquationCondition": "unknown_prompt_or_equation_condition",
+    "UnknownPublicHandoffOption": "unknown_public_handoff_option",
+    "UnknownResponseEngine": "unknown_response_engine",
+    "UnknownRetellResponseEngine": "unknown_retell_response_engine",
+    "UnknownSmsContent": "unknown_sms_content",
+    "UnknownSmsDestination": "unknown_sms_destination",
+    "UnknownSmsNodeInstruction": "unknown_sms_node_instruction",
+    "UnknownSmsSender": "unknown_sms_sender",
+    "UnknownStringOrEnumFilter": "unknown_string_or_enum_filter",
+    "UnknownStringOrPresentFilter": "unknown_string_or_present_filter",
+    "UnknownTool": "unknown_tool",
+    "UnknownToolMockInputMatchRule": "unknown_tool_mock_input_match_rule",
+    "UnknownTransferDestination": "unknown_transfer_destination",
+    "UnknownTransferOption": "unknown_transfer_option",
+    "UnknownUtteranceOrToolCall": "unknown_utterance_or_tool_call",
+    "UnknownV3CallResponse": "unknown_v3_call_response",
+    "UnknownVoicemailAction": "unknown_voicemail_action",
     "UpdateAppRequest": "update_app_request",
     "UpdateCallMetadataRequest": "update_call_metadata_request",
     "UpdateChatMetadataRequest": "update_chat_metadata_request",

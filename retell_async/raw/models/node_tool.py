@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .node_app_tool import NodeAppTool
     from .node_custom_tool import NodeCustomTool
+    from .unknown_node_tool import UnknownNodeTool
 
 
-NodeTool: TypeAlias = Union["NodeCustomTool", "NodeAppTool", UnknownObject]
+NodeTool: TypeAlias = Union["NodeCustomTool", "NodeAppTool", "UnknownNodeTool"]
 
-SPEC = Tagged("type", {"custom": "NodeCustomTool", "integration_app": "NodeAppTool"})
+SPEC = Tagged("type", {"custom": "NodeCustomTool", "integration_app": "NodeAppTool"}, other="UnknownNodeTool")

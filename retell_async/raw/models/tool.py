@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .agent_swap_tool import AgentSwapTool
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .press_digit_tool import PressDigitTool
     from .send_sms_tool import SendSMSTool
     from .transfer_call_tool import TransferCallTool
+    from .unknown_tool import UnknownTool
 
 
 Tool: TypeAlias = Union[
@@ -35,7 +36,7 @@ Tool: TypeAlias = Union[
     "CancelTransferTool",
     "MCPTool",
     "AppTool",
-    UnknownObject,
+    "UnknownTool",
 ]
 
 SPEC = Tagged(
@@ -54,4 +55,5 @@ SPEC = Tagged(
         "mcp": "MCPTool",
         "integration_app": "AppTool",
     },
+    other="UnknownTool",
 )
