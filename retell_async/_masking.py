@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
-__all__ = ["mask", "mask_text", "masked_repr"]
+__all__ = ["mask", "mask_text", "masked_fields", "masked_repr"]
 
 _PHONE = re.compile(r"\+\d[\d\s().-]{4,}\d|(?<![\w.-])\d{10,15}(?![\w.-])")
 _API_KEY = re.compile(r"\bkey_[A-Za-z0-9]{6,}|(?i:(?<=bearer ))\S+")
@@ -33,18 +33,36 @@ def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(f'{key}={_shown(key, value)}' for key, value in fields.items())})"
 
 
-def _shown(key: str, value: Any) -> str:
+def masked_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values with no secret in them, whole, for what prints values in a way of its own."""
+    for name, value in fields.items():
+        yield mask_text(name), _masked(name, value)
+
+
+def _masked(key: str, value: Any) -> Any:
     if isinstance(value, str):
         if _SECRET_FIELD.search(key):
-            return "'***'"
-        text = mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
+            return "***"
+        return mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
+    if isinstance(value, (list, tuple)):
+        return [_masked(key, item) for item in cast("list[Any]", value)]
+    if isinstance(value, Mapping):
+        return dict(masked_fields(cast("Mapping[str, Any]", value)))
+    if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
+        return mask(str(value))
+    return value
+
+
+def _shown(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        text = _masked(key, value)
         return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
     kind = value.__class__
     if kind is list:
         shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
     if kind is dict:
-        return f"{{{', '.join(f'{name!r}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
+        return f"{{{', '.join(f'{mask_text(repr(name))}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))

@@ -8,7 +8,8 @@ from typing import Any, TypeGuard, get_args
 
 import attrs
 
-from ._model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose, lookup
+from ._hints import Hints
+from ._model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose, declared, lookup
 from ._operation import Operation
 
 __all__ = ["check", "problems"]
@@ -86,10 +87,16 @@ def _fields(cls: type[Model]) -> dict[str, _Field]:
     found = _by_class.get(cls)
     if found is None:
         found = _by_class[cls] = {
-            cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, ast.parse(str(field.type), mode="eval").body)
-            for field in cls.__attrs_attrs__
+            cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, _annotation(cls, field.name))
+            for field in declared(cls)
         }
     return found
+
+
+def _annotation(cls: type[Model], name: str) -> ast.expr:
+    """A field's type as it is written, in the class that declares it."""
+    written = next(hints.written(name) for base in cls.__mro__ if isinstance(hints := base.__annotations__, Hints) and name in hints)
+    return ast.parse(written, mode="eval").body
 
 
 def _object(cls: type[Model], data: Mapping[str, Any], path: str) -> Iterator[str]:

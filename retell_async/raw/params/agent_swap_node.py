@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .transfer_failed_edge import TransferFailedEdgeParam
 
 
+from ..._hints import readable
+
+
 class AgentSwapNodeParam(TypedDict, total=False):
     """A node that hands the session to another agent."""
 
@@ -62,3 +65,6 @@ class AgentSwapNodeParam(TypedDict, total=False):
     """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
     only_source_agent.
     """
+
+
+readable(AgentSwapNodeParam)

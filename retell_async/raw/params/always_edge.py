@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .always_edge_prompt_condition import AlwaysEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class AlwaysEdgeParam(TypedDict, total=False):
     """The way on after any answer of the user. A node that has it has no other edge."""
 
@@ -19,3 +22,6 @@ class AlwaysEdgeParam(TypedDict, total=False):
     """Always met; the value is fixed."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(AlwaysEdgeParam)

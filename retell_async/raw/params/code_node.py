@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class CodeNodeParam(TypedDict, total=False):
     """A node that runs JavaScript."""
 
@@ -61,3 +64,6 @@ class CodeNodeParam(TypedDict, total=False):
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
     timeout_ms: int
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+
+
+readable(CodeNodeParam)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .note import NoteParam
 
 
+from ..._hints import readable
+
+
 class ConversationFlowParam(TypedDict, total=False):
     """A conversation flow, a graph of nodes that the conversation walks through. What is left out of an update keeps its
     value.
@@ -79,3 +82,6 @@ class ConversationFlowParam(TypedDict, total=False):
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
     tools: Sequence[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
+
+
+readable(ConversationFlowParam)

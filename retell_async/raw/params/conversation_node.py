@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from .skip_response_edge import SkipResponseEdgeParam
 
 
+from ..._hints import readable
+
+
 class ConversationNodeParam(TypedDict, total=False):
     """A node in which the agent talks with the user."""
 
@@ -104,3 +107,6 @@ class ConversationNodeParam(TypedDict, total=False):
     """
     voice_speed: float | None
     """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""
+
+
+readable(ConversationNodeParam)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .note import NoteParam
 
 
+from ..._hints import readable
+
+
 class CreateConversationFlowRequestParam(TypedDict, total=False):
     """A conversation flow to create."""
 
@@ -77,3 +80,6 @@ class CreateConversationFlowRequestParam(TypedDict, total=False):
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
     tools: Sequence[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
+
+
+readable(CreateConversationFlowRequestParam)

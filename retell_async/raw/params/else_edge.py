@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .else_edge_prompt_condition import ElseEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class ElseEdgeParam(TypedDict, total=False):
     """The way on when no other edge and no global node fits."""
 
@@ -19,3 +22,6 @@ class ElseEdgeParam(TypedDict, total=False):
     """Met when nothing else is; the value is fixed."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(ElseEdgeParam)

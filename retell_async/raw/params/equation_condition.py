@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .equation import EquationParam
 
 
+from ..._hints import readable
+
+
 class EquationConditionParam(TypedDict, total=False):
     """A condition on variables, decided without the model."""
 
@@ -21,3 +24,6 @@ class EquationConditionParam(TypedDict, total=False):
     """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""
     type: Required[Literal["equation"]]
     """Says that the condition is made of equations."""
+
+
+readable(EquationConditionParam)

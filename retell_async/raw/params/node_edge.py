@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from .prompt_or_equation_condition import PromptOrEquationConditionParam
 
 
+from ..._hints import readable
+
+
 class NodeEdgeParam(TypedDict, total=False):
     """A way from one node to another."""
 
@@ -18,3 +21,6 @@ class NodeEdgeParam(TypedDict, total=False):
     """When to take it."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(NodeEdgeParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .skip_response_edge_prompt_condition import SkipResponseEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class SkipResponseEdgeParam(TypedDict, total=False):
     """The way on without waiting for the user. A node that has it has no other edge."""
 
@@ -19,3 +22,6 @@ class SkipResponseEdgeParam(TypedDict, total=False):
     """Met once the agent has spoken; the value is fixed."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(SkipResponseEdgeParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .sms_failed_edge_prompt_condition import SmsFailedEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class SmsFailedEdgeParam(TypedDict, total=False):
     """The way on after an SMS could not be sent."""
 
@@ -19,3 +22,6 @@ class SmsFailedEdgeParam(TypedDict, total=False):
     """Met when it failed; the value is fixed."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(SmsFailedEdgeParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .sms_success_edge_prompt_condition import SmsSuccessEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class SmsSuccessEdgeParam(TypedDict, total=False):
     """The way on after an SMS was sent."""
 
@@ -19,3 +22,6 @@ class SmsSuccessEdgeParam(TypedDict, total=False):
     """Met when it was sent; the value is fixed."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(SmsSuccessEdgeParam)

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .tool import ToolParam
 
 
+from ..._hints import readable
+
+
 class SubagentNodeParam(TypedDict, total=False):
     """A node in which the agent talks with the user and may use tools as it sees fit."""
 
@@ -110,3 +113,6 @@ class SubagentNodeParam(TypedDict, total=False):
     """Further tools, for this node alone."""
     voice_speed: float | None
     """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""
+
+
+readable(SubagentNodeParam)
