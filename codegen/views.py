@@ -358,12 +358,11 @@ def _unknown(document: Json, name: str, schema: Json) -> Class:
     first, *others = ({field.wire: field for field in member.fields} for member in members)
     tag, values = schema.get("x-tag"), [value for member in schema["oneOf"] for value in member.get("x-values", ())]
     fields: list[Field] = []
-    for wire, field in first.items():
-        if all(wire in other for other in others):
-            field = _shared([field, *(other[wire] for other in others)])
-            if wire == tag:
-                field = attrs.evolve(field, type=f"{scalar(values)} | None", required=False, doc="Which kind it is, if it says so.")
-            fields.append(field)
+    for wire in [wire for wire in first if all(wire in other for other in others)]:
+        field = _shared([first[wire], *(other[wire] for other in others)])
+        if wire == tag:
+            field = attrs.evolve(field, type=f"{scalar(values)} | None", required=False, doc="Which kind it is, if it says so.")
+        fields.append(field)
     return Class(
         models=sorted({pair for member in members for pair in [*member.models, (member.name, member.module)]}),
         params=[],

@@ -42,7 +42,7 @@ class Hints(dict[str, Any]):
             return written
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401  # which is what this method is
 
     def __iter__(self) -> Iterator[str]:  # with a way of its own to be gone through, `dict(hints)` asks for each value too
         return super().__iter__()

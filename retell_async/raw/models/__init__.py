@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .batch_call_response import BatchCallResponse as BatchCallResponse
     from .batch_call_task import BatchCallTask as BatchCallTask
     from .begin_tag_display_position import BeginTagDisplayPosition as BeginTagDisplayPosition
+    from .book_appointment_cal_tool import BookAppointmentCalTool as BookAppointmentCalTool
     from .boolean_analysis_data import BooleanAnalysisData as BooleanAnalysisData
     from .boolean_filter import BooleanFilter as BooleanFilter
     from .branch_node import BranchNode as BranchNode
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from .chat_response import ChatResponse as ChatResponse
     from .chat_status_enum_filter import ChatStatusEnumFilter as ChatStatusEnumFilter
     from .chat_type_enum_filter import ChatTypeEnumFilter as ChatTypeEnumFilter
+    from .check_availability_cal_tool import CheckAvailabilityCalTool as CheckAvailabilityCalTool
     from .clone_voice_request import CloneVoiceRequest as CloneVoiceRequest
     from .clone_voice_request_voice_provider import CloneVoiceRequestVoiceProvider as CloneVoiceRequestVoiceProvider
     from .code_node import CodeNode as CodeNode
@@ -161,7 +163,6 @@ if TYPE_CHECKING:
     from .enum_filter import EnumFilter as EnumFilter
     from .equation import Equation as Equation
     from .equation_condition import EquationCondition as EquationCondition
-    from .equation_condition_operator import EquationConditionOperator as EquationConditionOperator
     from .equation_operator import EquationOperator as EquationOperator
     from .equation_prompt_condition import EquationPromptCondition as EquationPromptCondition
     from .error_response import ErrorResponse as ErrorResponse
@@ -177,6 +178,7 @@ if TYPE_CHECKING:
     from .finetune_example_utterance_tool_call_result import (
         FinetuneExampleUtteranceToolCallResult as FinetuneExampleUtteranceToolCallResult,
     )
+    from .flow_component import FlowComponent as FlowComponent
     from .function_node import FunctionNode as FunctionNode
     from .get_api_key_info_response import GetApiKeyInfoResponse as GetApiKeyInfoResponse
     from .get_app_tool_schema_request import GetAppToolSchemaRequest as GetAppToolSchemaRequest
@@ -247,6 +249,8 @@ if TYPE_CHECKING:
     from .model_config_s2s import ModelConfigS2S as ModelConfigS2S
     from .model_ref import ModelRef as ModelRef
     from .node_app_tool import NodeAppTool as NodeAppTool
+    from .node_book_appointment_cal_tool import NodeBookAppointmentCalTool as NodeBookAppointmentCalTool
+    from .node_check_availability_cal_tool import NodeCheckAvailabilityCalTool as NodeCheckAvailabilityCalTool
     from .node_custom_tool import NodeCustomTool as NodeCustomTool
     from .node_edge import NodeEdge as NodeEdge
     from .node_finetune_conversation_example import NodeFinetuneConversationExample as NodeFinetuneConversationExample
@@ -516,6 +520,7 @@ _MODULES = {
     "BatchCallResponse": "batch_call_response",
     "BatchCallTask": "batch_call_task",
     "BeginTagDisplayPosition": "begin_tag_display_position",
+    "BookAppointmentCalTool": "book_appointment_cal_tool",
     "BooleanAnalysisData": "boolean_analysis_data",
     "BooleanFilter": "boolean_filter",
     "BranchNode": "branch_node",
@@ -555,6 +560,7 @@ _MODULES = {
     "ChatResponse": "chat_response",
     "ChatStatusEnumFilter": "chat_status_enum_filter",
     "ChatTypeEnumFilter": "chat_type_enum_filter",
+    "CheckAvailabilityCalTool": "check_availability_cal_tool",
     "CloneVoiceRequest": "clone_voice_request",
     "CloneVoiceRequestVoiceProvider": "clone_voice_request_voice_provider",
     "CodeNode": "code_node",
@@ -623,7 +629,6 @@ _MODULES = {
     "EnumFilter": "enum_filter",
     "Equation": "equation",
     "EquationCondition": "equation_condition",
-    "EquationConditionOperator": "equation_condition_operator",
     "EquationOperator": "equation_operator",
     "EquationPromptCondition": "equation_prompt_condition",
     "ErrorResponse": "error_response",
@@ -635,6 +640,7 @@ _MODULES = {
     "FinetuneExampleUtteranceAgent": "finetune_example_utterance_agent",
     "FinetuneExampleUtteranceToolCallInvocation": "finetune_example_utterance_tool_call_invocation",
     "FinetuneExampleUtteranceToolCallResult": "finetune_example_utterance_tool_call_result",
+    "FlowComponent": "flow_component",
     "FunctionNode": "function_node",
     "GetApiKeyInfoResponse": "get_api_key_info_response",
     "GetAppToolSchemaRequest": "get_app_tool_schema_request",
@@ -705,6 +711,8 @@ _MODULES = {
     "ModelConfigS2S": "model_config_s2s",
     "ModelRef": "model_ref",
     "NodeAppTool": "node_app_tool",
+    "NodeBookAppointmentCalTool": "node_book_appointment_cal_tool",
+    "NodeCheckAvailabilityCalTool": "node_check_availability_cal_tool",
     "NodeCustomTool": "node_custom_tool",
     "NodeEdge": "node_edge",
     "NodeFinetuneConversationExample": "node_finetune_conversation_example",

@@ -10,8 +10,10 @@ from ..._model import Tagged
 if TYPE_CHECKING:
     from .agent_swap_tool import AgentSwapTool
     from .app_tool import AppTool
+    from .book_appointment_cal_tool import BookAppointmentCalTool
     from .bridge_transfer_tool import BridgeTransferTool
     from .cancel_transfer_tool import CancelTransferTool
+    from .check_availability_cal_tool import CheckAvailabilityCalTool
     from .code_tool import CodeTool
     from .custom_tool import CustomTool
     from .end_call_tool import EndCallTool
@@ -36,6 +38,8 @@ Tool: TypeAlias = Union[
     "CancelTransferTool",
     "MCPTool",
     "AppTool",
+    "CheckAvailabilityCalTool",
+    "BookAppointmentCalTool",
     "UnknownTool",
 ]
 
@@ -54,6 +58,8 @@ SPEC = Tagged(
         "cancel_transfer": "CancelTransferTool",
         "mcp": "MCPTool",
         "integration_app": "AppTool",
+        "check_availability_cal": "CheckAvailabilityCalTool",
+        "book_appointment_cal": "BookAppointmentCalTool",
     },
     other="UnknownTool",
 )

@@ -31,6 +31,7 @@ class UnknownCallResponse(UnknownObject):
         "llm_token_usage": One("LlmTokenUsage"),
         "post_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "pre_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
+        "scrubbed_call_analysis": One("CallAnalysis"),
         "scrubbed_post_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "scrubbed_pre_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "scrubbed_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
@@ -96,6 +97,10 @@ class UnknownCallResponse(UnknownObject):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+    scrubbed_call_analysis: CallAnalysis | None = None
+    """`call_analysis` with personal data removed."""
+    scrubbed_metadata: dict[str, Any] | None = None
+    """`metadata` with personal data removed."""
     scrubbed_post_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """What the post-session tools did, with personal data removed. Present only with scrubbing, and if there were any
     such tools.
@@ -108,6 +113,8 @@ class UnknownCallResponse(UnknownObject):
     """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
     """Recording with personal data removed. Present once the call has ended."""
+    scrubbed_retell_llm_dynamic_variables: dict[str, str] | None = None
+    """`retell_llm_dynamic_variables` with personal data removed."""
     scrubbed_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """`transcript_with_tool_calls` with personal data removed. Present once the call has ended."""
     start_timestamp: int | None = None

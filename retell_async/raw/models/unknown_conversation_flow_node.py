@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..._model import One, UnknownObject, model
 
@@ -28,5 +28,7 @@ class UnknownConversationFlowNode(UnknownObject):
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     name: str | None = None
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""
     type: str | None = None
     """Which kind it is, if it says so."""

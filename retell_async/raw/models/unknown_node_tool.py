@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
 from ..._model import UnknownObject, model
 
 
@@ -18,12 +16,5 @@ class UnknownNodeTool(UnknownObject):
     tool_id: str
     """Id of the tool, unique in the flow or component; function and subagent nodes refer to it."""
     description: str | None = None
-    enable_typing_sound: bool | None = None
-    execution_message_description: str | None = None
-    execution_message_type: Literal["prompt", "static_text"] | str | None = None
-    parameters: Any = None
-    response_variables: dict[str, str] | None = None
-    speak_after_execution: bool | None = None
-    speak_during_execution: bool | None = None
     type: str | None = None
     """Which kind it is, if it says so."""

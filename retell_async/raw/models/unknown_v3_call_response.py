@@ -27,6 +27,7 @@ class UnknownV3CallResponse(UnknownObject):
         "call_cost": One("CallCost"),
         "latency": One("Latency"),
         "llm_token_usage": One("LlmTokenUsage"),
+        "scrubbed_call_analysis": One("CallAnalysis"),
     }
 
     agent_id: str
@@ -83,10 +84,16 @@ class UnknownV3CallResponse(UnknownObject):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+    scrubbed_call_analysis: CallAnalysis | None = None
+    """`call_analysis` with personal data removed."""
+    scrubbed_metadata: dict[str, Any] | None = None
+    """`metadata` with personal data removed."""
     scrubbed_recording_multi_channel_url: str | None = None
     """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
     """Recording with personal data removed. Present once the call has ended."""
+    scrubbed_retell_llm_dynamic_variables: dict[str, str] | None = None
+    """`retell_llm_dynamic_variables` with personal data removed."""
     start_timestamp: int | None = None
     """When the call started, since the epoch. Absent until it does, and for calls that never connect. Milliseconds since
     the epoch.

@@ -26,6 +26,7 @@ class V3PhoneCallResponse(Model):
         "call_cost": One("CallCost"),
         "latency": One("Latency"),
         "llm_token_usage": One("LlmTokenUsage"),
+        "scrubbed_call_analysis": One("CallAnalysis"),
         "telephony_identifier": One("TelephonyIdentifier"),
     }
 
@@ -42,7 +43,7 @@ class V3PhoneCallResponse(Model):
     direction: Literal["inbound", "outbound"] | str
     """`inbound` if the agent was called, `outbound` if it called."""
     from_number: str
-    """The number that called."""
+    """The number that called; `anonymous` if the caller withheld it."""
     to_number: str
     """The number that was called."""
     agent_name: str | None = None
@@ -89,10 +90,16 @@ class V3PhoneCallResponse(Model):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+    scrubbed_call_analysis: CallAnalysis | None = None
+    """`call_analysis` with personal data removed."""
+    scrubbed_metadata: dict[str, Any] | None = None
+    """`metadata` with personal data removed."""
     scrubbed_recording_multi_channel_url: str | None = None
     """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
     """Recording with personal data removed. Present once the call has ended."""
+    scrubbed_retell_llm_dynamic_variables: dict[str, str] | None = None
+    """`retell_llm_dynamic_variables` with personal data removed."""
     start_timestamp: int | None = None
     """When the call started, since the epoch. Absent until it does, and for calls that never connect. Milliseconds since
     the epoch.

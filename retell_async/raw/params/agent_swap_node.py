@@ -57,6 +57,8 @@ class AgentSwapNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
     use_swap_agent_max_duration: bool
     """Whether `max_call_duration_ms` of the new agent holds from now on. Voice only; the call as a whole still ends
     after two hours. Default: false.

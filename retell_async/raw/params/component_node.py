@@ -45,6 +45,8 @@ class ComponentNodeParam(TypedDict, total=False):
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     name: str
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
 
 
 readable(ComponentNodeParam)

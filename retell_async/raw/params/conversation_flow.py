@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from ..._operation import Strings
     from ..models.backup_model import BackupModel
     from ..models.begin_tag_display_position import BeginTagDisplayPosition
-    from ..models.create_conversation_flow_component_request import CreateConversationFlowComponentRequest
+    from ..models.flow_component import FlowComponent
     from ..models.kb_config import KBConfig
     from ..models.mcp import MCP
     from ..models.note import Note
     from .backup_model import BackupModelParam
     from .begin_tag_display_position import BeginTagDisplayPositionParam
     from .conversation_flow_node import ConversationFlowNodeParam
-    from .create_conversation_flow_component_request import CreateConversationFlowComponentRequestParam
+    from .flow_component import FlowComponentParam
     from .kb_config import KBConfigParam
     from .mcp import MCPParam
     from .model_choice import ModelChoiceParam
@@ -44,7 +44,7 @@ class ConversationFlowParam(TypedDict, total=False):
     """
     begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
     """Where the editor draws the mark of the beginning. It has no effect on conversations."""
-    components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None
+    components: Sequence[FlowComponentParam | FlowComponent] | None
     """Components that belong to this flow alone; its component nodes refer to them."""
     default_dynamic_variables: Mapping[str, str] | None
     """Values of `{{name}}` for sessions that bring none. Values must be strings."""

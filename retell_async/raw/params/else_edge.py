@@ -20,6 +20,8 @@ class ElseEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[ElseEdgePromptConditionParam | ElseEdgePromptCondition]
     """Met when nothing else is; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
 

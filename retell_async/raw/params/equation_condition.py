@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
     from ..models.equation import Equation
-    from ..models.equation_condition_operator import EquationConditionOperator
     from .equation import EquationParam
 
 
@@ -20,7 +19,7 @@ class EquationConditionParam(TypedDict, total=False):
 
     equations: Required[Sequence[EquationParam | Equation]]
     """The comparisons to make. 0 to 50 items."""
-    operator: Required[EquationConditionOperator]
+    operator: Required[Literal["&&", "||"]]
     """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""
     type: Required[Literal["equation"]]
     """Says that the condition is made of equations."""

@@ -54,6 +54,8 @@ class ExtractDynamicVariablesNodeParam(TypedDict, total=False):
     """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
 
 
 readable(ExtractDynamicVariablesNodeParam)

@@ -64,6 +64,8 @@ class MCPNodeParam(TypedDict, total=False):
     """Variables to fill from the answer, by name; each value is the path of what goes in."""
     speak_during_execution: bool
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
 
 
 readable(MCPNodeParam)

@@ -20,6 +20,8 @@ class SkipResponseEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SkipResponseEdgePromptConditionParam | SkipResponseEdgePromptCondition]
     """Met once the agent has spoken; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
 

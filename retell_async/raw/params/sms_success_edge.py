@@ -20,6 +20,8 @@ class SmsSuccessEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SmsSuccessEdgePromptConditionParam | SmsSuccessEdgePromptCondition]
     """Met when it was sent; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
 
