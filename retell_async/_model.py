@@ -62,7 +62,7 @@ class Model:
     reads as ``None`` just as one that is ``null`` does. Models are mutable; ``del model.name`` takes a field out again.
 
     Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
-    out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each field that was
+    out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each that was
     left out, is refused with a `TypeError` (`attrs.asdict`, cattrs): that is what `to_dict` and `from_dict` are for.
     """
 
