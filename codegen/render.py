@@ -128,7 +128,11 @@ class _Package(Project):
 
     def _build_models(self) -> None:
         models, params = self.package_dir / "models", self.package_dir / "params"
-        for view in [*(self._models[str(model.class_info.name)] for model in self.openapi.models), *self.views.unknowns]:
+        for view in [
+            *(self._models[str(model.class_info.name)] for model in self.openapi.models),
+            *self.views.unknowns,
+            *self.views.commons,
+        ]:
             self._write("model.py.jinja", models / f"{view.module}.py", view=view)
         for union in self.views.unions:
             self._write("union.py.jinja", models / f"{union.module}.py", view=union)

@@ -78,10 +78,13 @@ class Class(Module):
     fields: list[Field]
     doc: str
     base: str = "Model"
+    common: tuple[str, str] | None = None
+    """The class, and its module, that has the fields which type checkers have to see declared once for a whole union."""
+    of_api: bool = True
 
     @property
     def title(self) -> str:
-        return f"`{self.name}`, which the API does not have." if self.base == "UnknownObject" else f"`{self.name}` of the API."
+        return f"`{self.name}` of the API." if self.of_api else f"`{self.name}`, which the API does not have."
 
     @property
     def nested(self) -> list[Field]:
@@ -205,6 +208,7 @@ class Views:
     models: list[Class]
     unknowns: list[Class]
     """What stands for members of unions that are not known."""
+    commons: list[Class]
     unions: list[Union]
     enums: list[Enum]
     params: list[Class]
@@ -227,7 +231,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     """Decide every file from a prepared document, the names of its operations, and what is said of those that end."""
     retired = retired or Retired()
     schemas: dict[str, Json] = prepared["components"]["schemas"]
-    found = Views([], [], [], [], [], [], [], [])
+    found = Views([], [], [], [], [], [], [], [], [])
     keyed = {
         ref_name(_answer(operation, pointer("paths", path, method)) or {})
         for method, path, operation in operations(prepared)
@@ -247,6 +251,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
         else:
             types = Types(prepared)
             found.enums.append(Enum(name, module_name(name), types.literal(schema)))
+    _declare_once(prepared, found)
     for method, path, operation in operations(prepared):
         found.operations.append(_operation(prepared, method, path, operation, entries[f"{method.upper()} {path}"]))
     by_module: dict[str, Operation] = {}
@@ -373,7 +378,44 @@ def _unknown(document: Json, name: str, schema: Json) -> Class:
         fields=sorted(fields, key=lambda field: (not field.required, field.wire)),
         doc=f"A member of `{name}` that this version does not know, or one that does not say which it is: what all members have in common.",
         base="UnknownObject",
+        of_api=False,
     )
+
+
+def _declare_once(document: Json, found: Views) -> None:
+    """Move what a type checker would otherwise make a mere `str` of, as a field of a union: open enums that all members have.
+
+    Pyright keeps the values of an enum beside `str`, for an editor to offer, only where all that it finds is one and the same declaration.
+    """
+    places = {view.name: (some, index) for some in (found.models, found.unknowns) for index, view in enumerate(some)}
+    for union in found.unions:
+        names = [str(ref_name(member)) for member in _objects(document, document["components"]["schemas"][union.name])]
+        names.extend(name for name in union.members if name == unknown_name(document, union.name))
+        members = [some[index] for some, index in (places[name] for name in names)]
+        shared = [field for field in members[0].fields if _is_open(document, field) and all(field in member.fields for member in members)]
+        if len(members) > 1 and shared and not any(member.common for member in members):
+            common = Class(
+                models=sorted({pair for member in members for pair in member.models}),
+                params=[],
+                typing=[],
+                collections=[],
+                name=f"{union.name}Fields",
+                module=f"_{union.module}",
+                fields=shared,
+                doc=f"What every member of `{union.name}` has.",
+                of_api=False,
+            )
+            found.commons.append(common)
+            for name in names:
+                some, index = places[name]
+                rest = [field for field in some[index].fields if field not in shared]
+                some[index] = attrs.evolve(some[index], fields=rest, common=(common.name, common.module))
+
+
+def _is_open(document: Json, field: Field) -> bool:
+    parts = alternatives(field.type)
+    enums = [part for part in parts if part.startswith("Literal") or "enum" in document["components"]["schemas"].get(part, {})]
+    return field.required and bool(enums) and "str" in parts
 
 
 def _shared(fields: list[Field]) -> Field:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from codegen.document import ref_name, resolved
-from retell_async._model import Keyed, Model, One, Tagged, UnknownObject, decoder, plain
+from retell_async._model import Keyed, Model, One, Tagged, UnknownObject, declared, decoder, plain
 from retell_async._operation import Operation
 from retell_async._strict import check, problems
 from retell_async.raw import models
@@ -61,7 +61,7 @@ def test_there_is_a_class_for_every_object_and_a_table_for_every_union() -> None
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_fields_of_a_model_are_those_of_its_schema(name: str) -> None:
     cls, schema = found(name), SCHEMAS[name]
-    fields = {cls.__wire__.get(field.name, field.name): field for field in attrs.fields(cls)}
+    fields = {cls.__wire__.get(field.name, field.name): field for field in declared(cls)}
     assert fields.keys() == schema["properties"].keys()
     assert {wire for wire, field in fields.items() if field.default is attrs.NOTHING} == set(schema.get("required", ()))
     assert cls.__nested__.keys() <= fields.keys()
@@ -80,7 +80,7 @@ def test_what_comes_is_given_back(name: str, random: Random) -> None:
     assert made == cls.from_dict(json.loads(text))
     assert copy.deepcopy(made) == copy.copy(made) == pickle.loads(pickle.dumps(made)) == made
     assert json.dumps(copy.deepcopy(made).to_dict()) == text
-    for field in attrs.fields(cls):
+    for field in declared(cls):
         wire = cls.__wire__.get(field.name, field.name)
         assert (field.name in made) == (wire in said)
         assert plain(getattr(made, field.name)) == said.get(wire)
@@ -94,7 +94,7 @@ def test_what_comes_is_given_back(name: str, random: Random) -> None:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_absent_null_and_present_stay_apart(name: str) -> None:
     cls = found(name)
-    for field in attrs.fields(cls):
+    for field in declared(cls):
         wire = cls.__wire__.get(field.name, field.name)
         for said in ({}, {wire: None}, {wire: "present"}):
             made = cls.from_dict(said)
@@ -148,7 +148,7 @@ def members(union: str) -> list[type[Model]]:
 def test_an_unknown_member_has_the_fields_that_all_its_siblings_have(name: str) -> None:
     cls, siblings, table = found(f"Unknown{name}"), members(name), models.lookup(name)
     assert cls is unknown(name)
-    own, *others = ({field.name: field for field in attrs.fields(member)} for member in (cls, *siblings))
+    own, *others = ({field.name: field for field in declared(member)} for member in (cls, *siblings))
     assert own.keys() == set.intersection(*(set(other) for other in others))
     decode = decoder(One(name))
     for field in own.values():
@@ -180,9 +180,9 @@ def test_what_siblings_share_is_decoded_in_an_unknown_member_as_in_them(name: st
 
 
 def test_members_that_say_different_things_of_a_field() -> None:
-    types = {field.name: field.type for field in attrs.fields(found("UnknownNodeTool"))}
+    types = {field.name: field.type for field in declared(found("UnknownNodeTool"))}
     assert types["parameters"] == "Any"  # a schema of parameters in one, any object in the other
-    types = {field.name: field.type for field in attrs.fields(found("UnknownNumberOrRangeFilter"))}
+    types = {field.name: field.type for field in declared(found("UnknownNumberOrRangeFilter"))}
     assert types["value"] == "float | list[float]"
 
 

@@ -10,7 +10,6 @@ from ..._model import KeyedModel, Many, One, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
     from .utterance import Utterance
     from .utterance_or_tool_call import UtteranceOrToolCall
 
+from ._call_response import CallResponseFields
+
 
 @model
-class PhoneCallResponse(KeyedModel):
+class PhoneCallResponse(CallResponseFields, KeyedModel):
     """A phone call, with its transcripts."""
 
     __nested__ = {
@@ -45,8 +46,6 @@ class PhoneCallResponse(KeyedModel):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["phone_call"]
     """Always `phone_call`."""
     direction: Literal["inbound", "outbound"] | str

@@ -10,16 +10,17 @@ from ..._model import Many, One, UnknownObject, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
     from .utterance import Utterance
     from .utterance_or_tool_call import UtteranceOrToolCall
 
+from ._call_response import CallResponseFields
+
 
 @model
-class UnknownCallResponse(UnknownObject):
+class UnknownCallResponse(CallResponseFields, UnknownObject):
     """A member of `CallResponse` that this version does not know, or one that does not say which it is: what all members
     have in common.
     """
@@ -45,8 +46,6 @@ class UnknownCallResponse(UnknownObject):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     agent_name: str | None = None
     """The agent's name."""
     agent_tag: str | None = None

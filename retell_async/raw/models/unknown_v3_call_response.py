@@ -10,14 +10,15 @@ from ..._model import One, UnknownObject, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
 
+from ._v3_call_response import V3CallResponseFields
+
 
 @model
-class UnknownV3CallResponse(UnknownObject):
+class UnknownV3CallResponse(V3CallResponseFields, UnknownObject):
     """A member of `V3CallResponse` that this version does not know, or one that does not say which it is: what all
     members have in common.
     """
@@ -36,8 +37,6 @@ class UnknownV3CallResponse(UnknownObject):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     agent_name: str | None = None
     """The agent's name."""
     agent_tag: str | None = None

@@ -10,15 +10,16 @@ from ..._model import Model, One, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
     from .telephony_identifier import TelephonyIdentifier
 
+from ._v3_call_response import V3CallResponseFields
+
 
 @model
-class V3PhoneCallResponse(Model):
+class V3PhoneCallResponse(V3CallResponseFields, Model):
     """A phone call as lists show it: without transcripts."""
 
     __nested__ = {
@@ -36,8 +37,6 @@ class V3PhoneCallResponse(Model):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["phone_call"]
     """Always `phone_call`."""
     direction: Literal["inbound", "outbound"] | str

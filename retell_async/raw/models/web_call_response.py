@@ -10,16 +10,17 @@ from ..._model import Many, Model, One, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
     from .utterance import Utterance
     from .utterance_or_tool_call import UtteranceOrToolCall
 
+from ._call_response import CallResponseFields
+
 
 @model
-class WebCallResponse(Model):
+class WebCallResponse(CallResponseFields, Model):
     """A web call, with its transcripts."""
 
     __nested__ = {
@@ -43,8 +44,6 @@ class WebCallResponse(Model):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["web_call"]
     """Always `web_call`."""
     access_token: str | None = None

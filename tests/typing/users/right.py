@@ -59,8 +59,6 @@ async def unions(client: AsyncRetell) -> str:
     assert_type(call.call_id, str)
     assert_type(call.duration_ms, int | None)
     kind: str | None = call.call_type
-    if call.call_type == "phone_call":
-        return str(call.from_number)
     match call:
         case WebCallResponse():
             assert_type(call.access_token, str | None)
