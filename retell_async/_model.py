@@ -53,7 +53,11 @@ class _Whole(metaclass=_NoFields):
 
 
 @attrs.define(
-    these={"__whole__": attrs.field(default=None, alias="__whole__", type=_NoType())}, slots=False, init=False, eq=False, repr=False
+    these={"__whole__": attrs.field(default=None, alias="__whole__", type=cast("type", _NoType()))},
+    slots=False,
+    init=False,
+    eq=False,
+    repr=False,
 )
 class Model:
     """Base of all models: build one from keywords, or from JSON with `from_dict`.

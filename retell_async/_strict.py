@@ -95,7 +95,7 @@ def _fields(cls: type[Model]) -> dict[str, _Field]:
 
 def _annotation(cls: type[Model], name: str) -> ast.expr:
     """A field's type as it is written, in the class that declares it."""
-    written = next(hints.written(name) for base in cls.__mro__ if isinstance(hints := base.__annotations__, Hints) and name in hints)
+    written: str = next(hints.written(name) for base in cls.__mro__ if isinstance(hints := base.__annotations__, Hints) and name in hints)
     return ast.parse(written, mode="eval").body
 
 

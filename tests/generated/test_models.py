@@ -134,7 +134,7 @@ def test_an_unknown_member_is_a_generic_object(name: str) -> None:
         for tag in tags:
             made = decode({table.tag: tag, "more": {"a": 1}})
             assert type(made) is unknown(name)
-            assert (made.to_dict(), made.more) == ({table.tag: tag, "more": {"a": 1}}, {"a": 1})
+            assert (made.to_dict(), made["more"]) == ({table.tag: tag, "more": {"a": 1}}, {"a": 1})
         assert type(decode({})) is unknown(name)
     for scalar in ("text", 1, 1.5, True, None):
         assert decode(scalar) == scalar
@@ -154,7 +154,7 @@ def test_an_unknown_member_has_the_fields_that_all_its_siblings_have(name: str) 
     for field in own.values():
         assert getattr(decode({}), field.name) is None
         if isinstance(table, Tagged) and field.name == table.tag:
-            assert field.type in {"str | None", "bool | None", "int | None"}
+            assert str(field.type) in {"str | None", "bool | None", "int | None"}
         elif (
             len({(other[field.name].type, member.__nested__.get(field.name)) for other, member in zip(others, siblings, strict=True)}) == 1
         ):
@@ -181,9 +181,9 @@ def test_what_siblings_share_is_decoded_in_an_unknown_member_as_in_them(name: st
 
 def test_members_that_say_different_things_of_a_field() -> None:
     types = {field.name: field.type for field in declared(found("UnknownNodeTool"))}
-    assert types["parameters"] == "Any"  # a schema of parameters in one, any object in the other
+    assert str(types["parameters"]) == "Any"  # a schema of parameters in one, any object in the other
     types = {field.name: field.type for field in declared(found("UnknownNumberOrRangeFilter"))}
-    assert types["value"] == "float | list[float]"
+    assert str(types["value"]) == "float | list[float]"
 
 
 def test_strict_mode_reports_an_unknown_member() -> None:

@@ -230,19 +230,17 @@ json_values = st.recursive(
 )
 def test_no_shape_breaks_the_parser(name: str, more: dict[str, Any]) -> None:
     data = {"event": name, **more}
-    unreadable = ""
     try:
         event = unwrap(data)
     except WebhookVerificationError as error:
         unreadable = error.reason
-    if unreadable:
-        assert unreadable.startswith(f"unreadable: {name} has no object")
-        return
-
-    assert event.event == name
-    assert (event.data if isinstance(event, webhooks.InboundRequest) else event.to_dict()) == data
-    assert isinstance(webhooks.delivery_key(event, b""), str)
-    repr(event)
+    else:
+        unreadable = ""
+        assert event.event == name
+        assert (event.data if isinstance(event, webhooks.InboundRequest) else event.to_dict()) == data
+        assert isinstance(webhooks.delivery_key(event, b""), str)
+        repr(event)
+    assert unreadable.startswith(f"unreadable: {name} has no object") or not unreadable
 
 
 def test_no_number_is_shown() -> None:
