@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
-from functools import cache, cached_property
+from functools import cache
 from types import FunctionType, SimpleNamespace
 from typing import Any, ForwardRef, cast, get_type_hints
 
@@ -57,14 +57,16 @@ class Hints(dict[str, Any]):
 def readable(thing: Any) -> None:
     """Make the annotations of a function, or of a class and its methods, `Hints`."""
     if isinstance(thing, type):
-        for member in vars(thing).values():
-            if isinstance(member, (FunctionType, classmethod, staticmethod, property, cached_property)):
-                readable(_function(member))
+        for member in cast("dict[str, object]", vars(thing)).values():
+            function = _function(member)
+            if isinstance(function, FunctionType):
+                readable(function)
     if isinstance(thing, (type, FunctionType)) and not isinstance(thing.__annotations__, Hints):
         thing.__annotations__ = Hints(thing.__annotations__, thing.__module__)
 
 
 def _function(member: object) -> object:
+    """What stands behind a method of a class, of an object or of neither, and behind a property, cached or not."""
     for name in ("__func__", "fget", "func"):
         member = getattr(member, name, member)
     return member

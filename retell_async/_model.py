@@ -189,12 +189,12 @@ class _Renamed:
 @dataclass_transform(kw_only_default=True)
 def model(cls: type[ModelT]) -> type[ModelT]:
     """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
-    made = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
-    for field in declared(made):
+    made: Any = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
+    for field in declared(cls):
         setattr(made, field.name, _Renamed(made.__wire__[field.name]) if field.name in made.__wire__ else None)
     made.__annotations__ = Hints(made.__annotations__, made.__module__)
     del made.__attrs_init__
-    return made
+    return cls
 
 
 def declared(cls: type[Model]) -> tuple[attrs.Attribute[Any], ...]:
