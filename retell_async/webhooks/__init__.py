@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from retell_async._errors import WebhookVerificationError
+from retell_async._hints import readable
 
 from .deliveries import Claim, DeliveryStore, LeasedStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
@@ -91,3 +92,6 @@ __all__ = [
     "Senders",
     "RETELL_ADDRESSES",
 ]
+
+for _name in __all__:
+    readable(globals()[_name])

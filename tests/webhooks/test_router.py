@@ -79,6 +79,35 @@ async def test_handlers_get_typed_events() -> None:
     assert got == ["call_1", "ended", UnknownEvent]
 
 
+@pytest.mark.parametrize("more", [{}, {"call": None}, {"call": [{"call_id": "call_1"}]}, {"chat": {"chat_id": "chat_1"}}])
+async def test_an_event_without_what_it_is_about_reaches_no_handler_and_is_not_acknowledged(more: dict[str, Any]) -> None:
+    router = Router(KEY)
+    got: list[object] = []
+
+    @router.on("call_ended")
+    @router.on()
+    async def on_ended(event: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        got.append(event)
+
+    exchange = await deliver(router, body_of({"event": "call_ended", **more}))
+    assert (exchange.status, exchange.body) == (400, b"unreadable: call_ended has no object in `call` to be about")
+    assert (got, router.stats.refused) == ([], 1)
+
+
+async def test_a_handler_reads_a_call_of_no_known_kind_like_any_other() -> None:
+    router = Router(KEY)
+    got: list[object] = []
+
+    @router.on("call_ended")
+    async def on_ended(event: CallEnded) -> None:  # pyright: ignore[reportUnusedFunction]
+        got.append((event.call.call_type, event.call.call_id, event.call.disconnection_reason, event.call.recording_url))
+
+    for call in ({"call_type": "fax_call", "call_id": "call_1"}, {"call_id": "call_2"}):
+        assert (await deliver(router, body_of({"event": "call_ended", "call": call}))).status == 204
+    assert got == [("fax_call", "call_1", None, None), (None, "call_2", None, None)]
+    assert router.stats.failed == 0
+
+
 async def test_an_event_that_nobody_wants_is_acknowledged() -> None:
     router = Router(KEY)
     exchange = await deliver(router, event_body())
