@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import quote
 
 import anyio
@@ -10,8 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import breaking, control
-from .exchange import Answer
+from . import access, breaking, control
+from .exchange import Answer, Refused
 from .handling import receive as received
 from .reply import Reply, whole
 from .service import Sandbox
@@ -19,10 +20,12 @@ from .service import Sandbox
 __all__ = ["create_app"]
 
 
-def create_app(sandbox: Sandbox) -> Starlette:
+def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
     """An application that answers for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`.
 
     Faults that break connections need the sandbox's own server, `serve`.
+
+    :param hosts: names by which browsers may know it, beside ``localhost`` and the address that it is reached at.
     """
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,7 +35,16 @@ def create_app(sandbox: Sandbox) -> Starlette:
         except ClientDisconnect:
             return
         path, query = _path(scope), scope["query_string"].decode("latin-1")
-        reply = control.answer(sandbox, request.method, path, query, content)
+        server = (scope.get("server") or ("",))[0]
+        try:
+            if control.answers(path):
+                access.check_control(request.method, request.headers, server, hosts)
+                reply = control.answer(sandbox, request.method, path, query, content)
+            else:
+                access.check_api(request.method, request.headers, server, hosts)
+                reply = None
+        except Refused as refused:
+            reply = whole(refused.answer())
         if reply is None:
             handling = received(
                 sandbox,

@@ -20,13 +20,15 @@ from retell_async.webhooks import sign
 from retell_async.webhooks.signature import HEADER
 
 from .clock import SteppedClock
-from .errands import Errand, Heard
+from .errands import Ask, Errand, Heard
 from .llm import CONNECT_SECONDS, Session, address
 from .service import Sandbox
 
 __all__ = ["Outgoing"]
 
 _AT_A_TIME = 64
+_SHOWN = 4096
+"""Bytes that are kept of an answer that decides nothing."""
 _PATIENCE = 5.0
 """Seconds that a clock is kept standing for the other side of a conversation to say something."""
 _GLANCE = 0.002
@@ -142,15 +144,17 @@ class Outgoing:
 
     async def _send(self, http: httpx.AsyncClient, errand: Errand) -> None:
         begun = time.monotonic()
-        status, content, problem = await self._ask(http, errand)
-        heard = Heard(status, content if errand.reads else b"", problem, time.monotonic() - begun)
+        ask = errand.ask()
+        signature = sign(ask.content, self._sandbox.store.webhook_key)
+        status, content, problem = await self._ask(http, errand, ask, signature)
+        shown = content if errand.reads else content[:_SHOWN]
+        heard = Heard(status, shown, problem, time.monotonic() - begun, signature)
         self._running.discard(errand.id)
         self._sandbox.heard(errand.id, heard)
         self._sandbox.store.agenda.news()
 
-    async def _ask(self, http: httpx.AsyncClient, errand: Errand) -> tuple[int | None, bytes, str | None]:
-        ask = errand.ask()
-        headers = {**ask.headers, HEADER: sign(ask.content, self._sandbox.store.webhook_key)}
+    async def _ask(self, http: httpx.AsyncClient, errand: Errand, ask: Ask, signature: str) -> tuple[int | None, bytes, str | None]:
+        headers = {**ask.headers, HEADER: signature}
         seconds = errand.timeout_ms / 1000
         try:
             url = _checked(ask.url).copy_merge_params(ask.query)
