@@ -14,7 +14,8 @@ for what a browser sends from another site's page, it is refused with 403.
 ``GET /sandbox/requests``                   what was received, newest first: ``?operation=createPhoneCall&limit=100``
 ``GET /sandbox/requests/{number}``          one of them, with what was sent and answered
 ``DELETE /sandbox/requests``                forget it
-``GET /sandbox/deliveries``                 what was sent: webhooks, inbound requests and custom functions, newest first: ``?limit=100``
+``GET /sandbox/deliveries``                 what was sent: webhooks, inbound requests and custom functions, newest first:
+                                            ``?about=call_...&limit=100``
 ``GET /sandbox/deliveries/{id}``            one of them, with its payload, its signatures and what the endpoint answered
 ``POST /sandbox/deliveries/{id}/again``     send it again; nothing comes of the answer
 ``GET /sandbox/calls``                      how many calls were placed to each number
@@ -107,9 +108,11 @@ def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes)
         if handler is None:
             raise Refused(404, f"the sandbox has no such path: see {__name__}")
         body = handler(sandbox, unquote(id), dict(parse_qsl(query)), _read(content))
+        return _reply(Answer(204 if body is None else 200, body))
     except Refused as refused:
         return _reply(refused.answer())
-    return _reply(Answer(204 if body is None else 200, body))
+    except (ValueError, RecursionError):  # numbers that JSON does not have, and nesting that was read and is too deep to be written
+        return _reply(Refused(500, "what is there cannot be shown as JSON").answer())
 
 
 def _reply(answer: Answer) -> Reply:
@@ -235,7 +238,9 @@ def _forget_requests(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json)
 
 
 def _deliveries(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
-    return {"items": [delivery_row(errand) for errand in islice(_sent(sandbox), _limit(query))]}
+    about = query.get("about")
+    meant = (errand for errand in _sent(sandbox) if about in {None, errand.about})
+    return {"items": [delivery_row(errand) for errand in islice(meant, _limit(query))]}
 
 
 def _delivery(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:

@@ -63,14 +63,14 @@ _MATTERS_TO: Mapping[str, tuple[str, ...]] = {
 _HINTS: Mapping[str, str] = {
     "operation": "of the API, or an event for webhook_…; * stands for any characters",
     "probability": "0 to 1",
-    "seed": "the same strikes in every run",
+    "seed": "the same seed strikes the same requests",
     "times": "at most; empty: without end",
     "acted": "carried out first",
     "status": "400 to 599",
     "seconds": "empty: what is usual for the kind",
     "retry_after": "seconds; empty: not said",
-    "requests": "let in at a time; empty: none",
-    "per": "seconds in which so many are let in",
+    "requests": "so many are let in; empty: none",
+    "per": "seconds, in which so many are let in",
 }
 
 
@@ -175,7 +175,7 @@ def fault_row(struck: Struck) -> Json:
 
 
 def fault_fields() -> list[Json]:
-    """What can be said of a fault, for a form: each field with its type, its choices, what it is by default, and the kinds it matters to."""
+    """What can be said of a fault, for a form: each field with its type, choices and default, and the kinds of faults it matters to."""
     hints = get_type_hints(Fault)
     return [_field(field, hints[field.name]) for field in attrs.fields(Fault)]
 

@@ -3,6 +3,7 @@
 const MILLISECONDS_BETWEEN_LOOKS = 1000;
 const MILLISECONDS_OF_PATIENCE = 5000;
 const SHOWN_CHARACTERS = 20_000;
+const FOLDED_CHARACTERS = 2_000;
 const LISTS = ["calls", "deliveries", "requests", "agents"];
 
 const drawn = {};
@@ -212,15 +213,16 @@ function body(title, { text, bytes }, open = true) {
   return fold;
 }
 
-function object(title, value, open = true) {
+function object(title, value, open = undefined) {
   const text = JSON.stringify(value);
+  open ??= text.length < FOLDED_CHARACTERS;
   return body(title, { text, bytes: new TextEncoder().encode(text).length }, open);
 }
 
 function facts(pairs) {
   const list = make("dl", "", "facts");
   for (const [name, value] of Object.entries(pairs)) {
-    if (value != null && value !== "") list.append(make("dt", name), make("dd", [value].flat().map((part) => part instanceof Node ? part : String(part))));
+    if (value != null && value !== "" && value.length !== 0) list.append(make("dt", name), make("dd", [value].flat().map((part) => part instanceof Node ? part : String(part))));
   }
   return list;
 }
@@ -250,10 +252,13 @@ const STRUCTURED = {
 const details = {
   call: {
     title: "Call",
-    path: (id) => `/sandbox/calls/${encodeURIComponent(id)}`,
-    actions: (call) => ["registered", "ongoing"].includes(call.call_status)
+    read: async (id) => ({
+      call: await ask(`/sandbox/calls/${encodeURIComponent(id)}`),
+      deliveries: (await ask(`/sandbox/deliveries?about=${encodeURIComponent(id)}`)).items,
+    }),
+    actions: ({ call }) => call.call_status === "ongoing"
       ? [button("End this call", () => act("detail-said", `/sandbox/calls/${encodeURIComponent(call.call_id)}/end`, "POST"))] : [],
-    parts: (call) => {
+    parts: ({ call, deliveries }) => {
       const spoken = call.transcript_with_tool_calls ?? call.transcript_object ?? [];
       return [
         facts({
@@ -268,6 +273,7 @@ const details = {
           Length: length(call.duration_ms),
           Cost: call.call_cost && `$${(call.call_cost.combined_cost / 100).toFixed(2)}`,
           Summary: call.call_analysis?.call_summary,
+          Deliveries: deliveries.flatMap(({ id, event, state }) => [link("delivery", id, event), ` ${state} `]),
         }),
         ...Object.entries(STRUCTURED).filter(([name]) => call[name] && Object.keys(call[name]).length).map(([name, title]) => object(title, call[name])),
         spoken.length ? make("ul", spoken.map(utterance), "talk") : make("p", "Nothing has been said.", "empty"),
@@ -277,7 +283,7 @@ const details = {
   },
   delivery: {
     title: "Delivery",
-    path: (id) => `/sandbox/deliveries/${encodeURIComponent(id)}`,
+    read: (id) => ask(`/sandbox/deliveries/${encodeURIComponent(id)}`),
     actions: (delivery) => [button("Send it again", async () => {
       const copy = await act("detail-said", `/sandbox/deliveries/${encodeURIComponent(delivery.id)}/again`, "POST");
       if (copy) location.hash = `delivery/${encodeURIComponent(copy.id)}`;
@@ -286,29 +292,29 @@ const details = {
       facts({
         Id: make("code", delivery.id),
         What: `${delivery.event} (${delivery.kind})`,
-        About: delivery.about.startsWith("call_") && !delivery.about.startsWith("call_inbound") ? link("call", delivery.about) : delivery.about,
+        About: delivery.about.startsWith("call_") ? link("call", delivery.about) : delivery.about,
         To: `${delivery.method ?? ""} ${delivery.url}`,
         State: delivery.state,
         Made: time(delivery.created),
         "Next attempt": delivery.due && time(delivery.due),
         Problem: delivery.cannot_be_sent,
       }),
-      ...(delivery.payload ? [body("Payload", delivery.payload)] : []),
-      ...(delivery.headers && Object.keys(delivery.headers).length ? [object("Headers", delivery.headers, false)] : []),
-      ...(delivery.query && Object.keys(delivery.query).length ? [object("Query", delivery.query)] : []),
       ...delivery.attempts.flatMap((attempt, number) => [
         facts({
           [`Attempt ${number + 1}`]: `${time(attempt.at)}, ${attempt.status ?? attempt.problem ?? "no answer"}, after ${attempt.seconds} s`,
           Signature: attempt.signature && make("code", attempt.signature),
-          "": attempt.signature && delivery.payload && !attempt.signs_this ? "What was sent then is no longer what is shown above." : null,
+          "": attempt.signature && delivery.payload && !attempt.signs_this ? "What was sent then is no longer the payload that is shown here." : null,
         }),
         body(`Answer to attempt ${number + 1}`, attempt.answer),
       ]),
+      ...(delivery.payload ? [body("Payload", delivery.payload)] : []),
+      ...(delivery.headers && Object.keys(delivery.headers).length ? [object("Headers", delivery.headers, false)] : []),
+      ...(delivery.query && Object.keys(delivery.query).length ? [object("Query", delivery.query)] : []),
     ],
   },
   request: {
     title: "Request",
-    path: (id) => `/sandbox/requests/${encodeURIComponent(id)}`,
+    read: (id) => ask(`/sandbox/requests/${encodeURIComponent(id)}`),
     actions: () => [],
     parts: (request) => [
       facts({
@@ -358,6 +364,12 @@ function drawNoDetail(text) {
   delete at("detail").dataset.of;
 }
 
+/** Numbers that JavaScript would round stay as they were written, where the browser can do so. */
+function exact(_, value, context) {
+  const rounds = typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+  return rounds && context && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
+}
+
 async function ask(path, method = "GET", fields = undefined) {
   const answer = await fetch(path, {
     method,
@@ -371,7 +383,7 @@ async function ask(path, method = "GET", fields = undefined) {
     error.status = answer.status;
     throw error;
   }
-  return text ? JSON.parse(text) : null;
+  return text ? JSON.parse(text, exact) : null;
 }
 
 /** Do something, and say what came of it or why nothing did. */
@@ -398,7 +410,7 @@ async function look() {
   const { kind, id } = chosen();
   try {
     const state = await ask(`/sandbox/state?${query}`);
-    const shown = details[kind] && id ? await ask(details[kind].path(id)).catch((error) => {
+    const shown = details[kind] && id ? await details[kind].read(id).catch((error) => {
       if (error.status !== 404) throw error;
       return null;
     }) : undefined;
