@@ -99,8 +99,8 @@ async def test_what_was_sent_and_who_rang(http: httpx.AsyncClient, sandbox: Sand
     of_it = (await http.get("/sandbox/deliveries", params={"about": rung["call_id"]})).json()["items"]
     assert [item["event"] for item in of_it] == ["call_analyzed", "call_ended", "call_started"]
     assert (await http.get("/sandbox/deliveries", params={"about": "call_9"})).json()["items"] == []
-    wrong = {"from_number": "+12015550100", "to_number": "+12015550101"}
-    assert (await http.post("/sandbox/calls", json=wrong)).status_code == 404
+    unknown = {"from_number": "+12015550100", "to_number": "+12015550101"}
+    assert (await http.post("/sandbox/calls", json=unknown)).status_code == 404
     for wrong in (
         {},
         {"from_number": "", "to_number": number},
