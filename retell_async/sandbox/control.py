@@ -17,12 +17,12 @@ Everything is JSON and needs no key.
 ``POST /sandbox/calls``                   ``{"from_number": ..., "to_number": ...}`` lets somebody call a number of the account
 ``GET /sandbox/clock``                    the sandbox's time in milliseconds, and how fast it runs
 ``POST /sandbox/clock``                   ``{"advance": 60}`` moves a clock that stands still, in seconds
+``GET /sandbox/files/{call_id}/{name}``   what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
 ========================================  =========================================================================================
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -31,11 +31,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, unquote
 
+from . import recordings
 from .clock import SteppedClock
 from .errands import Errand
 from .exchange import Answer, Json, Refused
 from .faults import Fault, Struck
 from .log import Received
+from .outside import parsed
 from .reply import Reply, whole
 from .views import call_object, listed_call
 
@@ -68,10 +70,20 @@ def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes)
     try:
         if handler is None:
             raise Refused(404, f"the sandbox has no such path: see {__name__}")
+        sandbox.saw(sandbox.store.now())
         body = handler(sandbox, unquote(id), dict(parse_qsl(query)), _read(content))
     except Refused as refused:
         return whole(refused.answer())
-    return whole(Answer(204 if body is None else 200, body))
+    return body if isinstance(body, Reply) else whole(Answer(204 if body is None else 200, body))
+
+
+def _recorded(sandbox: Sandbox, path: str, _: Mapping[str, str], __: Json) -> Reply:
+    id, _, name = path.partition("/")
+    call = sandbox.store.calls.get(id)
+    found = None if call is None else recordings.content(call, name, sandbox.store.now())
+    if found is None:
+        raise Refused(404, "there is no such file")
+    return Reply(200, found[0], {"content-type": found[1]})
 
 
 def placed(sandbox: Sandbox) -> Counter[str]:
@@ -81,8 +93,8 @@ def placed(sandbox: Sandbox) -> Counter[str]:
 
 def _read(content: bytes) -> Json:
     try:
-        body = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
+        body = parsed(content or b"{}")
+    except ValueError:
         raise Refused(400, "the body is not valid JSON") from None
     if not isinstance(body, dict):
         raise Refused(400, "the body must be an object")
@@ -127,15 +139,16 @@ def _faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
 def _add_fault(sandbox: Sandbox, _: str, __: Mapping[str, str], body: Json) -> Json:
     try:
         fault = Fault.from_dict(body)
+        return _struck(sandbox.set_fault(fault))
     except (ValueError, TypeError) as error:
         raise Refused(400, str(error)) from None
-    return _struck(sandbox.set_fault(fault))
 
 
 def _remove_fault(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> None:
-    if not (id.isascii() and id.isdigit()) or int(id) not in {struck.id for struck in sandbox.faults}:
+    found = next((struck.id for struck in sandbox.faults if str(struck.id) == id), None)
+    if found is None:
         raise Refused(404, "no such fault is set")
-    sandbox.remove_fault(int(id))
+    sandbox.remove_fault(found)
 
 
 def _remove_faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> None:
@@ -147,7 +160,10 @@ def _struck(struck: Struck) -> Json:
 
 
 def _requests(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
-    operation = query.get("operation")
+    try:
+        operation = sandbox.operation_named(query["operation"]) if "operation" in query else None
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
     meant = (received for received in reversed(sandbox.log) if operation in {None, received.operation})
     return {
         "count": sandbox.log.count,
@@ -157,7 +173,7 @@ def _requests(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> J
 
 def _limit(query: Mapping[str, str]) -> int:
     limit = query.get("limit", str(_SHOWN))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= _MOST):
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(_MOST)) and 1 <= int(limit) <= _MOST):
         raise Refused(400, f"limit must be a whole number, 1 to {_MOST}")
     return int(limit)
 
@@ -248,6 +264,7 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", "calls"): _placed,
     ("POST", "calls"): _ring,
     ("GET", "calls/{}"): _call,
+    ("GET", "files/{}"): _recorded,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _advance,
 }

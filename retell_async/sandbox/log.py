@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,8 @@ from urllib.parse import parse_qsl
 import attrs
 
 from retell_async._masking import mask_text
+
+from .outside import parsed
 
 __all__ = ["Log", "Received"]
 
@@ -49,8 +50,8 @@ class Received:
         if not self.content_type.lower().startswith("application/json"):
             return None
         try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
+            return parsed(self.content)
+        except ValueError:
             return None
 
     def __repr__(self) -> str:
