@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             sandbox.set_fault(Fault.parse(text))
         made = furnish(sandbox) if asked.examples and not last else None
         listener, url = listen(asked.host, asked.port)
+        sandbox.store.home.url = url
     except (ValueError, TypeError, OSError, OverflowError) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1

@@ -10,6 +10,9 @@ import attrs
 
 __all__ = ["Clock", "RunningClock", "SteppedClock"]
 
+_FAR = 10**15
+"""Milliseconds, after which nobody asks any more."""
+
 
 class Clock(Protocol):
     """Where the sandbox takes its time from. Time never goes back."""
@@ -51,7 +54,7 @@ class RunningClock:
         return int(self._epoch + (time.monotonic() - self._origin) * 1000 * self.speed)
 
     def seconds_until(self, moment: int) -> float | None:
-        return max(0.0, (moment - self.now()) / 1000 / self.speed)
+        return max(0.0, min(moment - self.now(), _FAR) / 1000 / self.speed)
 
     def watch(self, moved: Callable[[], None]) -> None:
         self._watching.append(moved)

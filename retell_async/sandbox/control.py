@@ -25,12 +25,12 @@ for what a browser sends from another site's page, it is refused with 403.
 ``POST /sandbox/calls/{call_id}/end``       end a call that is going on
 ``GET /sandbox/clock``                      the sandbox's time in milliseconds, and how fast it runs
 ``POST /sandbox/clock``                     ``{"advance": 60}`` moves the clock on, in seconds; ``{"advance": "next"}`` to what happens next
+``GET /sandbox/files/{call_id}/{name}``     what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
 ==========================================  =======================================================================================
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -39,14 +39,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, quote, unquote
 
+from . import recordings
 from .clock import RunningClock, SteppedClock
 from .errands import Errand
 from .exchange import Answer, Json, Refused
 from .faults import Fault
 from .furniture import request
-from .live import CALL_EVENTS, CHAT_EVENTS
 from .log import Received
 from .moments import next_moment
+from .outside import parsed
 from .reply import Reply, whole
 from .shown import (
     agent_row,
@@ -96,28 +97,42 @@ def answers(path: str) -> bool:
     return path in _FILES or path.startswith("/sandbox/")
 
 
-def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes) -> Reply:
-    """What is answered on a path of this interface."""
+def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes) -> Reply | None:
+    """What is answered on a path of this interface; ``None`` on all others."""
+    if not answers(path):
+        return None
     if path in _FILES and method == "GET":
         name, kind = _FILES[path]
         return Reply(200, _file(name), {"content-type": kind, **_HEADERS})
     name, _, rest = path.removeprefix("/sandbox/").partition("/")
     id, _, act = rest.partition("/")
-    handler = _HANDLERS.get((method, "/".join(filter(None, (name, "{}" if id else "", act)))))
+    handler = _HANDLERS.get((method, f"{name}/{{}}/{act}"))
+    if handler is None:
+        id = rest
+        handler = _HANDLERS.get((method, f"{name}/{{}}" if rest else name))
     try:
         if handler is None:
             raise Refused(404, f"the sandbox has no such path: see {__name__}")
+        sandbox.saw(sandbox.store.now())
         body = handler(sandbox, unquote(id), dict(parse_qsl(query)), _read(content))
-        return _reply(Answer(204 if body is None else 200, body))
+        return _reply(body if isinstance(body, Reply) else whole(Answer(204 if body is None else 200, body)))
     except Refused as refused:
-        return _reply(refused.answer())
+        return _reply(whole(refused.answer()))
     except (ValueError, RecursionError):  # numbers that JSON does not have, and nesting that was read and is too deep to be written
-        return _reply(Refused(500, "what is there cannot be shown as JSON").answer())
+        return _reply(whole(Refused(500, "what is there cannot be shown as JSON").answer()))
 
 
-def _reply(answer: Answer) -> Reply:
-    reply = whole(answer)
+def _reply(reply: Reply) -> Reply:
     return Reply(reply.status, reply.content, {**reply.headers, **_HEADERS})
+
+
+def _recorded(sandbox: Sandbox, path: str, _: Mapping[str, str], __: Json) -> Reply:
+    id, name = path.rpartition("/")[::2]
+    call = sandbox.store.calls.get(id)
+    found = None if call is None else recordings.content(call, name, sandbox.store.now())
+    if found is None:
+        raise Refused(404, "there is no such file")
+    return Reply(200, found[0], {"content-type": found[1]})
 
 
 def placed(sandbox: Sandbox) -> Counter[str]:
@@ -127,8 +142,8 @@ def placed(sandbox: Sandbox) -> Counter[str]:
 
 def _read(content: bytes) -> Json:
     try:
-        body = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
+        body = parsed(content or b"{}")
+    except ValueError:
         raise Refused(400, "the body is not valid JSON") from None
     if not isinstance(body, dict):
         raise Refused(400, "the body must be an object")
@@ -196,7 +211,7 @@ def _faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
         "items": [fault_row(struck) for struck in list(sandbox.faults)],
         "fields": fault_fields(),
         "operations": sandbox.operations,
-        "events": [*CALL_EVENTS, *CHAT_EVENTS],
+        "events": sandbox.events,
     }
 
 
@@ -208,9 +223,10 @@ def _add_fault(sandbox: Sandbox, _: str, __: Mapping[str, str], body: Json) -> J
 
 
 def _remove_fault(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> None:
-    if id not in {str(struck.id) for struck in list(sandbox.faults)}:
+    found = next((struck.id for struck in list(sandbox.faults) if str(struck.id) == id), None)
+    if found is None:
         raise Refused(404, "no such fault is set")
-    sandbox.remove_fault(int(id))
+    sandbox.remove_fault(found)
 
 
 def _remove_faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> None:
@@ -218,7 +234,10 @@ def _remove_faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -
 
 
 def _requests(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
-    operation = query.get("operation")
+    try:
+        operation = sandbox.operation_named(query["operation"]) if "operation" in query else None
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
     meant = (received for received in _log(sandbox) if operation in {None, received.operation})
     return {
         "count": sandbox.log.count,
@@ -334,6 +353,7 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "calls"): _ring,
     ("GET", "calls/{}"): _call,
     ("POST", "calls/{}/end"): _end_call,
+    ("GET", "files/{}"): _recorded,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _advance,
 }

@@ -180,8 +180,6 @@ class Errands:
             self._agenda.add(due, lambda: self._run(errand))
         else:
             del self._pending[id]
-            if errand.done is not None:
-                errand.done(heard)
         if len(errand.attempts) == 1 and errand.lane is not None:
             lane = self._lanes[errand.lane]
             lane.popleft()
@@ -189,6 +187,8 @@ class Errands:
                 self._run(lane[0])
             else:
                 del self._lanes[errand.lane]
+        if id not in self._pending and errand.done is not None:
+            errand.done(heard)
 
     def _run(self, errand: Errand) -> None:
         errand.due = None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +10,8 @@ from urllib.parse import parse_qsl
 import attrs
 
 from retell_async._masking import mask_text
+
+from .outside import parsed
 
 __all__ = ["Log", "Received"]
 
@@ -54,8 +54,8 @@ class Received:
         if not self.content_type.lower().startswith("application/json"):
             return None
         try:
-            return json.loads(self.content, parse_constant=_no_number, parse_float=_finite)
-        except (ValueError, RecursionError):
+            return parsed(self.content)
+        except ValueError:
             return None
 
     def answered(self, status: int | None, content: bytes) -> None:
@@ -67,15 +67,6 @@ class Received:
     def __repr__(self) -> str:
         what = self.operation or mask_text(f"{self.method} {self.path}")
         return f"<request {self.number}: {what}, {self.status or 'no answer'}{''.join(f', {kind}' for kind in self.faults)}>"
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_number(text)
 
 
 class Log:

@@ -52,6 +52,7 @@ async def serve(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port
     """
     sandbox = sandbox or Sandbox()
     listener, url = listen(host, port)
+    sandbox.store.home.url = url
     server = _Guest(sandbox, [host])
     ended = _start(server, listener)
     try:
@@ -91,6 +92,7 @@ def in_thread(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Gener
     :raises OSError: the port is taken, or the host is none of this machine's.
     """
     listener, url = listen(host, port)
+    sandbox.store.home.url = url
     server = _Guest(sandbox, [host])
     thread = _thread(server, listener)
     try:
@@ -137,6 +139,7 @@ def _configuration(sandbox: Sandbox, hosts: Collection[str]) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         lifespan="off",
+        ws="none",
         backlog=_BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=2,
