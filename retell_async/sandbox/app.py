@@ -37,12 +37,9 @@ def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
         path, query = _path(scope), scope["query_string"].decode("latin-1")
         server = (scope.get("server") or ("",))[0]
         try:
-            if control.answers(path):
-                access.check_control(request.method, request.headers, server, hosts)
-                reply = control.answer(sandbox, request.method, path, query, content)
-            else:
-                access.check_api(request.method, request.headers, server, hosts)
-                reply = None
+            check = access.check_control if control.answers(path) else access.check_api
+            check(request.method, request.headers, server, hosts)
+            reply = control.answer(sandbox, request.method, path, query, content)
         except Refused as refused:
             reply = whole(refused.answer())
         if reply is None:

@@ -96,8 +96,10 @@ def answers(path: str) -> bool:
     return path in _FILES or path.startswith("/sandbox/")
 
 
-def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes) -> Reply:
-    """What is answered on a path of this interface."""
+def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes) -> Reply | None:
+    """What is answered on a path of this interface; ``None`` on all others."""
+    if not answers(path):
+        return None
     if path in _FILES and method == "GET":
         name, kind = _FILES[path]
         return Reply(200, _file(name), {"content-type": kind, **_HEADERS})

@@ -55,7 +55,7 @@ def client(sandbox: Sandbox, *hosts: str, server: tuple[str, int] | None = ("127
 @pytest.fixture
 def sandbox() -> Sandbox:
     sandbox = Sandbox(clock=SteppedClock())
-    sandbox.set_fault(Fault(kind="latency", operation="none"))
+    sandbox.set_fault(Fault(kind="latency", operation="listVoices"))
     return sandbox
 
 
