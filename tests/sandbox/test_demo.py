@@ -11,6 +11,7 @@ from retell_async.raw.models import V3PhoneCallResponse
 from retell_async.sandbox import demo
 
 
+@pytest.mark.soak
 @pytest.mark.asyncio
 async def test_a_campaign_survives_its_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "CALLS", 80)
