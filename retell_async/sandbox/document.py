@@ -13,6 +13,8 @@ import jsonschema_rs
 
 from .exchange import Incoming, Json, Refused
 from .forms import Upload, read_form
+from .outside import parsed
+from .refusals import place
 
 __all__ = ["Document", "Route", "packaged"]
 
@@ -34,6 +36,12 @@ class Document:
         for path, item in data["paths"].items():
             for method, operation in item.items():
                 self._add(method.upper(), path, operation)
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """What webhooks tell of, as far as agents say which of it they want to hear."""
+        fields = (schema.get("properties", {}).get("webhook_events") for schema in self._components["schemas"].values())
+        return frozenset(name for field in fields if field is not None for name in field["items"]["enum"])
 
     def resolve(self, schema: Json) -> Json:
         """What a schema refers to, or itself."""
@@ -147,10 +155,18 @@ class Route:
         self._check(self._body_check, body, "body")
         return cast("Json", body)
 
+    def allows(self, name: str, value: Any) -> bool:
+        """Whether a field of the JSON body may have this value; of fields that the document does not know, none may."""
+        schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
+        return schema is not None and self._field_check(name).is_valid(value)
+
+    @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
+    def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._body["content"]["application/json"]["schema"]["properties"][name])
+
     def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
         if not check.is_valid(value):
-            error = next(iter(check.iter_errors(value)))
-            raise Refused(400, f"{'.'.join([where, *map(str, error.instance_path)])}: {error.message}")
+            raise Refused(400, f"{where}{place(check, value)}")
 
     @cached_property
     def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
@@ -206,20 +222,9 @@ def _without_files(value: Any) -> Any:
 
 def _parse(content: bytes) -> Any:
     try:
-        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
-    except (ValueError, RecursionError):
+        return parsed(content)
+    except ValueError:
         raise Refused(400, "the body is not valid JSON") from None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in {float("inf"), float("-inf")}:
-        raise ValueError(text)
-    return number
 
 
 def _as_json_schema(value: Any, *, names: bool = False) -> Any:

@@ -11,14 +11,18 @@ from .exchange import Json
 from .lifecycle import Course, call_cost, latency, stage, status, transfer_end, turns
 from .store import Call
 
-__all__ = ["call_object", "conversation_of", "custom_analysis", "listed_call", "transfer_number"]
+__all__ = ["FILES", "call_object", "conversation_of", "custom_analysis", "files", "listed_call", "transfer_number"]
 
-_FILES = "https://files.sandbox.example"
+FILES = "/sandbox/files"
+"""Where the sandbox itself has what is kept of calls."""
 _SOMEWHERE = "+12015550199"
 
 
-def listed_call(call: Call, now: int) -> Json:
-    """A call as lists show it: without its words."""
+def listed_call(call: Call, now: int, *, told: bool = False) -> Json:
+    """A call as lists show it: without its words.
+
+    :param told: for a webhook, which has the recording even when it is not stored.
+    """
     order, course = call.order, call.course
     view: Json = {
         "call_id": call.id,
@@ -60,13 +64,21 @@ def listed_call(call: Call, now: int) -> Json:
         view["transfer_destination"] = transfer_number(call)
         if now >= transfer_end(course):
             view["transfer_end_timestamp"] = transfer_end(course)
-        view["public_log_url"] = f"{_FILES}/{call.id}/public.log"
-        if order.echoed.get("data_storage_setting") != "basic_attributes_only":
-            view["recording_url"] = f"{_FILES}/{call.id}/recording.wav"
-            view["recording_multi_channel_url"] = f"{_FILES}/{call.id}/recording_multichannel.wav"
+    view |= files(call, now, told=told)
     if reached == "analyzed":
         view["call_analysis"] = _analysis(call)
     return view
+
+
+def files(call: Call, now: int, *, told: bool = False) -> dict[str, str]:
+    """The addresses of what is kept of a call that was answered, once it has ended."""
+    if call.course.start is None or now < call.course.end:
+        return {}
+    base = f"{call.home.url}{FILES}/{call.id}"
+    found = {"public_log_url": f"{base}/public.log"}
+    if told or call.order.echoed.get("data_storage_setting") != "basic_attributes_only":
+        found |= {"recording_url": f"{base}/recording.wav", "recording_multi_channel_url": f"{base}/recording_multichannel.wav"}
+    return found
 
 
 def call_object(call: Call, now: int, *, told: bool = False) -> Json:
@@ -74,7 +86,7 @@ def call_object(call: Call, now: int, *, told: bool = False) -> Json:
 
     :param told: for a webhook, which has the words even when they are not stored.
     """
-    view = listed_call(call, now)
+    view = listed_call(call, now, told=told)
     kept = told or call.order.echoed.get("data_storage_setting") != "basic_attributes_only"
     if call.course.start is not None and now >= call.course.start and kept:
         conversation = conversation_of(call, now)
