@@ -78,7 +78,7 @@ def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes)
 
 
 def _recorded(sandbox: Sandbox, path: str, _: Mapping[str, str], __: Json) -> Reply:
-    id, _, name = path.partition("/")
+    id, name = path.partition("/")[::2]
     call = sandbox.store.calls.get(id)
     found = None if call is None else recordings.content(call, name, sandbox.store.now())
     if found is None:

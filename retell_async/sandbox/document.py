@@ -13,7 +13,7 @@ import jsonschema_rs
 
 from .exchange import Incoming, Json, Refused
 from .forms import Upload, read_form
-from .outside import parsed
+from .outside import parsed, sendable
 from .refusals import place
 
 __all__ = ["Document", "Route", "packaged"]
@@ -158,15 +158,15 @@ class Route:
     def allows(self, name: str, value: Any) -> bool:
         """Whether a field of the JSON body may have this value; of fields that the document does not know, none may."""
         schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
-        return schema is not None and self._field_check(name).is_valid(value)
+        return schema is not None and _is_valid(self._field_check(name), value)
 
     @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
     def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
         return self._validator(self._body["content"]["application/json"]["schema"]["properties"][name])
 
     def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
-        if not check.is_valid(value):
-            raise Refused(400, f"{where}{place(check, value)}")
+        if not _is_valid(check, value):
+            raise Refused(400, f"{where}{place(check, sendable(value))}")
 
     @cached_property
     def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
@@ -199,6 +199,13 @@ class Route:
 def packaged() -> Document:
     """The document that this package was made from."""
     return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
+
+
+def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
+    try:
+        return check.is_valid(value)
+    except UnicodeEncodeError:
+        return check.is_valid(sendable(value))
 
 
 def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:

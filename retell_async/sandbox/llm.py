@@ -34,7 +34,7 @@ _PAUSE_MS = 600
 _LEAVING_MS = 900
 _LONGEST_MS = 1e9
 _REMINDER_MS = 10_000
-_MOST_HEARD = 1 << 23
+_MOST_HEARD = 1 << 22
 _MOST_UNSENT = 1_000
 _SPEECHLESS = frozenset({"inactivity", "error_no_audio_received", "error_asr"})
 
