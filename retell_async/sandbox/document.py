@@ -13,6 +13,7 @@ import jsonschema_rs
 
 from .exchange import Incoming, Json, Refused
 from .forms import Upload, read_form
+from .instances import properties
 from .outside import parsed, sendable
 from .refusals import place
 
@@ -42,6 +43,12 @@ class Document:
         """What webhooks tell of, as far as agents say which of it they want to hear."""
         fields = (schema.get("properties", {}).get("webhook_events") for schema in self._components["schemas"].values())
         return frozenset(name for field in fields if field is not None for name in field["items"]["enum"])
+
+    @lru_cache  # noqa: B019 - one document has few of them
+    def carries(self, schema: str, field: str) -> bool:
+        """Whether the document knows a field of what it calls by a name."""
+        found = self._components["schemas"].get(schema)
+        return found is not None and field in properties(found, self.resolve)
 
     def resolve(self, schema: Json) -> Json:
         """What a schema refers to, or itself."""
