@@ -77,11 +77,16 @@ def test_a_flow_of_another_account_becomes_one_of_this() -> None:
 @pytest.mark.anyio
 async def test_a_flow_that_was_pulled_is_pushed_again_in_strict_mode() -> None:
     local = LocalRetell()
-    known = {name: value for name, value in FLOW.items() if name not in {"nodes", "components"}}
+    own = {name: FLOW[name] for name in OWN}
+    known = {name: value for name, value in FLOW.items() if name not in {"nodes", "components", *OWN}}
     async with local.client(strict=True) as client:
-        made = await client.conversation_flow.create(**known, nodes=[FLOW["nodes"][1]])
-        again = await client.conversation_flow.create(**made.to_dict())
-    assert again.to_dict() | {name: None for name in OWN} == made.to_dict() | {name: None for name in OWN}
+        made = (await client.conversation_flow.create(**known, nodes=FLOW["nodes"][1:], extra_body=own)).to_dict()
+        assert made["conversation_flow_id"] != FLOW["conversation_flow_id"]
+        again = await client.conversation_flow.create(
+            **{name: value for name, value in made.items() if name not in OWN},
+            extra_body={name: made[name] for name in OWN if name in made},
+        )
+    assert again.to_dict() | dict.fromkeys(OWN) == made | dict.fromkeys(OWN)
 
 
 @pytest.mark.anyio
