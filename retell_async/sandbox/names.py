@@ -24,7 +24,8 @@ def client_names() -> Mapping[str, tuple[str, ...]]:
     for name, member in vars(Resources).items():
         if not isinstance(member, cached_property):
             continue
-        for method, function in vars(type(getattr(resources, name))).items():
+        resource: object = getattr(resources, name)
+        for method, function in vars(type(resource)).items():
             if inspect.isfunction(function):
                 for used in function.__code__.co_names:
                     operation = getattr(function.__globals__.get(used), "OPERATION", None)

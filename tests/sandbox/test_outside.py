@@ -7,6 +7,8 @@ from functools import cache, partial
 from importlib import resources
 from typing import Any
 
+import anyio
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
@@ -14,6 +16,7 @@ from retell_async.sandbox import Settings
 from retell_async.sandbox.errands import Heard
 from retell_async.sandbox.lifecycle import Habits, Outcomes, plan
 from retell_async.sandbox.llm import Session
+from retell_async.sandbox.outgoing import Outgoing
 from retell_async.sandbox.outside import parsed
 
 from .checked import Api, Json
@@ -292,3 +295,42 @@ def test_a_failure_of_what_is_due_is_nobody_elses(problems: list[str]) -> None:
 def test_keys_that_no_header_can_hold(name: str, key: str) -> None:
     with pytest.raises(ValueError, match=name):
         Settings(**{name: key})  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_an_application_in_the_same_process_that_raises(problems: list[str]) -> None:
+    async def broken(*_: object) -> None:
+        raise KeyError("+12015550100")
+
+    api = Api(Settings(outcomes={"user_hangup": 1}, webhook_url=HOOK))
+    call_id = api.call(api.number())["call_id"]
+    await Outgoing(api.sandbox, httpx.ASGITransport(broken)).advance(600)
+    assert {attempt.heard.problem for errand in api.sandbox.store.errands.log for attempt in errand.attempts} == {"KeyError"}
+    assert api.get(f"/v2/get-call/{call_id}")["call_status"] == "ended"
+    assert len(problems) == 12
+    assert all("event call_" in problem and "+12015550100" not in problem for problem in problems)
+    problems.clear()
+
+
+@pytest.mark.anyio
+async def test_cancellation_is_no_failure() -> None:
+    async def patient(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    api = Api(Settings(outcomes={"user_hangup": 1}, webhook_url=HOOK))
+    api.call(api.number())
+    with anyio.move_on_after(0.2) as scope:
+        await Outgoing(api.sandbox, httpx.ASGITransport(patient)).advance(600)
+    assert scope.cancelled_caught
+    assert all(not errand.attempts for errand in api.sandbox.store.errands.log)
+
+
+def test_requests_of_a_client_with_halves_of_emojis() -> None:
+    api = Api(Settings(outcomes={"user_hangup": 1}))
+    call = api.call(api.number(), metadata={"\ud83d": ["\udc00"]}, retell_llm_dynamic_variables={"a": "\ud83d"})
+    api.clock.advance(600)
+    shown = api.sandbox.answer("GET", f"/v2/get-call/{call['call_id']}", authorization="Bearer key").body
+    assert shown["metadata"] == {"\ud83d": ["\udc00"]}
+    assert api.refusal("POST", "/create-retell-llm", {"general_prompt": "\ud83d", "start_speaker": "\ud83d"})[0] == 400
+    with pytest.raises(ValueError, match="from_number"):
+        api.sandbox.ring("\ud83d", api.number())
