@@ -8,6 +8,7 @@ import sys
 import time
 
 from .clock import RunningClock, SteppedClock
+from .exchange import Refused
 from .faults import Fault
 from .furniture import furnish
 from .persistence import Journal
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         made = furnish(sandbox) if asked.examples and not last else None
         listener, url = listen(asked.host, asked.port)
         sandbox.store.home.url = url
-    except (ValueError, TypeError, OSError, OverflowError) as error:
+    except (ValueError, TypeError, OSError, OverflowError, Refused) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1
     key = "any API key" if asked.api_key is None else "the given API key"

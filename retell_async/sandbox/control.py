@@ -127,7 +127,7 @@ def _reply(reply: Reply) -> Reply:
 
 
 def _recorded(sandbox: Sandbox, path: str, _: Mapping[str, str], __: Json) -> Reply:
-    id, name = path.rpartition("/")[::2]
+    id, name = path.partition("/")[::2]
     call = sandbox.store.calls.get(id)
     found = None if call is None else recordings.content(call, name, sandbox.store.now())
     if found is None:

@@ -13,7 +13,8 @@ import jsonschema_rs
 
 from .exchange import Incoming, Json, Refused
 from .forms import Upload, read_form
-from .outside import parsed
+from .instances import properties
+from .outside import parsed, sendable
 from .refusals import place
 
 __all__ = ["Document", "Route", "packaged"]
@@ -42,6 +43,12 @@ class Document:
         """What webhooks tell of, as far as agents say which of it they want to hear."""
         fields = (schema.get("properties", {}).get("webhook_events") for schema in self._components["schemas"].values())
         return frozenset(name for field in fields if field is not None for name in field["items"]["enum"])
+
+    @lru_cache  # noqa: B019 - one document has few of them
+    def carries(self, schema: str, field: str) -> bool:
+        """Whether the document knows a field of what it calls by a name."""
+        found = self._components["schemas"].get(schema)
+        return found is not None and field in properties(found, self.resolve)
 
     def resolve(self, schema: Json) -> Json:
         """What a schema refers to, or itself."""
@@ -158,15 +165,15 @@ class Route:
     def allows(self, name: str, value: Any) -> bool:
         """Whether a field of the JSON body may have this value; of fields that the document does not know, none may."""
         schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
-        return schema is not None and self._field_check(name).is_valid(value)
+        return schema is not None and _is_valid(self._field_check(name), value)
 
     @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
     def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
         return self._validator(self._body["content"]["application/json"]["schema"]["properties"][name])
 
     def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
-        if not check.is_valid(value):
-            raise Refused(400, f"{where}{place(check, value)}")
+        if not _is_valid(check, value):
+            raise Refused(400, f"{where}{place(check, sendable(value))}")
 
     @cached_property
     def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
@@ -199,6 +206,13 @@ class Route:
 def packaged() -> Document:
     """The document that this package was made from."""
     return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
+
+
+def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
+    try:
+        return check.is_valid(value)
+    except UnicodeEncodeError:
+        return check.is_valid(sendable(value))
 
 
 def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:

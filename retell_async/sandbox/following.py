@@ -236,7 +236,11 @@ def event_errand(
 
 
 def _event_body(call: Call, event: str, at: int) -> Json:
-    body: Json = {"event": event, "call": listed_call(call, at) if event == "call_started" else call_object(call, at, told=True)}
+    body: Json = {
+        "event": event,
+        "event_timestamp": at,
+        "call": listed_call(call, at) if event == "call_started" else call_object(call, at, told=True),
+    }
     if event == "transcript_updated":
         body["transcript_with_tool_calls"] = body["call"].get("transcript_with_tool_calls", [])
     elif event.startswith("transfer_") and event != "transfer_ended":

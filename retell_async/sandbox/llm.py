@@ -34,8 +34,9 @@ _PAUSE_MS = 600
 _LEAVING_MS = 900
 _LONGEST_MS = 1e9
 _REMINDER_MS = 10_000
-_MOST_HEARD = 1 << 23
+_MOST_HEARD = 1 << 22
 _MOST_UNSENT = 1_000
+_MOST_DIGITS = 100
 _SPEECHLESS = frozenset({"inactivity", "error_no_audio_received", "error_asr"})
 
 Phase = Literal["connecting", "begin", "agent", "pause", "user", "waiting", "silent", "leaving", "over"]
@@ -274,7 +275,7 @@ class Session:
             self._finish("call_transfer")
         else:
             if isinstance(action.get("digit_to_press"), str):
-                for digit in action["digit_to_press"]:
+                for digit in action["digit_to_press"][:_MOST_DIGITS]:
                     self._weave({"role": "dtmf", "digit": digit}, now)
             self._update(None, now)
             self._listen(now)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import chain
 
-from retell_async.resources import Resources
+from retell_async.resources._operations import METHODS
 
 __all__ = ["check", "client_names", "matches", "names_of", "operation_id"]
 
@@ -18,19 +17,11 @@ _NEAR = 4
 
 @lru_cache(maxsize=1)
 def client_names() -> Mapping[str, tuple[str, ...]]:
-    """The client's methods by the id of the operation that they send, as the client itself has them: ``call.create_phone_call``."""
-    found: dict[str, list[str]] = {}
-    resources = Resources()
-    for name, member in vars(Resources).items():
-        if not isinstance(member, cached_property):
-            continue
-        for method, function in vars(type(getattr(resources, name))).items():
-            if inspect.isfunction(function):
-                for used in function.__code__.co_names:
-                    operation = getattr(function.__globals__.get(used), "OPERATION", None)
-                    if operation is not None:
-                        found.setdefault(operation.id, []).append(f"{name}.{method}")
-    return {id: tuple(names) for id, names in found.items()}
+    """The client's methods by the id of the operation that they send: ``call.create_phone_call``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, id in METHODS.items():
+        found[id] = (*found.get(id, ()), name)
+    return found
 
 
 def names_of(id: str) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ import logging
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from retell_async._masking import mask_text
 
-__all__ = ["guarded", "parsed", "warned"]
+__all__ = ["guarded", "parsed", "sendable", "warned"]
 
 _logger = logging.getLogger("retell_async.sandbox")
 _DEEPEST = 100
@@ -33,6 +33,19 @@ def parsed(content: bytes | str) -> Any:
     if text.count("[") + text.count("{") > _DEEPEST:
         _check_depth(value)
     return value
+
+
+def sendable(value: Any) -> Any:
+    """The same JSON with question marks in place of halves of emojis, which no encoding has bytes for."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [sendable(item) for item in cast("list[object]", value)]
+        case dict():
+            return {sendable(name): sendable(item) for name, item in cast("dict[str, object]", value).items()}
+        case _:
+            return value
 
 
 @contextmanager

@@ -172,13 +172,21 @@ def _make(path: Path, settings: str) -> None:
             file.write(content)
             file.flush()
             if path.exists():
-                Path(file.name).replace(path)
+                Path(file.name).replace(path.resolve())
                 return
-            os.link(file.name, path)
-        except FileExistsError:
-            pass  # another one was faster
+            _appear(file.name, path)
         finally:
             Path(file.name).unlink(missing_ok=True)
+
+
+def _appear(made: str, path: Path) -> None:
+    """Give a file its name, unless another one has it by now."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass  # another sandbox was faster
+    except OSError:
+        Path(made).rename(path)  # not every file system has links
 
 
 def _lasting(settings: Settings) -> dict[str, Any]:

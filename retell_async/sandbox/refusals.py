@@ -55,17 +55,13 @@ def _told(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> t
 
 
 def _branches(error: jsonschema_rs.ValidationError) -> list[Errors]:
+    """The errors of each alternative; those of an alternative that is nothing but alternatives itself are among them."""
     context: Iterable[Errors] = getattr(error.kind, "context", ())
-    return [list(branch) for branch in context]
-
-
-def _leaves(branch: Errors) -> Errors:
-    """The errors of an alternative, those of alternatives to all of it taken apart."""
-    leaves: Errors = []
-    for error in branch:
-        below = [inner for inner in _branches(error) if inner]
-        leaves += [leaf for inner in below for leaf in _leaves(inner)] if below else [error]
-    return leaves
+    found: list[Errors] = []
+    for branch in map(list[jsonschema_rs.ValidationError], context):
+        inner = _branches(branch[0]) if len(branch) == 1 and branch[0].instance_path == error.instance_path else []
+        found += inner or [branch]
+    return found
 
 
 def _is_of_another_type(branch: Errors, here: list[str | int]) -> bool:
@@ -80,7 +76,7 @@ def _types(branch: Errors, here: list[str | int]) -> str:
 def _options(branch: Errors, here: list[str | int]) -> dict[str, list[object]]:
     """The values that fields right here would have to have, by the fields."""
     found: dict[str, list[object]] = {}
-    for error in _leaves(branch):
+    for error in branch:
         path = list(error.instance_path)
         if error.kind.name == "enum" and len(path) == len(here) + 1 and path[: len(here)] == here:
             found.setdefault(str(path[-1]), []).extend(error.kind.as_dict()["options"])
@@ -96,9 +92,7 @@ def _tag(branches: list[Errors], here: list[str | int]) -> str | None:
 
 def _missing(branch: Errors, here: list[str | int]) -> set[str]:
     return {
-        str(error.kind.as_dict()["property"])
-        for error in _leaves(branch)
-        if error.kind.name == "required" and list(error.instance_path) == here
+        str(error.kind.as_dict()["property"]) for error in branch if error.kind.name == "required" and list(error.instance_path) == here
     }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from random import Random
 from typing import Any
 
 from .conversation import Conversation, Item, converse
+from .document import packaged
 from .exchange import Json
 from .lifecycle import Course, call_cost, latency, stage, status, transfer_end, turns
 from .store import Call
@@ -102,12 +104,13 @@ def conversation_of(call: Call, now: int) -> Conversation:
     """What was said in a call so far, and what else happened in it."""
     live, start = call.live, call.course.start or 0
     items: list[Item] = [(at - start, {"role": "injected", "content": text, "time_sec": (at - start) / 1000}) for at, text in call.injected]
+    tell = partial(converse, call.course, until=now, timed=packaged().carries("ToolCallInvocationUtterance", "time_sec"))
     if live is None:
-        return converse(call.course, call.order.opening, until=now, items=items)
+        return tell(call.order.opening, items=items)
     items += live.items
     if live.session is not None:
-        return converse(call.course, until=now, spoken=live.session.spoken, items=items + live.session.items)
-    return converse(call.course, call.order.opening, until=now, pauses=live.pauses, added=live.added, items=items)
+        return tell(spoken=live.session.spoken, items=items + live.session.items)
+    return tell(call.order.opening, pauses=live.pauses, added=live.added, items=items)
 
 
 def transfer_number(call: Call) -> str:
