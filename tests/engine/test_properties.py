@@ -254,7 +254,7 @@ def test_a_key_of_the_callers_is_as_old_as_the_caller_says(
     assert all(arrival.at <= HOUR - age for arrival in server.arrivals)
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(
     plan=st.lists(st.sampled_from(["fine", "fine", "slow", "500", "reset", *REFUSALS]), max_size=60),
     outages=st.lists(
@@ -263,7 +263,7 @@ def test_a_key_of_the_callers_is_as_old_as_the_caller_says(
     sleeps=sleeps,
     number=st.integers(1, 30),
     per=st.sampled_from([0.5, 1.0, 10.0, 60.0]),
-    requests=st.integers(1, 120),
+    requests=st.integers(1, 80),
     max_connections=st.sampled_from([1, 3, 100]),
     others=st.lists(st.floats(0, 600), max_size=100),
     seed=st.randoms(use_true_random=False),
