@@ -122,6 +122,7 @@ STAMP, DIGEST = NOW.removeprefix("v=").split(",d=")
         "null",
         "",
     ],
+    ids=lambda _: "signature",  # the same in every process that runs tests
 )
 async def test_signatures_that_are_none(signature: str) -> None:
     router, handled = listening()
