@@ -21,7 +21,7 @@ class Refused(Exception):
     """The document cannot be expressed, or is none: says where, and why."""
 
     def __init__(self, pointer: str, reason: str) -> None:
-        super().__init__(f"{visible(pointer) or '(document)'}: {reason}")
+        super().__init__(visible(f"{pointer or '(document)'}: {reason}"))
         self.pointer = pointer
         self.reason = reason
 
@@ -45,7 +45,7 @@ def load(text: str, name: str) -> Json:
     try:
         data = yaml.load(text)
     except YAMLError as error:
-        raise Refused("", f"{name} is neither YAML nor JSON: {error}") from error
+        raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data

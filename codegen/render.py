@@ -9,6 +9,7 @@ filter: `literal` for values, `docstring` for words, `code` and `quoted` for typ
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -125,11 +126,10 @@ def docstring(text: str, indent: int = 0) -> Markup:
     lines: list[str] = []
     for line in text.split("\n"):
         hang = "    " if line.startswith(":") else ""
-        safe = visible(line).replace("\\", "\\\\").replace('"""', r"\"\"\"")
+        safe = re.sub(r'\\|"(?="|$)', lambda special: "\\" + special[0], visible(line))
         lines.extend(textwrap.wrap(safe, 118 - indent, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False) or [""])
     if len(lines) == 1:
-        last = f'{lines[0][:-1]}\\"' if lines[0].endswith('"') else lines[0]
-        return Markup(f'{space}"""{last}"""')
+        return Markup(f'{space}"""{lines[0]}"""')
     return Markup("\n".join([f'{space}"""{lines[0]}', *(f"{space}{line}".rstrip() for line in lines[1:]), f'{space}"""']))
 
 

@@ -165,7 +165,8 @@ def is_code(text: str) -> bool:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError):
         return False
-    return all(
+    whole = text.isprintable() and (tree.body.col_offset, tree.body.end_col_offset) == (0, len(text.encode()))
+    return whole and all(
         isinstance(node, _CODE) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES)
         for node in ast.walk(tree)
     )

@@ -12,6 +12,7 @@ files byte for byte.
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,9 @@ _TYPES = (
     "--config-file=",
     "--cache-dir=.types",
 )
+
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
+"""What may stand in the path of a URL (RFC 3986), and places for parameters."""
 
 _CHANGES_IN_CHANGELOG = 20
 """So many changes of each kind are written out there."""
@@ -150,6 +154,9 @@ def parse(fetched: bytes, name: str) -> Json:
     if (kind := _KINDS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _references(document, document)
+    for path in document.get("paths") or ():
+        if not _PATH.fullmatch(str(path)):
+            raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
     schema, validator = kind
     wrong = best_match(validator_for(schema)(schema).iter_errors(document)) or next(iter(validator(document).iter_errors()), None)
     if wrong is not None:

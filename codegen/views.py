@@ -34,10 +34,6 @@ _ERRORS = {
 }
 
 
-_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[^{}]*})*")
-"""What may stand in the path of a URL (RFC 3986), and places for parameters."""
-
-
 def python_name(wire: str) -> str:
     """A field's name in Python: its own where that is one, else what the generator makes of it."""
     name = wire if re.fullmatch(r"(?!__)[a-z_][a-z0-9_]*", wire) else str(PythonIdentifier(wire, "field_"))
@@ -391,8 +387,6 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
     where = pointer("paths", path, method)
     types = Types(document)
     path_names = re.findall(r"{([^}]*)}", path)
-    if not _PATH.fullmatch(path):
-        raise Refused(where, "its path holds what no URL can hold unescaped")
     parameters = {(parameter["in"], parameter["name"]): parameter for parameter in operation["parameters"]}
     for kind, name in parameters:
         if kind not in ("path", "query"):
