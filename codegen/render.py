@@ -142,7 +142,7 @@ class _Package(Project):
         self._models = {view.name: view for view in views.models}
         self.env.autoescape, self.env.finalize = True, only_code
         self.env.filters.update(code=code, docstring=docstring, literal=lambda value: Markup(literal(value)))
-        self.env.filters.update(quoted=lambda text: Markup(quoted(code(text))))
+        self.env.filters.update(quoted=lambda text: Markup(quoted(str(code(text)))))
         self.env.globals.update(view_of_model=self._view_of_model, view_of_endpoint=self._view_of_endpoint)
 
     def write(self) -> Sequence[GeneratorError]:
@@ -202,5 +202,5 @@ class _Package(Project):
                 self._write("endpoint_module.py.jinja", api / view.group / f"{view.module}.py", endpoint=endpoint)
         resources = self.package_dir.parent / "resources"
         self._write("resources_init.py.jinja", resources / "__init__.py", views=self.views.resources)
-        for view in self.views.resources:
-            self._write("resource.py.jinja", resources / f"{view.name}.py", view=view)
+        for resource in self.views.resources:
+            self._write("resource.py.jinja", resources / f"{resource.name}.py", view=resource)

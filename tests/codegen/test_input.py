@@ -80,7 +80,7 @@ def example() -> Json:
         "x-wextension": "wextensionvalue",
         "deprecated": True,
     }
-    hints = {"x-retell-sdk-resource": "wresource", "x-retell-sdk-method": "wmethod"}
+    hints: Json = {"x-retell-sdk-resource": "wresource", "x-retell-sdk-method": "wmethod"}
     made = document(
         {
             "/get-wpath/{wplace}": {"get": operation("wgetoperation", answer, parameters=parameters, **said)},
@@ -122,7 +122,9 @@ def planted(value: Any, payloads: Mapping[str, str]) -> Any:
 
 def assert_harmless(package: Path) -> None:
     for path in (path for folder in GENERATED for path in (package / folder).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=path.name)
+        text = path.read_text(encoding="utf-8")
+        assert "&#" not in text, "escaped for HTML"
+        tree = ast.parse(text, filename=path.name)
         assert not {"boom"} & {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}, path
         for node in tree.body:
             assert not isinstance(node, ast.Expr) or node is tree.body[0], path
@@ -244,7 +246,7 @@ def test_a_docstring_says_its_text_and_a_literal_is_its_value(text: str) -> None
     for indent in (0, 4):
         (node,) = ast.parse(f"class A:\n{docstring(text, 4)}" if indent else docstring(text)).body
         said = ast.get_docstring(node) if isinstance(node, ast.ClassDef) else ast.literal_eval(node.value)  # type: ignore[attr-defined]
-        assert " ".join(said.split()) == " ".join("\n".join(visible(line) for line in text.split("\n")).split())
+        assert " ".join(str(said).split()) == " ".join("\n".join(visible(line) for line in text.split("\n")).split())
     assert ast.literal_eval(literal(text)) == text
     assert literal(text).isprintable()
 

@@ -56,6 +56,10 @@ def package(given: Json, folder: Path, surface: Json | None = None) -> Report:
     return generate(canonical(given), surface or {}, {"operations": {}, "classes": {}}, made)
 
 
+def hints(method: str, resource: str = "thing") -> Json:
+    return {"x-retell-sdk-resource": resource, "x-retell-sdk-method": method}
+
+
 def run(code: str, folder: Path) -> str:
     done = subprocess.run([sys.executable, "-B", "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -88,7 +92,7 @@ def test_what_generated_functions_use_is_known_from_the_templates() -> None:
 
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_resource_that_the_client_hides_is_refused_with_the_way_out(name: str) -> None:
-    given = document({"/create-it": {"post": operation(**{"x-retell-sdk-resource": name, "x-retell-sdk-method": "create"})}})
+    given = document({"/create-it": {"post": operation(**hints("create", name))}})
     where, reason = refused(viewed, given)
     assert where == "/paths/~1create-it"
     assert reason.endswith(f"in openapi/surface.yaml, such as POST /create-it: {{methods: [{name}_.create]}}")
@@ -103,7 +107,7 @@ def test_a_resource_that_names_itself_by_its_path_is_looked_at_too() -> None:
 
 def test_a_method_that_resources_hide_is_refused_too() -> None:
     for name in ("with_raw_response", "with_streaming_response", "omit", "property", "str"):
-        given = document({"/thing": {"get": operation(**{"x-retell-sdk-resource": "thing", "x-retell-sdk-method": name})}})
+        given = document({"/thing": {"get": operation(**hints(name))}})
         where, reason = refused(viewed, given)
         assert (where, f"methods: [thing.{name}_]" in reason) == ("/paths/~1thing", True)
 
@@ -216,10 +220,6 @@ def test_a_path_parameter_may_have_any_name(tmp_path: Path) -> None:
         f"asyncio.run(main())\nassert seen == [f'/get-{{index}}/v' for index in range({len(names)})], seen\n",
         tmp_path,
     )
-
-
-def hints(method: str) -> Json:
-    return {"x-retell-sdk-resource": "thing", "x-retell-sdk-method": method}
 
 
 def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
