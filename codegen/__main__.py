@@ -58,6 +58,8 @@ def _tell(made: Report) -> None:
     print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
     for key in made.named_themselves:
         print(f"note: {key} is not in openapi/surface.yaml and named itself")
+    for note in made.aside:
+        print(f"note: {note}")
     if made.unreachable:
         print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model: {', '.join(made.unreachable)}")
 

@@ -34,7 +34,7 @@ from .document import Json, operations, ref_name, resolved
 from .passes.unions import is_object
 from .prepare import prepare
 from .surface import Entry, entries
-from .views import python_name
+from .views import keyword_name, python_name
 
 Subject = Literal["operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"]
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
@@ -191,7 +191,7 @@ class _Difference:
         if now.get("deprecated") and not was.get("deprecated"):
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = _keywords(self.old.prepared, was), _keywords(self.new.prepared, now)
-        self._fields(olds, news, lambda name: [f"{method}({python_name(name)}=...)" for method in has], "keyword", sent=True)
+        self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
         self._answers(was, now, has)
 
     def _answers(self, was: Json, now: Json, names: list[str]) -> None:

@@ -21,16 +21,21 @@ class Refused(Exception):
     """The document cannot be expressed, or is none: says where, and why."""
 
     def __init__(self, pointer: str, reason: str) -> None:
-        super().__init__(f"{pointer or '(document)'}: {reason}")
+        super().__init__(visible(f"{pointer or '(document)'}: {reason}"))
         self.pointer = pointer
         self.reason = reason
 
 
 class _Constructor(SafeConstructor):
-    """As JSON has no dates, what looks like one is a string."""
+    """As JSON has no dates, what looks like one is a string; two escapes for the halves of a character are that character."""
+
+    def construct_yaml_str(self, node: Any) -> str:
+        text = str(super().construct_yaml_str(node))
+        return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
-_Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
+for _tag in ("str", "timestamp"):
+    _Constructor.add_constructor(f"tag:yaml.org,2002:{_tag}", _Constructor.construct_yaml_str)
 
 
 def load(text: str, name: str) -> Json:
@@ -40,7 +45,7 @@ def load(text: str, name: str) -> Json:
     try:
         data = yaml.load(text)
     except YAMLError as error:
-        raise Refused("", f"{name} is neither YAML nor JSON: {error}") from error
+        raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
@@ -65,6 +70,11 @@ def dump(data: Any) -> str:
 def pointer(*parts: str | int) -> str:
     """A JSON pointer (RFC 6901), without the leading ``#``."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def visible(text: str) -> str:
+    """A text on one line, with an escape in place of what cannot be seen."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def at(document: Json, path: str) -> Any:

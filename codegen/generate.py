@@ -31,6 +31,8 @@ class Report:
     methods: int
     models: int
     named_themselves: list[str]
+    aside: list[str]
+    """What methods take under another name than the document's."""
     unreachable: list[str]
     wordless: words.Missing
 
@@ -65,6 +67,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         methods=sum(len(resource.methods) for resource in seen.resources),
         models=len(seen.models),
         named_themselves=[key for key, entry in named.items() if not entry.named],
+        aside=seen.aside,
         unreachable=prepared["x-unreachable"],
         wordless=missing,
     )

@@ -36,8 +36,11 @@ class Pin:
         digest = sha256(fetched)
         said = document["info"].get("x-retell-spec-revision")
         revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
-        dated = re.match(r"\d{4}-\d{2}-\d{2}", revision)
-        return cls(source, revision, dt.date.fromisoformat(dated.group()) if dated else today, digest, sha256(pinned.encode()))
+        try:
+            dated = dt.date.fromisoformat(revision[:10])
+        except ValueError:
+            dated = today
+        return cls(source, revision, dated, digest, sha256(pinned.encode()))
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .diff import Change, Impact
+from .document import visible
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
@@ -40,8 +41,8 @@ def table(changes: Sequence[Change], console: Console) -> None:
         shown.add_column(column, overflow="fold")
     for change in changes:
         colour = _COLOURS[change.impact]
-        names = "\n".join(_shortened(change.names))
-        shown.add_row(f"[{colour}]{change.impact}[/]", f"{change.subject} {change.action}", escape(change.what), escape(names))
+        names = "\n".join(_shortened([visible(name) for name in change.names]))
+        shown.add_row(f"[{colour}]{change.impact}[/]", f"{change.subject} {change.action}", escape(visible(change.what)), escape(names))
     console.print(shown)
 
 
@@ -69,8 +70,13 @@ def as_json(changes: Sequence[Change]) -> str:
 
 
 def _line(change: Change) -> str:
-    names = ", ".join(_shortened([f"`{name}`" for name in change.names]))
-    return f"{change.subject} {change.action}: `{change.what}`{f' ({names})' if names else ''}"
+    names = ", ".join(_shortened([_code(name) for name in change.names]))
+    return f"{change.subject} {change.action}: {_code(change.what)}{f' ({names})' if names else ''}"
+
+
+def _code(text: str) -> str:
+    """A text in backticks, which nothing in it can end."""
+    return f"`{visible(text).replace('`', chr(39))}`"
 
 
 def _shortened(names: Sequence[str]) -> list[str]:

@@ -9,12 +9,12 @@
   goes behind the verb; or it ends with a resource, and goes behind the verb whole: ``call.create_web_call``. Any other noun is a resource
   of its own.
 
-Where two would have one name, the one of the older path gets ``_v1``, ``_v2``, ...
+Where two would have one name, the one of the older path gets ``_v1``, ``_v2``, ... A name that the client or its resources have
+themselves (``client.copy``, ``with_raw_response``) is refused, and the surface has to say another: ``client.copy_``.
 """
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -23,6 +23,7 @@ import attrs
 
 from .document import Json, Refused, operations, pointer
 from .passes.lift import singular
+from .reserved import METHODS, RESOURCES, aside, is_name
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
@@ -59,7 +60,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     keys = [(f"{method.upper()} {path}", path, operation) for method, path, operation in operations(document)]
     for key, path, _ in keys:
         if (said := surface.get(key)) is not None:
-            methods = tuple(Method(*str(name).split(".")) for name in said["methods"])
+            methods = tuple(_said(key, str(name)) for name in said["methods"])
             found[key] = Entry(methods, said.get("repeat", _repeat(key, path)), said.get("timeout"), said.get("limit"), named=True)
             for method in methods:
                 if method in taken:
@@ -68,7 +69,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     for key, path, operation in sorted(keys, key=lambda item: (-_version(item[1]), item[0])):
         if key in found:
             continue
-        method = _named_by_itself(path, operation, surface)
+        method = _reachable(_named_by_itself(path, operation, surface), pointer("paths", path), key)
         if method in taken:
             method = attrs.evolve(method, name=f"{method.name}_v{_version(path)}")
         if method in taken:
@@ -77,6 +78,23 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         taken[method] = key
         found[key] = Entry((method,), _repeat(key, path), None, None, named=False)
     return {key: found[key] for key, _, _ in keys}
+
+
+def _said(key: str, name: str) -> Method:
+    """A method as the surface names it."""
+    method = Method(*name.partition(".")[::2])
+    if any(not is_name(part) or part.startswith("_") for part in (method.resource, method.name)):
+        raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
+    return _reachable(method, pointer("surface", key), key)
+
+
+def _reachable(method: Method, where: str, key: str) -> Method:
+    """Refuse a name that the client or its resources have themselves."""
+    free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
+    if free != method:
+        wanted, instead = (f"{name.resource}.{name.name}" for name in (method, free))
+        raise Refused(where, f"client.{wanted} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{instead}]}}")
+    return method
 
 
 def _version(path: str) -> int:
@@ -94,7 +112,7 @@ def _repeat(key: str, path: str) -> Repeat:
 def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
     resource, name = operation.get("x-retell-sdk-resource"), operation.get("x-retell-sdk-method")
     if isinstance(resource, str) and isinstance(name, str):
-        return Method(_identifier(resource), _identifier(name))
+        return Method(_identifier(path, resource), _identifier(path, name))
     verb, *noun = _words(path)
     said = {
         tuple(_singular(_words(str(key).partition(" ")[2]))): Method(*str(known["methods"][0]).split(".")) for key, known in surface.items()
@@ -113,7 +131,7 @@ def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
         resource = next((end for end in ends if end in resources), ends[0])
         rest = noun if resource != ends[0] else []
     verb = verb if rest else _VERBS.get(verb, verb)
-    return Method(_identifier(resource), _identifier("_".join([verb, *rest])))
+    return Method(_identifier(path, resource), _identifier(path, "_".join([verb, *rest])))
 
 
 def _words(path: str) -> list[str]:
@@ -142,6 +160,8 @@ def _known(said: dict[tuple[str, ...], Method]) -> tuple[dict[str, tuple[str, bo
     return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources
 
 
-def _identifier(name: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower()
-    return f"{name}_" if keyword.iskeyword(name) or not name.isidentifier() else name
+def _identifier(path: str, wanted: str) -> str:
+    name = aside(re.sub(r"[^A-Za-z0-9]+", "_", wanted).strip("_").lower(), frozenset())
+    if not is_name(name):
+        raise Refused(pointer("paths", path), f"{wanted!r} cannot be made a name in Python: name it in openapi/surface.yaml")
+    return name

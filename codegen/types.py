@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
+import math
 from collections.abc import Callable, Iterable
 
 import attrs
 
-from .document import Json, Refused, ref_name, resolved
+from .document import Json, Refused, ref_name, resolved, visible
 from .passes.unions import is_object
 
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
@@ -126,17 +126,51 @@ class Types:
         other = f', other="{unknown}"' if unknown is not None else ""
         if "x-tag" in schema:
             table = ", ".join(f'{literal(value)}: "{ref_name(member)}"' for member in objects for value in member["x-values"])
-            return f'Tagged("{schema["x-tag"]}", {{{table}}}{other}{array})'
+            return f"Tagged({literal(schema['x-tag'])}, {{{table}}}{other}{array})"
         if schema.get("x-keyed"):
-            table = ", ".join(f'"{member["x-key"]}": "{ref_name(member)}"' for member in objects if member.get("x-key"))
+            table = ", ".join(f'{literal(member["x-key"])}: "{ref_name(member)}"' for member in objects if member.get("x-key"))
             other = next((f', other="{ref_name(member)}"' for member in objects if not member.get("x-key")), other)
             return f"Keyed({{{table}}}{other}{array})"
         return f'Keyed({{}}, other="{ref_name(objects[0])}"{array})'
 
 
 def literal(value: object) -> str:
-    """A value as it reads in source code, strings in double quotes."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    """A value as it reads in source code: strings in double quotes, with an escape for all that cannot be seen.
+
+    :raises Refused: it cannot be written as one.
+    """
+    match value:
+        case str():
+            inner = "".join(f"\\{char}" if char in '"\\' else visible(char) for char in value)
+            return f'"{inner}"'
+        case None | bool() | int():
+            return repr(value)
+        case float() if math.isfinite(value):
+            return repr(value)
+        case list() | tuple():
+            return f"[{', '.join(map(literal, value))}]"
+        case _:
+            raise Refused("", f"{value!r} cannot be written as a value")
+
+
+_CODE = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant, ast.UnaryOp, ast.USub),
+    *(ast.Dict, ast.keyword),
+)
+_TABLES = frozenset({"Keyed", "Many", "Mapped", "One", "Tagged"})
+
+
+def is_code(text: str) -> bool:
+    """Whether an expression is a type or the table of a union, and nothing that could do anything."""
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError):
+        return False
+    whole = text.isprintable() and (tree.body.col_offset, tree.body.end_col_offset) == (0, len(text.encode()))
+    return whole and all(
+        isinstance(node, _CODE) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES)
+        for node in ast.walk(tree)
+    )
 
 
 def scalar(values: Iterable[object]) -> str:

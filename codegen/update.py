@@ -11,6 +11,8 @@ files byte for byte.
 
 from __future__ import annotations
 
+import math
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +48,9 @@ _TYPES = (
     "--config-file=",
     "--cache-dir=.types",
 )
+
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
+"""What may stand in the path of a URL (RFC 3986), and places for parameters."""
 
 _CHANGES_IN_CHANGELOG = 20
 """So many changes of each kind are written out there."""
@@ -144,15 +149,39 @@ def parse(fetched: bytes, name: str) -> Json:
         document = load(fetched.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
+    _plain(document)
     version = str(document.get("openapi", ""))
     if (kind := _KINDS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _references(document, document)
+    for path in document.get("paths") or ():
+        if not _PATH.fullmatch(str(path)):
+            raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
     schema, validator = kind
     wrong = best_match(validator_for(schema)(schema).iter_errors(document)) or next(iter(validator(document).iter_errors()), None)
     if wrong is not None:
         raise Refused(pointer(*wrong.absolute_path), _short(wrong.message))
     return document
+
+
+def _plain(value: object, where: str = "") -> None:
+    """Refuse what JSON has no word for: YAML's own types, numbers without end, halves of characters."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                _plain(str(key), where + pointer(str(key)))
+                _plain(item, where + pointer(str(key)))
+        case list():
+            for index, item in enumerate(value):
+                _plain(item, where + pointer(index))
+        case None | bool() | int():
+            pass
+        case float() if math.isfinite(value):
+            pass
+        case str() if value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value):
+            pass
+        case _:
+            raise Refused(where, f"{value!r} is no value of JSON")
 
 
 def _references(document: Json, value: object, where: str = "") -> None:

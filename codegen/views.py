@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import keyword
 import re
+import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 import attrs
 from openapi_python_client.strings import PythonIdentifier
 
-from .document import Json, Refused, operations, pointer, ref_name, resolved
+from .document import Json, Refused, operations, pointer, ref_name, resolved, visible
 from .passes.lift import pascal
 from .passes.names import module_name
 from .passes.unions import is_object
+from .reserved import FIELDS, KEYED_FIELDS, KEYWORDS, RAW_KEYWORDS, aside, is_name, stepped_aside
 from .retired import Retired
 from .surface import Entry
-from .types import Types, alternatives, literal, scalar
+from .types import Types, alternatives, scalar
 from .words import about
 
 _ERRORS = {
@@ -31,20 +32,20 @@ _ERRORS = {
     429: "RateLimitError",
     500: "InternalServerError",
 }
-_RESERVED = frozenset({"to_dict", "from_dict", "options", "self"})
 # What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
 _CHANGING_METHODS = frozenset({"PUT", "PATCH", "DELETE"})
 _CHANGING_PATH = re.compile(r"^/(v\d+/)?update-")
 
-_OPTIONS = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "max_retries"})
-"""What every method takes beside the operation's own parameters."""
-_BUILTINS = frozenset({"list", "dict", "str", "int", "float", "bool"})
-
 
 def python_name(wire: str) -> str:
     """A field's name in Python: its own where that is one, else what the generator makes of it."""
-    name = wire if re.fullmatch(r"[a-z_][a-z0-9_]*", wire) else str(PythonIdentifier(wire, "field_"))
-    return f"{name}_" if keyword.iskeyword(name) or name in _RESERVED else name
+    name = wire if re.fullmatch(r"(?!__)[a-z_][a-z0-9_]*", wire) else str(PythonIdentifier(wire, "field_"))
+    return aside(unicodedata.normalize("NFKC", name), FIELDS)
+
+
+def keyword_name(wire: str) -> str:
+    """The same of what a method takes."""
+    return aside(python_name(wire), KEYWORDS)
 
 
 @attrs.frozen
@@ -57,10 +58,6 @@ class Field:
     doc: str = ""
     spec: str | None = None
     name: str = attrs.field(default=attrs.Factory(lambda self: python_name(self.wire), takes_self=True))
-
-    @property
-    def key(self) -> str:
-        return literal(self.wire)
 
 
 @attrs.frozen
@@ -100,8 +97,8 @@ class Class(Module):
 
     @property
     def functional(self) -> bool:
-        """Whether a field's name in JSON cannot be written as one in a class body."""
-        return any(keyword.iskeyword(field.wire) or not field.wire.isidentifier() for field in self.fields)
+        """Whether a field's name in JSON cannot be written as one in a class body, which gives those with two underscores its own."""
+        return any(not is_name(field.wire) or field.wire.startswith("__") for field in self.fields)
 
 
 @attrs.frozen
@@ -224,6 +221,19 @@ class Views:
     resources: list[Resource]
 
     @property
+    def aside(self) -> list[str]:
+        """What methods take under another name than the document's, since that is taken."""
+        found: list[str] = []
+        for resource in self.resources:
+            for method in resource.methods:
+                found.extend(
+                    f"client.{resource.name}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
+                    for field in [*method.operation.positional, *method.operation.keywords]
+                    if stepped_aside(field.name, FIELDS | RAW_KEYWORDS | {method.operation.module})
+                )
+        return found
+
+    @property
     def model_names(self) -> list[tuple[str, str]]:
         views: list[Class | Union | Enum] = [*self.models, *self.unknowns, *self.unions, *self.enums]
         return sorted((view.name, view.module) for view in views)
@@ -252,12 +262,12 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
             if schema.get("x-request"):
                 found.param_unions.append(_param_union(prepared, name, schema))
         elif is_object(schema):
-            found.models.append(attrs.evolve(_model(prepared, name, schema), base="KeyedModel" if name in keyed else "Model"))
+            found.models.append(_model(prepared, name, schema, "KeyedModel" if name in keyed else "Model"))
             if schema.get("x-request"):
                 found.params.append(_params(prepared, name, schema))
         else:
-            types = Types(prepared)
-            found.enums.append(Enum(name, module_name(name), types.literal(schema)))
+            with _placed(pointer("components", "schemas", name)):
+                found.enums.append(Enum(name, module_name(name), Types(prepared).literal(schema)))
     _declare_once(prepared, found)
     for method, path, operation in operations(prepared):
         found.operations.append(_operation(prepared, method, path, operation, entries[f"{method.upper()} {path}"]))
@@ -268,18 +278,24 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     gone = [(*name.split("."), message) for name, message in sorted(retired.gone.items())]
     for name in sorted({method.resource for entry in entries.values() for method in entry.methods} | {resource for resource, _, _ in gone}):
         methods = [
-            Method(said.name, view, _quoted(retired.deprecated.get(f"{name}.{said.name}")))
+            Method(said.name, view, retired.deprecated.get(f"{name}.{said.name}"))
             for view in found.operations
             for said in entries[f"{view.method} {view.path}"].methods
             if said.resource == name
         ]
-        lost = [(method, literal(message)) for resource, method, message in gone if resource == name]
+        lost = [(method, message) for resource, method, message in gone if resource == name]
         found.resources.append(Resource(name, sorted(methods, key=lambda method: method.name), lost))
+    _check_classes(found)
     return found
 
 
-def _quoted(text: str | None) -> str | None:
-    return None if text is None else literal(text)
+def _check_classes(found: Views) -> None:
+    """Refuse a schema that is called as the class of a resource is."""
+    names = {name for name, _ in [*found.model_names, *found.param_names]}
+    for resource in found.resources:
+        for name in (f"{resource.class_name}{end}" for end in ("", "WithRawResponse", "WithStreamingResponse")):
+            if name in names:
+                raise Refused(pointer("components", "schemas", name), f"is the class of client.{resource.name}: name it in the overlay")
 
 
 def _imports(types: Types, own: str = "") -> Module:
@@ -295,23 +311,28 @@ def _module(types: Types, own: str = "") -> dict[str, list[tuple[str, str]] | li
     return attrs.asdict(_imports(types, own), recurse=False)
 
 
-def _model(document: Json, name: str, schema: Json) -> Class:
+def _model(document: Json, name: str, schema: Json, base: str = "Model") -> Class:
     types = Types(document)
     required = set(schema.get("required", ()))
     tags = _tags(document, name)
     fields: list[Field] = []
     for wire, field in sorted(schema["properties"].items(), key=lambda item: (item[0] not in required, item[0])):
-        if python_name(wire) in _BUILTINS:
-            place = pointer("components", "schemas", name, "properties", wire)
-            raise Refused(place, "hides a built-in type of Python, which annotations beside it may need")
         said = {**field, "x-is-tag": True} if wire in tags else field
         with _placed(pointer("components", "schemas", name, "properties", wire)):
             kind, spec = types.received(said), types.spec(field)
         if wire not in required and not kind.endswith(" | None") and kind != "Any":
             kind += " | None"
-        fields.append(Field(wire, kind, wire in required, about(field), spec))
-    _refuse_twice(fields, pointer("components", "schemas", name))
-    return Class(**_module(types, name), name=name, module=module_name(name), fields=fields, doc=about(schema))  # type: ignore[arg-type]
+        own = aside(python_name(wire), KEYED_FIELDS if base == "KeyedModel" else frozenset())
+        fields.append(Field(wire, kind, wire in required, about(field), spec, own))
+    _check_names(fields, pointer("components", "schemas", name))
+    return Class(
+        **_module(types, name),  # type: ignore[arg-type]
+        name=name,
+        module=module_name(name),
+        fields=fields,
+        doc=about(schema),
+        base=base,
+    )
 
 
 @contextmanager
@@ -323,9 +344,11 @@ def _placed(where: str) -> Generator[None]:
         raise Refused(refused.pointer or where, refused.reason) from None
 
 
-def _refuse_twice(fields: Iterable[Field], where: str) -> None:
+def _check_names(fields: Iterable[Field], where: str) -> None:
     names: dict[str, str] = {}
     for field in fields:
+        if not is_name(field.name):
+            raise Refused(where, f"{field.wire!r} cannot be made a name in Python")
         if field.name in names:
             raise Refused(where, f"{field.wire!r} and {names[field.name]!r} are both {field.name} in Python")
         names[field.name] = field.wire
@@ -480,10 +503,15 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         if kind == "query"
     ]
     body_name, body_fields, multipart, files, json, exclusive, body_required = _body(document, operation, where, types)
-    clash = {field.name for field in body_fields} & {field.name for field in [*path_fields, *query_fields]} | _OPTIONS
+    module = module_name(operation["operationId"])
+    if not is_name(module):
+        raise Refused(f"{where}/operationId", f"{operation['operationId']!r} cannot be made the name of a module")
+    clash = {field.name for field in body_fields} & {field.name for field in [*path_fields, *query_fields]}
     body_fields = [attrs.evolve(field, name=f"body_{field.name}") if field.name in clash else field for field in body_fields]
     query_fields = [attrs.evolve(field, name=f"query_{field.name}") if field.name in clash else field for field in query_fields]
-    _refuse_twice([*path_fields, *query_fields, *body_fields], where)
+    body_fields = _aside(body_fields, KEYWORDS | {module})
+    path_fields, query_fields = (_aside(fields, RAW_KEYWORDS | {module}) for fields in (path_fields, query_fields))
+    _check_names([*path_fields, *query_fields, *body_fields], where)
     returned = _answer(operation, where)
     returns, spec, item = "None", None, None
     paging = None
@@ -501,7 +529,7 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
     return Operation(
         **_module(types),  # type: ignore[arg-type]
         id=operation["operationId"],
-        module=module_name(operation["operationId"]),
+        module=module,
         group=entry.methods[0].resource,
         method=method.upper(),
         path=path,
@@ -526,6 +554,10 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         doc=about(operation),
         errors=[_ERRORS[status] for status in operation["x-errors"] if status in _ERRORS],
     )
+
+
+def _aside(fields: Iterable[Field], taken: frozenset[str]) -> list[Field]:
+    return [attrs.evolve(field, name=aside(field.name, taken)) for field in fields]
 
 
 def _about_parameter(parameter: Json) -> str:

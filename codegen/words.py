@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from .document import Json, Refused, load_file, operations, pointer
+from .document import Json, Refused, load_file, operations, pointer, visible
 
 _UNITS = {
     "ms": "Milliseconds",
@@ -165,14 +165,14 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_value(item)}" for name, item in value.items())
+        return "; ".join(f"{visible(name)}: {_value(item)}" for name, item in value.items())
     if isinstance(value, list):
         return _range(*value) if _is_range(value) else ", ".join(_value(item) for item in value)
-    return f"{value:_}" if isinstance(value, int) else str(value)
+    return f"{value:_}" if isinstance(value, int) else visible(str(value))
 
 
 def _sentence(text: str) -> str:
-    text = text.strip().replace("\\", "\\\\").replace('"""', "'''")
+    text = text.strip()
     first = text.split(" ", 1)[0]
     start = text[:1] if "_" in first or "-" in first else text[:1].upper()  # a name, or a range of characters
     return f"{start}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

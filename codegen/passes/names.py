@@ -5,16 +5,7 @@ from __future__ import annotations
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
-
-_IMPORTED = frozenset(
-    (
-        *("Any", "Literal", "Mapping", "Required", "Sequence", "T", "TypeAlias", "TypedDict", "TypeVar", "Union", "Unpack"),
-        *("Keyed", "Many", "Mapped", "Model", "One", "Tagged", "UnknownObject"),
-        *("FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "RequestOptions", "Sender", "Strings"),
-        *("AsyncPaginator", "RawSender", "Resource"),
-    )
-)
-"""What generated modules import under its own name."""
+from ..reserved import CLASSES, MODULES, aside, is_name
 
 
 def run(document: Json) -> None:
@@ -23,7 +14,7 @@ def run(document: Json) -> None:
     by_module: dict[str, str] = {}
     for name, target in new.items():
         where = pointer("components", "schemas", name)
-        if target in _IMPORTED or class_name(target) != target:
+        if target in CLASSES or class_name(target) != target or not is_name(target):
             raise Refused(where, f"{target} cannot be the name of its class: name another in the overlay")
         other = by_module.setdefault(module_name(target), name)
         if other != name:
@@ -44,5 +35,5 @@ def class_name(name: str) -> str:
 
 
 def module_name(class_name: str) -> str:
-    """The module that a class is in."""
-    return str(PythonIdentifier(class_name, ""))
+    """The module that a class is in, or an operation."""
+    return aside(str(PythonIdentifier(class_name, "")), MODULES)

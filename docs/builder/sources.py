@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from .markup import private
 __all__ = ["PACKAGE", "Field", "Method", "Type", "methods", "types"]
 
 PACKAGE = Path(__file__).parents[2] / "retell_async"
-_REPEAT = re.compile(r'\brepeat="(\w+)"')
 
 
 @attrs.frozen
@@ -92,7 +90,11 @@ def _repeat(method: ast.AST) -> str:
         if isinstance(node, ast.Attribute) and node.attr == "OPERATION" and isinstance(node.value, ast.Name)
     }
     (module,) = (PACKAGE / "raw" / "api").glob(f"*/{operation}.py")
-    (repeat,) = _REPEAT.findall(module.read_text())
+    (repeat,) = {
+        node.value.value
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.keyword) and node.arg == "repeat" and isinstance(node.value, ast.Constant)
+    }
     return str(repeat)
 
 

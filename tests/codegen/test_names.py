@@ -45,7 +45,7 @@ def test_names_that_collide_are_refused(schemas: Json) -> None:
     assert "in the overlay" in reason
 
 
-@pytest.mark.parametrize("name", ["Any", "Model", "Literal", "One", "Strings", "RequestOptions"])
+@pytest.mark.parametrize("name", ["Any", "Model", "KeyedModel", "Literal", "One", "Strings", "RequestOptions", "StreamSender", "SPEC"])
 def test_names_that_generated_modules_need_are_refused(name: str) -> None:
     where, reason = refused(lambda document: names.run({**document, "x-error-body": None}), holding(**{name: object_(a=STRING)}))
     assert where == f"/components/schemas/{name}"

@@ -277,7 +277,7 @@ async def main():
         assert type(keeper.by_name["Tom"]) is models.Owl and type(keeper.boss) is models.Keeper
         assert keeper.shift_plan.days[0].class_ == "a" and keeper.reached[0].x_size == 1.5
         assert await client.keeper.retrieve_v1("k") == keeper
-        await client.keeper.create(name="n", favourite={"type": "cat", "name": "Tom"}, body_timeout=3, from_="near")
+        await client.keeper.create(name="n", favourite={"type": "cat", "name": "Tom"}, timeout_=3, from_="near")
         assert json.loads(seen[-1][2]) == {"name": "n", "favourite": {"type": "cat", "name": "Tom"}, "timeout": 3, "from": "near"}
         try:
             await client.keeper.create(name="n", alias="a")

@@ -33,7 +33,7 @@ from .small import STRING, document, object_, operation
         ({"x-note": {"note": "snake_case first, said so"}}, "snake_case first, said so."),
         ({"x-note": {"note": "ours"}, "x-words": "said  in\nwords"}, "Said in words."),
         ({"default": {"a": [1, None]}}, "Default: a: at least 1."),
-        ({"default": 'back\\slash """'}, "Default: back\\\\slash '''."),
+        ({"default": 'back\\slash """\n\u2028'}, 'Default: back\\slash """\\n\\u2028.'),
     ],
 )
 def test_what_is_said_of_a_field(schema: Json, text: str) -> None:

@@ -1,0 +1,269 @@
+"""Names that generated code has itself: what is called the same steps aside, or is refused with the way out."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from codegen.__main__ import main
+from codegen.canonical import canonical
+from codegen.document import Json
+from codegen.generate import GENERATED, ROOT, Report, generate
+from codegen.prepare import prepare
+from codegen.reserved import CLASSES, FIELDS, KEYED_FIELDS, KEYWORDS, METHODS, MODULES, OPTIONS, RAW_KEYWORDS, RESOURCES
+from codegen.surface import entries
+from codegen.update import _TRY, try_out
+from codegen.views import Views, views
+from retell_async import AsyncRetell
+from retell_async._model import KeyedModel, Model
+from retell_async._operation import RequestOptions
+from retell_async._resource import Resource
+from retell_async.resources import Resources
+
+from .small import STRING, content, document, object_, operation, posting, refused
+
+PACKAGE = ROOT / "retell_async"
+TAKEN = ("api_key", "request", "stream", "copy", "close", "base_url", "send", "paginate", "with_options", "max_retries", "is_closed")
+
+
+def functions(folder: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for path in folder.rglob("[!_]*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+
+def loaded(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
+    return {inner.id for node in nodes for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+
+
+def viewed(given: Json, surface: Json | None = None) -> Views:
+    prepared = prepare(canonical(given))
+    return views(prepared, entries(prepared, surface or {}))
+
+
+def package(given: Json, folder: Path, surface: Json | None = None) -> Report:
+    """A package of a document."""
+    made = folder / "retell_async"
+    shutil.copytree(PACKAGE, made, ignore=shutil.ignore_patterns("__pycache__", *GENERATED))
+    return generate(canonical(given), surface or {}, {"operations": {}, "classes": {}}, made)
+
+
+def hints(method: str, resource: str = "thing") -> Json:
+    return {"x-retell-sdk-resource": resource, "x-retell-sdk-method": method}
+
+
+def run(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-B", "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_classes_have_is_known_from_their_source() -> None:
+    namespaces = {name for name, value in vars(Resources).items() if isinstance(value, cached_property)}
+    client = AsyncRetell("key")
+    assert {*dir(client)} - {*dir(object)} - namespaces <= RESOURCES | {"__annotations__", "__dict__", "__module__", "__weakref__"}
+    assert {*vars(Resource(client))} | {"with_raw_response", "with_streaming_response"} <= METHODS
+    assert RequestOptions.__annotations__.keys() == OPTIONS
+    assert {name for kind in (Model, KeyedModel) for name in dir(kind) if not name.startswith("_")} <= FIELDS | KEYED_FIELDS
+    assert not namespaces & RESOURCES
+
+
+def test_what_generated_functions_use_is_known_from_the_templates() -> None:
+    for function in functions(PACKAGE / "raw" / "api"):
+        assert loaded(function.body) - {argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]} <= RAW_KEYWORDS
+    assert {"client", "body", "options"} <= RAW_KEYWORDS
+    for function in functions(PACKAGE / "resources"):
+        if function.args.kwarg is None:
+            continue
+        own = loaded(function.body) - {argument.arg for argument in function.args.kwonlyargs + function.args.args[1:]}
+        modules = {node.value.id for node in ast.walk(function) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)}
+        assert own - modules <= KEYWORDS
+        assert loaded([*function.decorator_list, *(node for node in function.args.kw_defaults if node)]) <= METHODS | CLASSES
+    assert {"lookup", "import_module", "omit", "deprecated", "gone"} <= MODULES
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_resource_that_the_client_hides_is_refused_with_the_way_out(name: str) -> None:
+    given = document({"/create-it": {"post": operation(**hints("create", name))}})
+    where, reason = refused(viewed, given)
+    assert where == "/paths/~1create-it"
+    assert reason.endswith(f"in openapi/surface.yaml, such as POST /create-it: {{methods: [{name}_.create]}}")
+    (resource,) = viewed(given, {"POST /create-it": {"methods": [f"{name}_.create"]}}).resources
+    assert (resource.name, resource.methods[0].name) == (f"{name}_", "create")
+
+
+def test_a_resource_that_names_itself_by_its_path_is_looked_at_too() -> None:
+    given = document({"/list-api-keys": {"get": operation()}})
+    assert "methods: [api_key_.list]" in refused(viewed, given)[1]
+
+
+def test_a_method_that_resources_hide_is_refused_too() -> None:
+    for name in ("with_raw_response", "with_streaming_response", "omit", "property", "str"):
+        given = document({"/thing": {"get": operation(**hints(name))}})
+        where, reason = refused(viewed, given)
+        assert (where, f"methods: [thing.{name}_]" in reason) == ("/paths/~1thing", True)
+
+
+def test_the_surface_may_not_take_a_name_either() -> None:
+    given = document({"/get-thing": {"get": operation()}})
+    for name in ("copy.get", "thing.with_raw_response", "thing._sender", "thing", "thing.get.more", "thing.", "class.get", "__init__.get"):
+        assert refused(lambda one, name=name: viewed(one, {"GET /get-thing": {"methods": [name]}}), given)[0] == "/surface/GET ~1get-thing"  # type: ignore[misc]
+
+
+OWN = (
+    "self",
+    "options",
+    "client",
+    "body",
+    "request",
+    "omit",
+    "send",
+    "OPERATION",
+    "get_thing",
+    "create_thing",
+    "list",
+    "class",
+    "__init__",
+)
+NAMES = (*sorted(OPTIONS), *OWN)
+"""What a method takes, or uses."""
+
+USE = """
+import asyncio, json
+import httpx
+from retell_async import AsyncRetell
+from retell_async.raw.api.thing import get_thing
+
+def answer(request):
+    seen.append(request)
+    return httpx.Response(200, json={name: name for name in names})
+
+async def main():
+    async with AsyncRetell("key", http_client=httpx.AsyncClient(transport=httpx.MockTransport(answer))) as client:
+        await client.thing.retrieve("p", **{python: wire for wire, python in keywords.items()}, timeout=5, deadline=9)
+        assert dict(seen[-1].url.params) == {name: name for name in names}, seen[-1].url
+        await get_thing.send(client, "q", **{python: wire for wire, python in keywords.items()}, max_retries=0)
+        assert dict(seen[-1].url.params) == {name: name for name in names}
+        assert seen[-1].url.path == "/get-thing/q"
+        made = await client.thing.create(**{body[name]: name for name in names}, timeout=5, extra_headers={"X-A": "b"})
+        assert json.loads(seen[-1].content) == {name: name for name in names}
+        assert {name: getattr(made, fields[name]) for name in names} == made.to_dict() == {name: name for name in names}
+
+seen = []
+asyncio.run(main())
+"""
+
+
+def of_taken_names() -> Json:
+    fields = object_(**dict.fromkeys(NAMES, STRING))
+    parameters = [
+        {"name": "type", "in": "path", "required": True, "schema": STRING},
+        *({"name": name, "in": "query", "schema": STRING} for name in NAMES),
+    ]
+    return document(
+        {
+            "/get-thing/{type}": {"get": operation("getThing", fields, parameters=parameters)},
+            "/create-thing": {"post": operation("createThing", fields, requestBody=content(fields))},
+        }
+    )
+
+
+def test_parameters_and_fields_of_all_taken_names_work_and_keep_their_names_on_the_wire(tmp_path: Path) -> None:
+    given = of_taken_names()
+    report = package(given, tmp_path)
+    by_id = {view.id: view for view in viewed(given).operations}
+    keywords = {field.wire: field.name for field in by_id["getThing"].query_fields}
+    body = {field.wire: field.name for field in by_id["createThing"].body_fields}
+    (kind,) = (view for view in viewed(given).models if view.name == "CreateThingResponse")
+    attributes = {field.wire: field.name for field in kind.fields}
+    assert {name for name in NAMES if keywords[name] != f"{name}_"} == {"OPERATION", "create_thing", "__init__"}
+    assert all(body[name] == f"{name}_" for name in (*OPTIONS, "self", "options", "create_thing", "list", "class"))
+    assert all(attributes[name] == name for name in OPTIONS)
+    assert "client.thing.retrieve takes deadline as deadline_, since its own name is taken" in report.aside
+    run(f"names, keywords, body, fields = {list(NAMES)}, {keywords}, {body}, {attributes}\n{_TRY}\n{USE}", tmp_path)
+
+
+@pytest.mark.soak
+def test_and_types_check(tmp_path: Path) -> None:
+    package(of_taken_names(), tmp_path)
+    try_out(tmp_path)
+
+
+def test_a_path_parameter_may_have_any_name(tmp_path: Path) -> None:
+    names = ("deadline", "campaignId", "thing-id", "type", "list", "from", "class", "client", "self", "url", "request")
+    parameters = {name: [{"name": name, "in": "path", "required": True, "schema": STRING}] for name in names}
+    package(
+        document(
+            {
+                f"/get-{index}/{{{name}}}": {"get": operation(f"get{index}", parameters=parameters[name], **hints(f"m{index}"))}
+                for index, name in enumerate(names)
+            }
+        ),
+        tmp_path,
+    )
+    calls = "".join(f"    await client.thing.m{index}('v')\n" for index in range(len(names)))
+    run(
+        "import asyncio, httpx\nfrom retell_async import AsyncRetell\n"
+        "seen = []\n"
+        "def answer(request):\n    seen.append(request.url.path)\n    return httpx.Response(204)\n"
+        "async def main():\n"
+        "    client = AsyncRetell('key', http_client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))\n"
+        f"{calls}    await client.aclose()\n"
+        f"asyncio.run(main())\nassert seen == [f'/get-{{index}}/v' for index in range({len(names)})], seen\n",
+        tmp_path,
+    )
+
+
+def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    report = package(posting(object_(deadline=STRING)), tmp_path)
+    monkeypatch.setattr("codegen.__main__.generate_pinned", lambda: report)
+    assert main(["generate"]) == 0
+    assert "note: client.thing.create takes deadline as deadline_, since its own name is taken\n" in capsys.readouterr().out
+
+
+def test_a_model_of_names_that_models_have(tmp_path: Path) -> None:
+    names = ("to_dict", "__nested__", "__wire__", "__init__", "__private", "idempotency_key", "str")
+    fields = object_(**dict.fromkeys(names, STRING), boss={"$ref": "#/components/schemas/Lookup"})
+    given = posting(object_(**dict.fromkeys(names, STRING)), schemas={"Lookup": object_(a=STRING)})
+    given["paths"]["/create-thing"]["post"]["responses"]["200"] |= content(fields)
+    surface = {"POST /create-thing": {"methods": ["thing.create"], "repeat": "idempotency_key"}}
+    package(given, tmp_path, surface)
+    (kind,) = (view for view in viewed(given, surface).models if view.name == "CreateThingResponse")
+    assert {field.wire: field.name for field in kind.fields} == {
+        "to_dict": "to_dict_",
+        "__nested__": "field_nested",
+        "__wire__": "field_wire",
+        "__init__": "field_init",
+        "__private": "field_private",
+        "idempotency_key": "idempotency_key_",
+        "str": "str_",
+        "boss": "boss",
+    }
+    run(
+        f"from retell_async.raw import models, params\nfrom retell_async.raw.models import lookup\nnames = {names}\n"
+        "import retell_async.raw.models.lookup_\n"
+        "made = models.CreateThingResponse.from_dict({**{name: name for name in names}, 'boss': {'a': 'b'}})\n"
+        f"assert [getattr(made, name) for name in {[field.name for field in kind.fields if field.wire != 'boss']}] == "
+        f"{[field.wire for field in kind.fields if field.wire != 'boss']}\n"
+        "assert made.idempotency_key is None and type(made.boss) is lookup('Lookup')\n"
+        "assert set(params.CreateThingRequestParam.__annotations__) == set(names)\n",
+        tmp_path,
+    )
+
+
+def test_a_schema_called_as_the_class_of_a_resource_is_refused() -> None:
+    for name in ("ThingResource", "ThingResourceWithRawResponse"):
+        given = document({"/get-thing": {"get": operation(answer=object_(a=STRING))}}, {})
+        given["paths"]["/get-thing"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {
+            "$ref": f"#/components/schemas/{name}"
+        }
+        given["components"]["schemas"][name] = object_(a=STRING)
+        assert refused(viewed, given) == (f"/components/schemas/{name}", "is the class of client.thing: name it in the overlay")
