@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import quote
 
 import anyio
@@ -10,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import breaking, control
+from . import access, breaking, control
 from .exchange import Refused
 from .handling import receive as received
 from .outside import guarded
@@ -23,10 +24,12 @@ _LARGEST = 1 << 28
 """Bytes of a request: more than all files that the API takes in one."""
 
 
-def create_app(sandbox: Sandbox) -> Starlette:
+def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
     """An application that answers for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`.
 
     Faults that break connections need the sandbox's own server, `serve`.
+
+    :param hosts: names by which browsers may know it, beside ``localhost`` and the address that it is reached at.
     """
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +53,12 @@ def create_app(sandbox: Sandbox) -> Starlette:
 
     async def answered(request: Request, scope: Scope, content: bytes) -> Reply:
         path, query = _path(scope), scope["query_string"].decode("latin-1")
+        server = (scope.get("server") or ("",))[0]
+        check = access.check_control if control.answers(path) else access.check_api
+        try:
+            check(request.method, request.headers, server, hosts)
+        except Refused as refused:
+            return whole(refused.answer())
         reply = control.answer(sandbox, request.method, path, query, content)
         if reply is not None:
             return reply

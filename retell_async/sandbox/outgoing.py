@@ -6,7 +6,7 @@ import asyncio
 import time
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import get_ident
 from urllib.parse import urlsplit
@@ -33,6 +33,8 @@ from .service import Sandbox
 __all__ = ["Outgoing"]
 
 _AT_A_TIME = 64
+_SHOWN = 4096
+"""Bytes that are kept of an answer that decides nothing."""
 _PATIENCE = 5.0
 """Seconds that a clock is kept standing for the other side of a conversation to say something."""
 _GLANCE = 0.002
@@ -184,7 +186,11 @@ class Outgoing:
         answer = _Answer()
         problem = await self._attempt(f"{errand.kind} {errand.name}", partial(self._ask, http, errand, answer))
         seconds = time.monotonic() - begun
-        heard = Heard(answer.status, answer.content, None, seconds) if problem is None else Heard(problem=problem, seconds=seconds)
+        heard = (
+            Heard(answer.status, answer.content, None, seconds, answer.signature)
+            if problem is None
+            else Heard(problem=problem, seconds=seconds, signature=answer.signature)
+        )
         await self._tell(f"the answer to {errand.name}", partial(self._sandbox.heard, errand.id, heard))
         self._running.discard(errand.id)
         self._sandbox.store.agenda.news()
@@ -192,8 +198,8 @@ class Outgoing:
     async def _ask(self, http: httpx.AsyncClient, errand: Errand, answer: _Answer) -> None:
         self._sandbox.saw(self._sandbox.store.clock.now())
         ask = errand.ask()
-        signature = sign(ask.content, self._sandbox.store.webhook_key)
-        headers = {"accept-encoding": ", ".join(_ENCODINGS), **ask.headers, HEADER: signature}
+        answer.signature = sign(ask.content, self._sandbox.store.webhook_key)
+        headers = {"accept-encoding": ", ".join(_ENCODINGS), **ask.headers, HEADER: answer.signature}
         url = _checked(ask.url).copy_merge_params(ask.query)
         with anyio.move_on_after(errand.timeout_ms / 1000) as patience:
             async with http.stream(ask.method, url, content=ask.content, headers=headers) as response:
@@ -284,6 +290,7 @@ class _Socket(httpx_ws.AsyncWebSocketSession):
 
 @attrs.define
 class _Answer:
+    signature: str = ""
     status: int | None = None
     content: bytes = b""
 
@@ -294,24 +301,28 @@ class _Talk:
     code: int = 1006
 
 
-async def _content(response: httpx.Response, wanted: bool) -> bytes:
-    """The body of an answer, of which no more is taken than is of use.
+async def _content(response: httpx.Response, decides: bool) -> bytes:
+    """The body of an answer, of which no more is taken than is of use: the beginning, where its status is all that counts.
 
-    :raises _Unusable: it is too long, or its encoding is unknown or wrong.
+    :raises _Unusable: it decides something, and is too long, or its encoding is unknown or wrong.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    unpack = _unpacked(encoding) if wanted and encoding != "identity" else bytes
+    unpack = bytes if encoding == "identity" else _unpacked(encoding) if decides or encoding in _ENCODINGS else _nothing
     content = bytearray()
     taken = 0
     async for chunk in response.aiter_raw(_CHUNK):
         taken += len(chunk)
-        if wanted:
+        with suppress(*(() if decides else (_Unusable,))):
             content += unpack(chunk)
         if max(taken, len(content)) > _LONGEST:
-            if wanted:
+            if decides:
                 raise _Unusable(f"an answer of more than {_LONGEST} bytes")
-            break  # its status is all that counts
-    return bytes(content)
+            break
+    return bytes(content if decides else content[:_SHOWN])
+
+
+def _nothing(_: bytes) -> bytes:
+    return b""
 
 
 def _unpacked(encoding: str) -> Callable[[bytes], bytes]:

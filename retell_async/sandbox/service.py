@@ -12,7 +12,7 @@ from . import calling
 from .calling import Ringing
 from .clock import Clock
 from .document import Document, Route, packaged
-from .errands import Heard
+from .errands import Errand, Heard
 from .exchange import Answer, Incoming, Json, Refused
 from .faults import Fault, Faults, Struck
 from .following import Following
@@ -26,7 +26,7 @@ from .store import Settings, Store
 __all__ = ["Sandbox"]
 
 _KEY = re.compile(r"[!-~]+")
-_ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun"})
+_ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun", "again"})
 """What a journal can hold."""
 
 
@@ -50,6 +50,11 @@ class Sandbox:
         self._journal: Journal | None = None
         if journal is not None:
             self._bring_back(journal)
+
+    @property
+    def operations(self) -> list[str]:
+        """The ids of the API's operations."""
+        return sorted(self._document.routes)
 
     def operation(self, method: str, path: str) -> str | None:
         """The id of the operation that a request is for; ``None`` when the API has none of that method and path."""
@@ -135,8 +140,26 @@ class Sandbox:
 
     def heard(self, errand_id: str, heard: Heard) -> None:
         """Take in what came of an attempt to run an errand."""
-        fields = {"errand": errand_id, "status": heard.status, "problem": heard.problem, "seconds": heard.seconds}
+        fields = {
+            "errand": errand_id,
+            "status": heard.status,
+            "problem": heard.problem,
+            "seconds": heard.seconds,
+            "signature": heard.signature,
+        }
         self._note("heard", fields, heard.content)
+
+    def send_again(self, errand_id: str) -> Errand:
+        """Send one of the last webhooks, inbound requests or custom functions once more; nothing comes of the answer.
+
+        :raises KeyError: it is none of the last ones.
+        :raises Refused: the journal cannot be written to.
+        """
+        with self.store.standing() as now:
+            if self.store.errands.get(errand_id) is None:
+                raise KeyError(errand_id)
+            self._keep(now, "again", {"errand": errand_id})
+            return self.store.errands.again(errand_id, now)
 
     def conversed(self, call_id: str, what: str, **about: Any) -> None:
         """Take in what came over the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
@@ -170,8 +193,12 @@ class Sandbox:
                 calling.write(self.store, data["from_number"], data["to_number"], data["text"])
             case "heard":
                 self.store.errands.attempted(
-                    data["errand"], Heard(data["status"], content, data["problem"], data["seconds"]), self.store.now()
+                    data["errand"],
+                    Heard(data["status"], content, data["problem"], data["seconds"], data.get("signature", "")),
+                    self.store.now(),
                 )
+            case "again":
+                self.store.errands.again(data["errand"], self.store.now())
             case "conversed":
                 self.following.take_in(**data)
             case "fault":

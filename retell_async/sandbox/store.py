@@ -212,6 +212,7 @@ class Call:
     position: Position
     course: Course
     home: Home
+    created: int
     attributes: Json = attrs.field(factory=dict[str, Any])
     """Values of the account's own attributes, by their ids."""
     injected: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
@@ -243,7 +244,7 @@ class Calls:
     def add(self, id: str, order: Order, created: int, course: Course) -> Call:
         self._created += 1
         position = (created if course.start is None else course.start, self._created)
-        call = self._by_id[id] = Call(id, order, position, course, self._home)
+        call = self._by_id[id] = Call(id, order, position, course, self._home, created)
         entry = (position, call)
         ordered.add(self.entries, entry)
         for facet in _facets(call):
@@ -251,6 +252,10 @@ class Calls:
         self._active[id] = call
         heappush(self._ends, (course.end, id))
         return call
+
+    def newest_first(self) -> list[Call]:
+        """All calls by the time at which they were made, whenever they start."""
+        return list(reversed(self._by_id.values()))
 
     def change(self, call: Call, course: Course | None = None, echoed: Json | None = None) -> None:
         """Let a call go another way from now on, or let answers about it repeat something else."""
