@@ -25,7 +25,7 @@ for what a browser sends from another site's page, it is refused with 403.
 ``POST /sandbox/calls/{call_id}/end``       end a call that is going on
 ``GET /sandbox/clock``                      the sandbox's time in milliseconds, and how fast it runs
 ``POST /sandbox/clock``                     ``{"advance": 60}`` moves the clock on, in seconds; ``{"advance": "next"}`` to what happens next
-``GET /sandbox/files/{call_id}/{name}``     what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
+``GET /sandbox/files/{file}``               what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
 ==========================================  =======================================================================================
 """
 
@@ -106,7 +106,7 @@ def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes)
         name, kind = _FILES[path]
         return Reply(200, _file(name), {"content-type": kind, **_HEADERS})
     name, _, rest = path.removeprefix("/sandbox/").partition("/")
-    id, _, act = rest.partition("/")
+    id, act = (rest, "") if name == "files" else rest.partition("/")[::2]
     handler = _HANDLERS.get((method, "/".join(filter(None, (name, "{}" if id else "", act)))))
     try:
         if handler is None:
