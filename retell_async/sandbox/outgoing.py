@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import get_ident
+from typing import cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -310,7 +311,8 @@ async def _content(response: httpx.Response, decides: bool) -> bytes:
     unpack = bytes if encoding == "identity" else _unpacked(encoding) if decides or encoding in _ENCODINGS else _nothing
     content = bytearray()
     taken = 0
-    async for chunk in response.aiter_raw(_CHUNK):
+    # Not `aiter_raw`, which refuses an answer that a transport of the user's has in memory.
+    async for chunk in cast("AsyncIterable[bytes]", response.stream):
         taken += len(chunk)
         with suppress(*(() if decides else (_Unusable,))):
             content += unpack(chunk)
