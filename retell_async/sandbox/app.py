@@ -54,8 +54,8 @@ def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
     async def answered(request: Request, scope: Scope, content: bytes) -> Reply:
         path, query = _path(scope), scope["query_string"].decode("latin-1")
         server = (scope.get("server") or ("",))[0]
+        check = access.check_control if control.answers(path) else access.check_api
         try:
-            check = access.check_control if control.answers(path) else access.check_api
             check(request.method, request.headers, server, hosts)
         except Refused as refused:
             return whole(refused.answer())

@@ -25,7 +25,7 @@ for what a browser sends from another site's page, it is refused with 403.
 ``POST /sandbox/calls/{call_id}/end``       end a call that is going on
 ``GET /sandbox/clock``                      the sandbox's time in milliseconds, and how fast it runs
 ``POST /sandbox/clock``                     ``{"advance": 60}`` moves the clock on, in seconds; ``{"advance": "next"}`` to what happens next
-``GET /sandbox/files/{call_id}/{name}``     what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
+``GET /sandbox/files/{file}``               what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
 ==========================================  =======================================================================================
 """
 
@@ -45,6 +45,7 @@ from .errands import Errand
 from .exchange import Answer, Json, Refused
 from .faults import Fault
 from .furniture import request
+from .live import CALL_EVENTS, CHAT_EVENTS
 from .log import Received
 from .moments import next_moment
 from .outside import parsed
@@ -105,24 +106,20 @@ def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes)
         name, kind = _FILES[path]
         return Reply(200, _file(name), {"content-type": kind, **_HEADERS})
     name, _, rest = path.removeprefix("/sandbox/").partition("/")
-    id, _, act = rest.partition("/")
-    handler = _HANDLERS.get((method, f"{name}/{{}}/{act}"))
-    if handler is None:
-        id = rest
-        handler = _HANDLERS.get((method, f"{name}/{{}}" if rest else name))
+    id, act = (rest, "") if name == "files" else rest.partition("/")[::2]
+    handler = _HANDLERS.get((method, "/".join(filter(None, (name, "{}" if id else "", act)))))
     try:
         if handler is None:
             raise Refused(404, f"the sandbox has no such path: see {__name__}")
         sandbox.saw(sandbox.store.now())
         body = handler(sandbox, unquote(id), dict(parse_qsl(query)), _read(content))
-        return _reply(body if isinstance(body, Reply) else whole(Answer(204 if body is None else 200, body)))
+        return body if isinstance(body, Reply) else _reply(Answer(204 if body is None else 200, body))
     except Refused as refused:
-        return _reply(whole(refused.answer()))
-    except (ValueError, RecursionError):  # numbers that JSON does not have, and nesting that was read and is too deep to be written
-        return _reply(whole(Refused(500, "what is there cannot be shown as JSON").answer()))
+        return _reply(refused.answer())
 
 
-def _reply(reply: Reply) -> Reply:
+def _reply(answer: Answer) -> Reply:
+    reply = whole(answer)
     return Reply(reply.status, reply.content, {**reply.headers, **_HEADERS})
 
 
@@ -211,7 +208,7 @@ def _faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
         "items": [fault_row(struck) for struck in list(sandbox.faults)],
         "fields": fault_fields(),
         "operations": sandbox.operations,
-        "events": sandbox.events,
+        "events": [*CALL_EVENTS, *CHAT_EVENTS],
     }
 
 
@@ -352,8 +349,8 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", "calls"): _placed,
     ("POST", "calls"): _ring,
     ("GET", "calls/{}"): _call,
-    ("POST", "calls/{}/end"): _end_call,
     ("GET", "files/{}"): _recorded,
+    ("POST", "calls/{}/end"): _end_call,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _advance,
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import get_ident
+from typing import cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -186,10 +187,11 @@ class Outgoing:
         answer = _Answer()
         problem = await self._attempt(f"{errand.kind} {errand.name}", partial(self._ask, http, errand, answer))
         seconds = time.monotonic() - begun
-        if problem is None:
-            heard = Heard(answer.status, answer.content, None, seconds, answer.signature)
-        else:
-            heard = Heard(problem=problem, seconds=seconds, signature=answer.signature)
+        heard = (
+            Heard(answer.status, answer.content, None, seconds, answer.signature)
+            if problem is None
+            else Heard(problem=problem, seconds=seconds, signature=answer.signature)
+        )
         await self._tell(f"the answer to {errand.name}", partial(self._sandbox.heard, errand.id, heard))
         self._running.discard(errand.id)
         self._sandbox.store.agenda.news()
@@ -289,9 +291,9 @@ class _Socket(httpx_ws.AsyncWebSocketSession):
 
 @attrs.define
 class _Answer:
+    signature: str = ""
     status: int | None = None
     content: bytes = b""
-    signature: str = ""
 
 
 @attrs.define
@@ -300,32 +302,29 @@ class _Talk:
     code: int = 1006
 
 
-async def _content(response: httpx.Response, wanted: bool) -> bytes:
-    """The body of an answer; of one that decides nothing, its beginning, as far as it can be read.
+async def _content(response: httpx.Response, decides: bool) -> bytes:
+    """The body of an answer, of which no more is taken than is of use: the beginning, where its status is all that counts.
 
-    :raises _Unusable: it is wanted, and too long, or its encoding is unknown or wrong.
+    :raises _Unusable: it decides something, and is too long, or its encoding is unknown or wrong.
     """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    unpack = bytes if encoding == "identity" else _unpacked(encoding) if decides or encoding in _ENCODINGS else _nothing
     content = bytearray()
     taken = 0
-    try:
-        if response.is_stream_consumed:  # by a transport in this process, which has unpacked it as well
-            content += response.content
-            taken = len(content)
-        else:
-            encoding = response.headers.get("content-encoding", "identity").strip().lower()
-            unpack = bytes if encoding == "identity" else _unpacked(encoding)
-            async for chunk in response.aiter_raw(_CHUNK):
-                taken += len(chunk)
-                if wanted or len(content) < _SHOWN:
-                    content += unpack(chunk)
-                if max(taken, len(content)) > _LONGEST:
-                    break
+    # Not `aiter_raw`, which refuses an answer that a transport of the user's has in memory.
+    async for chunk in cast("AsyncIterable[bytes]", response.stream):
+        taken += len(chunk)
+        with suppress(*(() if decides else (_Unusable,))):
+            content += unpack(chunk)
         if max(taken, len(content)) > _LONGEST:
-            raise _Unusable(f"an answer of more than {_LONGEST} bytes")
-    except _Unusable:
-        if wanted:
-            raise
-    return bytes(content if wanted else content[:_SHOWN])
+            if decides:
+                raise _Unusable(f"an answer of more than {_LONGEST} bytes")
+            break
+    return bytes(content if decides else content[:_SHOWN])
+
+
+def _nothing(_: bytes) -> bytes:
+    return b""
 
 
 def _unpacked(encoding: str) -> Callable[[bytes], bytes]:

@@ -211,8 +211,8 @@ class Call:
     order: Order
     position: Position
     course: Course
-    created: int
     home: Home
+    created: int
     attributes: Json = attrs.field(factory=dict[str, Any])
     """Values of the account's own attributes, by their ids."""
     injected: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
@@ -244,7 +244,7 @@ class Calls:
     def add(self, id: str, order: Order, created: int, course: Course) -> Call:
         self._created += 1
         position = (created if course.start is None else course.start, self._created)
-        call = self._by_id[id] = Call(id, order, position, course, created, self._home)
+        call = self._by_id[id] = Call(id, order, position, course, self._home, created)
         entry = (position, call)
         ordered.add(self.entries, entry)
         for facet in _facets(call):

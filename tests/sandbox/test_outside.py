@@ -313,6 +313,14 @@ async def test_an_application_in_the_same_process_that_raises(problems: list[str
 
 
 @pytest.mark.anyio
+async def test_a_transport_that_has_its_answers_in_memory() -> None:
+    api = Api(Settings(outcomes={"user_hangup": 1}, webhook_url=HOOK))
+    api.call(api.number())
+    await Outgoing(api.sandbox, httpx.MockTransport(lambda _: httpx.Response(200, json={}))).advance(600)
+    assert {errand.state for errand in api.sandbox.store.errands.log} == {"delivered"}
+
+
+@pytest.mark.anyio
 async def test_cancellation_is_no_failure() -> None:
     async def patient(*_: object) -> None:
         await anyio.sleep_forever()
