@@ -41,6 +41,7 @@ __all__ = [
     "TransferEvent",
     "TransferStarted",
     "UnknownEvent",
+    "complete",
     "parse_event",
     "unwrap",
 ]
@@ -224,7 +225,10 @@ class AlertResolved(Model):
 
 @model
 class UnknownEvent(Model):
-    """An event that this version does not know. `event["name"]` reads a field that is not declared here."""
+    """An event that this version does not know, or one without the object that it should be about (a router refuses that).
+
+    `event["name"]` reads a field that is not declared here.
+    """
 
     event: str
     call: CallResponse | None = None
@@ -306,7 +310,7 @@ def unwrap(
 def parse_event(body: bytes | str) -> Event:
     """The event in a body that is verified already.
 
-    :raises WebhookVerificationError: there is none in it, or it lacks what it is about.
+    :raises WebhookVerificationError: there is none in it.
     """
     data = json_object(body)
     name = data.get("event")
@@ -315,16 +319,23 @@ def parse_event(body: bytes | str) -> Event:
     request = inbound_request(data)
     if request is not None:
         return request
-    about = _ABOUT.get(name)
-    if about is None:
-        for subject, spec in (*CallEvent.__nested__.items(), *ChatEvent.__nested__.items()):
-            if isinstance(data.get(subject), dict):
-                data[subject] = decoder(spec)(data[subject])
+    subject = next((key for key in _ABOUT.get(name, ()) if isinstance(data.get(key), dict)), None)
+    if subject is None:
+        for key, spec in (*CallEvent.__nested__.items(), *ChatEvent.__nested__.items()):
+            if isinstance(data.get(key), dict):
+                data[key] = decoder(spec)(data[key])
         return adopter(UnknownEvent)(data)
-    subject = next((key for key in about if isinstance(data.get(key), dict)), "")
-    if not subject:
-        raise WebhookVerificationError(f"unreadable: {name} has no object in `{'` or `'.join(about)}` to be about")
     if subject == "alert":
         data["alert"] = adopter(Alert)(data["alert"])  # this class is not among the generated ones, which decode themselves
     adopt = cast("Callable[[dict[str, Any]], Event]", adopter(_EVENTS[name, subject]))
     return adopt(data)
+
+
+def complete(event: Event) -> Event:
+    """An event that a handler may get for its name.
+
+    :raises WebhookVerificationError: it lacks what it is about.
+    """
+    if isinstance(event, UnknownEvent) and (about := _ABOUT.get(event.event)):
+        raise WebhookVerificationError(f"unreadable: {event.event} has no object in `{'` or `'.join(about)}` to be about")
+    return event

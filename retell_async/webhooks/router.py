@@ -33,6 +33,7 @@ from .events import (
     TransferCancelled,
     TransferEnded,
     TransferStarted,
+    complete,
     parse_event,
 )
 from .exchange import Answer, Incoming, Refused, Respond
@@ -217,7 +218,7 @@ class Router:
         try:
             function = self._function_named(request)
             body = await self._gate.admit(request)
-            sent = parse_event(body) if function is None else _function_call(function, body, request.query)
+            sent = complete(parse_event(body)) if function is None else _function_call(function, body, request.query)
         except (Refused, WebhookVerificationError) as error:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             self.stats.refused += 1

@@ -70,8 +70,8 @@ def required_of(schema: Json) -> Iterator[str]:
 
 
 def _plain(schema: Json, depth: int) -> Any:
-    if "enum" in schema:  # of `and` and `&&`, which the document both has, the official SDK knows the latter
-        return next((value for value in schema["enum"] if value == "&&"), next(value for value in schema["enum"] if value is not None))
+    if "enum" in schema:
+        return next(value for value in schema["enum"] if value is not None)
     match schema.get("type"):
         case "array":
             items = [] if depth > _DEEPEST else variants(schema["items"], depth + 1)[: schema.get("maxItems", 100)]
