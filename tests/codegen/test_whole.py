@@ -211,6 +211,8 @@ for operation in operations:
     operation.decode
 methods = {}
 for resource in pkgutil.iter_modules(importlib.import_module("retell_async.resources").__path__):
+    if resource.name.startswith("_"):
+        continue
     found = getattr(client, resource.name)
     methods[resource.name] = sorted(name for name in vars(type(found)) if name[0] != "_" and not name.endswith("_response"))
     assert sorted(vars(found.with_raw_response)) == sorted(vars(found.with_streaming_response)) == methods[resource.name]

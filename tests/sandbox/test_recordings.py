@@ -58,6 +58,7 @@ async def test_what_is_not_to_be_stored_is_only_told_of() -> None:
     assert ended.keys() >= FILES
 
 
+@pytest.mark.soak
 async def test_they_can_be_fetched() -> None:
     api = Api(Settings(outcomes={"user_hangup": 1}))
     async with serve(api.sandbox) as served, httpx.AsyncClient() as http:

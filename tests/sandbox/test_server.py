@@ -90,6 +90,7 @@ async def test_it_answers_without_a_socket(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.soak
 async def test_a_fault_of_the_sandbox_shows_no_stack_trace(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
