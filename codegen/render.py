@@ -18,12 +18,11 @@ from openapi_python_client.config import Config, ConfigFile, MetaType
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
 from openapi_python_client.parser.openapi import Endpoint
-from openapi_python_client.parser.properties import ModelProperty
 
 from .document import Json, Refused, operations
 from .passes.unions import is_object
 from .types import quoted
-from .views import Class, Operation, Views
+from .views import Operation, Views
 
 TEMPLATES = Path(__file__).parent / "templates"
 RULES = Path(__file__).parent / "generated.ruff.toml"
@@ -108,7 +107,7 @@ class _Package(Project):
         self._models = {view.name: view for view in views.models}
         self._operations = {(view.method.lower(), view.path): view for view in views.operations}
         self.env.filters.update(docstring=docstring, quoted=quoted)
-        self.env.globals.update(view_of_model=self._view_of_model, view_of_endpoint=self._view_of_endpoint)
+        self.env.globals.update(view_of_endpoint=self._view_of_endpoint)
 
     def write(self) -> Sequence[GeneratorError]:
         """As the generator's `build`, without its printing and its hooks."""
@@ -116,9 +115,6 @@ class _Package(Project):
         self._build_models()
         self._build_api()
         return self._get_errors()
-
-    def _view_of_model(self, model: ModelProperty) -> Class:
-        return self._models[str(model.class_info.name)]
 
     def _view_of_endpoint(self, endpoint: Endpoint) -> Operation:
         return self._operations[endpoint.method, endpoint.path.get_untrusted_value()]
@@ -132,8 +128,12 @@ class _Package(Project):
 
     def _build_models(self) -> None:
         models, params = self.package_dir / "models", self.package_dir / "params"
-        for model in self.openapi.models:
-            self._write("model.py.jinja", models / f"{self._view_of_model(model).module}.py", model=model)
+        for view in [
+            *(self._models[str(model.class_info.name)] for model in self.openapi.models),
+            *self.views.unknowns,
+            *self.views.commons,
+        ]:
+            self._write("model.py.jinja", models / f"{view.module}.py", view=view)
         for union in self.views.unions:
             self._write("union.py.jinja", models / f"{union.module}.py", view=union)
         for enum in self.views.enums:

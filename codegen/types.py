@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -116,19 +116,20 @@ class Types:
             return None if item is None else f"Mapped({item})"
         return None
 
-    def union_spec(self, schema: Json) -> str:
-        """The table of a union that has a name."""
+    def union_spec(self, schema: Json, unknown: str | None = None) -> str:
+        """The table of a union that has a name, and the class for what is none of its members if there can be such."""
         objects = [member for member in schema["oneOf"] if is_object(resolved(self.document, member))]
         arrays = {self.spec(member) for member in schema["oneOf"] if resolved(self.document, member).get("type") == "array"} - {None}
         if len(arrays) > 1:
             raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
         array = f", array={arrays.pop()}" if arrays else ""
+        other = f', other="{unknown}"' if unknown is not None else ""
         if "x-tag" in schema:
             table = ", ".join(f'{literal(value)}: "{ref_name(member)}"' for member in objects for value in member["x-values"])
-            return f'Tagged("{schema["x-tag"]}", {{{table}}}{array})'
+            return f'Tagged("{schema["x-tag"]}", {{{table}}}{other}{array})'
         if schema.get("x-keyed"):
             table = ", ".join(f'"{member["x-key"]}": "{ref_name(member)}"' for member in objects if member.get("x-key"))
-            other = next((f', other="{ref_name(member)}"' for member in objects if not member.get("x-key")), "")
+            other = next((f', other="{ref_name(member)}"' for member in objects if not member.get("x-key")), other)
             return f"Keyed({{{table}}}{other}{array})"
         return f'Keyed({{}}, other="{ref_name(objects[0])}"{array})'
 
@@ -136,6 +137,11 @@ class Types:
 def literal(value: object) -> str:
     """A value as it reads in source code, strings in double quotes."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def scalar(values: Iterable[object]) -> str:
+    """The type of whatever may stand in the place of these values."""
+    return " | ".join(dict.fromkeys(type(value).__name__ for value in values))
 
 
 def quoted(annotation: str) -> str:

@@ -16,7 +16,7 @@ from .passes.names import module_name
 from .passes.unions import is_object
 from .retired import Retired
 from .surface import Entry
-from .types import Types, alternatives, literal
+from .types import Types, alternatives, literal, scalar
 from .words import about
 
 _ERRORS = {
@@ -82,6 +82,13 @@ class Class(Module):
     fields: list[Field]
     doc: str
     base: str = "Model"
+    common: tuple[str, str] | None = None
+    """The class, and its module, that has the fields which type checkers have to see declared once for a whole union."""
+    of_api: bool = True
+
+    @property
+    def title(self) -> str:
+        return f"`{self.name}` of the API." if self.of_api else f"`{self.name}`, which the API does not have."
 
     @property
     def nested(self) -> list[Field]:
@@ -96,10 +103,6 @@ class Class(Module):
         """Whether a field's name in JSON cannot be written as one in a class body."""
         return any(keyword.iskeyword(field.wire) or not field.wire.isidentifier() for field in self.fields)
 
-    @property
-    def specs(self) -> list[str]:
-        return [name for name in ("Many", "Mapped", "One") if any(f"{name}(" in (field.spec or "") for field in self.fields)]
-
 
 @attrs.frozen
 class Union(Module):
@@ -110,10 +113,6 @@ class Union(Module):
     members: list[str]
     spec: str
     by: str
-
-    @property
-    def specs(self) -> list[str]:
-        return [name for name in ("Keyed", "Many", "Mapped", "One", "Tagged") if f"{name}(" in self.spec]
 
 
 @attrs.frozen
@@ -155,10 +154,6 @@ class Operation(Module):
     deprecated: bool
     doc: str
     errors: list[str]
-
-    @property
-    def specs(self) -> list[str]:
-        return [name for name in ("Many", "Mapped", "One") if self.spec and f"{name}(" in self.spec]
 
     @property
     def positional(self) -> list[Field]:
@@ -218,6 +213,9 @@ class Views:
     """Everything that is generated from one prepared document."""
 
     models: list[Class]
+    unknowns: list[Class]
+    """What stands for members of unions that are not known."""
+    commons: list[Class]
     unions: list[Union]
     enums: list[Enum]
     params: list[Class]
@@ -227,7 +225,7 @@ class Views:
 
     @property
     def model_names(self) -> list[tuple[str, str]]:
-        views: list[Class | Union | Enum] = [*self.models, *self.unions, *self.enums]
+        views: list[Class | Union | Enum] = [*self.models, *self.unknowns, *self.unions, *self.enums]
         return sorted((view.name, view.module) for view in views)
 
     @property
@@ -240,7 +238,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     """Decide every file from a prepared document, the names of its operations, and what is said of those that end."""
     retired = retired or Retired()
     schemas: dict[str, Json] = prepared["components"]["schemas"]
-    found = Views([], [], [], [], [], [], [])
+    found = Views([], [], [], [], [], [], [], [], [])
     keyed = {
         ref_name(_answer(operation, pointer("paths", path, method)) or {})
         for method, path, operation in operations(prepared)
@@ -248,6 +246,8 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     }
     for name, schema in schemas.items():
         if "oneOf" in schema:
+            if may_be_unknown(prepared, schema):
+                found.unknowns.append(_unknown(prepared, name, schema))
             found.unions.append(_union(prepared, name, schema))
             if schema.get("x-request"):
                 found.param_unions.append(_param_union(prepared, name, schema))
@@ -258,6 +258,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
         else:
             types = Types(prepared)
             found.enums.append(Enum(name, module_name(name), types.literal(schema)))
+    _declare_once(prepared, found)
     for method, path, operation in operations(prepared):
         found.operations.append(_operation(prepared, method, path, operation, entries[f"{method.upper()} {path}"]))
     by_module: dict[str, Operation] = {}
@@ -353,11 +354,109 @@ def _params(document: Json, name: str, schema: Json) -> Class:
 def _union(document: Json, name: str, schema: Json) -> Union:
     types = Types(document)
     members = alternatives(types.received({"oneOf": schema["oneOf"]}))
-    members = [*members, "UnknownObject"]
+    other = unknown_name(document, name) if may_be_unknown(document, schema) else None
+    if other is not None:
+        members.append(other)
+        types.models.add(other)
     by = f"by `{schema['x-tag']}`" if "x-tag" in schema else "by the fields that are there" if schema.get("x-keyed") else "by kind"
     with _placed(pointer("components", "schemas", name)):
-        spec = types.union_spec(schema)
+        spec = types.union_spec(schema, other)
     return Union(**_module(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)  # type: ignore[arg-type]
+
+
+def _unknown(document: Json, name: str, schema: Json) -> Class:
+    """What stands for an object of a union that is none of its members: it has what all of them have, of the same types."""
+    members = [_model(document, str(ref_name(member)), resolved(document, member)) for member in _objects(document, schema)]
+    first, *others = ({field.wire: field for field in member.fields} for member in members)
+    tag, values = schema.get("x-tag"), [value for member in schema["oneOf"] for value in member.get("x-values", ())]
+    fields: list[Field] = []
+    for wire in [wire for wire in first if all(wire in other for other in others)]:
+        field = _shared([first[wire], *(other[wire] for other in others)])
+        if wire == tag:
+            field = attrs.evolve(field, type=f"{scalar(values)} | None", required=False, doc="Which kind it is, if it says so.")
+        fields.append(field)
+    return Class(
+        models=sorted({pair for member in members for pair in [*member.models, (member.name, member.module)]}),
+        params=[],
+        typing=[],
+        collections=[],
+        name=(own := unknown_name(document, name)),
+        module=module_name(own),
+        fields=sorted(fields, key=lambda field: (not field.required, field.wire)),
+        doc=f"A member of `{name}` that this version does not know, or one that does not say which it is: what all members have in common.",
+        base="UnknownObject",
+        of_api=False,
+    )
+
+
+def _declare_once(document: Json, found: Views) -> None:
+    """Move what a type checker would otherwise make a mere `str` of, as a field of a union: open enums that all members have.
+
+    Pyright keeps the values of an enum beside `str`, for an editor to offer, only where all that it finds is one and the same declaration.
+    """
+    places = {view.name: (some, index) for some in (found.models, found.unknowns) for index, view in enumerate(some)}
+    for union in found.unions:
+        names = [str(ref_name(member)) for member in _objects(document, document["components"]["schemas"][union.name])]
+        names.extend(name for name in union.members if name == unknown_name(document, union.name))
+        members = [some[index] for some, index in (places[name] for name in names)]
+        shared = [field for field in members[0].fields if _is_open(document, field) and all(field in member.fields for member in members)]
+        if len(members) > 1 and shared and not any(member.common for member in members):
+            common = Class(
+                models=sorted({pair for member in members for pair in member.models}),
+                params=[],
+                typing=[],
+                collections=[],
+                name=f"{union.name}Fields",
+                module=f"_{union.module}",
+                fields=shared,
+                doc=f"What every member of `{union.name}` has.",
+                of_api=False,
+            )
+            found.commons.append(common)
+            for name in names:
+                some, index = places[name]
+                rest = [field for field in some[index].fields if field not in shared]
+                some[index] = attrs.evolve(some[index], fields=rest, common=(common.name, common.module))
+
+
+def _is_open(document: Json, field: Field) -> bool:
+    parts = alternatives(field.type)
+    enums = [part for part in parts if part.startswith("Literal") or "enum" in document["components"]["schemas"].get(part, {})]
+    return field.required and bool(enums) and "str" in parts
+
+
+def _shared(fields: list[Field]) -> Field:
+    """One field for what several members have under one name; what cannot be decoded the same in all of them stays plain JSON."""
+    first, required = fields[0], all(field.required for field in fields)
+    doc = first.doc if all(field.doc == first.doc for field in fields) else ""
+    if any(field.spec != first.spec for field in fields):
+        return attrs.evolve(first, type="Any", required=required, spec=None, doc=doc)
+    types = dict.fromkeys(part for field in fields for part in alternatives(field.type))
+    if "Any" in types:
+        types = {"Any": None}
+    elif "None" in types:
+        types = {**{part: None for part in types if part != "None"}, "None": None}
+    return attrs.evolve(first, type=" | ".join(types), required=required, doc=doc)
+
+
+def unknown_name(document: Json, name: str) -> str:
+    """The name of the class for a union's unknown members, which no schema has."""
+    taken = {module_name(other) for other in document["components"]["schemas"]}
+    found = f"Unknown{name}"
+    while module_name(found) in taken:
+        found += "Object"
+    return found
+
+
+def may_be_unknown(document: Json, schema: Json) -> bool:
+    """Whether an object can be none of a union's members: not where one member is whatever the others are not."""
+    return "x-tag" in schema or (
+        bool(schema.get("x-keyed")) and all("x-key" in member and member["x-key"] for member in _objects(document, schema))
+    )
+
+
+def _objects(document: Json, schema: Json) -> list[Json]:
+    return [member for member in schema["oneOf"] if is_object(resolved(document, member))]
 
 
 def _param_union(document: Json, name: str, schema: Json) -> Union:

@@ -24,6 +24,7 @@ from ._errors import (
     WebhookVerificationError,
 )
 from ._events import Hook, LimitEvent, RetryEvent, WaitEvent, log
+from ._hints import readable
 from ._limits import RateLimit
 from ._model import Model, UnknownObject
 from ._operation import FileTypes, Omit, RequestOptions, omit
@@ -76,3 +77,6 @@ __all__ = [
     "log",
     "omit",
 ]
+
+for _name in __all__:
+    readable(globals()[_name])

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._masking import mask_text, masked
+from ._reasons import stated_reason
 from ._retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class OutcomeUnknownError(APIConnectionError):
 
 
 class APIStatusError(AnsweredError):
-    """An answer with another status than success. `message` is the server's own."""
+    """An answer with another status than success. `message` is the reason that its body states, on one line and shortened."""
 
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
@@ -275,16 +276,13 @@ def _body(response: httpx.Response) -> object | None:
         return None
     try:
         return cast("object", response.json())
-    except ValueError:
+    except (ValueError, RecursionError):
         return response.text
 
 
 def _message(response: httpx.Response, body: object | None) -> str:
-    if isinstance(body, dict):
-        for name in ("message", "error_message", "error"):
-            text: object = body.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            if text and isinstance(text, str):
-                return text
+    if stated := stated_reason(body):
+        return stated
     phrase = response.reason_phrase or "no reason given"
     if body is None:
         return f"{phrase}, with an empty body"

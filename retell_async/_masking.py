@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Hidden", "mask", "mask_text", "masked", "masked_repr"]
+__all__ = ["Hidden", "mask", "mask_text", "masked", "masked_fields", "masked_repr"]
 
 T = TypeVar("T")
 
@@ -48,10 +48,10 @@ def masked(value: object, key: str = "") -> object:
     """
     if isinstance(value, str):
         return _masked_str(key, value)
-    if isinstance(value, list):
-        return [masked(item, key) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        return {name: masked(entry, str(name)) for name, entry in cast("dict[object, object]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(item, key) for item in cast("Sequence[object]", value)]
+    if isinstance(value, Mapping):
+        return {mask_text(str(name)): masked(entry, str(name)) for name, entry in cast("Mapping[object, object]", value).items()}
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return value
@@ -74,6 +74,12 @@ def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(f'{key}={_shown(key, value)}' for key, value in fields.items())})"
 
 
+def masked_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values with no secret in them, whole, for what prints values in a way of its own."""
+    for name, value in fields.items():
+        yield mask_text(name), masked(value, name)
+
+
 def _shown(key: str, value: Any) -> str:
     if isinstance(value, str):
         text = _masked_str(key, value)
@@ -83,7 +89,7 @@ def _shown(key: str, value: Any) -> str:
         shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
     if kind is dict:
-        return f"{{{', '.join(f'{name!r}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
+        return f"{{{', '.join(f'{mask_text(repr(name))}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))

@@ -8,44 +8,94 @@ is an attribute like any other, key order is kept, and reading 68 KB of call cos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import repeat
+from itertools import repeat, takewhile
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast, dataclass_transform
 
 import attrs
 
-from ._masking import masked_repr
+from ._hints import Hints
+from ._masking import masked_fields, masked_repr
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["KeyedModel", "Model", "UnknownObject", "model"]
+__all__ = ["KeyedModel", "Model", "UnknownObject", "declared", "model"]
 
 ModelT = TypeVar("ModelT", bound="Model")
 Decode = Callable[[Any], Any]
 """Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
 
 
+_FIELD_BY_FIELD = "models are not taken apart or put together field by field: to_dict() and from_dict() lose nothing and add nothing"
+
+
+class _NoType:
+    """Stands for the type of `__whole__`. cattrs, which looks up the type of every field before it goes to work, goes no further."""
+
+    def __hash__(self) -> int:
+        raise TypeError(_FIELD_BY_FIELD)
+
+
+class _NoFields(type):
+    """The class of a class that `attrs.asdict`, which asks every value for the fields of its class, cannot look into."""
+
+    @property
+    def __attrs_attrs__(cls) -> NoReturn:
+        raise TypeError(_FIELD_BY_FIELD)
+
+
+class _Whole(metaclass=_NoFields):
+    """A model on its way from one to another by `attrs.evolve`."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+
+@attrs.define(
+    these={"__whole__": attrs.field(default=None, alias="__whole__", type=cast("type", _NoType()))},
+    slots=False,
+    init=False,
+    eq=False,
+    repr=False,
+)
 class Model:
     """Base of all models: build one from keywords, or from JSON with `from_dict`.
 
     Attributes are the API's own field names. `name in model` tells whether a field is there at all: an optional field that was left out
     reads as ``None`` just as one that is ``null`` does. Models are mutable; ``del model.name`` takes a field out again.
+
+    Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
+    out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each that was
+    left out, is refused with a `TypeError` (`attrs.asdict`, cattrs): that is what `to_dict` and `from_dict` are for.
     """
 
-    __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]] = ()
+    if TYPE_CHECKING:
+        __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, **fields: Any) -> None:
-        names = {field.name: field for field in self.__attrs_attrs__}
-        for name in fields.keys() - names.keys():
-            raise TypeError(f"{type(self).__name__} has no field {name!r}")
-        missing = [name for name, field in names.items() if field.default is attrs.NOTHING and name not in fields]
-        if missing:
-            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+        whole = fields.get("__whole__")
+        if whole is not None:  # `attrs.evolve` gives what is to be changed, then the model, then all that it has as if it had been given
+            fields = dict(takewhile(lambda item: item[1] is not whole, fields.items()))
+            self.__dict__.update(whole.model.__dict__)
+        self._refuse(fields, complete=whole is not None)
         wire = self.__wire__
         self.__dict__.update((wire.get(name, name), value) for name, value in fields.items())
+
+    def _refuse(self, fields: Mapping[str, Any], *, complete: bool) -> None:
+        names = {field.name: field for field in declared(type(self))}
+        for name in fields.keys() - names.keys() - self.__dict__.keys():
+            raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        missing = [name for name, field in names.items() if field.default is attrs.NOTHING and name not in fields]
+        if missing and not complete:
+            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+
+    @property
+    def __whole__(self) -> Any:
+        """A field only for attrs, before all others."""
+        return _Whole(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -76,6 +126,10 @@ class Model:
 
     def __repr__(self) -> str:
         return masked_repr(type(self).__name__, self.__dict__)
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """What rich shows; left to itself it would show the fields of an attrs class, secrets and all."""
+        return masked_fields(self.__dict__)
 
     def __replace__(self, **changes: Any) -> Self:
         """For `copy.replace` (Python 3.13): a copy with some fields changed, those left out still left out."""
@@ -135,20 +189,33 @@ class _Renamed:
 @dataclass_transform(kw_only_default=True)
 def model(cls: type[ModelT]) -> type[ModelT]:
     """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
-    made = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
-    for field in made.__attrs_attrs__:
+    made: Any = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
+    for field in declared(cls):
         setattr(made, field.name, _Renamed(made.__wire__[field.name]) if field.name in made.__wire__ else None)
-    return made
+    made.__annotations__ = Hints(made.__annotations__, made.__module__)
+    del made.__attrs_init__
+    return cls
+
+
+def declared(cls: type[Model]) -> tuple[attrs.Attribute[Any], ...]:
+    """The fields that a model declares."""
+    return cls.__attrs_attrs__[1:]
 
 
 @attrs.define(slots=False, init=False, eq=False, repr=False)
 class UnknownObject(Model):
-    """A member of a union that this version of the package does not know: every field of it is an attribute."""
+    """A member of a union that this version of the package does not know, or that does not say which it is.
 
-    def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
+    Every field of it is an attribute. What all members of its union have in common is declared in a subclass for each union (such as
+    `UnknownCallResponse`), typed as in them and ``None`` where it was left out.
+    """
+
+    def _refuse(self, fields: Mapping[str, Any], *, complete: bool) -> None:
+        """Nothing: it may have any field."""
 
     if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any) -> None: ...
 
         def __getattr__(self, name: str) -> Any: ...
 
@@ -264,10 +331,10 @@ def decoder(spec: Spec) -> Decode:
     """The function that decodes what a `Spec` describes."""
     match spec:
         case One(name):
-            found = _lookup(name)
+            found = lookup(name)
             return _decode_object(found) if isinstance(found, type) else decoder(found)
         case Many(item):
-            leaf = _lookup(item.name) if isinstance(item, One) else None
+            leaf = lookup(item.name) if isinstance(item, One) else None
             return _decode_leaves(leaf) if isinstance(leaf, type) and not leaf.__nested__ else _decode_array(decoder(item))
         case Mapped(item):
             return _decode_mapping(decoder(item))
@@ -275,7 +342,8 @@ def decoder(spec: Spec) -> Decode:
             return _decode_union(spec)
 
 
-def _lookup(name: str) -> type[Model] | Spec:
+def lookup(name: str) -> type[Model] | Spec:
+    """The class of an object, or the table of a union, by the name that a `Spec` has for it."""
     if name == "UnknownObject":
         return UnknownObject
     from .raw import models
@@ -338,7 +406,7 @@ def _decode_union(spec: Tagged | Keyed) -> Decode:
     def found(value: dict[str, Any]) -> Decode:
         name = choose(spec, value)
         if name not in by_name:
-            meant = _lookup(name)
+            meant = lookup(name)
             by_name[name] = adopter(meant) if isinstance(meant, type) else decoder(meant)
         if isinstance(spec, Tagged) and name != spec.other:
             by_tag[value[tag]] = by_name[name]

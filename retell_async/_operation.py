@@ -23,11 +23,11 @@ __all__ = ["FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-Strings: TypeAlias = "list[str] | tuple[str, ...]"
+Strings: TypeAlias = list[str] | tuple[str, ...]
 """Several strings; a plain `str`, which is a sequence of strings to a type checker, is none."""
 
-FileContent: TypeAlias = "bytes | IO[bytes] | PathLike[str]"
-FileTypes: TypeAlias = "FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]"
+FileContent: TypeAlias = bytes | IO[bytes] | PathLike[str]
+FileTypes: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
 """A file to upload: its content, an open binary file or a path, or a tuple of file name, content and optionally content type."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
+from ._hints import readable
 from ._operation import Request, RequestOptions, Sender
 from ._pages import AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
 from ._response import RawResponse, StreamedResponse
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 class Resource:
     """The methods of one kind of thing, carried out by a client."""
+
+    def __init_subclass__(cls) -> None:
+        readable(cls)
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender

@@ -8,7 +8,8 @@ from typing import Any, TypeGuard, get_args
 
 import attrs
 
-from ._model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose
+from ._hints import Hints
+from ._model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose, declared, lookup
 from ._operation import Operation
 
 __all__ = ["check", "problems"]
@@ -50,7 +51,7 @@ def _by_spec(spec: Spec, data: Any, path: str) -> Iterator[str]:
 
 
 def _named(name: str, data: Any, path: str) -> Iterator[str]:
-    found = _lookup(name)
+    found = lookup(name)
     if isinstance(found, type):
         if _is_object(data):
             yield from _object(found, data, path)
@@ -66,7 +67,8 @@ def _union(spec: Tagged | Keyed, data: Any, path: str) -> Iterator[str]:
             yield from _by_spec(spec.array, data, path)
         return
     name = choose(spec, data)
-    if name == UnknownObject.__name__:
+    found = lookup(name)
+    if isinstance(found, type) and issubclass(found, UnknownObject):
         yield f"{path}: no member of the union has {f'{spec.tag} {data.get(spec.tag)!r}' if isinstance(spec, Tagged) else 'these fields'}"
     else:
         yield from _named(name, data, path)
@@ -85,10 +87,16 @@ def _fields(cls: type[Model]) -> dict[str, _Field]:
     found = _by_class.get(cls)
     if found is None:
         found = _by_class[cls] = {
-            cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, ast.parse(str(field.type), mode="eval").body)
-            for field in cls.__attrs_attrs__
+            cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, _annotation(cls, field.name))
+            for field in declared(cls)
         }
     return found
+
+
+def _annotation(cls: type[Model], name: str) -> ast.expr:
+    """A field's type as it is written, in the class that declares it."""
+    written: str = next(hints.written(name) for base in cls.__mro__ if isinstance(hints := base.__annotations__, Hints) and name in hints)
+    return ast.parse(written, mode="eval").body
 
 
 def _object(cls: type[Model], data: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -147,7 +155,7 @@ class _Container:
     def fits(self, value: Any) -> bool:
         if self.name in ("list", "dict"):
             return isinstance(value, list if self.name == "list" else dict)
-        found = _lookup(self.name)
+        found = lookup(self.name)
         return isinstance(value, dict) or (isinstance(found, (Tagged, Keyed)) and found.array is not None)
 
     def inside(self, value: Any, path: str) -> Iterator[str]:
@@ -179,7 +187,7 @@ def _meant(annotation: ast.expr) -> Iterator[Any]:
         case ast.Name("FileTypes"):  # only ever sent
             yield "Any"
         case ast.Name(name):
-            found = _lookup(name)
+            found: Any = lookup(name)
             if isinstance(found, (Tagged, Keyed)):
                 yield from _scalars(name)
             yield _Container(name) if isinstance(found, (type, One, Many, Mapped, Tagged, Keyed)) else get_args(found)
@@ -202,12 +210,6 @@ def _scalars(name: str) -> Iterator[Any]:
         for meant in _meant(ast.parse(written, mode="eval").body) if written is not None else ():
             if not isinstance(meant, _Container):
                 yield meant
-
-
-def _lookup(name: str) -> Any:
-    from .raw import models
-
-    return models.lookup(name)
 
 
 def _is_array(value: Any) -> TypeGuard[list[Any]]:

@@ -29,7 +29,7 @@ from ._client import AsyncRetell
 from ._masking import mask, mask_text
 from ._retry import RetryPolicy
 from .sandbox import Clock, Sandbox, Settings, SteppedClock
-from .sandbox.control import placed
+from .sandbox.control import answer as control_answer, placed
 from .sandbox.faults import Fault, FaultKind, Struck
 from .sandbox.furniture import Furniture, furnish
 from .sandbox.handling import receive
@@ -56,6 +56,10 @@ class SandboxTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await anyio.lowlevel.checkpoint()
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        content = await request.aread()
+        beside = control_answer(self._sandbox, request.method, path, query, content)
+        if beside is not None:
+            return _response(beside, request)
         handling = receive(
             self._sandbox,
             request.method,
@@ -63,7 +67,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             query=query,
             authorization=request.headers.get("authorization", ""),
             content_type=request.headers.get("content-type", ""),
-            content=await request.aread(),
+            content=content,
         )
         patience = request.extensions.get("timeout", {}).get("read")
         if patience is not None and handling.delay >= patience:
@@ -166,7 +170,7 @@ class LocalRetell:
         """Set a fault from now on; its ``count`` tells how often it struck.
 
         :param fields: as for `retell_async.sandbox.Fault`.
-        :raises ValueError: a field makes no sense.
+        :raises ValueError: a field makes no sense, or there is no such operation; the message names some that are near.
         """
         return self.sandbox.set_fault(Fault.from_dict({"kind": kind, **fields}))
 
@@ -176,13 +180,14 @@ class LocalRetell:
     def requests(self, operation: str | None = None, **fields: Any) -> list[Received]:
         """What was received, oldest first.
 
-        :param operation: the id of an operation in the API's document, as ``createPhoneCall``; ``None`` for any.
+        :param operation: an operation, by its id in the API's document (``createPhoneCall``) or by the client's name for it
+            (``call.create_phone_call``); ``None`` for any.
         :param fields: values that fields of the body have.
+        :raises ValueError: there is no such operation; the message names some that are near.
         """
+        id = None if operation is None else self.sandbox.operation_named(operation)
         return [
-            received
-            for received in self.sandbox.log
-            if operation in {None, received.operation} and (not fields or _has(received.body, fields))
+            received for received in self.sandbox.log if id in {None, received.operation} and (not fields or _has(received.body, fields))
         ]
 
     @property
@@ -193,8 +198,10 @@ class LocalRetell:
     def assert_received(self, operation: str, *, times: int | None = None, **fields: Any) -> list[Received]:
         """Give the requests to an operation whose bodies have these fields.
 
+        :param operation: as for `requests`.
         :param times: how many there must be; at least one unless given.
         :raises AssertionError: there are others, or none.
+        :raises ValueError: there is no such operation; the message names some that are near.
         """
         found = self.requests(operation, **fields)
         if (not found) if times is None else len(found) != times:

@@ -48,15 +48,23 @@ class Type:
     """What it is another name for; ``None`` for a model or a dict."""
     uses: frozenset[str]
     """Every name that its fields or its alias mention."""
+    bases: tuple[str, ...] = ()
 
 
 def types() -> dict[str, Type]:
-    """All of `retell_async.types`, by name."""
+    """All of `retell_async.types`, by name; a type has the fields of the classes beside it that it is made from."""
     found: dict[str, Type] = {}
+    inherited = {
+        declared.name: declared
+        for path in (PACKAGE / "raw" / "models").glob("_[!_]*.py")
+        for declared in _declared(ast.parse(path.read_text()))
+    }
     for folder in ("models", "params"):
         for path in sorted((PACKAGE / "raw" / folder).glob("[!_]*.py")):
             for declared in _declared(ast.parse(path.read_text())):
-                found[declared.name] = declared
+                bases = [inherited[base] for base in declared.bases if base in inherited]
+                fields = [*(field for base in bases for field in base.fields), *declared.fields]
+                found[declared.name] = attrs.evolve(declared, fields=fields, uses=declared.uses.union(*(base.uses for base in bases)))
     return found
 
 
@@ -94,7 +102,8 @@ def _declared(module: ast.Module) -> Iterator[Type]:
             case ast.ClassDef(name=name):
                 fields = list(_fields(statement))
                 uses = frozenset[str]().union(*(_names(node.annotation) for node in statement.body if isinstance(node, ast.AnnAssign)))
-                yield Type(name, ast.get_docstring(statement) or "", fields, None, uses)
+                bases = tuple(base.id for base in statement.bases if isinstance(base, ast.Name))
+                yield Type(name, ast.get_docstring(statement) or "", fields, None, uses, bases)
             case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="TypeAlias"), value=ast.expr() as value):
                 yield Type(name, "", [], _source(value), _names(value))
             case _:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ..raw.models.backup_model import BackupModel
     from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition
     from ..raw.models.conversation_flow_response import ConversationFlowResponse
-    from ..raw.models.create_conversation_flow_component_request import CreateConversationFlowComponentRequest
+    from ..raw.models.flow_component import FlowComponent
     from ..raw.models.kb_config import KBConfig
     from ..raw.models.mcp import MCP
     from ..raw.models.note import Note
     from ..raw.params.backup_model import BackupModelParam
     from ..raw.params.begin_tag_display_position import BeginTagDisplayPositionParam
     from ..raw.params.conversation_flow_node import ConversationFlowNodeParam
-    from ..raw.params.create_conversation_flow_component_request import CreateConversationFlowComponentRequestParam
+    from ..raw.params.flow_component import FlowComponentParam
     from ..raw.params.kb_config import KBConfigParam
     from ..raw.params.mcp import MCPParam
     from ..raw.params.model_choice import ModelChoiceParam
@@ -53,7 +53,7 @@ class ConversationFlowResource(Resource):
         backup_model: BackupModelParam | BackupModel | None | Omit = omit,
         model_config: ModelConfigParam | Omit = omit,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
-        components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None | Omit = omit,
+        components: Sequence[FlowComponentParam | FlowComponent] | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         flex_mode: bool | None | Omit = omit,
         global_prompt: str | None | Omit = omit,
@@ -208,7 +208,7 @@ class ConversationFlowResource(Resource):
         backup_model: BackupModelParam | BackupModel | None | Omit = omit,
         model_config: ModelConfigParam | Omit = omit,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
-        components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None | Omit = omit,
+        components: Sequence[FlowComponentParam | FlowComponent] | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         flex_mode: bool | None | Omit = omit,
         global_prompt: str | None | Omit = omit,

@@ -8,6 +8,7 @@ import sys
 import time
 
 from .clock import RunningClock, SteppedClock
+from .exchange import Refused
 from .faults import Fault
 from .furniture import furnish
 from .persistence import Journal
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             sandbox.set_fault(Fault.parse(text))
         made = furnish(sandbox) if asked.examples and not last else None
         listener, url = listen(asked.host, asked.port)
-    except (ValueError, TypeError, OSError, OverflowError) as error:
+        sandbox.store.home.url = url
+    except (ValueError, TypeError, OSError, OverflowError, Refused) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1
     key = "any API key" if asked.api_key is None else "the given API key"
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines += [f"Fault: {text}" for text in asked.fault]
     print("\n".join(lines), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        run(sandbox, listener)
+        run(sandbox, listener, [asked.host, *asked.allow_host])
     return 0
 
 
@@ -59,9 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8888, help="port to listen on, 0 for a free one (default: %(default)s)")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which browsers and the paths under /sandbox/ may know it, beside localhost and its addresses; may be repeated",
+    )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--speed", type=float, default=1.0, help="how many times as fast as real time calls go (default: 1)")
-    pace.add_argument("--still", action="store_true", help="let the clock stand still; POST /sandbox/clock moves it")
+    pace.add_argument("--still", action="store_true", help="let the clock stand still until the page or POST /sandbox/clock moves it")
     parser.add_argument("--seed", type=int, default=0, help="decides how calls go (default: %(default)s)")
     parser.add_argument("--concurrency", type=int, default=1_000, help="how many calls may be going on at a time (default: %(default)s)")
     parser.add_argument("--api-key", help="the one key that is let in (default: any)")

@@ -8,6 +8,8 @@ from itertools import count
 
 import attrs
 
+from .outside import guarded
+
 __all__ = ["Agenda"]
 
 Act = Callable[[], None]
@@ -38,11 +40,15 @@ class Agenda:
         return self._entries[0][0] if self._entries else None
 
     def catch_up(self, now: int) -> None:
-        """Do all that is due by now, each thing at its own time; what that brings up and is due as well, too."""
+        """Do all that is due by now, each thing at its own time; what that brings up and is due as well, too.
+
+        What fails is written down: it is none of the business of whoever happens to look.
+        """
         while self._entries and self._entries[0][0] <= now:
             self.moment = self._entries[0][0]
             _, _, act = heappop(self._entries)
             try:
-                act()
+                with guarded("something that was due"):
+                    act()
             finally:
                 self.moment = None

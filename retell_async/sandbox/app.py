@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from urllib.parse import quote
 
 import anyio
@@ -10,49 +11,71 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import breaking, control
-from .exchange import Answer
+from . import access, breaking, control
+from .exchange import Refused
 from .handling import receive as received
+from .outside import guarded
 from .reply import Reply, whole
 from .service import Sandbox
 
 __all__ = ["create_app"]
 
+_LARGEST = 1 << 28
+"""Bytes of a request: more than all files that the API takes in one."""
 
-def create_app(sandbox: Sandbox) -> Starlette:
+
+def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
     """An application that answers for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`.
 
     Faults that break connections need the sandbox's own server, `serve`.
+
+    :param hosts: names by which browsers may know it, beside ``localhost`` and the address that it is reached at.
     """
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
         request = Request(scope, receive)
+        content = bytearray()
         try:
-            content = await request.body()
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > _LARGEST:
+                    await _send(whole(Refused(413, f"a request has at most {_LARGEST} bytes").answer()), scope, receive, send)
+                    return
         except ClientDisconnect:
             return
-        path, query = _path(scope), scope["query_string"].decode("latin-1")
-        reply = control.answer(sandbox, request.method, path, query, content)
-        if reply is None:
-            handling = received(
-                sandbox,
-                request.method,
-                path,
-                query=query,
-                authorization=request.headers.get("authorization", ""),
-                content_type=request.headers.get("content-type", ""),
-                content=content,
-            )
-            if handling.delay:
-                await anyio.sleep(handling.delay)
-            reply = handling.finish()
+        reply = whole(Refused(500, "the sandbox failed on this request").answer())
+        with guarded("a request"):
+            reply = await answered(request, scope, bytes(content))
         await _send(reply, scope, receive, send)
 
-    async def failed(_: Request, __: Exception) -> Response:
-        reply = whole(Answer(500, {"status": "error", "message": "the sandbox failed on this request"}))
-        return Response(reply.content, 500, reply.headers)
+    async def answered(request: Request, scope: Scope, content: bytes) -> Reply:
+        path, query = _path(scope), scope["query_string"].decode("latin-1")
+        server = (scope.get("server") or ("",))[0]
+        try:
+            check = access.check_control if control.answers(path) else access.check_api
+            check(request.method, request.headers, server, hosts)
+        except Refused as refused:
+            return whole(refused.answer())
+        reply = control.answer(sandbox, request.method, path, query, content)
+        if reply is not None:
+            return reply
+        handling = received(
+            sandbox,
+            request.method,
+            path,
+            query=query,
+            authorization=request.headers.get("authorization", ""),
+            content_type=request.headers.get("content-type", ""),
+            content=content,
+        )
+        if handling.delay:
+            await anyio.sleep(handling.delay)
+        return handling.finish()
 
-    app = Starlette(exception_handlers={Exception: failed})
+    app = Starlette()
     app.router.default = api  # no route: patterns of routes leave out paths with a line break
     return app
 

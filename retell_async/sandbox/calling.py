@@ -16,7 +16,7 @@ from .operations.chats import take_inbound_sms
 from .operations.numbers import chosen
 from .store import Asset, Store
 
-__all__ = ["Ringing", "ring", "write"]
+__all__ = ["Ringing", "check", "ring", "write"]
 
 _TIMEOUT_MS = 10_000
 _WAITING_MS = 40_000
@@ -35,6 +35,13 @@ class Ringing:
     """The chat that came of it, if one did."""
 
 
+def check(store: Store, from_number: str, to_number: str) -> None:
+    """:raises ValueError: the account has no such number, or the other side's is none that could be sent."""
+    _number(store, to_number)
+    if not from_number or any("\ud800" <= character <= "\udfff" for character in from_number):
+        raise ValueError("from_number must be a text that can be sent")
+
+
 def ring(store: Store, from_number: str, to_number: str, headers: Mapping[str, str]) -> Ringing:
     """:raises ValueError: the account has no such number."""
     number, ringing = _number(store, to_number), Ringing()
@@ -45,11 +52,12 @@ def ring(store: Store, from_number: str, to_number: str, headers: Mapping[str, s
         if not decision.taken:
             ringing.over = True
             return
-        plain = {name.lower().removeprefix("x-"): value for name, value in headers.items()}
         body: Json = {"agent_id": decision.agent_id, "agent_version": decision.agent_version, **decision.body}
-        if plain:
-            body["custom_sip_headers"] = plain
-            body["retell_llm_dynamic_variables"] = plain | body.get("retell_llm_dynamic_variables", {})
+        if headers:
+            came = inbound.sip_headers(headers)
+            variables = {name.removeprefix("x-"): value for name, value in came.items()}
+            body["custom_sip_headers"] = came
+            body["retell_llm_dynamic_variables"] = variables | body.get("retell_llm_dynamic_variables", {})
         take(body, store.now() + _WAITING_MS)
 
     def take(body: Json, until: int) -> None:

@@ -10,6 +10,9 @@ import attrs
 
 __all__ = ["Clock", "RunningClock", "SteppedClock"]
 
+_FAR = 10**15
+"""Milliseconds, after which nobody asks any more."""
+
 
 class Clock(Protocol):
     """Where the sandbox takes its time from. Time never goes back."""
@@ -30,7 +33,7 @@ class Clock(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.define
 class RunningClock:
     """Starts at the present and runs from there, ``speed`` times as fast as a clock on the wall.
 
@@ -38,22 +41,32 @@ class RunningClock:
     :raises ValueError: the speed is not a positive number.
     """
 
-    speed: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    not_before: int = 0
+    speed: float = attrs.field(default=1.0, validator=attrs.validators.gt(0), on_setattr=attrs.setters.frozen)
+    not_before: int = attrs.field(default=0, on_setattr=attrs.setters.frozen)
     _epoch: float = attrs.field(init=False)
     _origin: float = attrs.field(factory=time.monotonic, init=False)
+    _watching: list[Callable[[], None]] = attrs.field(factory=list[Callable[[], None]], init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_epoch", max(time.time() * 1000, self.not_before))
+        self._epoch = max(time.time() * 1000, self.not_before)
 
     def now(self) -> int:
         return int(self._epoch + (time.monotonic() - self._origin) * 1000 * self.speed)
 
     def seconds_until(self, moment: int) -> float | None:
-        return max(0.0, (moment - self.now()) / 1000 / self.speed)
+        return max(0.0, min(moment - self.now(), _FAR) / 1000 / self.speed)
 
     def watch(self, moved: Callable[[], None]) -> None:
-        """Nobody moves this clock."""
+        self._watching.append(moved)
+
+    def advance(self, seconds: float) -> None:
+        """Leap ahead, and run on from there.
+
+        :raises ValueError: the time is negative.
+        """
+        self._epoch += _forward(seconds)
+        for moved in self._watching:
+            moved()
 
 
 @attrs.define
@@ -78,8 +91,12 @@ class SteppedClock:
 
         :raises ValueError: the time is negative.
         """
-        if seconds < 0:
-            raise ValueError(f"time cannot go back: {seconds}")
-        self._now += round(seconds * 1000)
+        self._now += _forward(seconds)
         for moved in self._watching:
             moved()
+
+
+def _forward(seconds: float) -> int:
+    if seconds < 0:
+        raise ValueError(f"time cannot go back: {seconds}")
+    return round(seconds * 1000)

@@ -1,77 +1,138 @@
-"""The sandbox's own interface beside the API's: faults, time, what was received, and a page that shows it.
+"""The sandbox's own interface beside the API's: faults, time, what was received and sent, and a page that shows it.
 
-Everything is JSON and needs no key.
+Everything is JSON and needs no key. It is there for this machine alone: by another host's name than those that the sandbox is known by, and
+for what a browser sends from another site's page, it is refused with 403.
 
-========================================  =========================================================================================
-``GET /``                                 the page
-``GET /sandbox/state``                    what the page shows: account, agents, last calls, last requests, faults
-``GET /sandbox/faults``                   the faults that are set, with how often each struck
-``POST /sandbox/faults``                  set one: a `Fault` as an object, ``{"kind": "error", "status": 503, "probability": 0.05}``
-``DELETE /sandbox/faults``                remove all
-``DELETE /sandbox/faults/{id}``           remove one
-``GET /sandbox/requests``                 what was received, newest first: ``?operation=createPhoneCall&limit=100``
-``DELETE /sandbox/requests``              forget it
-``GET /sandbox/deliveries``               what was sent: webhooks, inbound requests and custom functions, newest first: ``?limit=100``
-``GET /sandbox/calls``                    how many calls were placed to each number
-``GET /sandbox/calls/{call_id}``          a call as the API gives it at this moment
-``POST /sandbox/calls``                   ``{"from_number": ..., "to_number": ...}`` lets somebody call a number of the account
-``GET /sandbox/clock``                    the sandbox's time in milliseconds, and how fast it runs
-``POST /sandbox/clock``                   ``{"advance": 60}`` moves a clock that stands still, in seconds
-========================================  =========================================================================================
+==========================================  =======================================================================================
+``GET /``                                   the page
+``GET /sandbox/state``                      what the page shows: account, numbers, faults, and the newest agents, calls, deliveries and
+                                            requests. ``?limit=50``; each of the four goes on with ``?calls=`` and what ``older`` says
+``GET /sandbox/faults``                     the faults that are set, with how often each struck, and what can be said of one
+``POST /sandbox/faults``                    set one: a `Fault` as an object, ``{"kind": "error", "status": 503, "probability": 0.05}``
+``DELETE /sandbox/faults``                  remove all
+``DELETE /sandbox/faults/{id}``             remove one
+``GET /sandbox/requests``                   what was received, newest first: ``?operation=createPhoneCall&limit=100``
+``GET /sandbox/requests/{number}``          one of them, with what was sent and answered
+``DELETE /sandbox/requests``                forget it
+``GET /sandbox/deliveries``                 what was sent: webhooks, inbound requests and custom functions, newest first:
+                                            ``?about=call_...&limit=100``
+``GET /sandbox/deliveries/{id}``            one of them, with its payload, its signatures and what the endpoint answered
+``POST /sandbox/deliveries/{id}/again``     send it again; nothing comes of the answer
+``GET /sandbox/calls``                      how many calls were placed to each number
+``GET /sandbox/calls/{call_id}``            a call as the API gives it at this moment
+``POST /sandbox/calls``                     ``{"from_number": ..., "to_number": ...}`` lets somebody call a number of the account, with
+                                            ``"headers"`` of SIP if there are any
+``POST /sandbox/calls/{call_id}/end``       end a call that is going on
+``GET /sandbox/clock``                      the sandbox's time in milliseconds, and how fast it runs
+``POST /sandbox/clock``                     ``{"advance": 60}`` moves the clock on, in seconds; ``{"advance": "next"}`` to what happens next
+``GET /sandbox/files/{call_id}/{name}``     what a call's ``recording_url`` and the like lead to: silence as long as the call, and a log
+==========================================  =======================================================================================
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
-from .clock import SteppedClock
+from . import recordings
+from .clock import RunningClock, SteppedClock
 from .errands import Errand
 from .exchange import Answer, Json, Refused
-from .faults import Fault, Struck
+from .faults import Fault
+from .furniture import request
 from .log import Received
+from .moments import next_moment
+from .outside import parsed
 from .reply import Reply, whole
-from .views import call_object, listed_call
+from .shown import (
+    agent_row,
+    call_row,
+    delivery_detail,
+    delivery_row,
+    fault_fields,
+    fault_row,
+    number_row,
+    page,
+    request_detail,
+    request_row,
+)
+from .store import Call
+from .views import call_object
 
 if TYPE_CHECKING:
     from .service import Sandbox
 
-__all__ = ["answer", "placed"]
+__all__ = ["answer", "answers", "placed"]
 
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/sandbox/page.css": ("page.css", "text/css; charset=utf-8"),
     "/sandbox/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
-_HEADERS = {"cache-control": "no-cache", "content-security-policy": "default-src 'self'; img-src 'self' data:"}
+_POLICY = (
+    "default-src 'self'; img-src data:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": _POLICY,
+    "cross-origin-resource-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
 _SHOWN = 50
 _MOST = 1_000
+_LONGEST_LEAP = 1e9
 
 Handler = Callable[["Sandbox", str, Mapping[str, str], Json], Any]
 
 
+def answers(path: str) -> bool:
+    """Whether a path is one of this interface."""
+    return path in _FILES or path.startswith("/sandbox/")
+
+
 def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes) -> Reply | None:
     """What is answered on a path of this interface; ``None`` on all others."""
+    if not answers(path):
+        return None
     if path in _FILES and method == "GET":
         name, kind = _FILES[path]
         return Reply(200, _file(name), {"content-type": kind, **_HEADERS})
-    if not path.startswith("/sandbox/"):
-        return None
-    name, _, id = path.removeprefix("/sandbox/").partition("/")
-    handler = _HANDLERS.get((method, f"{name}/{{}}" if id else name))
+    name, _, rest = path.removeprefix("/sandbox/").partition("/")
+    id, _, act = rest.partition("/")
+    handler = _HANDLERS.get((method, f"{name}/{{}}/{act}"))
+    if handler is None:
+        id = rest
+        handler = _HANDLERS.get((method, f"{name}/{{}}" if rest else name))
     try:
         if handler is None:
             raise Refused(404, f"the sandbox has no such path: see {__name__}")
+        sandbox.saw(sandbox.store.now())
         body = handler(sandbox, unquote(id), dict(parse_qsl(query)), _read(content))
+        return _reply(body if isinstance(body, Reply) else whole(Answer(204 if body is None else 200, body)))
     except Refused as refused:
-        return whole(refused.answer())
-    return whole(Answer(204 if body is None else 200, body))
+        return _reply(whole(refused.answer()))
+    except (ValueError, RecursionError):  # numbers that JSON does not have, and nesting that was read and is too deep to be written
+        return _reply(whole(Refused(500, "what is there cannot be shown as JSON").answer()))
+
+
+def _reply(reply: Reply) -> Reply:
+    return Reply(reply.status, reply.content, {**reply.headers, **_HEADERS})
+
+
+def _recorded(sandbox: Sandbox, path: str, _: Mapping[str, str], __: Json) -> Reply:
+    id, name = path.partition("/")[::2]
+    call = sandbox.store.calls.get(id)
+    found = None if call is None else recordings.content(call, name, sandbox.store.now())
+    if found is None:
+        raise Refused(404, "there is no such file")
+    return Reply(200, found[0], {"content-type": found[1]})
 
 
 def placed(sandbox: Sandbox) -> Counter[str]:
@@ -81,8 +142,8 @@ def placed(sandbox: Sandbox) -> Counter[str]:
 
 def _read(content: bytes) -> Json:
     try:
-        body = json.loads(content or b"{}")
-    except (ValueError, RecursionError):
+        body = parsed(content or b"{}")
+    except ValueError:
         raise Refused(400, "the body is not valid JSON") from None
     if not isinstance(body, dict):
         raise Refused(400, "the body must be an object")
@@ -94,84 +155,101 @@ def _file(name: str) -> bytes:
     return resources.files("retell_async.sandbox").joinpath("page", name).read_bytes()
 
 
-def _state(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
-    store, now = sandbox.store, sandbox.store.now()
-    entries = store.calls.entries
+def _state(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
+    store, now, limit = sandbox.store, sandbox.store.now(), _limit(query)
+    agents, older_agents = page(reversed(store.agents.entries), lambda entry: entry[0][0], _whole(query, "agents"), limit)
+    calls, older_calls = page(store.calls.newest_first(), lambda call: call.position[1], _whole(query, "calls"), limit)
+    deliveries, older_deliveries = page(_sent(sandbox), lambda errand: errand.serial, _whole(query, "deliveries"), limit)
+    requests, older_requests = page(_log(sandbox), lambda received: received.number, _whole(query, "requests"), limit)
     return {
         "clock": _time(sandbox),
         "account": {
             "seed": store.settings.seed,
             "active_calls": len(store.calls.active(now)),
             "concurrency_limit": store.settings.concurrency_limit,
-            "calls": len(entries),
+            "calls": len(store.calls.entries),
             "agents": len(store.agents.entries),
             "requests": sandbox.log.count,
             "deliveries": len(store.errands.log),
         },
-        "agents": [_agent(asset.latest) for _, asset in islice(reversed(store.agents.entries), _SHOWN)],
-        "calls": [listed_call(call, now) for _, call in islice(reversed(entries), _SHOWN)],
-        "deliveries": [_delivery(errand) for errand in islice(reversed(store.errands.log), _SHOWN)],
-        "requests": [_received(received) for received in islice(reversed(sandbox.log), _SHOWN)],
-        "faults": [_struck(struck) for struck in sandbox.faults],
+        "numbers": [number_row(number) for number in store.numbers],
+        "agents": [agent_row(asset) for _, asset in agents],
+        "calls": [call_row(call, now) for call in calls],
+        "deliveries": [delivery_row(errand) for errand in deliveries],
+        "requests": [request_row(received) for received in requests],
+        "older": {"agents": older_agents, "calls": older_calls, "deliveries": older_deliveries, "requests": older_requests},
+        "faults": [fault_row(struck) for struck in list(sandbox.faults)],
     }
 
 
-def _agent(body: Json) -> Json:
-    return {name: body.get(name) for name in ("agent_id", "agent_name", "version", "voice_id", "response_engine", "webhook_url")}
+def _sent(sandbox: Sandbox) -> list[Errand]:
+    return list(reversed(sandbox.store.errands.log))
+
+
+def _log(sandbox: Sandbox) -> list[Received]:
+    return list(reversed(sandbox.log))
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    limit = _whole(query, "limit")
+    if limit is not None and not 1 <= limit <= _MOST:
+        raise Refused(400, f"limit must be a whole number, 1 to {_MOST}")
+    return _SHOWN if limit is None else limit
+
+
+def _whole(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Refused(400, f"{name} must be a whole number")
+    return int(text)
 
 
 def _faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
-    return {"items": [_struck(struck) for struck in sandbox.faults]}
+    return {
+        "items": [fault_row(struck) for struck in list(sandbox.faults)],
+        "fields": fault_fields(),
+        "operations": sandbox.operations,
+        "events": sandbox.events,
+    }
 
 
 def _add_fault(sandbox: Sandbox, _: str, __: Mapping[str, str], body: Json) -> Json:
     try:
-        fault = Fault.from_dict(body)
+        return fault_row(sandbox.set_fault(Fault.from_dict(body)))
     except (ValueError, TypeError) as error:
         raise Refused(400, str(error)) from None
-    return _struck(sandbox.set_fault(fault))
 
 
 def _remove_fault(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> None:
-    if not (id.isascii() and id.isdigit()) or int(id) not in {struck.id for struck in sandbox.faults}:
+    found = next((struck.id for struck in list(sandbox.faults) if str(struck.id) == id), None)
+    if found is None:
         raise Refused(404, "no such fault is set")
-    sandbox.remove_fault(int(id))
+    sandbox.remove_fault(found)
 
 
 def _remove_faults(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> None:
     sandbox.clear_faults()
 
 
-def _struck(struck: Struck) -> Json:
-    return {"id": struck.id, "struck": struck.count, "fault": struck.fault.to_dict()}
-
-
 def _requests(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
-    operation = query.get("operation")
-    meant = (received for received in reversed(sandbox.log) if operation in {None, received.operation})
+    try:
+        operation = sandbox.operation_named(query["operation"]) if "operation" in query else None
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+    meant = (received for received in _log(sandbox) if operation in {None, received.operation})
     return {
         "count": sandbox.log.count,
-        "items": [{**_received(received), "query": received.query, "body": received.body} for received in islice(meant, _limit(query))],
+        "items": [{**request_row(received), "query": received.query, "body": received.body} for received in islice(meant, _limit(query))],
     }
 
 
-def _limit(query: Mapping[str, str]) -> int:
-    limit = query.get("limit", str(_SHOWN))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= _MOST):
-        raise Refused(400, f"limit must be a whole number, 1 to {_MOST}")
-    return int(limit)
-
-
-def _received(received: Received) -> Json:
-    return {
-        "number": received.number,
-        "at": received.at,
-        "method": received.method,
-        "path": received.path,
-        "operation": received.operation,
-        "status": received.status,
-        "faults": received.faults,
-    }
+def _request(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
+    received = next((received for received in _log(sandbox) if str(received.number) == id), None)
+    if received is None:
+        raise Refused(404, "no such request is in the log, or no longer")
+    return request_detail(received)
 
 
 def _forget_requests(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> None:
@@ -179,28 +257,33 @@ def _forget_requests(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json)
 
 
 def _deliveries(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
-    return {"items": [_delivery(errand) for errand in islice(reversed(sandbox.store.errands.log), _limit(query))]}
+    about = query.get("about")
+    meant = (errand for errand in _sent(sandbox) if about in {None, errand.about})
+    return {"items": [delivery_row(errand) for errand in islice(meant, _limit(query))]}
 
 
-def _delivery(errand: Errand) -> Json:
-    return {
-        "id": errand.id,
-        "kind": errand.kind,
-        "event": errand.name,
-        "about": errand.about,
-        "url": errand.url,
-        "created": errand.created,
-        "state": errand.state,
-        "attempts": [{"at": attempt.at, "status": attempt.heard.status, "problem": attempt.heard.problem} for attempt in errand.attempts],
-    }
+def _delivery(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
+    errand = sandbox.store.errands.get(id)
+    if errand is None:
+        raise Refused(404, "there is no such delivery, or no longer")
+    return delivery_detail(errand, sandbox.store)
+
+
+def _send_again(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
+    try:
+        return delivery_row(sandbox.send_again(id))
+    except KeyError:
+        raise Refused(404, "there is no such delivery, or no longer") from None
 
 
 def _ring(sandbox: Sandbox, _: str, __: Mapping[str, str], body: Json) -> Json:
-    from_number, to_number = body.get("from_number"), body.get("to_number")
-    if not isinstance(from_number, str) or not isinstance(to_number, str):
+    from_number, to_number, headers = body.get("from_number"), body.get("to_number"), body.get("headers", {})
+    if not isinstance(from_number, str) or not isinstance(to_number, str) or not from_number:
         raise Refused(400, "from_number and to_number must be texts")
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in cast("Json", headers).values()):
+        raise Refused(400, "headers must be an object of texts")
     try:
-        ringing = sandbox.ring(from_number, to_number)
+        ringing = sandbox.ring(from_number, to_number, cast("dict[str, str]", headers))
     except ValueError as error:
         raise Refused(404, str(error)) from None
     return {"over": ringing.over, "call_id": ringing.call_id}
@@ -211,10 +294,22 @@ def _placed(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
 
 
 def _call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
+    return call_object(_existing(sandbox, id), sandbox.store.now())
+
+
+def _end_call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
+    call = _existing(sandbox, id)
+    stopped = request(sandbox, f"/v2/stop-call/{quote(call.id)}", {})
+    if stopped.status >= 400:
+        raise Refused(409, stopped.body["message"])
+    return call_row(call, sandbox.store.now())
+
+
+def _existing(sandbox: Sandbox, id: str) -> Call:
     call = sandbox.store.calls.get(id)
     if call is None:
         raise Refused(404, "there is no such call")
-    return call_object(call, sandbox.store.now())
+    return call
 
 
 def _clock(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json) -> Json:
@@ -228,10 +323,16 @@ def _time(sandbox: Sandbox) -> Json:
 
 def _advance(sandbox: Sandbox, _: str, __: Mapping[str, str], body: Json) -> Json:
     clock, seconds = sandbox.store.clock, body.get("advance")
-    if not isinstance(clock, SteppedClock):
-        raise Refused(409, "the clock runs by itself: start the sandbox with one that stands still")
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 1e9:
-        raise Refused(400, "advance must be a number of seconds, 0 or more")
+    if not isinstance(clock, (SteppedClock, RunningClock)):
+        raise Refused(409, "the sandbox has a clock of its user's own, which cannot be moved from here")
+    if seconds == "next":
+        with sandbox.store.standing() as now:
+            due = next_moment(sandbox.store, now)
+        if due is None:
+            raise Refused(409, "nothing is going to happen by itself")
+        seconds = max(0, due - clock.now()) / 1000
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST_LEAP:
+        raise Refused(400, "advance must be a number of seconds, 0 or more, or next")
     clock.advance(seconds)
     return _time(sandbox)
 
@@ -243,11 +344,16 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("DELETE", "faults"): _remove_faults,
     ("DELETE", "faults/{}"): _remove_fault,
     ("GET", "requests"): _requests,
+    ("GET", "requests/{}"): _request,
     ("DELETE", "requests"): _forget_requests,
     ("GET", "deliveries"): _deliveries,
+    ("GET", "deliveries/{}"): _delivery,
+    ("POST", "deliveries/{}/again"): _send_again,
     ("GET", "calls"): _placed,
     ("POST", "calls"): _ring,
     ("GET", "calls/{}"): _call,
+    ("POST", "calls/{}/end"): _end_call,
+    ("GET", "files/{}"): _recorded,
     ("GET", "clock"): _clock,
     ("POST", "clock"): _advance,
 }

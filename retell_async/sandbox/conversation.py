@@ -40,6 +40,7 @@ _EXCHANGES = (
 
 _PATIENCE = "Thank you for waiting. I have just been told something new, so let me take that up."
 _MIN_PACE = 0.7
+_TOOL_CALLS = frozenset({"tool_call_invocation", "tool_call_result"})
 
 Item = tuple[int, Json]
 """Something besides words in a transcript, and its place: milliseconds from the start of the call."""
@@ -94,11 +95,13 @@ def converse(
     pauses: Sequence[Pause] = (),
     added: Sequence[Json] = (),
     items: Sequence[Item] = (),
+    timed: bool = False,
 ) -> Conversation:
     """The words of a connected call up to a moment: to its end, or to the time that is given, in milliseconds since the epoch.
 
     :param spoken: what was said, when it is not what `script` has.
     :param added: utterances that fill pauses.
+    :param timed: whether tool calls and their results say when they were.
     """
     if course.start is None:
         return Conversation([], [])
@@ -109,9 +112,11 @@ def converse(
     heard = (_moved(spoken, lambda moment: moment, length / 1000) for spoken in said)
     utterances = [spoken for spoken in heard if spoken["words"]]
     woven: list[tuple[float, Json]] = [(place, item) for place, item in items if place <= length]
-    woven += [(spoken["words"][0]["start"] * 1000, spoken) for spoken in utterances]
     if course.reason == "agent_hangup" and length == course.duration_ms:
         woven += [(length, item) for item in _hang_up(course)]
+    if timed:
+        woven = [(place, item | {"time_sec": place / 1000} if item["role"] in _TOOL_CALLS else item) for place, item in woven]
+    woven += [(spoken["words"][0]["start"] * 1000, spoken) for spoken in utterances]
     return Conversation(utterances, [item for _, item in sorted(woven, key=itemgetter(0))])
 
 

@@ -98,20 +98,50 @@ class Report:
         return sum(call.call_cost.combined_cost for call in self.listed if call.call_cost is not None) / 100
 
 
+@attrs.frozen
+class Deliveries:
+    """What became of the webhooks of a campaign, when no more are under way."""
+
+    repeated: int
+    """How many the sandbox sent a second time on purpose."""
+    delivered: int
+    """How many it sent that were acknowledged, repeated ones among them."""
+    undelivered: int
+    handled: int
+    """How many handlers were given."""
+    refused: int
+    """How many were not signed as they should be."""
+
+    @property
+    def dropped(self) -> int:
+        """How many were acknowledged and given to no handler, since they had been before."""
+        return self.delivered - self.handled
+
+    @property
+    def right(self) -> bool:
+        """Whether each event was handled once."""
+        return self.dropped == self.repeated and self.undelivered == self.refused == 0
+
+
 class Listener:
     """Takes webhooks, and keeps the calls that are over."""
 
     def __init__(self, api_key: str, notify: Notify) -> None:
         self.router = webhooks.Router(api_key)
         self.analyzed: dict[str, CallResponse] = {}
+        self.handled = 0
         self._told: defaultdict[str, anyio.Event] = defaultdict(anyio.Event)
         self._notify = notify
+        self.router.on()(self._count)
         self.router.on("call_analyzed")(self._keep)
 
     async def end_of(self, call_id: str) -> None:
         """Wait until a call is over and analysed, as long as is sensible."""
         with anyio.move_on_after(PATIENCE):
             await self._told[call_id].wait()
+
+    async def _count(self, _: webhooks.Event) -> None:
+        self.handled += 1
 
     async def _keep(self, event: webhooks.CallAnalyzed) -> None:
         self.analyzed[event.call.call_id] = event.call
@@ -151,7 +181,7 @@ async def campaign(client: AsyncRetell, to_numbers: Sequence[str], webhook_url: 
     return Report(to_numbers, listener.analyzed, listed, errors)
 
 
-async def run(console: Console) -> tuple[Report, Table]:
+async def run(console: Console) -> tuple[Report, Deliveries, Table]:
     """The whole demo: a sandbox, a service that takes webhooks, a client, a campaign."""
     # Numbers 555-0100 to 555-0199 of an area belong to nobody.
     to_numbers = [f"+1{201 + number // 100}55501{number % 100:02}" for number in range(CALLS)]
@@ -163,7 +193,7 @@ async def run(console: Console) -> tuple[Report, Table]:
     def count(event: Event) -> None:
         events[type(event).__name__] += 1
 
-    begun = time.monotonic()
+    begun, began = time.monotonic(), sandbox.store.now()
     with _watched(console) as notify:
         listener = Listener(KEY, notify)
         async with (
@@ -171,19 +201,41 @@ async def run(console: Console) -> tuple[Report, Table]:
             serve(sandbox) as served,
             AsyncRetell(KEY, base_url=served.url, timeout=1.0, max_retries=5, hooks=[count]) as client,
         ):
-            console.print(f"Sandbox on {served.url}, {SPEED} times as fast as real time, with {len(FAULTS)} faults set.", soft_wrap=True)
-            console.print(f"Placing {CALLS} calls at once.")
+            console.print(f"A sandbox of the API is at {served.url}. Nobody is called.", soft_wrap=True)
+            console.print(f"Its time runs {SPEED} times as fast as real time: a minute of a call takes {60 / SPEED:.2g} s.", soft_wrap=True)
+            console.print(f"Placing {CALLS} calls at once, while {len(FAULTS)} faults are set.")
             report = await campaign(client, to_numbers, f"{webhook_url}/events", listener, notify)
-    table = table_of(report, time.monotonic() - begun)
+            await _all_sent(sandbox)
+    real, simulated = time.monotonic() - begun, (sandbox.store.now() - began) / 1000
     faults = Counter[str]()
     for struck in sandbox.faults:
         faults[struck.fault.kind] += struck.count
-    stats = listener.router.stats
+    delivered = len([errand for errand in sandbox.store.errands.log if errand.state == "delivered"])
+    deliveries = Deliveries(
+        repeated=faults["webhook_duplicate"],
+        delivered=delivered,
+        undelivered=len(sandbox.store.errands.log) - delivered,
+        handled=listener.handled,
+        refused=listener.router.stats.refused,
+    )
+    table = table_of(report, deliveries)
     table.add_section()
-    table.add_row("faults", str(faults.total()), ", ".join(f"{kind} {number}" for kind, number in faults.items()))
-    table.add_row("retries", str(events[RetryEvent.__name__]), f"and {events[LimitEvent.__name__]} answers of a rate limit waited for")
-    table.add_row("webhooks", str(stats.received), f"signatures refused {stats.refused}, duplicates dropped {stats.duplicates}")
-    return report, table
+    table.add_row("faults", f"{faults.total():,}", f"made on purpose: {', '.join(f'{kind} {number}' for kind, number in faults.items())}")
+    table.add_row("retries", f"{events[RetryEvent.__name__]:,}", "requests that the client sent again after an error or no answer")
+    table.add_row("waits", f"{events[LimitEvent.__name__]:,}", "answers of a rate limit, which the client waited for and asked again")
+    table.add_section()
+    table.add_row("real time", f"{real:.0f} s", "by the clock on your wall, from the start to this table")
+    table.add_row(
+        "simulated", f"{simulated / 60:.0f} min", f"in the sandbox meanwhile, {SPEED} times as fast; the calls went on side by side"
+    )
+    return report, deliveries, table
+
+
+async def _all_sent(sandbox: Sandbox) -> None:
+    """Wait until no webhook is under way any more, as long as is sensible: some come late, on purpose."""
+    with anyio.move_on_after(PATIENCE):
+        while sandbox.store.errands.pending:  # noqa: ASYNC110 - the sandbox tells nobody that it has sent everything
+            await anyio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -222,31 +274,40 @@ def _watched(console: Console) -> Generator[Notify, None, None]:
         yield notify
 
 
-def table_of(report: Report, seconds: float) -> Table:
+def table_of(report: Report, deliveries: Deliveries) -> Table:
     table = Table(title="What came of it", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
     failures = report.failures
-    table.add_row("placed", str(report.placed), f"within {seconds:.1f} s, with everything else")
-    table.add_row("answered", str(report.answered), f"{report.minutes:.0f} minutes on the line")
-    table.add_row("voicemail", str(report.voicemail))
-    table.add_row("failed", str(failures.total()), ", ".join(f"{reason} {count}" for reason, count in failures.most_common()))
-    table.add_row("duplicates", str(report.duplicates))
-    table.add_row("lost", str(report.lost))
-    table.add_row("cost", f"${report.dollars:.2f}", "as the sandbox bills it: nothing was spent")
+    table.add_row("placed", f"{report.placed:,}", f"of {len(report.wanted):,} people who were to be called")
+    table.add_row("answered", f"{report.answered:,}", f"by people; all calls together lasted {report.minutes:,.0f} simulated minutes")
+    table.add_row("voicemail", f"{report.voicemail:,}", "answered by a mailbox")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in failures.most_common())
+    table.add_row("failed", f"{failures.total():,}", f"as calls do: {reasons}")
+    table.add_row("called twice", f"{report.duplicates:,}", "people who were called again because of an error")
+    table.add_row("lost", f"{report.lost:,}", "people who were not called, and calls whose end nobody heard of")
+    table.add_row("cost", f"${report.dollars:,.2f}", "as the sandbox bills it: nothing was spent")
+    table.add_section()
+    table.add_row("webhooks", f"{deliveries.delivered:,}", f"delivered, {deliveries.refused} refused for their signature")
+    table.add_row("sent twice", f"{deliveries.repeated:,}", "of them, as a fault wants it")
+    table.add_row(
+        "dropped", f"{deliveries.dropped:,}", "as duplicates: handlers saw each event once" if deliveries.right else "as duplicates"
+    )
+    if deliveries.undelivered:
+        table.add_row("undelivered", f"{deliveries.undelivered:,}", "webhooks that were not acknowledged")
     return table
 
 
 def main() -> int:
-    """:return: 0 when everybody was called once and the end of each call was told."""
+    """:return: 0 when everybody was called once, the end of each call was told, and each webhook was handled once."""
     console = Console(highlight=False)
     try:
-        report, table = anyio.run(run, console)
+        report, deliveries, table = anyio.run(run, console)
     except KeyboardInterrupt:
         return 130
     console.print(table)
-    return 0 if report.placed == CALLS and report.duplicates == report.lost == 0 else 1
+    return 0 if report.placed == CALLS and report.duplicates == report.lost == 0 and deliveries.right else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ import jsonschema_rs
 
 from .exchange import Incoming, Json, Refused
 from .forms import Upload, read_form
+from .instances import properties
+from .outside import parsed, sendable
+from .refusals import place
 
 __all__ = ["Document", "Route", "packaged"]
 
@@ -34,6 +37,18 @@ class Document:
         for path, item in data["paths"].items():
             for method, operation in item.items():
                 self._add(method.upper(), path, operation)
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """What webhooks tell of, as far as agents say which of it they want to hear."""
+        fields = (schema.get("properties", {}).get("webhook_events") for schema in self._components["schemas"].values())
+        return frozenset(name for field in fields if field is not None for name in field["items"]["enum"])
+
+    @lru_cache  # noqa: B019 - one document has few of them
+    def carries(self, schema: str, field: str) -> bool:
+        """Whether the document knows a field of what it calls by a name."""
+        found = self._components["schemas"].get(schema)
+        return found is not None and field in properties(found, self.resolve)
 
     def resolve(self, schema: Json) -> Json:
         """What a schema refers to, or itself."""
@@ -147,10 +162,18 @@ class Route:
         self._check(self._body_check, body, "body")
         return cast("Json", body)
 
+    def allows(self, name: str, value: Any) -> bool:
+        """Whether a field of the JSON body may have this value; of fields that the document does not know, none may."""
+        schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
+        return schema is not None and _is_valid(self._field_check(name), value)
+
+    @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
+    def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._body["content"]["application/json"]["schema"]["properties"][name])
+
     def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
-        if not check.is_valid(value):
-            error = next(iter(check.iter_errors(value)))
-            raise Refused(400, f"{'.'.join([where, *map(str, error.instance_path)])}: {error.message}")
+        if not _is_valid(check, value):
+            raise Refused(400, f"{where}{place(check, sendable(value))}")
 
     @cached_property
     def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
@@ -185,6 +208,13 @@ def packaged() -> Document:
     return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
 
 
+def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
+    try:
+        return check.is_valid(value)
+    except UnicodeEncodeError:
+        return check.is_valid(sendable(value))
+
+
 def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:
     candidates: list[Any] = [_WORDS[text]] if text in _WORDS else []
     if _INTEGER.fullmatch(text):
@@ -206,20 +236,9 @@ def _without_files(value: Any) -> Any:
 
 def _parse(content: bytes) -> Any:
     try:
-        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
-    except (ValueError, RecursionError):
+        return parsed(content)
+    except ValueError:
         raise Refused(400, "the body is not valid JSON") from None
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(text)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in {float("inf"), float("-inf")}:
-        raise ValueError(text)
-    return number
 
 
 def _as_json_schema(value: Any, *, names: bool = False) -> Any:

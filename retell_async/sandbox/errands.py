@@ -43,6 +43,8 @@ class Heard:
     """Why there was no answer, in a few words."""
     seconds: float = 0.0
     """How long it took, in the caller's time."""
+    signature: str = ""
+    """What the request was signed with."""
 
     @property
     def good(self) -> bool:
@@ -84,6 +86,11 @@ class Errand:
     """When it is tried again, while it waits for that."""
     lost: bool = False
     """Whether a fault keeps it from being sent at all."""
+
+    @property
+    def serial(self) -> int:
+        """Counts all errands, as the end of the id does."""
+        return int(self.id.rpartition("_")[2])
 
     @property
     def state(self) -> Literal["pending", "delivered", "failed", "lost"]:
@@ -134,6 +141,22 @@ class Errands:
         for sent in (errand, *copies):
             self._enter(sent)
 
+    def get(self, id: str) -> Errand | None:
+        """One of the last ones."""
+        return next((errand for errand in reversed(self.log) if errand.id == id), None)
+
+    def again(self, id: str, now: int) -> Errand:
+        """Send the same once more, to its endpoint only: whoever waited for the answer has had it.
+
+        :raises KeyError: it is none of the last ones.
+        """
+        errand = self.get(id)
+        if errand is None:
+            raise KeyError(id)
+        copy = attrs.evolve(errand, id=self.new_id(), created=now, done=None, lane=None, attempts=[], due=None, lost=False)
+        self._enter(copy)
+        return copy
+
     def _enter(self, errand: Errand) -> None:
         self._pending[errand.id] = errand
         self.log.append(errand)
@@ -157,8 +180,6 @@ class Errands:
             self._agenda.add(due, lambda: self._run(errand))
         else:
             del self._pending[id]
-            if errand.done is not None:
-                errand.done(heard)
         if len(errand.attempts) == 1 and errand.lane is not None:
             lane = self._lanes[errand.lane]
             lane.popleft()
@@ -166,6 +187,8 @@ class Errands:
                 self._run(lane[0])
             else:
                 del self._lanes[errand.lane]
+        if id not in self._pending and errand.done is not None:
+            errand.done(heard)
 
     def _run(self, errand: Errand) -> None:
         errand.due = None

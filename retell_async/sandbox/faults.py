@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Collection, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qsl, urlencode
 
 import attrs
+
+from . import names
 
 __all__ = ["Delivery", "Fault", "Faults", "FaultKind", "RetryAfterForm", "Strike", "Struck", "fingerprint"]
 
@@ -90,7 +91,8 @@ class Fault:
 
     kind: FaultKind = attrs.field(validator=_must_be(f"one of {', '.join(_KINDS)}", _KINDS.__contains__))
     operation: str = attrs.field(default="*", validator=_must_be("a text", lambda value: isinstance(value, str)))
-    """Ids of operations, as the document has them, or names of events for faults of webhooks; ``*`` and ``?`` stand for any characters."""
+    """Operations, by the ids that the document gives them (``createPhoneCall``) or by the client's names (``call.create_phone_call``), or
+    events for faults of webhooks; ``*`` and ``?`` stand for any characters."""
     probability: float = attrs.field(
         default=1.0, validator=_must_be("a number, 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
     )
@@ -234,9 +236,15 @@ class Struck:
 
 
 class Faults:
-    """The faults that are set, in the order in which they were: of those that end a request, the first that strikes does."""
+    """The faults that are set, in the order in which they were: of those that end a request, the first that strikes does.
 
-    def __init__(self) -> None:
+    :param operations: the ids of those that there are; ``None`` where nobody knows.
+    :param events: the names of those that webhooks tell of.
+    """
+
+    def __init__(self, operations: Collection[str] | None = None, events: Collection[str] | None = None) -> None:
+        self._operations = operations
+        self._events = events
         self._set: dict[int, Struck] = {}
         self._last = 0
 
@@ -246,7 +254,15 @@ class Faults:
     def __len__(self) -> int:
         return len(self._set)
 
+    def check(self, fault: Fault) -> None:
+        """:raises ValueError: the fault is for an operation, or an event, that does not exist, so that it would never strike."""
+        known, what = (self._events, "event") if fault.is_of_webhooks else (self._operations, "operation")
+        if known is not None:
+            names.check(fault.operation, known, what)
+
     def add(self, fault: Fault) -> Struck:
+        """:raises ValueError: there is no such operation, or no such event."""
+        self.check(fault)
         self._last += 1
         struck = self._set[self._last] = Struck(self._last, fault)
         return struck
@@ -273,10 +289,10 @@ class Faults:
                 known.append(mark())
             return known[0]
 
-        delay, end, changes, names, let_in = 0.0, None, list[tuple[Fault, int]](), list[str](), list[Struck]()
+        delay, end, changes, kinds, let_in = 0.0, None, list[tuple[Fault, int]](), list[str](), list[Struck]()
         for struck in self._set.values():
             fault = struck.fault
-            if fault.is_of_webhooks or not fnmatchcase(operation, fault.operation):
+            if fault.is_of_webhooks or not names.matches(operation, fault.operation):
                 continue
             ends = fault.kind != "latency" and fault.kind not in _CHANGES
             if ends and end is not None:
@@ -288,7 +304,7 @@ class Faults:
             if number is None:
                 let_in.append(struck)
                 continue
-            names.append(fault.kind)
+            kinds.append(fault.kind)
             if fault.kind == "latency":
                 delay += fault.time
             elif fault.kind in _CHANGES:
@@ -300,7 +316,7 @@ class Faults:
         if end is None or end.kind != "rate_limit":
             for struck in let_in:
                 struck.passed(now)
-        return Strike(delay, end, tuple(changes), tuple(names))
+        return Strike(delay, end, tuple(changes), tuple(kinds))
 
     def deliver(self, event: str, id: str) -> Delivery:
         """What goes wrong with the first attempt to deliver an event.
@@ -310,7 +326,7 @@ class Faults:
         copies, delay = 1, 0.0
         for struck in self._set.values():
             fault = struck.fault
-            if not fault.is_of_webhooks or not fnmatchcase(event, fault.operation) or struck.draw(event, id.encode) is None:
+            if not fault.is_of_webhooks or not names.matches(event, fault.operation) or struck.draw(event, id.encode) is None:
                 continue
             match fault.kind:
                 case "webhook_duplicate":

@@ -105,7 +105,7 @@ class Following:
         return Session(
             url=url,
             course=course,
-            speed=self._store.clock.speed,
+            speed=lambda: self._store.speed,
             details=lambda: listed_call(call, start - 1),
             finished=lambda reason: self._store.change_call(call, ended(course, self._store.now(), reason)),
             reminder_ms=outside.reminder_ms,
@@ -217,6 +217,7 @@ def event_errand(
 ) -> Errand:
     """What it takes to tell of an event; one about the same call or chat is not begun before the one before it was tried."""
     url = filled(address.url, variables)
+    # Half an emoji has no bytes; escaped with a backslash, as JSON allows and JavaScript does, it arrives as it is.
     headers = {"content-type": "application/json"}
     return Errand(
         id=store.errands.new_id(),
@@ -227,13 +228,19 @@ def event_errand(
         created=store.now(),
         timeout_ms=address.timeout_ms,
         retries=retries,
-        ask=lambda: Ask("POST", url, json.dumps(body(), separators=(",", ":"), ensure_ascii=False).encode(), headers),
+        ask=lambda: Ask(
+            "POST", url, json.dumps(body(), separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace"), headers
+        ),
         lane=about,
     )
 
 
 def _event_body(call: Call, event: str, at: int) -> Json:
-    body: Json = {"event": event, "call": listed_call(call, at) if event == "call_started" else call_object(call, at, told=True)}
+    body: Json = {
+        "event": event,
+        "event_timestamp": at,
+        "call": listed_call(call, at) if event == "call_started" else call_object(call, at, told=True),
+    }
     if event == "transcript_updated":
         body["transcript_with_tool_calls"] = body["call"].get("transcript_with_tool_calls", [])
     elif event.startswith("transfer_") and event != "transfer_ended":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -12,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import FormParser, parse_options_header
 
 from .exchange import Json, Refused
+from .outside import parsed
 
 __all__ = ["Upload", "read_form"]
 
@@ -67,13 +67,13 @@ def _items(value: str | Upload, schema: Json) -> list[Any]:
         return [value]
     if value[:1] in {"[", "{"}:
         try:
-            parsed: Any = json.loads(value)
-        except (ValueError, RecursionError):
+            sent = parsed(value)
+        except ValueError:
             return [value]
-        if isinstance(parsed, list):
-            return [*cast("Iterable[Any]", parsed)]
+        if isinstance(sent, list):
+            return [*cast("Iterable[Any]", sent)]
         if schema.get("type") == "object":
-            return [parsed]
+            return [sent]
     return [value]
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from .errands import Ask, Heard
 from .exchange import Json
+from .outside import parsed
 from .variables import filled
 
 __all__ = ["arguments", "custom_tools", "request", "result", "variables_in"]
@@ -58,7 +59,7 @@ def variables_in(tool: Json, heard: Heard) -> dict[str, str]:
     if not (paths and heard.good):
         return {}
     try:
-        answer = json.loads(heard.content)
+        answer = parsed(heard.content)
     except ValueError:
         return {}
     if not isinstance(answer, dict):

@@ -36,7 +36,8 @@ class Handling:
         """Carry the request out, unless a fault prevents it, and give what is sent for it."""
         answer = self._carry_out() if self._strike.acted else None
         reply = reply_to(answer, self._strike, time.time())
-        self._received.status = reply.status
+        sent = reply.content[: len(reply.content) // 2] if reply.ending == "truncated" else reply.content
+        self._received.answered(reply.status, sent)
         return reply
 
 

@@ -8,12 +8,24 @@ from typing import Any, Literal, cast
 
 import attrs
 
+from .document import packaged
 from .errands import Heard
 from .exchange import Json
+from .outside import parsed
 
-__all__ = ["Decision", "Kind", "decision", "request"]
+__all__ = ["Decision", "Kind", "decision", "request", "sip_headers"]
 
 Kind = Literal["call_inbound", "chat_inbound"]
+
+_SETTINGS = ("dynamic_variables", "metadata", "agent_override")
+_MEANT = {
+    "override_agent_id": "override_agent_id",
+    "override_agent_version": "override_agent_version",
+    "dynamic_variables": "retell_llm_dynamic_variables",
+    "metadata": "metadata",
+    "agent_override": "agent_override",
+}
+"""What the fields of an answer are called in the request that makes a call."""
 
 
 @attrs.frozen
@@ -39,8 +51,13 @@ def request(kind: Kind, at: int, from_number: str, to_number: str, agent: Json |
         if isinstance(agent.get("agent_version"), int):
             inner["agent_version"] = agent["agent_version"]
     if headers:
-        inner["custom_sip_headers"] = {name.lower(): value for name, value in headers.items()}
+        inner["custom_sip_headers"] = sip_headers(headers)
     return json.dumps({"event": kind, "event_timestamp": at, kind: inner}, separators=(",", ":")).encode()
+
+
+def sip_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of the caller's side as Retell shows them: by their names, in lower case."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def decision(kind: Kind, heard: Heard | None, agent: Json | None) -> Decision:
@@ -58,8 +75,7 @@ def decision(kind: Kind, heard: Heard | None, agent: Json | None) -> Decision:
             return Decision(False)
         agent_id = agent["agent_id"]
         version = agent.get("agent_version") if version is None else version
-    names = {"dynamic_variables": "retell_llm_dynamic_variables", "metadata": "metadata", "agent_override": "agent_override"}
-    return Decision(True, agent_id, version, {name: fields[sent] for sent, name in names.items() if sent in fields})
+    return Decision(True, agent_id, version, {_MEANT[sent]: value for sent, value in fields.items() if sent in _SETTINGS})
 
 
 def _fields(kind: Kind, heard: Heard) -> Json:
@@ -67,7 +83,7 @@ def _fields(kind: Kind, heard: Heard) -> Json:
     if not heard.good:
         return {}
     try:
-        answer = json.loads(heard.content)
+        answer = parsed(heard.content)
     except ValueError:
         return {}
     inner: object = cast("Json", answer).get(kind) if isinstance(answer, dict) else None
@@ -75,12 +91,8 @@ def _fields(kind: Kind, heard: Heard) -> Json:
 
 
 def _valid(fields: Json) -> bool:
-    variables = fields.get("dynamic_variables", {})
-    return (
-        isinstance(fields.get("override_agent_id", ""), str)
-        and isinstance(fields.get("override_agent_version", 0), int)
-        and isinstance(fields.get("metadata", {}), dict)
-        and isinstance(fields.get("agent_override", {}), dict)
-        and isinstance(variables, dict)
-        and all(isinstance(value, str) for value in cast("Json", variables).values())
-    )
+    """Whether all that is known of the fields could stand in a request for a call, whose version is a number here."""
+    call = packaged().routes["createPhoneCall"]
+    version = fields.get("override_agent_version", 0)
+    meant = {_MEANT[name]: value for name, value in fields.items() if name in _MEANT}
+    return isinstance(version, int) and all(call.allows(name, value) for name, value in meant.items())

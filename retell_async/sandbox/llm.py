@@ -18,6 +18,7 @@ import attrs
 from .conversation import Item, user_lines, utterance
 from .exchange import Json
 from .lifecycle import Course, talks
+from .outside import parsed
 
 __all__ = ["CONNECT_SECONDS", "Session", "address"]
 
@@ -31,7 +32,11 @@ _PONG_WITHIN_MS = 5_000
 _ANSWER_WITHIN_MS = 10_000
 _PAUSE_MS = 600
 _LEAVING_MS = 900
+_LONGEST_MS = 1e9
 _REMINDER_MS = 10_000
+_MOST_HEARD = 1 << 22
+_MOST_UNSENT = 1_000
+_MOST_DIGITS = 100
 _SPEECHLESS = frozenset({"inactivity", "error_no_audio_received", "error_asr"})
 
 Phase = Literal["connecting", "begin", "agent", "pause", "user", "waiting", "silent", "leaving", "over"]
@@ -53,13 +58,14 @@ class Session:
     """The conversation of one call.
 
     :param url: the server's, without the call's id.
+    :param speed: gives how fast the sandbox's time runs at present.
     :param details: gives the call object that the server can ask for.
     :param finished: told the disconnection reason, once.
     """
 
     url: str
     course: Course
-    speed: float
+    speed: Callable[[], float]
     details: Callable[[], Json]
     finished: Callable[[str], None]
     reminder_ms: float = _REMINDER_MS
@@ -94,6 +100,8 @@ class Session:
     _answer: str = ""
     _interrupt: tuple[int, str] | None = None
     _action: Json = attrs.field(factory=dict[str, Any])
+    _heard: int = 0
+    """Characters that were received, of which there is an end."""
 
     def __attrs_post_init__(self) -> None:
         self._rng = Random(self.course.seed + 3)
@@ -150,9 +158,14 @@ class Session:
         self._finish("error_llm_websocket_corrupt_payload")
 
     def received(self, text: str, now: int) -> None:
-        """A text frame came. What is no message of the protocol is passed over."""
+        """A text frame came. What is no message of the protocol is passed over, and too much of anything ends the conversation."""
+        self._heard += len(text)
+        if self._heard > _MOST_HEARD or len(self.frames) > _MOST_UNSENT:
+            self.closing = 1009
+            self._finish("error_llm_websocket_corrupt_payload")
+            return
         try:
-            message = json.loads(text)
+            message = parsed(text)
         except ValueError:
             return
         if not isinstance(message, dict) or self.phase == "over":
@@ -192,7 +205,7 @@ class Session:
                     self._pong_by, self._ping_at = None, now + self._network(_PING_MS)
             case {"response_type": "update_agent", "agent_config": {**changes}}:
                 trigger, most = changes.get("reminder_trigger_ms"), changes.get("reminder_max_count")
-                self.reminder_ms = trigger if isinstance(trigger, (int, float)) and trigger > 0 else self.reminder_ms
+                self.reminder_ms = trigger if isinstance(trigger, (int, float)) and 0 < trigger < _LONGEST_MS else self.reminder_ms
                 self.reminders = most if isinstance(most, (int, float)) else self.reminders
             case {"response_type": "tool_call_invocation", "tool_call_id": str(id), "name": str(name), "arguments": str(args)}:
                 self._weave({"role": "tool_call_invocation", "tool_call_id": id, "name": name, "arguments": args}, now)
@@ -262,7 +275,7 @@ class Session:
             self._finish("call_transfer")
         else:
             if isinstance(action.get("digit_to_press"), str):
-                for digit in action["digit_to_press"]:
+                for digit in action["digit_to_press"][:_MOST_DIGITS]:
                     self._weave({"role": "dtmf", "digit": digit}, now)
             self._update(None, now)
             self._listen(now)
@@ -325,7 +338,7 @@ class Session:
         self._until = None if milliseconds is None else now + round(milliseconds)
 
     def _network(self, milliseconds: float) -> int:
-        return round(milliseconds * self.speed)
+        return round(milliseconds * self.speed())
 
     def _offset(self, now: int) -> float:
         return (now - (self.course.start or now)) / 1000

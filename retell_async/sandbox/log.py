@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +11,13 @@ import attrs
 
 from retell_async._masking import mask_text
 
+from .outside import parsed
+
 __all__ = ["Log", "Received"]
 
 _LONGEST = 64 * 1024
+_ANSWERS = 1_000
+"""Of so many requests, the last, the answers are kept."""
 
 
 @attrs.define(eq=False, repr=False)
@@ -38,6 +41,8 @@ class Received:
     """That of the answer; ``None`` when none was sent, or none yet."""
     faults: tuple[str, ...] = ()
     """The kinds of the faults that struck it."""
+    answer: bytes | None = None
+    """The first 64 KiB of what was answered; ``None`` when nothing was, or it is no longer kept."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -49,9 +54,15 @@ class Received:
         if not self.content_type.lower().startswith("application/json"):
             return None
         try:
-            return json.loads(self.content)
-        except (ValueError, RecursionError):
+            return parsed(self.content)
+        except ValueError:
             return None
+
+    def answered(self, status: int | None, content: bytes) -> None:
+        """Take note of what was answered; no status when nothing was."""
+        self.status = status
+        if status is not None:
+            self.answer = content[:_LONGEST]
 
     def __repr__(self) -> str:
         what = self.operation or mask_text(f"{self.method} {self.path}")
@@ -66,6 +77,7 @@ class Log:
 
     def __init__(self, size: int = 10_000) -> None:
         self._kept: deque[Received] = deque(maxlen=size)
+        self._answered: deque[Received] = deque()
         self.count = 0
 
     def __iter__(self) -> Iterator[Received]:
@@ -89,8 +101,12 @@ class Log:
         self.count += 1
         received = Received(self.count, at, method, path, query, content_type, content[:_LONGEST], operation, None, faults)
         self._kept.append(received)
+        self._answered.append(received)
+        if len(self._answered) > _ANSWERS:
+            self._answered.popleft().answer = None
         return received
 
     def clear(self) -> None:
         """Forget all requests; their numbers go on."""
         self._kept.clear()
+        self._answered.clear()

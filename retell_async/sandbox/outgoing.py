@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from threading import get_ident
 from urllib.parse import urlsplit
 
 import anyio
+import attrs
+import httpcore
 import httpx
 import httpx_ws
 from anyio.abc import TaskGroup, TaskStatus
-from wsproto.events import BytesMessage, TextMessage
+from wsproto.events import BytesMessage, Event, TextMessage
 from wsproto.utilities import ProtocolError
 
 from retell_async.webhooks import sign
@@ -21,17 +25,36 @@ from retell_async.webhooks.signature import HEADER
 
 from .clock import SteppedClock
 from .errands import Errand, Heard
+from .exchange import Refused
 from .llm import CONNECT_SECONDS, Session, address
+from .outside import guarded, warned
 from .service import Sandbox
 
 __all__ = ["Outgoing"]
 
 _AT_A_TIME = 64
+_SHOWN = 4096
+"""Bytes that are kept of an answer that decides nothing."""
 _PATIENCE = 5.0
 """Seconds that a clock is kept standing for the other side of a conversation to say something."""
 _GLANCE = 0.002
-# A network that fails, and addresses and headers that cannot be sent.
-_UNREACHABLE = (httpx.RequestError, httpx.InvalidURL, ValueError)
+_LONGEST = 1 << 20
+"""Bytes of an answer, and of a message over a WebSocket."""
+_SENT_WITHIN = 10.0
+"""Seconds in which the other side of a conversation takes a message."""
+_CLOSED_WITHIN = 2.0
+_CHUNK = 1 << 16
+_AGAIN = 0.5
+"""Seconds until a journal that could not be written to is tried again."""
+_ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
+
+
+class _Unusable(Exception):
+    """An answer of which nothing can be made."""
+
+
+# A network that fails, addresses and headers that cannot be sent, answers that are none.
+_USUAL = (httpx.RequestError, httpx.InvalidURL, httpx_ws.HTTPXWSException, ProtocolError, TimeoutError, ValueError, OSError, _Unusable)
 
 
 class Outgoing:
@@ -140,50 +163,73 @@ class Outgoing:
             elif call_id in self._news and (session.frames or session.closing is not None):
                 self._news[call_id].set()
 
+    async def _attempt(self, what: str, work: Callable[[], Awaitable[None]]) -> str | None:
+        """The one way in which anything is done outside. Whatever comes of it, it comes to an end here.
+
+        :returns: what went wrong, in a few words; ``None`` if nothing did.
+        """
+        with guarded(what, _USUAL) as problems:
+            await work()
+        return next((str(error) if isinstance(error, (_Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
+
+    async def _tell(self, what: str, tell: Callable[[], None]) -> None:
+        """Let the sandbox know what came of something, as soon as its journal can be written to."""
+        while True:
+            try:
+                return tell()
+            except Refused as refused:
+                warned(f"{what} waits: {refused.message}")
+                await anyio.sleep(_AGAIN)
+
     async def _send(self, http: httpx.AsyncClient, errand: Errand) -> None:
         begun = time.monotonic()
-        status, content, problem = await self._ask(http, errand)
-        heard = Heard(status, content if errand.reads else b"", problem, time.monotonic() - begun)
+        answer = _Answer()
+        problem = await self._attempt(f"{errand.kind} {errand.name}", partial(self._ask, http, errand, answer))
+        seconds = time.monotonic() - begun
+        if problem is None:
+            heard = Heard(answer.status, answer.content, None, seconds, answer.signature)
+        else:
+            heard = Heard(problem=problem, seconds=seconds, signature=answer.signature)
+        await self._tell(f"the answer to {errand.name}", partial(self._sandbox.heard, errand.id, heard))
         self._running.discard(errand.id)
-        self._sandbox.heard(errand.id, heard)
         self._sandbox.store.agenda.news()
 
-    async def _ask(self, http: httpx.AsyncClient, errand: Errand) -> tuple[int | None, bytes, str | None]:
+    async def _ask(self, http: httpx.AsyncClient, errand: Errand, answer: _Answer) -> None:
+        self._sandbox.saw(self._sandbox.store.clock.now())
         ask = errand.ask()
-        headers = {**ask.headers, HEADER: sign(ask.content, self._sandbox.store.webhook_key)}
-        seconds = errand.timeout_ms / 1000
-        try:
-            url = _checked(ask.url).copy_merge_params(ask.query)
-            with anyio.fail_after(seconds):
-                response = await http.request(ask.method, url, content=ask.content, headers=headers)
-        except TimeoutError:
-            return None, b"", f"no answer within {seconds:g} s"
-        except _UNREACHABLE as error:
-            return None, b"", type(error).__name__
-        return response.status_code, response.content, None
+        answer.signature = sign(ask.content, self._sandbox.store.webhook_key)
+        headers = {"accept-encoding": ", ".join(_ENCODINGS), **ask.headers, HEADER: answer.signature}
+        url = _checked(ask.url).copy_merge_params(ask.query)
+        with anyio.move_on_after(errand.timeout_ms / 1000) as patience:
+            async with http.stream(ask.method, url, content=ask.content, headers=headers) as response:
+                answer.content = await _content(response, errand.reads)
+                answer.status = response.status_code
+        if patience.cancelled_caught:
+            raise TimeoutError(f"no answer within {errand.timeout_ms / 1000:g} s")
 
     async def _talk(self, http: httpx.AsyncClient, call_id: str, session: Session) -> None:
         """One connection of a conversation, from its opening to its end."""
-        opened = False
-        code = 1006
-        try:
-            with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
-                socket: httpx_ws.AsyncWebSocketSession
-                async with httpx_ws.aconnect_ws(address(session.url, call_id), http, keepalive_ping_interval_seconds=None) as socket:
-                    opened = True
-                    scope.deadline = float("inf")
-                    self._sandbox.conversed(call_id, "opened")
-                    code = await self._exchange(socket, call_id, session)
-        except* (*_UNREACHABLE, httpx_ws.HTTPXWSException, ProtocolError):
-            pass  # the session is told: the connection did not come about, or is lost
+        talk = _Talk()
+        await self._attempt("a conversation", partial(self._connect, http, call_id, session, talk))
+        about = {"what": "closed", "code": talk.code} if talk.opened else {"what": "failed"}
+        await self._tell("the end of a conversation", partial(self._sandbox.conversed, call_id, **about))
         self._talking.discard(call_id)
         self._news.pop(call_id, None)
-        if opened:
-            self._sandbox.conversed(call_id, "closed", code=code)
-        else:
-            self._sandbox.conversed(call_id, "failed")
+        self._sandbox.store.agenda.news()
 
-    async def _exchange(self, socket: httpx_ws.AsyncWebSocketSession, call_id: str, session: Session) -> int:
+    async def _connect(self, http: httpx.AsyncClient, call_id: str, session: Session, talk: _Talk) -> None:
+        with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
+            url, socket_class = address(session.url, call_id), _Socket
+            socket: _Socket
+            async with httpx_ws.aconnect_ws(
+                url, http, keepalive_ping_interval_seconds=None, max_message_size_bytes=_CHUNK, session_class=socket_class
+            ) as socket:
+                talk.opened = True
+                scope.deadline = float("inf")
+                await self._tell("a conversation", partial(self._sandbox.conversed, call_id, "opened"))
+                talk.code = await self._exchange(socket, call_id, session)
+
+    async def _exchange(self, socket: _Socket, call_id: str, session: Session) -> int:
         """Send and receive until one side closes, and give the code: that of the server, or 1006 when the connection was lost."""
         code = 1006
         async with anyio.create_task_group() as tasks:
@@ -192,7 +238,8 @@ class Outgoing:
                 while True:
                     news = self._news[call_id] = anyio.Event()
                     while session.frames:
-                        await socket.send_text(session.frames.popleft())
+                        with anyio.fail_after(_SENT_WITHIN):
+                            await socket.send_text(session.frames.popleft())
                     if session.closing is not None:
                         await socket.close(session.closing)
                         tasks.cancel_scope.cancel()
@@ -208,11 +255,91 @@ class Outgoing:
                 except httpx_ws.WebSocketNetworkError:
                     break
                 if isinstance(event, TextMessage):
-                    self._sandbox.conversed(call_id, "received", text=event.data)
+                    await self._tell("a frame", partial(self._sandbox.conversed, call_id, "received", text=event.data))
                 elif isinstance(event, BytesMessage):
-                    self._sandbox.conversed(call_id, "binary")
+                    await self._tell("a frame", partial(self._sandbox.conversed, call_id, "binary"))
             tasks.cancel_scope.cancel()
         return code
+
+
+class _Socket(httpx_ws.AsyncWebSocketSession):
+    """A WebSocket whose other side may send for ever, and may take nothing."""
+
+    _unseen = 0
+
+    async def receive(self, timeout: float | None = None) -> Event:
+        event = await super().receive(timeout)
+        self._unseen = 0
+        return event
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        with anyio.move_on_after(_CLOSED_WITHIN) as patience:
+            await super().close(code, reason)
+        if patience.cancelled_caught:
+            with anyio.move_on_after(_CLOSED_WITHIN, shield=True):
+                await self.stream.aclose()
+
+    async def _read_stream(self, max_bytes: int) -> bytes:
+        data = await super()._read_stream(max_bytes)
+        self._unseen += len(data)
+        if self._unseen > _LONGEST:
+            raise httpcore.ReadError("a message without an end")
+        return data
+
+
+@attrs.define
+class _Answer:
+    status: int | None = None
+    content: bytes = b""
+    signature: str = ""
+
+
+@attrs.define
+class _Talk:
+    opened: bool = False
+    code: int = 1006
+
+
+async def _content(response: httpx.Response, wanted: bool) -> bytes:
+    """The body of an answer; of one that decides nothing, its beginning, as far as it can be read.
+
+    :raises _Unusable: it is wanted, and too long, or its encoding is unknown or wrong.
+    """
+    content = bytearray()
+    taken = 0
+    try:
+        if response.is_stream_consumed:  # by a transport in this process, which has unpacked it as well
+            content += response.content
+            taken = len(content)
+        else:
+            encoding = response.headers.get("content-encoding", "identity").strip().lower()
+            unpack = bytes if encoding == "identity" else _unpacked(encoding)
+            async for chunk in response.aiter_raw(_CHUNK):
+                taken += len(chunk)
+                if wanted or len(content) < _SHOWN:
+                    content += unpack(chunk)
+                if max(taken, len(content)) > _LONGEST:
+                    break
+        if max(taken, len(content)) > _LONGEST:
+            raise _Unusable(f"an answer of more than {_LONGEST} bytes")
+    except _Unusable:
+        if wanted:
+            raise
+    return bytes(content if wanted else content[:_SHOWN])
+
+
+def _unpacked(encoding: str) -> Callable[[bytes], bytes]:
+    if encoding not in _ENCODINGS:
+        raise _Unusable("an answer in an encoding that was not asked for")
+    unpacker = zlib.decompressobj(_ENCODINGS[encoding])
+
+    def unpack(chunk: bytes) -> bytes:
+        try:
+            return unpacker.decompress(chunk, _LONGEST + 1)
+        except zlib.error:
+            raise _Unusable("an answer that is not in the encoding that it names") from None
+
+    return unpack
 
 
 def _checked(url: str) -> httpx.URL:

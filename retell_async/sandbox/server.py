@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
 from contextlib import asynccontextmanager, contextmanager
 from threading import Thread
 
@@ -52,7 +52,8 @@ async def serve(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port
     """
     sandbox = sandbox or Sandbox()
     listener, url = listen(host, port)
-    server = _Guest(sandbox)
+    sandbox.store.home.url = url
+    server = _Guest(sandbox, [host])
     ended = _start(server, listener)
     try:
         yield Served(sandbox, url, server.outgoing)
@@ -91,7 +92,8 @@ def in_thread(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Gener
     :raises OSError: the port is taken, or the host is none of this machine's.
     """
     listener, url = listen(host, port)
-    server = _Guest(sandbox)
+    sandbox.store.home.url = url
+    server = _Guest(sandbox, [host])
     thread = _thread(server, listener)
     try:
         yield Served(sandbox, url, server.outgoing)
@@ -100,16 +102,19 @@ def in_thread(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Gener
         thread.join()
 
 
-def run(sandbox: Sandbox, listener: socket.socket) -> None:
-    """Serve until a signal ends it."""
-    _Server(sandbox).run([listener])
+def run(sandbox: Sandbox, listener: socket.socket, hosts: Collection[str] = ()) -> None:
+    """Serve until a signal ends it.
+
+    :param hosts: names by which browsers may know it, beside those of this machine.
+    """
+    _Server(sandbox, hosts).run([listener])
 
 
 class _Server(uvicorn.Server):
     """A server that also sends what its sandbox has to send, as long as it serves."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(_configuration(sandbox))
+    def __init__(self, sandbox: Sandbox, hosts: Collection[str]) -> None:
+        super().__init__(_configuration(sandbox, hosts))
         self.outgoing = Outgoing(sandbox, attended=True)
 
     async def main_loop(self) -> None:
@@ -127,13 +132,14 @@ class _Guest(_Server):
         yield
 
 
-def _configuration(sandbox: Sandbox) -> uvicorn.Config:
+def _configuration(sandbox: Sandbox, hosts: Collection[str]) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(sandbox),
+        create_app(sandbox, hosts),
         http=Protocol,
         log_config=None,
         access_log=False,
         lifespan="off",
+        ws="none",
         backlog=_BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=2,

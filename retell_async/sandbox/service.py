@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,18 +12,22 @@ from . import calling
 from .calling import Ringing
 from .clock import Clock
 from .document import Document, Route, packaged
-from .errands import Heard
+from .errands import Errand, Heard
 from .exchange import Answer, Incoming, Json, Refused
 from .faults import Fault, Faults, Struck
 from .following import Following
 from .log import Log
+from .names import operation_id
 from .operations import HANDLERS, generic
+from .outside import guarded, warned
 from .persistence import Entry, Journal
 from .store import Settings, Store
 
 __all__ = ["Sandbox"]
 
 _KEY = re.compile(r"[!-~]+")
+_ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun", "again"})
+"""What a journal can hold."""
 
 
 class Sandbox:
@@ -38,18 +43,35 @@ class Sandbox:
         self.store = Store(settings, clock)
         self.following = Following(self.store)
         self.store.clock.watch(self._clock_moved)
-        self.faults = Faults()
+        self._document: Document = packaged()
+        self.faults = Faults(self._document.routes, self._document.events)
         self.store.errands.deliver = self.faults.deliver
         self.log = Log()
-        self._document: Document = packaged()
         self._journal: Journal | None = None
         if journal is not None:
             self._bring_back(journal)
+
+    @property
+    def operations(self) -> list[str]:
+        """The ids of the API's operations."""
+        return sorted(self._document.routes)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of what webhooks tell of."""
+        return sorted(self._document.events)
 
     def operation(self, method: str, path: str) -> str | None:
         """The id of the operation that a request is for; ``None`` when the API has none of that method and path."""
         found = self._document.match(method, path)
         return None if found is None else found[0].id
+
+    def operation_named(self, name: str) -> str:
+        """The id of an operation, from that id or from a name that the client has for it, as ``call.create_phone_call``.
+
+        :raises ValueError: there is no such operation; the message names some that are near.
+        """
+        return operation_id(name, self._document.routes)
 
     def answer(
         self, method: str, path: str, *, query: str = "", authorization: str = "", content_type: str = "", content: bytes = b""
@@ -63,10 +85,12 @@ class Sandbox:
             route, values = found
             incoming = route.read(values, query, content, content_type)
             with self.store.standing() as now:
+                if not route.changes:
+                    self.saw(now)
+                    return self._carry_out(route, incoming)
+                number = self._keep(now, "request", {"method": method, "path": path, "query": query, "content_type": content_type}, content)
                 answer = self._carry_out(route, incoming)
-                if route.changes:
-                    request = {"method": method, "path": path, "query": query, "content_type": content_type, "status": answer.status}
-                    self._keep(now, "request", request, content)
+                self._answered(number, answer.status)
                 return answer
         except Refused as refused:
             return refused.answer()
@@ -75,36 +99,44 @@ class Sandbox:
         """Let somebody call a number of the account: its webhook is asked, and an agent takes the call, or nobody does.
 
         :param headers: SIP headers of the caller's side.
-        :raises ValueError: the account has no such number.
+        :raises ValueError: the account has no such number, or the caller's is no text that could be sent.
+        :raises Refused: the journal cannot be written to.
         """
         headers = dict(headers or {})
         with self.store.standing() as now:
-            ringing = calling.ring(self.store, from_number, to_number, headers)
+            calling.check(self.store, from_number, to_number)
             self._keep(now, "ring", {"from_number": from_number, "to_number": to_number, "headers": headers})
-            return ringing
+            return calling.ring(self.store, from_number, to_number, headers)
 
     def write(self, from_number: str, to_number: str, text: str) -> Ringing:
         """Let somebody write to a number of the account, as `ring` lets them call.
 
-        :raises ValueError: the account has no such number.
+        :raises ValueError: the account has no such number, or the caller's is no text that could be sent.
+        :raises Refused: the journal cannot be written to.
         """
         with self.store.standing() as now:
-            waiting = calling.write(self.store, from_number, to_number, text)
+            calling.check(self.store, from_number, to_number)
             self._keep(now, "write", {"from_number": from_number, "to_number": to_number, "text": text})
-            return waiting
+            return calling.write(self.store, from_number, to_number, text)
 
     def set_fault(self, fault: Fault) -> Struck:
-        """Let something go wrong from now on. Faults end with the process, whatever is kept in a journal."""
+        """Let something go wrong from now on. Faults end with the process, whatever is kept in a journal.
+
+        :raises ValueError: it is for an operation or an event that does not exist.
+        :raises Refused: the journal cannot be written to.
+        """
+        self.faults.check(fault)
         with self.store.standing() as now:
-            struck = self.faults.add(fault)
             self._keep(now, "fault", fault.to_dict())
-            return struck
+            return self.faults.add(fault)
 
     def remove_fault(self, id: int) -> None:
         """Let it go well again.
 
         :raises KeyError: no such fault is set.
         """
+        if id not in {struck.id for struck in self.faults}:
+            raise KeyError(id)
         self._note("no_fault", {"id": id})
 
     def clear_faults(self) -> None:
@@ -113,8 +145,26 @@ class Sandbox:
 
     def heard(self, errand_id: str, heard: Heard) -> None:
         """Take in what came of an attempt to run an errand."""
-        fields = {"errand": errand_id, "status": heard.status, "problem": heard.problem, "seconds": heard.seconds}
+        fields = {
+            "errand": errand_id,
+            "status": heard.status,
+            "problem": heard.problem,
+            "seconds": heard.seconds,
+            "signature": heard.signature,
+        }
         self._note("heard", fields, heard.content)
+
+    def send_again(self, errand_id: str) -> Errand:
+        """Send one of the last webhooks, inbound requests or custom functions once more; nothing comes of the answer.
+
+        :raises KeyError: it is none of the last ones.
+        :raises Refused: the journal cannot be written to.
+        """
+        with self.store.standing() as now:
+            if self.store.errands.get(errand_id) is None:
+                raise KeyError(errand_id)
+            self._keep(now, "again", {"errand": errand_id})
+            return self.store.errands.again(errand_id, now)
 
     def conversed(self, call_id: str, what: str, **about: Any) -> None:
         """Take in what came over the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
@@ -123,12 +173,24 @@ class Sandbox:
     def _clock_moved(self) -> None:
         self.store.agenda.news()
 
+    def saw(self, now: int) -> None:
+        """Keep that somebody is told about the present, so that it does not come again after a restart."""
+        if self._journal is not None:
+            try:
+                self._journal.saw(now)
+            except Refused as refused:
+                warned(refused.message)  # what is told changes nothing, so that it is told nevertheless
+
     def _note(self, what: str, data: Json, content: bytes = b"") -> None:
         with self.store.standing() as now:
-            self._take_in(what, data, content)
             self._keep(now, what, data, content)
+            self._take_in(what, data, content)
 
     def _take_in(self, what: str, data: Json, content: bytes) -> None:
+        with guarded(what):  # what fails here fails in the same way when it is brought back
+            self._act_on(what, data, content)
+
+    def _act_on(self, what: str, data: Json, content: bytes) -> None:
         match what:
             case "ring":
                 calling.ring(self.store, data["from_number"], data["to_number"], data["headers"])
@@ -136,8 +198,12 @@ class Sandbox:
                 calling.write(self.store, data["from_number"], data["to_number"], data["text"])
             case "heard":
                 self.store.errands.attempted(
-                    data["errand"], Heard(data["status"], content, data["problem"], data["seconds"]), self.store.now()
+                    data["errand"],
+                    Heard(data["status"], content, data["problem"], data["seconds"], data.get("signature", "")),
+                    self.store.now(),
                 )
+            case "again":
+                self.store.errands.again(data["errand"], self.store.now())
             case "conversed":
                 self.following.take_in(**data)
             case "fault":
@@ -149,15 +215,23 @@ class Sandbox:
             case "key":
                 self.store.key = data["key"]
             case _:
-                raise ValueError(f"the journal has an entry that this version does not know: {what}")
+                self.store.begin(data["callers"], data["speed"])
 
-    def _keep(self, at: int, what: str, data: Json, content: bytes = b"") -> None:
-        if self._journal is not None:
-            self._journal.add(Entry(at, what, data, content))
+    def _keep(self, at: int, what: str, data: Json, content: bytes = b"") -> int | None:
+        return None if self._journal is None else self._journal.add(Entry(at, what, data, content))
+
+    def _answered(self, number: int | None, status: int) -> None:
+        if self._journal is not None and number is not None:
+            try:
+                self._journal.answered(number, status)
+            except Refused as refused:
+                warned(refused.message)  # the request is in the journal, which is enough to bring it back
 
     def _bring_back(self, journal: Journal) -> None:
         for entry in journal:
             data = entry.data
+            if entry.what not in _ENTRIES:
+                raise ValueError(f"the journal has an entry that this version does not know: {entry.what}")
             if entry.what != "request":
                 with self.store.standing(entry.at):
                     self._take_in(entry.what, data, entry.content)
@@ -169,9 +243,19 @@ class Sandbox:
             incoming = route.read(values, data["query"], entry.content, data["content_type"])
             with self.store.standing(entry.at):
                 status = self._carry_out(route, incoming).status
-            if status != data["status"]:
+            if entry.status not in {None, status}:
                 raise ValueError(f"this version answers {route.id} otherwise than the one that wrote the journal")
         self._journal = journal
+        try:
+            self._go_on(journal)
+        except Refused as refused:
+            raise ValueError(refused.message) from None
+
+    def _go_on(self, journal: Journal) -> None:
+        callers = time.time() * 1000
+        if journal.last:
+            callers = max(callers, self.store.callers(journal.last))
+        self._note("begun", {"callers": callers, "speed": self.store.clock.speed})
         if len(self.faults):
             self.clear_faults()
         for call_id, session in list(self.following.sessions.items()):
@@ -179,18 +263,24 @@ class Sandbox:
                 self.conversed(call_id, "closed", code=1006)
 
     def _carry_out(self, route: Route, incoming: Incoming) -> Answer:
-        handler = HANDLERS.get(route.id) or generic.handler(self._document, route)
-        try:
-            if self.store.settings.trial_over and 402 in route.statuses:
-                raise Refused(402, "the trial is over: add a payment method")
+        answer = Refused(500, "the sandbox failed on this request").answer()
+        with guarded(route.id):  # what fails here fails in the same way when it is brought back
             try:
-                return Answer(route.status, handler(self.store, incoming))
-            except Refused:
-                if route.refuses or not incoming.query:
-                    raise
-                return Answer(route.status, handler(self.store, Incoming(incoming.path, {}, incoming.body)))
-        except Refused as refused:
-            return route.as_documented(refused).answer()
+                answer = self._carried_out(route, incoming)
+            except Refused as refused:
+                answer = route.as_documented(refused).answer()
+        return answer
+
+    def _carried_out(self, route: Route, incoming: Incoming) -> Answer:
+        handler = HANDLERS.get(route.id) or generic.handler(self._document, route)
+        if self.store.settings.trial_over and 402 in route.statuses:
+            raise Refused(402, "the trial is over: add a payment method")
+        try:
+            return Answer(route.status, handler(self.store, incoming))
+        except Refused:
+            if route.refuses or not incoming.query:
+                raise
+            return Answer(route.status, handler(self.store, Incoming(incoming.path, {}, incoming.body)))
 
     def _let_in(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,9 @@ from heapq import heappop, heappush
 from typing import Any, Generic, Literal, TypeVar
 
 import attrs
+
+from retell_async._errors import ConfigurationError
+from retell_async._settings import check_key
 
 from . import lifecycle, ordered
 from .agenda import Agenda
@@ -40,16 +44,24 @@ def _weights(value: Mapping[str, float]) -> Mapping[str, float]:
     return dict(value)
 
 
+def _key_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: object) -> None:
+    if value is not None:
+        try:
+            check_key(value)
+        except ConfigurationError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What an account of the sandbox is like.
 
-    :raises ValueError: a limit is below one, or a weight of `outcomes` makes no sense.
+    :raises ValueError: a key is none that a header can hold, a limit is below one, or a weight of `outcomes` makes no sense.
     """
 
     seed: int = 0
     """Decides how calls go. The n-th call to a number goes the same way in every sandbox of the same seed."""
-    api_key: str | None = attrs.field(default=None, repr=False)
+    api_key: str | None = attrs.field(default=None, repr=False, validator=_key_or_none)
     """The one key that is let in; ``None`` lets any key in."""
     concurrency_limit: int = attrs.field(default=1_000, validator=attrs.validators.ge(1))
     """Calls that may be going on at a time."""
@@ -57,7 +69,7 @@ class Settings:
     """Disconnection reasons and their weights: ``{"dial_busy": 1}`` makes every call meet a busy line."""
     webhook_url: str | None = None
     """The account's webhook, which hears of the agents that have none of their own."""
-    webhook_key: str | None = attrs.field(default=None, repr=False)
+    webhook_key: str | None = attrs.field(default=None, repr=False, validator=_key_or_none)
     """Signs what is sent out; the `api_key` by default, or the first key that was let in."""
     reserved_inbound_concurrency: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     """How many of the calls at a time are left to those that come in."""
@@ -186,12 +198,21 @@ class Order:
     """The user's own endpoints that the call has to do with, if any."""
 
 
+@attrs.define
+class Home:
+    """Where the sandbox is reached."""
+
+    url: str = "http://retell.sandbox"
+
+
 @attrs.define(eq=False)
 class Call:
     id: str
     order: Order
     position: Position
     course: Course
+    created: int
+    home: Home
     attributes: Json = attrs.field(factory=dict[str, Any])
     """Values of the account's own attributes, by their ids."""
     injected: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
@@ -207,7 +228,8 @@ class Call:
 class Calls:
     """All calls, in the order of their (coming) start, with what is needed to find them."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._by_id: dict[str, Call] = {}
         self._by_facet: dict[Facet, Entries[Call]] = {}
         self._active: dict[str, Call] = {}
@@ -222,7 +244,7 @@ class Calls:
     def add(self, id: str, order: Order, created: int, course: Course) -> Call:
         self._created += 1
         position = (created if course.start is None else course.start, self._created)
-        call = self._by_id[id] = Call(id, order, position, course)
+        call = self._by_id[id] = Call(id, order, position, course, created, self._home)
         entry = (position, call)
         ordered.add(self.entries, entry)
         for facet in _facets(call):
@@ -230,6 +252,10 @@ class Calls:
         self._active[id] = call
         heappush(self._ends, (course.end, id))
         return call
+
+    def newest_first(self) -> list[Call]:
+        """All calls by the time at which they were made, whenever they start."""
+        return list(reversed(self._by_id.values()))
 
     def change(self, call: Call, course: Course | None = None, echoed: Json | None = None) -> None:
         """Let a call go another way from now on, or let answers about it repeat something else."""
@@ -268,7 +294,7 @@ class Calls:
     def having(self, facet: Facet) -> Entries[Call]:
         return self._by_facet.get(facet, [])
 
-    def keep_key(self, key: str, call: Call, until: float, now: int) -> None:
+    def keep_key(self, key: str, call: Call, until: float, now: float) -> None:
         """Remember which call an idempotency key made, and forget the keys that are too old by now."""
         while self._keys:
             oldest = next(iter(self._keys))
@@ -277,7 +303,7 @@ class Calls:
             del self._keys[oldest]
         self._keys[key] = (until, call)
 
-    def by_key(self, key: str, now: int) -> Call | None:
+    def by_key(self, key: str, now: float) -> Call | None:
         until, call = self._keys.get(key, (0.0, None))
         return call if call is not None and until > now and call.id in self._by_id else None
 
@@ -300,6 +326,15 @@ def _facets(call: Call) -> Iterator[Facet]:
     for key, value in metadata.items():
         if isinstance(value, (str, int, float)):
             yield ("metadata", key, value)
+
+
+@attrs.frozen
+class Begun:
+    """When a clock began to run: what it showed, what the caller's did, and how fast it runs."""
+
+    at: int
+    callers: float
+    speed: float
 
 
 class Store:
@@ -330,7 +365,8 @@ class Store:
         self.exports = Shelf[Export]()
         self.chats = Shelf[Chat]()
         self.batches = Shelf[Batch]()
-        self.calls = Calls()
+        self.home = Home()
+        self.calls = Calls(self.home)
         self.agenda = Agenda()
         self.errands = Errands(self.agenda)
         self.key: str | None = None
@@ -349,6 +385,7 @@ class Store:
             "web_call": Outcomes.of_web_calls(self.settings.outcomes),
         }
         self._counts: Counter[str] = Counter()
+        self._begun = Begun(self.clock.now(), time.time() * 1000, self.clock.speed)
 
     @property
     def organization(self) -> str:
@@ -358,6 +395,27 @@ class Store:
     def now(self) -> int:
         """The time, which stands still while something is done."""
         return self.clock.now() if self.agenda.moment is None else self.agenda.moment
+
+    @property
+    def speed(self) -> float:
+        """Sandbox seconds that pass in one second of the caller's time."""
+        return self._begun.speed
+
+    @property
+    def callers_now(self) -> float:
+        """The caller's time, in milliseconds since the epoch; it goes on over restarts, and at their speeds."""
+        return self.callers(self.now())
+
+    def callers(self, at: int) -> float:
+        """The caller's time at a moment of the sandbox's."""
+        return self._begun.callers + (at - self._begun.at) / self._begun.speed
+
+    def begin(self, callers: float, speed: float) -> None:
+        """From now on, the time runs at a speed.
+
+        :param callers: the caller's time of this moment.
+        """
+        self._begun = Begun(self.now(), callers, speed)
 
     @contextmanager
     def standing(self, now: int | None = None) -> Generator[int, None, None]:
@@ -380,7 +438,7 @@ class Store:
         name = "\0".join(kind)
         self._counts[name] += 1
         text = f"{self.settings.seed}\0{name}\0{self._counts[name]}"
-        return blake2b(text.encode(), digest_size=16).hexdigest()[:length]
+        return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()[:length]
 
     def start_call(self, order: Order, habits: Habits) -> Call:
         """Make a call, whose way is decided here."""
@@ -400,5 +458,9 @@ class Store:
 
     def remember_key(self, key: str, call: Call) -> None:
         """Keep an idempotency key for an hour of the caller's time."""
-        now = self.now()
-        self.calls.keep_key(key, call, now + HOUR_MS * self.clock.speed, now)
+        now = self.callers_now
+        self.calls.keep_key(key, call, now + HOUR_MS, now)
+
+    def call_of_key(self, key: str) -> Call | None:
+        """The call that an idempotency key made, as long as it is kept."""
+        return self.calls.by_key(key, self.callers_now)

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from random import Random
 from typing import Any
 
 from .conversation import Conversation, Item, converse
+from .document import packaged
 from .exchange import Json
 from .lifecycle import Course, call_cost, latency, stage, status, transfer_end, turns
 from .store import Call
 
-__all__ = ["call_object", "conversation_of", "custom_analysis", "listed_call", "transfer_number"]
+__all__ = ["FILES", "call_object", "conversation_of", "custom_analysis", "files", "listed_call", "transfer_number"]
 
-_FILES = "https://files.sandbox.example"
+FILES = "/sandbox/files"
+"""Where the sandbox itself has what is kept of calls."""
 _SOMEWHERE = "+12015550199"
 
 
-def listed_call(call: Call, now: int) -> Json:
-    """A call as lists show it: without its words."""
+def listed_call(call: Call, now: int, *, told: bool = False) -> Json:
+    """A call as lists show it: without its words.
+
+    :param told: for a webhook, which has the recording even when it is not stored.
+    """
     order, course = call.order, call.course
     view: Json = {
         "call_id": call.id,
@@ -60,13 +66,21 @@ def listed_call(call: Call, now: int) -> Json:
         view["transfer_destination"] = transfer_number(call)
         if now >= transfer_end(course):
             view["transfer_end_timestamp"] = transfer_end(course)
-        view["public_log_url"] = f"{_FILES}/{call.id}/public.log"
-        if order.echoed.get("data_storage_setting") != "basic_attributes_only":
-            view["recording_url"] = f"{_FILES}/{call.id}/recording.wav"
-            view["recording_multi_channel_url"] = f"{_FILES}/{call.id}/recording_multichannel.wav"
+    view |= files(call, now, told=told)
     if reached == "analyzed":
         view["call_analysis"] = _analysis(call)
     return view
+
+
+def files(call: Call, now: int, *, told: bool = False) -> dict[str, str]:
+    """The addresses of what is kept of a call that was answered, once it has ended."""
+    if call.course.start is None or now < call.course.end:
+        return {}
+    base = f"{call.home.url}{FILES}/{call.id}"
+    found = {"public_log_url": f"{base}/public.log"}
+    if told or call.order.echoed.get("data_storage_setting") != "basic_attributes_only":
+        found |= {"recording_url": f"{base}/recording.wav", "recording_multi_channel_url": f"{base}/recording_multichannel.wav"}
+    return found
 
 
 def call_object(call: Call, now: int, *, told: bool = False) -> Json:
@@ -74,7 +88,7 @@ def call_object(call: Call, now: int, *, told: bool = False) -> Json:
 
     :param told: for a webhook, which has the words even when they are not stored.
     """
-    view = listed_call(call, now)
+    view = listed_call(call, now, told=told)
     kept = told or call.order.echoed.get("data_storage_setting") != "basic_attributes_only"
     if call.course.start is not None and now >= call.course.start and kept:
         conversation = conversation_of(call, now)
@@ -90,12 +104,13 @@ def conversation_of(call: Call, now: int) -> Conversation:
     """What was said in a call so far, and what else happened in it."""
     live, start = call.live, call.course.start or 0
     items: list[Item] = [(at - start, {"role": "injected", "content": text, "time_sec": (at - start) / 1000}) for at, text in call.injected]
+    tell = partial(converse, call.course, until=now, timed=packaged().carries("ToolCallInvocationUtterance", "time_sec"))
     if live is None:
-        return converse(call.course, call.order.opening, until=now, items=items)
+        return tell(call.order.opening, items=items)
     items += live.items
     if live.session is not None:
-        return converse(call.course, until=now, spoken=live.session.spoken, items=items + live.session.items)
-    return converse(call.course, call.order.opening, until=now, pauses=live.pauses, added=live.added, items=items)
+        return tell(spoken=live.session.spoken, items=items + live.session.items)
+    return tell(call.order.opening, pauses=live.pauses, added=live.added, items=items)
 
 
 def transfer_number(call: Call) -> str:

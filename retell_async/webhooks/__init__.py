@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from retell_async._errors import WebhookVerificationError
+from retell_async._hints import readable
 
-from .deliveries import DeliveryStore, MemoryStore, delivery_key
+from .deliveries import Claim, DeliveryStore, LeasedStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
     Alert,
     AlertResolved,
@@ -82,9 +83,15 @@ __all__ = [
     "Router",
     "Stats",
     "Gate",
+    "Claim",
     "DeliveryStore",
+    "LeasedStore",
+    "LegacyStore",
     "MemoryStore",
     "delivery_key",
     "Senders",
     "RETELL_ADDRESSES",
 ]
+
+for _name in __all__:
+    readable(globals()[_name])

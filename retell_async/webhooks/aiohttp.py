@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
 
-from .exchange import Answer, Incoming
+try:
+    from aiohttp import web
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error.name} is missing: retell_async.webhooks.aiohttp needs `pip install 'retell-async[aiohttp]'`", name=error.name
+    ) from None
+
+from .exchange import Answer, Incoming, Refused
 from .router import Router
 from .runner import log
 
@@ -12,7 +21,13 @@ __all__ = ["mount"]
 
 
 def mount(app: web.Application, prefix: str, router: Router) -> None:
-    """Serve a router's paths under a prefix, such as ``/retell``, or ``""`` for none."""
+    """Serve a router's paths under a prefix, such as ``/retell``, or ``""`` for none, as in an application that is mounted itself.
+
+    A sender that goes away ends no handler, whatever `handler_cancellation` says; handlers that still run when the application is cleaned
+    up are cancelled.
+    """
+    prefix = prefix.rstrip("/")
+    running: set[asyncio.Task[None]] = set()
 
     async def serve(request: web.Request) -> web.StreamResponse:
         sent: list[web.Response] = []
@@ -28,18 +43,37 @@ def mount(app: web.Application, prefix: str, router: Router) -> None:
             except OSError as error:  # handlers must not end because of it
                 log.info("nobody waited for an answer: %s", error)
 
-        await router.handle(_incoming(request, prefix), respond)
+        task = asyncio.create_task(router.handle(_incoming(request), respond))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        await asyncio.shield(task)
         return sent[0]
 
-    app.router.add_route("*", f"{prefix}/{{path:.*}}", serve)
+    async def clean_up(_: web.Application) -> AsyncIterator[None]:
+        yield
+        left = list(running)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    app.cleanup_ctx.append(clean_up)
+    app.router.add_route("*", prefix, serve)
+    app.router.add_route("*", f"{prefix}/{{retell_path:.*}}", serve)
 
 
-def _incoming(request: web.Request, prefix: str) -> Incoming:
+def _incoming(request: web.Request) -> Incoming:
+    async def read() -> bytes:
+        try:
+            return await request.content.readany()
+        except (web.RequestPayloadError, OSError) as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, "unreadable: the body did not arrive whole") from error
+
+    below = request.match_info.get("retell_path")
     return Incoming(
         method=request.method,
-        path=request.path.removeprefix(prefix),
+        path="" if below is None else f"/{below}",
         query=request.query_string,
         headers=list(request.headers.items()),
         peer=request.remote,
-        read=request.content.readany,
+        read=read,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from .exchange import Answer, Incoming
 from .runner import log
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from .router import Router
 
 __all__ = ["Receive", "Send", "serve"]
+
+_FUNCTIONS = "/functions/"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -55,13 +59,13 @@ async def _serve_http(router: Router, scope: Message, receive: Receive, send: Se
         try:
             await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
             await send({"type": "http.response.body", "body": answer.content})
-        except OSError as error:  # handlers must not end because of it
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:  # handlers must not end because of it
             log.info("nobody waited for an answer: %s", error)
 
     client = scope.get("client")
     request = Incoming(
         method=scope["method"],
-        path=_path(scope),
+        path=_path(scope, routed=scope.get("endpoint") is router),
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
         peer=client[0] if client else None,
@@ -73,11 +77,18 @@ async def _serve_http(router: Router, scope: Message, receive: Receive, send: Se
         log.info("a sender went away before its request was complete")
 
 
-def _path(scope: Message) -> str:
-    """The path below the mount point."""
+def _path(scope: Message, *, routed: bool) -> str:
+    """The path below the mount point; of one to which a framework's route leads, just the function that it may end in."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    return path.removeprefix(root) if path == root or path.startswith(f"{root.rstrip('/')}/") else path
+    # A proxy may have taken its part of the root away from the path; the rest of the root is what a framework mounted this under.
+    for mount in (root.rstrip("/"), root.removeprefix(scope.get("app_root_path", root)).rstrip("/")):
+        if mount and f"{path}/".startswith(f"{mount}/"):
+            path = path.removeprefix(mount)
+            break
+    if not routed:
+        return path
+    return path[path.rindex(_FUNCTIONS) :] if _FUNCTIONS in path else ""
 
 
 async def _serve_lifespan(receive: Receive, send: Send) -> None:

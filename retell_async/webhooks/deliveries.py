@@ -1,54 +1,138 @@
-"""Which deliveries are the same: Retell sends at least once, and may send twice."""
+"""Which deliveries are the same: Retell sends at least once, and may send twice, also while the first is still being handled."""
 
 from __future__ import annotations
 
 import hashlib
+import time
+from enum import Enum
 from typing import Protocol
+
+from retell_async._errors import ConfigurationError
 
 from .events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnded, ChatStarted, Event
 
-__all__ = ["DeliveryStore", "MemoryStore", "delivery_key"]
+__all__ = ["LEASE", "Claim", "DeliveryStore", "LeasedStore", "LegacyStore", "MemoryStore", "delivery_key"]
+
+LEASE = 60.0
+"""Seconds that a claim holds unless it is renewed."""
+
+_LONGEST_KEY = 200
+
+
+class Claim(Enum):
+    """What a store answers to a claim. Only `MINE` is true."""
+
+    MINE = "mine"
+    """The caller is to handle the delivery."""
+    IN_PROGRESS = "in_progress"
+    """Somebody handles it now, and may yet fail."""
+    DONE = "done"
+    """It was handled."""
+
+    def __bool__(self) -> bool:
+        return self is Claim.MINE
 
 
 class DeliveryStore(Protocol):
     """Remembers deliveries, for one process or for many.
 
-    A store outside the process should let claims lapse after a while, such as a day, so that it does not grow without end.
+    A claim is a lease: it lapses when its holder dies before it says how the handling ended. What is done should lapse too, after a day or
+    so, that the store does not grow without end. A store that raises, or that does not answer in time, has the delivery sent again.
     """
+
+    async def claim(self, key: str) -> Claim:
+        """Take a delivery that nobody has, or that somebody had whose lease lapsed. `Claim.MINE` goes to one caller only."""
+        ...
+
+    async def done(self, key: str) -> None:
+        """Remember that a delivery was handled."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """Give back a delivery that was not handled after all, so that the next one like it is. One that others took since stays theirs."""
+        ...
+
+
+class LeasedStore(DeliveryStore, Protocol):
+    """A store whose leases can be renewed, which the router does while handlers run. Without it a handler must end within the lease."""
+
+    @property
+    def lease(self) -> float:
+        """Seconds that a claim holds."""
+        ...
+
+    async def renew(self, key: str) -> bool:
+        """Let a lease begin anew; ``False`` when it lapsed and the delivery is no longer this holder's."""
+        ...
+
+
+class LegacyStore(Protocol):
+    """A store as it was before there was `Claim`. What one process handles is done in the eyes of all others, even if it dies over it."""
 
     async def claim(self, key: str) -> bool:
         """Remember a delivery; ``True`` for the one caller that is to handle it, ``False`` when it was claimed before."""
         ...
 
     async def release(self, key: str) -> None:
-        """Forget a delivery that was not handled after all, so that the next one like it is."""
+        """Forget a delivery that was not handled after all."""
         ...
 
 
 class MemoryStore:
     """Remembers the latest deliveries of this process.
 
-    :param size: how many; one takes about 200 bytes.
+    :param size: how many, which must be more than are handled at a time; one takes about 200 bytes.
+    :param lease: seconds that a claim holds unless it is renewed.
+    :raises ConfigurationError: a parameter is not above 0.
     """
 
-    def __init__(self, size: int = 10_000) -> None:
+    def __init__(self, size: int = 10_000, *, lease: float = LEASE) -> None:
+        if not (size > 0 and lease > 0):
+            raise ConfigurationError("size and lease must be above 0")
+        self.lease = lease
         self._size = size
-        self._keys: dict[str, None] = {}
+        self._done: dict[str, None] = {}
+        self._claimed: dict[str, float] = {}
+        """When each lease lapses."""
 
-    async def claim(self, key: str) -> bool:
-        if key in self._keys:
+    async def claim(self, key: str) -> Claim:
+        if key in self._done:
+            return Claim.DONE
+        now = time.monotonic()
+        if self._claimed.get(key, now) > now:
+            return Claim.IN_PROGRESS
+        self._lease_begins(key, now)
+        return Claim.MINE
+
+    async def renew(self, key: str) -> bool:
+        if key not in self._claimed:
             return False
-        self._keys[key] = None
-        if len(self._keys) > self._size:
-            del self._keys[next(iter(self._keys))]
+        self._lease_begins(key, time.monotonic())
         return True
 
+    async def done(self, key: str) -> None:
+        self._claimed.pop(key, None)
+        self._done[key] = None
+        self._shrink(time.monotonic())
+
     async def release(self, key: str) -> None:
-        self._keys.pop(key, None)
+        self._claimed.pop(key, None)
+
+    def _lease_begins(self, key: str, now: float) -> None:
+        self._claimed.pop(key, None)  # the one that lapses next stands first
+        self._claimed[key] = now + self.lease
+        self._shrink(now)
+
+    def _shrink(self, now: float) -> None:
+        """Forget leases that lapsed, then what was done first, and leases that hold only when there is nothing else."""
+        while len(self._done) + len(self._claimed) > self._size:
+            lapsed = next(iter(self._claimed.values()), now + 1) <= now
+            oldest = self._done if self._done and not lapsed else self._claimed
+            del oldest[next(iter(oldest))]
 
 
 def delivery_key(event: Event, body: bytes) -> str:
-    """What two deliveries of the same thing have in common, and no other has.
+    """What two deliveries of the same thing have in common, and no other has: up to 200 characters of printable ASCII.
 
     What happens once to a call or a chat is known by its name and the id, even if the body differs. Everything else may happen again (a
     transfer, a turn of the transcript), and is the same only if its body is.
@@ -60,4 +144,6 @@ def delivery_key(event: Event, body: bytes) -> str:
             subject_id = getattr(subject, "chat_id", None)
         case _:
             subject_id = None
-    return f"{event.event}:{subject_id or hashlib.sha256(body).hexdigest()}"
+    digest = hashlib.sha256(body).hexdigest()
+    key = f"{event.event}:{subject_id or digest}"
+    return key if len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable() else digest

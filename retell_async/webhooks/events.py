@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from retell_async._errors import WebhookVerificationError
 from retell_async._masking import Hidden
-from retell_async._model import Many, Model, One, Spec, adopter, model
+from retell_async._model import Many, Model, One, Spec, adopter, decoder, model
 
 from .body import json_object
 from .inbound import InboundCall, InboundChat, inbound_request
@@ -54,6 +54,8 @@ class CallEvent(Model):
 
     call: CallResponse
     """The call as it is at that moment; its status may lag behind the event."""
+    event_timestamp: int | None = None
+    """When it happened, in milliseconds of Unix time, where Retell says so."""
 
 
 @model
@@ -134,6 +136,8 @@ class ChatEvent(Model):
 
     chat: ChatResponse
     """The chat as it is at that moment."""
+    event_timestamp: int | None = None
+    """When it happened, in milliseconds of Unix time, where Retell says so."""
 
 
 @model
@@ -183,7 +187,7 @@ class Alert(Model):
     threshold_value: float
     """Cents where costs are measured."""
     comparator: str
-    """How the value stands to the threshold: ``gt``, ``ge``, ``lt`` or ``le``."""
+    """How the value stands to the threshold: ``gt``, ``ge``, ``lt`` or ``le``, or the sign of one of these."""
     current_value: float
     """Cents where costs are measured."""
     previous_value: float | None = None
@@ -220,9 +224,15 @@ class AlertResolved(Model):
 
 @model
 class UnknownEvent(Model):
-    """An event that this version does not know, or one without the object that it should be about. `event["name"]` reads a field."""
+    """An event that this version does not know. `event["name"]` reads a field that is not declared here."""
 
     event: str
+    call: CallResponse | None = None
+    """The call that it is about, if it is about one."""
+    chat: ChatResponse | None = None
+    """The chat that it is about, if it is about one."""
+    event_timestamp: int | None = None
+    """When it happened, in milliseconds of Unix time, where Retell says so."""
 
 
 Event = (
@@ -264,6 +274,12 @@ _EVENTS: Mapping[tuple[str, str], type[Model]] = {
 }
 """The class of an event by its name and by what it is about."""
 
+_ABOUT: Mapping[str, tuple[str, ...]] = {
+    **{name: tuple(subject for other, subject in _EVENTS if other == name) for name, _ in _EVENTS},
+    **{kind.event: (kind.event,) for kind in (InboundCall, InboundChat)},
+}
+"""Where in its body each event has what it is about."""
+
 EVENT_NAMES = frozenset(name for name, _ in _EVENTS)
 """The names of the events that have a class here."""
 
@@ -290,7 +306,7 @@ def unwrap(
 def parse_event(body: bytes | str) -> Event:
     """The event in a body that is verified already.
 
-    :raises WebhookVerificationError: there is none in it.
+    :raises WebhookVerificationError: there is none in it, or it lacks what it is about.
     """
     data = json_object(body)
     name = data.get("event")
@@ -299,9 +315,16 @@ def parse_event(body: bytes | str) -> Event:
     request = inbound_request(data)
     if request is not None:
         return request
-    about = next((key for key in ("call", "chat", "alert") if isinstance(data.get(key), dict)), "")
-    found = _EVENTS.get((name, about), UnknownEvent)
-    if about == "alert" and found is not UnknownEvent:
+    about = _ABOUT.get(name)
+    if about is None:
+        for subject, spec in (*CallEvent.__nested__.items(), *ChatEvent.__nested__.items()):
+            if isinstance(data.get(subject), dict):
+                data[subject] = decoder(spec)(data[subject])
+        return adopter(UnknownEvent)(data)
+    subject = next((key for key in about if isinstance(data.get(key), dict)), "")
+    if not subject:
+        raise WebhookVerificationError(f"unreadable: {name} has no object in `{'` or `'.join(about)}` to be about")
+    if subject == "alert":
         data["alert"] = adopter(Alert)(data["alert"])  # this class is not among the generated ones, which decode themselves
-    adopt = cast("Callable[[dict[str, Any]], Event]", adopter(found))
+    adopt = cast("Callable[[dict[str, Any]], Event]", adopter(_EVENTS[name, subject]))
     return adopt(data)

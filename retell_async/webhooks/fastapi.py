@@ -1,6 +1,7 @@
 """For FastAPI endpoints that want just what was sent, verified and parsed: dependencies.
 
-They answer for the endpoint when a request does not come from Retell: 401, 403, 408 or 413, and 400 when it holds something else.
+They answer for the endpoint when a request does not come from Retell: 401, 403, 408 or 413, and 400 when it holds something else. The
+endpoint can still read the body.
 """
 
 from __future__ import annotations
@@ -9,8 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar, Unpack
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+try:
+    from fastapi import HTTPException, Request
+    from starlette.requests import ClientDisconnect
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error.name} is missing: retell_async.webhooks.fastapi needs `pip install 'retell-async[fastapi]'`", name=error.name
+    ) from None
 
 from retell_async._errors import WebhookVerificationError
 
@@ -45,7 +51,12 @@ def verified_function(api_key: str | Sequence[str], **settings: Unpack[GateSetti
 def _dependency(gate: Gate, parse: Callable[[bytes, Request], T]) -> Callable[[Request], Awaitable[T]]:
     async def dependency(request: Request) -> T:
         try:
-            return parse(await gate.admit(_incoming(request)), request)
+            body = await gate.admit(_incoming(request))
+            # Where Starlette's own methods keep what they read, and look first.
+            request._body = body  # pyright: ignore[reportPrivateUsage]
+            return parse(body, request)
+        except ClientDisconnect:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "the sender went away before its request was complete") from None
         except (Refused, WebhookVerificationError) as error:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             raise HTTPException(status, error.reason) from error

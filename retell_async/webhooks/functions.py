@@ -27,7 +27,7 @@ class FunctionCall(Model):
     __nested__: ClassVar[Mapping[str, Spec]] = {"call": One("CallResponse"), "chat": One("ChatResponse")}
 
     args: dict[str, Any]
-    """The arguments. Those of a GET or DELETE are the query's, which are strings and which the signature does not cover."""
+    """The arguments; empty if none were sent. Those of a GET or DELETE are the query's: strings, which the signature does not cover."""
     name: str | None = None
     """The function's name; not sent with arguments alone."""
     call: CallResponse | None = None
@@ -68,8 +68,10 @@ def parse_function(body: bytes | str, query: Mapping[str, str] | None = None) ->
 
     :raises WebhookVerificationError: there is none.
     """
-    data = json_object(body) if body else dict(query or {})
-    return adopter(FunctionCall)(data if body and _is_wrapped(data) else {"args": data})
+    data = json_object(body) if body else {"args": dict(query or {})}
+    if not body or _is_wrapped(data):
+        return adopter(FunctionCall)({**data, "args": data.get("args") or {}})
+    return adopter(FunctionCall)({"args": data})
 
 
 def function_answer(value: object) -> FunctionAnswer:
@@ -86,7 +88,8 @@ def function_answer(value: object) -> FunctionAnswer:
 
 
 def _is_wrapped(data: Mapping[str, Any]) -> bool:
-    """Whether this is the wrapped shape: arguments alone could only look like it by having the same three names and kinds."""
-    if not isinstance(data.get("name"), str) or not isinstance(data.get("args"), dict):
+    """Whether this is the wrapped shape: arguments alone could only look like it by having the same names and kinds."""
+    args = data.get("args")
+    if not isinstance(data.get("name"), str) or not (args is None or isinstance(args, dict)):
         return False
-    return isinstance(data.get("call"), dict) or isinstance(data.get("chat"), dict) or set(data) == {"name", "args"}
+    return isinstance(data.get("call"), dict) or isinstance(data.get("chat"), dict) or (set(data) == {"name", "args"} and args is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
@@ -11,7 +11,7 @@ import attrs
 from retell_async._encode import json_bytes
 from retell_async._errors import WebhookVerificationError
 from retell_async._json import loads
-from retell_async._masking import Hidden, masked_repr
+from retell_async._masking import Hidden, masked_fields, masked_repr
 from retell_async._model import Model
 from retell_async._operation import Omit, given, omit
 
@@ -42,6 +42,9 @@ class InboundAnswer:
 
     def __repr__(self) -> str:
         return masked_repr("InboundAnswer", {"event": self.event, **self.fields})
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        return masked_fields({"event": self.event, **self.fields})
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -104,7 +107,13 @@ class InboundRequest:
         return InboundAnswer(self.event, {"reject": True})
 
     def __repr__(self) -> str:
-        return masked_repr(type(self).__name__, attrs.asdict(self, recurse=False, filter=lambda field, _: field.name != "data"))
+        return masked_repr(type(self).__name__, self._shown())
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        return masked_fields(self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        return attrs.asdict(self, recurse=False, filter=lambda field, _: field.name != "data")
 
 
 @attrs.frozen(kw_only=True, repr=False)

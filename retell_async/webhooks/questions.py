@@ -12,7 +12,7 @@ import attrs
 
 from .exchange import Answer, Respond
 from .inbound import InboundAnswer, InboundCall, InboundChat
-from .runner import Runner, log
+from .runner import Done, Failed, Runner, log
 
 __all__ = ["InboundHandler", "Questions"]
 
@@ -26,6 +26,7 @@ _LATE = Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"late: the handler of the inboun
 class _Question:
     settled: anyio.Event = attrs.field(factory=anyio.Event)
     answer: Answer = _FAILED
+    failed: Failed | None = None
 
 
 class Questions:
@@ -63,6 +64,8 @@ class Questions:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._ask, key, question, handler, request)
             await self._settle(question, until, respond)
+        if question.failed is not None:
+            question.failed.leave()
 
     async def _ask(self, key: str, question: _Question, handler: InboundHandler, request: InboundCall | InboundChat) -> None:
         async def ask(request: InboundCall | InboundChat) -> Answer:
@@ -72,9 +75,11 @@ class Questions:
             return _answer(answer)
 
         try:
-            done = await self._runner.run(ask, request, request.event)
-            if done is not None:
-                question.answer = done.value
+            ended = await self._runner.run(ask, request, request.event, own_task=True)
+            if isinstance(ended, Done):
+                question.answer = ended.value
+            else:
+                question.failed = ended
         finally:
             if question.answer is _FAILED and self._questions.get(key) is question:
                 del self._questions[key]

@@ -14,7 +14,8 @@ from retell_async._errors import ConfigurationError, WebhookVerificationError
 from retell_async._masking import Hidden, mask_text
 
 from . import asgi
-from .deliveries import DeliveryStore, MemoryStore, delivery_key
+from .deliveries import DeliveryStore, LegacyStore, MemoryStore, delivery_key
+from .dispatcher import Delivery, Dispatcher
 from .events import (
     EVENT_NAMES,
     AlertResolved,
@@ -39,7 +40,7 @@ from .functions import FunctionCall, function_answer, parse_function
 from .gate import MAX_BYTES, Gate
 from .inbound import InboundCall, InboundChat
 from .questions import InboundHandler, Questions
-from .runner import Runner, Stats, checked, log
+from .runner import Done, Failed, Runner, Stats, checked, log
 from .senders import Senders
 from .signature import TOLERANCE
 
@@ -54,11 +55,8 @@ _WEBHOOK_PATHS = {"", "/", "/events", "/inbound"}
 _FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})")
 _FUNCTION_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 _LONGEST_RESULT = 15_000
-_RELEASE_TIMEOUT = 5.0
 
-_ACKNOWLEDGED = Answer(HTTPStatus.NO_CONTENT)
 _FAILED = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
-_LATE = Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"late: too many events are being handled", "text/plain")
 
 
 class Router:
@@ -67,8 +65,12 @@ class Router:
     Its paths are ``/events`` and ``/inbound`` for webhooks (each takes either) and ``/functions/<name>`` for custom functions.
 
     Events are acknowledged at once and handled afterwards: a slow handler delays nothing, and an event whose handler raises is not sent
-    again. With `acknowledge_after`, handlers get that many seconds before the event is acknowledged, and one that raises within them is
+    again. Until their turn comes they wait in memory, where a crash loses them; when there is no more room, they are sent back with 503.
+    With `acknowledge_after`, handlers get that many seconds before the event is acknowledged, and one that raises within them is
     answered with 500, after which Retell sends the event again. Inbound requests and functions are answered by their handlers.
+
+    A delivery that comes again is acknowledged when the first is done, and sent back with 503 while it is being handled. A handler that
+    ends cancelled has failed like one that raises. `SystemExit` and `KeyboardInterrupt` are raised again when all handlers were called.
 
     What is still to be done after the answer is done in the request's own task. Servers wait for these tasks when they shut down.
 
@@ -76,8 +78,10 @@ class Router:
     :param tolerance: seconds that a signature may lie in the past or in the future.
     :param max_bytes: the longest body that is read.
     :param deadline: seconds within which events and inbound requests are answered; Retell waits 10.
-    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged.
-    :param max_in_flight: how many events are handled at a time; the others wait, until the deadline, when they are sent back.
+    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged, the wait for their turn included.
+    :param max_in_flight: how many events are handled at a time; the others wait for their turn.
+    :param max_waiting: how many events may wait.
+    :param max_waiting_bytes: how long the bodies of those that wait may be together; each takes some 20 kB beside its body.
     :param store: what remembers deliveries, so that each is handled once; the memory of this process by default.
     :param senders: who may send, if the address is to be checked beside the signature.
     :raises ConfigurationError: a setting cannot work.
@@ -92,25 +96,30 @@ class Router:
         deadline: float = 8.0,
         acknowledge_after: float = 0.0,
         max_in_flight: int = 100,
-        store: DeliveryStore | None = None,
+        max_waiting: int = 10_000,
+        max_waiting_bytes: int = 64 * 1024 * 1024,
+        store: DeliveryStore | LegacyStore | None = None,
         senders: Senders | None = None,
     ) -> None:
         key = Hidden(api_key)
         del api_key  # what is refused below shows it in no traceback
         if not (0 <= acknowledge_after <= deadline):
             raise ConfigurationError("acknowledge_after must be between 0 and the deadline")
-        if max_in_flight < 1:
-            raise ConfigurationError("max_in_flight must be at least 1")
         self._gate = Gate(key.value, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
         self._deadline = deadline
-        self._acknowledge_after = acknowledge_after
-        self._slots = anyio.Semaphore(max_in_flight)
-        self._store: DeliveryStore = MemoryStore() if store is None else store
         self._events: dict[str | None, list[EventHandler[Any]]] = {}
         self._inbound: InboundHandler | None = None
         self._functions: dict[str, FunctionHandler] = {}
         self._runner = Runner()
         self._questions = Questions(self._runner)
+        self._dispatcher = Dispatcher(
+            self._runner,
+            MemoryStore() if store is None else store,
+            acknowledge_after=acknowledge_after,
+            max_in_flight=max_in_flight,
+            max_waiting=max_waiting,
+            max_waiting_bytes=max_waiting_bytes,
+        )
 
     @property
     def stats(self) -> Stats:
@@ -212,16 +221,22 @@ class Router:
         except (Refused, WebhookVerificationError) as error:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             self.stats.refused += 1
+            self.stats.failed += 0 if isinstance(error, Refused) else 1  # Retell signed it, and no handler can have it
             log.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
             await respond(Answer(status, error.reason.encode(), "text/plain"))
             return
         match sent:
             case FunctionCall():
-                await respond(await self._carry_out(sent, str(function)))
+                ended = await self._carry_out(sent, str(function))
+                await respond(_FAILED if isinstance(ended, Failed) else ended.value)
+                if isinstance(ended, Failed):
+                    ended.leave()
             case InboundCall() | InboundChat():
                 await self._questions.put(sent, body, self._inbound, until, respond)
             case _:
-                await self._tell(sent, body, until, respond)
+                delivery = self._delivery(sent, body)
+                del sent  # it is large, and may wait
+                await self._dispatcher.put(delivery, until, respond)
 
     def _function_named(self, request: Incoming) -> str | None:
         """The function that a path is for, ``None`` when it is for webhooks."""
@@ -234,65 +249,19 @@ class Router:
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "wrong method: Retell does not use it here")
         return None if match is None else match[1]
 
-    async def _carry_out(self, call: FunctionCall, name: str) -> Answer:
+    async def _carry_out(self, call: FunctionCall, name: str) -> Done[Answer] | Failed:
         async def carry_out(call: FunctionCall) -> Answer:
             given = function_answer(await self._functions[name](call))
             return Answer(HTTPStatus.OK, given.content, given.content_type)
 
-        done = await self._runner.run(carry_out, call, f"the function {name}")
-        if done is None:
-            return _FAILED
-        if len(done.value.content.decode()) > _LONGEST_RESULT:
+        ended = await self._runner.run(carry_out, call, f"the function {name}")
+        if isinstance(ended, Done) and len(ended.value.content.decode()) > _LONGEST_RESULT:
             log.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
-        return done.value
+        return ended
 
-    async def _tell(self, event: Event, body: bytes, until: float, respond: Respond) -> None:
+    def _delivery(self, event: Event, body: bytes) -> Delivery:
         handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]
-        if not handlers:
-            self.stats.unhandled += 1
-            await respond(_ACKNOWLEDGED)
-            return
-        key = delivery_key(event, body)
-        if not await self._store.claim(key):
-            self.stats.duplicates += 1
-            await respond(_ACKNOWLEDGED)
-            return
-        told = False
-        try:
-            with anyio.CancelScope(deadline=until) as waiting:
-                await self._slots.acquire()
-            if waiting.cancelled_caught:
-                self.stats.late += 1
-                await respond(_LATE)
-                return
-            try:
-                told = await self._acknowledge_and_run(handlers, event, until, respond)
-            finally:
-                self._slots.release()
-        finally:
-            if not told:
-                with anyio.move_on_after(_RELEASE_TIMEOUT, shield=True):
-                    await self._store.release(key)
-
-    async def _acknowledge_and_run(self, handlers: Sequence[EventHandler[Any]], event: Event, until: float, respond: Respond) -> bool:
-        """Whether all handlers ended well."""
-        results: list[bool] = []
-        ended = anyio.Event()
-
-        async def run() -> None:
-            results.extend([await self._runner.run(handler, event, event.event) is not None for handler in handlers])
-            ended.set()
-
-        if not self._acknowledge_after:
-            await respond(_ACKNOWLEDGED)
-            await run()
-            return all(results)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run)
-            with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
-                await ended.wait()
-            await respond(_FAILED if ended.is_set() and not all(results) else _ACKNOWLEDGED)
-        return all(results)
+        return Delivery(event.event, delivery_key(event, body), body, event, handlers)
 
 
 def _function_call(name: str, body: bytes, query: str) -> FunctionCall:

@@ -10,7 +10,7 @@ import hmac
 import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Protocol, cast, runtime_checkable
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import attrs
 
@@ -55,8 +55,8 @@ def verify(
     *,
     tolerance: float = TOLERANCE,
     now_ms: int | None = None,
-) -> None:
-    """Make sure that Retell sent this body, unchanged and lately.
+) -> Literal[True]:
+    """Make sure that Retell sent this body, unchanged and lately: ``True``, or an error.
 
     :param body: the raw body as it was received, not JSON that was parsed and written again.
     :param api_key: the API key with the webhook badge; several while keys are being changed, any of which may fit.
@@ -71,6 +71,7 @@ def verify(
     read = Signature.parse(signature)
     read.check_age(tolerance, now_ms=now_ms)
     read.check_body(raw_bytes(raw.value), keys.value)
+    return True
 
 
 @attrs.frozen
@@ -84,10 +85,10 @@ class Signature:
     digest: bytes = attrs.field(repr=False)
 
     @classmethod
-    def parse(cls, value: str | None) -> Signature:
+    def parse(cls, value: object) -> Signature:
         if value is None:
             raise WebhookVerificationError(f"no {HEADER} header: Retell did not send this, or a proxy took the header away")
-        match = _FORM.fullmatch(value)
+        match = _FORM.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise WebhookVerificationError(f"malformed {HEADER} header: it is not v=<milliseconds>,d=<64 lower-case hexadecimal digits>")
         return cls(match[1], bytes.fromhex(match[2]))
@@ -129,10 +130,22 @@ def signing_keys(api_key: object) -> tuple[bytes, ...]:
 
 
 def header_value(headers: Headers, name: str = HEADER) -> str | None:
-    """The value of a header whose name may be in any case; more than one are joined with commas, as HTTP has it."""
-    pairs = headers.items() if isinstance(headers, HasItems) else headers
-    found = [_text(value) for key, value in pairs if _text(key).lower() == name]
-    return ", ".join(found) if found else None
+    """The value of a header whose name may be in any case; more than one are joined with commas, as HTTP has it.
+
+    :raises WebhookVerificationError: the headers cannot be read, or its value is no text.
+    """
+    try:
+        pairs = headers.items() if isinstance(headers, HasItems) else headers
+        found = [value for key, value in pairs if _text(key).lower() == name]
+    except (TypeError, ValueError, AttributeError):
+        raise WebhookVerificationError("unreadable headers: they are neither a mapping of names to values nor pairs of them") from None
+    texts: list[str] = []
+    for value in cast("list[object]", found):
+        if isinstance(value, (str, bytes)):
+            texts.append(_text(value))
+        elif value is not None:
+            raise WebhookVerificationError(f"malformed {name} header: its value must be one str, and is of type {type(value).__name__}")
+    return ", ".join(texts) if texts else None
 
 
 def _digest(key: bytes, body: bytes, timestamp: str) -> bytes:
@@ -152,7 +165,7 @@ def raw_bytes(body: bytes | str) -> bytes:
 
 
 def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _now_ms() -> int:

@@ -30,7 +30,7 @@ def test_every_type_has_a_page() -> None:
 
 def test_fields_of_a_model() -> None:
     found = sources.types()["CallResponse"]
-    assert found.alias == "WebCallResponse | PhoneCallResponse | UnknownObject"
+    assert found.alias == "WebCallResponse | PhoneCallResponse | UnknownCallResponse"
     call_id = next(field for field in sources.types()["PhoneCallResponse"].fields if field.name == "call_id")
     assert call_id.type == "str"
     assert call_id.words

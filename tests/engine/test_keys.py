@@ -141,11 +141,7 @@ def test_what_was_sent_before_under_a_key_stays_unknown_when_it_is_refused_now()
     assert type(outcome.__cause__).__name__ == "BadRequestError"
 
 
-@pytest.mark.parametrize(
-    "since",
-    [0, -1, time.time() + 3600, time.time() * 1000, True, "yesterday", datetime(2026, 1, 1)],  # noqa: DTZ001
-    ids=["zero", "negative", "ahead", "milliseconds", "bool", "text", "datetime"],  # the same in every process of a run
-)
+@pytest.mark.parametrize("since", [0, -1, 1e11, 1.8e12, True, "yesterday", datetime(2026, 1, 1)])  # noqa: DTZ001
 def test_a_moment_that_cannot_be_is_refused(since: Any) -> None:
     server = Server(lambda *_: fine(201))
     outcome = run(lambda: dial(server, idempotency_key="job-4711", idempotency_key_since=since))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
@@ -87,7 +87,7 @@ class Server(httpx.AsyncBaseTransport):
         self._let_in: list[float] = []
         self.arrivals: list[Arrival] = []
         self.placed: Counter[str] = Counter()
-        self.inside: Counter[str] = Counter()  # seconds that requests to a path were under way
+        self.inside: defaultdict[str, float] = defaultdict(float)  # seconds that requests to a path were under way
         self._known: dict[str, float] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from codegen.document import ref_name, resolved
-from retell_async._model import Keyed, Model, One, Tagged, UnknownObject, decoder, plain
+from retell_async._model import Keyed, Model, One, Tagged, UnknownObject, declared, decoder, plain
 from retell_async._operation import Operation
 from retell_async._strict import check, problems
 from retell_async.raw import models
@@ -38,8 +38,20 @@ def classes(value: Any) -> list[str]:
     return [name for item in value for name in classes(item)] if isinstance(value, list) else []
 
 
+def unknown(union: str) -> type[Model] | None:
+    """What stands for the members of a union that are not known; nothing where one member is whatever the others are not."""
+    table = models.lookup(union)
+    assert isinstance(table, Tagged | Keyed)
+    found = models.lookup(table.other)
+    return found if isinstance(found, type) and issubclass(found, UnknownObject) else None
+
+
+UNKNOWNS = [name for name in UNIONS if unknown(name)]
+
+
 def test_there_is_a_class_for_every_object_and_a_table_for_every_union() -> None:
-    assert set(dir(models)) == set(SCHEMAS)
+    assert set(dir(models)) == {*SCHEMAS, *(f"Unknown{name}" for name in UNKNOWNS)}
+    assert len(UNKNOWNS) > 30
     assert len(OBJECTS) > 250
     assert len(UNIONS) > 30
     for name in OBJECTS:
@@ -49,7 +61,7 @@ def test_there_is_a_class_for_every_object_and_a_table_for_every_union() -> None
 @pytest.mark.parametrize("name", OBJECTS)
 def test_the_fields_of_a_model_are_those_of_its_schema(name: str) -> None:
     cls, schema = found(name), SCHEMAS[name]
-    fields = {cls.__wire__.get(field.name, field.name): field for field in attrs.fields(cls)}
+    fields = {cls.__wire__.get(field.name, field.name): field for field in declared(cls)}
     assert fields.keys() == schema["properties"].keys()
     assert {wire for wire, field in fields.items() if field.default is attrs.NOTHING} == set(schema.get("required", ()))
     assert cls.__nested__.keys() <= fields.keys()
@@ -68,7 +80,7 @@ def test_what_comes_is_given_back(name: str, random: Random) -> None:
     assert made == cls.from_dict(json.loads(text))
     assert copy.deepcopy(made) == copy.copy(made) == pickle.loads(pickle.dumps(made)) == made
     assert json.dumps(copy.deepcopy(made).to_dict()) == text
-    for field in attrs.fields(cls):
+    for field in declared(cls):
         wire = cls.__wire__.get(field.name, field.name)
         assert (field.name in made) == (wire in said)
         assert plain(getattr(made, field.name)) == said.get(wire)
@@ -82,7 +94,7 @@ def test_what_comes_is_given_back(name: str, random: Random) -> None:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_absent_null_and_present_stay_apart(name: str) -> None:
     cls = found(name)
-    for field in attrs.fields(cls):
+    for field in declared(cls):
         wire = cls.__wire__.get(field.name, field.name)
         for said in ({}, {wire: None}, {wire: "present"}):
             made = cls.from_dict(said)
@@ -121,11 +133,63 @@ def test_an_unknown_member_is_a_generic_object(name: str) -> None:
         tags: list[Any] = [UNKNOWN, 99, None, [], {}]
         for tag in tags:
             made = decode({table.tag: tag, "more": {"a": 1}})
-            assert type(made) is UnknownObject
-            assert (made.to_dict(), made.more) == ({table.tag: tag, "more": {"a": 1}}, {"a": 1})
-        assert type(decode({})) is UnknownObject
+            assert type(made) is unknown(name)
+            assert (made.to_dict(), made["more"]) == ({table.tag: tag, "more": {"a": 1}}, {"a": 1})
+        assert type(decode({})) is unknown(name)
     for scalar in ("text", 1, 1.5, True, None):
         assert decode(scalar) == scalar
+
+
+def members(union: str) -> list[type[Model]]:
+    return [found(str(ref_name(member))) for member in SCHEMAS[union]["oneOf"] if "properties" in resolved(DOCUMENT, member)]
+
+
+@pytest.mark.parametrize("name", UNKNOWNS)
+def test_an_unknown_member_has_the_fields_that_all_its_siblings_have(name: str) -> None:
+    cls, siblings, table = found(f"Unknown{name}"), members(name), models.lookup(name)
+    assert cls is unknown(name)
+    own, *others = ({field.name: field for field in declared(member)} for member in (cls, *siblings))
+    assert own.keys() == set.intersection(*(set(other) for other in others))
+    decode = decoder(One(name))
+    for field in own.values():
+        assert getattr(decode({}), field.name) is None
+        if isinstance(table, Tagged) and field.name == table.tag:
+            assert str(field.type) in {"str | None", "bool | None", "int | None"}
+        elif (
+            len({(other[field.name].type, member.__nested__.get(field.name)) for other, member in zip(others, siblings, strict=True)}) == 1
+        ):
+            assert (field.type, field.default) == (others[0][field.name].type, others[0][field.name].default)
+            assert cls.__nested__.get(field.name) == siblings[0].__nested__.get(field.name)
+
+
+@pytest.mark.parametrize("name", UNKNOWNS)
+@given(random=makers)
+@few
+def test_what_siblings_share_is_decoded_in_an_unknown_member_as_in_them(name: str, random: Random) -> None:
+    cls, table, decode = found(f"Unknown{name}"), models.lookup(name), decoder(One(name))
+    assert isinstance(table, Tagged | Keyed)
+    sibling = random.choice(members(name))
+    said = Maker(random).object(SCHEMAS[sibling.__name__], "$", 0, sure=False)
+    if isinstance(table, Tagged):
+        said[table.tag] = UNKNOWN
+    made, meant = decode(json.loads(json.dumps(said))), sibling.from_dict(said)
+    assert type(made) is cls
+    assert json.dumps(made.to_dict()) == json.dumps(said)
+    for wire in cls.__nested__:
+        assert made.__dict__.get(wire) == meant.__dict__.get(wire)
+
+
+def test_members_that_say_different_things_of_a_field() -> None:
+    types = {field.name: field.type for field in declared(found("UnknownNodeTool"))}
+    assert str(types["parameters"]) == "Any"  # a schema of parameters in one, any object in the other
+    types = {field.name: field.type for field in declared(found("UnknownNumberOrRangeFilter"))}
+    assert str(types["value"]) == "float | list[float]"
+
+
+def test_strict_mode_reports_an_unknown_member() -> None:
+    operation: Operation[Any] = Operation(id="x", method="GET", path="/", repeat="safe", response=One("CallResponse"))
+    assert list(check(operation, {"call_type": "fax_call"})) == ["$: no member of the union has call_type 'fax_call'"]
+    assert list(check(operation, {"call_id": "c"})) == ["$: no member of the union has call_type None"]
 
 
 @pytest.mark.parametrize("name", ANSWERED)

@@ -8,6 +8,8 @@ from typing import Any, cast
 from .checked import DOCUMENT, Json
 
 _DEEPEST = 16
+_OLDER = {"check_availability_cal", "book_appointment_cal"}
+"""Tools that agents made before spring 2026 have, and that the official SDK knows no more."""
 _MATCHES = {
     "^[0-9a-f]{32}$": "0123456789abcdef" * 2,
     "\\S": "word",
@@ -41,7 +43,8 @@ def variants(schema: Json, depth: int = 0) -> list[Any]:
     for part in schema.get("allOf", ()):
         found = _joined(found, variants(part, depth))
     if "oneOf" in schema:
-        found = _joined(found, [value for part in schema["oneOf"] for value in variants(part, depth)])
+        values = (value for part in schema["oneOf"] for value in variants(part, depth))
+        found = _joined(found, [value for value in values if not (isinstance(value, dict) and value.get("type") in _OLDER)])
     return found or ([{}] if schema.keys() <= {"type", "required"} and "required" in schema else [_plain(schema, depth)])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -96,9 +96,21 @@ async def test_what_was_sent_and_who_rang(http: httpx.AsyncClient, sandbox: Sand
         ("call_ended", "pending", rung["call_id"]),
     ]
     assert len((await http.get("/sandbox/state")).json()["deliveries"]) == 3
-    wrong = {"from_number": "+12015550100", "to_number": "+12015550101"}
-    assert (await http.post("/sandbox/calls", json=wrong)).status_code == 404
-    assert (await http.post("/sandbox/calls", json={})).status_code == 400
+    of_it = (await http.get("/sandbox/deliveries", params={"about": rung["call_id"]})).json()["items"]
+    assert [item["event"] for item in of_it] == ["call_analyzed", "call_ended", "call_started"]
+    assert (await http.get("/sandbox/deliveries", params={"about": "call_9"})).json()["items"] == []
+    unknown = {"from_number": "+12015550100", "to_number": "+12015550101"}
+    assert (await http.post("/sandbox/calls", json=unknown)).status_code == 404
+    for wrong in (
+        {},
+        {"from_number": "", "to_number": number},
+        *({"from_number": "1", "to_number": number, "headers": h} for h in ("a", {"a": 1})),
+    ):
+        assert (await http.post("/sandbox/calls", json=wrong)).status_code == 400
+    rung = (
+        await http.post("/sandbox/calls", json={"from_number": "+12015550100", "to_number": number, "headers": {"X-Customer": "7"}})
+    ).json()
+    assert (await http.get(f"/sandbox/calls/{rung['call_id']}")).json()["retell_llm_dynamic_variables"] == {"customer": "7"}
 
 
 async def test_faults_end_with_the_process_and_what_they_did_does_not(tmp_path: Path) -> None:
@@ -136,20 +148,58 @@ async def test_the_clock(http: httpx.AsyncClient, sandbox: Sandbox) -> None:
     running = create_app(Sandbox(clock=RunningClock(5)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(running), base_url="http://sandbox") as other:
         assert (await other.get("/sandbox/clock")).json()["speed"] == 5
-        assert (await other.post("/sandbox/clock", json={"advance": 60})).status_code == 409
+        before = (await other.get("/sandbox/clock")).json()["now"]
+        after = (await other.post("/sandbox/clock", json={"advance": 3600})).json()["now"]
+        assert 3_600_000 <= after - before < 3_700_000
+
+
+class _SomeClock:
+    speed = 1.0
+
+    def now(self) -> int:
+        return 1_760_000_000_000
+
+    def seconds_until(self, moment: int) -> float | None:
+        return None
+
+    def watch(self, moved: Callable[[], None]) -> None:
+        pass
+
+
+async def test_a_clock_of_the_users_own_is_left_alone() -> None:
+    transport = httpx.ASGITransport(create_app(Sandbox(clock=_SomeClock())))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as http:
+        assert (await http.post("/sandbox/clock", json={"advance": 60})).status_code == 409
+
+
+async def test_from_one_thing_that_happens_to_the_next(http: httpx.AsyncClient, sandbox: Sandbox) -> None:
+    assert (await http.post("/sandbox/clock", json={"advance": "next"})).status_code == 409
+    call_id = await call(http, sandbox, "+12015550100")
+    course = next(iter(sandbox.store.calls.newest_first())).course
+    seen = []
+    while (moved := await http.post("/sandbox/clock", json={"advance": "next"})).status_code == 200:
+        seen.append(moved.json()["now"])
+    assert seen == [moment for moment in (course.start, course.end, course.analyzed) if moment is not None]
+    assert (await http.get(f"/sandbox/calls/{call_id}")).json()["call_analysis"]
+    assert moved.json()["message"] == "nothing is going to happen by itself"
 
 
 async def test_the_page_comes_whole_and_from_here(http: httpx.AsyncClient) -> None:
     page = await http.get("/")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert sorted(linked) == ["/sandbox/page.css", "/sandbox/page.js", "data:,"]
     for path in linked[1:]:
         assert (await http.get(path)).status_code == 200
-    assert "//" not in re.sub(
-        r"^\s*/?\*.*|// .*", "", (await http.get("/sandbox/page.js")).text.replace("https://", "!"), flags=re.MULTILINE
-    )
+    script = (await http.get("/sandbox/page.js")).text
+    assert "//" not in re.sub(r"^\s*/?\*.*|// .*", "", script, flags=re.MULTILINE)
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval|Function\(", script)
+    ids = set(re.findall(r'\bid="([^"]+)"', page.text))
+    assert set(re.findall(r'\bat\("([^"]+)"\)', script)) - ids == {"detail-said"}
+    for name in ("calls", "deliveries", "requests", "agents"):
+        assert {name, f"{name}-count", f"{name}-empty", f"{name}-pages"} <= ids
 
 
 async def test_what_the_page_shows(http: httpx.AsyncClient, sandbox: Sandbox) -> None:
@@ -160,12 +210,15 @@ async def test_what_the_page_shows(http: httpx.AsyncClient, sandbox: Sandbox) ->
     assert [agent["agent_name"] for agent in state["agents"]] == ["Appointments"]
     assert [item["to_number"] for item in state["calls"]] == ["+12015550100"]
     assert [item["operation"] for item in state["requests"]] == ["createPhoneCall"]
+    assert [item["phone_number"] for item in state["numbers"]] == [entry.id for entry in sandbox.store.numbers]
+    assert state["older"] == {"agents": None, "calls": None, "deliveries": None, "requests": None}
     assert state["faults"] == [{"id": 1, "struck": 0, "fault": {"kind": "reset", "probability": 0.5}}]
 
 
 async def test_every_path_is_documented(http: httpx.AsyncClient) -> None:
-    documented = set(re.findall(r"^``(GET|POST|DELETE) /sandbox/([a-z]+(?:/\{)?)", str(control.__doc__), flags=re.MULTILINE))
-    assert documented == {(method, path.removesuffix("}")) for method, path in control._HANDLERS}
+    documented = re.findall(r"^``(GET|POST|DELETE) /sandbox/([a-z]+[a-z_/{}]*)``", str(control.__doc__), flags=re.MULTILINE)
+    paths = {(method, re.sub(r"\{[a-z_]+\}", "{}", path).replace("files/{}/{}", "files/{}")) for method, path in documented}
+    assert paths == set(control._HANDLERS)
     assert (await http.get("/sandbox/other")).status_code == 404
     assert (await http.put("/sandbox/faults", json={})).status_code == 404
     assert (await http.post("/")).status_code == 404

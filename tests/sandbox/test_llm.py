@@ -37,7 +37,9 @@ class Talk:
         course = plan(seed, "phone_call", NOW, Outcomes.of({reason: 1}), Habits(detects_voicemail=True))
         assert course.start is not None
         ended: list[str] = []
-        session = Session(url="ws://llm/call_1", course=course, speed=speed, details=lambda: {"call_id": "call_1"}, finished=ended.append)
+        session = Session(
+            url="ws://llm/call_1", course=course, speed=lambda: speed, details=lambda: {"call_id": "call_1"}, finished=ended.append
+        )
         session.opened(course.start)
         return cls(session, course.start, ended)
 

@@ -126,7 +126,7 @@ def test_files_that_are_no_journal_or_in_use(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a database"):
         Journal(tmp_path / "text", Settings())
     with sqlite3.connect(path) as file:
-        file.execute("UPDATE sandbox SET form = 99")
+        file.execute("PRAGMA user_version = 99")
     file.close()
     with pytest.raises(ValueError, match="another version"):
         Journal(path, Settings())
@@ -137,9 +137,10 @@ def test_files_that_are_no_journal_or_in_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [{"status": 409}, {"path": "/create-something"}, None])
 def test_a_journal_that_this_version_would_not_have_written(tmp_path: Path, data: dict[str, Any] | None) -> None:
     journal = Journal(tmp_path / "sandbox.db", Settings())
-    request = {"method": "POST", "path": "/create-retell-llm", "query": "", "content_type": "application/json", "status": 201}
-    journal.add(Entry(1, "request", request, b"{}"))
-    journal.add(Entry(2, "dream", {}) if data is None else Entry(2, "request", request | data, b"{}"))
+    request = {"method": "POST", "path": "/create-retell-llm", "query": "", "content_type": "application/json"}
+    journal.add(Entry(1, "request", request, b"{}", 201))
+    status = (data or {}).pop("status", 201)
+    journal.add(Entry(2, "dream", {}) if data is None else Entry(2, "request", request | data, b"{}", status))
     with pytest.raises(ValueError, match="this version"):
         Sandbox(journal=journal)
     journal.close()

@@ -8,6 +8,7 @@ import random as global_random
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -221,7 +222,7 @@ class Day:
         for number in range(24 * 6):
             await self.until(number / 6)
             client: AsyncRetell = self.local.client(api_key="key_of_a_visitor", hooks=())
-            await self.service.read(lambda client=client: client.voice.list(deadline=READ_DEADLINE))
+            await self.service.read(partial(client.voice.list, deadline=READ_DEADLINE))
             if number % 2:
                 await client.aclose()
 

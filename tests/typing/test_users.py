@@ -23,11 +23,15 @@ def mypy(source: Path) -> dict[int, str]:
 
 
 def pyright(source: Path) -> dict[int, str]:
+    return {line: message for severity, line, message in diagnosed(source) if severity == "error"}
+
+
+def diagnosed(source: Path) -> list[tuple[str, int, str]]:
     source.with_name("pyrightconfig.json").write_text(json.dumps({"include": [source.name], "typeCheckingMode": "strict"}))
     result = json.loads(run(["pyright", "--outputjson", "--pythonpath", sys.executable], source.parent))
     assert result["summary"]["filesAnalyzed"] == 1
     found: list[dict[str, Any]] = result["generalDiagnostics"]
-    return {each["range"]["start"]["line"] + 1: each["message"] for each in found if each["severity"] == "error"}
+    return [(each["severity"], each["range"]["start"]["line"] + 1, each["message"]) for each in found]
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -47,3 +51,35 @@ def test_errors_are_on_the_marked_lines(checker: Checker, name: str, tmp_path: P
 
     assert {line: found.get(line) for line in marked - found.keys()} == {}, "marked, but right to the type checker"
     assert {line: message for line, message in found.items() if line not in marked} == {}, "wrong to the type checker, but not marked"
+
+
+def test_what_an_editor_offers_and_a_tag_narrows(tmp_path: Path) -> None:
+    source = tmp_path / "unions.py"
+    source.write_text(UNIONS)
+    found = [message.partition(" is ")[2].strip('"') for severity, _, message in diagnosed(source) if severity == "information"]
+    assert [set(types.split(" | ")) for types in found] == [
+        {"str", "Literal['ended', 'error', 'not_connected', 'ongoing', 'registered']"},
+        {"str", "Literal['ended', 'error', 'not_connected', 'ongoing', 'registered']"},
+        {"PhoneCallResponse", "UnknownCallResponse"},
+        {"str", "Any"},
+        {"WebCallResponse", "UnknownCallResponse"},
+        {"int", "None"},
+    ]
+
+
+UNIONS = """
+from retell_async import AsyncRetell
+async def main(client: AsyncRetell) -> None:
+    call = await client.call.retrieve("call_1")
+    reveal_type(call.call_status)
+    async for each in client.call.list():
+        reveal_type(each.call_status)
+    if call.call_type == "phone_call":
+        reveal_type(call)
+        reveal_type(call.from_number)
+    match call.call_type:
+        case "web_call":
+            reveal_type(call)
+        case _:
+            reveal_type(call.duration_ms)
+"""

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
 
 import anyio
 import httpx
 import pytest
 from aiohttp import web
 
-from retell_async.webhooks import CallEnded, FunctionCall, InboundAnswer, InboundRequest, Router
+from retell_async.webhooks import CallEnded, Claim, FunctionCall, InboundAnswer, InboundRequest, MemoryStore, Router
 from retell_async.webhooks.aiohttp import mount
 
-from .sending import KEY, body_of, event_body, inbound_body, signed
+from .sending import KEY, SIGNATURE, body_of, event_body, inbound_body, signed
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
 
 
 @asynccontextmanager
-async def served(router: Router, prefix: str = "/retell") -> AsyncIterator[httpx.AsyncClient]:
-    app = web.Application()
-    mount(app, prefix, router)
-    runner = web.AppRunner(app)
+async def served(
+    router: Router, prefix: str = "/retell", *, app: web.Application | None = None, **settings: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve a router under a prefix, or an application that has it already."""
+    if app is None:
+        mount(app := web.Application(), prefix, router)
+    runner = web.AppRunner(app, **settings)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -107,3 +113,121 @@ async def test_a_slow_handler_delays_nothing_and_shutdown_waits_for_it() -> None
 
             tasks.start_soon(finish_later)
         assert sorted(handled) == ["call_0", "call_1", "call_2"]
+
+
+def collecting(router: Router) -> list[str]:
+    handled: list[str] = []
+
+    @router.on("call_ended")
+    async def on_ended(event: CallEnded) -> None:  # pyright: ignore[reportUnusedFunction]
+        handled.append(event.call.call_id)
+
+    return handled
+
+
+async def test_a_sub_application_and_exact_paths() -> None:
+    router = Router(KEY)
+    handled = collecting(router)
+
+    @router.function("lookup")
+    async def lookup(function: FunctionCall) -> object:  # pyright: ignore[reportUnusedFunction]
+        return "found"
+
+    app, below, deeper = web.Application(), web.Application(client_max_size=10), web.Application()
+    mount(below, "", router)
+    mount(deeper, "/retell", router)
+    below.add_subapp("/deeper", deeper)
+    app.add_subapp("/webhook", below)
+    mount(app, "/slash/", router)
+    mount(app, "/{tenant}/retell", router)
+    paths = [
+        *("/webhook", "/webhook/", "/webhook/events", "/webhook/deeper/retell", "/webhook/deeper/retell/events"),
+        *("/slash", "/slash/", "/slash/inbound", "/acme/retell", "/acme/retell/events"),
+    ]
+    async with served(router, "", app=app) as client:
+        for path in paths:
+            assert (await post(client, path, event_body(call_id=path))).status_code == 204
+        for prefix in ("/webhook", "/webhook/deeper/retell", "/slash", "/acme/retell"):
+            assert (await post(client, f"{prefix}/functions/lookup", b"{}")).text == "found"
+            assert (await post(client, f"{prefix}/else", event_body())).status_code == 404
+        assert (await post(client, "/else", event_body())).status_code == 404
+    assert handled == paths
+
+
+async def test_bodies_that_are_compressed_cut_off_or_slow() -> None:
+    router = Router(KEY, max_bytes=100_000, deadline=0.5)
+    handled = collecting(router)
+    body = event_body()
+    packed = {**signed(body), "content-encoding": "gzip"}
+    bomb = b" " * 50_000_000
+    async with served(router) as client:
+        assert (await client.post("/events", content=gzip.compress(body), headers=packed)).status_code == 204
+        answer = await client.post("/events", content=b"no gzip at all", headers=packed)
+        assert (answer.status_code, answer.text) == (400, "unreadable: the body did not arrive whole")
+        assert (await client.post("/events", content=gzip.compress(bomb), headers=packed)).status_code == 413
+        assert (await client.post("/events", content=gzip.compress(b"{}"), headers=packed)).status_code == 401
+
+        host, port = client.base_url.host, client.base_url.port
+        head = f"POST /retell/events HTTP/1.1\r\nhost: test\r\nx-retell-signature: {signed(body)[SIGNATURE]}\r\n".encode()
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(head + b"content-length: 500\r\n\r\n" + body[:10])
+        assert (await reader.read(100)).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+
+        refused = router.stats.refused
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(head + b"content-length: 500\r\n\r\n" + body[:10])
+        await writer.drain()
+        writer.close()
+        await anyio.sleep(0.2)
+        assert router.stats.refused == refused + 1
+
+        async def parts() -> AsyncIterator[bytes]:
+            for start in range(len(body)):
+                yield body[start : start + 1]
+
+        assert (await client.post("/events", content=parts(), headers=signed(body))).status_code == 204
+    assert handled == ["call_1"]
+    assert router.stats.duplicates == 1
+
+
+@pytest.mark.parametrize("acknowledge_after", [0, 5])
+async def test_a_sender_that_goes_away_ends_no_handler(acknowledge_after: float) -> None:
+    router = Router(KEY, acknowledge_after=acknowledge_after)
+    go_on, ended = anyio.Event(), anyio.Event()
+    handled: list[str] = []
+
+    @router.on("call_ended")
+    async def on_ended(event: CallEnded) -> None:  # pyright: ignore[reportUnusedFunction]
+        await go_on.wait()
+        handled.append(event.call.call_id)
+        ended.set()
+
+    body = event_body()
+    async with served(router, handler_cancellation=True) as client:
+        with pytest.raises(httpx.ReadTimeout) if acknowledge_after else nullcontext():
+            await client.post("/events", content=body, headers=signed(body), timeout=0.2)
+        await anyio.sleep(0.2)
+        assert router.stats.in_flight == 1
+        assert (await post(client, "/events", body)).status_code == 503
+        go_on.set()
+        with anyio.fail_after(5):
+            await ended.wait()
+        assert (await post(client, "/events", body)).status_code == 204
+    assert handled == ["call_1"]
+
+
+async def test_a_shutdown_does_not_wait_for_ever_and_gives_back_what_is_not_done(caplog: pytest.LogCaptureFixture) -> None:
+    store = MemoryStore()
+    router = Router(KEY, store=store)
+
+    @router.on("call_ended")
+    async def on_ended(event: CallEnded) -> None:  # pyright: ignore[reportUnusedFunction]
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        async with served(router, shutdown_timeout=0.2) as client:
+            assert (await post(client, "/events", event_body())).status_code == 204
+    assert (router.stats.in_flight, router.stats.failed) == (0, 1)
+    assert "call_ended:call_1 is lost" in caplog.text
+    assert await store.claim("call_ended:call_1") is Claim.MINE

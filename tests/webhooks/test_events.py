@@ -11,8 +11,9 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from retell_async import webhooks
-from retell_async.raw.models import ChatResponse, PhoneCallResponse, Utterance, WebCallResponse
+from retell_async import WebhookVerificationError, webhooks
+from retell_async._model import plain
+from retell_async.raw.models import ChatResponse, PhoneCallResponse, UnknownCallResponse, Utterance, WebCallResponse
 
 from .sending import CALL, CHAT, KEY, body_of, signed
 
@@ -159,11 +160,7 @@ def test_what_is_new_is_kept() -> None:
     [
         {"event": "call_paused", "call": CALL, "by": "agent"},
         {"event": "alert_muted", "alert": ALERT},
-        {"event": "call_ended"},
-        {"event": "call_ended", "call": None},
-        {"event": "call_ended", "call": "call_1"},
-        {"event": "call_ended", "chat": CHAT},
-        {"event": "call_inbound", "call_inbound": []},
+        {"event": "call_paused", "call": "call_1", "chat": [CHAT]},
         {"event": ""},
     ],
 )
@@ -172,9 +169,50 @@ def test_an_event_that_is_not_known_has_everything_in_it(data: dict[str, Any]) -
         case webhooks.UnknownEvent(event=name) as event:
             assert name == data["event"]
             assert event.to_dict() == data
-            assert all(event[key] == value for key, value in data.items())
+            assert all(plain(event[key]) == value for key, value in data.items())
+            assert event.event_timestamp is None
         case other:
             pytest.fail(f"{other!r} is no UnknownEvent")
+
+
+def test_what_an_unknown_event_is_about_is_the_generated_model() -> None:
+    event = unwrap({"event": "call_paused", "call": CALL, "chat": CHAT, "event_timestamp": 1})
+    assert isinstance(event, webhooks.UnknownEvent)
+    assert isinstance(event.call, PhoneCallResponse)
+    assert isinstance(event.chat, ChatResponse)
+    assert event.event_timestamp == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"call_type": "fax_call", "pages": 2}])
+def test_a_call_of_no_known_kind_is_read_like_its_siblings(more: dict[str, Any]) -> None:
+    call = {key: value for key, value in CALL.items() if key != "call_type"} | more
+    event = unwrap({"event": "call_ended", "call": call, "event_timestamp": 1760000060000})
+
+    assert isinstance(event, webhooks.CallEnded)
+    assert isinstance(event.call, UnknownCallResponse)
+    assert event.call.disconnection_reason == "user_hangup"
+    assert (event.call.call_type, event.call.recording_url, event.event_timestamp) == (more.get("call_type"), None, 1760000060000)
+    assert event.call.transcript_object is not None
+    assert isinstance(event.call.transcript_object[0], Utterance)
+    assert event.call.to_dict() == call
+
+
+SUBJECTS = {"call_ended": "`call`", "transcript_updated": "`call` or `chat`", "chat_started": "`chat`", "alert_resolved": "`alert`"}
+
+
+@pytest.mark.parametrize("event", [*SUBJECTS, "call_inbound", "chat_inbound"])
+@pytest.mark.parametrize("subject", [{}, None, [], "call_1", [{"call_id": "call_1"}]])
+def test_an_event_without_what_it_is_about_is_unreadable(event: str, subject: Any) -> None:
+    data = {"event": event} if subject == {} else {"event": event, "call": subject, "chat": subject, "alert": subject, event: subject}
+    with pytest.raises(WebhookVerificationError) as caught:
+        unwrap(data)
+    assert caught.value.reason == f"unreadable: {event} has no object in {SUBJECTS.get(event, f'`{event}`')} to be about"
+
+
+def test_an_event_about_the_wrong_thing_is_unreadable_and_what_stands_beside_is_no_matter() -> None:
+    with pytest.raises(WebhookVerificationError, match="no object in `call`"):
+        unwrap({"event": "call_ended", "chat": CHAT})
+    assert type(unwrap({"event": "chat_ended", "call": {"call_id": "call_1"}, "chat": CHAT})) is webhooks.ChatEnded
 
 
 json_values = st.recursive(
@@ -192,12 +230,17 @@ json_values = st.recursive(
 )
 def test_no_shape_breaks_the_parser(name: str, more: dict[str, Any]) -> None:
     data = {"event": name, **more}
-    event = unwrap(data)
-
-    assert event.event == name
-    assert (event.data if isinstance(event, webhooks.InboundRequest) else event.to_dict()) == data
-    assert isinstance(webhooks.delivery_key(event, b""), str)
-    repr(event)
+    try:
+        event = unwrap(data)
+    except WebhookVerificationError as error:
+        unreadable = error.reason
+    else:
+        unreadable = ""
+        assert event.event == name
+        assert (event.data if isinstance(event, webhooks.InboundRequest) else event.to_dict()) == data
+        assert isinstance(webhooks.delivery_key(event, b""), str)
+        repr(event)
+    assert unreadable.startswith(f"unreadable: {name} has no object") or not unreadable
 
 
 def test_no_number_is_shown() -> None:

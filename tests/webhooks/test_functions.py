@@ -63,6 +63,23 @@ def test_arguments_alone(args: dict[str, Any]) -> None:
     assert (function.name, function.args, function.call, function.chat) == (None, args, None, None)
 
 
+@pytest.mark.parametrize("around", [{"call": CALL}, {"chat": CHAT}, {"call": CALL, "new": 1}])
+@pytest.mark.parametrize("args", [{}, {"args": None}, {"args": {}}])
+def test_wrapped_without_arguments_keeps_its_envelope(around: dict[str, Any], args: dict[str, Any]) -> None:
+    body = body_of({"name": "hang_up", **args, **around})
+    function = unwrap_function(body, signed(body), api_key=KEY)
+
+    assert (function.name, function.args) == ("hang_up", {})
+    assert getattr(function.call, "call_id", None) == around.get("call", {}).get("call_id")
+    assert getattr(function.chat, "chat_id", None) == around.get("chat", {}).get("chat_id")
+
+
+@pytest.mark.parametrize("args", [{"name": "Ann"}, {"name": "Ann", "args": None}, {"name": "Ann", "args": [], "call": CALL}])
+def test_a_name_alone_is_an_argument(args: dict[str, Any]) -> None:
+    body = body_of(args)
+    assert unwrap_function(body, signed(body), api_key=KEY).args == args
+
+
 def test_without_a_body_the_arguments_are_in_the_query() -> None:
     function = unwrap_function(b"", signed(b""), api_key=KEY, query={"order_id": "A7"})
     assert (function.name, function.args) == (None, {"order_id": "A7"})

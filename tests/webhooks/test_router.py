@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 
 from retell_async.webhooks import (
@@ -21,88 +20,15 @@ from retell_async.webhooks import (
     InboundCall,
     InboundChat,
     InboundRequest,
-    MemoryStore,
     Router,
     Senders,
     UnknownEvent,
 )
 
+from .exchanges import Exchange, Handled, deliver
 from .sending import CALL, KEY, SIGNATURE, body_of, event_body, inbound_body, signed
 
 pytestmark = pytest.mark.anyio
-
-
-@attrs.define
-class Exchange:
-    """One request to an ASGI application, and what came of it."""
-
-    status: int | None = None
-    headers: dict[str, str] = attrs.field(factory=dict[str, str])
-    body: bytes = b""
-    answered: anyio.Event = attrs.field(factory=anyio.Event)
-
-    async def run(
-        self,
-        app: Router,
-        body: bytes,
-        *,
-        path: str = "/events",
-        method: str = "POST",
-        headers: Mapping[str, str] | None = None,
-        query: bytes = b"",
-        client: tuple[str, int] | None = ("127.0.0.1", 5000),
-        root_path: str = "",
-        parts: Iterable[bytes] | None = None,
-        then: Callable[[], Awaitable[None]] | None = None,
-    ) -> Exchange:
-        waiting = list(parts if parts is not None else [body])
-
-        async def receive() -> dict[str, Any]:
-            if waiting:
-                part = waiting.pop(0)
-                return {"type": "http.request", "body": part, "more_body": bool(waiting) or then is not None}
-            if then is not None:
-                await then()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                assert self.status is None, "answered twice"
-                self.status = message["status"]
-                self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
-            else:
-                self.body += message["body"]
-                self.answered.set()
-
-        sent = signed(body) if headers is None else headers
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": root_path + path,
-            "root_path": root_path,
-            "query_string": query,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
-            "client": client,
-        }
-        await app(scope, receive, send)
-        return self
-
-
-async def deliver(app: Router, body: bytes, **options: Any) -> Exchange:
-    return await Exchange().run(app, body, **options)
-
-
-class Handled(list[str]):
-    """A handler that notes what it got, and then does what it is told."""
-
-    def __init__(self, then: Callable[[], Awaitable[object]] | None = None) -> None:
-        super().__init__()
-        self.then = then
-
-    async def __call__(self, event: Event) -> None:
-        self.append(event.event)
-        if self.then is not None:
-            await self.then()
 
 
 async def fail() -> None:
@@ -151,6 +77,35 @@ async def test_handlers_get_typed_events() -> None:
         await deliver(router, event_body(event))
 
     assert got == ["call_1", "ended", UnknownEvent]
+
+
+@pytest.mark.parametrize("more", [{}, {"call": None}, {"call": [{"call_id": "call_1"}]}, {"chat": {"chat_id": "chat_1"}}])
+async def test_an_event_without_what_it_is_about_reaches_no_handler_and_is_not_acknowledged(more: dict[str, Any]) -> None:
+    router = Router(KEY)
+    got: list[object] = []
+
+    @router.on("call_ended")
+    @router.on()
+    async def on_ended(event: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        got.append(event)
+
+    exchange = await deliver(router, body_of({"event": "call_ended", **more}))
+    assert (exchange.status, exchange.body) == (400, b"unreadable: call_ended has no object in `call` to be about")
+    assert (got, router.stats.refused) == ([], 1)
+
+
+async def test_a_handler_reads_a_call_of_no_known_kind_like_any_other() -> None:
+    router = Router(KEY)
+    got: list[object] = []
+
+    @router.on("call_ended")
+    async def on_ended(event: CallEnded) -> None:  # pyright: ignore[reportUnusedFunction]
+        got.append((event.call.call_type, event.call.call_id, event.call.disconnection_reason, event.call.recording_url))
+
+    for call in ({"call_type": "fax_call", "call_id": "call_1"}, {"call_id": "call_2"}):
+        assert (await deliver(router, body_of({"event": "call_ended", "call": call}))).status == 204
+    assert got == [("fax_call", "call_1", None, None), (None, "call_2", None, None)]
+    assert router.stats.failed == 0
 
 
 async def test_an_event_that_nobody_wants_is_acknowledged() -> None:
@@ -241,6 +196,9 @@ def test_registering_what_cannot_be_is_refused_at_once(caplog: pytest.LogCapture
         {"acknowledge_after": -1},
         {"acknowledge_after": 9},
         {"max_in_flight": 0},
+        {"max_waiting": -1},
+        {"max_waiting_bytes": -1},
+        {"store": object()},
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(settings: dict[str, Any]) -> None:
@@ -437,19 +395,6 @@ async def test_the_same_delivery_is_handled_once() -> None:
     assert router.stats.duplicates == 2
 
 
-async def test_a_duplicate_is_acknowledged_while_the_first_is_handled() -> None:
-    router = Router(KEY, acknowledge_after=5)
-    go_on = anyio.Event()
-    handled = Handled(go_on.wait)
-    router.on()(handled)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(deliver, router, event_body())
-        await anyio.wait_all_tasks_blocked()
-        assert (await deliver(router, event_body())).status == 204
-        go_on.set()
-    assert handled == ["call_ended"]
-
-
 async def test_a_handler_that_raises_is_answered_so_that_retell_sends_again() -> None:
     router = Router(KEY, acknowledge_after=5)
     failing = Handled(fail)
@@ -483,20 +428,6 @@ async def test_a_handler_that_raises_in_the_background_is_logged_and_counted(cap
     assert failing == ["call_ended"] * 2
 
 
-async def test_a_handler_that_is_cancelled_may_get_the_delivery_again() -> None:
-    router = Router(KEY)
-    handled = Handled(anyio.sleep_forever)
-    router.on()(handled)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(deliver, router, event_body())
-        await anyio.wait_all_tasks_blocked()
-        tasks.cancel_scope.cancel()
-    assert router.stats.in_flight == 0
-    handled.then = None
-    await deliver(router, event_body())
-    assert handled == ["call_ended"] * 2
-
-
 async def test_no_more_handlers_run_than_allowed() -> None:
     router = Router(KEY, max_in_flight=3)
     most = 0
@@ -514,21 +445,6 @@ async def test_no_more_handlers_run_than_allowed() -> None:
     assert router.stats.handled == 20
 
 
-async def test_what_waits_too_long_for_its_turn_is_sent_back() -> None:
-    router = Router(KEY, max_in_flight=1, deadline=0.05)
-    go_on = anyio.Event()
-    handled = Handled(go_on.wait)
-    router.on()(handled)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(deliver, router, event_body(call_id="call_1"))
-        await anyio.wait_all_tasks_blocked()
-        assert (await deliver(router, event_body(call_id="call_2"))).status == 503
-        go_on.set()
-    assert router.stats.late == 1
-    assert (await deliver(router, event_body(call_id="call_2"))).status == 204
-    assert len(handled) == 2
-
-
 async def test_handlers_run_although_nobody_waits_for_the_answer() -> None:
     router = Router(KEY)
     handled = Handled()
@@ -544,55 +460,6 @@ async def test_handlers_run_although_nobody_waits_for_the_answer() -> None:
     headers = [(name.encode(), value.encode()) for name, value in signed(body).items()]
     await router({"type": "http", "method": "POST", "path": "/events", "headers": headers}, receive, send)
     assert handled == ["call_ended"]
-
-
-class Recorded(MemoryStore):
-    def __init__(self) -> None:
-        super().__init__()
-        self.log: list[tuple[str, str]] = []
-
-    async def claim(self, key: str) -> bool:
-        self.log.append(("claim", key))
-        return await super().claim(key)
-
-    async def release(self, key: str) -> None:
-        await anyio.lowlevel.checkpoint()
-        self.log.append(("release", key))
-        await super().release(key)
-
-
-async def test_any_store_may_remember() -> None:
-    store = Recorded()
-    first, second = Router(KEY, store=store), Router(KEY, store=store)
-    handled = Handled()
-    first.on()(handled)
-    second.on()(handled)
-    await deliver(first, event_body())
-    await deliver(second, event_body())
-    assert handled == ["call_ended"]
-    assert store.log == [("claim", "call_ended:call_1")] * 2
-
-
-async def test_a_store_gets_back_what_was_cancelled() -> None:
-    store = Recorded()
-    router = Router(KEY, store=store)
-    router.on()(Handled(anyio.sleep_forever))
-    with anyio.move_on_after(0.02):
-        await deliver(router, event_body())
-    assert store.log == [("claim", "call_ended:call_1"), ("release", "call_ended:call_1")]
-
-
-async def test_a_store_that_fails_leaves_the_delivery_to_be_sent_again() -> None:
-    class Broken(MemoryStore):
-        async def claim(self, key: str) -> bool:
-            raise ConnectionError("no store")
-
-    router = Router(KEY, store=Broken())
-    handled = Handled()
-    router.on()(handled)
-    with pytest.raises(ConnectionError):  # the server makes it a 500
-        await deliver(router, event_body())
-    assert handled == []
 
 
 # Inbound calls and text messages.

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from email.message import Message
+from typing import Any, cast
 
+import httpx
 import pytest
 from hypothesis import example, given, strategies as st
+from multidict import CIMultiDict, MultiDict
 from retell.lib.webhook_auth import symmetric
+from starlette.datastructures import Headers as StarletteHeaders
+from werkzeug.datastructures import Headers as WerkzeugHeaders
 
 from retell_async import RetellError
-from retell_async.webhooks import WebhookVerificationError, sign, unwrap, verify
+from retell_async.webhooks import CallEnded, WebhookVerificationError, sign, unwrap, unwrap_function, unwrap_inbound, verify
 
 from .sending import KEY
 
@@ -49,8 +54,8 @@ def reason(body: bytes | str = BODY, key: str | Sequence[str] = "test-api-key", 
 @pytest.mark.parametrize(("key", "timestamp", "body", "digest"), VECTORS)
 def test_vectors(key: str, timestamp: int, body: bytes, digest: str) -> None:
     assert sign(body, key, timestamp_ms=timestamp) == f"v={timestamp},d={digest}"
-    verify(body, key, f"v={timestamp},d={digest}", now_ms=timestamp)
-    verify(body.decode(), key, f"v={timestamp},d={digest}", now_ms=timestamp)
+    for form in (body, body.decode()):
+        assert verify(form, key, f"v={timestamp},d={digest}", now_ms=timestamp) is True  # `if not verify(...)` must let it in
 
 
 @given(bodies, keys, times)
@@ -243,3 +248,148 @@ def test_bytes_of_any_kind_give_the_one_error(body: bytes, signature: bytes) -> 
 def test_what_is_signed_and_holds_no_event_gives_the_same_error(body: bytes) -> None:
     with pytest.raises(WebhookVerificationError, match="unreadable"):
         unwrap(body, {"x-retell-signature": sign(body, KEY)}, api_key=KEY)
+
+
+class Unusable:
+    """Headers of a program that is wrong."""
+
+    def items(self) -> int:
+        return 5
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "no x-retell-signature header"),
+        ([], "malformed x-retell-signature header: its value must be one str, and is of type list"),
+        ([FINE], "of type list"),
+        ([FINE, FINE], "of type list"),
+        ((FINE,), "of type tuple"),
+        ({"value": FINE}, "of type dict"),
+        (7, "of type int"),
+        (True, "of type bool"),
+        ("", "malformed"),
+        (b"", "malformed"),
+        (f"{FINE}, {FINE}", "malformed"),
+        ("None", "malformed"),
+    ],
+)
+@pytest.mark.parametrize("name", ["x-retell-signature", "X-Retell-Signature", b"X-Retell-Signature"])
+def test_a_value_that_is_no_text_is_told(name: str | bytes, value: Any, expected: str) -> None:
+    for headers in ({name: value}, [(name, value)], {"content-type": None, name: value, "via": ["a", "b"]}):
+        for parse in (unwrap, unwrap_inbound, unwrap_function):
+            with pytest.raises(WebhookVerificationError, match=expected):
+                parse(BODY, cast("Any", headers), api_key="test-api-key")
+
+
+@pytest.mark.parametrize(
+    "headers", [{b"x-retell-signature": "SIGNED"}, {"X-RETELL-SIGNATURE": b"SIGNED"}, {"a": None, "x-retell-signature": "SIGNED", "b": [1]}]
+)
+def test_bytes_are_as_good_as_text_and_other_headers_are_no_matter(headers: dict[Any, Any]) -> None:
+    signature = sign(BODY, KEY)
+    given = {
+        name: signature if value == "SIGNED" else signature.encode() if value == b"SIGNED" else value for name, value in headers.items()
+    }
+    assert unwrap(BODY, given, api_key=KEY).event == "call_ended"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        5,
+        "x-retell-signature: v=1",
+        [1],
+        [("x-retell-signature",)],
+        [("x-retell-signature", FINE, 1)],
+        [None],
+        {1: FINE},
+        {None: FINE},
+        Unusable(),
+        object(),
+    ],
+)
+def test_headers_that_are_none_give_the_one_error(headers: Any) -> None:
+    with pytest.raises(WebhookVerificationError, match="unreadable headers"):
+        unwrap(BODY, headers, api_key="test-api-key")
+
+
+@pytest.mark.parametrize("headers", [{"HTTP_X_RETELL_SIGNATURE": FINE}, {"x_retell_signature": FINE}, {"x-retell-signature ": FINE}])
+def test_names_of_other_conventions_are_not_this_header(headers: Any) -> None:
+    with pytest.raises(WebhookVerificationError, match="no x-retell-signature header"):
+        unwrap(BODY, headers, api_key="test-api-key")
+
+
+@pytest.mark.parametrize(
+    "make", [httpx.Headers, StarletteHeaders, MultiDict, CIMultiDict, WerkzeugHeaders, Message], ids=lambda make: str(make.__module__)
+)
+def test_headers_of_frameworks(make: Any) -> None:
+    signature = sign(BODY, KEY)
+    if make is Message:
+        headers = Message()
+        headers["X-Retell-Signature"] = signature
+    else:
+        headers = make({"X-Retell-Signature": signature})
+    assert unwrap(BODY, headers, api_key=KEY).event == "call_ended"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        httpx.Headers([("x-retell-signature", FINE), ("x-retell-signature", FINE)]),
+        StarletteHeaders(raw=[(b"x-retell-signature", FINE.encode())] * 2),
+        CIMultiDict([("X-Retell-Signature", FINE), ("x-retell-signature", FINE)]),
+        WerkzeugHeaders([("X-Retell-Signature", FINE)] * 2),
+        {"x-retell-signature": FINE, "X-Retell-Signature": FINE},
+    ],
+    ids=lambda headers: type(headers).__module__,
+)
+def test_a_header_that_is_repeated_in_a_framework(headers: Any) -> None:
+    with pytest.raises(WebhookVerificationError, match="malformed"):
+        unwrap(BODY, headers, api_key="test-api-key")
+
+
+@pytest.mark.parametrize("signature", [b"v=1", 5, [FINE], {"v": 1}, FINE.encode()])
+def test_a_signature_of_another_kind_is_malformed(signature: Any) -> None:
+    assert reason(signature=signature).startswith("malformed")
+
+
+_BRACKETS = b'{"event":"call_ended","call":{"call_type":"web_call","metadata":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (_BRACKETS, "not JSON"),
+        (b'{"event":"call_ended"}\x00', "not JSON"),
+        (b'{"event":"call_\xff"}', "not JSON"),
+        (b'\xff\xfe{\x00"\x00e\x00', "not JSON"),
+        (b'{"event":' + b"9" * 5_000 + b"}", "JSON"),
+        (b'{"event":null}', "no name"),
+        (b'{"event":"call_ended","event":["call_started"]}', "no name"),
+        (b'{"event":{"call":1}}', "no name"),
+        (b'"call_ended"', "not an object"),
+        (b"NaN", "not an object"),
+    ],
+    ids=lambda value: value[:20] if isinstance(value, bytes) else None,
+)
+def test_hostile_bodies_give_the_one_error(body: bytes, expected: str) -> None:
+    with pytest.raises(WebhookVerificationError, match=expected):
+        unwrap(body, {"x-retell-signature": sign(body, KEY)}, api_key=KEY)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"event":"call_ended","call":{"call_type":"web_call","call_id":"a","call_id":"call_1"}}',
+        b'{"event":"call_ended","call":{"call_type":"web_call","call_id":"call_1","duration_ms":NaN,"metadata":{"a":Infinity}}}',
+        b'{"event":"call_ended","call":{"call_type":"web_call","call_id":"call_1","metadata":' + b"[" * 300 + b"]" * 300 + b"}}",
+        b'{"event":"call_ended","call":{"call_type":"web_call","call_id":"call_1","transcript":"\\ud83d"}}',
+        b'\n\t {"event":"call_ended","call":{"call_type":"web_call","call_id":"call_1"}}\r\n',
+    ],
+)
+def test_odd_bodies_that_are_events_all_the_same(body: bytes) -> None:
+    event = unwrap(body, {"x-retell-signature": sign(body, KEY)}, api_key=KEY)
+    assert isinstance(event, CallEnded)
+    assert event.call.call_id == "call_1"
+    assert repr(event)

@@ -48,9 +48,46 @@ async def by_hand(request: object) -> None:
     assert_type(webhooks.unwrap_function("", [(b"x", b"y")], api_key="a", query={"id": "1"}), webhooks.FunctionCall)
     webhooks.unwrap({"event": "call_ended"}, {}, api_key="a")  # E: not the raw body
     webhooks.unwrap(b"", {}, api_key=None)  # E: no key
-    webhooks.verify(b"", "key", None, tolerance=10)
+    assert_type(webhooks.verify(b"", "key", None, tolerance=10), Literal[True])
     webhooks.Router("key", acknowledge=True)  # E: no such setting
 
+
+class Legacy:
+    async def claim(self, key: str) -> bool:
+        return True
+
+    async def release(self, key: str) -> None: ...
+
+
+class Minimal:
+    async def claim(self, key: str) -> webhooks.Claim:
+        return webhooks.Claim.MINE
+
+    async def done(self, key: str) -> None: ...
+    async def release(self, key: str) -> None: ...
+
+
+class Leased(Minimal):
+    lease = 30.0
+
+    async def renew(self, key: str) -> bool:
+        return True
+
+
+
+class Wrong:
+    async def claim(self, key: str) -> str:
+        return "mine"
+
+    async def release(self, key: str) -> None: ...
+
+
+leased: webhooks.LeasedStore = Leased()
+leased = webhooks.MemoryStore()
+for store in (Legacy(), Minimal(), Leased()):
+    webhooks.Router("key", store=store)
+webhooks.Router("key", store=Wrong())  # E: a claim is no text
+webhooks.Router("key", max_waiting="many")  # E: not a number
 
 router = webhooks.Router("key", store=webhooks.MemoryStore(100), senders=webhooks.Senders(proxies=1))
 app.mount("/retell", router)

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .batch_call_response import BatchCallResponse as BatchCallResponse
     from .batch_call_task import BatchCallTask as BatchCallTask
     from .begin_tag_display_position import BeginTagDisplayPosition as BeginTagDisplayPosition
+    from .book_appointment_cal_tool import BookAppointmentCalTool as BookAppointmentCalTool
     from .boolean_analysis_data import BooleanAnalysisData as BooleanAnalysisData
     from .boolean_filter import BooleanFilter as BooleanFilter
     from .branch_node import BranchNode as BranchNode
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from .chat_response import ChatResponse as ChatResponse
     from .chat_status_enum_filter import ChatStatusEnumFilter as ChatStatusEnumFilter
     from .chat_type_enum_filter import ChatTypeEnumFilter as ChatTypeEnumFilter
+    from .check_availability_cal_tool import CheckAvailabilityCalTool as CheckAvailabilityCalTool
     from .clone_voice_request import CloneVoiceRequest as CloneVoiceRequest
     from .clone_voice_request_voice_provider import CloneVoiceRequestVoiceProvider as CloneVoiceRequestVoiceProvider
     from .code_node import CodeNode as CodeNode
@@ -161,7 +163,6 @@ if TYPE_CHECKING:
     from .enum_filter import EnumFilter as EnumFilter
     from .equation import Equation as Equation
     from .equation_condition import EquationCondition as EquationCondition
-    from .equation_condition_operator import EquationConditionOperator as EquationConditionOperator
     from .equation_operator import EquationOperator as EquationOperator
     from .equation_prompt_condition import EquationPromptCondition as EquationPromptCondition
     from .error_response import ErrorResponse as ErrorResponse
@@ -177,6 +178,7 @@ if TYPE_CHECKING:
     from .finetune_example_utterance_tool_call_result import (
         FinetuneExampleUtteranceToolCallResult as FinetuneExampleUtteranceToolCallResult,
     )
+    from .flow_component import FlowComponent as FlowComponent
     from .function_node import FunctionNode as FunctionNode
     from .get_api_key_info_response import GetApiKeyInfoResponse as GetApiKeyInfoResponse
     from .get_app_tool_schema_request import GetAppToolSchemaRequest as GetAppToolSchemaRequest
@@ -247,6 +249,8 @@ if TYPE_CHECKING:
     from .model_config_s2s import ModelConfigS2S as ModelConfigS2S
     from .model_ref import ModelRef as ModelRef
     from .node_app_tool import NodeAppTool as NodeAppTool
+    from .node_book_appointment_cal_tool import NodeBookAppointmentCalTool as NodeBookAppointmentCalTool
+    from .node_check_availability_cal_tool import NodeCheckAvailabilityCalTool as NodeCheckAvailabilityCalTool
     from .node_custom_tool import NodeCustomTool as NodeCustomTool
     from .node_edge import NodeEdge as NodeEdge
     from .node_finetune_conversation_example import NodeFinetuneConversationExample as NodeFinetuneConversationExample
@@ -393,6 +397,47 @@ if TYPE_CHECKING:
     from .transfer_option_cold_transfer import TransferOptionColdTransfer as TransferOptionColdTransfer
     from .transfer_option_warm_transfer import TransferOptionWarmTransfer as TransferOptionWarmTransfer
     from .transition_type import TransitionType as TransitionType
+    from .unknown_analysis_data import UnknownAnalysisData as UnknownAnalysisData
+    from .unknown_app_auth_config_response import UnknownAppAuthConfigResponse as UnknownAppAuthConfigResponse
+    from .unknown_app_usage_response import UnknownAppUsageResponse as UnknownAppUsageResponse
+    from .unknown_auth_config_request import UnknownAuthConfigRequest as UnknownAuthConfigRequest
+    from .unknown_call_response import UnknownCallResponse as UnknownCallResponse
+    from .unknown_chat_message_input import UnknownChatMessageInput as UnknownChatMessageInput
+    from .unknown_contact_conversation import UnknownContactConversation as UnknownContactConversation
+    from .unknown_conversation_flow_node import UnknownConversationFlowNode as UnknownConversationFlowNode
+    from .unknown_custom_field_filter import UnknownCustomFieldFilter as UnknownCustomFieldFilter
+    from .unknown_finetune_example_utterance import UnknownFinetuneExampleUtterance as UnknownFinetuneExampleUtterance
+    from .unknown_global_node_setting_condition import UnknownGlobalNodeSettingCondition as UnknownGlobalNodeSettingCondition
+    from .unknown_knowledge_base_source import UnknownKnowledgeBaseSource as UnknownKnowledgeBaseSource
+    from .unknown_message_or_tool_call import UnknownMessageOrToolCall as UnknownMessageOrToolCall
+    from .unknown_model_choice import UnknownModelChoice as UnknownModelChoice
+    from .unknown_model_config import UnknownModelConfig as UnknownModelConfig
+    from .unknown_node_instruction import UnknownNodeInstruction as UnknownNodeInstruction
+    from .unknown_node_tool import UnknownNodeTool as UnknownNodeTool
+    from .unknown_number_or_range_filter import UnknownNumberOrRangeFilter as UnknownNumberOrRangeFilter
+    from .unknown_output_selection import UnknownOutputSelection as UnknownOutputSelection
+    from .unknown_post_call_analysis_data import UnknownPostCallAnalysisData as UnknownPostCallAnalysisData
+    from .unknown_post_chat_analysis_data import UnknownPostChatAnalysisData as UnknownPostChatAnalysisData
+    from .unknown_post_session_tool import UnknownPostSessionTool as UnknownPostSessionTool
+    from .unknown_pre_session_tool import UnknownPreSessionTool as UnknownPreSessionTool
+    from .unknown_private_handoff_option import UnknownPrivateHandoffOption as UnknownPrivateHandoffOption
+    from .unknown_prompt_or_equation_condition import UnknownPromptOrEquationCondition as UnknownPromptOrEquationCondition
+    from .unknown_public_handoff_option import UnknownPublicHandoffOption as UnknownPublicHandoffOption
+    from .unknown_response_engine import UnknownResponseEngine as UnknownResponseEngine
+    from .unknown_retell_response_engine import UnknownRetellResponseEngine as UnknownRetellResponseEngine
+    from .unknown_sms_content import UnknownSmsContent as UnknownSmsContent
+    from .unknown_sms_destination import UnknownSmsDestination as UnknownSmsDestination
+    from .unknown_sms_node_instruction import UnknownSmsNodeInstruction as UnknownSmsNodeInstruction
+    from .unknown_sms_sender import UnknownSmsSender as UnknownSmsSender
+    from .unknown_string_or_enum_filter import UnknownStringOrEnumFilter as UnknownStringOrEnumFilter
+    from .unknown_string_or_present_filter import UnknownStringOrPresentFilter as UnknownStringOrPresentFilter
+    from .unknown_tool import UnknownTool as UnknownTool
+    from .unknown_tool_mock_input_match_rule import UnknownToolMockInputMatchRule as UnknownToolMockInputMatchRule
+    from .unknown_transfer_destination import UnknownTransferDestination as UnknownTransferDestination
+    from .unknown_transfer_option import UnknownTransferOption as UnknownTransferOption
+    from .unknown_utterance_or_tool_call import UnknownUtteranceOrToolCall as UnknownUtteranceOrToolCall
+    from .unknown_v3_call_response import UnknownV3CallResponse as UnknownV3CallResponse
+    from .unknown_voicemail_action import UnknownVoicemailAction as UnknownVoicemailAction
     from .update_app_request import UpdateAppRequest as UpdateAppRequest
     from .update_call_metadata_request import UpdateCallMetadataRequest as UpdateCallMetadataRequest
     from .update_chat_metadata_request import UpdateChatMetadataRequest as UpdateChatMetadataRequest
@@ -475,6 +520,7 @@ _MODULES = {
     "BatchCallResponse": "batch_call_response",
     "BatchCallTask": "batch_call_task",
     "BeginTagDisplayPosition": "begin_tag_display_position",
+    "BookAppointmentCalTool": "book_appointment_cal_tool",
     "BooleanAnalysisData": "boolean_analysis_data",
     "BooleanFilter": "boolean_filter",
     "BranchNode": "branch_node",
@@ -514,6 +560,7 @@ _MODULES = {
     "ChatResponse": "chat_response",
     "ChatStatusEnumFilter": "chat_status_enum_filter",
     "ChatTypeEnumFilter": "chat_type_enum_filter",
+    "CheckAvailabilityCalTool": "check_availability_cal_tool",
     "CloneVoiceRequest": "clone_voice_request",
     "CloneVoiceRequestVoiceProvider": "clone_voice_request_voice_provider",
     "CodeNode": "code_node",
@@ -582,7 +629,6 @@ _MODULES = {
     "EnumFilter": "enum_filter",
     "Equation": "equation",
     "EquationCondition": "equation_condition",
-    "EquationConditionOperator": "equation_condition_operator",
     "EquationOperator": "equation_operator",
     "EquationPromptCondition": "equation_prompt_condition",
     "ErrorResponse": "error_response",
@@ -594,6 +640,7 @@ _MODULES = {
     "FinetuneExampleUtteranceAgent": "finetune_example_utterance_agent",
     "FinetuneExampleUtteranceToolCallInvocation": "finetune_example_utterance_tool_call_invocation",
     "FinetuneExampleUtteranceToolCallResult": "finetune_example_utterance_tool_call_result",
+    "FlowComponent": "flow_component",
     "FunctionNode": "function_node",
     "GetApiKeyInfoResponse": "get_api_key_info_response",
     "GetAppToolSchemaRequest": "get_app_tool_schema_request",
@@ -664,6 +711,8 @@ _MODULES = {
     "ModelConfigS2S": "model_config_s2s",
     "ModelRef": "model_ref",
     "NodeAppTool": "node_app_tool",
+    "NodeBookAppointmentCalTool": "node_book_appointment_cal_tool",
+    "NodeCheckAvailabilityCalTool": "node_check_availability_cal_tool",
     "NodeCustomTool": "node_custom_tool",
     "NodeEdge": "node_edge",
     "NodeFinetuneConversationExample": "node_finetune_conversation_example",
@@ -808,6 +857,47 @@ _MODULES = {
     "TransferOptionColdTransfer": "transfer_option_cold_transfer",
     "TransferOptionWarmTransfer": "transfer_option_warm_transfer",
     "TransitionType": "transition_type",
+    "UnknownAnalysisData": "unknown_analysis_data",
+    "UnknownAppAuthConfigResponse": "unknown_app_auth_config_response",
+    "UnknownAppUsageResponse": "unknown_app_usage_response",
+    "UnknownAuthConfigRequest": "unknown_auth_config_request",
+    "UnknownCallResponse": "unknown_call_response",
+    "UnknownChatMessageInput": "unknown_chat_message_input",
+    "UnknownContactConversation": "unknown_contact_conversation",
+    "UnknownConversationFlowNode": "unknown_conversation_flow_node",
+    "UnknownCustomFieldFilter": "unknown_custom_field_filter",
+    "UnknownFinetuneExampleUtterance": "unknown_finetune_example_utterance",
+    "UnknownGlobalNodeSettingCondition": "unknown_global_node_setting_condition",
+    "UnknownKnowledgeBaseSource": "unknown_knowledge_base_source",
+    "UnknownMessageOrToolCall": "unknown_message_or_tool_call",
+    "UnknownModelChoice": "unknown_model_choice",
+    "UnknownModelConfig": "unknown_model_config",
+    "UnknownNodeInstruction": "unknown_node_instruction",
+    "UnknownNodeTool": "unknown_node_tool",
+    "UnknownNumberOrRangeFilter": "unknown_number_or_range_filter",
+    "UnknownOutputSelection": "unknown_output_selection",
+    "UnknownPostCallAnalysisData": "unknown_post_call_analysis_data",
+    "UnknownPostChatAnalysisData": "unknown_post_chat_analysis_data",
+    "UnknownPostSessionTool": "unknown_post_session_tool",
+    "UnknownPreSessionTool": "unknown_pre_session_tool",
+    "UnknownPrivateHandoffOption": "unknown_private_handoff_option",
+    "UnknownPromptOrEquationCondition": "unknown_prompt_or_equation_condition",
+    "UnknownPublicHandoffOption": "unknown_public_handoff_option",
+    "UnknownResponseEngine": "unknown_response_engine",
+    "UnknownRetellResponseEngine": "unknown_retell_response_engine",
+    "UnknownSmsContent": "unknown_sms_content",
+    "UnknownSmsDestination": "unknown_sms_destination",
+    "UnknownSmsNodeInstruction": "unknown_sms_node_instruction",
+    "UnknownSmsSender": "unknown_sms_sender",
+    "UnknownStringOrEnumFilter": "unknown_string_or_enum_filter",
+    "UnknownStringOrPresentFilter": "unknown_string_or_present_filter",
+    "UnknownTool": "unknown_tool",
+    "UnknownToolMockInputMatchRule": "unknown_tool_mock_input_match_rule",
+    "UnknownTransferDestination": "unknown_transfer_destination",
+    "UnknownTransferOption": "unknown_transfer_option",
+    "UnknownUtteranceOrToolCall": "unknown_utterance_or_tool_call",
+    "UnknownV3CallResponse": "unknown_v3_call_response",
+    "UnknownVoicemailAction": "unknown_voicemail_action",
     "UpdateAppRequest": "update_app_request",
     "UpdateCallMetadataRequest": "update_call_metadata_request",
     "UpdateChatMetadataRequest": "update_chat_metadata_request",

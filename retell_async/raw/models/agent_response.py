@@ -93,6 +93,8 @@ class AgentResponse(Model):
     """Names, products and other words that transcription shall favour. An entry may contain `{{variables}}`."""
     call_screening_option: CallScreeningOption | None = None
     """What the agent tells an automatic call screener that asks who is calling and why. Null turns this off."""
+    channel: Literal["chat", "voice"] | str | None = None
+    """What the agent is for, `voice` or `chat`."""
     contact_memory_config: ContactMemoryConfig | None = None
     """Whether the agent reads and updates what is remembered of a contact."""
     custom_stt_config: CustomSttConfig | None = None
@@ -163,6 +165,8 @@ class AgentResponse(Model):
     """Whether links to recordings and logs are signed. A signed link works for 24 hours unless
     `signed_url_expiration_ms` says otherwise; unsigned ones do not expire.
     """
+    opt_out_sensitive_data_storage: bool | None = None
+    """What came before `data_storage_setting`; still sent."""
     pii_config: PIIConfig | None = None
     """Which personal data is scrubbed from transcripts and recordings."""
     post_call_analysis_data: list[PostCallAnalysisData] | None = None

@@ -61,6 +61,8 @@ class AgentSwapNode(Model):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""
     use_swap_agent_max_duration: bool | None = None
     """Whether `max_call_duration_ms` of the new agent holds from now on. Voice only; the call as a whole still ends
     after two hours. Default: false.

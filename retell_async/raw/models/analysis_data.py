@@ -5,17 +5,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .boolean_analysis_data import BooleanAnalysisData
     from .enum_analysis_data import EnumAnalysisData
     from .number_analysis_data import NumberAnalysisData
     from .string_analysis_data import StringAnalysisData
+    from .unknown_analysis_data import UnknownAnalysisData
 
 
-AnalysisData: TypeAlias = Union["StringAnalysisData", "EnumAnalysisData", "BooleanAnalysisData", "NumberAnalysisData", UnknownObject]
+AnalysisData: TypeAlias = Union[
+    "StringAnalysisData", "EnumAnalysisData", "BooleanAnalysisData", "NumberAnalysisData", "UnknownAnalysisData"
+]
 
 SPEC = Tagged(
-    "type", {"string": "StringAnalysisData", "enum": "EnumAnalysisData", "boolean": "BooleanAnalysisData", "number": "NumberAnalysisData"}
+    "type",
+    {"string": "StringAnalysisData", "enum": "EnumAnalysisData", "boolean": "BooleanAnalysisData", "number": "NumberAnalysisData"},
+    other="UnknownAnalysisData",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .access_token_auth_config_response import AccessTokenAuthConfigResponse
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .basic_auth_config_response import BasicAuthConfigResponse
     from .o_auth_config_response import OAuthConfigResponse
     from .refresh_token_auth_config_response import RefreshTokenAuthConfigResponse
+    from .unknown_app_auth_config_response import UnknownAppAuthConfigResponse
 
 
 AppAuthConfigResponse: TypeAlias = Union[
@@ -21,7 +22,7 @@ AppAuthConfigResponse: TypeAlias = Union[
     "AccessTokenAuthConfigResponse",
     "BasicAuthConfigResponse",
     "RefreshTokenAuthConfigResponse",
-    UnknownObject,
+    "UnknownAppAuthConfigResponse",
 ]
 
 SPEC = Tagged(
@@ -33,4 +34,5 @@ SPEC = Tagged(
         "basic": "BasicAuthConfigResponse",
         "refresh_token": "RefreshTokenAuthConfigResponse",
     },
+    other="UnknownAppAuthConfigResponse",
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .agent_app_usage import AgentAppUsage
     from .knowledge_base_app_usage import KnowledgeBaseAppUsage
+    from .unknown_app_usage_response import UnknownAppUsageResponse
 
 
-AppUsageResponse: TypeAlias = Union["AgentAppUsage", "KnowledgeBaseAppUsage", UnknownObject]
+AppUsageResponse: TypeAlias = Union["AgentAppUsage", "KnowledgeBaseAppUsage", "UnknownAppUsageResponse"]
 
-SPEC = Tagged("type", {"agent": "AgentAppUsage", "knowledge_base": "KnowledgeBaseAppUsage"})
+SPEC = Tagged("type", {"agent": "AgentAppUsage", "knowledge_base": "KnowledgeBaseAppUsage"}, other="UnknownAppUsageResponse")

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .api_key_auth_config_request import ApiKeyAuthConfigRequest
     from .basic_auth_config_request import BasicAuthConfigRequest
     from .o_auth_config_request import OAuthConfigRequest
+    from .unknown_auth_config_request import UnknownAuthConfigRequest
 
 
-AuthConfigRequest: TypeAlias = Union["OAuthConfigRequest", "ApiKeyAuthConfigRequest", "BasicAuthConfigRequest", UnknownObject]
+AuthConfigRequest: TypeAlias = Union["OAuthConfigRequest", "ApiKeyAuthConfigRequest", "BasicAuthConfigRequest", "UnknownAuthConfigRequest"]
 
-SPEC = Tagged("type", {"oauth2": "OAuthConfigRequest", "api_key": "ApiKeyAuthConfigRequest", "basic": "BasicAuthConfigRequest"})
+SPEC = Tagged(
+    "type",
+    {"oauth2": "OAuthConfigRequest", "api_key": "ApiKeyAuthConfigRequest", "basic": "BasicAuthConfigRequest"},
+    other="UnknownAuthConfigRequest",
+)

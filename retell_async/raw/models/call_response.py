@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .phone_call_response import PhoneCallResponse
+    from .unknown_call_response import UnknownCallResponse
     from .web_call_response import WebCallResponse
 
 
-CallResponse: TypeAlias = Union["WebCallResponse", "PhoneCallResponse", UnknownObject]
+CallResponse: TypeAlias = Union["WebCallResponse", "PhoneCallResponse", "UnknownCallResponse"]
 
-SPEC = Tagged("call_type", {"web_call": "WebCallResponse", "phone_call": "PhoneCallResponse"})
+SPEC = Tagged("call_type", {"web_call": "WebCallResponse", "phone_call": "PhoneCallResponse"}, other="UnknownCallResponse")

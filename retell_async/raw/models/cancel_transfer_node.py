@@ -45,3 +45,5 @@ class CancelTransferNode(Model):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""

@@ -50,6 +50,8 @@ class ChatAgentResponse(Model):
     """What the agent writes when it closes a chat for inactivity."""
     base_version: int | None = None
     """Number of the version that this one began as a copy of; null for an agent's first."""
+    channel: Literal["chat", "voice"] | str | None = None
+    """What the agent is for, `voice` or `chat`."""
     contact_memory_config: ContactMemoryConfig | None = None
     """Whether the agent reads and updates what is remembered of a contact."""
     data_storage_retention_days: int | None = None
@@ -76,6 +78,8 @@ class ChatAgentResponse(Model):
     """
     opt_in_signed_url: bool | None = None
     """Whether links to logs and other files are signed and expire. Default: false."""
+    opt_out_sensitive_data_storage: bool | None = None
+    """What came before `data_storage_setting`; still sent."""
     pii_config: PIIConfig | None = None
     """Which personal data is scrubbed from transcripts."""
     post_chat_analysis_data: list[PostChatAnalysisData] | None = None

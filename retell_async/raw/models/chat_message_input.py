@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .injected_message_base import InjectedMessageBase
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .state_transition_message_base import StateTransitionMessageBase
     from .tool_call_invocation_message_base import ToolCallInvocationMessageBase
     from .tool_call_result_message_base import ToolCallResultMessageBase
+    from .unknown_chat_message_input import UnknownChatMessageInput
 
 
 ChatMessageInput: TypeAlias = Union[
@@ -25,7 +26,7 @@ ChatMessageInput: TypeAlias = Union[
     "StateTransitionMessageBase",
     "InjectedMessageBase",
     "SmsMessageBase",
-    UnknownObject,
+    "UnknownChatMessageInput",
 ]
 
 SPEC = Tagged(
@@ -40,4 +41,5 @@ SPEC = Tagged(
         "injected": "InjectedMessageBase",
         "sms": "SmsMessageBase",
     },
+    other="UnknownChatMessageInput",
 )

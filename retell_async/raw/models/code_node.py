@@ -65,5 +65,7 @@ class CodeNode(Model):
     """Variables to fill from the result, by name; each value is the JSON path of what goes in."""
     speak_during_execution: bool | None = None
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""
     timeout_ms: int | None = None
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""

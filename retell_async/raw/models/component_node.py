@@ -47,3 +47,5 @@ class ComponentNode(Model):
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     name: str | None = None
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""

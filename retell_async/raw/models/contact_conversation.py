@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .contact_call import ContactCall
     from .contact_chat import ContactChat
+    from .unknown_contact_conversation import UnknownContactConversation
 
 
-ContactConversation: TypeAlias = Union["ContactCall", "ContactChat", UnknownObject]
+ContactConversation: TypeAlias = Union["ContactCall", "ContactChat", "UnknownContactConversation"]
 
-SPEC = Tagged("type", {"call": "ContactCall", "chat": "ContactChat"})
+SPEC = Tagged("type", {"call": "ContactCall", "chat": "ContactChat"}, other="UnknownContactConversation")

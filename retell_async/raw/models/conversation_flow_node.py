@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .agent_swap_node import AgentSwapNode
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .sms_node import SmsNode
     from .subagent_node import SubagentNode
     from .transfer_call_node import TransferCallNode
+    from .unknown_conversation_flow_node import UnknownConversationFlowNode
 
 
 ConversationFlowNode: TypeAlias = Union[
@@ -41,7 +42,7 @@ ConversationFlowNode: TypeAlias = Union[
     "ComponentNode",
     "BridgeTransferNode",
     "CancelTransferNode",
-    UnknownObject,
+    "UnknownConversationFlowNode",
 ]
 
 SPEC = Tagged(
@@ -63,4 +64,5 @@ SPEC = Tagged(
         "bridge_transfer": "BridgeTransferNode",
         "cancel_transfer": "CancelTransferNode",
     },
+    other="UnknownConversationFlowNode",
 )

@@ -103,6 +103,8 @@ class ConversationNode(Model):
     """Whether the node may be passed over when what it asks is known already, from the conversation or from the
     contact's memory. Default: false.
     """
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""
     stt_mode: Literal["accurate", "custom", "fast"] | str | None = None
     """What transcription aims at in this node; `custom` reads `custom_stt_config`. Null or left out for the agent's
     setting.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .backup_model import BackupModel
     from .begin_tag_display_position import BeginTagDisplayPosition
     from .conversation_flow_node import ConversationFlowNode
-    from .create_conversation_flow_component_request import CreateConversationFlowComponentRequest
+    from .flow_component import FlowComponent
     from .kb_config import KBConfig
     from .mcp import MCP
     from .model_choice import ModelChoice
@@ -28,7 +28,7 @@ class CreateConversationFlowRequest(Model):
         "nodes": Many(One("ConversationFlowNode")),
         "backup_model": One("BackupModel"),
         "begin_tag_display_position": One("BeginTagDisplayPosition"),
-        "components": Many(One("CreateConversationFlowComponentRequest")),
+        "components": Many(One("FlowComponent")),
         "kb_config": One("KBConfig"),
         "mcps": Many(One("MCP")),
         "model_choice": One("ModelChoice"),
@@ -51,7 +51,7 @@ class CreateConversationFlowRequest(Model):
     """
     begin_tag_display_position: BeginTagDisplayPosition | None = None
     """Where the editor draws the mark of the beginning. It has no effect on conversations."""
-    components: list[CreateConversationFlowComponentRequest] | None = None
+    components: list[FlowComponent] | None = None
     """Components that belong to this flow alone; its component nodes refer to them."""
     default_dynamic_variables: dict[str, str] | None = None
     """Values of `{{name}}` for sessions that bring none. Values must be strings."""

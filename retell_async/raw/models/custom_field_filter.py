@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .custom_field_boolean_filter import CustomFieldBooleanFilter
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .custom_field_present_filter import CustomFieldPresentFilter
     from .custom_field_range_filter import CustomFieldRangeFilter
     from .custom_field_string_filter import CustomFieldStringFilter
+    from .unknown_custom_field_filter import UnknownCustomFieldFilter
 
 
 CustomFieldFilter: TypeAlias = Union[
@@ -23,7 +24,7 @@ CustomFieldFilter: TypeAlias = Union[
     "CustomFieldRangeFilter",
     "CustomFieldEnumFilter",
     "CustomFieldPresentFilter",
-    UnknownObject,
+    "UnknownCustomFieldFilter",
 ]
 
 SPEC = Tagged(
@@ -36,4 +37,5 @@ SPEC = Tagged(
         "enum": "CustomFieldEnumFilter",
         "present": "CustomFieldPresentFilter",
     },
+    other="UnknownCustomFieldFilter",
 )

@@ -9,7 +9,6 @@ from ..._model import Many, Model, One, model
 
 if TYPE_CHECKING:
     from .equation import Equation
-    from .equation_condition_operator import EquationConditionOperator
 
 
 @model
@@ -20,7 +19,7 @@ class EquationCondition(Model):
 
     equations: list[Equation]
     """The comparisons to make. 0 to 50 items."""
-    operator: EquationConditionOperator | str
+    operator: Literal["&&", "||"] | str
     """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""
     type: Literal["equation"]
     """Says that the condition is made of equations."""

@@ -57,3 +57,5 @@ class ExtractDynamicVariablesNode(Model):
     """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str | None = None
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .finetune_example_utterance_agent import FinetuneExampleUtteranceAgent
     from .finetune_example_utterance_tool_call_invocation import FinetuneExampleUtteranceToolCallInvocation
     from .finetune_example_utterance_tool_call_result import FinetuneExampleUtteranceToolCallResult
+    from .unknown_finetune_example_utterance import UnknownFinetuneExampleUtterance
 
 
 FinetuneExampleUtterance: TypeAlias = Union[
-    "FinetuneExampleUtteranceAgent", "FinetuneExampleUtteranceToolCallInvocation", "FinetuneExampleUtteranceToolCallResult", UnknownObject
+    "FinetuneExampleUtteranceAgent",
+    "FinetuneExampleUtteranceToolCallInvocation",
+    "FinetuneExampleUtteranceToolCallResult",
+    "UnknownFinetuneExampleUtterance",
 ]
 
 SPEC = Tagged(
@@ -25,4 +29,5 @@ SPEC = Tagged(
         "tool_call_invocation": "FinetuneExampleUtteranceToolCallInvocation",
         "tool_call_result": "FinetuneExampleUtteranceToolCallResult",
     },
+    other="UnknownFinetuneExampleUtterance",
 )

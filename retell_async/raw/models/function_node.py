@@ -65,3 +65,5 @@ class FunctionNode(Model):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool | None = None
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""

@@ -5,14 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .equation_condition import EquationCondition
     from .equation_prompt_condition import EquationPromptCondition
     from .prompt_condition import PromptCondition
+    from .unknown_global_node_setting_condition import UnknownGlobalNodeSettingCondition
 
 
-GlobalNodeSettingCondition: TypeAlias = Union["str", "PromptCondition", "EquationCondition", "EquationPromptCondition", UnknownObject]
+GlobalNodeSettingCondition: TypeAlias = Union[
+    "str", "PromptCondition", "EquationCondition", "EquationPromptCondition", "UnknownGlobalNodeSettingCondition"
+]
 
-SPEC = Tagged("type", {"prompt": "PromptCondition", "equation": "EquationCondition", "equation_prompt": "EquationPromptCondition"})
+SPEC = Tagged(
+    "type",
+    {"prompt": "PromptCondition", "equation": "EquationCondition", "equation_prompt": "EquationPromptCondition"},
+    other="UnknownGlobalNodeSettingCondition",
+)

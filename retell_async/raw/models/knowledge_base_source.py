@@ -5,14 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .knowledge_base_source_document import KnowledgeBaseSourceDocument
     from .knowledge_base_source_text import KnowledgeBaseSourceText
     from .knowledge_base_source_url import KnowledgeBaseSourceUrl
+    from .unknown_knowledge_base_source import UnknownKnowledgeBaseSource
 
 
-KnowledgeBaseSource: TypeAlias = Union["KnowledgeBaseSourceDocument", "KnowledgeBaseSourceText", "KnowledgeBaseSourceUrl", UnknownObject]
+KnowledgeBaseSource: TypeAlias = Union[
+    "KnowledgeBaseSourceDocument", "KnowledgeBaseSourceText", "KnowledgeBaseSourceUrl", "UnknownKnowledgeBaseSource"
+]
 
-SPEC = Tagged("type", {"document": "KnowledgeBaseSourceDocument", "text": "KnowledgeBaseSourceText", "url": "KnowledgeBaseSourceUrl"})
+SPEC = Tagged(
+    "type",
+    {"document": "KnowledgeBaseSourceDocument", "text": "KnowledgeBaseSourceText", "url": "KnowledgeBaseSourceUrl"},
+    other="UnknownKnowledgeBaseSource",
+)

@@ -67,3 +67,5 @@ class MCPNode(Model):
     """Variables to fill from the answer, by name; each value is the path of what goes in."""
     speak_during_execution: bool | None = None
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .injected_message import InjectedMessage
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .state_transition_message import StateTransitionMessage
     from .tool_call_invocation_message import ToolCallInvocationMessage
     from .tool_call_result_message import ToolCallResultMessage
+    from .unknown_message_or_tool_call import UnknownMessageOrToolCall
 
 
 MessageOrToolCall: TypeAlias = Union[
@@ -25,7 +26,7 @@ MessageOrToolCall: TypeAlias = Union[
     "StateTransitionMessage",
     "InjectedMessage",
     "SmsMessage",
-    UnknownObject,
+    "UnknownMessageOrToolCall",
 ]
 
 SPEC = Tagged(
@@ -40,4 +41,5 @@ SPEC = Tagged(
         "injected": "InjectedMessage",
         "sms": "SmsMessage",
     },
+    other="UnknownMessageOrToolCall",
 )

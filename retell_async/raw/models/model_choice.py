@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .model_choice_cascading import ModelChoiceCascading
     from .model_choice_s2s import ModelChoiceS2S
+    from .unknown_model_choice import UnknownModelChoice
 
 
-ModelChoice: TypeAlias = Union["ModelChoiceCascading", "ModelChoiceS2S", UnknownObject]
+ModelChoice: TypeAlias = Union["ModelChoiceCascading", "ModelChoiceS2S", "UnknownModelChoice"]
 
-SPEC = Tagged("type", {"cascading": "ModelChoiceCascading", "s2s": "ModelChoiceS2S"})
+SPEC = Tagged("type", {"cascading": "ModelChoiceCascading", "s2s": "ModelChoiceS2S"}, other="UnknownModelChoice")

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .model_config_cascading import ModelConfigCascading
     from .model_config_s2s import ModelConfigS2S
+    from .unknown_model_config import UnknownModelConfig
 
 
-ModelConfig: TypeAlias = Union["ModelConfigCascading", "ModelConfigS2S", UnknownObject]
+ModelConfig: TypeAlias = Union["ModelConfigCascading", "ModelConfigS2S", "UnknownModelConfig"]
 
-SPEC = Tagged("type", {"cascading": "ModelConfigCascading", "s2s": "ModelConfigS2S"})
+SPEC = Tagged("type", {"cascading": "ModelConfigCascading", "s2s": "ModelConfigS2S"}, other="UnknownModelConfig")

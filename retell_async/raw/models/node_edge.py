@@ -21,5 +21,7 @@ class NodeEdge(Model):
     """Id of the edge, unique in the flow or component."""
     transition_condition: PromptOrEquationCondition
     """When to take it."""
+    condition: str | None = None
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str | None = None
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .node_instruction_prompt import NodeInstructionPrompt
     from .node_instruction_static_text import NodeInstructionStaticText
+    from .unknown_node_instruction import UnknownNodeInstruction
 
 
-NodeInstruction: TypeAlias = Union["NodeInstructionPrompt", "NodeInstructionStaticText", UnknownObject]
+NodeInstruction: TypeAlias = Union["NodeInstructionPrompt", "NodeInstructionStaticText", "UnknownNodeInstruction"]
 
-SPEC = Tagged("type", {"prompt": "NodeInstructionPrompt", "static_text": "NodeInstructionStaticText"})
+SPEC = Tagged("type", {"prompt": "NodeInstructionPrompt", "static_text": "NodeInstructionStaticText"}, other="UnknownNodeInstruction")

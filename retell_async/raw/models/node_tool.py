@@ -5,13 +5,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .node_app_tool import NodeAppTool
+    from .node_book_appointment_cal_tool import NodeBookAppointmentCalTool
+    from .node_check_availability_cal_tool import NodeCheckAvailabilityCalTool
     from .node_custom_tool import NodeCustomTool
+    from .unknown_node_tool import UnknownNodeTool
 
 
-NodeTool: TypeAlias = Union["NodeCustomTool", "NodeAppTool", UnknownObject]
+NodeTool: TypeAlias = Union[
+    "NodeCustomTool", "NodeAppTool", "NodeCheckAvailabilityCalTool", "NodeBookAppointmentCalTool", "UnknownNodeTool"
+]
 
-SPEC = Tagged("type", {"custom": "NodeCustomTool", "integration_app": "NodeAppTool"})
+SPEC = Tagged(
+    "type",
+    {
+        "custom": "NodeCustomTool",
+        "integration_app": "NodeAppTool",
+        "check_availability_cal": "NodeCheckAvailabilityCalTool",
+        "book_appointment_cal": "NodeBookAppointmentCalTool",
+    },
+    other="UnknownNodeTool",
+)

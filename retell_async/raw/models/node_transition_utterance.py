@@ -25,6 +25,8 @@ class NodeTransitionUtterance(Model):
     """The name of the node that was entered."""
     role: Literal["node_transition"]
     """Always `node_transition`."""
+    time_sec: float | None = None
+    """When it happened, counted from the start of the call. Seconds."""
     transition_type: TransitionType | str | None = None
     """How the node was reached: along an edge (`normal`), into a global node (`global`), or back from one
     (`global_go_back`) or from an interruption (`interrupt_go_back`).

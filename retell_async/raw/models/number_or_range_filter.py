@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .number_filter import NumberFilter
     from .range_filter import RangeFilter
+    from .unknown_number_or_range_filter import UnknownNumberOrRangeFilter
 
 
-NumberOrRangeFilter: TypeAlias = Union["NumberFilter", "RangeFilter", UnknownObject]
+NumberOrRangeFilter: TypeAlias = Union["NumberFilter", "RangeFilter", "UnknownNumberOrRangeFilter"]
 
-SPEC = Tagged("type", {"number": "NumberFilter", "range": "RangeFilter"})
+SPEC = Tagged("type", {"number": "NumberFilter", "range": "RangeFilter"}, other="UnknownNumberOrRangeFilter")

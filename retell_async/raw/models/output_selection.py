@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .output_selection_all import OutputSelectionAll
     from .output_selection_subset import OutputSelectionSubset
+    from .unknown_output_selection import UnknownOutputSelection
 
 
-OutputSelection: TypeAlias = Union["OutputSelectionAll", "OutputSelectionSubset", UnknownObject]
+OutputSelection: TypeAlias = Union["OutputSelectionAll", "OutputSelectionSubset", "UnknownOutputSelection"]
 
-SPEC = Tagged("mode", {"all": "OutputSelectionAll", "subset": "OutputSelectionSubset"})
+SPEC = Tagged("mode", {"all": "OutputSelectionAll", "subset": "OutputSelectionSubset"}, other="UnknownOutputSelection")

@@ -10,7 +10,6 @@ from ..._model import KeyedModel, Many, One, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
     from .utterance import Utterance
     from .utterance_or_tool_call import UtteranceOrToolCall
 
+from ._call_response import CallResponseFields
+
 
 @model
-class PhoneCallResponse(KeyedModel):
+class PhoneCallResponse(CallResponseFields, KeyedModel):
     """A phone call, with its transcripts."""
 
     __nested__ = {
@@ -30,6 +31,7 @@ class PhoneCallResponse(KeyedModel):
         "llm_token_usage": One("LlmTokenUsage"),
         "post_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "pre_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
+        "scrubbed_call_analysis": One("CallAnalysis"),
         "scrubbed_post_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "scrubbed_pre_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "scrubbed_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
@@ -44,14 +46,12 @@ class PhoneCallResponse(KeyedModel):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["phone_call"]
     """Always `phone_call`."""
     direction: Literal["inbound", "outbound"] | str
     """`inbound` if the agent was called, `outbound` if it called."""
     from_number: str
-    """The number that called."""
+    """The number that called; `anonymous` if the caller withheld it."""
     to_number: str
     """The number that was called."""
     agent_name: str | None = None
@@ -102,6 +102,10 @@ class PhoneCallResponse(KeyedModel):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+    scrubbed_call_analysis: CallAnalysis | None = None
+    """`call_analysis` with personal data removed."""
+    scrubbed_metadata: dict[str, Any] | None = None
+    """`metadata` with personal data removed."""
     scrubbed_post_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """What the post-session tools did, with personal data removed. Present only with scrubbing, and if there were any
     such tools.
@@ -114,6 +118,8 @@ class PhoneCallResponse(KeyedModel):
     """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
     """Recording with personal data removed. Present once the call has ended."""
+    scrubbed_retell_llm_dynamic_variables: dict[str, str] | None = None
+    """`retell_llm_dynamic_variables` with personal data removed."""
     scrubbed_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """`transcript_with_tool_calls` with personal data removed. Present once the call has ended."""
     start_timestamp: int | None = None

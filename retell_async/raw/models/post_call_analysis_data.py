@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .boolean_analysis_data import BooleanAnalysisData
@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from .enum_analysis_data import EnumAnalysisData
     from .number_analysis_data import NumberAnalysisData
     from .string_analysis_data import StringAnalysisData
+    from .unknown_post_call_analysis_data import UnknownPostCallAnalysisData
 
 
 PostCallAnalysisData: TypeAlias = Union[
-    "StringAnalysisData", "EnumAnalysisData", "BooleanAnalysisData", "NumberAnalysisData", "CallPresetAnalysisData", UnknownObject
+    "StringAnalysisData",
+    "EnumAnalysisData",
+    "BooleanAnalysisData",
+    "NumberAnalysisData",
+    "CallPresetAnalysisData",
+    "UnknownPostCallAnalysisData",
 ]
 
 SPEC = Tagged(
@@ -28,4 +34,5 @@ SPEC = Tagged(
         "number": "NumberAnalysisData",
         "system-presets": "CallPresetAnalysisData",
     },
+    other="UnknownPostCallAnalysisData",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .boolean_analysis_data import BooleanAnalysisData
@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from .enum_analysis_data import EnumAnalysisData
     from .number_analysis_data import NumberAnalysisData
     from .string_analysis_data import StringAnalysisData
+    from .unknown_post_chat_analysis_data import UnknownPostChatAnalysisData
 
 
 PostChatAnalysisData: TypeAlias = Union[
-    "StringAnalysisData", "EnumAnalysisData", "BooleanAnalysisData", "NumberAnalysisData", "ChatPresetAnalysisData", UnknownObject
+    "StringAnalysisData",
+    "EnumAnalysisData",
+    "BooleanAnalysisData",
+    "NumberAnalysisData",
+    "ChatPresetAnalysisData",
+    "UnknownPostChatAnalysisData",
 ]
 
 SPEC = Tagged(
@@ -28,4 +34,5 @@ SPEC = Tagged(
         "number": "NumberAnalysisData",
         "system-presets": "ChatPresetAnalysisData",
     },
+    other="UnknownPostChatAnalysisData",
 )

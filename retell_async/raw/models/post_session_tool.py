@@ -5,17 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .post_session_app_tool import PostSessionAppTool
     from .post_session_code_tool import PostSessionCodeTool
     from .post_session_custom_tool import PostSessionCustomTool
     from .post_session_send_sms_tool import PostSessionSendSMSTool
+    from .unknown_post_session_tool import UnknownPostSessionTool
 
 
 PostSessionTool: TypeAlias = Union[
-    "PostSessionAppTool", "PostSessionCustomTool", "PostSessionCodeTool", "PostSessionSendSMSTool", UnknownObject
+    "PostSessionAppTool", "PostSessionCustomTool", "PostSessionCodeTool", "PostSessionSendSMSTool", "UnknownPostSessionTool"
 ]
 
 SPEC = Tagged(
@@ -26,4 +27,5 @@ SPEC = Tagged(
         "code": "PostSessionCodeTool",
         "send_sms": "PostSessionSendSMSTool",
     },
+    other="UnknownPostSessionTool",
 )

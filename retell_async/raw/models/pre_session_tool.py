@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .pre_session_app_tool import PreSessionAppTool
     from .pre_session_code_tool import PreSessionCodeTool
     from .pre_session_custom_tool import PreSessionCustomTool
+    from .unknown_pre_session_tool import UnknownPreSessionTool
 
 
-PreSessionTool: TypeAlias = Union["PreSessionAppTool", "PreSessionCustomTool", "PreSessionCodeTool", UnknownObject]
+PreSessionTool: TypeAlias = Union["PreSessionAppTool", "PreSessionCustomTool", "PreSessionCodeTool", "UnknownPreSessionTool"]
 
-SPEC = Tagged("type", {"integration_app": "PreSessionAppTool", "custom": "PreSessionCustomTool", "code": "PreSessionCodeTool"})
+SPEC = Tagged(
+    "type",
+    {"integration_app": "PreSessionAppTool", "custom": "PreSessionCustomTool", "code": "PreSessionCodeTool"},
+    other="UnknownPreSessionTool",
+)

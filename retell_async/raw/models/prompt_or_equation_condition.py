@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .equation_condition import EquationCondition
     from .prompt_condition import PromptCondition
+    from .unknown_prompt_or_equation_condition import UnknownPromptOrEquationCondition
 
 
-PromptOrEquationCondition: TypeAlias = Union["PromptCondition", "EquationCondition", UnknownObject]
+PromptOrEquationCondition: TypeAlias = Union["PromptCondition", "EquationCondition", "UnknownPromptOrEquationCondition"]
 
-SPEC = Tagged("type", {"prompt": "PromptCondition", "equation": "EquationCondition"})
+SPEC = Tagged("type", {"prompt": "PromptCondition", "equation": "EquationCondition"}, other="UnknownPromptOrEquationCondition")

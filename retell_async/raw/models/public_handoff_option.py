@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
+    from .unknown_public_handoff_option import UnknownPublicHandoffOption
     from .warm_transfer_prompt import WarmTransferPrompt
     from .warm_transfer_static_message import WarmTransferStaticMessage
 
 
-PublicHandoffOption: TypeAlias = Union["WarmTransferPrompt", "WarmTransferStaticMessage", UnknownObject]
+PublicHandoffOption: TypeAlias = Union["WarmTransferPrompt", "WarmTransferStaticMessage", "UnknownPublicHandoffOption"]
 
-SPEC = Tagged("type", {"prompt": "WarmTransferPrompt", "static_message": "WarmTransferStaticMessage"})
+SPEC = Tagged("type", {"prompt": "WarmTransferPrompt", "static_message": "WarmTransferStaticMessage"}, other="UnknownPublicHandoffOption")

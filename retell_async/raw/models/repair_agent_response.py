@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Keyed, UnknownObject
+from ..._model import Keyed
 
 if TYPE_CHECKING:
     from .agent_response import AgentResponse
     from .chat_agent_response import ChatAgentResponse
 
 
-RepairAgentResponse: TypeAlias = Union["AgentResponse", "ChatAgentResponse", UnknownObject]
+RepairAgentResponse: TypeAlias = Union["AgentResponse", "ChatAgentResponse"]
 
 SPEC = Keyed({"voice_id": "AgentResponse"}, other="ChatAgentResponse")

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .response_engine_conversation_flow import ResponseEngineConversationFlow
     from .response_engine_custom_lm import ResponseEngineCustomLm
     from .response_engine_retell_lm import ResponseEngineRetellLm
+    from .unknown_response_engine import UnknownResponseEngine
 
 
-ResponseEngine: TypeAlias = Union["ResponseEngineRetellLm", "ResponseEngineCustomLm", "ResponseEngineConversationFlow", UnknownObject]
+ResponseEngine: TypeAlias = Union[
+    "ResponseEngineRetellLm", "ResponseEngineCustomLm", "ResponseEngineConversationFlow", "UnknownResponseEngine"
+]
 
 SPEC = Tagged(
     "type",
     {"retell-llm": "ResponseEngineRetellLm", "custom-llm": "ResponseEngineCustomLm", "conversation-flow": "ResponseEngineConversationFlow"},
+    other="UnknownResponseEngine",
 )

@@ -5,13 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .response_engine_conversation_flow import ResponseEngineConversationFlow
     from .response_engine_retell_lm import ResponseEngineRetellLm
+    from .unknown_retell_response_engine import UnknownRetellResponseEngine
 
 
-RetellResponseEngine: TypeAlias = Union["ResponseEngineRetellLm", "ResponseEngineConversationFlow", UnknownObject]
+RetellResponseEngine: TypeAlias = Union["ResponseEngineRetellLm", "ResponseEngineConversationFlow", "UnknownRetellResponseEngine"]
 
-SPEC = Tagged("type", {"retell-llm": "ResponseEngineRetellLm", "conversation-flow": "ResponseEngineConversationFlow"})
+SPEC = Tagged(
+    "type",
+    {"retell-llm": "ResponseEngineRetellLm", "conversation-flow": "ResponseEngineConversationFlow"},
+    other="UnknownRetellResponseEngine",
+)

@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .sms_content_inferred import SmsContentInferred
     from .sms_content_predefined import SmsContentPredefined
     from .sms_content_template import SmsContentTemplate
+    from .unknown_sms_content import UnknownSmsContent
 
 
-SmsContent: TypeAlias = Union["SmsContentPredefined", "SmsContentInferred", "SmsContentTemplate", UnknownObject]
+SmsContent: TypeAlias = Union["SmsContentPredefined", "SmsContentInferred", "SmsContentTemplate", "UnknownSmsContent"]
 
-SPEC = Tagged("type", {"predefined": "SmsContentPredefined", "inferred": "SmsContentInferred", "template": "SmsContentTemplate"})
+SPEC = Tagged(
+    "type",
+    {"predefined": "SmsContentPredefined", "inferred": "SmsContentInferred", "template": "SmsContentTemplate"},
+    other="UnknownSmsContent",
+)

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .sms_destination_customer_number import SmsDestinationCustomerNumber
     from .sms_destination_phone_number import SmsDestinationPhoneNumber
+    from .unknown_sms_destination import UnknownSmsDestination
 
 
-SmsDestination: TypeAlias = Union["SmsDestinationCustomerNumber", "SmsDestinationPhoneNumber", UnknownObject]
+SmsDestination: TypeAlias = Union["SmsDestinationCustomerNumber", "SmsDestinationPhoneNumber", "UnknownSmsDestination"]
 
-SPEC = Tagged("type", {"customer_number": "SmsDestinationCustomerNumber", "phone_number": "SmsDestinationPhoneNumber"})
+SPEC = Tagged(
+    "type", {"customer_number": "SmsDestinationCustomerNumber", "phone_number": "SmsDestinationPhoneNumber"}, other="UnknownSmsDestination"
+)

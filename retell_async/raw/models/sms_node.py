@@ -59,3 +59,5 @@ class SmsNode(Model):
     """Whom to send it to. Null or left out for the user."""
     sms_sender: SmsSender | None = None
     """Which number to send it from. Null or left out for the agent's own."""
+    start_speaker: Literal["agent", "user"] | str | None = None
+    """Who speaks first, if this is the first node of its flow."""

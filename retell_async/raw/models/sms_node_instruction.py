@@ -5,14 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .node_instruction_prompt import NodeInstructionPrompt
     from .node_instruction_static_text import NodeInstructionStaticText
     from .sms_instruction_template import SmsInstructionTemplate
+    from .unknown_sms_node_instruction import UnknownSmsNodeInstruction
 
 
-SmsNodeInstruction: TypeAlias = Union["NodeInstructionPrompt", "NodeInstructionStaticText", "SmsInstructionTemplate", UnknownObject]
+SmsNodeInstruction: TypeAlias = Union[
+    "NodeInstructionPrompt", "NodeInstructionStaticText", "SmsInstructionTemplate", "UnknownSmsNodeInstruction"
+]
 
-SPEC = Tagged("type", {"prompt": "NodeInstructionPrompt", "static_text": "NodeInstructionStaticText", "template": "SmsInstructionTemplate"})
+SPEC = Tagged(
+    "type",
+    {"prompt": "NodeInstructionPrompt", "static_text": "NodeInstructionStaticText", "template": "SmsInstructionTemplate"},
+    other="UnknownSmsNodeInstruction",
+)

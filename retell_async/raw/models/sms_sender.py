@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .sms_sender_current_number import SmsSenderCurrentNumber
     from .sms_sender_retell_long_code import SmsSenderRetellLongCode
+    from .unknown_sms_sender import UnknownSmsSender
 
 
-SmsSender: TypeAlias = Union["SmsSenderCurrentNumber", "SmsSenderRetellLongCode", UnknownObject]
+SmsSender: TypeAlias = Union["SmsSenderCurrentNumber", "SmsSenderRetellLongCode", "UnknownSmsSender"]
 
-SPEC = Tagged("type", {"current_number": "SmsSenderCurrentNumber", "retell_long_code": "SmsSenderRetellLongCode"})
+SPEC = Tagged("type", {"current_number": "SmsSenderCurrentNumber", "retell_long_code": "SmsSenderRetellLongCode"}, other="UnknownSmsSender")

@@ -21,5 +21,7 @@ class SmsSuccessEdge(Model):
     """Id of the edge, unique in the flow or component."""
     transition_condition: SmsSuccessEdgePromptCondition
     """Met when it was sent; the value is fixed."""
+    condition: str | None = None
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str | None = None
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""

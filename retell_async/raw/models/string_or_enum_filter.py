@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .enum_filter import EnumFilter
     from .string_filter import StringFilter
+    from .unknown_string_or_enum_filter import UnknownStringOrEnumFilter
 
 
-StringOrEnumFilter: TypeAlias = Union["StringFilter", "EnumFilter", UnknownObject]
+StringOrEnumFilter: TypeAlias = Union["StringFilter", "EnumFilter", "UnknownStringOrEnumFilter"]
 
-SPEC = Tagged("type", {"string": "StringFilter", "enum": "EnumFilter"})
+SPEC = Tagged("type", {"string": "StringFilter", "enum": "EnumFilter"}, other="UnknownStringOrEnumFilter")

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .present_filter import PresentFilter
     from .string_filter import StringFilter
+    from .unknown_string_or_present_filter import UnknownStringOrPresentFilter
 
 
-StringOrPresentFilter: TypeAlias = Union["StringFilter", "PresentFilter", UnknownObject]
+StringOrPresentFilter: TypeAlias = Union["StringFilter", "PresentFilter", "UnknownStringOrPresentFilter"]
 
-SPEC = Tagged("type", {"string": "StringFilter", "present": "PresentFilter"})
+SPEC = Tagged("type", {"string": "StringFilter", "present": "PresentFilter"}, other="UnknownStringOrPresentFilter")

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .agent_swap_tool import AgentSwapTool
     from .app_tool import AppTool
+    from .book_appointment_cal_tool import BookAppointmentCalTool
     from .bridge_transfer_tool import BridgeTransferTool
     from .cancel_transfer_tool import CancelTransferTool
+    from .check_availability_cal_tool import CheckAvailabilityCalTool
     from .code_tool import CodeTool
     from .custom_tool import CustomTool
     from .end_call_tool import EndCallTool
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .press_digit_tool import PressDigitTool
     from .send_sms_tool import SendSMSTool
     from .transfer_call_tool import TransferCallTool
+    from .unknown_tool import UnknownTool
 
 
 Tool: TypeAlias = Union[
@@ -35,7 +38,9 @@ Tool: TypeAlias = Union[
     "CancelTransferTool",
     "MCPTool",
     "AppTool",
-    UnknownObject,
+    "CheckAvailabilityCalTool",
+    "BookAppointmentCalTool",
+    "UnknownTool",
 ]
 
 SPEC = Tagged(
@@ -53,5 +58,8 @@ SPEC = Tagged(
         "cancel_transfer": "CancelTransferTool",
         "mcp": "MCPTool",
         "integration_app": "AppTool",
+        "check_availability_cal": "CheckAvailabilityCalTool",
+        "book_appointment_cal": "BookAppointmentCalTool",
     },
+    other="UnknownTool",
 )

@@ -29,5 +29,7 @@ class ToolCallInvocationUtterance(Model):
     """Which model called the tool, if it was a backup."""
     thought_signature: str | None = None
     """Internal to Gemini thinking models; keep it as it is when a message is sent back."""
+    time_sec: float | None = None
+    """When it was called, counted from the start of the call. Seconds."""
     type: str | None = None
     """Kind of the tool, such as `custom`, `end_call` or `transfer_call`. New kinds appear now and then."""

@@ -20,3 +20,5 @@ class ToolCallResultUtterance(Model):
     """Ties the invocation of a tool to its result; no two invocations share it, anywhere."""
     successful: bool | None = None
     """Whether the tool did what it was asked. Absent if nobody reported it."""
+    time_sec: float | None = None
+    """When it answered, counted from the start of the call. Seconds."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .tool_mock_input_match_rule_any import ToolMockInputMatchRuleAny
     from .tool_mock_input_match_rule_partial_match import ToolMockInputMatchRulePartialMatch
+    from .unknown_tool_mock_input_match_rule import UnknownToolMockInputMatchRule
 
 
-ToolMockInputMatchRule: TypeAlias = Union["ToolMockInputMatchRuleAny", "ToolMockInputMatchRulePartialMatch", UnknownObject]
+ToolMockInputMatchRule: TypeAlias = Union[
+    "ToolMockInputMatchRuleAny", "ToolMockInputMatchRulePartialMatch", "UnknownToolMockInputMatchRule"
+]
 
-SPEC = Tagged("type", {"any": "ToolMockInputMatchRuleAny", "partial_match": "ToolMockInputMatchRulePartialMatch"})
+SPEC = Tagged(
+    "type",
+    {"any": "ToolMockInputMatchRuleAny", "partial_match": "ToolMockInputMatchRulePartialMatch"},
+    other="UnknownToolMockInputMatchRule",
+)

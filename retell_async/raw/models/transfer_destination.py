@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .transfer_destination_inferred import TransferDestinationInferred
     from .transfer_destination_predefined import TransferDestinationPredefined
+    from .unknown_transfer_destination import UnknownTransferDestination
 
 
-TransferDestination: TypeAlias = Union["TransferDestinationPredefined", "TransferDestinationInferred", UnknownObject]
+TransferDestination: TypeAlias = Union["TransferDestinationPredefined", "TransferDestinationInferred", "UnknownTransferDestination"]
 
-SPEC = Tagged("type", {"predefined": "TransferDestinationPredefined", "inferred": "TransferDestinationInferred"})
+SPEC = Tagged(
+    "type", {"predefined": "TransferDestinationPredefined", "inferred": "TransferDestinationInferred"}, other="UnknownTransferDestination"
+)

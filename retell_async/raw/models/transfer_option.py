@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .transfer_option_agentic_warm_transfer import TransferOptionAgenticWarmTransfer
     from .transfer_option_cold_transfer import TransferOptionColdTransfer
     from .transfer_option_warm_transfer import TransferOptionWarmTransfer
+    from .unknown_transfer_option import UnknownTransferOption
 
 
 TransferOption: TypeAlias = Union[
-    "TransferOptionColdTransfer", "TransferOptionWarmTransfer", "TransferOptionAgenticWarmTransfer", UnknownObject
+    "TransferOptionColdTransfer", "TransferOptionWarmTransfer", "TransferOptionAgenticWarmTransfer", "UnknownTransferOption"
 ]
 
 SPEC = Tagged(
@@ -24,4 +25,5 @@ SPEC = Tagged(
         "warm_transfer": "TransferOptionWarmTransfer",
         "agentic_warm_transfer": "TransferOptionAgenticWarmTransfer",
     },
+    other="UnknownTransferOption",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
     from .dtmf_utterance import DTMFUtterance
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .sms_utterance import SmsUtterance
     from .tool_call_invocation_utterance import ToolCallInvocationUtterance
     from .tool_call_result_utterance import ToolCallResultUtterance
+    from .unknown_utterance_or_tool_call import UnknownUtteranceOrToolCall
     from .utterance import Utterance
 
 
@@ -25,7 +26,7 @@ UtteranceOrToolCall: TypeAlias = Union[
     "DTMFUtterance",
     "SmsUtterance",
     "InjectedUtterance",
-    UnknownObject,
+    "UnknownUtteranceOrToolCall",
 ]
 
 SPEC = Tagged(
@@ -41,4 +42,5 @@ SPEC = Tagged(
         "sms": "SmsUtterance",
         "injected": "InjectedUtterance",
     },
+    other="UnknownUtteranceOrToolCall",
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
+    from .unknown_v3_call_response import UnknownV3CallResponse
     from .v3_phone_call_response import V3PhoneCallResponse
     from .v3_web_call_response import V3WebCallResponse
 
 
-V3CallResponse: TypeAlias = Union["V3WebCallResponse", "V3PhoneCallResponse", UnknownObject]
+V3CallResponse: TypeAlias = Union["V3WebCallResponse", "V3PhoneCallResponse", "UnknownV3CallResponse"]
 
-SPEC = Tagged("call_type", {"web_call": "V3WebCallResponse", "phone_call": "V3PhoneCallResponse"})
+SPEC = Tagged("call_type", {"web_call": "V3WebCallResponse", "phone_call": "V3PhoneCallResponse"}, other="UnknownV3CallResponse")

@@ -10,15 +10,16 @@ from ..._model import Model, One, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
     from .telephony_identifier import TelephonyIdentifier
 
+from ._v3_call_response import V3CallResponseFields
+
 
 @model
-class V3PhoneCallResponse(Model):
+class V3PhoneCallResponse(V3CallResponseFields, Model):
     """A phone call as lists show it: without transcripts."""
 
     __nested__ = {
@@ -26,6 +27,7 @@ class V3PhoneCallResponse(Model):
         "call_cost": One("CallCost"),
         "latency": One("Latency"),
         "llm_token_usage": One("LlmTokenUsage"),
+        "scrubbed_call_analysis": One("CallAnalysis"),
         "telephony_identifier": One("TelephonyIdentifier"),
     }
 
@@ -35,14 +37,12 @@ class V3PhoneCallResponse(Model):
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["phone_call"]
     """Always `phone_call`."""
     direction: Literal["inbound", "outbound"] | str
     """`inbound` if the agent was called, `outbound` if it called."""
     from_number: str
-    """The number that called."""
+    """The number that called; `anonymous` if the caller withheld it."""
     to_number: str
     """The number that was called."""
     agent_name: str | None = None
@@ -89,10 +89,16 @@ class V3PhoneCallResponse(Model):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+    scrubbed_call_analysis: CallAnalysis | None = None
+    """`call_analysis` with personal data removed."""
+    scrubbed_metadata: dict[str, Any] | None = None
+    """`metadata` with personal data removed."""
     scrubbed_recording_multi_channel_url: str | None = None
     """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
     """Recording with personal data removed. Present once the call has ended."""
+    scrubbed_retell_llm_dynamic_variables: dict[str, str] | None = None
+    """`retell_llm_dynamic_variables` with personal data removed."""
     start_timestamp: int | None = None
     """When the call started, since the epoch. Absent until it does, and for calls that never connect. Milliseconds since
     the epoch.

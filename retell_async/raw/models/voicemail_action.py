@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged, UnknownObject
+from ..._model import Tagged
 
 if TYPE_CHECKING:
+    from .unknown_voicemail_action import UnknownVoicemailAction
     from .voicemail_action_bridge_transfer import VoicemailActionBridgeTransfer
     from .voicemail_action_hangup import VoicemailActionHangup
     from .voicemail_action_prompt import VoicemailActionPrompt
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 VoicemailAction: TypeAlias = Union[
-    "VoicemailActionPrompt", "VoicemailActionStaticText", "VoicemailActionHangup", "VoicemailActionBridgeTransfer", UnknownObject
+    "VoicemailActionPrompt", "VoicemailActionStaticText", "VoicemailActionHangup", "VoicemailActionBridgeTransfer", "UnknownVoicemailAction"
 ]
 
 SPEC = Tagged(
@@ -26,4 +27,5 @@ SPEC = Tagged(
         "hangup": "VoicemailActionHangup",
         "bridge_transfer": "VoicemailActionBridgeTransfer",
     },
+    other="UnknownVoicemailAction",
 )

@@ -10,16 +10,17 @@ from ..._model import Many, Model, One, model
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis
     from .call_cost import CallCost
-    from .call_status import CallStatus
     from .disconnection_reason import DisconnectionReason
     from .latency import Latency
     from .llm_token_usage import LlmTokenUsage
     from .utterance import Utterance
     from .utterance_or_tool_call import UtteranceOrToolCall
 
+from ._call_response import CallResponseFields
+
 
 @model
-class WebCallResponse(Model):
+class WebCallResponse(CallResponseFields, Model):
     """A web call, with its transcripts."""
 
     __nested__ = {
@@ -29,6 +30,7 @@ class WebCallResponse(Model):
         "llm_token_usage": One("LlmTokenUsage"),
         "post_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "pre_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
+        "scrubbed_call_analysis": One("CallAnalysis"),
         "scrubbed_post_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "scrubbed_pre_session_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
         "scrubbed_transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
@@ -36,18 +38,16 @@ class WebCallResponse(Model):
         "transcript_with_tool_calls": Many(One("UtteranceOrToolCall")),
     }
 
-    access_token: str
-    """The token with which the web client joins."""
     agent_id: str
     """The agent that has the call."""
     agent_version: int
     """Number of the agent's version."""
     call_id: str
     """Identifies the call, here and in webhooks."""
-    call_status: CallStatus | str
-    """`registered` until it connects, then `ongoing`, then `ended` or `error`; `not_connected` if nobody was reached."""
     call_type: Literal["web_call"]
     """Always `web_call`."""
+    access_token: str | None = None
+    """The token with which the web client joins; not in webhooks."""
     agent_name: str | None = None
     """The agent's name."""
     agent_tag: str | None = None
@@ -96,6 +96,10 @@ class WebCallResponse(Model):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+    scrubbed_call_analysis: CallAnalysis | None = None
+    """`call_analysis` with personal data removed."""
+    scrubbed_metadata: dict[str, Any] | None = None
+    """`metadata` with personal data removed."""
     scrubbed_post_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """What the post-session tools did, with personal data removed. Present only with scrubbing, and if there were any
     such tools.
@@ -108,6 +112,8 @@ class WebCallResponse(Model):
     """Recording with a channel for each party, with personal data removed. Present once the call has ended."""
     scrubbed_recording_url: str | None = None
     """Recording with personal data removed. Present once the call has ended."""
+    scrubbed_retell_llm_dynamic_variables: dict[str, str] | None = None
+    """`retell_llm_dynamic_variables` with personal data removed."""
     scrubbed_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """`transcript_with_tool_calls` with personal data removed. Present once the call has ended."""
     start_timestamp: int | None = None

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .basic_auth_config_request import BasicAuthConfigRequestParam as BasicAuthConfigRequestParam
     from .batch_call_task import BatchCallTaskParam as BatchCallTaskParam
     from .begin_tag_display_position import BeginTagDisplayPositionParam as BeginTagDisplayPositionParam
+    from .book_appointment_cal_tool import BookAppointmentCalToolParam as BookAppointmentCalToolParam
     from .boolean_analysis_data import BooleanAnalysisDataParam as BooleanAnalysisDataParam
     from .boolean_filter import BooleanFilterParam as BooleanFilterParam
     from .branch_node import BranchNodeParam as BranchNodeParam
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .chat_preset_analysis_data import ChatPresetAnalysisDataParam as ChatPresetAnalysisDataParam
     from .chat_status_enum_filter import ChatStatusEnumFilterParam as ChatStatusEnumFilterParam
     from .chat_type_enum_filter import ChatTypeEnumFilterParam as ChatTypeEnumFilterParam
+    from .check_availability_cal_tool import CheckAvailabilityCalToolParam as CheckAvailabilityCalToolParam
     from .clone_voice_request import CloneVoiceRequestParam as CloneVoiceRequestParam
     from .code_node import CodeNodeParam as CodeNodeParam
     from .code_tool import CodeToolParam as CodeToolParam
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
     from .finetune_example_utterance_tool_call_result import (
         FinetuneExampleUtteranceToolCallResultParam as FinetuneExampleUtteranceToolCallResultParam,
     )
+    from .flow_component import FlowComponentParam as FlowComponentParam
     from .function_node import FunctionNodeParam as FunctionNodeParam
     from .get_app_tool_schema_request import GetAppToolSchemaRequestParam as GetAppToolSchemaRequestParam
     from .global_node_finetune_transition_example import (
@@ -153,6 +156,8 @@ if TYPE_CHECKING:
     from .model_config_s2s import ModelConfigS2SParam as ModelConfigS2SParam
     from .model_ref import ModelRefParam as ModelRefParam
     from .node_app_tool import NodeAppToolParam as NodeAppToolParam
+    from .node_book_appointment_cal_tool import NodeBookAppointmentCalToolParam as NodeBookAppointmentCalToolParam
+    from .node_check_availability_cal_tool import NodeCheckAvailabilityCalToolParam as NodeCheckAvailabilityCalToolParam
     from .node_custom_tool import NodeCustomToolParam as NodeCustomToolParam
     from .node_edge import NodeEdgeParam as NodeEdgeParam
     from .node_finetune_conversation_example import NodeFinetuneConversationExampleParam as NodeFinetuneConversationExampleParam
@@ -303,6 +308,7 @@ _MODULES = {
     "BasicAuthConfigRequestParam": "basic_auth_config_request",
     "BatchCallTaskParam": "batch_call_task",
     "BeginTagDisplayPositionParam": "begin_tag_display_position",
+    "BookAppointmentCalToolParam": "book_appointment_cal_tool",
     "BooleanAnalysisDataParam": "boolean_analysis_data",
     "BooleanFilterParam": "boolean_filter",
     "BranchNodeParam": "branch_node",
@@ -328,6 +334,7 @@ _MODULES = {
     "ChatPresetAnalysisDataParam": "chat_preset_analysis_data",
     "ChatStatusEnumFilterParam": "chat_status_enum_filter",
     "ChatTypeEnumFilterParam": "chat_type_enum_filter",
+    "CheckAvailabilityCalToolParam": "check_availability_cal_tool",
     "CloneVoiceRequestParam": "clone_voice_request",
     "CodeNodeParam": "code_node",
     "CodeToolParam": "code_tool",
@@ -387,6 +394,7 @@ _MODULES = {
     "FinetuneExampleUtteranceParam": "finetune_example_utterance",
     "FinetuneExampleUtteranceToolCallInvocationParam": "finetune_example_utterance_tool_call_invocation",
     "FinetuneExampleUtteranceToolCallResultParam": "finetune_example_utterance_tool_call_result",
+    "FlowComponentParam": "flow_component",
     "FunctionNodeParam": "function_node",
     "GetAppToolSchemaRequestParam": "get_app_tool_schema_request",
     "GlobalNodeFinetuneTransitionExampleParam": "global_node_finetune_transition_example",
@@ -417,6 +425,8 @@ _MODULES = {
     "ModelConfigS2SParam": "model_config_s2s",
     "ModelRefParam": "model_ref",
     "NodeAppToolParam": "node_app_tool",
+    "NodeBookAppointmentCalToolParam": "node_book_appointment_cal_tool",
+    "NodeCheckAvailabilityCalToolParam": "node_check_availability_cal_tool",
     "NodeCustomToolParam": "node_custom_tool",
     "NodeEdgeParam": "node_edge",
     "NodeFinetuneConversationExampleParam": "node_finetune_conversation_example",

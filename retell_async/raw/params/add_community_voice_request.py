@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.add_community_voice_request_voice_provider import AddCommunityVoiceRequestVoiceProvider
 
 
+from ..._hints import readable
+
+
 class AddCommunityVoiceRequestParam(TypedDict, total=False):
     """A voice to take from a provider's public library."""
 
@@ -20,3 +23,6 @@ class AddCommunityVoiceRequestParam(TypedDict, total=False):
     """Who published the voice, as `voice.search` found it. Required with `elevenlabs`; others have none."""
     voice_provider: AddCommunityVoiceRequestVoiceProvider
     """Whose library it is."""
+
+
+readable(AddCommunityVoiceRequestParam)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class AgentFilterParam(TypedDict, total=False):
     """An agent, in all versions or some."""
@@ -14,3 +16,6 @@ class AgentFilterParam(TypedDict, total=False):
     """The agent; from `agent.list`."""
     version: Sequence[float]
     """Numbers of the versions that count. Left out or empty, all do."""
+
+
+readable(AgentFilterParam)

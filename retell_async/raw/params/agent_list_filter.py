@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .channel_string_filter import ChannelStringFilterParam
 
 
+from ..._hints import readable
+
+
 class AgentListFilterParam(TypedDict, total=False):
     """What listed agents must match; an agent must satisfy all that is given."""
 
@@ -21,3 +24,6 @@ class AgentListFilterParam(TypedDict, total=False):
     """Only transfer agents, or none of them."""
     query: str
     """Text to look for in names, whatever their case, and in agent ids."""
+
+
+readable(AgentListFilterParam)

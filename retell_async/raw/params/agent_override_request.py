@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .retell_llm_override import RetellLlmOverrideParam
 
 
+from ..._hints import readable
+
+
 class AgentOverrideRequestParam(TypedDict, total=False):
     """Settings for one call that replace the agent's own. Nothing is saved to the agent."""
 
@@ -23,3 +26,6 @@ class AgentOverrideRequestParam(TypedDict, total=False):
     """Settings of its conversation flow. Only for an agent that has one."""
     retell_llm: RetellLlmOverrideParam | RetellLlmOverride
     """Settings of its Retell LLM. Only for an agent that has one."""
+
+
+readable(AgentOverrideRequestParam)

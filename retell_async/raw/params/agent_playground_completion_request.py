@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .tool_mock import ToolMockParam
 
 
+from ..._hints import readable
+
+
 class AgentPlaygroundCompletionRequestParam(TypedDict, total=False):
     """A made-up conversation that an agent shall go on with."""
 
@@ -29,3 +32,6 @@ class AgentPlaygroundCompletionRequestParam(TypedDict, total=False):
     """What replaces `{{name}}` in the agent's prompts and tools, by name. Values are strings."""
     tool_mocks: Sequence[ToolMockParam | ToolMock]
     """What tools answer, in place of being called."""
+
+
+readable(AgentPlaygroundCompletionRequestParam)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from .voicemail_option import VoicemailOptionParam
 
 
+from ..._hints import readable
+
+
 class AgentRequestParam(TypedDict, total=False):
     """Settings of a voice agent. What is left out of an update keeps its value; what is left out of an override of one
     call is the agent's own.
@@ -210,3 +213,6 @@ class AgentRequestParam(TypedDict, total=False):
     """
     webhook_url: str | None
     """Where events of this agent go. While set, the URL of the account gets none of them. May contain `{{variables}}`."""
+
+
+readable(AgentRequestParam)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .transfer_failed_edge import TransferFailedEdgeParam
 
 
+from ..._hints import readable
+
+
 class AgentSwapNodeParam(TypedDict, total=False):
     """A node that hands the session to another agent."""
 
@@ -54,6 +57,8 @@ class AgentSwapNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
     use_swap_agent_max_duration: bool
     """Whether `max_call_duration_ms` of the new agent holds from now on. Voice only; the call as a whole still ends
     after two hours. Default: false.
@@ -62,3 +67,6 @@ class AgentSwapNodeParam(TypedDict, total=False):
     """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
     only_source_agent.
     """
+
+
+readable(AgentSwapNodeParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.post_call_analysis_setting import PostCallAnalysisSetting
 
 
+from ..._hints import readable
+
+
 class AgentSwapToolParam(TypedDict, total=False):
     """Lets the model hand the session to another agent."""
 
@@ -49,3 +52,6 @@ class AgentSwapToolParam(TypedDict, total=False):
     """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
     only_source_agent.
     """
+
+
+readable(AgentSwapToolParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class AgentWeightParam(TypedDict, total=False):
     """An agent bound to a phone number, and its share."""
@@ -17,3 +19,6 @@ class AgentWeightParam(TypedDict, total=False):
     """The version of the agent: its number, a tag, `latest` or `latest_published`. A tag that no version has counts as
     `latest`.
     """
+
+
+readable(AgentWeightParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .transfer_agent import TransferAgentParam
 
 
+from ..._hints import readable
+
+
 class AgenticTransferConfigParam(TypedDict, total=False):
     """Who leads an agentic warm transfer."""
 
@@ -19,3 +22,6 @@ class AgenticTransferConfigParam(TypedDict, total=False):
     """The agent that talks with the destination."""
     transfer_timeout_ms: float
     """How long the transfer agent may take for its decision. Milliseconds. From 10_000 to 300_000. Default: 30_000."""
+
+
+readable(AgenticTransferConfigParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .always_edge_prompt_condition import AlwaysEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class AlwaysEdgeParam(TypedDict, total=False):
     """The way on after any answer of the user. A node that has it has no other edge."""
 
@@ -17,5 +20,10 @@ class AlwaysEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[AlwaysEdgePromptConditionParam | AlwaysEdgePromptCondition]
     """Always met; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(AlwaysEdgeParam)

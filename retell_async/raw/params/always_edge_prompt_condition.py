@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class AlwaysEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of an edge that is always taken."""
@@ -13,3 +15,6 @@ class AlwaysEdgePromptConditionParam(TypedDict, total=False):
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""
+
+
+readable(AlwaysEdgePromptConditionParam)

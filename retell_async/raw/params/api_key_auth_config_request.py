@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ApiKeyAuthConfigRequestParam(TypedDict, total=False):
     """Sign in with an API key."""
@@ -13,3 +15,6 @@ class ApiKeyAuthConfigRequestParam(TypedDict, total=False):
     """The provider's API key. No answer shows it."""
     type: Required[Literal["api_key"]]
     """Always `api_key`: tells this way of signing in from others."""
+
+
+readable(ApiKeyAuthConfigRequestParam)

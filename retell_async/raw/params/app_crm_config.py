@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .crm_sync_mapping import CRMSyncMappingParam
 
 
+from ..._hints import readable
+
+
 class AppCRMConfigParam(TypedDict, total=False):
     """How contacts and a CRM are kept in step."""
 
@@ -24,3 +27,6 @@ class AppCRMConfigParam(TypedDict, total=False):
     """Whether the CRM is told of calls and chats. Default: false."""
     sync_new_contacts: bool
     """Whether new contacts are synced too, not only those that both sides have."""
+
+
+readable(AppCRMConfigParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class AppToolParam(TypedDict, total=False):
     """Lets the model do something in a connected app."""
 
@@ -52,3 +55,6 @@ class AppToolParam(TypedDict, total=False):
     """
     speak_during_execution: bool
     """Whether the agent speaks while it runs. Only heeded by tools used during the conversation."""
+
+
+readable(AppToolParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .number_or_range_filter import NumberOrRangeFilterParam
 
 
+from ..._hints import readable
+
+
 class BackfillCallFilterParam(TypedDict, total=False):
     """Which calls to take findings from: a call has to meet all conditions given."""
 
@@ -19,3 +22,6 @@ class BackfillCallFilterParam(TypedDict, total=False):
     """Agents, any of which may have had the call."""
     start_timestamp: NumberOrRangeFilterParam
     """When the call started, since the epoch. Milliseconds."""
+
+
+readable(BackfillCallFilterParam)

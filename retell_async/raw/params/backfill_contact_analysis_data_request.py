@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .backfill_call_filter import BackfillCallFilterParam
 
 
+from ..._hints import readable
+
+
 class BackfillContactAnalysisDataRequestParam(TypedDict, total=False):
     """Which fields of contacts to fill from past calls."""
 
@@ -20,3 +23,6 @@ class BackfillContactAnalysisDataRequestParam(TypedDict, total=False):
     """
     backfill_call_filter: BackfillCallFilterParam | BackfillCallFilter
     """Which calls to take findings from. Left out, all."""
+
+
+readable(BackfillContactAnalysisDataRequestParam)

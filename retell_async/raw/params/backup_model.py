@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.llm_model import LLMModel
 
 
+from ..._hints import readable
+
+
 class BackupModelParam(TypedDict, total=False):
     """A text model that backs another one up."""
 
@@ -24,3 +27,6 @@ class BackupModelParam(TypedDict, total=False):
     """Whether its requests go ahead of others. Default: false."""
     ultrafast: bool
     """Whether answers come from the fastest tier that the model has. Default: false."""
+
+
+readable(BackupModelParam)

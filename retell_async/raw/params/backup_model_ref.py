@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.llm_model import LLMModel
 
 
+from ..._hints import readable
+
+
 class BackupModelRefParam(TypedDict, total=False):
     """A text model that backs another one up."""
 
@@ -18,3 +21,6 @@ class BackupModelRefParam(TypedDict, total=False):
     """How long the first model may take before this one is asked as well. Milliseconds. Default: 1_500."""
     tier: Literal["fast", "standard", "ultrafast"]
     """How fast the model is to answer."""
+
+
+readable(BackupModelRefParam)

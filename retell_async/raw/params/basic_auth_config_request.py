@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class BasicAuthConfigRequestParam(TypedDict, total=False):
     """Sign in with user name and password."""
@@ -15,3 +17,6 @@ class BasicAuthConfigRequestParam(TypedDict, total=False):
     """Always `basic`: tells this way of signing in from others."""
     username: Required[str]
     """User name at the provider."""
+
+
+readable(BasicAuthConfigRequestParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .agent_override_request import AgentOverrideRequestParam
 
 
+from ..._hints import readable
+
+
 class BatchCallTaskParam(TypedDict, total=False):
     """One call of a batch."""
 
@@ -40,3 +43,6 @@ class BatchCallTaskParam(TypedDict, total=False):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+
+
+readable(BatchCallTaskParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class BooleanAnalysisDataParam(TypedDict, total=False):
     """A finding that is yes or no."""
@@ -19,3 +21,6 @@ class BooleanAnalysisDataParam(TypedDict, total=False):
     """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool
     """Whether an answer there must be; a session without one counts as unsuccessful."""
+
+
+readable(BooleanAnalysisDataParam)

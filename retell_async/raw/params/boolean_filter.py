@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class BooleanFilterParam(TypedDict, total=False):
     """A condition on a yes or no."""
@@ -15,3 +17,6 @@ class BooleanFilterParam(TypedDict, total=False):
     """Always `boolean`: tells this filter from others."""
     value: Required[bool]
     """The value it has to have."""
+
+
+readable(BooleanFilterParam)

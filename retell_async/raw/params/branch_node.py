@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class BranchNodeParam(TypedDict, total=False):
     """A node that says nothing and only decides where to go on."""
 
@@ -46,3 +49,8 @@ class BranchNodeParam(TypedDict, total=False):
     """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(BranchNodeParam)

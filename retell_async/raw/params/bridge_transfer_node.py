@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class BridgeTransferNodeParam(TypedDict, total=False):
     """A node of a transfer agent that completes the transfer and joins the parties."""
 
@@ -38,3 +41,8 @@ class BridgeTransferNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(BridgeTransferNodeParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class CallControlParam(TypedDict, total=False):
     """What to do in an ongoing conversation."""
@@ -13,3 +15,6 @@ class CallControlParam(TypedDict, total=False):
     """Something for the agent to know. It joins the transcript with the role `injected` and is not spoken."""
     trigger_response: bool
     """`true` makes the agent speak now; no other value is allowed. Does nothing while the user speaks."""
+
+
+readable(CallControlParam)

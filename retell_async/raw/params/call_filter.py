@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .user_sentiment_enum_filter import UserSentimentEnumFilterParam
 
 
+from ..._hints import readable
+
+
 class CallFilterParam(TypedDict, total=False):
     """Conditions for calls: one has to meet all that are given."""
 
@@ -85,3 +88,6 @@ class CallFilterParam(TypedDict, total=False):
     """Tool calls, each of which has to have happened."""
     user_sentiment: UserSentimentEnumFilterParam | UserSentimentEnumFilter
     """How the user felt, as the analysis found."""
+
+
+readable(CallFilterParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class CallScreeningOptionParam(TypedDict, total=False):
     """How the agent answers a call screener."""
@@ -13,3 +15,6 @@ class CallScreeningOptionParam(TypedDict, total=False):
     """Who is calling, as the agent shall say it. May contain `{{variables}}`. 1 to 100 characters."""
     call_purpose: Required[str]
     """Why, as the agent shall say it. May contain `{{variables}}`. 1 to 300 characters."""
+
+
+readable(CallScreeningOptionParam)

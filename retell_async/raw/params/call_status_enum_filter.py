@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.call_status_enum_filter_value import CallStatusEnumFilterValue
 
 
+from ..._hints import readable
+
+
 class CallStatusEnumFilterParam(TypedDict, total=False):
     """A condition on the status of a call: it is one of several."""
 
@@ -19,3 +22,6 @@ class CallStatusEnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Sequence[CallStatusEnumFilterValue]]
     """The values, any of which will do."""
+
+
+readable(CallStatusEnumFilterParam)

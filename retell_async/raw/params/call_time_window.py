@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .time_window import TimeWindowParam
 
 
+from ..._hints import readable
+
+
 class CallTimeWindowParam(TypedDict, total=False):
     """When calls of a batch may be placed: from the start of a window up to, not including, its end. A window starts
     before it ends and lies within one day. Minutes since local midnight. From 0 to 1_440.
@@ -23,3 +26,6 @@ class CallTimeWindowParam(TypedDict, total=False):
     """On which days of the week. Default: every day."""
     timezone: str
     """The time zone of the windows, by its IANA name such as `Europe/Berlin`. Default: America/Los_Angeles."""
+
+
+readable(CallTimeWindowParam)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class CancelTransferNodeParam(TypedDict, total=False):
     """A node of a transfer agent that gives the transfer up and returns the user to the first agent."""
 
@@ -38,3 +41,8 @@ class CancelTransferNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(CancelTransferNodeParam)

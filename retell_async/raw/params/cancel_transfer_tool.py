@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class CancelTransferToolParam(TypedDict, total=False):
     """Lets the model of a transfer agent give the transfer up and return the user to the first agent."""
@@ -25,3 +27,6 @@ class CancelTransferToolParam(TypedDict, total=False):
     """
     speak_during_execution: bool
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
+
+
+readable(CancelTransferToolParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ChannelStringFilterParam(TypedDict, total=False):
     """A condition on an agent's channel."""
@@ -15,3 +17,6 @@ class ChannelStringFilterParam(TypedDict, total=False):
     """Always `string`: tells this filter from others."""
     value: Required[Literal["chat", "voice"]]
     """`voice` or `chat`."""
+
+
+readable(ChannelStringFilterParam)

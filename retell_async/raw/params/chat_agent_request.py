@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .response_engine import ResponseEngineParam
 
 
+from ..._hints import readable
+
+
 class ChatAgentRequestParam(TypedDict, total=False):
     """Settings of a chat agent. What is left out of an update keeps its value."""
 
@@ -85,3 +88,6 @@ class ChatAgentRequestParam(TypedDict, total=False):
     """
     webhook_url: str | None
     """Where events of this agent go. While set, the URL of the account gets none of them. May contain `{{variables}}`."""
+
+
+readable(ChatAgentRequestParam)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .user_sentiment_enum_filter import UserSentimentEnumFilterParam
 
 
+from ..._hints import readable
+
+
 class ChatFilterParam(TypedDict, total=False):
     """Conditions for chats: one has to meet all that are given."""
 
@@ -71,3 +74,6 @@ class ChatFilterParam(TypedDict, total=False):
     """The user's phone number, in an SMS chat."""
     user_sentiment: UserSentimentEnumFilterParam | UserSentimentEnumFilter
     """How the user felt, as the analysis found."""
+
+
+readable(ChatFilterParam)

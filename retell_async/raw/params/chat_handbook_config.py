@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class ChatHandbookConfigParam(TypedDict, total=False):
     """Ready-made habits of a chat agent."""
@@ -17,3 +19,6 @@ class ChatHandbookConfigParam(TypedDict, total=False):
     """Shows that it understands a user's worries."""
     scope_boundaries: bool
     """Keeps to what its prompt and knowledge cover, and makes nothing up."""
+
+
+readable(ChatHandbookConfigParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ChatPresetAnalysisDataParam(TypedDict, total=False):
     """A finding that the platform knows how to make for chats."""
@@ -19,3 +21,6 @@ class ChatPresetAnalysisDataParam(TypedDict, total=False):
     """What to look for, in place of the built-in wording."""
     required: bool
     """Whether an answer there must be. Default: true."""
+
+
+readable(ChatPresetAnalysisDataParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from ..models.clone_voice_request_voice_provider import CloneVoiceRequestVoiceProvider
 
 
+from ..._hints import readable
+
+
 class CloneVoiceRequestParam(TypedDict, total=False):
     """A voice to make out of recordings."""
 
@@ -20,3 +23,6 @@ class CloneVoiceRequestParam(TypedDict, total=False):
     """Name for the voice. 1 to 200 characters."""
     voice_provider: Required[CloneVoiceRequestVoiceProvider]
     """Who is to synthesize the voice."""
+
+
+readable(CloneVoiceRequestParam)

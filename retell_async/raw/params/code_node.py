@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class CodeNodeParam(TypedDict, total=False):
     """A node that runs JavaScript."""
 
@@ -59,5 +62,10 @@ class CodeNodeParam(TypedDict, total=False):
     """Variables to fill from the result, by name; each value is the JSON path of what goes in."""
     speak_during_execution: bool
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
     timeout_ms: int
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+
+
+readable(CodeNodeParam)

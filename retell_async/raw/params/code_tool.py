@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class CodeToolParam(TypedDict, total=False):
     """Lets the model run JavaScript."""
@@ -38,3 +40,6 @@ class CodeToolParam(TypedDict, total=False):
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
     timeout_ms: int
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+
+
+readable(CodeToolParam)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .node_finetune_transition_example import NodeFinetuneTransitionExampleParam
 
 
+from ..._hints import readable
+
+
 class ComponentNodeParam(TypedDict, total=False):
     """A node that walks through a component and goes on from here afterwards."""
 
@@ -42,3 +45,8 @@ class ComponentNodeParam(TypedDict, total=False):
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
     name: str
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(ComponentNodeParam)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .string_or_present_filter import StringOrPresentFilterParam
 
 
+from ..._hints import readable
+
+
 class ContactFilterParam(TypedDict, total=False):
     """Conditions for contacts: one has to meet all that are given. Names are found with `search_query` only."""
 
@@ -35,3 +38,6 @@ class ContactFilterParam(TypedDict, total=False):
     """When the contact last had a call or chat, since the epoch. Milliseconds."""
     phone_number: StringFilterParam | StringFilter
     """The phone number, in E.164 form; `eq` needs all of it."""
+
+
+readable(ContactFilterParam)

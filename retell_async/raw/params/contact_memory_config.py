@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class ContactMemoryConfigParam(TypedDict, total=False):
     """How the agent deals with the memory kept of a contact. A flag left out stays as it is; agents made before this
@@ -17,3 +19,6 @@ class ContactMemoryConfigParam(TypedDict, total=False):
     """Whether the memory is renewed after a session. Needs stored data; a chat agent also needs
     `end_chat_after_silence_ms`. Default: false.
     """
+
+
+readable(ContactMemoryConfigParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class ContactTagContactTagParam(TypedDict, total=False):
     """A tag that contacts can have, as a request takes it."""
@@ -13,3 +15,6 @@ class ContactTagContactTagParam(TypedDict, total=False):
     """Identifies the tag: 32 hexadecimal digits in lower case. No two tags may share one. 32 characters."""
     label: Required[str]
     """What the tag says. 1 to 40 characters."""
+
+
+readable(ContactTagContactTagParam)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .note import NoteParam
 
 
+from ..._hints import readable
+
+
 class ConversationFlowComponentParam(TypedDict, total=False):
     """A part of a flow that flows can use as if it were one node. What is left out of an update keeps its value."""
 
@@ -36,3 +39,6 @@ class ConversationFlowComponentParam(TypedDict, total=False):
     """The node to begin in, by its `id`."""
     tools: Sequence[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
+
+
+readable(ConversationFlowComponentParam)

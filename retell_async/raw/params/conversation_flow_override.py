@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .model_config import ModelConfigParam
 
 
+from ..._hints import readable
+
+
 class ConversationFlowOverrideParam(TypedDict, total=False):
     """What one session changes of the conversation flow of its agent. What is left out is the flow's own."""
 
@@ -42,3 +45,6 @@ class ConversationFlowOverrideParam(TypedDict, total=False):
     """Who speaks first."""
     tool_call_strict_mode: bool | None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
+
+
+readable(ConversationFlowOverrideParam)

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from .skip_response_edge import SkipResponseEdgeParam
 
 
+from ..._hints import readable
+
+
 class ConversationNodeParam(TypedDict, total=False):
     """A node in which the agent talks with the user."""
 
@@ -98,9 +101,14 @@ class ConversationNodeParam(TypedDict, total=False):
     """Whether the node may be passed over when what it asks is known already, from the conversation or from the
     contact's memory. Default: false.
     """
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
     stt_mode: Literal["accurate", "custom", "fast"] | None
     """What transcription aims at in this node; `custom` reads `custom_stt_config`. Null or left out for the agent's
     setting.
     """
     voice_speed: float | None
     """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""
+
+
+readable(ConversationNodeParam)

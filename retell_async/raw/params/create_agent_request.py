@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from .voicemail_option import VoicemailOptionParam
 
 
+from ..._hints import readable
+
+
 class CreateAgentRequestParam(TypedDict, total=False):
     """Settings of a voice agent to create. What is left out gets its default."""
 
@@ -210,3 +213,6 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """
     webhook_url: str | None
     """Where events of this agent go. While set, the URL of the account gets none of them. May contain `{{variables}}`."""
+
+
+readable(CreateAgentRequestParam)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class CreateAgentVersionRequestParam(TypedDict, total=False):
     """From what to make the new draft of an agent."""
 
     base_version: Required[int]
     """Number of the version whose settings the draft begins with; from `agent.list_versions`. At least 0."""
+
+
+readable(CreateAgentVersionRequestParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .auth_config_request import AuthConfigRequestParam
 
 
+from ..._hints import readable
+
+
 class CreateAppRequestParam(TypedDict, total=False):
     """An app to connect."""
 
@@ -29,3 +32,6 @@ class CreateAppRequestParam(TypedDict, total=False):
     """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_url: str
     """Address of your own instance at the provider. Not needed where all customers share one host."""
+
+
+readable(CreateAppRequestParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import FileTypes
 
 
+from ..._hints import readable
+
+
 class CreateAssetRequestParam(TypedDict, total=False):
     """A file to upload."""
 
@@ -16,3 +19,6 @@ class CreateAssetRequestParam(TypedDict, total=False):
     """The file, of at most 10 MB: an image (PNG, JPEG, GIF, WebP, SVG), or sound (MP3, WAV, WebM, OGG, M4A, AAC, FLAC)
     of up to 210 seconds.
     """
+
+
+readable(CreateAssetRequestParam)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .call_time_window import CallTimeWindowParam
 
 
+from ..._hints import readable
+
+
 class CreateBatchCallRequestParam(TypedDict, total=False):
     """A batch of calls from one number."""
 
@@ -28,3 +31,6 @@ class CreateBatchCallRequestParam(TypedDict, total=False):
     """How many of the organization's concurrent calls the batch leaves to others. At least 0."""
     trigger_timestamp: float
     """When to begin. Milliseconds since the epoch. Default: send immediately."""
+
+
+readable(CreateBatchCallRequestParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .retell_response_engine import RetellResponseEngineParam
 
 
+from ..._hints import readable
+
+
 class CreateBatchTestRequestParam(TypedDict, total=False):
     """Test cases to run."""
 
@@ -17,3 +20,6 @@ class CreateBatchTestRequestParam(TypedDict, total=False):
     """The Retell LLM or conversation flow to test. A custom LLM cannot be tested."""
     test_case_definition_ids: Required[Strings]
     """The test cases; from `tests.create_test_case_definition` or `tests.list_test_case_definitions`. 1 to 1_000 items."""
+
+
+readable(CreateBatchTestRequestParam)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .response_engine import ResponseEngineParam
 
 
+from ..._hints import readable
+
+
 class CreateChatAgentRequestParam(TypedDict, total=False):
     """Settings of a chat agent to create. What is left out gets its default."""
 
@@ -85,3 +88,6 @@ class CreateChatAgentRequestParam(TypedDict, total=False):
     """
     webhook_url: str | None
     """Where events of this agent go. While set, the URL of the account gets none of them. May contain `{{variables}}`."""
+
+
+readable(CreateChatAgentRequestParam)

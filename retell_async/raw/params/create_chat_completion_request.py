@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class CreateChatCompletionRequestParam(TypedDict, total=False):
     """A message of the user."""
@@ -13,3 +15,6 @@ class CreateChatCompletionRequestParam(TypedDict, total=False):
     """The chat that the message belongs to; it has to be ongoing."""
     content: Required[str]
     """What the user writes."""
+
+
+readable(CreateChatCompletionRequestParam)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class CreateChatRequestParam(TypedDict, total=False):
     """A chat to start."""
@@ -22,3 +24,6 @@ class CreateChatRequestParam(TypedDict, total=False):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+
+
+readable(CreateChatRequestParam)

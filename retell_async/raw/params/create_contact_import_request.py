@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .crm_sync_mapping import CRMSyncMappingParam
 
 
+from ..._hints import readable
+
+
 class CreateContactImportRequestParam(TypedDict, total=False):
     """How to import an uploaded file of contacts."""
 
@@ -27,3 +30,6 @@ class CreateContactImportRequestParam(TypedDict, total=False):
     """
     default_country: str
     """Two-letter code of the country whose numbers the file has without country code. Default: US."""
+
+
+readable(CreateContactImportRequestParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class CreateContactRequestParam(TypedDict, total=False):
     """A contact to create."""
 
@@ -31,3 +34,6 @@ class CreateContactRequestParam(TypedDict, total=False):
     """Given name; calls have it as a dynamic variable."""
     last_name: str
     """Family name; calls have it as a dynamic variable."""
+
+
+readable(CreateContactRequestParam)

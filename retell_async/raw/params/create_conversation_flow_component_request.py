@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .note import NoteParam
 
 
+from ..._hints import readable
+
+
 class CreateConversationFlowComponentRequestParam(TypedDict, total=False):
     """A component of a conversation flow, to create or inside a flow."""
 
@@ -36,3 +39,6 @@ class CreateConversationFlowComponentRequestParam(TypedDict, total=False):
     """The node to begin in, by its `id`."""
     tools: Sequence[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
+
+
+readable(CreateConversationFlowComponentRequestParam)

@@ -10,20 +10,23 @@ if TYPE_CHECKING:
     from ..._operation import Strings
     from ..models.backup_model import BackupModel
     from ..models.begin_tag_display_position import BeginTagDisplayPosition
-    from ..models.create_conversation_flow_component_request import CreateConversationFlowComponentRequest
+    from ..models.flow_component import FlowComponent
     from ..models.kb_config import KBConfig
     from ..models.mcp import MCP
     from ..models.note import Note
     from .backup_model import BackupModelParam
     from .begin_tag_display_position import BeginTagDisplayPositionParam
     from .conversation_flow_node import ConversationFlowNodeParam
-    from .create_conversation_flow_component_request import CreateConversationFlowComponentRequestParam
+    from .flow_component import FlowComponentParam
     from .kb_config import KBConfigParam
     from .mcp import MCPParam
     from .model_choice import ModelChoiceParam
     from .model_config import ModelConfigParam
     from .node_tool import NodeToolParam
     from .note import NoteParam
+
+
+from ..._hints import readable
 
 
 class CreateConversationFlowRequestParam(TypedDict, total=False):
@@ -43,7 +46,7 @@ class CreateConversationFlowRequestParam(TypedDict, total=False):
     """
     begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
     """Where the editor draws the mark of the beginning. It has no effect on conversations."""
-    components: Sequence[CreateConversationFlowComponentRequestParam | CreateConversationFlowComponentRequest] | None
+    components: Sequence[FlowComponentParam | FlowComponent] | None
     """Components that belong to this flow alone; its component nodes refer to them."""
     default_dynamic_variables: Mapping[str, str] | None
     """Values of `{{name}}` for sessions that bring none. Values must be strings."""
@@ -77,3 +80,6 @@ class CreateConversationFlowRequestParam(TypedDict, total=False):
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
     tools: Sequence[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
+
+
+readable(CreateConversationFlowRequestParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .agent_override_request import AgentOverrideRequestParam
 
 
+from ..._hints import readable
+
+
 class CreatePhoneCallRequestParam(TypedDict, total=False):
     """A call to place."""
 
@@ -48,3 +51,6 @@ class CreatePhoneCallRequestParam(TypedDict, total=False):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+
+
+readable(CreatePhoneCallRequestParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .agent_weight import AgentWeightParam
 
 
+from ..._hints import readable
+
+
 class CreatePhoneNumberRequestParam(TypedDict, total=False):
     """A phone number to buy."""
 
@@ -47,3 +50,6 @@ class CreatePhoneNumberRequestParam(TypedDict, total=False):
     """Whether to buy a toll-free number."""
     transport: str | None
     """How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP."""
+
+
+readable(CreatePhoneNumberRequestParam)

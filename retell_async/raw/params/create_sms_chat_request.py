@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class CreateSmsChatRequestParam(TypedDict, total=False):
     """A conversation by SMS to start."""
@@ -30,3 +32,6 @@ class CreateSmsChatRequestParam(TypedDict, total=False):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+
+
+readable(CreateSmsChatRequestParam)

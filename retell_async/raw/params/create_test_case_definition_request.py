@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .tool_mock import ToolMockParam
 
 
+from ..._hints import readable
+
+
 class CreateTestCaseDefinitionRequestParam(TypedDict, total=False):
     """A test case to define."""
 
@@ -31,3 +34,6 @@ class CreateTestCaseDefinitionRequestParam(TypedDict, total=False):
     """The model that plays the user."""
     tool_mocks: Sequence[ToolMockParam | ToolMock]
     """What tools answer during the test, in place of being called."""
+
+
+readable(CreateTestCaseDefinitionRequestParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .agent_override_request import AgentOverrideRequestParam
 
 
+from ..._hints import readable
+
+
 class CreateWebCallRequestParam(TypedDict, total=False):
     """A web call to prepare."""
 
@@ -34,3 +37,6 @@ class CreateWebCallRequestParam(TypedDict, total=False):
     """What replaces `{{name}}` in prompts, tools and messages, by name. Values must be strings. A custom LLM gets them
     as they are, in its call details.
     """
+
+
+readable(CreateWebCallRequestParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class CRMAnalysisDataMappingParam(TypedDict, total=False):
     """Fills a contact field with a finding of the analysis after a conversation."""
@@ -17,3 +19,6 @@ class CRMAnalysisDataMappingParam(TypedDict, total=False):
     """What to do about a value that is there: replace it (`overwrite`), leave it (`fill_if_empty`), or join the two
     (`merge`, for text only).
     """
+
+
+readable(CRMAnalysisDataMappingParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.crm_custom_field_schema_type import CRMCustomFieldSchemaType
 
 
+from ..._hints import readable
+
+
 class CRMCustomFieldSchemaParam(TypedDict, total=False):
     """A field that contacts have, or that records in a CRM have."""
 
@@ -23,3 +26,6 @@ class CRMCustomFieldSchemaParam(TypedDict, total=False):
     """The name under which people see the field."""
     options: Strings
     """The values that can be chosen. Required with type `enum`; otherwise ignored."""
+
+
+readable(CRMCustomFieldSchemaParam)

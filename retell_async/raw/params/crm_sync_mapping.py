@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class CRMSyncMappingParam(TypedDict, total=False):
     """Pairs a contact field with a field elsewhere: in a CRM, or a column of an imported file."""
@@ -13,3 +15,6 @@ class CRMSyncMappingParam(TypedDict, total=False):
     """The field elsewhere; `crm.get_schema` lists those of a CRM. A name that does not exist there makes the sync fail."""
     field_name: Required[str]
     """The contact field. Both sides have to be of the same type."""
+
+
+readable(CRMSyncMappingParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class CustomFieldBooleanFilterParam(TypedDict, total=False):
     """A condition on a named field with a yes or no."""
@@ -17,3 +19,6 @@ class CustomFieldBooleanFilterParam(TypedDict, total=False):
     """Always `boolean`: tells this filter from others."""
     value: Required[bool]
     """The value it has to have."""
+
+
+readable(CustomFieldBooleanFilterParam)

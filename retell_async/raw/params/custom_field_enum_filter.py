@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class CustomFieldEnumFilterParam(TypedDict, total=False):
     """A condition on a named field: the value is one of several."""
 
@@ -20,3 +23,6 @@ class CustomFieldEnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Strings]
     """The values, any of which will do."""
+
+
+readable(CustomFieldEnumFilterParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.number_filter_op import NumberFilterOp
 
 
+from ..._hints import readable
+
+
 class CustomFieldNumberFilterParam(TypedDict, total=False):
     """A condition on a named field with a number."""
 
@@ -20,3 +23,6 @@ class CustomFieldNumberFilterParam(TypedDict, total=False):
     """Always `number`: tells this filter from others."""
     value: Required[float]
     """The number to compare with."""
+
+
+readable(CustomFieldNumberFilterParam)

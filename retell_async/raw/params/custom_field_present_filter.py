@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class CustomFieldPresentFilterParam(TypedDict, total=False):
     """A condition on a named field: there is a value, or there is none."""
@@ -15,3 +17,6 @@ class CustomFieldPresentFilterParam(TypedDict, total=False):
     """`pr`: there is a value. `np`: there is none."""
     type: Required[Literal["present"]]
     """Always `present`: tells this filter from others."""
+
+
+readable(CustomFieldPresentFilterParam)

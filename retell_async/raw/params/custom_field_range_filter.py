@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class CustomFieldRangeFilterParam(TypedDict, total=False):
     """A condition on a named field with a number: it lies between two others."""
@@ -18,3 +20,6 @@ class CustomFieldRangeFilterParam(TypedDict, total=False):
     """Always `range`: tells this filter from others."""
     value: Required[Sequence[float]]
     """Lower bound, then upper bound. 2 items."""
+
+
+readable(CustomFieldRangeFilterParam)

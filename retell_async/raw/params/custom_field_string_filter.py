@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.string_filter_op import StringFilterOp
 
 
+from ..._hints import readable
+
+
 class CustomFieldStringFilterParam(TypedDict, total=False):
     """A condition on a named field with text."""
 
@@ -20,3 +23,6 @@ class CustomFieldStringFilterParam(TypedDict, total=False):
     """Always `string`: tells this filter from others."""
     value: Required[str]
     """The text to compare with."""
+
+
+readable(CustomFieldStringFilterParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.asr_provider import AsrProvider
 
 
+from ..._hints import readable
+
+
 class CustomSttConfigParam(TypedDict, total=False):
     """A transcriber of your choice."""
 
@@ -18,3 +21,6 @@ class CustomSttConfigParam(TypedDict, total=False):
     """
     provider: Required[AsrProvider]
     """Who transcribes."""
+
+
+readable(CustomSttConfigParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class CustomToolParam(TypedDict, total=False):
     """Lets the model call an endpoint of yours over HTTP."""
 
@@ -63,3 +66,6 @@ class CustomToolParam(TypedDict, total=False):
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
     timeout_ms: int
     """How long the endpoint may take for one try. Milliseconds. From 1_000 to 600_000. Default: 120_000."""
+
+
+readable(CustomToolParam)

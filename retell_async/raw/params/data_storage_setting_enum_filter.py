@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class DataStorageSettingEnumFilterParam(TypedDict, total=False):
     """A condition on the storage setting: it is one of several."""
@@ -16,3 +18,6 @@ class DataStorageSettingEnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Sequence[Literal["basic_attributes_only", "everything", "everything_except_pii"]]]
     """The values, any of which will do."""
+
+
+readable(DataStorageSettingEnumFilterParam)

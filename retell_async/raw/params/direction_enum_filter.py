@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class DirectionEnumFilterParam(TypedDict, total=False):
     """A condition on the direction: it is one of several."""
@@ -16,3 +18,6 @@ class DirectionEnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Sequence[Literal["inbound", "outbound"]]]
     """The values, any of which will do."""
+
+
+readable(DirectionEnumFilterParam)

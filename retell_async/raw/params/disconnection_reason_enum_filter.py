@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.disconnection_reason import DisconnectionReason
 
 
+from ..._hints import readable
+
+
 class DisconnectionReasonEnumFilterParam(TypedDict, total=False):
     """A condition on the reason why it ended: it is one of several."""
 
@@ -19,3 +22,6 @@ class DisconnectionReasonEnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Sequence[DisconnectionReason]]
     """The values, any of which will do."""
+
+
+readable(DisconnectionReasonEnumFilterParam)

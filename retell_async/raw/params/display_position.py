@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class DisplayPositionParam(TypedDict, total=False):
     """Where the editor draws something."""
@@ -13,3 +15,6 @@ class DisplayPositionParam(TypedDict, total=False):
     """How far to the right."""
     y: float
     """How far down."""
+
+
+readable(DisplayPositionParam)

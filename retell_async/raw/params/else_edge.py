@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .else_edge_prompt_condition import ElseEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class ElseEdgeParam(TypedDict, total=False):
     """The way on when no other edge and no global node fits."""
 
@@ -17,5 +20,10 @@ class ElseEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[ElseEdgePromptConditionParam | ElseEdgePromptCondition]
     """Met when nothing else is; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(ElseEdgeParam)

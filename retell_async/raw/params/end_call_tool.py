@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class EndCallToolParam(TypedDict, total=False):
     """Lets the model end the session."""
@@ -30,3 +32,6 @@ class EndCallToolParam(TypedDict, total=False):
     """
     speak_during_execution: bool
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
+
+
+readable(EndCallToolParam)

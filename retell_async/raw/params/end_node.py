@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class EndNodeParam(TypedDict, total=False):
     """A node that ends the session."""
 
@@ -41,3 +44,8 @@ class EndNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(EndNodeParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class EnumAnalysisDataParam(TypedDict, total=False):
     """A finding that is one of several choices."""
 
@@ -24,3 +27,6 @@ class EnumAnalysisDataParam(TypedDict, total=False):
     """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool
     """Whether an answer there must be; a session without one counts as unsuccessful."""
+
+
+readable(EnumAnalysisDataParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class EnumFilterParam(TypedDict, total=False):
     """A condition: the value is one of several."""
 
@@ -18,3 +21,6 @@ class EnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Strings]
     """The values, any of which will do."""
+
+
+readable(EnumFilterParam)

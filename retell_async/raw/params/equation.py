@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.equation_operator import EquationOperator
 
 
+from ..._hints import readable
+
+
 class EquationParam(TypedDict, total=False):
     """One comparison."""
 
@@ -18,3 +21,6 @@ class EquationParam(TypedDict, total=False):
     """How to compare. `exists` and `not_exist` look at the left side only."""
     right: str
     """The right side. Not needed with `exists` and `not_exist`."""
+
+
+readable(EquationParam)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
     from ..models.equation import Equation
-    from ..models.equation_condition_operator import EquationConditionOperator
     from .equation import EquationParam
+
+
+from ..._hints import readable
 
 
 class EquationConditionParam(TypedDict, total=False):
@@ -17,7 +19,10 @@ class EquationConditionParam(TypedDict, total=False):
 
     equations: Required[Sequence[EquationParam | Equation]]
     """The comparisons to make. 0 to 50 items."""
-    operator: Required[EquationConditionOperator]
+    operator: Required[Literal["&&", "||"]]
     """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""
     type: Required[Literal["equation"]]
     """Says that the condition is made of equations."""
+
+
+readable(EquationConditionParam)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .prompt_condition import PromptConditionParam
 
 
+from ..._hints import readable
+
+
 class EquationPromptConditionParam(TypedDict, total=False):
     """A condition on variables, together with one that the model judges."""
 
@@ -24,3 +27,6 @@ class EquationPromptConditionParam(TypedDict, total=False):
     """Says that the condition has equations and a prompt."""
     prompt_condition: PromptConditionParam | PromptCondition
     """What the model has to judge besides."""
+
+
+readable(EquationPromptConditionParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .analysis_data import AnalysisDataParam
 
 
+from ..._hints import readable
+
+
 class ExtractDynamicVariableToolParam(TypedDict, total=False):
     """Lets the model fill variables from the conversation so far."""
 
@@ -25,3 +28,6 @@ class ExtractDynamicVariableToolParam(TypedDict, total=False):
     """What to extract; each answer becomes the variable of its `name`."""
     enable_typing_sound: bool
     """Whether the user hears typing while it runs."""
+
+
+readable(ExtractDynamicVariableToolParam)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class FieldsToOverrideParam(TypedDict, total=False):
     """What to change about an ongoing call. The metadata and the storage setting stay with the call when it has ended."""
@@ -20,3 +22,6 @@ class FieldsToOverrideParam(TypedDict, total=False):
     """Dynamic variables to set for the rest of the call; overrides that were set before and are not named stay. Null
     takes all overrides back.
     """
+
+
+readable(FieldsToOverrideParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class FinetuneExampleUtteranceAgentParam(TypedDict, total=False):
     """What somebody says in an example."""
@@ -13,3 +15,6 @@ class FinetuneExampleUtteranceAgentParam(TypedDict, total=False):
     """The words."""
     role: Required[Literal["agent", "user"]]
     """Who says them."""
+
+
+readable(FinetuneExampleUtteranceAgentParam)

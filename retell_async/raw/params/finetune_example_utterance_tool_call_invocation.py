@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class FinetuneExampleUtteranceToolCallInvocationParam(TypedDict, total=False):
     """The use of a tool in an example."""
@@ -17,3 +19,6 @@ class FinetuneExampleUtteranceToolCallInvocationParam(TypedDict, total=False):
     """Says that a tool is used."""
     tool_call_id: Required[str]
     """Ties this to its result in the same example."""
+
+
+readable(FinetuneExampleUtteranceToolCallInvocationParam)

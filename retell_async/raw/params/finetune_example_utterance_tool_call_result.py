@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class FinetuneExampleUtteranceToolCallResultParam(TypedDict, total=False):
     """The result of a tool in an example."""
@@ -15,3 +17,6 @@ class FinetuneExampleUtteranceToolCallResultParam(TypedDict, total=False):
     """Says that a tool has answered."""
     tool_call_id: Required[str]
     """Ties this to its invocation in the same example."""
+
+
+readable(FinetuneExampleUtteranceToolCallResultParam)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class FunctionNodeParam(TypedDict, total=False):
     """A node that runs one tool."""
 
@@ -59,3 +62,8 @@ class FunctionNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(FunctionNodeParam)

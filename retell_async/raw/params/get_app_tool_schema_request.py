@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class GetAppToolSchemaRequestParam(TypedDict, total=False):
     """A round of asking what a tool of an app takes."""
 
@@ -18,3 +21,6 @@ class GetAppToolSchemaRequestParam(TypedDict, total=False):
     """Which tool of the app."""
     parameters: Sequence[ToolParameterParam | ToolParameter]
     """What was filled in so far. Empty in the first round. 0 to 5 items."""
+
+
+readable(GetAppToolSchemaRequestParam)

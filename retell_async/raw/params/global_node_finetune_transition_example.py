@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from .finetune_example_utterance import FinetuneExampleUtteranceParam
 
 
+from ..._hints import readable
+
+
 class GlobalNodeFinetuneTransitionExampleParam(TypedDict, total=False):
     """An example of when to come, or not to come, to a global node."""
 
     transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
     """The conversation so far."""
+
+
+readable(GlobalNodeFinetuneTransitionExampleParam)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdgeParam
 
 
+from ..._hints import readable
+
+
 class GlobalNodeSettingParam(TypedDict, total=False):
     """When any other node may lead to this one."""
 
@@ -27,3 +30,6 @@ class GlobalNodeSettingParam(TypedDict, total=False):
     """Conversations in which not to come here."""
     positive_finetune_examples: Sequence[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
     """Conversations in which to come here."""
+
+
+readable(GlobalNodeSettingParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.output_topic import OutputTopic
 
 
+from ..._hints import readable
+
+
 class GuardrailConfigParam(TypedDict, total=False):
     """Topics that are kept out of conversations."""
 
@@ -19,3 +22,6 @@ class GuardrailConfigParam(TypedDict, total=False):
     """
     output_topics: Sequence[OutputTopic] | None
     """What the agent must not say; a stock answer takes its place. Null or empty checks nothing."""
+
+
+readable(GuardrailConfigParam)

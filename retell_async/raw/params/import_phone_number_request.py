@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .agent_weight import AgentWeightParam
 
 
+from ..._hints import readable
+
+
 class ImportPhoneNumberRequestParam(TypedDict, total=False):
     """A number of your own telephony provider, to be used through a SIP trunk."""
 
@@ -51,3 +54,6 @@ class ImportPhoneNumberRequestParam(TypedDict, total=False):
     """User name at the SIP trunk, if it asks for one."""
     transport: str | None
     """How the SIP trunk is reached: `TLS`, `TCP` or `UDP`. Default: TCP."""
+
+
+readable(ImportPhoneNumberRequestParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class InjectedMessageBaseParam(TypedDict, total=False):
     """Context that `call.update_live` gave the agent. Nobody said it. As a request takes it."""
@@ -17,3 +19,6 @@ class InjectedMessageBaseParam(TypedDict, total=False):
     """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
     """Identifies the message within its chat. Left out, the server makes one."""
+
+
+readable(InjectedMessageBaseParam)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class IvrActionHangupParam(TypedDict, total=False):
     """Hang up on a phone menu."""
 
     type: Required[Literal["hangup"]]
     """Says that the call ends, with the reason `ivr_reached`."""
+
+
+readable(IvrActionHangupParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .ivr_action_hangup import IvrActionHangupParam
 
 
+from ..._hints import readable
+
+
 class IvrOptionParam(TypedDict, total=False):
     """What happens when a phone menu answers."""
 
@@ -17,3 +20,6 @@ class IvrOptionParam(TypedDict, total=False):
     """What to do then."""
     detection_prompt: str | None
     """What counts as a phone menu, in your words. Null or left out for the built-in definition. 0 to 2_000 characters."""
+
+
+readable(IvrOptionParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class KBConfigParam(TypedDict, total=False):
     """How much is retrieved from knowledge bases."""
@@ -13,3 +15,6 @@ class KBConfigParam(TypedDict, total=False):
     """How well a passage must match; higher lets fewer through. From 0 to 1."""
     top_k: int
     """How many passages to take at most. From 1 to 10."""
+
+
+readable(KBConfigParam)

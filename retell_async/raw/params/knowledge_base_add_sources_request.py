@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .knowledge_base_text import KnowledgeBaseTextParam
 
 
+from ..._hints import readable
+
+
 class KnowledgeBaseAddSourcesRequestParam(TypedDict, total=False):
     """Sources to add to a knowledge base."""
 
@@ -21,3 +24,6 @@ class KnowledgeBaseAddSourcesRequestParam(TypedDict, total=False):
     """Texts to add."""
     knowledge_base_urls: Strings
     """Addresses of web pages to read and add."""
+
+
+readable(KnowledgeBaseAddSourcesRequestParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .knowledge_base_text import KnowledgeBaseTextParam
 
 
+from ..._hints import readable
+
+
 class KnowledgeBaseRequestParam(TypedDict, total=False):
     """A knowledge base to create."""
 
@@ -33,3 +36,6 @@ class KnowledgeBaseRequestParam(TypedDict, total=False):
     """How long a piece has to be; shorter ones are joined to their neighbours. Less than `max_chunk_size`; cannot be
     changed later. Characters. From 200 to 2_000. Default: 400.
     """
+
+
+readable(KnowledgeBaseRequestParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class KnowledgeBaseTextParam(TypedDict, total=False):
     """A text for a knowledge base."""
@@ -13,3 +15,6 @@ class KnowledgeBaseTextParam(TypedDict, total=False):
     """The text."""
     title: Required[str]
     """What the text is about; the source is listed under it."""
+
+
+readable(KnowledgeBaseTextParam)

@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from .agent_list_filter import AgentListFilterParam
 
 
+from ..._hints import readable
+
+
 class ListAgentsRequestParam(TypedDict, total=False):
     """Which agents to list."""
 
     filter_criteria: AgentListFilterParam | AgentListFilter
     """What the agents listed must match. Left out, voice and chat agents alike are listed."""
+
+
+readable(ListAgentsRequestParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .call_filter import CallFilterParam
 
 
+from ..._hints import readable
+
+
 class ListCallsRequestParam(TypedDict, total=False):
     """Which calls to list."""
 
@@ -27,3 +30,6 @@ class ListCallsRequestParam(TypedDict, total=False):
     """How many items to leave out at the start. Not together with `pagination_key`. At least 0. Default: 0."""
     sort_order: Literal["ascending", "descending"]
     """Which end of the list comes first: `descending` begins with the call that started last. Default: descending."""
+
+
+readable(ListCallsRequestParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .chat_filter import ChatFilterParam
 
 
+from ..._hints import readable
+
+
 class ListChatsRequestParam(TypedDict, total=False):
     """Which chats to list."""
 
@@ -27,3 +30,6 @@ class ListChatsRequestParam(TypedDict, total=False):
     """How many items to leave out at the start. Not together with `pagination_key`. At least 0. Default: 0."""
     sort_order: Literal["ascending", "descending"]
     """Which end of the list comes first: `descending` begins with the chat that started last. Default: descending."""
+
+
+readable(ListChatsRequestParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .contact_filter import ContactFilterParam
 
 
+from ..._hints import readable
+
+
 class ListContactsRequestParam(TypedDict, total=False):
     """Which contacts to list."""
 
@@ -34,3 +37,6 @@ class ListContactsRequestParam(TypedDict, total=False):
     """Which end of the list comes first: `desc` begins with the contact created last. Contacts of the same moment follow
     their ids. Default: desc.
     """
+
+
+readable(ListContactsRequestParam)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class MCPParam(TypedDict, total=False):
     """An MCP server whose tools an agent may use."""
@@ -20,3 +22,6 @@ class MCPParam(TypedDict, total=False):
     """Query parameters to put on `url`."""
     timeout_ms: int
     """How long to wait for the connection. Milliseconds. Default: 120_000."""
+
+
+readable(MCPParam)

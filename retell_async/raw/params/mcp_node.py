@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class MCPNodeParam(TypedDict, total=False):
     """A node that runs one tool of an MCP server."""
 
@@ -61,3 +64,8 @@ class MCPNodeParam(TypedDict, total=False):
     """Variables to fill from the answer, by name; each value is the path of what goes in."""
     speak_during_execution: bool
     """Whether the agent says `instruction` while it runs; otherwise it is silent."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(MCPNodeParam)

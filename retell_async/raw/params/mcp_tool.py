@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class MCPToolParam(TypedDict, total=False):
     """Lets the model use a tool of an MCP server."""
@@ -36,3 +38,6 @@ class MCPToolParam(TypedDict, total=False):
     """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
+
+
+readable(MCPToolParam)

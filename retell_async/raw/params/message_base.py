@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .sms_multimedia_item import SmsMultimediaItemParam
 
 
+from ..._hints import readable
+
+
 class MessageBaseParam(TypedDict, total=False):
     """Something that the agent or the user wrote. As a request takes it."""
 
@@ -24,3 +27,6 @@ class MessageBaseParam(TypedDict, total=False):
     """Identifies the message within its chat. Left out, the server makes one."""
     multimedia: Sequence[SmsMultimediaItemParam | SmsMultimediaItem]
     """Pictures and other media, as answers have them. Ignored in a request."""
+
+
+readable(MessageBaseParam)

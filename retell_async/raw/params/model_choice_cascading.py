@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.llm_model import LLMModel
 
 
+from ..._hints import readable
+
+
 class ModelChoiceCascadingParam(TypedDict, total=False):
     """A text model between transcription and speech."""
 
@@ -20,3 +23,6 @@ class ModelChoiceCascadingParam(TypedDict, total=False):
     """Whether requests go ahead of others, for steadier delays at a higher price. Default: false."""
     ultrafast: bool
     """Whether answers come from the fastest tier that the model has. Default: false."""
+
+
+readable(ModelChoiceCascadingParam)

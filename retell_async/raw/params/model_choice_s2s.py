@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.realtime_model import RealtimeModel
 
 
+from ..._hints import readable
+
+
 class ModelChoiceS2SParam(TypedDict, total=False):
     """A model that listens and speaks by itself."""
 
@@ -16,3 +19,6 @@ class ModelChoiceS2SParam(TypedDict, total=False):
     """Which model."""
     type: Required[Literal["s2s"]]
     """Says that one model does everything."""
+
+
+readable(ModelChoiceS2SParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .model_ref import ModelRefParam
 
 
+from ..._hints import readable
+
+
 class ModelConfigCascadingParam(TypedDict, total=False):
     """A text model between transcription and speech, with another to back it up."""
 
@@ -23,3 +26,6 @@ class ModelConfigCascadingParam(TypedDict, total=False):
     """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default: 0."""
     type: Literal["cascading"]
     """Says that transcription, model and voice are three steps."""
+
+
+readable(ModelConfigCascadingParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .s2s_model_ref import S2SModelRefParam
 
 
+from ..._hints import readable
+
+
 class ModelConfigS2SParam(TypedDict, total=False):
     """A model that listens and speaks by itself, and its settings."""
 
@@ -19,3 +22,6 @@ class ModelConfigS2SParam(TypedDict, total=False):
     """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1. Default: 0."""
     type: Literal["s2s"]
     """Says that one model does everything."""
+
+
+readable(ModelConfigS2SParam)

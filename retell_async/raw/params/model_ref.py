@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.llm_model import LLMModel
 
 
+from ..._hints import readable
+
+
 class ModelRefParam(TypedDict, total=False):
     """A text model in one of its tiers."""
 
@@ -16,3 +19,6 @@ class ModelRefParam(TypedDict, total=False):
     """Which model."""
     tier: Literal["fast", "standard", "ultrafast"]
     """How fast the model is to answer."""
+
+
+readable(ModelRefParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class NodeAppToolParam(TypedDict, total=False):
     """A function of a connected app that nodes of a flow use."""
 
@@ -54,3 +57,6 @@ class NodeAppToolParam(TypedDict, total=False):
     """
     speak_during_execution: bool
     """Whether the agent speaks while it runs. Only heeded by tools used during the conversation."""
+
+
+readable(NodeAppToolParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class NodeCustomToolParam(TypedDict, total=False):
     """An endpoint of yours that nodes of a flow call over HTTP."""
 
@@ -65,3 +68,6 @@ class NodeCustomToolParam(TypedDict, total=False):
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
     timeout_ms: int
     """How long the endpoint may take for one try. Milliseconds. From 1_000 to 600_000. Default: 120_000."""
+
+
+readable(NodeCustomToolParam)

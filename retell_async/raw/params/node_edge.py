@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from .prompt_or_equation_condition import PromptOrEquationConditionParam
 
 
+from ..._hints import readable
+
+
 class NodeEdgeParam(TypedDict, total=False):
     """A way from one node to another."""
 
@@ -16,5 +19,10 @@ class NodeEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[PromptOrEquationConditionParam]
     """When to take it."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(NodeEdgeParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .finetune_example_utterance import FinetuneExampleUtteranceParam
 
 
+from ..._hints import readable
+
+
 class NodeFinetuneConversationExampleParam(TypedDict, total=False):
     """An example of how to talk in a node."""
 
@@ -17,3 +20,6 @@ class NodeFinetuneConversationExampleParam(TypedDict, total=False):
     """Id of the example, unique in the node."""
     transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
     """The conversation."""
+
+
+readable(NodeFinetuneConversationExampleParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .finetune_example_utterance import FinetuneExampleUtteranceParam
 
 
+from ..._hints import readable
+
+
 class NodeFinetuneTransitionExampleParam(TypedDict, total=False):
     """An example of where to go on from a node."""
 
@@ -19,3 +22,6 @@ class NodeFinetuneTransitionExampleParam(TypedDict, total=False):
     """The conversation up to that point."""
     destination_node_id: str
     """The node to go to, by its `id`; left out, the conversation stays."""
+
+
+readable(NodeFinetuneTransitionExampleParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class NodeInstructionPromptParam(TypedDict, total=False):
     """What to say or do, left to the model."""
@@ -13,3 +15,6 @@ class NodeInstructionPromptParam(TypedDict, total=False):
     """The prompt. May contain `{{variables}}`."""
     type: Required[Literal["prompt"]]
     """Says that `text` is a prompt."""
+
+
+readable(NodeInstructionPromptParam)

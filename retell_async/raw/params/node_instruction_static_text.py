@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class NodeInstructionStaticTextParam(TypedDict, total=False):
     """What to say, word for word."""
@@ -13,3 +15,6 @@ class NodeInstructionStaticTextParam(TypedDict, total=False):
     """The words. May contain `{{variables}}`."""
     type: Required[Literal["static_text"]]
     """Says that `text` is said as it is."""
+
+
+readable(NodeInstructionStaticTextParam)

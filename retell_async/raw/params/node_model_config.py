@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from .model_ref import ModelRefParam
 
 
+from ..._hints import readable
+
+
 class NodeModelConfigParam(TypedDict, total=False):
     """The model of one node."""
 
     primary: Required[ModelRefParam | ModelRef]
     """The model that answers in this node."""
+
+
+readable(NodeModelConfigParam)

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 if TYPE_CHECKING:
     from ..models.node_app_tool import NodeAppTool
+    from ..models.node_book_appointment_cal_tool import NodeBookAppointmentCalTool
+    from ..models.node_check_availability_cal_tool import NodeCheckAvailabilityCalTool
     from ..models.node_custom_tool import NodeCustomTool
     from .node_app_tool import NodeAppToolParam
+    from .node_book_appointment_cal_tool import NodeBookAppointmentCalToolParam
+    from .node_check_availability_cal_tool import NodeCheckAvailabilityCalToolParam
     from .node_custom_tool import NodeCustomToolParam
 
 
-NodeToolParam: TypeAlias = Union["NodeCustomToolParam", "NodeCustomTool", "NodeAppToolParam", "NodeAppTool"]
+NodeToolParam: TypeAlias = Union[
+    "NodeCustomToolParam",
+    "NodeCustomTool",
+    "NodeAppToolParam",
+    "NodeAppTool",
+    "NodeCheckAvailabilityCalToolParam",
+    "NodeCheckAvailabilityCalTool",
+    "NodeBookAppointmentCalToolParam",
+    "NodeBookAppointmentCalTool",
+]

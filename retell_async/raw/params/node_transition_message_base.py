@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.transition_type import TransitionType
 
 
+from ..._hints import readable
+
+
 class NodeTransitionMessageBaseParam(TypedDict, total=False):
     """The conversation moves to another node of its flow. As a request takes it."""
 
@@ -30,3 +33,6 @@ class NodeTransitionMessageBaseParam(TypedDict, total=False):
     """How the node was reached: along an edge (`normal`), into a global node (`global`), or back from one
     (`global_go_back`) or from an interruption (`interrupt_go_back`).
     """
+
+
+readable(NodeTransitionMessageBaseParam)

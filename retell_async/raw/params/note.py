@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .note_size import NoteSizeParam
 
 
+from ..._hints import readable
+
+
 class NoteParam(TypedDict, total=False):
     """A note that the editor shows beside the nodes."""
 
@@ -23,3 +26,6 @@ class NoteParam(TypedDict, total=False):
     """Id of the note, unique in the flow."""
     size: Required[NoteSizeParam | NoteSize]
     """How large the editor draws it."""
+
+
+readable(NoteParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class NoteSizeParam(TypedDict, total=False):
     """How large the editor draws a note."""
@@ -13,3 +15,6 @@ class NoteSizeParam(TypedDict, total=False):
     """From top to bottom."""
     width: float
     """From left to right."""
+
+
+readable(NoteSizeParam)

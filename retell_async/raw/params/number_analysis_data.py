@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class NumberAnalysisDataParam(TypedDict, total=False):
     """A finding that is a number."""
@@ -19,3 +21,6 @@ class NumberAnalysisDataParam(TypedDict, total=False):
     """When there is anything to find, in words. Left out, the finding is always made. Ignored where `required` is true."""
     required: bool
     """Whether an answer there must be; a session without one counts as unsuccessful."""
+
+
+readable(NumberAnalysisDataParam)

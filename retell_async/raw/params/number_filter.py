@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.number_filter_op import NumberFilterOp
 
 
+from ..._hints import readable
+
+
 class NumberFilterParam(TypedDict, total=False):
     """A condition on a number."""
 
@@ -18,3 +21,6 @@ class NumberFilterParam(TypedDict, total=False):
     """Always `number`: tells this filter from others."""
     value: Required[float]
     """The number to compare with."""
+
+
+readable(NumberFilterParam)

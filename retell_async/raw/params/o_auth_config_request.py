@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class OAuthConfigRequestParam(TypedDict, total=False):
     """Sign in with the client credentials of OAuth 2."""
@@ -15,3 +17,6 @@ class OAuthConfigRequestParam(TypedDict, total=False):
     """The secret that belongs to it. No answer shows it."""
     type: Required[Literal["oauth2"]]
     """Always `oauth2`: tells this way of signing in from others."""
+
+
+readable(OAuthConfigRequestParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class OutputSelectionAllParam(TypedDict, total=False):
     """The model sees the whole answer."""
 
@@ -16,3 +19,6 @@ class OutputSelectionAllParam(TypedDict, total=False):
     """Says that everything is passed on."""
     fields: Strings
     """No effect here."""
+
+
+readable(OutputSelectionAllParam)

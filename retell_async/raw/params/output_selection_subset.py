@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class OutputSelectionSubsetParam(TypedDict, total=False):
     """The model sees only parts of the answer."""
 
@@ -16,3 +19,6 @@ class OutputSelectionSubsetParam(TypedDict, total=False):
     """Paths of the parts, with dots; `key[n]` is one element of a list."""
     mode: Required[Literal["subset"]]
     """Says that only `fields` are passed on."""
+
+
+readable(OutputSelectionSubsetParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.pii_config_category import PIIConfigCategory
 
 
+from ..._hints import readable
+
+
 class PIIConfigParam(TypedDict, total=False):
     """Which personal data is scrubbed."""
 
@@ -17,3 +20,6 @@ class PIIConfigParam(TypedDict, total=False):
     """Kinds of data to take out; an empty list turns scrubbing off. Default:."""
     mode: Required[Literal["post_call"]]
     """When the data is scrubbed; `post_call` means once the session is over. Default: post_call."""
+
+
+readable(PIIConfigParam)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class PostSessionAppToolParam(TypedDict, total=False):
     """A function of a connected app that runs after a session has ended."""
 
@@ -53,3 +56,6 @@ class PostSessionAppToolParam(TypedDict, total=False):
     """No effect here. Default: true."""
     speak_during_execution: bool
     """No effect here."""
+
+
+readable(PostSessionAppToolParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .equation_condition import EquationConditionParam
 
 
+from ..._hints import readable
+
+
 class PostSessionCodeToolParam(TypedDict, total=False):
     """JavaScript that runs after a session has ended."""
 
@@ -43,3 +46,6 @@ class PostSessionCodeToolParam(TypedDict, total=False):
     """No effect here."""
     timeout_ms: int
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+
+
+readable(PostSessionCodeToolParam)

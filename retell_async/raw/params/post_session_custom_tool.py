@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class PostSessionCustomToolParam(TypedDict, total=False):
     """A call to an endpoint of yours after a session has ended."""
 
@@ -66,3 +69,6 @@ class PostSessionCustomToolParam(TypedDict, total=False):
     """No effect here."""
     timeout_ms: int
     """How long the endpoint may take for one try. Milliseconds. From 1_000 to 600_000. Default: 120_000."""
+
+
+readable(PostSessionCustomToolParam)

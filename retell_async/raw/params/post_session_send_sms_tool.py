@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .sms_sender import SmsSenderParam
 
 
+from ..._hints import readable
+
+
 class PostSessionSendSMSToolParam(TypedDict, total=False):
     """An SMS to the user after a phone call has ended; other sessions cannot send one."""
 
@@ -41,3 +44,6 @@ class PostSessionSendSMSToolParam(TypedDict, total=False):
     """No effect here."""
     speak_during_execution: bool
     """No effect here. Default: true."""
+
+
+readable(PostSessionSendSMSToolParam)

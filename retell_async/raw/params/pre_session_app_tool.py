@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class PreSessionAppToolParam(TypedDict, total=False):
     """A function of a connected app that runs before a session begins."""
 
@@ -49,3 +52,6 @@ class PreSessionAppToolParam(TypedDict, total=False):
     """No effect here. Default: true."""
     speak_during_execution: bool
     """No effect here."""
+
+
+readable(PreSessionAppToolParam)

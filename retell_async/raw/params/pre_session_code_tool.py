@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class PreSessionCodeToolParam(TypedDict, total=False):
     """JavaScript that runs before a session begins."""
 
@@ -39,3 +42,6 @@ class PreSessionCodeToolParam(TypedDict, total=False):
     """No effect here."""
     timeout_ms: int
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+
+
+readable(PreSessionCodeToolParam)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class PreSessionCustomToolParam(TypedDict, total=False):
     """A call to an endpoint of yours before a session begins."""
 
@@ -62,3 +65,6 @@ class PreSessionCustomToolParam(TypedDict, total=False):
     """No effect here."""
     timeout_ms: int
     """How long the endpoint may take for one try. Milliseconds. From 1_000 to 600_000. Default: 120_000."""
+
+
+readable(PreSessionCustomToolParam)

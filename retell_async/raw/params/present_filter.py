@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class PresentFilterParam(TypedDict, total=False):
     """A condition: there is a value, or there is none."""
@@ -13,3 +15,6 @@ class PresentFilterParam(TypedDict, total=False):
     """`pr`: there is a value. `np`: there is none."""
     type: Required[Literal["present"]]
     """Always `present`: tells this filter from others."""
+
+
+readable(PresentFilterParam)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
+from ..._hints import readable
+
+
 class PressDigitNodeParam(TypedDict, total=False):
     """A node that presses keys, to get through a phone menu."""
 
@@ -52,3 +55,8 @@ class PressDigitNodeParam(TypedDict, total=False):
     """Model and its tier in this node, in place of `model_choice`. Null or left out for the flow's."""
     name: str
     """Name for people; also what `{{current_node}}` says."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(PressDigitNodeParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class PressDigitToolParam(TypedDict, total=False):
     """Lets the model press keys, to get through a phone menu."""
@@ -19,3 +21,6 @@ class PressDigitToolParam(TypedDict, total=False):
     """How long to listen before a key is pressed; slow menus need more. Milliseconds. From 0 to 5_000. Default: 1_000."""
     description: str
     """When to use it, in words for the model."""
+
+
+readable(PressDigitToolParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class PromptConditionParam(TypedDict, total=False):
     """A condition that the model judges."""
@@ -13,3 +15,6 @@ class PromptConditionParam(TypedDict, total=False):
     """When it is met, in words."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""
+
+
+readable(PromptConditionParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.pronunciation_dictionary_alphabet import PronunciationDictionaryAlphabet
 
 
+from ..._hints import readable
+
+
 class PronunciationDictionaryParam(TypedDict, total=False):
     """How one word is pronounced."""
 
@@ -18,3 +21,6 @@ class PronunciationDictionaryParam(TypedDict, total=False):
     """The pronunciation, in that notation."""
     word: Required[str]
     """The word as it is written."""
+
+
+readable(PronunciationDictionaryParam)

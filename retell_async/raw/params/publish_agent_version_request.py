@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class PublishAgentVersionRequestParam(TypedDict, total=False):
     """Which version of an agent to publish."""
@@ -15,3 +17,6 @@ class PublishAgentVersionRequestParam(TypedDict, total=False):
     """Longer note on what this version is, for people."""
     version_title: str
     """Short name of this version, for people."""
+
+
+readable(PublishAgentVersionRequestParam)

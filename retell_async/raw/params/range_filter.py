@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class RangeFilterParam(TypedDict, total=False):
     """A condition on a number: it lies between two others."""
@@ -16,3 +18,6 @@ class RangeFilterParam(TypedDict, total=False):
     """Always `range`: tells this filter from others."""
     value: Required[Sequence[float]]
     """Lower bound, then upper bound. 2 items."""
+
+
+readable(RangeFilterParam)

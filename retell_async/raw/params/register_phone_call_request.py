@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .agent_override_request import AgentOverrideRequestParam
 
 
+from ..._hints import readable
+
+
 class RegisterPhoneCallRequestParam(TypedDict, total=False):
     """A call of your own telephony to register."""
 
@@ -36,3 +39,6 @@ class RegisterPhoneCallRequestParam(TypedDict, total=False):
     """
     to_number: str
     """The called number, in E.164 form. For your records only."""
+
+
+readable(RegisterPhoneCallRequestParam)

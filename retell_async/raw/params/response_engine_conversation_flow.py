@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ResponseEngineConversationFlowParam(TypedDict, total=False):
     """The agent speaks as a conversation flow says."""
@@ -15,3 +17,6 @@ class ResponseEngineConversationFlowParam(TypedDict, total=False):
     """Says that the engine is a conversation flow."""
     version: float | None
     """Version of the conversation flow to use. Null is the same as left out."""
+
+
+readable(ResponseEngineConversationFlowParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ResponseEngineCustomLmParam(TypedDict, total=False):
     """The agent speaks as a server of yours says, over a WebSocket."""
@@ -13,3 +15,6 @@ class ResponseEngineCustomLmParam(TypedDict, total=False):
     """Where your server listens (`wss://...`); Retell opens a socket there for each call. May contain `{{variables}}`."""
     type: Required[Literal["custom-llm"]]
     """Says that the engine is your own server."""
+
+
+readable(ResponseEngineCustomLmParam)

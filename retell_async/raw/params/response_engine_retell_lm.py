@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ResponseEngineRetellLmParam(TypedDict, total=False):
     """The agent speaks as a Retell LLM says."""
@@ -15,3 +17,6 @@ class ResponseEngineRetellLmParam(TypedDict, total=False):
     """Says that the engine is a Retell LLM."""
     version: float | None
     """Version of the Retell LLM to use. Null is the same as left out."""
+
+
+readable(ResponseEngineRetellLmParam)

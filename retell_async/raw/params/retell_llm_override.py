@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .model_config import ModelConfigParam
 
 
+from ..._hints import readable
+
+
 class RetellLlmOverrideParam(TypedDict, total=False):
     """What one session changes of the Retell LLM of its agent. What is left out is the LLM's own."""
 
@@ -53,3 +56,6 @@ class RetellLlmOverrideParam(TypedDict, total=False):
     """Who speaks first."""
     tool_call_strict_mode: bool | None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
+
+
+readable(RetellLlmOverrideParam)

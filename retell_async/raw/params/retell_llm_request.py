@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .tool import ToolParam
 
 
+from ..._hints import readable
+
+
 class RetellLlmRequestParam(TypedDict, total=False):
     """A Retell LLM, which speaks by one prompt, or by several with states to go between. What is left out of an update
     keeps its value.
@@ -77,3 +80,6 @@ class RetellLlmRequestParam(TypedDict, total=False):
     """Parts of the conversation, each with a prompt and tools of its own. Null or empty for one prompt throughout."""
     tool_call_strict_mode: bool | None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
+
+
+readable(RetellLlmRequestParam)

@@ -9,8 +9,14 @@ if TYPE_CHECKING:
     from ..models.realtime_model import RealtimeModel
 
 
+from ..._hints import readable
+
+
 class S2SModelRefParam(TypedDict, total=False):
     """A speech-to-speech model."""
 
     model: Required[RealtimeModel]
     """Which model."""
+
+
+readable(S2SModelRefParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider
 
 
+from ..._hints import readable
+
+
 class SearchCommunityVoiceRequestParam(TypedDict, total=False):
     """What to look for in a provider's public library."""
 
@@ -16,3 +19,6 @@ class SearchCommunityVoiceRequestParam(TypedDict, total=False):
     """Words to look for, such as a name or a trait of the voice."""
     voice_provider: SearchCommunityVoiceRequestVoiceProvider
     """Whose library to search."""
+
+
+readable(SearchCommunityVoiceRequestParam)

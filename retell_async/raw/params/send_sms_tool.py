@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .sms_sender import SmsSenderParam
 
 
+from ..._hints import readable
+
+
 class SendSMSToolParam(TypedDict, total=False):
     """Lets the model send an SMS to the user."""
 
@@ -40,3 +43,6 @@ class SendSMSToolParam(TypedDict, total=False):
     """Whether the agent speaks as soon as the result is there; otherwise it waits for the user."""
     speak_during_execution: bool
     """Whether the agent speaks while it runs; `execution_message_description` says what. Default: true."""
+
+
+readable(SendSMSToolParam)

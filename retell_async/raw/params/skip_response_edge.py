@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .skip_response_edge_prompt_condition import SkipResponseEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class SkipResponseEdgeParam(TypedDict, total=False):
     """The way on without waiting for the user. A node that has it has no other edge."""
 
@@ -17,5 +20,10 @@ class SkipResponseEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SkipResponseEdgePromptConditionParam | SkipResponseEdgePromptCondition]
     """Met once the agent has spoken; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(SkipResponseEdgeParam)

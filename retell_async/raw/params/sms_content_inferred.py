@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class SmsContentInferredParam(TypedDict, total=False):
     """A message that the model words."""
@@ -13,3 +15,6 @@ class SmsContentInferredParam(TypedDict, total=False):
     """What the message shall say. May contain `{{variables}}`."""
     type: Literal["inferred"]
     """Says that the model words the message."""
+
+
+readable(SmsContentInferredParam)

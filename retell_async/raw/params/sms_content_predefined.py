@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class SmsContentPredefinedParam(TypedDict, total=False):
     """A message word for word."""
@@ -13,3 +15,6 @@ class SmsContentPredefinedParam(TypedDict, total=False):
     """The message. May contain `{{variables}}`."""
     type: Literal["predefined"]
     """Says that the message is sent as written."""
+
+
+readable(SmsContentPredefinedParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsContentTemplateParam(TypedDict, total=False):
     """A message that the platform words."""
@@ -13,3 +15,6 @@ class SmsContentTemplateParam(TypedDict, total=False):
     """Which one; `info_collection` asks for information."""
     type: Required[Literal["template"]]
     """Says that a template is used."""
+
+
+readable(SmsContentTemplateParam)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsDestinationCustomerNumberParam(TypedDict, total=False):
     """The user's own number."""
 
     type: Required[Literal["customer_number"]]
     """Says that the message goes to the user."""
+
+
+readable(SmsDestinationCustomerNumberParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsDestinationPhoneNumberParam(TypedDict, total=False):
     """A number of your choice."""
@@ -15,3 +17,6 @@ class SmsDestinationPhoneNumberParam(TypedDict, total=False):
     """Says that the message goes to `phone_number`."""
     ignore_e164_validation: bool
     """Whether to take the number as it is, without checking that it is E.164."""
+
+
+readable(SmsDestinationPhoneNumberParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .sms_failed_edge_prompt_condition import SmsFailedEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class SmsFailedEdgeParam(TypedDict, total=False):
     """The way on after an SMS could not be sent."""
 
@@ -17,5 +20,10 @@ class SmsFailedEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SmsFailedEdgePromptConditionParam | SmsFailedEdgePromptCondition]
     """Met when it failed; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(SmsFailedEdgeParam)

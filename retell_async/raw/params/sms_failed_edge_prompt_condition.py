@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsFailedEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of the edge for an SMS that failed."""
@@ -13,3 +15,6 @@ class SmsFailedEdgePromptConditionParam(TypedDict, total=False):
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""
+
+
+readable(SmsFailedEdgePromptConditionParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .sms_multimedia_item import SmsMultimediaItemParam
 
 
+from ..._hints import readable
+
+
 class SmsMessageBaseParam(TypedDict, total=False):
     """A text message, in the middle of a conversation. As a request takes it."""
 
@@ -24,3 +27,6 @@ class SmsMessageBaseParam(TypedDict, total=False):
     """Identifies the message within its chat. Left out, the server makes one."""
     multimedia: Sequence[SmsMultimediaItemParam | SmsMultimediaItem]
     """Pictures and other media of the message."""
+
+
+readable(SmsMessageBaseParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsMultimediaItemParam(TypedDict, total=False):
     """A picture or other medium of a text message."""
@@ -13,3 +15,6 @@ class SmsMultimediaItemParam(TypedDict, total=False):
     """Where it can be fetched."""
     summary: str
     """What it shows, in words."""
+
+
+readable(SmsMultimediaItemParam)

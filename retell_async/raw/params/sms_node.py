@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .sms_success_edge import SmsSuccessEdgeParam
 
 
+from ..._hints import readable
+
+
 class SmsNodeParam(TypedDict, total=False):
     """A node that sends an SMS to the user."""
 
@@ -50,3 +53,8 @@ class SmsNodeParam(TypedDict, total=False):
     """Whom to send it to. Null or left out for the user."""
     sms_sender: SmsSenderParam | None
     """Which number to send it from. Null or left out for the agent's own."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(SmsNodeParam)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsSenderCurrentNumberParam(TypedDict, total=False):
     """The number that the agent uses in the call."""
 
     type: Required[Literal["current_number"]]
     """Says that the message comes from the number of the call."""
+
+
+readable(SmsSenderCurrentNumberParam)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class SmsSenderRetellLongCodeParam(TypedDict, total=False):
     """A number that Retell sends from."""
 
     type: Required[Literal["retell_long_code"]]
     """Says that the message comes from a number of Retell."""
+
+
+readable(SmsSenderRetellLongCodeParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .sms_success_edge_prompt_condition import SmsSuccessEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class SmsSuccessEdgeParam(TypedDict, total=False):
     """The way on after an SMS was sent."""
 
@@ -17,5 +20,10 @@ class SmsSuccessEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[SmsSuccessEdgePromptConditionParam | SmsSuccessEdgePromptCondition]
     """Met when it was sent; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(SmsSuccessEdgeParam)

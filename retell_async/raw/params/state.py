@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .tool import ToolParam
 
 
+from ..._hints import readable
+
+
 class StateParam(TypedDict, total=False):
     """A part of the conversation of a Retell LLM."""
 
@@ -25,3 +28,6 @@ class StateParam(TypedDict, total=False):
     """What the agent does in this state; it follows `general_prompt`."""
     tools: Sequence[ToolParam]
     """What the agent can do in this state, besides `general_tools`."""
+
+
+readable(StateParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
+from ..._hints import readable
+
+
 class StateEdgeParam(TypedDict, total=False):
     """A way from one state to another."""
 
@@ -21,3 +24,6 @@ class StateEdgeParam(TypedDict, total=False):
     """What the model collects before it goes, as a JSON Schema; the state reached can use it as variables. Left out,
     nothing.
     """
+
+
+readable(StateEdgeParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class StateTransitionMessageBaseParam(TypedDict, total=False):
     """The conversation moves to another state of the Retell LLM. As a request takes it."""
@@ -19,3 +21,6 @@ class StateTransitionMessageBaseParam(TypedDict, total=False):
     """Identifies the message within its chat. Left out, the server makes one."""
     new_state_name: str
     """The state of the Retell LLM that was entered."""
+
+
+readable(StateTransitionMessageBaseParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class StringAnalysisDataParam(TypedDict, total=False):
     """A finding that is a text."""
 
@@ -24,3 +27,6 @@ class StringAnalysisDataParam(TypedDict, total=False):
     """What good answers look like."""
     required: bool
     """Whether an answer there must be; a session without one counts as unsuccessful."""
+
+
+readable(StringAnalysisDataParam)

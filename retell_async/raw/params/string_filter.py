@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from ..models.string_filter_op import StringFilterOp
 
 
+from ..._hints import readable
+
+
 class StringFilterParam(TypedDict, total=False):
     """A condition on text."""
 
@@ -18,3 +21,6 @@ class StringFilterParam(TypedDict, total=False):
     """Always `string`: tells this filter from others."""
     value: Required[str]
     """The text to compare with."""
+
+
+readable(StringFilterParam)

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from .tool import ToolParam
 
 
+from ..._hints import readable
+
+
 class SubagentNodeParam(TypedDict, total=False):
     """A node in which the agent talks with the user and may use tools as it sees fit."""
 
@@ -100,6 +103,8 @@ class SubagentNodeParam(TypedDict, total=False):
     """Whether the node may be passed over when what it asks is known already, from the conversation or from the
     contact's memory. Default: false.
     """
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
     stt_mode: Literal["accurate", "custom", "fast"] | None
     """What transcription aims at in this node; `custom` reads `custom_stt_config`. Null or left out for the agent's
     setting.
@@ -110,3 +115,6 @@ class SubagentNodeParam(TypedDict, total=False):
     """Further tools, for this node alone."""
     voice_speed: float | None
     """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""
+
+
+readable(SubagentNodeParam)

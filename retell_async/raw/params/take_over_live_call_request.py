@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class TakeOverLiveCallRequestParam(TypedDict, total=False):
     """Who takes over a call."""
 
     participant_id: Required[str]
     """The listener who takes over: the `participant_id` that `call.listen_live` answered."""
+
+
+readable(TakeOverLiveCallRequestParam)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .tool_mock import ToolMockParam
 
 
+from ..._hints import readable
+
+
 class TestCaseDefinitionInputParam(TypedDict, total=False):
     """What to change about a test case."""
 
@@ -31,3 +34,6 @@ class TestCaseDefinitionInputParam(TypedDict, total=False):
     """What tools answer during the test, in place of being called."""
     user_prompt: str
     """Who the simulated user is and what they want, in words."""
+
+
+readable(TestCaseDefinitionInputParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class TimeWindowParam(TypedDict, total=False):
     """A part of the day, in minutes since local midnight."""
@@ -13,3 +15,6 @@ class TimeWindowParam(TypedDict, total=False):
     """First minute after the window; 1440 is the end of the day. Minutes."""
     start: Required[float]
     """First minute of the window; 540 is nine o'clock. Minutes."""
+
+
+readable(TimeWindowParam)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 if TYPE_CHECKING:
     from ..models.agent_swap_tool import AgentSwapTool
     from ..models.app_tool import AppTool
+    from ..models.book_appointment_cal_tool import BookAppointmentCalTool
     from ..models.bridge_transfer_tool import BridgeTransferTool
     from ..models.cancel_transfer_tool import CancelTransferTool
+    from ..models.check_availability_cal_tool import CheckAvailabilityCalTool
     from ..models.code_tool import CodeTool
     from ..models.custom_tool import CustomTool
     from ..models.end_call_tool import EndCallTool
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from ..models.transfer_call_tool import TransferCallTool
     from .agent_swap_tool import AgentSwapToolParam
     from .app_tool import AppToolParam
+    from .book_appointment_cal_tool import BookAppointmentCalToolParam
     from .bridge_transfer_tool import BridgeTransferToolParam
     from .cancel_transfer_tool import CancelTransferToolParam
+    from .check_availability_cal_tool import CheckAvailabilityCalToolParam
     from .code_tool import CodeToolParam
     from .custom_tool import CustomToolParam
     from .end_call_tool import EndCallToolParam
@@ -57,4 +61,8 @@ ToolParam: TypeAlias = Union[
     "MCPTool",
     "AppToolParam",
     "AppTool",
+    "CheckAvailabilityCalToolParam",
+    "CheckAvailabilityCalTool",
+    "BookAppointmentCalToolParam",
+    "BookAppointmentCalTool",
 ]

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .number_or_range_filter import NumberOrRangeFilterParam
 
 
+from ..._hints import readable
+
+
 class ToolCallFilterParam(TypedDict, total=False):
     """A tool call that happened during a call. At least one condition has to be given, and all have to hold for the same
     tool call.
@@ -24,3 +27,6 @@ class ToolCallFilterParam(TypedDict, total=False):
     """Whether the tool did what it was asked."""
     type: str
     """Kind of the tool, such as `transfer_call`."""
+
+
+readable(ToolCallFilterParam)

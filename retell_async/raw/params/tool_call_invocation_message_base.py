@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ToolCallInvocationMessageBaseParam(TypedDict, total=False):
     """The agent calls a tool. As a request takes it."""
@@ -25,3 +27,6 @@ class ToolCallInvocationMessageBaseParam(TypedDict, total=False):
     """Internal to Gemini thinking models; keep it as it is when a message is sent back."""
     type: str
     """Kind of the tool, such as `custom`, `end_call` or `transfer_call`. New kinds appear now and then."""
+
+
+readable(ToolCallInvocationMessageBaseParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ToolCallResultMessageBaseParam(TypedDict, total=False):
     """A tool answers. As a request takes it."""
@@ -21,3 +23,6 @@ class ToolCallResultMessageBaseParam(TypedDict, total=False):
     """Identifies the message within its chat. Left out, the server makes one."""
     successful: bool
     """Whether the tool did what it was asked. Absent if nobody reported it."""
+
+
+readable(ToolCallResultMessageBaseParam)

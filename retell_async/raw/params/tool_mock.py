@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from .tool_mock_input_match_rule import ToolMockInputMatchRuleParam
 
 
+from ..._hints import readable
+
+
 class ToolMockParam(TypedDict, total=False):
     """What a tool answers during a test."""
 
@@ -22,3 +25,6 @@ class ToolMockParam(TypedDict, total=False):
     """Whether the tool succeeds, for tools that only do so or fail, such as `transfer_call`. Null or left out for
     others.
     """
+
+
+readable(ToolMockParam)

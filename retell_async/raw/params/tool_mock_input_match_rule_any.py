@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ToolMockInputMatchRuleAnyParam(TypedDict, total=False):
     """Every call of the tool gets the answer."""
 
     type: Required[Literal["any"]]
     """Always `any`."""
+
+
+readable(ToolMockInputMatchRuleAnyParam)

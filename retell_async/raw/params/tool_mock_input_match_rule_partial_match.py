@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class ToolMockInputMatchRulePartialMatchParam(TypedDict, total=False):
     """Calls with certain arguments get the answer."""
@@ -14,3 +16,6 @@ class ToolMockInputMatchRulePartialMatchParam(TypedDict, total=False):
     """Arguments that have to be equal. Others of the call do not matter."""
     type: Required[Literal["partial_match"]]
     """Always `partial_match`."""
+
+
+readable(ToolMockInputMatchRulePartialMatchParam)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class ToolParameterParam(TypedDict, total=False):
     """A JSON Schema of what a tool takes."""
 
@@ -23,3 +26,6 @@ class ToolParameterParam(TypedDict, total=False):
     """Whether arguments that `properties` does not name may be given too."""
     required: Strings
     """Which of `properties` must be given."""
+
+
+readable(ToolParameterParam)

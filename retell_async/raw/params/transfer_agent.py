@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
+from ..._hints import readable
+
 
 class TransferAgentParam(TypedDict, total=False):
     """The agent that talks with the destination of a transfer."""
@@ -13,3 +15,6 @@ class TransferAgentParam(TypedDict, total=False):
     """Its id, from `agent.create` or `agent.list`. It must be a transfer agent (`is_transfer_agent` is true)."""
     agent_version: Required[str | int]
     """Which version of it: a number or a tag. A tag that no version has counts as `latest`."""
+
+
+readable(TransferAgentParam)

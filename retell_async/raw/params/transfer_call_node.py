@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .transfer_option import TransferOptionParam
 
 
+from ..._hints import readable
+
+
 class TransferCallNodeParam(TypedDict, total=False):
     """A node that transfers the call."""
 
@@ -55,3 +58,8 @@ class TransferCallNodeParam(TypedDict, total=False):
     """Name for people; also what `{{current_node}}` says."""
     speak_during_execution: bool
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
+    start_speaker: Literal["agent", "user"]
+    """Who speaks first, if this is the first node of its flow."""
+
+
+readable(TransferCallNodeParam)

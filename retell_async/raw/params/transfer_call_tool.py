@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .transfer_option import TransferOptionParam
 
 
+from ..._hints import readable
+
+
 class TransferCallToolParam(TypedDict, total=False):
     """Lets the model transfer the call."""
 
@@ -42,3 +45,6 @@ class TransferCallToolParam(TypedDict, total=False):
     """Whether to dial the number as it is, without checking that it is E.164. Only for custom telephony. Default: false."""
     speak_during_execution: bool
     """Whether the agent speaks while it runs; `execution_message_description` says what."""
+
+
+readable(TransferCallToolParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class TransferDestinationInferredParam(TypedDict, total=False):
     """A number that the model chooses."""
@@ -13,3 +15,6 @@ class TransferDestinationInferredParam(TypedDict, total=False):
     """How to choose it, with the numbers to choose from. May contain `{{variables}}`."""
     type: Required[Literal["inferred"]]
     """Says that the model chooses."""
+
+
+readable(TransferDestinationInferredParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class TransferDestinationPredefinedParam(TypedDict, total=False):
     """A number fixed beforehand."""
@@ -15,3 +17,6 @@ class TransferDestinationPredefinedParam(TypedDict, total=False):
     """Says that the number is fixed."""
     extension: str
     """Keys to press once the call is answered: digits, `*` and `#`, or a `{{variable}}`."""
+
+
+readable(TransferDestinationPredefinedParam)

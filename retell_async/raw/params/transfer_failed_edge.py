@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from .transfer_failed_edge_prompt_condition import TransferFailedEdgePromptConditionParam
 
 
+from ..._hints import readable
+
+
 class TransferFailedEdgeParam(TypedDict, total=False):
     """The way on after a transfer, or a swap of agents, that failed."""
 
@@ -17,5 +20,10 @@ class TransferFailedEdgeParam(TypedDict, total=False):
     """Id of the edge, unique in the flow or component."""
     transition_condition: Required[TransferFailedEdgePromptConditionParam | TransferFailedEdgePromptCondition]
     """Met when it failed; the value is fixed."""
+    condition: str
+    """What `transition_condition` says, in words. It decides nothing."""
     destination_node_id: str
     """The node it leads to, by its `id`. Left out, it leads nowhere yet."""
+
+
+readable(TransferFailedEdgeParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class TransferFailedEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of the edge for a failed transfer."""
@@ -13,3 +15,6 @@ class TransferFailedEdgePromptConditionParam(TypedDict, total=False):
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""
+
+
+readable(TransferFailedEdgePromptConditionParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .public_handoff_option import PublicHandoffOptionParam
 
 
+from ..._hints import readable
+
+
 class TransferOptionAgenticWarmTransferParam(TypedDict, total=False):
     """Another agent talks with whoever answers, and decides whether the parties are joined."""
 
@@ -35,3 +38,6 @@ class TransferOptionAgenticWarmTransferParam(TypedDict, total=False):
     """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
     Default: agent-level ring_duration_ms.
     """
+
+
+readable(TransferOptionAgenticWarmTransferParam)

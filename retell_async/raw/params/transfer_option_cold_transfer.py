@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class TransferOptionColdTransferParam(TypedDict, total=False):
     """The agent leaves as soon as the call is handed over."""
@@ -23,3 +25,6 @@ class TransferOptionColdTransferParam(TypedDict, total=False):
     """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
     Default: agent-level ring_duration_ms.
     """
+
+
+readable(TransferOptionColdTransferParam)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from .warm_transfer_prompt import WarmTransferPromptParam
 
 
+from ..._hints import readable
+
+
 class TransferOptionWarmTransferParam(TypedDict, total=False):
     """The agent stays until somebody has answered, and can introduce the user."""
 
@@ -44,3 +47,6 @@ class TransferOptionWarmTransferParam(TypedDict, total=False):
     """How long to let the destination ring before the transfer counts as failed. Milliseconds. From 5_000 to 90_000.
     Default: agent-level ring_duration_ms.
     """
+
+
+readable(TransferOptionWarmTransferParam)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .auth_config_request import AuthConfigRequestParam
 
 
+from ..._hints import readable
+
+
 class UpdateAppRequestParam(TypedDict, total=False):
     """What to change about a connected app."""
 
@@ -24,3 +27,6 @@ class UpdateAppRequestParam(TypedDict, total=False):
     """Id of the account within the provider. Only for providers that have such sub-accounts."""
     tenant_url: str
     """Address of your own instance at the provider. Not needed where all customers share one host."""
+
+
+readable(UpdateAppRequestParam)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class UpdateCallMetadataRequestParam(TypedDict, total=False):
     """What to change about an ended call."""
@@ -18,3 +20,6 @@ class UpdateCallMetadataRequestParam(TypedDict, total=False):
     """
     metadata: Mapping[str, object]
     """Your own data to store with the call. At most 50 kB."""
+
+
+readable(UpdateCallMetadataRequestParam)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class UpdateChatMetadataRequestParam(TypedDict, total=False):
     """What to change about a chat."""
@@ -20,3 +22,6 @@ class UpdateChatMetadataRequestParam(TypedDict, total=False):
     """Dynamic variables that take the place of the chat's own, by name; values must be strings. Null takes the overrides
     back.
     """
+
+
+readable(UpdateChatMetadataRequestParam)

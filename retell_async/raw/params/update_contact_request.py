@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..._operation import Strings
 
 
+from ..._hints import readable
+
+
 class UpdateContactRequestParam(TypedDict, total=False):
     """What to change about a contact."""
 
@@ -31,3 +34,6 @@ class UpdateContactRequestParam(TypedDict, total=False):
     """Given name; calls have it as a dynamic variable."""
     last_name: str
     """Family name; calls have it as a dynamic variable."""
+
+
+readable(UpdateContactRequestParam)

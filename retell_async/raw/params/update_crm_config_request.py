@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .crm_custom_field_schema import CRMCustomFieldSchemaParam
 
 
+from ..._hints import readable
+
+
 class UpdateCrmConfigRequestParam(TypedDict, total=False):
     """What to change about the settings for contacts and their CRM."""
 
@@ -39,3 +42,6 @@ class UpdateCrmConfigRequestParam(TypedDict, total=False):
     """The fields that contacts have beside the built-in ones, in place of those there are. Names are in snake_case, are
     none of the built-in ones, and begin with neither `contact` nor `external`. 0 to 200 items.
     """
+
+
+readable(UpdateCrmConfigRequestParam)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .fields_to_override import FieldsToOverrideParam
 
 
+from ..._hints import readable
+
+
 class UpdateLiveCallRequestParam(TypedDict, total=False):
     """What to change about an ongoing call."""
 
@@ -19,3 +22,6 @@ class UpdateLiveCallRequestParam(TypedDict, total=False):
     """What to do in the conversation. An empty object does nothing."""
     fields_to_override: FieldsToOverrideParam | FieldsToOverride
     """What to change about the call. What is left out stays as it is."""
+
+
+readable(UpdateLiveCallRequestParam)

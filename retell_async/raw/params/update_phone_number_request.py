@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .agent_weight import AgentWeightParam
 
 
+from ..._hints import readable
+
+
 class UpdatePhoneNumberRequestParam(TypedDict, total=False):
     """What to change about a phone number."""
 
@@ -61,3 +64,6 @@ class UpdatePhoneNumberRequestParam(TypedDict, total=False):
     """Host of the SIP trunk to which outbound calls of an imported number are sent."""
     transport: str | None
     """How the SIP trunk is reached. TLS, TCP, UDP. Default: TCP."""
+
+
+readable(UpdatePhoneNumberRequestParam)

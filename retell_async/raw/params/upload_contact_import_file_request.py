@@ -9,8 +9,14 @@ if TYPE_CHECKING:
     from ..._operation import FileTypes
 
 
+from ..._hints import readable
+
+
 class UploadContactImportFileRequestParam(TypedDict, total=False):
     """A file with contacts."""
 
     file: Required[FileTypes]
     """The file: CSV, one contact a line."""
+
+
+readable(UploadContactImportFileRequestParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class UserDtmfOptionsParam(TypedDict, total=False):
     """When keys that the user presses are taken together as one input. Whichever of these is met first ends it."""
@@ -17,3 +19,6 @@ class UserDtmfOptionsParam(TypedDict, total=False):
     """How long after the last key the input counts as complete; each key starts the wait anew. Milliseconds. From 1_000
     to 15_000.
     """
+
+
+readable(UserDtmfOptionsParam)

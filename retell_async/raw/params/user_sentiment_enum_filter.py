@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from ..models.user_sentiment_enum_filter_value import UserSentimentEnumFilterValue
 
 
+from ..._hints import readable
+
+
 class UserSentimentEnumFilterParam(TypedDict, total=False):
     """A condition on the mood of the user: it is one of several."""
 
@@ -19,3 +22,6 @@ class UserSentimentEnumFilterParam(TypedDict, total=False):
     """Always `enum`: tells this filter from others."""
     value: Required[Sequence[UserSentimentEnumFilterValue]]
     """The values, any of which will do."""
+
+
+readable(UserSentimentEnumFilterParam)

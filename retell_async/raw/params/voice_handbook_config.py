@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from ..._hints import readable
+
 
 class VoiceHandbookConfigParam(TypedDict, total=False):
     """Ready-made habits of a voice agent."""
@@ -31,3 +33,6 @@ class VoiceHandbookConfigParam(TypedDict, total=False):
     """
     speech_normalization: bool
     """Says figures, dates and amounts of money as a person would read them aloud. Voice agents only."""
+
+
+readable(VoiceHandbookConfigParam)

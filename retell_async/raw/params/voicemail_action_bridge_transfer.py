@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class VoicemailActionBridgeTransferParam(TypedDict, total=False):
     """Bridge the transfer although voicemail took the call."""
 
     type: Required[Literal["bridge_transfer"]]
     """Says that the voicemail is joined to the call that is being transferred."""
+
+
+readable(VoicemailActionBridgeTransferParam)

@@ -5,9 +5,14 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class VoicemailActionHangupParam(TypedDict, total=False):
     """Hang up and leave no message."""
 
     type: Required[Literal["hangup"]]
     """Says that the call ends, with the reason `voicemail_reached`."""
+
+
+readable(VoicemailActionHangupParam)

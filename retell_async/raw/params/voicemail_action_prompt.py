@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class VoicemailActionPromptParam(TypedDict, total=False):
     """Leave a message that the model words."""
@@ -13,3 +15,6 @@ class VoicemailActionPromptParam(TypedDict, total=False):
     """What the message shall say. May contain `{{variables}}`."""
     type: Required[Literal["prompt"]]
     """Says that the message is worded by the model."""
+
+
+readable(VoicemailActionPromptParam)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
+from ..._hints import readable
+
 
 class VoicemailActionStaticTextParam(TypedDict, total=False):
     """Leave a message word for word."""
@@ -13,3 +15,6 @@ class VoicemailActionStaticTextParam(TypedDict, total=False):
     """The message itself. May contain `{{variables}}`."""
     type: Required[Literal["static_text"]]
     """Says that the message is spoken as written."""
+
+
+readable(VoicemailActionStaticTextParam)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from .voicemail_action import VoicemailActionParam
 
 
+from ..._hints import readable
+
+
 class VoicemailOptionParam(TypedDict, total=False):
     """What happens when voicemail answers."""
 
@@ -16,3 +19,6 @@ class VoicemailOptionParam(TypedDict, total=False):
     """What to do then."""
     detection_prompt: str | None
     """What counts as voicemail, in your words. Null or left out for the built-in definition. 0 to 2_000 characters."""
+
+
+readable(VoicemailOptionParam)

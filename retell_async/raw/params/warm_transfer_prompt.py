@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class WarmTransferPromptParam(TypedDict, total=False):
     """Something that the model words or does by a prompt."""
@@ -13,3 +15,6 @@ class WarmTransferPromptParam(TypedDict, total=False):
     """The prompt. May contain `{{variables}}`."""
     type: Literal["prompt"]
     """Says that the model words it."""
+
+
+readable(WarmTransferPromptParam)

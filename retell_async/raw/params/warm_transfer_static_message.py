@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
+from ..._hints import readable
+
 
 class WarmTransferStaticMessageParam(TypedDict, total=False):
     """Something that the agent says word for word."""
@@ -13,3 +15,6 @@ class WarmTransferStaticMessageParam(TypedDict, total=False):
     """The words. May contain `{{variables}}`."""
     type: Literal["static_message"]
     """Says that it is said as written."""
+
+
+readable(WarmTransferStaticMessageParam)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import attrs
 
+from ..document import packaged
 from ..exchange import Incoming, Json, Refused
 from ..live import CALL_EVENTS, CHAT_EVENTS
 from ..ordered import Entries
@@ -84,7 +85,9 @@ def view(agent: Asset, body: Json) -> Json:
     The events that it tells of are always among it: they alone show, in answers that can be of both kinds, which kind an agent is.
     """
     events = body.get("webhook_events")
-    return body | {
+    channel = {"channel": agent.kind} if packaged().carries("AgentResponse", "channel") else {}
+    return {name: value for name, value in body.items() if name != "channel"} | {
+        **channel,
         "assigned_tags": [name for name, version in agent.tags.items() if version == body["version"]],
         "webhook_events": list(_EVENTS[agent.kind]) if events is None else events,
     }

@@ -48,7 +48,7 @@ def create_phone_call(store: Store, incoming: Incoming) -> Json:
     """A repeated idempotency key gives the call that it made, whatever else is in the request."""
     body = incoming.body
     key = body.get("idempotency_key")
-    if key is not None and (before := store.calls.by_key(key, store.now())) is not None:
+    if key is not None and (before := store.call_of_key(key)) is not None:
         return call_object(before, store.now())
     if not is_e164(body["to_number"]):
         raise Refused(400, "body.to_number must be in E.164 format")

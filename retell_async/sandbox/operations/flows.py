@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..document import packaged
 from ..exchange import Incoming, Json, Refused
 from ..store import Asset, Store
 from ._assets import changed, draft_of, existing, listed, version_of
@@ -22,14 +23,18 @@ __all__ = [
     "update_component",
 ]
 
-_FIXED = ("conversation_flow_id", "version")
+_FIXED = ("conversation_flow_id", "version", "is_published")
 _FIXED_OF_COMPONENTS = ("conversation_flow_component_id", "linked_conversation_flow_ids", "user_modified_timestamp")
 
 
 def create(store: Store, incoming: Incoming) -> Json:
     _check(incoming.body)
     flow_id = f"conversation_flow_{store.new_id('flow')}"
-    body = incoming.body | {"conversation_flow_id": flow_id, "version": 0, "last_modification_timestamp": store.now()}
+    # What was exported says of itself where it came from, which is nothing to what is made of it.
+    body = {name: value for name, value in incoming.body.items() if name not in _FIXED}
+    body |= {"conversation_flow_id": flow_id, "version": 0, "last_modification_timestamp": store.now()}
+    if packaged().carries("ConversationFlowResponse", "is_published"):
+        body["is_published"] = False
     return store.flows.add(flow_id, body).latest
 
 

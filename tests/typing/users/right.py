@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import assert_type
 
+import attrs
 import httpx
 
-from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError
+from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError, UnknownObject
+from retell_async.types import AgentResponse, PhoneCallResponse, UnknownCallResponse, WebCallResponse
 
 
 async def main() -> None:
@@ -50,6 +52,31 @@ async def main() -> None:
 
         await client.with_options(timeout=None).call.stop("call_1")
         await client.request("POST", "/not-in-the-document-yet", json={"a": 1})
+
+
+async def unions(client: AsyncRetell) -> str:
+    call = await client.call.retrieve("call_1")
+    assert_type(call.call_id, str)
+    assert_type(call.duration_ms, int | None)
+    kind: str | None = call.call_type
+    match call:
+        case WebCallResponse():
+            assert_type(call.access_token, str | None)
+        case PhoneCallResponse():
+            assert_type(call.from_number, str)
+        case UnknownCallResponse():
+            assert_type(call, UnknownCallResponse)
+            kind = call.call_type or call.brand_new
+    if isinstance(call, UnknownObject):
+        assert_type(call.call_id, str)
+    flow = await client.conversation_flow.retrieve("flow_1")
+    for node in flow.nodes or []:
+        assert_type(node.id, str)
+    return kind or ""
+
+
+def changed(agent: AgentResponse) -> AgentResponse:
+    return attrs.evolve(agent, voice_id="retell-Cimo")
 
 
 async def handled(client: AsyncRetell) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -25,3 +26,7 @@ def request(agent_id: str, *, version: str | int | Omit = omit) -> Request[Agent
 async def send(client: Sender, agent_id: str, *, version: str | int | Omit = omit, **options: Unpack[RequestOptions]) -> AgentResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(agent_id, version=version), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._operation import Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
@@ -24,3 +25,7 @@ def request(agent_id: str, *, body: PublishAgentVersionRequestParam) -> Request[
 async def send(client: Sender, agent_id: str, *, body: PublishAgentVersionRequestParam, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(agent_id, body=body), options)
+
+
+readable(request)
+readable(send)

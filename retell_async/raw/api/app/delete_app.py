@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from ...._hints import readable
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
 OPERATION: Operation[None] = Operation(id="deleteApp", method="DELETE", path="/delete-app/{app_id}", repeat="safe", empty=True)
@@ -18,3 +19,7 @@ def request(app_id: str, *, force_delete: bool | Omit = omit) -> Request[None]:
 async def send(client: Sender, app_id: str, *, force_delete: bool | Omit = omit, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(app_id, force_delete=force_delete), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -25,3 +26,7 @@ def request(app_id: str) -> Request[AppResponse]:
 async def send(client: Sender, app_id: str, **options: Unpack[RequestOptions]) -> AppResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(app_id), options)
+
+
+readable(request)
+readable(send)

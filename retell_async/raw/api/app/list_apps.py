@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
@@ -43,3 +44,7 @@ async def send(
     return await client.send(
         request(limit=limit, pagination_key=pagination_key, sort_order=sort_order, privacy_scope=privacy_scope), options
     )
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -26,3 +27,7 @@ def request(app_id: str, *, body: UpdateAppRequestParam | Omit = omit) -> Reques
 async def send(client: Sender, app_id: str, *, body: UpdateAppRequestParam | Omit = omit, **options: Unpack[RequestOptions]) -> AppResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(app_id, body=body), options)
+
+
+readable(request)
+readable(send)

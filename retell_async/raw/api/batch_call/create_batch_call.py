@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -32,3 +33,7 @@ def request(*, body: CreateBatchCallRequestParam) -> Request[BatchCallResponse]:
 async def send(client: Sender, *, body: CreateBatchCallRequestParam, **options: Unpack[RequestOptions]) -> BatchCallResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(body=body), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -30,3 +31,7 @@ def request(call_id: str) -> Request[CallResponse]:
 async def send(client: Sender, call_id: str, **options: Unpack[RequestOptions]) -> CallResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(call_id), options)
+
+
+readable(request)
+readable(send)

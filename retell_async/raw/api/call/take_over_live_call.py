@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -32,3 +33,7 @@ async def send(
 ) -> TakeOverLiveCallResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(call_id, body=body), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from ...._hints import readable
 from ...._operation import Operation, Request, RequestOptions, Sender
 
 OPERATION: Operation[None] = Operation(id="deleteChat", method="DELETE", path="/delete-chat/{chat_id}", repeat="safe", empty=True)
@@ -18,3 +19,7 @@ def request(chat_id: str) -> Request[None]:
 async def send(client: Sender, chat_id: str, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(chat_id), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -25,3 +26,7 @@ def request(contact_id: str) -> Request[Contact]:
 async def send(client: Sender, contact_id: str, **options: Unpack[RequestOptions]) -> Contact:
     """Send the request and give back what was answered."""
     return await client.send(request(contact_id), options)
+
+
+readable(request)
+readable(send)

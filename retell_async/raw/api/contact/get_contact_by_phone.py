@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -25,3 +26,7 @@ def request(phone_number: str) -> Request[Contact]:
 async def send(client: Sender, phone_number: str, **options: Unpack[RequestOptions]) -> Contact:
     """Send the request and give back what was answered."""
     return await client.send(request(phone_number), options)
+
+
+readable(request)
+readable(send)

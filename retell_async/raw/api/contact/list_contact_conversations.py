@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
@@ -32,3 +33,7 @@ async def send(
 ) -> ContactConversationListResponse:
     """Send the request and give back what was answered, one page."""
     return await client.send(request(contact_id, limit=limit, pagination_key=pagination_key), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
@@ -26,3 +27,7 @@ def request(*, body: ListContactsRequestParam | Omit = omit) -> Request[ContactL
 async def send(client: Sender, *, body: ListContactsRequestParam | Omit = omit, **options: Unpack[RequestOptions]) -> ContactListResponse:
     """Send the request and give back what was answered, one page."""
     return await client.send(request(body=body), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from ...._hints import readable
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
 OPERATION: Operation[None] = Operation(
@@ -20,3 +21,7 @@ def request(conversation_flow_id: str, *, force_delete: bool | Omit = omit) -> R
 async def send(client: Sender, conversation_flow_id: str, *, force_delete: bool | Omit = omit, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(conversation_flow_id, force_delete=force_delete), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
@@ -39,3 +40,7 @@ async def send(
 ) -> ListConversationFlowsResponse:
     """Send the request and give back what was answered, one page."""
     return await client.send(request(limit=limit, pagination_key=pagination_key, sort_order=sort_order), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from ...._hints import readable
 from ...._operation import Operation, Request, RequestOptions, Sender
 
 OPERATION: Operation[None] = Operation(
@@ -24,3 +25,7 @@ def request(conversation_flow_component_id: str) -> Request[None]:
 async def send(client: Sender, conversation_flow_component_id: str, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(conversation_flow_component_id), options)
+
+
+readable(request)
+readable(send)

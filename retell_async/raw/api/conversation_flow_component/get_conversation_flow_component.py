@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -29,3 +30,7 @@ def request(conversation_flow_component_id: str) -> Request[ConversationFlowComp
 async def send(client: Sender, conversation_flow_component_id: str, **options: Unpack[RequestOptions]) -> ConversationFlowComponentResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(conversation_flow_component_id), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -25,3 +26,7 @@ def request(*, app_id: str | Omit = omit) -> Request[GetCrmSchemaResponse]:
 async def send(client: Sender, *, app_id: str | Omit = omit, **options: Unpack[RequestOptions]) -> GetCrmSchemaResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(app_id=app_id), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Multipart, Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -33,3 +34,7 @@ async def send(
 ) -> KnowledgeBaseResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(knowledge_base_id, body=body), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Multipart, Operation, Request, RequestOptions, Sender
 
@@ -31,3 +32,7 @@ def request(*, body: KnowledgeBaseRequestParam) -> Request[KnowledgeBaseResponse
 async def send(client: Sender, *, body: KnowledgeBaseRequestParam, **options: Unpack[RequestOptions]) -> KnowledgeBaseResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(body=body), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -30,3 +31,7 @@ def request(knowledge_base_id: str, source_id: str) -> Request[KnowledgeBaseResp
 async def send(client: Sender, knowledge_base_id: str, source_id: str, **options: Unpack[RequestOptions]) -> KnowledgeBaseResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(knowledge_base_id, source_id), options)
+
+
+readable(request)
+readable(send)

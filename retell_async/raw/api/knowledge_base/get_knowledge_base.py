@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -29,3 +30,7 @@ def request(knowledge_base_id: str) -> Request[KnowledgeBaseResponse]:
 async def send(client: Sender, knowledge_base_id: str, **options: Unpack[RequestOptions]) -> KnowledgeBaseResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(knowledge_base_id), options)
+
+
+readable(request)
+readable(send)

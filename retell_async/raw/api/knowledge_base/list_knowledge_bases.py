@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import Many, One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -25,3 +26,7 @@ def request() -> Request[list[KnowledgeBaseResponse]]:
 async def send(client: Sender, **options: Unpack[RequestOptions]) -> list[KnowledgeBaseResponse]:
     """Send the request and give back what was answered."""
     return await client.send(request(), options)
+
+
+readable(request)
+readable(send)

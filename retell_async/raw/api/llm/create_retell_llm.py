@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -26,3 +27,7 @@ def request(*, body: RetellLlmRequestParam | Omit = omit) -> Request[LlmResponse
 async def send(client: Sender, *, body: RetellLlmRequestParam | Omit = omit, **options: Unpack[RequestOptions]) -> LlmResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(body=body), options)
+
+
+readable(request)
+readable(send)

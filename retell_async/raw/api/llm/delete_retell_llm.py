@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from ...._hints import readable
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
 OPERATION: Operation[None] = Operation(id="deleteRetellLLM", method="DELETE", path="/delete-retell-llm/{llm_id}", repeat="safe", empty=True)
@@ -18,3 +19,7 @@ def request(llm_id: str, *, force_delete: bool | Omit = omit) -> Request[None]:
 async def send(client: Sender, llm_id: str, *, force_delete: bool | Omit = omit, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(llm_id, force_delete=force_delete), options)
+
+
+readable(request)
+readable(send)

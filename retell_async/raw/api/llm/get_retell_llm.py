@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -25,3 +26,7 @@ def request(llm_id: str, *, version: int | Omit = omit) -> Request[LlmResponse]:
 async def send(client: Sender, llm_id: str, *, version: int | Omit = omit, **options: Unpack[RequestOptions]) -> LlmResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(llm_id, version=version), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -28,3 +29,7 @@ async def send(
 ) -> LlmResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(llm_id, body=body, version=version), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import Many, One
 from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
@@ -35,3 +36,7 @@ async def send(
 ) -> list[MCPToolDefinition]:
     """Send the request and give back what was answered."""
     return await client.send(request(agent_id, component_id=component_id, mcp_id=mcp_id, version=version), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -26,3 +27,7 @@ def request(*, body: ImportPhoneNumberRequestParam) -> Request[PhoneNumberRespon
 async def send(client: Sender, *, body: ImportPhoneNumberRequestParam, **options: Unpack[RequestOptions]) -> PhoneNumberResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(body=body), options)
+
+
+readable(request)
+readable(send)

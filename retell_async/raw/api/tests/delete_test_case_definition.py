@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from ...._hints import readable
 from ...._operation import Operation, Request, RequestOptions, Sender
 
 OPERATION: Operation[None] = Operation(
@@ -20,3 +21,7 @@ def request(test_case_definition_id: str) -> Request[None]:
 async def send(client: Sender, test_case_definition_id: str, **options: Unpack[RequestOptions]) -> None:
     """Send the request."""
     return await client.send(request(test_case_definition_id), options)
+
+
+readable(request)
+readable(send)

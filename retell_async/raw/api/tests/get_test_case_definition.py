@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -29,3 +30,7 @@ def request(test_case_definition_id: str) -> Request[TestCaseDefinition]:
 async def send(client: Sender, test_case_definition_id: str, **options: Unpack[RequestOptions]) -> TestCaseDefinition:
     """Send the request and give back what was answered."""
     return await client.send(request(test_case_definition_id), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
@@ -62,3 +63,7 @@ async def send(
         ),
         options,
     )
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
@@ -56,3 +57,7 @@ async def send(
     return await client.send(
         request(conversation_flow_id=conversation_flow_id, limit=limit, llm_id=llm_id, pagination_key=pagination_key, type=type), options
     )
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Multipart, Operation, Request, RequestOptions, Sender
 
@@ -31,3 +32,7 @@ def request(*, body: CloneVoiceRequestParam) -> Request[VoiceResponse]:
 async def send(client: Sender, *, body: CloneVoiceRequestParam, **options: Unpack[RequestOptions]) -> VoiceResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(body=body), options)
+
+
+readable(request)
+readable(send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from ...._hints import readable
 from ...._model import One
 from ...._operation import Operation, Request, RequestOptions, Sender
 
@@ -25,3 +26,7 @@ def request(voice_id: str) -> Request[VoiceResponse]:
 async def send(client: Sender, voice_id: str, **options: Unpack[RequestOptions]) -> VoiceResponse:
     """Send the request and give back what was answered."""
     return await client.send(request(voice_id), options)
+
+
+readable(request)
+readable(send)

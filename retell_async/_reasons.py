@@ -1,0 +1,95 @@
+"""Why a server refused: the words for it in the body of an answer, whatever shape the body has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from itertools import islice
+from typing import cast
+
+__all__ = ["stated_reason"]
+
+_LONGEST = 500
+_MOST_TEXT = 8_000
+_MOST_PARTS = 10
+_DEEPEST = 8
+
+_REASONS = (
+    *("message", "error_message", "errormessage", "msg", "error_description", "detail", "details", "title", "reason", "description"),
+    *("error", "errors", "fault", "faultstring"),
+)
+"""Under these names a reason stands, in the order in which it is told."""
+_PLACES = ("loc", "field", "param", "path", "pointer", "property", "instancepath", "source")
+"""Under these names, beside a reason, stands what it is about. (A `path` that is a text is that of the request.)"""
+_SILENT = frozenset(
+    ("status", "statuscode", "status_code", "timestamp", "type", "path", "url", "instance", "trace", "stack", "input", "ctx")
+)
+_SECRET = re.compile(r"key|token|secret|password|auth|credential|cookie|session", re.IGNORECASE)
+
+_ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]")
+_UNSEEN = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_HEADINGS = re.compile(r"<(title|h1|message|faultstring|reason|detail)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
+
+
+def stated_reason(body: object) -> str:
+    """The reason in a parsed body or a text, on one line and short; empty if there is none.
+
+    Nothing in it can move a cursor, colour a terminal or begin a line of a log. Numbers and keys are in it as they came.
+    """
+    text = "; ".join(dict.fromkeys(islice(_parts(_markup(body) if isinstance(body, str) else body), _MOST_PARTS)))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
+
+
+def _parts(value: object, place: str = "", depth: int = 0) -> Iterator[str]:
+    if isinstance(value, str) or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        if text := _folded(str(value)):
+            yield f"{place}: {text}" if place else text
+    elif depth >= _DEEPEST:
+        return
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
+            yield from _parts(item, place, depth + 1)
+    elif isinstance(value, dict):
+        yield from _stated(cast("dict[str, object]", value), place, depth)
+
+
+def _stated(value: dict[str, object], place: str, depth: int) -> Iterator[str]:
+    named = {name.lower(): item for name, item in value.items()}
+    places = (named.get(name) for name in _PLACES if name != "path" or not isinstance(named.get(name), str))
+    about = next((text for said in places if (text := _path(said))), place)
+    found = [part for name in _REASONS if name in named for part in _parts(named[name], about, depth + 1)]
+    if found:
+        yield from found
+        return
+    for name, item in value.items():
+        if name.lower() not in _SILENT and not _SECRET.search(name):
+            yield from _parts(item, f"{place}.{_folded(name)}" if place else _folded(name), depth + 1)
+
+
+def _path(value: object) -> str:
+    """What a reason is about, from its name, the steps to it, or an object that holds one of these."""
+    if isinstance(value, dict):
+        return next((_path(item) for item in cast("dict[str, object]", value).values()), "")
+    if isinstance(value, list):
+        return ".".join(_folded(str(step)) for step in cast("list[object]", value[:_MOST_PARTS]))
+    return _folded(value) if isinstance(value, str) else ""
+
+
+def _markup(text: str) -> str | list[str]:
+    """What a page or an XML document says of itself, or a text as it is; nothing of what is no text."""
+    text = text[:_MOST_TEXT]
+    if "\ufffd" in text or "\0" in text:
+        return ""
+    if not text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return text
+    text = _UNSEEN.sub(" ", text)
+    headings = [unescape(_TAG.sub(" ", match[2])) for match in _HEADINGS.finditer(text)]
+    return [heading for heading in headings if heading.strip()] or unescape(_TAG.sub(" ", text))
+
+
+def _folded(text: str) -> str:
+    """On one line, with nothing in it that does more than be read."""
+    text = _ESCAPES.sub("", text[:_MOST_TEXT])
+    return " ".join("".join(one if one.isprintable() or one in "\u200c\u200d" else " " for one in text).split())

@@ -1,0 +1,105 @@
+"""A store of deliveries as the router uses it: it costs no more than its time, and its errors are logged and go no further."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import anyio
+
+from retell_async._errors import ConfigurationError
+from retell_async._masking import mask_text
+
+from .deliveries import LEASE, Claim
+from .runner import log
+
+if TYPE_CHECKING:
+    from .deliveries import DeliveryStore, LegacyStore
+
+__all__ = ["Claims"]
+
+_SETTLE_TIMEOUT = 5.0
+
+
+class Claims:
+    """Who handles which delivery, by a store and by what this process knows itself.
+
+    :raises ConfigurationError: the store lacks a method, or its leases cannot be.
+    """
+
+    def __init__(self, store: DeliveryStore | LegacyStore) -> None:
+        for method in ("claim", "release"):
+            if not callable(getattr(store, method, None)):
+                raise ConfigurationError(f"the store has no method {method}: see DeliveryStore")
+        self._store = store
+        self._renew: Callable[[str], Awaitable[bool]] | None = getattr(store, "renew", None)
+        self._done: Callable[[str], Awaitable[None]] | None = getattr(store, "done", None)
+        self._lease = getattr(store, "lease", LEASE)
+        if not self._lease > 0:
+            raise ConfigurationError("the store's lease must be above 0 seconds")
+        self._mine: set[str] = set()
+        """What this process handles now. A store of the old kind cannot tell that from what is done."""
+
+    async def take(self, key: str, until: float) -> Claim | None:
+        """Claim a delivery; ``None`` when the store failed or did not answer by `until`. What is taken is to be settled."""
+        if key in self._mine:
+            return Claim.IN_PROGRESS
+        self._mine.add(key)
+        claim: Claim | None = None
+        try:
+            with anyio.CancelScope(deadline=until) as waiting:
+                claim = _claim(await self._store.claim(key))
+            if waiting.cancelled_caught:
+                log.error("the store of deliveries does not answer to a claim")
+        except Exception as error:  # noqa: BLE001  # a store may raise anything
+            _tell("claim", error)
+        finally:
+            if claim is not Claim.MINE:
+                self._mine.discard(key)
+        return claim
+
+    async def keep(self, key: str, scope: anyio.CancelScope) -> None:
+        """Renew the lease of what was taken, until the scope is cancelled or the lease is lost."""
+        if self._renew is None:
+            return
+        with scope:
+            while True:
+                await anyio.sleep(self._lease / 3)
+                try:
+                    with anyio.move_on_after(self._lease / 3):
+                        if await self._renew(key):
+                            continue
+                        log.warning("the lease of %s lapsed while it was being handled: it may be handled twice", key)
+                        return
+                    log.error("the store of deliveries does not answer to a renewal")
+                except Exception as error:  # noqa: BLE001
+                    _tell("renewal", error)
+
+    async def settle(self, key: str, *, well: bool) -> None:
+        """Say how the handling of what was taken ended, also when cancelled. A store that does not take it lets the lease lapse."""
+        try:
+            with anyio.move_on_after(_SETTLE_TIMEOUT, shield=True) as waiting:
+                if not well:
+                    await self._store.release(key)
+                elif self._done is not None:
+                    await self._done(key)
+            if waiting.cancelled_caught:
+                log.error("the store of deliveries does not take how %s ended", key)
+        except Exception as error:  # noqa: BLE001
+            _tell("release" if not well else "done", error)
+        finally:
+            self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """Leave what was taken to its lease: where nothing can be awaited any more."""
+        self._mine.discard(key)
+
+
+def _claim(answer: object) -> Claim:
+    if isinstance(answer, bool):
+        return Claim.MINE if answer else Claim.DONE
+    return Claim(answer)
+
+
+def _tell(what: str, error: Exception) -> None:
+    log.error("the store of deliveries failed at a %s: %s: %s", what, type(error).__name__, mask_text(str(error)))
