@@ -408,7 +408,8 @@ class Pacer:
         share = sum(refused for _, refused, _ in self._outcomes) / sum(passed + refused for passed, refused, _ in self._outcomes)
         fewest = _FEWEST if any(lasted > _LONG for *_, lasted in self._outcomes) else 0.0
         if len(self._outcomes) == _HISTORY and fewest < share < _FEW:
-            return min(rate * _RECOVERY, max(rate, 2 * self._passed / lasted))  # no more than can be made use of
+            made_use_of = 2 * self._passed / lasted if lasted else math.inf  # a refusal may come at once
+            return min(rate * _RECOVERY, max(rate, made_use_of))
         if lasted >= max(_WELL, 3 / rate):
             return rate * _EASE
         return max(self._passed / (now - self._resumed_at) * _MARGIN, rate * _DEEPEST_CUT)

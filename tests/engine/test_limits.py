@@ -207,6 +207,25 @@ def test_late_answers_to_what_left_before_a_pause_change_nothing() -> None:
     assert (pacer.delay(6.3), pacer.rate) == (0, rate)
 
 
+def test_a_refusal_at_the_moment_at_which_a_pace_begins() -> None:
+    history = History()
+    pacer = Pacer(RateLimit(), [history])
+    for _ in range(10):
+        history.passed(5.0)
+    pacer.refused(5.0, 1.0, 5.0)
+    for _ in range(10):  # now and then one is refused, whatever the pace
+        now = pacer.paused_until
+        assert pacer.delay(now) == 0
+        before = pacer.rate
+        for _ in range(9):
+            pacer.passed(now, now)
+        pacer.refused(now, 1.0, now)
+    pacer.delay(pacer.paused_until)
+    assert pacer.rate is not None
+    assert before is not None
+    assert before < pacer.rate < 2 * before
+
+
 def test_after_a_pause_requests_leave_one_by_one() -> None:
     history = History()
     pacer = Pacer(RateLimit(), [history])

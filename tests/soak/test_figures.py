@@ -28,6 +28,7 @@ async def test_reads_go_on_while_calls_are_placed_at_one_a_second() -> None:
     number = furnish(sandbox).phone_number
     sandbox.set_fault(Fault(kind="rate_limit", operation="createPhoneCall", requests=1, per=1.0, retry_after=1))
     reads: list[float] = []
+    took = float("inf")
     async with serve(sandbox) as served, AsyncRetell("key_of_the_figures", base_url=served.url) as client:
         begun = perf_counter()
         call = await client.call.create_phone_call(from_number=number, to_number="+14155550000")
