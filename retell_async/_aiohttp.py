@@ -98,8 +98,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> aiohttp.ClientResponse:
         if isinstance(data, bytes) and len(data) > _LARGE:
             data = BytesIO(data)  # aiohttp sends this piece by piece
-        scheme, host, _ = origin
-        https = scheme == "https"
+        https = origin[0] == "https"
         if https and self._context is None:
             self._context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
         return await self._current().request(
@@ -108,7 +107,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             headers=headers,
             data=data,
             allow_redirects=False,
-            proxy=self._proxy if self._proxies is None else self._proxies.of(scheme, host),
+            proxy=self._proxy if self._proxies is None else _url(self._proxies.of(*origin)),
             ssl=self._context if https and self._context is not None else True,
             timeout=_timeout(times.get("connect"), times.get("read"), times.get("pool")),
         )
@@ -154,6 +153,12 @@ class _Stream(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         # The connection goes back to the pool if the body was read to its end, and is closed if not.
         self._response.release() if self._response.content.at_eof() else self._response.close()
+
+
+def _url(proxy: httpx.Proxy | None) -> str | None:
+    if proxy is None or proxy.auth is None:
+        return None if proxy is None else str(proxy.url)
+    return str(proxy.url.copy_with(username=proxy.auth[0], password=proxy.auth[1]))
 
 
 @lru_cache(maxsize=64)

@@ -139,7 +139,9 @@ class Call:
             if not gate.is_open():
                 await self._turn(http, control)
             left_at = self._left_at = clock()
-            answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout, stream=self.stream)
+            answer = await http.exchange(
+                self.encoded, self.timeout, self.operation.timeout, stream=self.stream, follow=self.operation.repeat == "safe"
+            )
             now = clock()
             if answer.status_code != 429:
                 gate.pacer.passed(now)

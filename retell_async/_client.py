@@ -18,6 +18,7 @@ from ._events import Hook, log
 from ._limits import RateLimit
 from ._operation import Omit, Operation, Request, RequestOptions, omit
 from ._pages import AsyncPaginator
+from ._process import this_process
 from ._response import RawResponse, StreamedResponse, decode
 from ._retry import RetryPolicy
 from ._settings import (
@@ -69,6 +70,7 @@ class _Shared:
         self._controls: dict[tuple[str, str], Control] = {}
         self._http: Http | None = None if given is None else self._open()
         self._closed = False
+        self._process = this_process()
         self.hooks = hooks
 
     def _open(self) -> Http:
@@ -79,6 +81,10 @@ class _Shared:
     def open(self) -> Http:
         if self._closed:
             raise RetellError("the client is closed")
+        if self._process is not this_process():
+            # A process that was forked off starts afresh: what tasks of its parent hold, none of them gives back here.
+            self._process = this_process()
+            self._controls = {}
         if self._http is None:
             self._http = self._open()
         return self._http
@@ -246,12 +252,13 @@ class AsyncRetell(Resources):
 
         :raises APIError: there was no answer, or none of success.
         """
-        response = StreamedResponse(await self._send(request, options, stream=True))
-        try:
-            yield response
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+        with self._shared.open().in_use:
+            response = StreamedResponse(await self._send(request, options, stream=True))
+            try:
+                yield response
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
 
     async def _send(
         self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
@@ -264,7 +271,8 @@ class AsyncRetell(Resources):
         call.parse = parse
         call.stream = stream
         try:
-            answer = await call.carry_out(http, control)
+            with http.in_use:
+                answer = await call.carry_out(http, control)
         except OutcomeUnknownError:
             found = await self._found(request.operation, call, control)
             if found is None:

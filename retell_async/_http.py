@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import httpx
 
-from ._encode import Encoded, Part
+from ._encode import Encoded
 from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
+from ._files import opened
 from ._line import Origin, Plain, Times, Whole, origin_of
+from ._loops import OneLoop
 from ._masking import mask_text
 from ._operation import Omit
+from ._process import this_process
+from ._redirects import MOST, REDIRECTS, followed, leading
 from ._response import Answer
 from ._transport import Transport
 
@@ -88,8 +88,10 @@ class Http:
     def __init__(self, given: object | None, *, max_connections: int) -> None:
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
+        self.in_use = OneLoop()
         self._closed = False
         self._client = given
+        self._used_in: object = None  # the process
         self._transport = Transport(limits=httpx.Limits(max_connections=max_connections))
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
@@ -114,10 +116,14 @@ class Http:
         return self._request(encoded, self._times(timeout, None), None)
 
     def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
-        headers = httpx.Headers({} if self._client is not None else _USUAL_HEADERS)
+        client = None if encoded.redirected == "outside" else self._client
+        headers = httpx.Headers({} if client is not None else _USUAL_HEADERS)
         headers.update(encoded.headers)
-        build = httpx.Request if self._client is None else self._client.build_request
-        return build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+        build = httpx.Request if client is None else client.build_request
+        request = build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+        if encoded.redirected is not None:
+            request.url = httpx.URL(encoded.url)  # without the parameters that the client adds, which the first request had
+        return request
 
     def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
         connect = None
@@ -130,18 +136,68 @@ class Http:
         return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
 
     async def exchange(
-        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None, *, stream: bool = False
+        self,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None = None,
+        *,
+        stream: bool = False,
+        follow: bool = False,
     ) -> Answer:
         """Send a request once and read the whole answer, of whatever status.
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
         :param stream: leave the body of an answer of success where it is.
+        :param follow: go where a redirect leads, as far as that is safe for a request that may be repeated.
         :raises APIConnectionError: no whole answer arrived.
         :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
+        start = perf_counter()
+        answer = await self._exchange(encoded, timeout, usual, stream=stream)
+        if answer.status_code in REDIRECTS:
+            answer = await self._redirected(answer, encoded, timeout, usual, stream=stream, follow=follow)
+        answer.seconds = perf_counter() - start
+        return answer
+
+    async def _redirected(
+        self,
+        answer: Answer,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None,
+        *,
+        stream: bool,
+        follow: bool,
+    ) -> Answer:
+        """The answer at the end of the redirects, or the redirect that is not followed."""
+        seen = {encoded.url}
+        while answer.status_code in REDIRECTS:
+            location = answer.response.headers.get("location")
+            to = leading(encoded, location)
+            there = followed(encoded, answer.status_code, location) if follow else f"{to}, where this {encoded.method} is not sent too"
+            if not isinstance(there, str):
+                if there.url in seen:
+                    there = f"{to}, in a circle"
+                elif len(seen) > MOST:
+                    there = f"{to}, after {MOST} others"
+            if isinstance(there, str):
+                answer.response.extensions["redirect"] = there
+                break
+            seen.add(there.url)
+            encoded = there
+            last = await self._exchange(encoded, timeout, usual, stream=stream)
+            if encoded.redirected == "outside" and last.status_code in {401, 403}:
+                answer.response.extensions["redirect"] = f"{to}, another origin, which got no API key and answered {last.status_code}"
+                break
+            answer = last
+        return answer
+
+    async def _exchange(
+        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None, *, stream: bool
+    ) -> Answer:
         times = self._times(timeout, usual)
         start = perf_counter()
         try:
@@ -157,10 +213,9 @@ class Http:
         except httpx.RequestError as error:
             request = self.build(encoded, timeout)
             raise APIConnectionError(message=reason(error), request=request, sent=not isinstance(error, _NOT_SENT)) from error
-        answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
-            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
+            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
         return answer
 
     async def _go_straight(self, straight: Transport | AiohttpTransport, encoded: Encoded, times: Times) -> Answer:
@@ -183,10 +238,10 @@ class Http:
         return answer
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool) -> Answer:
-        with _opened(encoded.form) as files:
+        async with opened(encoded.form) as files:
             request = self._request(encoded, times, files)
             if self._client is not None:
-                response = await self._client.send(request, stream=True)
+                response = await self._send(self._client, request, encoded)
             else:
                 # What an `httpx.AsyncClient` would add is of no use here and costs as much as all the rest: cookies, redirects, log lines
                 # in which phone numbers are not masked.
@@ -201,6 +256,19 @@ class Http:
             finally:
                 await response.aclose()
         return Answer(response.status_code, response.content, lambda: response)
+
+    async def _send(self, client: httpx.AsyncClient, request: httpx.Request, encoded: Encoded) -> httpx.Response:
+        process = this_process()
+        if self._used_in not in {None, process} and not isinstance(client, OwnClient):
+            raise ConfigurationError(
+                "http_client was used before this process was forked, and its connections belong to the parent: "
+                "make one in each process, or use DefaultAsyncHttpxClient, which sees to that by itself"
+            )
+        self._used_in = process
+        # Redirects are followed here, where it is known which request may be. To another origin goes nothing of the client's either.
+        if encoded.redirected == "outside":
+            return await client.send(request, stream=True, follow_redirects=False, auth=None)
+        return await client.send(request, stream=True, follow_redirects=False)
 
 
 def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:
@@ -241,19 +309,3 @@ def _plain(encoded: Encoded) -> Plain:
     headers = [(name, value) for name, value in own.items() if name.lower() not in given]
     headers.extend(encoded.headers.items())
     return Plain(base.origin, encoded.method, base.root, target, headers, content)
-
-
-@contextmanager
-def _opened(form: Sequence[Part] | None) -> Generator[list[tuple[str, Any]] | None]:
-    """A form as httpx takes it, with the files that are given by path open meanwhile."""
-    with ExitStack() as files:
-        parts: list[tuple[str, Any]] = []
-        for name, value in form or ():
-            if isinstance(value, str):
-                parts.append((name, (None, value)))
-                continue
-            file_name, content, kind = value
-            if isinstance(content, os.PathLike):
-                content = files.enter_context(Path(content).open("rb"))
-            parts.append((name, (file_name, content, kind) if kind else (file_name, content)))
-        yield None if form is None else parts

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ._encode import check_text
 from ._errors import ConfigurationError
+from ._hosts import is_host
 from ._operation import Omit
 from ._retry import RetryPolicy
 
@@ -68,15 +70,19 @@ def check_base_url(url: object) -> str:
     text = str(url)
     if any(character <= " " or character == "\x7f" for character in text):
         raise ConfigurationError("the base URL holds white space or a control character")
+    check_text(text, "the base URL", ConfigurationError)
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"the base URL is not a URL: {error}") from error
+    except ValueError:
+        # What is wrong with it may be in a password, which such an error repeats.
+        raise ConfigurationError("the base URL is not a URL: its host or its port cannot be read") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(f"the base URL must start with https:// or http:// and name a host: {DEFAULT_BASE_URL} is one")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigurationError("the base URL must have no user name, no query and no fragment")
+    if not is_host(host):
+        raise ConfigurationError(f"the base URL names {host[:80]!r}, and there can be no host of that name")
     return text.rstrip("/")
 
 
