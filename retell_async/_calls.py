@@ -120,7 +120,9 @@ class Call:
         self._left_at = None
         # A retry goes before new requests: what waits for it has waited longer, and the retry budget is short of it meanwhile.
         slots = control.slots
-        await slots.take(first=self.first or self.attempts > 1)
+        if not slots.take_free():
+            with control.waiting():
+                await slots.take(first=self.first or self.attempts > 1)
         try:
             answer = await self._attempt_in_slot(http, control)
         except BaseException:
@@ -158,7 +160,8 @@ class Call:
         most = gate.limit.max_wait
         start = control.clock()
         with anyio.move_on_after(None if most is None else max(most - self._waited, 0)) as scope:
-            await gate.turn()
+            with control.waiting():
+                await gate.turn()
         waited = control.clock() - start
         self._waited += waited
         if scope.cancelled_caught:

@@ -104,6 +104,9 @@ class _Shared:
 
     async def aclose(self) -> None:
         self._closed = True
+        if self._process is this_process():
+            for control in self._controls.values():
+                control.close()
         if self._http is not None:
             await self._http.aclose()
 

@@ -87,7 +87,7 @@ def encode(
 
 
 def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> str:
-    """Refuse a text that is not Unicode: with one half of a pair of surrogates, as a cut emoji or a file name of unknown encoding has it."""
+    """Refuse a text that is no Unicode, with half a pair of surrogates, as a cut emoji has it, or a file name in an unknown encoding."""
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise kind(f"{place}: a text with half a surrogate pair cannot be sent")
     return text

@@ -68,11 +68,11 @@ async def opened(form: Sequence[Part] | None) -> AsyncGenerator[list[tuple[str, 
 
 
 def _measured(content: IO[bytes] | os.PathLike[str], files: ExitStack) -> Any:
-    """A file as it can be sent. What the system says about its size is nothing to go by for one that is unpacked, or made, while it is read.
+    """A file as it can be sent. The size that the system names is nothing to go by for one that is unpacked, or made, while it is read.
 
     So a short one is read at once, and a long one that is not on a disk as it is sent is written to one.
     """
-    file = files.enter_context(Path(content).open("rb")) if isinstance(content, os.PathLike) else content
+    file = files.enter_context(Path(content).open("rb")) if isinstance(content, os.PathLike) else content  # noqa: SIM115 - so it is
     if is_seekable(file):
         file.seek(0)
     start = _read(file, _SMALL + 1)
@@ -81,7 +81,7 @@ def _measured(content: IO[bytes] | os.PathLike[str], files: ExitStack) -> Any:
     size = _size_on_disk(file)
     if size is not None:
         return _Sized(file, size)
-    copy = files.enter_context(TemporaryFile())
+    copy = files.enter_context(TemporaryFile())  # noqa: SIM115 - so it is
     copy.write(start)
     while piece := _read(file, _PIECE):
         copy.write(piece)

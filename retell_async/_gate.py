@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 
+from ._errors import RetellError
 from ._limits import Pacer, RateLimit
 from ._retry import Budget
 
@@ -91,3 +93,24 @@ class Control:
         self.gate = Gate(limit, clock)
         self.budget = Budget(budget)
         self.clock = clock
+        self._waiting: set[anyio.CancelScope] = set()
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Within this block somebody waits, and no longer than until the client is closed.
+
+        :raises RetellError: it was closed.
+        """
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                yield
+            finally:
+                self._waiting.discard(scope)
+        if scope.cancelled_caught:
+            raise RetellError("the client is closed")
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        for scope in list(self._waiting):
+            scope.cancel()

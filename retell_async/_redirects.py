@@ -55,7 +55,7 @@ def leading(encoded: Encoded, location: str | None) -> str:
 
 
 def _shown(url: httpx.URL) -> str:
-    """A URL as an error may show it: phone numbers in a path are written out, so that they are masked, and what a query says is left out."""
+    """A URL as an error may show it: numbers in a path are written out, so that they are masked, and what a query says is left out."""
     return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}{'?…' if url.query else ''}"
 
 
