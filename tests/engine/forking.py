@@ -27,6 +27,9 @@ from .example import KEY, get
 
 URL, BACKEND, KIND, DOES, TRUSTED = sys.argv[1:]
 
+streams: list[httpx.Response] = []
+"""Answers that were not read when the process forked."""
+
 
 def make() -> AsyncRetell:
     if KIND == "own":
@@ -74,6 +77,8 @@ def child(holder: list[AsyncRetell]) -> str:
         elif DOES == "use and close":
             await use(holder[0], "child")
             await holder[0].aclose()
+        elif DOES == "close a stream":
+            await streams[0].aclose()
         else:
             holder.clear()
             gc.collect()
@@ -103,17 +108,21 @@ def forked(holder: list[AsyncRetell]) -> tuple[int, int]:
 
 
 def within_a_loop() -> dict[str, Any]:
-    """Fork in the middle of an event loop, with connections that are idle."""
+    """Fork in the middle of an event loop, with connections that are idle, and one that is not."""
     holder = [make()]
     seen: dict[str, Any] = {}
 
     async def job() -> None:
         await use(holder[0], "before")
+        if DOES == "close a stream":
+            own = DefaultAsyncHttpxClient()
+            streams.append(await own.send(own.build_request("GET", f"{URL}/slow"), stream=True))
         pid, reading = forked(holder)
-        await use(holder[0], "meanwhile")
         await anyio.to_thread.run_sync(os.waitpid, pid, 0)
         seen["child"] = os.read(reading, 1000).decode()
         start = time.monotonic()
+        for stream in streams:
+            assert json.loads(await stream.aread()) == {"thing_id": "slow"}
         await use(holder[0], "after")
         seen["seconds"] = time.monotonic() - start
         await holder[0].aclose()

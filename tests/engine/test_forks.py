@@ -7,6 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def echoing(context: ssl.SSLContext | None = None) -> Generator[tuple[str, dict[
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
+            if self.path == "/slow":
+                time.sleep(3)
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
@@ -93,6 +96,14 @@ def test_the_same_over_tls(backend: str, kind: str, does: str, tmp_path: Path) -
     assert seen["child"] == "fine"
     assert seen["seconds"] < 2
     assert all(len(processes) == 1 for processes in used_by.values())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
+def test_a_stream_that_is_closed_in_the_child_goes_on_in_the_parent(backend: str) -> None:
+    with echoing() as (url, _):
+        seen = fork(url, backend, "own", "close a stream", "")
+    assert seen["child"] == "fine"
+    assert seen["seconds"] < 4
 
 
 def test_an_http_client_that_cannot_be_told_is_refused_in_the_child() -> None:
