@@ -21,7 +21,7 @@ from ._errors import RetellError
 from ._gate import Slots
 from ._line import Line, Origin, Plain, Times, Whole, origin_of
 from ._loops import close_soon, current_loop, is_over
-from ._process import keep_for_parent, this_process
+from ._process import this_process
 from ._proxies import Proxies
 from ._wire import KEEP_ALIVE
 
@@ -47,7 +47,6 @@ class _Pool:
         self.shared: dict[Origin, httpx.AsyncHTTPTransport] = {}
         self.process = this_process()
         self.loop = loop
-        self._places: set[_Place] = set()
         self._idle: dict[Origin, deque[_Place]] = {}  # of each, those that were used last are at the right
         self._idle_number = 0
         self._most_idle = limits.max_keepalive_connections
@@ -57,7 +56,6 @@ class _Pool:
         self._busy = 0
         self._waiting: set[anyio.CancelScope] = set()
         self._closed = False
-        keep_for_parent(self)
 
     @property
     def idle(self) -> int:
@@ -96,11 +94,6 @@ class _Pool:
             await self._close(min((places for places in self._idle.values() if places), key=lambda places: places[0].idle_since))
         return None
 
-    def add(self, place: _Place) -> _Place:
-        """Take note of a place that is in use."""
-        self._places.add(place)
-        return place
-
     async def release(self, place: _Place) -> None:
         """Take back a place whose answer was read, or will not be."""
         place.idle_since = monotonic()
@@ -122,7 +115,6 @@ class _Pool:
         """Close the one of these that was idle longest."""
         self._idle_number -= 1
         place = places.popleft()
-        self._places.discard(place)
         with anyio.CancelScope(shield=True):
             await place.line.aclose()
 
@@ -144,7 +136,6 @@ class _Pool:
             while places:
                 self._idle_number -= 1
                 place = places.popleft()
-                self._places.discard(place)
                 if isinstance(place.line, Line):
                     place.line.drop()
                 else:
@@ -251,7 +242,7 @@ class Transport(httpx.AsyncBaseTransport):
         try:
             if self._closed:
                 raise RetellError("the client is closed")
-            return await pool.take(origin) or pool.add(_Place(origin, self._open(origin)))
+            return await pool.take(origin) or _Place(origin, self._open(origin))
         except BaseException:
             pool.leave()
             raise
