@@ -6,8 +6,7 @@ import ssl
 import sys
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from time import monotonic
 from types import FunctionType
 from typing import Any, cast
@@ -23,7 +22,7 @@ from ._line import Line, Origin, Plain, Times, Whole, origin_of
 from ._loops import close_soon, current_loop, is_over
 from ._process import this_process
 from ._proxies import Proxies
-from ._wire import KEEP_ALIVE
+from ._wire import keep_alive
 
 __all__ = ["Transport"]
 
@@ -206,12 +205,13 @@ class Transport(httpx.AsyncBaseTransport):
             shared = pool.shared.get(origin)
             if shared is None:
                 shared = pool.shared[origin] = self._open_httpx(origin, self._limits)
-            with _as_httpx():
-                return await shared.handle_async_request(request)
+            return await _by_httpx(shared, request)
         place = await self._enter(pool, origin, request.extensions.get("timeout", {}).get("pool"))
         try:
-            with _as_httpx():
+            if isinstance(place.line, Line):
                 response = await place.line.handle_async_request(request)
+            else:
+                response = await _by_httpx(place.line, request)
         except BaseException:
             await pool.release(place)
             raise
@@ -256,9 +256,7 @@ class Transport(httpx.AsyncBaseTransport):
         return Line(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
 
     def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._context(origin[0]), http2=self._http2, limits=limits, proxy=self._proxy_to(origin), socket_options=KEEP_ALIVE
-        )
+        return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self._http2, limits=limits, proxy=self._proxy_to(origin))
 
     def _proxy_to(self, origin: Origin) -> httpx.Proxy | None:
         if self._proxies is None:
@@ -332,11 +330,20 @@ class _Stream(httpx.AsyncByteStream):
             await self._pool.release(place)
 
 
-@contextmanager
-def _as_httpx() -> Generator[None]:
+async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    """Send by httpx, whose connections to proxies take no options of sockets."""
+    trace = request.extensions.get("trace")
+
+    async def traced(event: str, details: dict[str, Any]) -> None:
+        if event.endswith("connect_tcp.complete"):
+            keep_alive(details["return_value"].get_extra_info("socket"))
+        if trace is not None:
+            await trace(event, details)
+
+    request.extensions = {**request.extensions, "trace": traced}
     try:
-        yield
-    except (UnicodeError, OverflowError) as error:  # of looking up the address of a proxy
+        return await transport.handle_async_request(request)
+    except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy
         raise httpx.ConnectError(f"there can be no such host: {error}") from error
 
 

@@ -19,7 +19,7 @@ from anyio.abc import ByteStream, SocketAttribute
 from ._loops import is_asyncio
 from ._process import this_process
 
-__all__ = ["KEEP_ALIVE", "Wire", "open_wire"]
+__all__ = ["KEEP_ALIVE", "Wire", "keep_alive", "open_wire"]
 
 # A request may wait for its answer for minutes without a byte on the way, which routers take for the end of the connection. So the other
 # side is asked after so many seconds of silence, again after so many, and so often until it counts as gone.
@@ -79,7 +79,8 @@ async def open_wire(host: str, port: int, context: ssl.SSLContext | None, timeou
         return _AnyioWire(await anyio.connect_tcp(host, port, ssl_context=context, tls_standard_compatible=False))
 
 
-def _keep_alive(connection: socket.socket) -> None:
+def keep_alive(connection: socket.socket) -> None:
+    """Set `KEEP_ALIVE`, as far as this socket takes it."""
     for option in KEEP_ALIVE:
         with suppress(OSError):
             connection.setsockopt(*option)
@@ -170,7 +171,7 @@ class _AsyncioWire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         connection = transport.get_extra_info("socket")
         self._fileno = connection.fileno()
-        _keep_alive(connection)
+        keep_alive(connection)
 
     def data_received(self, data: bytes) -> None:
         self._received.append(data)
@@ -273,7 +274,7 @@ class _AnyioWire:
         self._stream = stream
         self._process = this_process()
         self._socket: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no database
-        _keep_alive(self._socket)
+        keep_alive(self._socket)
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         with anyio.fail_after(timeout), _as_os_error():

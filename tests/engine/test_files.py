@@ -41,18 +41,19 @@ async def uploaded(file: Any, then: Callable[[], None] = lambda: None) -> bytes:
     """What arrives of a file, in a request of the length that was announced."""
     sent: list[bytes] = []
 
-    async def serve(request: httpx.Request) -> httpx.Response:
-        then()
-        body = await request.aread()
-        assert int(request.headers["content-length"]) == len(body)
-        boundary = re.search(rb"boundary=(\w+)", request.headers["content-type"].encode())
-        assert boundary is not None
-        head, _, rest = body.partition(b"\r\n\r\n")
-        assert b'filename="f.bin"' in head
-        sent.append(rest.removesuffix(b"\r\n--" + boundary[1] + b"--\r\n"))
-        return httpx.Response(201, json={})
+    class Server(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            then()
+            body = await request.aread()
+            assert int(request.headers["content-length"]) == len(body)
+            boundary = re.search(rb"boundary=(\w+)", request.headers["content-type"].encode())
+            assert boundary is not None
+            head, _, rest = body.partition(b"\r\n\r\n")
+            assert b'filename="f.bin"' in head
+            sent.append(rest.removesuffix(b"\r\n--" + boundary[1] + b"--\r\n"))
+            return httpx.Response(201, json={})
 
-    http_client = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+    http_client = httpx.AsyncClient(transport=Server())
     async with AsyncRetell(KEY, base_url=BASE_URL, max_retries=0, http_client=http_client) as client:
         await client.send(UPLOAD.request(body={"knowledge_base_files": [("f.bin", file)]}), {})
     return sent[0]

@@ -224,18 +224,16 @@ async def test_every_connection_is_kept_alive(make: Make, anyio_backend: str) ->
 def connections_to(port: int) -> list[socket.socket]:
     """Copies of the sockets of this process that are connected to a port."""
     found: list[socket.socket] = []
-    for path in Path("/proc/self/fd").iterdir():
+    for path in [path for path in list(Path("/proc/self/fd").iterdir()) if path.is_socket()]:
+        copy = socket.socket(fileno=os.dup(int(path.name)))
         try:
-            copy = socket.socket(fileno=os.dup(int(path.name)))
-        except OSError:
-            continue
-        try:
-            if copy.getpeername()[1] == port:
-                found.append(copy)
-                continue
-        except (OSError, IndexError):
-            pass
-        copy.close()
+            matches = copy.family == socket.AF_INET and copy.getpeername()[1] == port
+        except OSError:  # it is not connected
+            matches = False
+        if matches:
+            found.append(copy)
+        else:
+            copy.close()
     return found
 
 
