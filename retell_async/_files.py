@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from anyio import to_thread
 
@@ -92,7 +92,7 @@ def _read(file: IO[bytes], number: int) -> bytes:
     """So many bytes, or as many as there are."""
     pieces: list[bytes] = []
     while number > 0:
-        piece: bytes | None = file.read(number)
+        piece = cast("bytes | None", file.read(number))
         if piece is None:
             raise BlockingIOError("a file to upload does not wait until there is something to read")
         if not piece:
@@ -119,7 +119,8 @@ def _size_on_disk(file: IO[bytes]) -> int | None:
 
 def _status(file: IO[bytes]) -> os.stat_result | None:
     """What the system says of a file on a disk that nothing stands before but a buffer."""
-    raw: Any = file.raw if isinstance(file, (io.BufferedReader, io.BufferedRandom)) else file
+    buffered = type(file) in {io.BufferedReader, io.BufferedRandom}
+    raw: object = cast("Any", file).raw if buffered else file
     if type(raw) is not io.FileIO:
         return None
     status = os.fstat(raw.fileno())

@@ -12,6 +12,7 @@ import socket
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ from .example import BASE_URL, KEY, UPLOAD
 pytestmark = pytest.mark.anyio
 
 SMALL = b"text " * 1000
+MADE_WHEN_READ = Path("/proc/self/limits")
 LARGE = os.urandom(5000) * 500
 
 
@@ -88,7 +90,7 @@ async def test_plain_files(content: bytes, tmp_path: Path) -> None:
 
 
 async def test_temporary_files(content: bytes) -> None:
-    makes: list[Callable[[], Any]] = [tempfile.TemporaryFile, tempfile.NamedTemporaryFile, lambda: tempfile.SpooledTemporaryFile(100_000)]
+    makes: list[Callable[[], Any]] = [tempfile.TemporaryFile, tempfile.NamedTemporaryFile, partial(tempfile.SpooledTemporaryFile, 100_000)]
     for make in makes:
         with make() as file:
             file.write(content)
@@ -139,11 +141,9 @@ async def test_a_pipe_that_stays_silent_does_not_outlive_a_deadline() -> None:
         assert scope.cancelled_caught
 
 
+@pytest.mark.skipif(not MADE_WHEN_READ.exists(), reason="no such file on this system")
 async def test_a_file_that_the_system_makes_while_it_is_read() -> None:
-    path = Path("/proc/self/limits")
-    if not path.exists():
-        path = Path(__file__)
-    assert await uploaded(path) == path.read_bytes()
+    assert b"Max open files" in await uploaded(MADE_WHEN_READ)
 
 
 async def test_an_object_that_only_reads(content: bytes) -> None:
@@ -180,9 +180,8 @@ async def test_a_file_that_shrinks_is_one_error(tmp_path: Path) -> None:
 async def test_a_file_that_does_not_wait_is_one_error() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
-    with os.fdopen(writing, "wb"), os.fdopen(reading, "rb", buffering=0) as file:
-        with pytest.raises(BlockingIOError, match="does not wait"):
-            await uploaded(file)
+    with os.fdopen(writing, "wb"), os.fdopen(reading, "rb", buffering=0) as file, pytest.raises(BlockingIOError, match="does not wait"):
+        await uploaded(file)
 
 
 async def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ LOOPS = pytest.mark.parametrize("anyio_backend", ["asyncio", ("asyncio", {"use_u
 
 async def until(happened: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
-        while not happened():
+        while not happened():  # noqa: ASYNC110 - it happens outside of the loop
             await anyio.sleep(0.01)
 
 
@@ -98,11 +98,14 @@ def test_clients_that_are_dropped_in_another_thread_are_closed_in_their_loop() -
     async def main() -> None:
         async with serving() as server:
             holder = [own(server.url)]
+
+            def drop() -> None:
+                holder.clear()
+                gc.collect()
+
             await holder[0].send(get(), NO_OPTIONS)
-            thread = threading.Thread(target=lambda: (holder.clear(), gc.collect()))
             with pytest.warns(ResourceWarning, match="dropped"):
-                thread.start()
-                await asyncio.to_thread(thread.join)
+                await asyncio.to_thread(drop)
             await until(lambda: is_closed(server))
 
     asyncio.run(main(), debug=True)

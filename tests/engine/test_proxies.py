@@ -185,8 +185,24 @@ def test_hosts_that_can_be(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["", ".", "a..test", ".a.test", "a" * 64 + ".test", ".".join(["a" * 60] * 5), "256.1.1.1", "1::2::3", "a%20b", "a*b", "a'b", "a!b"]
-    + ["xn--a.test", "☃️\u200d.test", "ü" * 60 + ".test", "\ud800.test"],
+    [
+        "xn--a.test",
+        "☃️\u200d.test",
+        "ü" * 60 + ".test",
+        "\ud800.test",
+        "",
+        ".",
+        "a..test",
+        ".a.test",
+        "a" * 64 + ".test",
+        ".".join(["a" * 60] * 5),
+        "256.1.1.1",
+        "1::2::3",
+        "a%20b",
+        "a*b",
+        "a'b",
+        "a!b",
+    ],
 )
 def test_hosts_that_cannot_be(host: str) -> None:
     assert not is_host(host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -78,8 +79,8 @@ def test_what_has_a_body_stays_as_it_is_and_within_its_origin(request_: Any) -> 
         "http://a.test:99999/",
         "http://a b/",
         "\ud800",
-    ]
-    + ["http://" + "a" * 64 + ".test/"],
+        "http://" + "a" * 64 + ".test/",
+    ],
 )
 def test_a_target_that_cannot_be_gone_to(location: str | None) -> None:
     assert "nowhere" in str(followed(encoded(get()), 302, location))
@@ -88,7 +89,7 @@ def test_a_target_that_cannot_be_gone_to(location: str | None) -> None:
 class Server:
     """Sends to where `redirects` says, by path, and answers the rest."""
 
-    def __init__(self, redirects: dict[str, tuple[int, str | None]], status: int = 200) -> None:
+    def __init__(self, redirects: Mapping[str, tuple[int, str | None]], status: int = 200) -> None:
         self.redirects = redirects
         self.status = status
         self.requests: list[httpx.Request] = []
@@ -114,8 +115,10 @@ async def test_a_redirect_is_followed_through_a_given_client() -> None:
         raw = await client.send_raw(get(), {"extra_headers": {"x-call": "secret"}})
     assert raw.json() == {"thing_id": "/c"}
     first, second, third = server.requests
-    assert [str(request.url) for request in server.requests] == [f"{BASE}/get-thing/thing_1?token=secret", "http://retell.test/b?x=1"] + [
-        "http://other.test/c"
+    assert [str(request.url) for request in server.requests] == [
+        f"{BASE}/get-thing/thing_1?token=secret",
+        "http://retell.test/b?x=1",
+        "http://other.test/c",
     ]
     assert (second.headers["authorization"], second.headers["x-own"], second.headers["x-auth"]) == (f"Bearer {KEY}", "secret", "secret")
     assert first.headers["cookie"] == second.headers["cookie"] == "session=secret"
@@ -144,7 +147,7 @@ async def test_what_creates_is_sent_nowhere_else(status: int, follows: bool) -> 
 async def test_see_other_means_that_something_may_have_been_done() -> None:
     server = Server({"/prefix/create-thing": (303, "/things/1")})
     async with client_of(server) as client:
-        with pytest.raises(errors.OutcomeUnknownError, match="a redirect to http://retell.test/things/1"):
+        with pytest.raises(errors.OutcomeUnknownError, match=r"a redirect to http://retell.test/things/1"):
             await client.send(CREATE.request(body={}), {})
     assert len(server.requests) == 1
 
@@ -161,12 +164,12 @@ async def test_a_list_by_post_keeps_its_body() -> None:
 async def test_a_circle_and_too_long_a_way_end_in_one_error() -> None:
     circle = Server({"/prefix/get-thing/thing_1": (302, "/a"), "/a": (302, "/b"), "/b": (302, "/a")})
     async with client_of(circle) as client:
-        with pytest.raises(errors.APIStatusError, match="302: .*a redirect to http://retell.test/a, in a circle"):
+        with pytest.raises(errors.APIStatusError, match=r"302: .*a redirect to http://retell.test/a, in a circle"):
             await client.send(get(), {})
     assert len(circle.requests) == 3
     spiral = Server({"/prefix/get-thing/thing_1": (302, "/0")} | {f"/{number}": (302, f"/{number + 1}") for number in range(50)})
     async with client_of(spiral) as client:
-        with pytest.raises(errors.APIStatusError, match="302: .*after 20 others"):
+        with pytest.raises(errors.APIStatusError, match=r"302: .*after 20 others"):
             await client.send(get(), {})
     assert len(spiral.requests) == 21
 
@@ -174,7 +177,7 @@ async def test_a_circle_and_too_long_a_way_end_in_one_error() -> None:
 @pytest.mark.anyio
 async def test_a_redirect_without_a_target_is_one_error() -> None:
     async with client_of(Server({"/prefix/get-thing/thing_1": (302, None)})) as client:
-        with pytest.raises(errors.APIStatusError, match="302: .*a redirect to nowhere: it has no Location"):
+        with pytest.raises(errors.APIStatusError, match=r"302: .*a redirect to nowhere: it has no Location"):
             await client.send(get(), {})
 
 
@@ -187,7 +190,7 @@ async def test_another_origin_that_wants_a_key_is_named() -> None:
 
     async with client_of(serve) as client:
         with pytest.raises(
-            errors.APIStatusError, match="308: .*https://retell.test/prefix/.*another origin, which got no API key"
+            errors.APIStatusError, match=r"308: .*https://retell.test/prefix/.*another origin, which got no API key"
         ) as caught:
             await client.send(get(), {})
     assert caught.value.status_code == 308
@@ -212,7 +215,7 @@ async def test_redirects_over_connections(given: bool) -> None:
             with pytest.raises(errors.APIStatusError, match=r"307: .*another origin, and this POST has a body"):
                 await client.send(LIST_BY_POST.request(body={}), {})
             moves["/create-knowledge-base"] = "/b"
-            with pytest.raises(errors.APIStatusError, match="307: .*where this POST is not sent too"):
+            with pytest.raises(errors.APIStatusError, match=r"307: .*where this POST is not sent too"):
                 await client.send(UPLOAD.request(body={"knowledge_base_name": "n"}), {})
     assert all(KEY.encode() in request for request in server.requests)
     assert len(other.requests) == 2
