@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import traceback
 from typing import Any
 
@@ -110,9 +109,11 @@ _ENTRIES = st.builds(
 @given(st.lists(_ENTRIES, max_size=3), st.sampled_from(["http", "https"]), _HOSTS, st.sampled_from(["", ":8080", ":81"]))
 def test_it_is_as_httpx_has_it(entries: list[str], scheme: str, host: str, port: str) -> None:
     entries = [entry for entry in entries if "://." not in entry]  # a host that cannot be, to httpx
-    os.environ |= {"HTTP_PROXY": "http://one.test:1", "ALL_PROXY": "http://all.test:2", "NO_PROXY": ",".join(entries)}
     url = f"{scheme}://{host}{port}"
-    assert way(url) == way_of_httpx(url)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in (("HTTP_PROXY", "http://one.test:1"), ("ALL_PROXY", "http://all.test:2"), ("NO_PROXY", ",".join(entries))):
+            environment.setenv(name, value)
+        assert way(url) == way_of_httpx(url)
 
 
 def test_the_settings_of_a_system_have_exceptions_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
