@@ -69,6 +69,7 @@ class _Shared:
         self._budget = budget
         self._controls: dict[tuple[str, str], Control] = {}
         self._http: Http | None = None if given is None else self._open()
+        self._opened: list[Http] = []
         self._closed = False
         self._process = this_process()
         self.hooks = hooks
@@ -86,7 +87,8 @@ class _Shared:
             self._process = this_process()
             self._controls = {}
         if self._http is None:
-            self._http = self._open()
+            self._opened.append(self._open())
+            self._http = self._opened[0]  # of several threads that come here at once, all take the first one's
         return self._http
 
     def control(self, settings: Settings) -> Control:
