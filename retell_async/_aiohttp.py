@@ -23,9 +23,9 @@ from yarl import URL
 
 from ._errors import ConfigurationError
 from ._http import no_cookies
+from ._loops import on_asyncio
 from ._masking import mask_text
 from ._patches import Methods
-from ._wire import on_asyncio
 
 __all__ = ["AiohttpClient"]
 

@@ -93,9 +93,13 @@ class Call:
             give_up_at=self.give_up_at,
             unknown=self.key_since is not None,
         )
+        delay: float | None = 0.0
         while True:
             error: APIError
             try:
+                if delay:
+                    with account.waiting():
+                        await anyio.sleep(delay)
                 answer = await self._attempt_in_time(http, account, slots)
                 if answer.is_success:
                     if self.parse and not is_empty(answer, self.operation):
@@ -126,7 +130,6 @@ class Call:
                 raise error
             self._tell(RetryEvent, attempt=tries.attempts - 1, delay=delay, error=error)
             self._before = error
-            await anyio.sleep(delay)
 
     def _age(self, account: Account) -> float:
         """Seconds since the request was sent first: by whichever clock says more.
@@ -171,7 +174,9 @@ class Call:
                     self._since = left_at, time.time()
                 self._sent = True
                 try:
-                    answer = await http.exchange(self.encoded, self.timeout, self.operation.timeout, stream=self.stream)
+                    answer = await http.exchange(
+                        self.encoded, self.timeout, self.operation.timeout, stream=self.stream, follow=self.operation.repeat == "safe"
+                    )
                 except APIConnectionError as failure:
                     if not failure.sent:
                         self._since = before  # it did not leave after all
@@ -222,7 +227,7 @@ class Call:
         if closed.pacer.least(start) > within:
             raise self._no_turn(http, closed, within)
         self._waits_at = closed
-        with anyio.move_on_after(within):
+        with anyio.move_on_after(within), account.waiting():
             turns = await account.turn(gate, slots, first=first, found=found)
         waited = account.clock() - start
         self._waited += waited
@@ -236,7 +241,7 @@ class Call:
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
         pool = http.pool_timeout(self.timeout)
-        with anyio.move_on_after(pool) as scope:
+        with anyio.move_on_after(pool) as scope, account.waiting():
             await slots.take(first=first)
         if scope.cancelled_caught:
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=f"no free connection within {pool:g} s", sent=False)

@@ -220,12 +220,16 @@ class AsyncRetell(Resources):
 
         :raises APIError: there was no answer, or none of success.
         """
-        response = StreamedResponse(await self._send(request, options, stream=True))
+        use = self._shared.enter(self._settings)
         try:
-            yield response
+            response = StreamedResponse(await self._send(request, options, stream=True))
+            try:
+                yield response
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
         finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+            self._shared.leave(use)
 
     async def _send(
         self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False

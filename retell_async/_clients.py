@@ -29,14 +29,19 @@ def DefaultAsyncHttpxClient(  # noqa: N802 - the name that users of the official
     :param http2: use HTTP/2 where the server has it; needs the extra ``[http2]``.
     :param limits: give the number of connections to `AsyncRetell` as ``max_connections`` too.
     :param settings: everything else that `httpx.AsyncClient` takes.
-    :raises ConfigurationError: HTTP/2 is asked for and not installed.
+    :raises ConfigurationError: HTTP/2 is asked for and not installed, or the proxy cannot be one.
     """
     from ._http import OwnClient
+    from ._proxies import Hidden, proxy_of
     from ._transport import Transport
+
+    given, proxy = Hidden(proxy), None
 
     if http2 and find_spec("h2") is None:
         raise ConfigurationError("HTTP/2 needs h2, which is not installed: pip install 'retell-async[http2]'")
 
+    if given.value is not None:
+        proxy = proxy_of(given, "proxy")
     transport = Transport(verify=verify, cert=cert, http2=http2, limits=limits, proxy=proxy, trust_env=trust_env)
     return OwnClient(transport, trust_env=trust_env, **settings)
 

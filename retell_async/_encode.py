@@ -6,8 +6,9 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import isawaitable
 from pathlib import PurePath
-from typing import Any, cast
+from typing import IO, Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -15,7 +16,7 @@ import attrs
 from ._model import Model
 from ._operation import FileContent, Multipart, Request
 
-__all__ = ["Encoded", "FilePart", "Part", "encode", "json_bytes"]
+__all__ = ["Encoded", "FilePart", "Part", "check_text", "encode", "is_seekable", "json_bytes"]
 
 FilePart = tuple[str, FileContent, str | None]
 """A file name, its content, and its media type (``None``: told by the name)."""
@@ -34,6 +35,8 @@ class Encoded:
     headers: Mapping[str, str] = attrs.field(repr=False)
     content: bytes | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
+    redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)
+    """Whether a redirect led here, and whether to where the request went at first or to another origin."""
 
     @property
     def url(self) -> str:
@@ -83,7 +86,15 @@ def encode(
     )
 
 
+def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> str:
+    """Refuse a text that is no Unicode, with half a pair of surrogates, as a cut emoji has it, or a file name in an unknown encoding."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise kind(f"{place}: a text with half a surrogate pair cannot be sent")
+    return text
+
+
 def _target(path: str, layers: Sequence[Mapping[str, object]]) -> str:
+    check_text(path, "the path")
     merged: dict[str, object] = {}
     for layer in layers:
         merged.update(layer)
@@ -100,14 +111,14 @@ def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
         for item in cast("Sequence[object]", value):
             yield from _query_pairs(name, item)
     else:
-        yield name, _text(name, value, "a query parameter")
+        yield check_text(name, "the name of a query parameter"), _text(name, value, "a query parameter")
 
 
 def _text(name: str, value: object, place: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return str.__str__(value)
+        return check_text(str.__str__(value), name)
     if isinstance(value, (int, float)):
         if not math.isfinite(value):
             raise ValueError(f"{name}: {value} cannot be sent as {place}")
@@ -145,8 +156,7 @@ def _refuse(value: object, place: str, above: tuple[int, ...]) -> None:
     if value is None or isinstance(value, int):
         return
     if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise ValueError(f"{where}: a text with half a surrogate pair cannot be sent")
+        check_text(value, where)
         return
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -173,6 +183,7 @@ def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
     for name, value in body.items():
         if value is None:
             continue
+        check_text(name, "the name of a field of a form")
         if name in multipart.files:
             for number, file in enumerate(_files(value)):
                 yield name, _file(file, f"{name}[{number}]")
@@ -183,7 +194,13 @@ def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def _can_be_read_again(content: FileContent) -> bool:
-    return isinstance(content, (bytes, os.PathLike)) or content.seekable()
+    return isinstance(content, (bytes, os.PathLike)) or is_seekable(content)
+
+
+def is_seekable(file: IO[bytes]) -> bool:
+    """Whether a file can be wound back to its beginning."""
+    seekable = getattr(file, "seekable", None)
+    return seekable is not None and bool(seekable())
 
 
 def _files(value: Any) -> Sequence[Any]:
@@ -192,9 +209,19 @@ def _files(value: Any) -> Sequence[Any]:
     return [value]
 
 
-def _is_binary_file(value: object) -> bool:
+def _is_binary_file(value: object, place: str) -> bool:
     read = getattr(value, "read", None)
-    return callable(read) and isinstance(read(0), bytes)
+    if not callable(read):
+        return False
+    if getattr(value, "closed", False) is True:
+        raise ValueError(f"{place}: the file is closed")
+    nothing = read(0)
+    if isawaitable(nothing):
+        close = getattr(nothing, "close", None)  # what is not awaited must be closed
+        if close is not None:
+            close()
+        raise TypeError(f"{place}: a file that is read with await cannot be sent: give its path, its bytes or a plain open file")
+    return isinstance(nothing, bytes)
 
 
 def _file(value: object, place: str) -> FilePart:
@@ -208,7 +235,7 @@ def _file(value: object, place: str) -> FilePart:
         name, content, kind = (*given, None)[:3]
     if isinstance(content, os.PathLike):
         name = name or PurePath(cast("os.PathLike[str]", content)).name
-    elif _is_binary_file(content):
+    elif _is_binary_file(content, place):
         name = name or PurePath(str(getattr(content, "name", "upload"))).name
     elif not isinstance(content, bytes):
         hint = "; give a path as pathlib.Path" if isinstance(content, str) else ""
@@ -216,4 +243,7 @@ def _file(value: object, place: str) -> FilePart:
     name = name or "upload"
     if not isinstance(name, str) or not (kind is None or isinstance(kind, str)):
         raise TypeError(f"{place}: the name and the media type of a file must be str")
+    check_text(name, f"the name of {place}")
+    if kind is not None and not (kind.isascii() and kind.isprintable()):
+        raise ValueError(f"{place}: a media type is in ASCII, without line breaks")
     return name, cast("FileContent", content), kind

@@ -254,7 +254,11 @@ def status_error(response: httpx.Response) -> APIStatusError:
     """The error that stands for an answer whose body is read and whose status is not 2xx."""
     body = _body(response)
     kind = InternalServerError if response.status_code >= 500 else _BY_STATUS.get(response.status_code, APIStatusError)
-    return kind(_message(response, body), response=response, body=body)
+    message = _message(response, body)
+    redirect = response.extensions.get("redirect")
+    if redirect is not None:
+        message = f"{message}; a redirect {redirect}"
+    return kind(message, response=response, body=body)
 
 
 def cut_off(response: httpx.Response, error: httpx.RequestError) -> APIError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ._errors import RetellError
 from ._limits import History, Pacer, RateLimit, Turn, is_about_the_account
 from ._retry import Budget
 
@@ -107,6 +108,7 @@ class Account:
         self.users = 0
         """Requests under way."""
         self.used_at = clock()
+        self._waiting: set[anyio.CancelScope] = set()
         self._histories: list[History] = []
         self.whole = Gate(_WHOLE, Pacer(limit, self._histories), clock)
         self._gates: dict[str, Gate] = {}
@@ -215,6 +217,26 @@ class Account:
         self.users = 0
         for gate in (self.whole, *self._gates.values()):
             gate.restart()
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Within this block somebody waits, and no longer than until the client is closed.
+
+        :raises RetellError: it was closed.
+        """
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                yield
+            finally:
+                self._waiting.discard(scope)
+        if scope.cancelled_caught:
+            raise RetellError("the client is closed")
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        for scope in list(self._waiting):
+            scope.cancel()
 
     def is_blank(self) -> bool:
         """Whether a new one would do the same."""

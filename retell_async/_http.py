@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import attrs
 import httpx
 
-from ._encode import Encoded, Part
+from ._encode import Encoded
 from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
+from ._files import opened
 from ._line import Origin, Plain, Times, Whole, origin_of
 from ._logs import masked_logs
 from ._masking import mask_text
 from ._operation import Omit
 from ._patches import Methods
+from ._process import this_process
+from ._redirects import MOST, REDIRECTS, followed, leading
 from ._response import Answer
 from ._tracebacks import cut
 from ._transport import Transport
@@ -127,6 +126,7 @@ class Http:
         self._closed = False
         self._is_given = given is not None
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
+        self._used_in: object = None  # the process
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
 
@@ -158,11 +158,14 @@ class Http:
         return self._request(encoded, self._times(timeout, None), None)
 
     def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
-        own = self._own is not None
+        own = self._own is not None or encoded.redirected == "outside"
         headers = httpx.Headers(_USUAL_HEADERS if own else {})
         headers.update(encoded.headers)
         build = httpx.Request if own else self._client.build_request
-        return build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+        request = build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+        if encoded.redirected is not None:
+            request.url = httpx.URL(encoded.url)  # without the parameters that the client adds, which the first request had
+        return request
 
     def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
         connect = None
@@ -179,18 +182,68 @@ class Http:
         return self._times(timeout, None).get("pool")
 
     async def exchange(
-        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None = None, *, stream: bool = False
+        self,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None = None,
+        *,
+        stream: bool = False,
+        follow: bool = False,
     ) -> Answer:
         """Send a request once and read the whole answer, of whatever status.
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
         :param stream: leave the body of an answer of success where it is.
+        :param follow: go where a redirect leads, as far as that is safe for a request that may be repeated.
         :raises APIConnectionError: no whole answer arrived.
         :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
+        start = perf_counter()
+        answer = await self._exchange(encoded, timeout, usual, stream=stream)
+        if answer.status_code in REDIRECTS:
+            answer = await self._redirected(answer, encoded, timeout, usual, stream=stream, follow=follow)
+        answer.seconds = perf_counter() - start
+        return answer
+
+    async def _redirected(
+        self,
+        answer: Answer,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None,
+        *,
+        stream: bool,
+        follow: bool,
+    ) -> Answer:
+        """The answer at the end of the redirects, or the redirect that is not followed."""
+        seen = {encoded.url}
+        while answer.status_code in REDIRECTS:
+            location = answer.response.headers.get("location")
+            to = leading(encoded, location)
+            there = followed(encoded, answer.status_code, location) if follow else f"{to}, where this {encoded.method} is not sent too"
+            if not isinstance(there, str):
+                if there.url in seen:
+                    there = f"{to}, in a circle"
+                elif len(seen) > MOST:
+                    there = f"{to}, after {MOST} others"
+            if isinstance(there, str):
+                answer.response.extensions["redirect"] = there
+                break
+            seen.add(there.url)
+            encoded = there
+            last = await self._exchange(encoded, timeout, usual, stream=stream)
+            if encoded.redirected == "outside" and last.status_code in {401, 403}:
+                answer.response.extensions["redirect"] = f"{to}, another origin, which got no API key and answered {last.status_code}"
+                break
+            answer = last
+        return answer
+
+    async def _exchange(
+        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None, *, stream: bool
+    ) -> Answer:
         times = self._times(timeout, usual)
         start = perf_counter()
         before = sys.exception()
@@ -216,10 +269,9 @@ class Http:
         except BaseException as error:
             cut(error, before)
             raise
-        answer.seconds = perf_counter() - start
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
-            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
+            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
         return answer
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times) -> Answer:
@@ -242,8 +294,9 @@ class Http:
         return answer
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool) -> Answer:
-        with _opened(encoded.form) as files, masked_logs():
-            response = await self._respond(encoded, times, files, stream=stream)
+        async with opened(encoded.form) as files:
+            with masked_logs():
+                response = await self._respond(encoded, times, files, stream=stream)
             if stream and response.is_success:
                 return Answer(response.status_code, b"", lambda: response)
             try:
@@ -262,10 +315,26 @@ class Http:
             response.request = request
             return response
         client = self._client
-        if stream or not (_REQUEST.are_replaced() or _REQUEST.stand_in(client)):
-            return await client.send(request, stream=True)
+        process = this_process()
+        if self._used_in not in {None, process} and not isinstance(client, OwnClient):
+            raise ConfigurationError(
+                "http_client was used before this process was forked, and its connections belong to the parent: "
+                "make one in each process, or use DefaultAsyncHttpxClient, which sees to that by itself"
+            )
+        self._used_in = process
+        # Redirects are followed here, where it is known which request may be. To another origin goes nothing of the client's either.
+        if encoded.redirected == "outside":
+            return await client.send(request, stream=True, follow_redirects=False, auth=None)
+        if stream or encoded.redirected is not None or not (_REQUEST.are_replaced() or _REQUEST.stand_in(client)):
+            return await client.send(request, stream=True, follow_redirects=False)
         return await client.request(
-            encoded.method, encoded.url, headers=encoded.headers, content=encoded.content, files=files, extensions={"timeout": times}
+            encoded.method,
+            encoded.url,
+            headers=encoded.headers,
+            content=encoded.content,
+            files=files,
+            extensions={"timeout": times},
+            follow_redirects=False,
         )
 
 
@@ -307,19 +376,3 @@ def _plain(encoded: Encoded) -> Plain:
     headers = [(name, value) for name, value in own.items() if name.lower() not in given]
     headers.extend(encoded.headers.items())
     return Plain(base.origin, encoded.method, base.root, target, headers, content)
-
-
-@contextmanager
-def _opened(form: Sequence[Part] | None) -> Generator[list[tuple[str, Any]] | None]:
-    """A form as httpx takes it, with the files that are given by path open meanwhile."""
-    with ExitStack() as files:
-        parts: list[tuple[str, Any]] = []
-        for name, value in form or ():
-            if isinstance(value, str):
-                parts.append((name, (None, value)))
-                continue
-            file_name, content, kind = value
-            if isinstance(content, os.PathLike):
-                content = files.enter_context(Path(content).open("rb"))
-            parts.append((name, (file_name, content, kind) if kind else (file_name, content)))
-        yield None if form is None else parts

@@ -127,6 +127,12 @@ class Line:
         if wire is not None:
             await wire.aclose()
 
+    def drop(self) -> None:
+        """Close the connection from outside of its event loop, while it carries nothing."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.drop()
+
     async def _connect(self, times: Times) -> Wire:
         if self._wire is not None:
             if self._wire.is_quiet():

@@ -1,25 +1,31 @@
-"""The event loops that a client is used in, one after the other."""
+"""The event loops that a client is used in, of asyncio or of trio, and what may be done from outside of one."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["Loop", "clock_of", "is_running", "running_loop"]
+__all__ = ["Loop", "clock_of", "close_soon", "is_asyncio", "is_over", "is_running", "on_asyncio", "running_loop"]
 
 Loop = Any
 """An `asyncio.AbstractEventLoop`, or the `trio.lowlevel.TrioToken` that stands for a run of trio."""
 
+_closing: set[asyncio.Task[None]] = set()
+
+
+def on_asyncio() -> bool:
+    """Whether the caller runs under asyncio, and not under trio."""
+    # A trio that runs as a guest of asyncio has a running asyncio loop too, so trio is asked first.
+    trio: Any = sys.modules.get("trio")
+    return trio is None or not trio.lowlevel.in_trio_task()
+
 
 def running_loop() -> Loop:
     """The one that the caller is in."""
-    # A trio that runs as a guest of asyncio has a running asyncio loop too, so trio is asked first.
-    trio: Any = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        return trio.lowlevel.current_trio_token()
-    return asyncio.get_running_loop()
+    return asyncio.get_running_loop() if on_asyncio() else sys.modules["trio"].lowlevel.current_trio_token()
 
 
 def is_asyncio(loop: Loop) -> bool:
@@ -36,11 +42,37 @@ def clock_of(loop: Loop) -> Callable[[], float]:
 
 
 def is_running(loop: Loop) -> bool:
-    """Whether it goes on, in this thread or another one."""
+    """Whether it goes on at the moment, in this thread or another one."""
+    return loop.is_running() if isinstance(loop, asyncio.AbstractEventLoop) else not is_over(loop)
+
+
+def is_over(loop: Loop) -> bool:
+    """Whether nothing will run in it any more."""
     if isinstance(loop, asyncio.AbstractEventLoop):
-        return loop.is_running()
+        return loop.is_closed()
     try:
         loop.run_sync_soon(int)
     except sys.modules["trio"].RunFinishedError:
-        return False
-    return True
+        return True
+    return False
+
+
+def close_soon(loop: Loop, close: Callable[[], Awaitable[None]]) -> None:
+    """Call this in its event loop, from wherever that is asked for; in one that is over there is nothing left to close."""
+
+    async def closing() -> None:
+        with suppress(Exception):
+            await close()
+
+    def begin() -> None:
+        task = asyncio.get_running_loop().create_task(closing())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(begin)
+    else:
+        trio = sys.modules["trio"]
+        with suppress(trio.RunFinishedError):
+            loop.run_sync_soon(trio.lowlevel.spawn_system_task, closing)

@@ -112,7 +112,7 @@ class Operation(Generic[T_co]):
     ) -> Request[T_co]:
         """A request to this operation, checked as far as that can be done before it is sent.
 
-        :raises ValueError: a path parameter is empty or a dot segment, or two fields exclude each other.
+        :raises ValueError: a path parameter is empty, a dot segment or no Unicode, or two fields exclude each other.
         """
         url = self.path
         for name, value in (path or {}).items():
@@ -120,7 +120,10 @@ class Operation(Generic[T_co]):
                 raise ValueError(f"{name} is empty: {self.method} {self.path} needs one")
             if value in {".", ".."}:
                 raise ValueError(f"{name} is {value!r}, which would make another path of {self.method} {self.path}")
-            url = url.replace(f"{{{name}}}", quote(value, safe=""))
+            try:
+                url = url.replace(f"{{{name}}}", quote(value, safe=""))
+            except UnicodeEncodeError:
+                raise ValueError(f"{name}: a text with half a surrogate pair cannot be sent") from None
         fields = None if body is None else given(dict(body))
         for names in self.exclusive:
             if fields is not None and fields.keys() >= {*names}:

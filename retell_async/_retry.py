@@ -95,7 +95,8 @@ def may_have_acted(fault: Fault) -> bool:
     """Whether the server may have done what was asked, although it did not say so in a whole answer."""
     if fault.status is None:
         return fault.sent
-    return fault.status < 300 or fault.status == 408 or _is_failure(fault.status)
+    # 303 sends away from where something was done, to where its result can be read; other redirects come before anything is done.
+    return fault.status < 300 or fault.status in {303, 408} or _is_failure(fault.status)
 
 
 def backoff(policy: RetryPolicy, number: int, retry_after: float | None, random: Callable[[], float]) -> float:

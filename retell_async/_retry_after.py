@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC
 
 __all__ = ["retry_after_seconds"]
 
@@ -41,6 +42,8 @@ def _unix_time(text: str | None) -> float | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        return parsedate_to_datetime(text or "").timestamp()
+        moment = parsedate_to_datetime(text or "")
+        # The dates of HTTP are in UTC. Two forms do not say so: asctime's, and the zone -0000.
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from ._encode import check_text
 from ._errors import ConfigurationError
+from ._hosts import is_host
 from ._limits import RateLimit
-from ._masking import Hidden, mask_text
+from ._masking import Hidden
 from ._operation import Omit, Operation
 from ._retry import RetryPolicy
-from ._tracebacks import cut
 
 if TYPE_CHECKING:
     import httpx
@@ -95,15 +96,19 @@ def check_base_url(url: object) -> str:
     del url
     if any(character <= " " or character == "\x7f" for character in text.value):
         raise ConfigurationError("the base URL holds white space or a control character")
+    check_text(text.value, "the base URL", ConfigurationError)
     try:
         parts = Hidden(urlsplit(text.value))
         host, _ = parts.value.hostname, parts.value.port
-    except ValueError as error:
-        raise ConfigurationError(f"the base URL is not a URL: {mask_text(str(error))}") from cut(error)
+    except ValueError:
+        # What is wrong with it may be in a password, which such an error repeats.
+        raise ConfigurationError("the base URL is not a URL: its host or its port cannot be read") from None
     if parts.value.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(f"the base URL must start with https:// or http:// and name a host: {DEFAULT_BASE_URL} is one")
     if parts.value.query or parts.value.fragment or "@" in parts.value.netloc:
         raise ConfigurationError("the base URL must have no user name, no query and no fragment")
+    if not is_host(host):
+        raise ConfigurationError(f"the base URL names {host[:80]!r}, and there can be no host of that name")
     return text.value.rstrip("/")
 
 

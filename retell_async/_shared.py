@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from ._events import Hook
 from ._gate import Account, Slots
 from ._limits import RateLimit
 from ._loops import Loop, clock_of, is_asyncio, is_running, running_loop
+from ._process import this_process
 from ._settings import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Place:
     """An event loop in which the client is used, and its slots."""
 
     loop: Loop
-    process: int
+    process: object
     slots: Slots
     under_way: int = 0
 
@@ -119,12 +119,13 @@ class Shared:
         """
         if self._closed:
             raise RetellError("the client is closed")
-        if self._place is not None and self._place.process != os.getpid():
+        process = this_process()
+        if self._place is not None and self._place.process is not process:
             self._lock = threading.Lock()  # another thread of the parent may have held it
         with self._lock:
             loop = running_loop()
             place = self._place
-            if place is None or place.loop is not loop or place.process != os.getpid():
+            if place is None or place.loop is not loop or place.process is not process:
                 place = self._move(loop, place)
             if self._http is None:
                 self._http = self._open()
@@ -153,16 +154,18 @@ class Shared:
                 self._accounts.pop(use.name, None)
 
     def _move(self, loop: Loop, last: _Place | None) -> _Place:
-        if last is not None and last.process == os.getpid():
+        if last is not None and last.process is this_process():
             if is_asyncio(last.loop) != is_asyncio(loop):
                 was, now = ("asyncio", "trio") if is_asyncio(last.loop) else ("trio", "asyncio")
                 raise ConfigurationError(f"this client was used under {was} and cannot be used under {now}: make another one for it")
             if last.under_way and is_running(last.loop):
-                raise ConfigurationError("this client is in use in another thread's event loop: make one for each event loop")
+                raise ConfigurationError(
+                    "this client is in use in another event loop at the same time: make one for each thread, or send everything from one event loop"
+                )
         self._clock.move(loop)
         for account in self._accounts.values():
             account.restart()
-        self._place = _Place(loop, os.getpid(), Slots(self._max_connections))
+        self._place = _Place(loop, this_process(), Slots(self._max_connections))
         return self._place
 
     def _drop_unused(self) -> None:
@@ -180,5 +183,8 @@ class Shared:
 
     async def aclose(self) -> None:
         self._closed = True
+        if self._place is not None and self._place.process is this_process():
+            for account in self._accounts.values():
+                account.close()
         if self._http is not None:
             await self._http.aclose()

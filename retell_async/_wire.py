@@ -6,9 +6,8 @@ import asyncio
 import select
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
 from itertools import zip_longest
@@ -17,7 +16,21 @@ from typing import Protocol, cast
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
-__all__ = ["Wire", "on_asyncio", "open_wire"]
+from ._loops import on_asyncio
+from ._process import this_process
+
+__all__ = ["KEEP_ALIVE", "Wire", "keep_alive", "open_wire"]
+
+# A request may wait for its answer for minutes without a byte on the way, which routers take for the end of the connection. So the other
+# side is asked after so many seconds of silence, again after so many, and so often until it counts as gone.
+_SILENCE, _AGAIN, _TIMES = 30, 15, 8
+
+KEEP_ALIVE = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)] + [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (("TCP_KEEPIDLE", _SILENCE), ("TCP_KEEPALIVE", _SILENCE), ("TCP_KEEPINTVL", _AGAIN), ("TCP_KEEPCNT", _TIMES))
+    if hasattr(socket, name)
+]
+"""The options of a socket that keep a silent connection alive, as far as the system has them."""
 
 _SLOW = 0.25  # seconds until another address of a server is tried too
 _CHUNK = 65536
@@ -47,6 +60,10 @@ class Wire(Protocol):
 
     async def aclose(self) -> None: ...
 
+    def drop(self) -> None:
+        """Close the connection from outside of its event loop, while nobody uses it."""
+        ...
+
 
 async def open_wire(host: str, port: int, context: ssl.SSLContext | None, timeout: float | None) -> Wire:
     """Connect, by whichever address of the host answers first.
@@ -60,6 +77,13 @@ async def open_wire(host: str, port: int, context: ssl.SSLContext | None, timeou
         if context is None:
             return _AnyioWire(await anyio.connect_tcp(host, port))
         return _AnyioWire(await anyio.connect_tcp(host, port, ssl_context=context, tls_standard_compatible=False))
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Set `KEEP_ALIVE`, as far as this socket takes it."""
+    for option in KEEP_ALIVE:
+        with suppress(OSError):
+            connection.setsockopt(*option)
 
 
 async def _open_asyncio(host: str, port: int, context: ssl.SSLContext | None) -> _AsyncioWire:
@@ -117,13 +141,6 @@ async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioWire]]]) -> _A
             await wire.aclose()
 
 
-def on_asyncio() -> bool:
-    """Whether the caller runs under asyncio, and not under trio."""
-    # A trio that runs as a guest of asyncio has a running asyncio loop too, so trio is asked first.
-    trio = sys.modules.get("trio")
-    return trio is None or not trio.lowlevel.in_trio_task()
-
-
 def _is_readable(fileno: int) -> bool:
     if hasattr(select, "poll"):
         poll = select.poll()
@@ -135,6 +152,7 @@ def _is_readable(fileno: int) -> bool:
 class _AsyncioWire(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._process = this_process()
         self._transport: asyncio.Transport
         self._fileno = -1
         self._received: list[bytes] = []
@@ -151,7 +169,9 @@ class _AsyncioWire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._fileno = transport.get_extra_info("socket").fileno()
+        connection = transport.get_extra_info("socket")
+        self._fileno = connection.fileno()
+        keep_alive(connection)
 
     def data_received(self, data: bytes) -> None:
         self._received.append(data)
@@ -229,9 +249,14 @@ class _AsyncioWire(asyncio.Protocol):
         return not (self._transport.is_closing() or _is_readable(self._fileno))
 
     async def aclose(self) -> None:
-        # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use.
-        if not (self._lost or self._loop.is_closed()):
+        # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use. A forked process shares with its parent what
+        # the loop watches sockets with: to close one would make the parent blind to it.
+        if not (self._lost or self._loop.is_closed()) and self._process is this_process():
             self._transport.abort()
+
+    def drop(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and has nothing any more that could close the connection
+            self._loop.call_soon_threadsafe(self._transport.abort)
 
 
 def _wake(waiting: asyncio.Future[None] | None) -> None:
@@ -247,6 +272,9 @@ def _expire(waiting: asyncio.Future[None]) -> None:
 class _AnyioWire:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._process = this_process()
+        self._socket: socket.socket = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no database
+        keep_alive(self._socket)
 
     async def send(self, data: bytes, timeout: float | None) -> None:
         with anyio.fail_after(timeout), _as_os_error():
@@ -260,11 +288,14 @@ class _AnyioWire:
                 return b""
 
     def is_quiet(self) -> bool:
-        raw: socket.socket = self._stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - no database
-        return not _is_readable(raw.fileno())
+        return not _is_readable(self._socket.fileno())
 
     async def aclose(self) -> None:
-        await anyio.aclose_forcefully(self._stream)
+        if self._process is this_process():
+            await anyio.aclose_forcefully(self._stream)
+
+    def drop(self) -> None:
+        self._socket.close()
 
 
 @contextmanager
@@ -273,3 +304,5 @@ def _as_os_error() -> Generator[None]:
         yield
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream) as error:
         raise ConnectionResetError(str(error) or "the connection broke") from error
+    except UnicodeError as error:
+        raise OSError(f"there can be no such host: {error}") from error

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -144,6 +146,38 @@ def test_what_is_no_file_is_refused_with_its_place(file: Any) -> None:
 def test_a_structured_value_in_a_plain_field_is_refused() -> None:
     with pytest.raises(TypeError, match="knowledge_base_name: dict cannot be sent as a field of a form"):
         form(knowledge_base_name={})
+
+
+HALF = "half \ud83d"
+
+
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [
+        (lambda: encoded(LIST.request(query={"name": HALF})), "name"),
+        (lambda: encoded(LIST.request(query={HALF: 1})), "the name of a query parameter"),
+        (lambda: encoded(LIST.request(), query=({}, {"more": [HALF]})), "more"),
+        (lambda: get(HALF), "thing_id"),
+        (lambda: encoded(Request(LIST, f"/{HALF}", {}, None)), "the path"),
+        (lambda: encoded(CREATE.request(body={"name": HALF})), "name"),
+        (lambda: encoded(CREATE.request(), extra_body={HALF: 1}), "a key of body"),
+        (lambda: form(knowledge_base_name=HALF), "knowledge_base_name"),
+        (lambda: form(knowledge_base_texts=[{"text": HALF}]), r"\[0\]\.text"),
+        (lambda: form(**{HALF: "x"}), "the name of a field"),
+        (lambda: form(knowledge_base_files=[(HALF, b"x")]), r"the name of knowledge_base_files\[0\]"),
+        (lambda: form(knowledge_base_files=[Path("/tmp") / os.fsdecode(b"caf\xe9.txt")]), r"the name of knowledge_base_files\[0\]"),
+    ],
+)
+def test_half_a_surrogate_pair_is_refused_with_its_place_wherever_it_is(make: Callable[[], Any], place: str) -> None:
+    with pytest.raises(ValueError, match=f"{place}.*half a surrogate pair") as caught:
+        make()
+    assert type(caught.value) is ValueError
+
+
+@pytest.mark.parametrize("kind", ["text/plain\r\nX-More: 1", "text/plän", "a\tb"])
+def test_a_media_type_adds_no_header(kind: str) -> None:
+    with pytest.raises(ValueError, match=r"knowledge_base_files\[0\]: a media type"):
+        form(knowledge_base_files=[("a", b"a", kind)])
 
 
 json_values = st.recursive(

@@ -475,7 +475,7 @@ def test_two_threads_that_use_a_client_at_once_are_told_and_one_after_the_other_
     for thread in threads:
         thread.join()
     assert outcomes.count("c") >= 1
-    assert all(outcome == "c" or "another thread's event loop" in str(outcome) for outcome in outcomes)
+    assert all(outcome == "c" or "in use in another event loop" in str(outcome) for outcome in outcomes)
     work()
     assert outcomes[-1] == "c"
 

@@ -213,6 +213,7 @@ def test_a_refusal_at_the_moment_at_which_a_pace_begins() -> None:
     for _ in range(10):
         history.passed(5.0)
     pacer.refused(5.0, 1.0, 5.0)
+    before = None
     for _ in range(10):  # now and then one is refused, whatever the pace
         now = pacer.paused_until
         assert pacer.delay(now) == 0

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import time
+
 import pytest
+from hypothesis import given, strategies as st
 
 from retell_async._retry_after import retry_after_seconds
 
@@ -32,3 +35,32 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 )
 def test_what_the_headers_ask_for(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after_seconds(headers, now=NOW) == seconds
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Tue, 14 Nov 2023 22:13:30 GMT",
+        "Tue, 14 Nov 2023 22:13:30 -0000",
+        "Tue, 14 Nov 2023 22:13:30",
+        "Tue, 14 Nov 2023 23:13:30 +0100",
+        "Tuesday, 14-Nov-23 22:13:30 GMT",
+        "Tue Nov 14 22:13:30 2023",
+    ],
+)
+def test_a_date_in_any_form_is_in_utc_wherever_this_runs(monkeypatch: pytest.MonkeyPatch, zone: str, date: str) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert retry_after_seconds({"retry-after": date}, now=NOW) == 10.0
+        assert retry_after_seconds({"retry-after": "Tue, 14 Nov 2023 22:13:32 GMT", "date": date}, now=0.0) == 2.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@given(st.text() | st.from_regex(r"\w{3},? \d{1,2}[ -]\w{3}[ -]\d{2,4} \d\d:\d\d(:\d\d)?( [-+]?\w{3,5})?"))
+def test_no_text_is_an_error(text: str) -> None:
+    seconds = retry_after_seconds({"retry-after": text}, now=NOW)
+    assert seconds is None or seconds >= 0

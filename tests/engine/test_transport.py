@@ -18,7 +18,6 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
 from retell_async._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from retell_async._proxies import Proxies
 from retell_async._retry import RetryPolicy
 from retell_async._transport import Transport
 
@@ -208,19 +207,6 @@ async def test_a_proxy_is_used_where_the_environment_names_one(
         async with AsyncRetell(KEY, base_url="http://retell.test", http_client=make(proxy=server.url, trust_env=False)) as client:
             assert (await client.send(get(), {})).thing_id == "1"
     assert [request.split(b"\r\n")[0] for request in server.requests] == [b"GET http://retell.test/get-thing/thing_1 HTTP/1.1"] * 2
-
-
-def test_the_environment_says_which_way_to_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    assert Proxies().of("https", "api.retellai.com") is None
-    monkeypatch.setenv("https_proxy", "proxy.test:3128")
-    monkeypatch.setenv("no_proxy", "localhost,.inside.test")
-    proxies = Proxies()
-    assert proxies.of("https", "api.retellai.com") == "http://proxy.test:3128"
-    assert proxies.of("https", "a.inside.test") is None
-    assert proxies.of("http", "api.retellai.com") is None
 
 
 async def test_idle_connections_are_closed_after_a_while_and_beyond_a_number() -> None:
