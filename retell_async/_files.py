@@ -14,11 +14,16 @@ from typing import IO, Any, cast
 from anyio import to_thread
 
 from ._encode import Part, is_seekable
+from ._errors import RetellError
 
 __all__ = ["opened"]
 
 _SMALL = 2**20
 _PIECE = 2**16
+
+
+class ChangedFileError(RetellError, ValueError):
+    """A file to upload that was changed while it was sent: the server did not get what it was told to expect."""
 
 
 class _Sized:
@@ -42,7 +47,7 @@ class _Sized:
     def read(self, number: int) -> bytes:
         piece = self._file.read(min(number, self._size - self._read))
         if not piece and self._read < self._size:
-            raise ValueError("a file to upload became shorter while it was sent")
+            raise ChangedFileError("a file to upload became shorter while it was sent")
         self._read += len(piece)
         return piece
 

@@ -260,7 +260,7 @@ class Http:
         except httpx.RequestError as error:
             sent = not isinstance(error, _NOT_SENT)
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
-        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError, BlockingIOError) as error:
             cut(error, before)
             raise  # nothing was sent: a setting, or a file to upload
         except Exception as error:  # noqa: BLE001

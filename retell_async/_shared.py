@@ -160,7 +160,8 @@ class Shared:
                 raise ConfigurationError(f"this client was used under {was} and cannot be used under {now}: make another one for it")
             if last.under_way and is_running(last.loop):
                 raise ConfigurationError(
-                    "this client is in use in another event loop at the same time: make one for each thread, or send everything from one event loop"
+                    "this client is in use in another event loop at the same time: "
+                    "make one for each thread, or send everything from one event loop"
                 )
         self._clock.move(loop)
         for account in self._accounts.values():

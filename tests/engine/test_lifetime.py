@@ -78,6 +78,7 @@ async def test_a_dropped_client_closes_its_connections_and_says_so(make: Make, a
         await until(lambda: is_closed(server))
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 async def test_a_client_that_is_closed_or_was_never_used_goes_without_a_word() -> None:
     async with serving() as server:
@@ -170,6 +171,7 @@ def test_a_client_in_several_threads_at_once_works_or_is_one_clear_error(make: M
 # Silent connections.
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of the sockets of a process")
 @pytest.mark.anyio
 @LOOPS
@@ -262,6 +264,7 @@ async def test_whoever_waits_for_a_turn_is_told_too() -> None:
     assert ended == ["the client is closed"] * 3
 
 
+@pytest.mark.soak
 @pytest.mark.anyio
 async def test_whoever_waits_for_a_connection_is_told_too() -> None:
     http_client = DefaultAsyncHttpxClient(limits=httpx.Limits(max_connections=1))
