@@ -24,6 +24,7 @@ from retell_async import (
     OutcomeUnknownError,
     RateLimit,
     RateLimitError,
+    RequestOptions,
     RetryPolicy,
     WaitEvent,
 )
@@ -261,7 +262,8 @@ def test_a_wait_that_cannot_end_in_time_is_not_begun() -> None:
         async with server.client(hooks=(), rate_limit=RateLimit(max_wait=60)) as client, trio.open_nursery() as tasks:
             tasks.start_soon(client.call.retrieve, "call_1")
             await trio.sleep(1)
-            for options in ({"deadline": 3}, {"timeout": httpx.Timeout(60, pool=3)}):
+            bounds: list[RequestOptions] = [{"deadline": 3}, {"timeout": httpx.Timeout(60, pool=3)}]
+            for options in bounds:
                 start = trio.current_time()
                 with pytest.raises(RateLimitError, match="slow down") as caught:
                     await client.call.retrieve("call_1", **options)
