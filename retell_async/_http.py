@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
 from functools import lru_cache
@@ -176,6 +177,19 @@ class Http:
         if isinstance(timeout, httpx.Timeout):
             return timeout.as_dict()
         return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
+
+    @property
+    def most_connections(self) -> float:
+        """How many connections the user's own client opens at most, as far as that can be told.
+
+        A request that leaves when its limit says so must not have to wait for one after that.
+        """
+        transport: Any = getattr(self._client, "_transport", None)
+        pool = getattr(transport, "_pool", None)
+        if getattr(transport, "http2", False) or getattr(pool, "_http2", False):
+            return math.inf  # one connection carries many requests
+        found = getattr(pool, "_max_connections", None) or getattr(getattr(transport, "limits", None), "max_connections", None)
+        return found if isinstance(found, int) else math.inf
 
     def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
         """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""

@@ -123,12 +123,12 @@ class Shared:
         if self._place is not None and self._place.process is not process:
             self._lock = threading.Lock()  # another thread of the parent may have held it
         with self._lock:
+            if self._http is None:
+                self._http = self._open()
             loop = running_loop()
             place = self._place
             if place is None or place.loop is not loop or place.process is not process:
-                place = self._move(loop, place)
-            if self._http is None:
-                self._http = self._open()
+                place = self._move(loop, place, self._http)
             name = settings.account
             account = self._accounts.get(name)
             if account is None:
@@ -153,7 +153,7 @@ class Shared:
             if not account.users and use.name != self._own and account.is_blank():
                 self._accounts.pop(use.name, None)
 
-    def _move(self, loop: Loop, last: _Place | None) -> _Place:
+    def _move(self, loop: Loop, last: _Place | None, http: Http) -> _Place:
         if last is not None and last.process is this_process():
             if is_asyncio(last.loop) != is_asyncio(loop):
                 was, now = ("asyncio", "trio") if is_asyncio(last.loop) else ("trio", "asyncio")
@@ -166,7 +166,7 @@ class Shared:
         self._clock.move(loop)
         for account in self._accounts.values():
             account.restart()
-        self._place = _Place(loop, this_process(), Slots(self._max_connections))
+        self._place = _Place(loop, this_process(), Slots(int(min(self._max_connections, http.most_connections))))
         return self._place
 
     def _drop_unused(self) -> None:

@@ -176,8 +176,8 @@ class Transport(httpx.AsyncBaseTransport):
         self._pools: dict[Any, _Pool] = {}
         self._verify = verify
         self._cert = cert
-        self._http2 = http2
-        self._limits = limits or httpx.Limits(max_connections=100)
+        self.http2 = http2
+        self.limits = limits or httpx.Limits(max_connections=100)
         self._trust_env = trust_env
         self._proxy = proxy
         self._proxies = Proxies() if trust_env and proxy is None else None
@@ -211,7 +211,7 @@ class Transport(httpx.AsyncBaseTransport):
         if self._is_shared():
             shared = pool.shared.get(origin)
             if shared is None:
-                shared = pool.shared[origin] = self._open_httpx(origin, self._limits)
+                shared = pool.shared[origin] = self._open_httpx(origin, self.limits)
             return await _by_httpx(shared, request)
         place = await self._enter(pool, origin, request.extensions.get("timeout", {}).get("pool"))
         try:
@@ -229,7 +229,7 @@ class Transport(httpx.AsyncBaseTransport):
 
     def _is_shared(self) -> bool:
         """Whether requests go through one pool of httpx: for HTTP/2, and where somebody wants to see them pass there."""
-        return self._http2 or _BELOW.are_replaced()
+        return self.http2 or _BELOW.are_replaced()
 
     def _pool(self) -> _Pool:
         """The connections of the event loop that this is called in."""
@@ -240,7 +240,7 @@ class Transport(httpx.AsyncBaseTransport):
         if pool is None:
             for other in [other for other in self._pools if is_over(other)]:
                 self._pools.pop(other).drop()
-            pool = self._pools[loop] = _Pool(loop, self._limits)
+            pool = self._pools[loop] = _Pool(loop, self.limits)
         return pool
 
     async def _enter(self, pool: _Pool, origin: Origin, timeout: float | None) -> _Place:
@@ -256,14 +256,14 @@ class Transport(httpx.AsyncBaseTransport):
 
     def _open(self, origin: Origin) -> Line | httpx.AsyncHTTPTransport:
         if self._proxy_to(origin) is not None:
-            return self._open_httpx(origin, httpx.Limits(max_connections=1, keepalive_expiry=self._limits.keepalive_expiry))
+            return self._open_httpx(origin, httpx.Limits(max_connections=1, keepalive_expiry=self.limits.keepalive_expiry))
         scheme, host, port = origin
         if scheme not in _PORTS:
             raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {scheme}://")
         return Line(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
 
     def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self._http2, limits=limits, proxy=self._proxy_to(origin))
+        return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self.http2, limits=limits, proxy=self._proxy_to(origin))
 
     def _proxy_to(self, origin: Origin) -> httpx.Proxy | None:
         if self._proxies is None:
@@ -302,7 +302,7 @@ class Transport(httpx.AsyncBaseTransport):
     def __del__(self) -> None:
         if sys.is_finalizing():
             return
-        open_ = [pool for pool in self._take_pools() if pool.idle or (self._http2 and pool.shared)]
+        open_ = [pool for pool in self._take_pools() if pool.idle or (self.http2 and pool.shared)]
         for pool in open_:
             pool.drop()
         if open_:

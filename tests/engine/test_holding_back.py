@@ -20,6 +20,8 @@ from retell_async import (
     APITimeoutError,
     AsyncRetell,
     ConfigurationError,
+    DefaultAioHttpClient,
+    DefaultAsyncHttpxClient,
     LimitEvent,
     OutcomeUnknownError,
     RateLimit,
@@ -536,3 +538,24 @@ def test_accounts_that_are_not_used_any_more_are_forgotten_and_their_limits_are_
     # Those whose limit was found out are looked through when there are many.
     server.answer = lambda request, _: refusal(20) if request.headers["authorization"].endswith("key_1") else fine()
     run(main)
+
+
+@pytest.mark.parametrize(
+    ("make", "number"),
+    [
+        (lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=3)), 3),
+        (lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=3), http2=True), 100),
+        (lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=None)), 100),
+        (lambda: httpx.AsyncClient(transport=httpx.MockTransport(_answer)), 100),
+        (lambda: DefaultAsyncHttpxClient(limits=httpx.Limits(max_connections=3)), 3),
+        (lambda: DefaultAsyncHttpxClient(limits=httpx.Limits(max_connections=3), http2=True), 100),
+        (lambda: DefaultAioHttpClient(limits=httpx.Limits(max_connections=3)), 3),
+    ],
+)
+@pytest.mark.asyncio
+async def test_no_more_requests_are_let_go_at_once_than_the_http_client_has_connections(make: Any, number: int) -> None:
+    """A request that has taken its turn must leave, and not wait for a connection."""
+    async with AsyncRetell(KEY, http_client=make()) as client:
+        use = client._shared.enter(client._settings)
+        assert use.slots._free == number
+        client._shared.leave(use)
