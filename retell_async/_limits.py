@@ -195,6 +195,9 @@ class Pacer:
         self._next = 0.0
         self._resumed_at = -math.inf  # when the present pace began
         self._refused_at: float | None = None  # when the pause began whose pace is not set yet
+        self._found = False  # whether the pace was found out
+        self._unclear_since: float | None = None  # when refusals began that did not tell a pace, and how many there were
+        self._unclear = 0
         self._pauses = 0  # in a row, without a success between
         self._aim = 0.0  # just below the pace that was too fast last
         self._former: float | None = None  # the pace to return to soon, after nothing passed
@@ -230,7 +233,8 @@ class Pacer:
         self.rate = self._most
         self.paused_until = 0.0
         self._resumed_at = -math.inf
-        self._refused_at = self._former = self._window = self._full_at = None
+        self._found = False
+        self._refused_at = self._unclear_since = self._former = self._window = self._full_at = None
         self._pauses = self._times_full = self._passed = self._refused = 0
         self._outcomes.clear()
 
@@ -307,6 +311,7 @@ class Pacer:
             self.rate = rate
         else:
             self.rate = self._former = None
+            self._found = False
             self.paused_until = 0.0
 
     def done(self, turn: Turn, now: float) -> None:
@@ -322,8 +327,8 @@ class Pacer:
         self._pauses = 0
         if self._window is None or (self._full_at is not None and left_at < self._full_at):
             return
-        if self._full_at is None:
-            self._return(now)
+        if self._full_at is None and self._former is not None:
+            self._return(self._former, now)
         else:
             self._times_full = 0
             self._window *= 2
@@ -331,18 +336,14 @@ class Pacer:
                 self._room_again()
 
     def _room_again(self) -> None:
-        self._window = self._full_at = None
+        self._window = self._full_at = self._unclear_since = None
         if self.rate is None and self._refused_at is None:
             self.paused_until = 0.0
 
-    def _return(self, now: float) -> None:
-        """Nothing had passed, and now something did."""
+    def _return(self, former: float, now: float) -> None:
+        """Nothing had passed, and now something did: go back to the former pace, soon and not at once."""
         self._window = None
-        if self._former is None:
-            self._former = math.inf
-            start = _FIRST_PACE
-        else:
-            start = min(max(self._former * _BEGINNING, _FIRST_PACE), self._former)
+        start = min(max(former * _BEGINNING, _FIRST_PACE), former)
         self.rate = start if self._most is None else min(start, self._most)
         self._grown_at = self._next = self._resumed_at = now
 
@@ -380,12 +381,10 @@ class Pacer:
 
     def _resume(self, refused_at: float, now: float) -> None:
         pace = self.rate
-        if self._resumed_at == -math.inf:
+        if not self._found:
             pace = self._guess(refused_at, now)
-            if pace is None:
-                self._window = 1
-            else:
-                self._aim = 0.0
+            self._found = pace is not None
+            self._window = None if self._found else 1
         elif not self._passed and self._refused:
             # The former pace is that before the first pause in which nothing passed.
             if self._former is None and pace is not None:
@@ -418,4 +417,11 @@ class Pacer:
         """The pace at which requests succeeded before the first pause, over as long a time as that; ``None`` if too few did to tell."""
         span = max(now - refused_at, 1.0)
         passed = sum(history.number_since(refused_at - span) for history in self._histories)
-        return passed / span * _MARGIN if passed >= _TELLING or (passed and self._refused >= _TELLING) else None
+        if passed >= _TELLING or (passed and self._refused >= _TELLING):
+            return passed / span * _MARGIN
+        # One refusal may be chance. When more follow, what passed since the first of them tells.
+        if self._unclear_since is None:
+            self._unclear_since, self._unclear = refused_at, 0
+        self._unclear += 1
+        passed = sum(history.number_since(self._unclear_since) for history in self._histories)
+        return passed / (now - self._unclear_since) * _MARGIN if self._unclear >= _TELLING <= passed else None

@@ -334,6 +334,25 @@ def test_a_first_request_that_is_refused_teaches_no_low_pace() -> None:
     assert sum(moment >= 15 for moment in passed) / 15 >= 90
 
 
+def test_a_refusal_by_chance_holds_back_nobody_who_sends_one_after_the_other() -> None:
+    pacer = Pacer(RateLimit(), [history := History()])
+    history.passed(0.0)
+    pacer.refused(0.0, 0.001, 0.0)
+    passed = serve(pacer, history, until=10, limited=lambda _: None, workers=1)
+    assert len(passed) >= 48
+    assert pacer.is_open()
+
+
+@pytest.mark.parametrize("limit", [1, 5])
+def test_a_limit_whose_beginning_tells_nothing_is_found_all_the_same(limit: int) -> None:
+    limiter = SlidingWindow(limit, 1.0)
+    for _ in range(limit):
+        limiter.ask(999.9)  # others have used it up
+    took, refused = simulate(limiter, RateLimit(), 40 * limit, told="second", at_once=2)
+    assert took <= 1.5 * 40
+    assert refused <= 20 * limit
+
+
 @pytest.mark.parametrize(("requests", "per"), [(1, 1.0), (3, 1.0), (10, 1.0), (50, 1.0), (10, 60.0), (2.5, 1.0), (0.5, 1.0), (100, 3600.0)])
 def test_no_window_at_the_server_holds_more_than_the_known_limit_whatever_the_way_there(requests: float, per: float) -> None:
     seeded = random.Random(3)
