@@ -184,7 +184,8 @@ class Shared:
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._place is not None and self._place.process is this_process():
+        place = self._place
+        if place is not None and place.process is this_process() and place.loop is running_loop():
             for account in self._accounts.values():
                 account.close()
         if self._http is not None:
