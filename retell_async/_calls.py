@@ -72,6 +72,8 @@ class Call:
     _sent: bool = False  # whether the present attempt left
     _waits_at: Gate | None = None
     _waited: float = 0.0  # seconds, for limits
+    _pooled: float = 0.0  # seconds, for limits and for connections
+    _in_vain: bool = False  # whether all the time that there was for waiting is over
     _refusal: RateLimitError | None = None  # the last 429
     _before: APIError | None = None  # what became of the attempt before
 
@@ -103,7 +105,7 @@ class Call:
                 answer = await self._attempt_in_time(http, account, slots)
                 if answer.is_success:
                     if self.parse and not is_empty(answer, self.operation):
-                        answer.parse()
+                        answer.check(self.operation.response)
                     tries.succeeded()
                     return answer
                 error = status_error(answer.response)
@@ -122,7 +124,7 @@ class Call:
             error.idempotency_key = self.idempotency_key
             delay = tries.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
             self.attempts = tries.attempts
-            if delay is None:
+            if delay is None or self._in_vain:
                 if self._before is not None and error.__cause__ is None and error is not self._before:
                     error.__cause__ = self._before
                 if tries.unknown:
@@ -203,7 +205,7 @@ class Call:
         """Seconds that it may wait for a limit from now on; infinite for as long as it takes."""
         pool = http.pool_timeout(self.timeout)
         return min(
-            math.inf if pool is None else pool,
+            math.inf if pool is None else max(pool - self._pooled, 0.0),
             math.inf if self.max_wait is None else max(self.max_wait - self._waited, 0.0),
             math.inf if self.give_up_at is None else self.give_up_at - now,
         )
@@ -231,6 +233,7 @@ class Call:
             turns = await account.turn(gate, slots, first=first, found=found)
         waited = account.clock() - start
         self._waited += waited
+        self._pooled += waited
         if turns is None:
             raise self._no_turn(http, closed, within)
         self._waits_at = None
@@ -241,9 +244,11 @@ class Call:
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
         pool = http.pool_timeout(self.timeout)
-        with anyio.move_on_after(pool) as scope, account.waiting():
+        with anyio.move_on_after(None if pool is None else max(pool - self._pooled, 0.0)) as scope, account.waiting():
             await slots.take(first=first)
+        self._pooled += account.clock() - start
         if scope.cancelled_caught:
+            self._in_vain = True
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=f"no free connection within {pool:g} s", sent=False)
         waited = account.clock() - start
         if waited > _LONG:

@@ -44,6 +44,7 @@ __all__ = [
     "cut_off",
     "reason",
     "status_error",
+    "text_of",
 ]
 
 
@@ -73,7 +74,7 @@ class APIError(RetellError):
     idempotency_key: str | None = None
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
-        super().__init__(mask_text(message))
+        super().__init__(mask_text(_without_key(message, request)))
         self.message = message
         self.request = request
         self.body = body
@@ -250,6 +251,12 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 }
 
 
+def _without_key(message: str, request: httpx.Request) -> str:
+    """Leave out the API key, which a server may repeat in what it says."""
+    key = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return message.replace(key, "***") if key else message
+
+
 def status_error(response: httpx.Response) -> APIStatusError:
     """The error that stands for an answer whose body is read and whose status is not 2xx."""
     body = _body(response)
@@ -281,7 +288,15 @@ def _body(response: httpx.Response) -> object | None:
     try:
         return cast("object", response.json())
     except (ValueError, RecursionError):
+        return text_of(response)
+
+
+def text_of(response: httpx.Response) -> str:
+    """The body as text, whatever the server says of its encoding."""
+    try:
         return response.text
+    except Exception:  # noqa: BLE001 - any codec of Python's may be named, those among it that are none of text
+        return response.content.decode("utf-8", "replace")
 
 
 def _message(response: httpx.Response, body: object | None) -> str:

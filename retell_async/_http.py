@@ -216,9 +216,14 @@ class Http:
         if self.is_closed:
             raise RetellError("the client is closed")
         start = perf_counter()
-        answer = await self._exchange(encoded, timeout, usual, stream=stream)
-        if answer.status_code in REDIRECTS:
-            answer = await self._redirected(answer, encoded, timeout, usual, stream=stream, follow=follow)
+        before = sys.exception()
+        try:
+            answer = await self._exchange(encoded, timeout, usual, stream=stream)
+            if answer.status_code in REDIRECTS:
+                answer = await self._redirected(answer, encoded, timeout, usual, stream=stream, follow=follow)
+        except BaseException as error:
+            cut(error, before)
+            raise
         answer.seconds = perf_counter() - start
         return answer
 
@@ -274,15 +279,13 @@ class Http:
         except httpx.RequestError as error:
             sent = not isinstance(error, _NOT_SENT)
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
-        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError, BlockingIOError) as error:
-            cut(error, before)
+        except httpx.HTTPStatusError as error:
+            answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
+        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError, BlockingIOError):
             raise  # nothing was sent: a setting, or a file to upload
         except Exception as error:  # noqa: BLE001
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout)) from cut(error, before, note=True)
-        except BaseException as error:
-            cut(error, before)
-            raise
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
             _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
@@ -350,6 +353,16 @@ class Http:
             extensions={"timeout": times},
             follow_redirects=False,
         )
+
+
+def _refused(response: httpx.Response) -> Answer:
+    """An answer that was made an error of, with its body if that was read before."""
+    try:
+        content = response.content
+    except httpx.ResponseNotRead:
+        content = b""
+        response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
+    return Answer(response.status_code, content, lambda: response)
 
 
 def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
-from ._errors import APIResponseValidationError, cut_off
+from ._errors import APIResponseValidationError, cut_off, text_of
 from ._json import loads
-from ._model import KeyedModel
+from ._model import KeyedModel, Many, Spec
 from ._tracebacks import cut
 
 if TYPE_CHECKING:
@@ -61,7 +61,19 @@ class Answer:
             response = self.response
             kind = response.headers.get("content-type", "no content-type")
             message = f"the answer is not JSON ({kind}, {len(self.content)} bytes): {type(error).__name__}: {error}"
-            raise APIResponseValidationError(response, response.text or None, message=message) from cut(error)
+            raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
+
+    def check(self, spec: Spec | None) -> None:
+        """Parse the body and look whether it is an object, or an array, as it should be.
+
+        :raises APIResponseValidationError: it is not.
+        """
+        self.parse()
+        if spec is None:
+            return
+        wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
+        if not isinstance(self._data, wanted):
+            raise APIResponseValidationError(self.response, self._data, message="the answer is JSON of another shape than it should be")
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -138,7 +150,7 @@ class RawResponse(Received, Generic[T]):
 
     def text(self) -> str:
         """The body as text."""
-        return self.http_response.text
+        return text_of(self.http_response)
 
     def json(self) -> Any:
         """The body as parsed JSON, parsed anew each time."""
