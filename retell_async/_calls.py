@@ -177,7 +177,12 @@ class Call:
                 self._sent = True
                 try:
                     answer = await http.exchange(
-                        self.encoded, self.timeout, self.operation.timeout, stream=self.stream, follow=self.operation.repeat == "safe"
+                        self.encoded,
+                        self.timeout,
+                        self.operation.timeout,
+                        stream=self.stream,
+                        follow=self.operation.repeat == "safe",
+                        leaves=_leaving(turns, clock) if turns and http.tells_when_it_leaves else None,
                     )
                 except APIConnectionError as failure:
                     if not failure.sent:
@@ -224,9 +229,10 @@ class Call:
         if turns is not None:
             return turns
         start = account.clock()
-        closed = gate if gate.pacer.least(start) >= account.whole.pacer.least(start) and not gate.pacer.is_open() else account.whole
+        least = {one: one.least(start, first=first) for one in (gate, account.whole)}
+        closed = gate if least[gate] >= least[account.whole] and not gate.pacer.is_open() else account.whole
         within = self._most_wait(http, start)
-        if closed.pacer.least(start) > within:
+        if least[closed] > within:
             raise self._no_turn(http, closed, within)
         self._waits_at = closed
         with anyio.move_on_after(within), account.waiting():
@@ -264,7 +270,9 @@ class Call:
         request = http.build(self.encoded, self.timeout)
         last = gate.refusal
         if last is None:
-            return RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+            error = RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+            error.retry_after = gate.pacer.least(gate.clock())
+            return error
         response = httpx.Response(429, headers=last.response.headers, content=last.response.content, request=request)
         error = RateLimitError(f"{message}; the server said last: {last.message}", response=response, body=last.body)
         error.retry_after = last.retry_after
@@ -298,6 +306,18 @@ class Call:
             attempts=self.attempts if self._since is not None else 0,
             since=since if since is None or self.key_since is None else min(since, self.key_since),
         )
+
+
+def _leaving(turns: Sequence[tuple[Gate, Turn]], clock: Callable[[], float]) -> Callable[[], None]:
+    """What notes that a request goes out, which is not on its way before there is a connection."""
+    for _, turn in turns:
+        turn.waits = True
+
+    def leaves() -> None:
+        for _, turn in turns:
+            turn.leaves(clock())
+
+    return leaves
 
 
 class _KeyForgotten(Exception):

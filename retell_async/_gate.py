@@ -57,6 +57,11 @@ class Slots:
                 queue.remove(given)
             raise
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return len(self._first) + len(self._others)
+
     def give(self) -> None:
         """Give a slot back: to whoever waits for it longest."""
         queue = self._first or self._others
@@ -77,12 +82,12 @@ class Gate:
         self.refusal: RateLimitError | None = None
         """The last 429."""
         self.head = Slots(1)
-        self._clock = clock
+        self.clock = clock
         self._changed: anyio.Event | None = None
 
     async def opens(self, *, found: bool) -> None:
         """Return when the next request may leave. Only whoever is at the head may wait here."""
-        while (delay := self.pacer.delay(self._clock(), found=found)) > 0:
+        while (delay := self.pacer.delay(self.clock(), found=found)) > 0:
             self._changed = anyio.Event()
             with anyio.move_on_after(delay):
                 await self._changed.wait()
@@ -92,11 +97,18 @@ class Gate:
         if self._changed is not None:
             self._changed.set()
 
+    def least(self, now: float, *, first: bool) -> float:
+        """Seconds that a request which comes now waits at the least, unless others before it give up.
+
+        :param first: whether it goes before those that wait.
+        """
+        return self.pacer.least(now, 0 if first else self.head.waiting)
+
     def restart(self) -> None:
         """Forget who waits and what is under way, in an event loop that is gone."""
         self.head = Slots(1)
         self._changed = None
-        self.pacer.abandon(self._clock())
+        self.pacer.abandon(self.clock())
 
 
 class Account:

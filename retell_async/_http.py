@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
@@ -17,7 +18,7 @@ import httpx
 from ._encode import Encoded
 from ._errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
 from ._files import opened
-from ._line import Origin, Plain, Times, Whole, origin_of
+from ._line import LEAVES, Origin, Plain, Times, Whole, origin_of
 from ._logs import masked_logs
 from ._masking import mask_text
 from ._operation import Omit
@@ -191,6 +192,11 @@ class Http:
         found = getattr(pool, "_max_connections", None) or getattr(getattr(transport, "limits", None), "max_connections", None)
         return found if isinstance(found, int) else math.inf
 
+    @property
+    def tells_when_it_leaves(self) -> bool:
+        """Whether `exchange` says when a request goes out: over connections of this package."""
+        return isinstance(self._client, OwnClient)
+
     def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
         """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""
         return self._times(timeout, None).get("pool")
@@ -203,6 +209,7 @@ class Http:
         *,
         stream: bool = False,
         follow: bool = False,
+        leaves: Callable[[], None] | None = None,
     ) -> Answer:
         """Send a request once and read the whole answer, of whatever status.
 
@@ -210,6 +217,7 @@ class Http:
         :param usual: seconds for each step where neither says.
         :param stream: leave the body of an answer of success where it is.
         :param follow: go where a redirect leads, as far as that is safe for a request that may be repeated.
+        :param leaves: called when there is a connection and the request goes out, if `tells_when_it_leaves`.
         :raises APIConnectionError: no whole answer arrived.
         :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
         """
@@ -218,7 +226,7 @@ class Http:
         start = perf_counter()
         before = sys.exception()
         try:
-            answer = await self._exchange(encoded, timeout, usual, stream=stream)
+            answer = await self._exchange(encoded, timeout, usual, stream=stream, leaves=leaves)
             if answer.status_code in REDIRECTS:
                 answer = await self._redirected(answer, encoded, timeout, usual, stream=stream, follow=follow)
         except BaseException as error:
@@ -261,7 +269,13 @@ class Http:
         return answer
 
     async def _exchange(
-        self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None, usual: float | None, *, stream: bool
+        self,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None,
+        *,
+        stream: bool,
+        leaves: Callable[[], None] | None = None,
     ) -> Answer:
         times = self._times(timeout, usual)
         start = perf_counter()
@@ -269,9 +283,9 @@ class Http:
         try:
             straight = None if stream or encoded.form is not None else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
-                answer = await self._go_straight(straight, encoded, times)
+                answer = await self._go_straight(straight, encoded, times, leaves)
             else:
-                answer = await self._go_by_httpx(encoded, times, stream=stream)
+                answer = await self._go_by_httpx(encoded, times, stream=stream, leaves=leaves)
         except httpx.TimeoutException as error:
             message = _WAITED_FOR.get(type(error), "the request timed out")
             sent = not isinstance(error, _NOT_SENT)
@@ -291,8 +305,8 @@ class Http:
             _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
         return answer
 
-    async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times) -> Answer:
-        whole = await straight.exchange(_plain(encoded), times)
+    async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, leaves: Callable[[], None] | None) -> Answer:
+        whole = await straight.exchange(_plain(encoded, leaves), times)
 
         def response(whole: Whole) -> httpx.Response:
             made = whole.response()
@@ -310,10 +324,10 @@ class Http:
             return _without_body(response(attrs.evolve(whole, broken=broken)), broken)
         return answer
 
-    async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool) -> Answer:
+    async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, leaves: Callable[[], None] | None) -> Answer:
         async with opened(encoded.form) as files:
             with masked_logs():
-                response = await self._respond(encoded, times, files, stream=stream)
+                response = await self._respond(encoded, times, files, stream=stream, leaves=leaves)
             if stream and response.is_success:
                 return Answer(response.status_code, b"", lambda: response)
             try:
@@ -324,9 +338,19 @@ class Http:
                 await response.aclose()
         return Answer(response.status_code, response.content, lambda: response)
 
-    async def _respond(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None, *, stream: bool) -> httpx.Response:
+    async def _respond(
+        self,
+        encoded: Encoded,
+        times: Times,
+        files: list[tuple[str, Any]] | None,
+        *,
+        stream: bool,
+        leaves: Callable[[], None] | None,
+    ) -> httpx.Response:
         own = self._own
         request = self._request(encoded, times, files)
+        if leaves is not None:
+            request.extensions[LEAVES] = leaves
         if own is not None:
             response = await own.handle_async_request(request)
             response.request = request
@@ -390,7 +414,7 @@ def _base(url: str) -> _Base:
     return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
 
 
-def _plain(encoded: Encoded) -> Plain:
+def _plain(encoded: Encoded, leaves: Callable[[], None] | None = None) -> Plain:
     base = _base(encoded.base_url)
     target = base.path + encoded.target
     if not _AS_IT_IS.fullmatch(target):
@@ -402,4 +426,4 @@ def _plain(encoded: Encoded) -> Plain:
     given = {name.lower() for name in encoded.headers}
     headers = [(name, value) for name, value in own.items() if name.lower() not in given]
     headers.extend(encoded.headers.items())
-    return Plain(base.origin, encoded.method, base.root, target, headers, content)
+    return Plain(base.origin, encoded.method, base.root, target, headers, content, leaves)

@@ -113,10 +113,44 @@ def _is_number(value: object, *, above: float) -> bool:
 
 @attrs.define(eq=False)
 class Turn:
-    """A request that left, and when it was answered or given up; ``None`` until then."""
+    """A request that was let go, and when it was answered or given up; ``None`` until then."""
 
     left_at: float
     done_at: float | None = None
+    waits: bool = False
+    """Whether it is not on its way yet: its connection is being made."""
+
+    def leaves(self, now: float) -> None:
+        """Take note that it is on its way."""
+        self.waits = False
+        self.left_at = now
+
+    def arrived(self, answered: float) -> float:
+        """When it is with the server at the latest, if it is answered at this moment at the earliest."""
+        if self.done_at is not None:
+            answered = self.done_at
+        return answered if self.waits else min(answered, self.left_at + _LONGEST_WAY)
+
+
+@attrs.define(eq=False)
+class _Window:
+    """So many seconds of which any holds so many requests at most, and the last of those requests."""
+
+    number: int
+    span: float
+    turns: deque[Turn] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.turns = deque(maxlen=self.number)
+
+    def until(self, answered: float) -> float:
+        """When it has room, if what is under way is answered at this moment at the earliest."""
+        if len(self.turns) < self.number:
+            return 0.0
+        return self.turns[0].arrived(answered) + self.span * (1 + _CLOCKS_DIFFER) + _CLOCKS_DIFFER
+
+    def is_empty(self, now: float) -> bool:
+        return all(turn.arrived(math.inf) + 2 * self.span < now for turn in self.turns)
 
 
 class History:
@@ -209,21 +243,25 @@ class Pacer:
         self._window: int | None = None  # so many may be under way at once
         self._full_at: float | None = None  # when the account said last that it is full
         self._times_full = 0  # in a row
-        self._turns: deque[Turn] = deque()  # the last ones of a limit that is known
-        self._span = 0.0  # no window of so many seconds holds more than as many as `_turns` can hold
+        self._windows: list[_Window] = []  # of the limits that are known
         self._slack = _SLACK
         self._most: float | None = None
         self.know(limit)
 
     def know(self, limit: RateLimit) -> None:
-        """Keep to this limit from now on, if it is stricter than the one that was known."""
-        if limit.requests is None or (self.limit.requests is not None and limit.rate > self.limit.rate):
+        """Keep to this limit too from now on."""
+        if limit.requests is None:
+            return
+        number = max(int(limit.requests), 1)
+        window = _Window(number, number / limit.rate)
+        if not any((other.number, other.span) == (window.number, window.span) for other in self._windows):
+            if self._windows:
+                window.turns.extend(max(self._windows, key=lambda other: other.number).turns)
+            self._windows.append(window)
+        if self.limit.requests is not None and limit.rate > self.limit.rate:
             return
         self.limit = limit
         # Within a window requests are evenly spread; a turn that is taken late is not lost, which makes up for timers.
-        number = max(int(limit.requests), 1)
-        self._span = number / limit.rate
-        self._turns = deque(self._turns, maxlen=number)
         self._slack = min(_SLACK, limit.per * _SLACK_OF_A_SPAN)
         self._most = limit.rate
         self.rate = self._most if self.rate is None else min(self.rate, self._most)
@@ -241,21 +279,26 @@ class Pacer:
     def abandon(self, now: float) -> None:
         """Take note that whatever is under way will never be answered: its event loop or its process is gone."""
         self._under_way = 0
-        for turn in self._turns:
-            turn.done_at = turn.done_at or now
+        for window in self._windows:
+            for turn in window.turns:
+                turn.done_at = turn.done_at or now
 
     def is_open(self) -> bool:
         """Whether nobody has to wait, so that no turn need be taken."""
         return self.rate is None and self._window is None and self._refused_at is None and self.paused_until == 0.0
 
-    def least(self, now: float) -> float:
-        """Seconds that the next request waits at the least, whatever comes: for the end of a pause, or for a limit that is known."""
-        return max(self.paused_until - now, self._until(answered=now) - now, 0.0)
+    def least(self, now: float, ahead: int = 0) -> float:
+        """Seconds that the next request waits at the least, whatever comes: for the end of a pause, or for a limit that is known.
+
+        :param ahead: how many go before it.
+        """
+        queue = 0.0 if self._most is None else ahead / self._most
+        return max(self.paused_until - now, self._until(answered=now) - now, 0.0) + queue
 
     def is_blank(self, now: float) -> bool:
         """Whether a new one would do the same."""
         learned = self.rate != self._most or self._window is not None or self._refused_at is not None
-        counted = self._turns and self._turns[-1].left_at + _LONGEST_WAY + 2 * self._span > now
+        counted = not all(window.is_empty(now) for window in self._windows)
         return not (learned or self._under_way or counted or self.paused_until > now)
 
     def delay(self, now: float, *, found: bool = True) -> float:
@@ -277,19 +320,15 @@ class Pacer:
         return wait if self.rate is None else max(wait, self._next - now)
 
     def _until(self, *, answered: float) -> float:
-        """When the server's window has room under the limit that is known, if what is under way is answered at this moment."""
-        if self._most is None or len(self._turns) < (self._turns.maxlen or 0):
-            return 0.0
-        first = self._turns[0]
-        arrived = min(answered if first.done_at is None else first.done_at, first.left_at + _LONGEST_WAY)
-        return arrived + self._span * (1 + _CLOCKS_DIFFER) + _CLOCKS_DIFFER
+        """When the server has room under the limits that are known, if what is under way is answered at this moment at the earliest."""
+        return max((window.until(answered) for window in self._windows), default=0.0)
 
     def take(self, now: float) -> Turn:
         """Take note that a request leaves, which `delay` allowed. `done` must follow."""
         turn = Turn(now)
         self._under_way += 1
-        if self._most is not None:
-            self._turns.append(turn)
+        for window in self._windows:
+            window.turns.append(turn)
         if self.rate is not None:
             self._next = max(self._next, now - self._slack) + 1 / self.rate
             self._grow(now, self.rate)

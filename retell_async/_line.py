@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,10 +14,13 @@ import httpx
 
 from ._wire import Wire, open_wire
 
-__all__ = ["Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
+__all__ = ["LEAVES", "Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
 
 Origin = tuple[str, str, int | None]
 """Scheme, host in ASCII and port; the port only if it is not the scheme's own."""
+
+LEAVES = "retell_async.leaves"
+"""The extension of a request under which a function stands that is called when it goes out."""
 
 Times = Mapping[str, float | None]
 """Seconds for ``connect``, ``write``, ``read`` and ``pool``, as `httpx.Timeout.as_dict` gives them."""
@@ -37,6 +40,8 @@ class Plain:
     """Path and query of the URL."""
     headers: list[tuple[str, str]] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
+    leaves: Callable[[], None] | None = None
+    """Called when there is a connection and the request goes out."""
 
 
 @attrs.frozen
@@ -80,6 +85,8 @@ class Line:
         read = times.get("read")
         try:
             wire = await self._connect(times)
+            if request.leaves is not None:
+                request.leaves()
             send = self._protocol.send
             try:
                 data = send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
@@ -109,6 +116,9 @@ class Line:
         times: Times = request.extensions.get("timeout", {})
         try:
             wire = await self._connect(times)
+            leaves = request.extensions.get(LEAVES)
+            if leaves is not None:
+                leaves()
             await self._send_stream(wire, request, times.get("write"))
             head = await self._head(wire, times.get("read"))
         except BaseException:

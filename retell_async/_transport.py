@@ -17,7 +17,7 @@ import httpx
 
 from ._errors import RetellError
 from ._gate import Slots
-from ._line import Line, Origin, Plain, Times, Whole, origin_of
+from ._line import LEAVES, Line, Origin, Plain, Times, Whole, origin_of
 from ._loops import close_soon, is_over, running_loop
 from ._patches import Methods
 from ._process import this_process
@@ -340,15 +340,28 @@ class _Stream(httpx.AsyncByteStream):
 async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
     """Send by httpx, whose connections to proxies take no options of sockets."""
     trace = request.extensions.get("trace")
+    leaves = request.extensions.get(LEAVES)
+    left = False
 
     async def traced(event: str, details: dict[str, Any]) -> None:
+        nonlocal left
         if event.endswith("connect_tcp.complete"):
             keep_alive(details["return_value"].get_extra_info("socket"))
+        elif event.endswith("send_request_headers.started") and details["request"].method != b"CONNECT":
+            left = True
+            if leaves is not None:
+                leaves()
         if trace is not None:
             await trace(event, details)
 
     request.extensions = {**request.extensions, "trace": traced}
     try:
         return await transport.handle_async_request(request)
+    except httpx.TransportError as error:
+        if left or isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
+            raise
+        # A proxy did not make the way to the server.
+        kind = httpx.ConnectTimeout if isinstance(error, httpx.TimeoutException) else httpx.ConnectError
+        raise kind(str(error) or "the proxy gave no way to the server") from error
     except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy
         raise httpx.ConnectError(f"there can be no such host: {error}") from error
