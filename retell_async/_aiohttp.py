@@ -12,11 +12,13 @@ import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakSet
 
 import aiohttp
 import anyio
+import attrs
 import httpx
 import httpx_aiohttp
 from yarl import URL
@@ -33,6 +35,7 @@ _PIECE = 2**16
 
 _ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 
+_BELOW = Methods({httpx.AsyncHTTPTransport: ("handle_async_request",)})
 _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
 
 _Sessions = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
@@ -68,6 +71,13 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
         return cast("aiohttp.ClientSession", _Sender(self._session(), self.proxy))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if _BELOW.are_replaced():
+            # A tool that stands in front of httpx's own transport looks at every request that passes there.
+            return await httpx.AsyncHTTPTransport.handle_async_request(_Watched(self, request), request)
+        return await self.handle(request)
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        """The same, with nothing in front of it."""
         if not on_asyncio():
             raise ConfigurationError("aiohttp runs under asyncio alone: use DefaultAsyncHttpxClient under trio")
         if self._closed:
@@ -179,6 +189,10 @@ class _Sender:
 
     def request(self, *, url: str, headers: httpx.Headers, **settings: Any) -> Any:
         pairs = [(name, value) for name, value in headers.multi_items() if name != "transfer-encoding"]
+        times: aiohttp.ClientTimeout = settings["timeout"]
+        if times.sock_connect is not None:
+            # It knows no end of the wait for a proxy's way but that of the wait for a connection, which is waited for above it.
+            settings["timeout"] = attrs.evolve(times, connect=times.sock_connect + (times.connect or 0.0))
         if self._proxy is not None and url.startswith("http:"):
             pairs += self._proxy.headers.multi_items()  # aiohttp gives a proxy its headers only where it asks for a tunnel
         return self._session.request(url=URL(url, encoded=True), headers=pairs, **settings)
@@ -287,6 +301,22 @@ def _upload_of(request: httpx.Request) -> _Upload | None:
 
 def _with(request: httpx.Request, upload: _Upload) -> httpx.Request:
     return httpx.Request(request.method, request.url, headers=request.headers, stream=upload, extensions=request.extensions)
+
+
+class _Watched(httpx.AsyncHTTPTransport):
+    """A request as httpx's own transport sends it, which hands it to its pool: here, back to a transport over aiohttp."""
+
+    def __init__(self, transport: _Transport, request: httpx.Request) -> None:
+        self._pool: Any = self
+        self._transport = transport
+        self._request = request
+
+    async def handle_async_request(self, request: Any) -> Any:  # noqa: ARG002 - it is the same, as httpcore has it
+        """What httpx asks of its pool."""
+        response = await self._transport.handle(self._request)
+        return SimpleNamespace(
+            status=response.status_code, headers=response.headers.raw, stream=response.stream, extensions=response.extensions
+        )
 
 
 class _Stream(httpx.AsyncByteStream):

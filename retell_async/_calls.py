@@ -202,7 +202,7 @@ class Call:
             self._sent = False
             now = clock()
             limited, pause = account.refused(gate, left_at, error, now)
-            self._tell(LimitEvent, limit=limited.name, pause=pause, rate=limited.pacer.rate)
+            self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
             if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
 
@@ -228,6 +228,13 @@ class Call:
         turns = account.try_turn(gate, slots, found=found)
         if turns is not None:
             return turns
+        if not found and account.is_ready(gate):
+            # There is a turn and no connection, which is no 429 to be told of.
+            await self._slot(http, account, slots, first=first)
+            turns = account.take(gate, found=False)
+            if turns is not None:
+                return turns
+            slots.give()
         start = account.clock()
         least = {one: one.least(start, first=first) for one in (gate, account.whole)}
         closed = gate if least[gate] >= least[account.whole] and not gate.pacer.is_open() else account.whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from ._settings import (
     check_deadline,
     check_headers,
     check_key,
+    check_kinds,
     check_rate_limits,
     check_retries,
     check_since,
@@ -104,8 +106,7 @@ class AsyncRetell(Resources):
         del api_key, base_url, default_headers  # what is refused below shows them in no traceback
         if key.value is None:
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
-        if max_connections < 1:
-            raise ConfigurationError(f"max_connections must be 1 or more, not {max_connections}")
+        check_kinds(max_connections, retry, rate_limit, hooks)
         self._settings = Settings(
             api_key=check_key(key.value),
             base_url=check_base_url(url.value),
@@ -196,8 +197,10 @@ class AsyncRetell(Resources):
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
         verb = method.upper()
         repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
-        shown = mask_text(path)
-        operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=shown, repeat=repeat)
+        # What follows the name of the operation are ids, of which each would have a limit of its own.
+        name = re.match(r"(/v\d+)?/[^/?]*", path)
+        shown = mask_text(path if name is None else name.group())
+        operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=mask_text(path), repeat=repeat)
         request: Request[Any] = Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
         del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         return await self.send(request, options)

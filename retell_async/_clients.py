@@ -68,6 +68,11 @@ def DefaultAioHttpClient(  # noqa: N802 - as above
         raise ConfigurationError("aiohttp or httpx-aiohttp is not installed: pip install 'retell-async[aiohttp]'") from error
     import httpx
 
+    from ._proxies import Hidden, proxy_of
+
+    given, proxy = Hidden(proxy), None
+    if given.value is not None:
+        proxy = proxy_of(given, "proxy")
     connections = {} if limits is None else {"limits": limits}
     try:
         return AiohttpClient(verify=verify, cert=cert, proxy=proxy, trust_env=trust_env, **connections, **settings)

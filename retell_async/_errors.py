@@ -186,6 +186,12 @@ class OutcomeUnknownError(APIConnectionError):
         self.attempts = attempts
         self.since = since
 
+    def __str__(self) -> str:
+        known = [
+            f"{name} {value}" for name, value in (("idempotency_key", self.idempotency_key), ("token", self.token)) if value is not None
+        ]
+        return " ".join([super().__str__(), *([f"[{', '.join(known)}]"] if known else [])])
+
 
 class APIStatusError(AnsweredError):
     """An answer with another status than success. `message` is the reason that its body states, on one line and shortened."""

@@ -33,6 +33,8 @@ class LimitEvent:
     operation: str
     limit: str
     """What is held back: ``account`` for all requests, the name of a limit that operations share, or the id of one operation."""
+    reason: str
+    """What the server said, masked."""
     pause: float
     """Seconds from now until requests are sent again."""
     rate: float | None
@@ -79,4 +81,4 @@ def _text(event: Event) -> str:
     if isinstance(event, WaitEvent):
         return f"{event.operation}: waited {event.seconds:.2f} s for {event.limit}"
     then = "" if event.rate is None else f", then {event.rate:.3g} requests/s"
-    return f"{event.operation}: 429, {event.limit} waits for {event.pause:.2f} s{then}"
+    return f"{event.operation}: 429 ({event.reason}), {event.limit} waits for {event.pause:.2f} s{then}"

@@ -156,7 +156,7 @@ class Account:
             try:
                 if not slots.take_free():
                     return None
-                turns = self._take(gate, found=found)
+                turns = self.take(gate, found=found)
                 if turns is None:
                     slots.give()
                 return turns
@@ -175,17 +175,24 @@ class Account:
             await gate.head.take(first=first)
             with _given_back(gate.head):
                 await gate.opens(found=found)
-                await self.whole.head.take(first=first)
+                # What was refused lately does not take the turns by which others would show that they are not refused.
+                await self.whole.head.take(first=not gate.history.was_refused_lately(self.clock()))
                 with _given_back(self.whole.head):
                     await self.whole.opens(found=found)
                     await slots.take(first=True)
-                    turns = self._take(gate, found=found)
+                    turns = self.take(gate, found=found)
             if turns is not None:
                 return turns
             slots.give()
             first = True  # it is the one that waited longest
 
-    def _take(self, gate: Gate, *, found: bool) -> list[tuple[Gate, Turn]] | None:
+    def is_ready(self, gate: Gate) -> bool:
+        """Whether pauses and limits that are known hold nobody back."""
+        now = self.clock()
+        return all(one.pacer.delay(now, found=False) == 0 for one in (gate, self.whole))
+
+    def take(self, gate: Gate, *, found: bool) -> list[tuple[Gate, Turn]] | None:
+        """Take a turn at both limits if they have one now."""
         now = self.clock()
         gates = (gate, self.whole)
         if any(one.pacer.delay(now, found=found) > 0 for one in gates):
@@ -219,6 +226,9 @@ class Account:
                         one.pacer.forget()
                         one.changed()
                 gate = self.whole
+            elif sum(history.was_refused_lately(now) for history in self._histories) > 1:
+                self.whole.pacer.forget()  # others pass all the while: it was not for the account's sake
+                self.whole.changed()
             pause = gate.pacer.refused(left_at, error.retry_after, now)
         gate.refusal = error
         gate.changed()

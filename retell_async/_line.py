@@ -119,8 +119,10 @@ class Line:
             leaves = request.extensions.get(LEAVES)
             if leaves is not None:
                 leaves()
-            await self._send_stream(wire, request, times.get("write"))
+            whole = await self._send_stream(wire, request, times.get("write"))
             head = await self._head(wire, times.get("read"))
+            if not whole and 200 <= head.status_code < 300:
+                raise httpx.WriteError("the server answered before it had the whole request")
         except BaseException:
             await self.aclose()
             raise
@@ -167,7 +169,8 @@ class Line:
             return False
         return True
 
-    async def _send_stream(self, wire: Wire, request: httpx.Request, timeout: float | None) -> None:
+    async def _send_stream(self, wire: Wire, request: httpx.Request, timeout: float | None) -> bool:
+        """Send, and say whether the server took all of it."""
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(request.stream).__name__} cannot be sent asynchronously")
         send = self._protocol.send
@@ -178,14 +181,13 @@ class Line:
                 async for part in parts:
                     data += send(h11.Data(data=part)) or b""
                     if not await self._send(wire, data, timeout):
-                        return
+                        return False
                     data = b""
                     await anyio.lowlevel.checkpoint()  # a server that takes all at once leaves others their turn
             data += send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise httpx.LocalProtocolError(str(error)) from error
-        if data:
-            await self._send(wire, data, timeout)
+        return not data or await self._send(wire, data, timeout)
 
     async def _head(self, wire: Wire, timeout: float | None) -> h11.Response:
         while True:
@@ -212,7 +214,8 @@ class Line:
                     raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
                 protocol.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise httpx.RemoteProtocolError(str(error)) from error
+            # What it quotes of the answer stays out: servers repeat what they were sent.
+            raise httpx.RemoteProtocolError(f"the answer is no HTTP: {str(error).partition(':')[0]}") from error
         except TimeoutError as error:
             raise httpx.ReadTimeout("no answer in time") from error
         except OSError as error:

@@ -17,7 +17,7 @@ _PHONE = re.compile(
 )
 _NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
-_API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer ))\S+")
+_API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer )|(?<=basic ))\S+")
 _SECRET_FIELD = re.compile(r"token$|secret|password|api_key|authorization|credential", re.IGNORECASE)
 _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 
-from ._errors import APIResponseValidationError, cut_off, text_of
+from ._errors import APIError, APIResponseValidationError, cut_off, text_of
 from ._json import loads
 from ._model import KeyedModel, Many, Spec
 from ._tracebacks import cut
@@ -162,7 +162,11 @@ class RawResponse(Received, Generic[T]):
         :raises APIResponseValidationError: the body is not what it should be.
         """
         if self._parsed is _NOTHING:
-            self._parsed = self._parse(self._answer)
+            try:
+                self._parsed = self._parse(self._answer)
+            except APIError as error:
+                error.idempotency_key = self.idempotency_key
+                raise
             keyed: object = self._parsed
             if isinstance(keyed, KeyedModel):
                 keyed.__key__ = self.idempotency_key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -55,7 +56,7 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         for name in ("first_delay", "max_delay", "max_retry_after", "reconcile_within"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} of a RetryPolicy must be 0 seconds or more, not {getattr(self, name)!r}")
         if self.deadline is not None and not self.deadline > 0:
             raise ConfigurationError(f"deadline of a RetryPolicy must be above 0 seconds, not {self.deadline!r}")

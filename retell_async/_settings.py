@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import attrs
@@ -33,6 +33,7 @@ __all__ = [
     "check_deadline",
     "check_headers",
     "check_key",
+    "check_kinds",
     "check_rate_limits",
     "check_retries",
     "check_since",
@@ -112,6 +113,18 @@ def check_base_url(url: object) -> str:
     return text.value.rstrip("/")
 
 
+def check_kinds(max_connections: object, retry: object, rate_limit: object, hooks: object) -> None:
+    """Settings of a client that are not of the kind that they must be, or cannot work."""
+    if not isinstance(max_connections, int) or isinstance(max_connections, bool) or max_connections < 1:
+        raise ConfigurationError(f"max_connections must be a whole number, 1 or more, not {max_connections!r}")
+    if not (retry is None or isinstance(retry, RetryPolicy)):
+        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+    if not (rate_limit is None or isinstance(rate_limit, RateLimit)):
+        raise ConfigurationError(f"rate_limit must be a RateLimit, not {type(rate_limit).__name__}")
+    if not isinstance(hooks, Iterable) or not all(map(callable, cast("Iterable[object]", hooks))):
+        raise ConfigurationError("hooks must be functions in a list or a tuple: hooks=() for none")
+
+
 def check_timeout(timeout: object) -> float | httpx.Timeout | None:
     """Seconds, an `httpx.Timeout`, or ``None`` to wait for ever."""
     if timeout is None:
@@ -178,6 +191,8 @@ def check_since(since: object) -> float | None:
 
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
+    if not (headers is None or isinstance(headers, Mapping)):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     for name, value in (headers or {}).items():
         problem = _problem(name, value)
         if problem is not None:

@@ -46,6 +46,10 @@ class _Place:
     idle_since: float = 0.0
 
 
+_of_parents: list[_Pool] = []
+"""To collect the connections of another process would close them."""
+
+
 class _Pool:
     """The connections of one event loop, as those of one cannot be used, or even closed, in another."""
 
@@ -237,7 +241,9 @@ class Transport(httpx.AsyncBaseTransport):
             raise RetellError("the client is closed")
         loop = running_loop()
         pool = self._pools.get(loop)
-        if pool is None:
+        if pool is None or pool.process is not this_process():
+            if pool is not None:
+                _of_parents.append(pool)
             for other in [other for other in self._pools if is_over(other)]:
                 self._pools.pop(other).drop()
             pool = self._pools[loop] = _Pool(loop, self.limits)
