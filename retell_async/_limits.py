@@ -66,10 +66,8 @@ _ROOM_AGAIN = 60.0
 
 _BUCKETS_A_SECOND = 10
 
-# Refusals of so many seconds are of one time. A kind of request of which so many passed in it and none was refused shows that the account
-# as a whole is not limited.
+# Refusals of so many seconds are of one time.
 _ONE_TIME = 10.0
-_PASSING = 10
 
 
 @attrs.frozen
@@ -158,8 +156,6 @@ class History:
 
     def __init__(self) -> None:
         self.refused_at = -math.inf
-        self.refused_since = -math.inf
-        """When the first of the refusals came that are of one time with the last."""
         self._buckets: deque[list[int]] = deque()
 
     def was_refused_lately(self, now: float) -> bool:
@@ -168,8 +164,6 @@ class History:
 
     def refused(self, now: float) -> None:
         """Take note of a 429."""
-        if not self.was_refused_lately(now):
-            self.refused_since = now
         self.refused_at = now
 
     def passed(self, now: float) -> None:
@@ -196,14 +190,11 @@ class History:
 def is_about_the_account(histories: Collection[History], now: float) -> bool:
     """Whether a 429 that came now is for all that the account sends, and not for what one kind of request does.
 
-    It is when different kinds are refused at one time, unless yet another kind passes all the while: a carrier that limits phone calls,
-    and something that limits web calls, say nothing about reads.
+    It is when different kinds are refused at one time, unless yet another kind passes meanwhile: a carrier that limits phone calls, and
+    something that limits web calls, say nothing about reads. If reads are limited too, they will be refused in their turn.
     """
     refused = [history for history in histories if history.was_refused_lately(now)]
-    if len(refused) < 2:
-        return False
-    since = min(history.refused_since for history in refused)
-    return not any(history.number_since(since) >= _PASSING for history in histories if not history.was_refused_lately(now))
+    return len(refused) > 1 and not any(history.number_since(now - _ONE_TIME) for history in histories if history not in refused)
 
 
 class Pacer:
