@@ -107,7 +107,11 @@ class APIError(RetellError):
     def __reduce__(self) -> tuple[Any, ...]:
         request = _masked_request(self.request)
         response = None if self._response is None else _masked_response(self._response, request)
-        state = {**self.__dict__, "message": mask_text(self.message), "request": request, "body": masked(self.body), "_response": response}
+        try:
+            body = masked(self.body)
+        except RecursionError:
+            body = None
+        state = {**self.__dict__, "message": mask_text(self.message), "request": request, "body": body, "_response": response}
         return _restore, (type(self), self.args, state)
 
 
@@ -331,8 +335,8 @@ def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.
     headers = {name: mask_text(response.headers[name]) for name in _TELLING if name in response.headers}
     content = response.content if response.is_stream_consumed or response.is_closed else b""
     try:
-        shown = json.dumps(masked(json.loads(content)), ensure_ascii=False)
-    except ValueError:
+        shown = json.dumps(masked(json.loads(content)))
+    except (ValueError, RecursionError):
         shown = mask_text(content.decode("utf-8", "replace"))
     extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
     return httpx.Response(response.status_code, headers=headers, content=shown.encode(), extensions=extensions, request=request)

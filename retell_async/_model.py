@@ -80,6 +80,7 @@ class Model:
         if whole is not None:  # `attrs.evolve` gives what is to be changed, then the model, then all that it has as if it had been given
             fields = dict(takewhile(lambda item: item[1] is not whole, fields.items()))
             self.__dict__.update(whole.model.__dict__)
+            _carry_key(whole.model, self)
         self._refuse(fields, complete=whole is not None)
         wire = self.__wire__
         self.__dict__.update((wire.get(name, name), value) for name, value in fields.items())
@@ -137,7 +138,14 @@ class Model:
         new.__dict__.update(self.__dict__)
         for name, value in changes.items():
             setattr(new, name, value)
+        _carry_key(self, new)
         return new
+
+
+def _carry_key(old: Model, new: Model) -> None:
+    """Let a copy have the idempotency key of what it is a copy of."""
+    if isinstance(old, KeyedModel) and isinstance(new, KeyedModel) and old.idempotency_key is not None:
+        new.__key__ = old.idempotency_key
 
 
 class KeyedModel(Model):

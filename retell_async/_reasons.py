@@ -12,6 +12,8 @@ __all__ = ["stated_reason"]
 
 _LONGEST = 500
 _MOST_TEXT = 8_000
+_MOST_PAGE = 32_000  # styles and scripts come before what a page says
+_SOME = 10  # a text of which more than one in so many characters cannot be read is none
 _MOST_PARTS = 10
 _DEEPEST = 8
 
@@ -79,12 +81,11 @@ def _path(value: object) -> str:
 
 def _markup(text: str) -> str | list[str]:
     """What a page or an XML document says of itself, or a text as it is; nothing of what is no text."""
-    text = text[:_MOST_TEXT]
-    if "\ufffd" in text or "\0" in text:
+    if "\0" in text or text.count("\ufffd") > len(text) / _SOME:
         return ""
     if not text.lstrip("\ufeff \t\r\n").startswith("<"):
-        return text
-    text = _UNSEEN.sub(" ", text)
+        return text[:_MOST_TEXT]
+    text = _UNSEEN.sub(" ", text[:_MOST_PAGE])[:_MOST_TEXT]
     headings = [unescape(_TAG.sub(" ", match[2])) for match in _HEADINGS.finditer(text)]
     return [heading for heading in headings if heading.strip()] or unescape(_TAG.sub(" ", text))
 

@@ -19,6 +19,7 @@ import trio
 from retell_async import (
     APITimeoutError,
     AsyncRetell,
+    CallSlots,
     ConfigurationError,
     DefaultAioHttpClient,
     DefaultAsyncHttpxClient,
@@ -559,3 +560,145 @@ async def test_no_more_requests_are_let_go_at_once_than_the_http_client_has_conn
         use = client._shared.enter(client._settings)
         assert use.slots._free == number
         client._shared.leave(use)
+
+
+def test_the_time_out_for_a_pool_bounds_all_waits_together_and_is_not_tried_again() -> None:
+    server = Server(lambda *_: refusal(2))
+    start: list[float] = []
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            start.append(trio.current_time())
+            with pytest.raises(RateLimitError):
+                await client.call.retrieve("c", timeout=httpx.Timeout(60, pool=5))
+            assert trio.current_time() - start[0] <= 5
+
+    run(main)
+    slow = Server(lambda *_: fine(), latency=100.0)
+    took, errors = many(slow, 2, {"max_connections": 1, "timeout": httpx.Timeout(200, pool=1)}, lambda client: client.call.retrieve("c"))
+    assert (len(took), len(errors)) == (1, 1)
+    assert "no free connection within 1 s" in str(errors[0])
+
+
+def test_a_place_in_the_queue_that_cannot_come_in_time_is_not_waited_for() -> None:
+    server = Server(lambda *_: fine(201))
+    refused: list[float] = []
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limits={"call.create_phone_call": RateLimit(2, max_wait=5)}) as client:
+            start = trio.current_time()
+
+            async def one() -> None:
+                try:
+                    await place(client)
+                except RateLimitError:
+                    refused.append(trio.current_time() - start)
+
+            async with trio.open_nursery() as tasks:
+                for _ in range(40):
+                    tasks.start_soon(one)
+
+    run(main)
+    assert 9 <= len(server.arrivals) <= 12
+    assert sum(moment > 0.1 for moment in refused) <= 4  # of those whose place was almost early enough
+
+
+def test_requests_without_a_method_of_their_own_are_limited_by_what_they_ask_for_and_not_by_each_id() -> None:
+    server = Server(lambda *_: fine())
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            for number in range(50):
+                await client.request("GET", f"/v9/get-thing/{number}")
+                await client.request("GET", f"/list-things/{number}?a={number}")
+            (account,) = client._shared._accounts.values()
+            assert sorted(account._gates) == ["GET /list-things", "GET /v9/get-thing"]
+
+    run(main)
+
+
+def test_without_any_wait_for_limits_a_connection_is_waited_for_all_the_same() -> None:
+    server = Server(lambda *_: fine(), latency=0.5)
+    took, errors = many(
+        server, 30, {"max_connections": 5, "rate_limit": RateLimit(1000, max_wait=0)}, lambda client: client.call.retrieve("c")
+    )
+    assert (len(took), errors) == (30, [])
+
+
+def test_call_slots_serve_one_run_of_trio_after_the_other() -> None:
+    account = {"current_concurrency": 0, "concurrency_limit": 1}
+    client = Server(lambda *_: httpx.Response(200, json=account)).client()
+    slots = CallSlots(client, every=1.0)
+
+    async def one() -> None:
+        with trio.fail_after(60):
+            async with slots.one():
+                pass
+
+    trio.run(one)
+    for _ in range(3):
+        run(one)
+
+
+@pytest.mark.parametrize("two", [RateLimit(59, per=60), RateLimit(60, per=60)])
+def test_where_two_views_know_two_limits_both_hold(two: RateLimit) -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limits={"call.create_phone_call": RateLimit(1, max_wait=None)}) as client:
+            view = client.with_options(rate_limits={"call.create_phone_call": two})
+            async with trio.open_nursery() as tasks:
+                for _ in range(40):
+                    tasks.start_soon(place, client)
+                    tasks.start_soon(place, view)
+
+    run(main)
+    assert windows(server.times(), 1.0) == 1
+    assert windows(server.times(), 60.0) <= 60
+
+
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+def test_two_kinds_that_are_refused_from_the_beginning_keep_no_read_for_long(retry_after: float | None) -> None:
+    server = Server(refusing(CREATE, WEB, until=1e9, retry_after=retry_after), latency=0.05)
+    waits: list[float] = []
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=60)) as client, trio.open_nursery() as tasks:
+
+            async def create(method: Callable[..., Any], **fields: Any) -> None:
+                with pytest.raises(RateLimitError):
+                    await method(**fields)
+
+            async def read() -> None:
+                start = trio.current_time()
+                await client.call.retrieve("c")
+                waits.append(trio.current_time() - start)
+
+            for _ in range(10):
+                tasks.start_soon(lambda: create(client.call.create_phone_call, **NUMBERS))
+                tasks.start_soon(lambda: create(client.call.create_web_call, agent_id="a"))
+            for _ in range(60):
+                await trio.sleep(0.5)
+                tasks.start_soon(read)
+
+    run(main)
+    assert max(waits) <= 5
+    assert sorted(waits)[30] <= 0.1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rate_limit": 5},
+        {"retry": {}},
+        {"hooks": None},
+        {"hooks": [5]},
+        {"default_headers": 5},
+        {"max_connections": 1.5},
+        {"max_connections": True},
+        {"max_connections": 0},
+    ],
+)
+def test_settings_of_a_wrong_kind_are_one_clear_error(settings: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        AsyncRetell(KEY, **settings)

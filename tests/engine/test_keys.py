@@ -14,6 +14,7 @@ import trio
 
 from retell_async import (
     APIConnectionError,
+    APIError,
     APIResponseValidationError,
     AsyncRetell,
     ConfigurationError,
@@ -334,3 +335,68 @@ def test_retries_are_told_with_the_operation() -> None:
 
     run(main)
     assert [(type(event), event.operation) for event in events] == [(RetryEvent, "createPhoneCall")]
+
+
+@pytest.mark.parametrize("body", [b"1", b"null", b"[]", b'"accepted"', b"<html>", b"{"])
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16", "quopri", "idna", "base64", "undefined", "no-such-thing"])
+def test_an_answer_of_success_that_is_no_call_leaves_it_unknown_whether_there_is_one(body: bytes, charset: str) -> None:
+    answer: dict[str, Any] = {"content": body, "headers": {"content-type": f"text/html; charset={charset}"}}
+    server = Server(lambda *_: httpx.Response(201, **answer))
+    outcome = run(lambda: dial(server, {"max_retries": 1}))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.idempotency_key is not None
+    assert outcome.idempotency_key in str(outcome)
+    assert len(server.arrivals) == 2
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "quopri", "hex", "undefined"])
+def test_a_refusal_in_an_odd_charset_is_that_refusal(charset: str) -> None:
+    server = Server(lambda *_: httpx.Response(401, content=b"no", headers={"content-type": f"text/plain; charset={charset}"}))
+    assert type(run(lambda: dial(server))).__name__ == "AuthenticationError"
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 429, 500])
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_hook_that_raises_for_the_status_does_not_hide_the_answer(status: int, reads: bool) -> None:
+    async def check(response: httpx.Response) -> None:
+        if reads:
+            await response.aread()
+        response.raise_for_status()
+
+    server = Server(lambda *_: httpx.Response(status, json={"message": "this is why"}, headers={"retry-after": "1000"}))
+
+    async def main() -> None:
+        own = httpx.AsyncClient(transport=server, event_hooks={"response": [check]})
+        async with AsyncRetell(KEY, http_client=own, hooks=(), max_retries=0) as client:
+            with pytest.raises(APIError, match="this is why" if reads else None) as caught:
+                await client.call.create_web_call(agent_id="a")
+        assert caught.value.status_code == status
+        assert isinstance(caught.value, OutcomeUnknownError) is (status == 500)
+
+    run(main)
+
+
+def test_the_error_of_a_raw_answer_has_the_key() -> None:
+    server = Server(lambda *_: httpx.Response(201, content=b"<html>"))
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            raw = await client.call.with_raw_response.create_phone_call(**NUMBERS)
+            with pytest.raises(APIResponseValidationError) as caught:
+                raw.parse()
+        assert caught.value.idempotency_key == server.bodies[0]["idempotency_key"]
+
+    run(main)
+
+
+def test_a_key_that_a_server_repeats_is_masked_whatever_it_looks_like() -> None:
+    for key in ("sk-live-51Hsecret", "key_abcdef-REST_secret"):
+        server = Server(lambda *_, key=key: httpx.Response(401, json={"message": f"Invalid API key: {key}"}))
+
+        async def main(server: Server = server, key: str = key) -> None:
+            async with server.client(hooks=()) as client:
+                with pytest.raises(APIError) as caught:
+                    await client.with_options(api_key=key).call.retrieve("c")
+            assert "secret" not in str(caught.value)
+
+        run(main)

@@ -73,6 +73,8 @@ class UnknownV3CallResponse(V3CallResponseFields, UnknownObject):
     """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     opt_in_signed_url: bool | None = None
     """Whether links to recordings and logs are signed; signed links die after 24 hours."""
+    opt_out_sensitive_data_storage: bool | None = None
+    """What came before `data_storage_setting`; still sent."""
     public_log_url: str | None = None
     """Detailed log of the call. Present once it has ended."""
     recording_multi_channel_url: str | None = None

@@ -82,6 +82,8 @@ class WebCallResponse(CallResponseFields, Model):
     """Your own data, kept beside the conversation and given back with it. It has no effect on what the agent does."""
     opt_in_signed_url: bool | None = None
     """Whether links to recordings and logs are signed; signed links die after 24 hours."""
+    opt_out_sensitive_data_storage: bool | None = None
+    """What came before `data_storage_setting`; still sent."""
     post_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
     """What the post-session tools did. Present after the end, and only if there were any."""
     pre_session_transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
