@@ -189,16 +189,17 @@ def check_since(since: object) -> float | None:
     raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
 
 
-def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
+def check_headers(headers: Any) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
     if not (headers is None or isinstance(headers, Mapping)):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    for name, value in (headers or {}).items():
+    given: Mapping[Any, Any] = headers or {}
+    for name, value in given.items():
         problem = _problem(name, value)
         if problem is not None:
-            del headers, value
+            del headers, given, value
             raise ConfigurationError(problem)
-    return dict(headers or {})
+    return dict(given)
 
 
 def _problem(name: object, value: object) -> str | None:
