@@ -193,7 +193,7 @@ def check_headers(headers: Any) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
     if not (headers is None or isinstance(headers, Mapping)):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    given: Mapping[Any, Any] = headers or {}
+    given = cast("Mapping[Any, Any]", headers or {})
     for name, value in given.items():
         problem = _problem(name, value)
         if problem is not None:
