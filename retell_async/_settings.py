@@ -193,13 +193,13 @@ def check_headers(headers: Any) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
     if not (headers is None or isinstance(headers, Mapping)):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    given = cast("Mapping[Any, Any]", headers or {})
+    given: dict[Any, Any] = dict(headers or {})
     for name, value in given.items():
         problem = _problem(name, value)
         if problem is not None:
             del headers, given, value
             raise ConfigurationError(problem)
-    return dict(given)
+    return given
 
 
 def _problem(name: object, value: object) -> str | None:
