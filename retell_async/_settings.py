@@ -191,9 +191,11 @@ def check_since(since: object) -> float | None:
 
 def check_headers(headers: Any) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
-    if not (headers is None or isinstance(headers, Mapping)):
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    given: dict[Any, Any] = dict(headers or {})
+    given = dict[Any, Any](headers)
     for name, value in given.items():
         problem = _problem(name, value)
         if problem is not None:
