@@ -178,11 +178,56 @@ def test_a_file_that_is_refused_is_as_it_was(tmp_path: Path, make: Any) -> None:
 
 
 def test_a_directory_and_a_place_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="Is a directory"):
+    with pytest.raises(ValueError, match="cannot be used: it is a folder"):
         Journal(tmp_path, Settings())
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Journal(tmp_path / "nowhere" / "file", Settings())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path, linked: bool) -> None:
+    pipe, path = tmp_path / "pipe", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    before = sorted(entry.name for entry in tmp_path.iterdir())
+    for refused in (path, Path(os.devnull)):
+        with pytest.raises(ValueError, match=f"{refused.name} cannot be used: it is no regular file"):
+            Journal(refused, Settings())
+    assert pipe.is_fifo()
+    assert Path(os.devnull).is_char_device()
+    assert path.is_symlink() is linked
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_log_of_a_file_that_is_gone_is_not_played_into_a_new_one(tmp_path: Path, emptied: bool, linked: bool) -> None:
+    path = real = tmp_path / "file"
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        real = tmp_path / "elsewhere" / "kept"
+        path.symlink_to(real)
+        real.touch()
+    api = Kept(path)
+    api.llm()
+    log = Path(f"{real}-wal")
+    content = log.read_bytes()
+    api.journal.close()
+    if emptied or linked:
+        real.write_bytes(b"")
+    else:
+        real.unlink()
+    log.write_bytes(content)  # as kill -9 leaves it
+    with pytest.raises(ValueError, match=rf"file cannot be begun: {log.name} beside it.*remove it too"):
+        Journal(path, SETTINGS)
+    assert log.read_bytes() == content
+    assert not (real.exists() and real.stat().st_size)
+    log.unlink()
+    again = Kept(path)
+    assert again.get("/v2/list-retell-llms")["items"] == []
 
 
 def test_an_empty_file_is_begun(tmp_path: Path) -> None:
