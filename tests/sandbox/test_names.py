@@ -69,6 +69,34 @@ def test_a_name_that_does_not_exist(local: LocalRetell, name: str, near: str) ->
     assert len(local.sandbox.faults) == 0
 
 
+async def test_a_field_that_an_operation_does_not_take(local: LocalRetell) -> None:
+    number = local.furnish().phone_number
+    async with local.client() as client:
+        placed = await client.call.create_phone_call(
+            from_number=number, to_number="+12015550100", extra_body={"of_tomorrow": 1}, metadata={"to_numbr": 1}
+        )
+        await client.call.retrieve(placed.call_id)
+    for operation in ("call.create_phone_call", "createPhoneCall"):
+        for refused in (
+            lambda name=operation: local.assert_received(name, times=0, to_numbr="+12015550100"),
+            lambda name=operation: local.assert_received(name, to_numbr="+12015550100", from_number=number),
+            lambda name=operation: local.requests(name, to_numbr=""),
+        ):
+            with pytest.raises(ValueError, match="createPhoneCall takes no field 'to_numbr': near it are to_number"):
+                refused()
+    with pytest.raises(ValueError, match="an operation takes no field 'to_numbr': near it are to_number"):
+        local.requests(to_numbr="")
+    with pytest.raises(ValueError, match="createPhoneCall takes no field 'general_prompt'"):
+        local.assert_received("createPhoneCall", times=0, general_prompt="")
+    with pytest.raises(ValueError, match=r"getCall takes no field 'call_id'$"):
+        local.assert_received("call.retrieve", times=0, call_id=placed.call_id)
+    # Known fields that were not sent, fields of schemas that are put together, and what the document does not know but was sent.
+    local.assert_received("createPhoneCall", times=0, override_agent_id="agent_1")
+    local.assert_received("agent.create", times=0, agent_name="Ada", response_engine={})
+    assert local.assert_received("createPhoneCall", of_tomorrow=1) == local.requests(of_tomorrow=1)
+    assert local.requests(general_prompt="") == []
+
+
 def test_patterns_and_events(local: LocalRetell) -> None:
     for operation in ("*", "create*", "call.*", "*.list", "get?all"):
         local.fault("latency", operation=operation)

@@ -181,4 +181,22 @@ def test_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, 
     result.assert_outcomes(passed=5 if mark == "anyio" else 3)
 
 
+@pytest.mark.soak
+def test_settings_without_a_name_are_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(retell_async.__file__).parents[1]))
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.retell_sandbox(7, outcomes={"dial_busy": 1})
+        def test_a(retell_sandbox):
+            pass
+    """)
+    result = pytester.runpytest_subprocess("-q", "-p", "retell_async._pytest_plugin")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        "*TypeError: the mark retell_sandbox takes settings by name, as retell_sandbox(seed=7); it has 1 without one"
+    )
+
+
 pytest_plugins = ["pytester"]
