@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 
 from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, SteppedClock
 from retell_async.sandbox.exchange import Refused
+from retell_async.sandbox.handling import receive
 from retell_async.sandbox.outgoing import Outgoing
 from retell_async.sandbox.persistence import Entry, Journal
 
@@ -329,6 +330,23 @@ def test_faults_that_were_set_do_not_keep_a_file_from_its_sandbox(tmp_path: Path
     api.sandbox.set_fault(Fault(kind="error"))
     api.journal.close()
     assert len(Kept(tmp_path / "file").sandbox.faults) == 0
+
+
+def test_the_list_of_requests_is_not_kept(tmp_path: Path) -> None:
+    api = Kept(tmp_path / "file")
+    receive(api.sandbox, "POST", "/create-retell-llm", authorization="Bearer key", content_type="application/json", content=b"{}").finish()
+    assert len(list(api.sandbox.log)) == 1
+    api.journal.close()
+    again = Kept(tmp_path / "file")
+    assert list(again.sandbox.log) == []
+    assert len(again.get("/v2/list-retell-llms")["items"]) == 1
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"concurrency_limit": 7}, {"webhook_url": HOOK}])
+def test_a_file_is_bound_to_settings(tmp_path: Path, change: Json) -> None:
+    Journal(tmp_path / "file", Settings()).close()
+    with pytest.raises(ValueError, match=f"the file belongs to a sandbox of other settings: {next(iter(change))}$"):
+        Journal(tmp_path / "file", Settings(**change))
 
 
 @asynccontextmanager

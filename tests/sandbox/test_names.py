@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import httpx
@@ -78,9 +79,9 @@ async def test_a_field_that_an_operation_does_not_take(local: LocalRetell) -> No
         await client.call.retrieve(placed.call_id)
     for operation in ("call.create_phone_call", "createPhoneCall"):
         for refused in (
-            lambda name=operation: local.assert_received(name, times=0, to_numbr="+12015550100"),
-            lambda name=operation: local.assert_received(name, to_numbr="+12015550100", from_number=number),
-            lambda name=operation: local.requests(name, to_numbr=""),
+            partial(local.assert_received, operation, times=0, to_numbr="+12015550100"),
+            partial(local.assert_received, operation, to_numbr="+12015550100", from_number=number),
+            partial(local.requests, operation, to_numbr=""),
         ):
             with pytest.raises(ValueError, match="createPhoneCall takes no field 'to_numbr': near it are to_number"):
                 refused()

@@ -9,7 +9,17 @@ import httpx
 import pytest
 
 import retell_async
-from retell_async import APIResponseValidationError, AsyncRetell, BadRequestError, InternalServerError, OutcomeUnknownError, webhooks
+from retell_async import (
+    APIResponseValidationError,
+    AsyncRetell,
+    BadRequestError,
+    InternalServerError,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitError,
+    RetryPolicy,
+    webhooks,
+)
 from retell_async.sandbox import RunningClock, Settings
 from retell_async.testing import LocalRetell, SandboxTransport
 
@@ -104,6 +114,21 @@ async def test_assertions_say_what_was_and_show_no_number(local: LocalRetell, nu
         local.assert_placed(PERSON)
     texts.append(str(failed.value))
     assert not any(PERSON in text for text in texts)
+
+
+async def test_the_clients_waits_are_not_the_sandboxs_time(local: LocalRetell) -> None:
+    local.fault("rate_limit", operation="getCall", retry_after=30)
+    async with local.client() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.call.retrieve, "call_1")
+        while not local.requests("getCall"):  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.001)
+        await local.advance(3600)
+        await anyio.sleep(0.05)
+        assert len(local.requests("getCall")) == 1, "it waits in real time"
+        tasks.cancel_scope.cancel()
+    for bounded in (local.client(rate_limit=RateLimit(max_wait=0)), local.client(retry=RetryPolicy(deadline=0.2))):
+        with anyio.fail_after(1), pytest.raises(RateLimitError):
+            await bounded.call.retrieve("call_1")
 
 
 async def test_a_running_clock_is_not_moved() -> None:
