@@ -29,6 +29,8 @@ def retell_sandbox(request: pytest.FixtureRequest) -> LocalRetell:
     from .testing import LocalRetell
 
     marker = request.node.get_closest_marker("retell_sandbox")
+    if marker is not None and marker.args:
+        raise TypeError(f"the mark retell_sandbox takes settings by name, as retell_sandbox(seed=7); it has {len(marker.args)} without one")
     settings = {} if marker is None else dict(marker.kwargs)
     speed = settings.pop("speed", None)
     return LocalRetell(Settings(**settings), None if speed is None else RunningClock(speed))

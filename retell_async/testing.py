@@ -182,10 +182,11 @@ class LocalRetell:
 
         :param operation: an operation, by its id in the API's document (``createPhoneCall``) or by the client's name for it
             (``call.create_phone_call``); ``None`` for any.
-        :param fields: values that fields of the body have.
-        :raises ValueError: there is no such operation; the message names some that are near.
+        :param fields: values that fields of the JSON body have.
+        :raises ValueError: there is no such operation, or it does not take such a field; the message names some that are near.
         """
         id = None if operation is None else self.sandbox.operation_named(operation)
+        self.sandbox.check_fields(id, fields)
         return [
             received for received in self.sandbox.log if id in {None, received.operation} and (not fields or _has(received.body, fields))
         ]
@@ -201,7 +202,7 @@ class LocalRetell:
         :param operation: as for `requests`.
         :param times: how many there must be; at least one unless given.
         :raises AssertionError: there are others, or none.
-        :raises ValueError: there is no such operation; the message names some that are near.
+        :raises ValueError: as from `requests`.
         """
         found = self.requests(operation, **fields)
         if (not found) if times is None else len(found) != times:

@@ -50,6 +50,12 @@ class Document:
         found = self._components["schemas"].get(schema)
         return found is not None and field in properties(found, self.resolve)
 
+    def fields(self, id: str | None) -> frozenset[str]:
+        """The fields that the JSON body of an operation may have; of any operation, without an id."""
+        routes = self.routes.values() if id is None else [self.routes[id]]
+        schemas = [route.json_schema for route in routes if route.json_schema is not None]
+        return frozenset(name for schema in schemas for name in properties(schema, self.resolve))
+
     def resolve(self, schema: Json) -> Json:
         """What a schema refers to, or itself."""
         while "$ref" in schema:
@@ -100,6 +106,11 @@ class Route:
         self._query = query
         self._body: Json = operation.get("requestBody", {})
         self._components = components
+
+    @property
+    def json_schema(self) -> Json | None:
+        """What a JSON body is to be like; ``None`` when there is none."""
+        return cast("Json | None", self._body.get("content", {}).get("application/json", {}).get("schema"))
 
     def read(self, path: dict[str, str], query: str, content: bytes, content_type: str) -> Incoming:
         """A request, checked.

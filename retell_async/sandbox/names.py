@@ -10,7 +10,7 @@ from itertools import chain
 
 from retell_async.resources._operations import METHODS
 
-__all__ = ["check", "client_names", "matches", "names_of", "operation_id"]
+__all__ = ["check", "check_field", "client_names", "matches", "names_of", "operation_id"]
 
 _NEAR = 4
 
@@ -39,6 +39,14 @@ def check(pattern: str, known: Iterable[str], what: str) -> None:
     ids = list(known)
     if not any(matches(id, pattern) for id in ids):
         raise ValueError(f"{pattern!r} is no {what}{_near(pattern, ids)}")
+
+
+def check_field(field: str, known: Iterable[str], where: str) -> None:
+    """:raises ValueError: a field is none of those that are known; the message names some that are near."""
+    names = sorted(known)
+    if field not in names:
+        near = ", ".join(get_close_matches(field, names, n=_NEAR, cutoff=0.6))
+        raise ValueError(f"{where} takes no field {field!r}{near and f': near it are {near}'}")
 
 
 def operation_id(name: str, known: Iterable[str]) -> str:

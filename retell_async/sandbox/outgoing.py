@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from wsproto.events import BytesMessage, Event, TextMessage
 from wsproto.utilities import ProtocolError
 
+from retell_async._http import no_cookies
 from retell_async.webhooks import sign
 from retell_async.webhooks.signature import HEADER
 
@@ -84,7 +85,13 @@ class Outgoing:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=_AT_A_TIME)
         try:
             async with (
-                httpx.AsyncClient(transport=self._transport, timeout=None, limits=limits, trust_env=False) as http,  # noqa: S113 - each errand has its own
+                httpx.AsyncClient(
+                    transport=self._transport,
+                    timeout=None,  # noqa: S113 - each errand has its own
+                    limits=limits,
+                    trust_env=False,
+                    cookies=no_cookies(),  # calls have nothing in common: a session of one is none of the next
+                ) as http,
                 anyio.create_task_group() as tasks,
             ):
                 task_status.started()

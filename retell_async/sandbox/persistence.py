@@ -53,7 +53,8 @@ class Journal:
 
     A file that is refused is left as it was found.
 
-    :raises ValueError: the file is no journal, belongs to a sandbox of other settings or another version, is damaged, or is in use.
+    :raises ValueError: the file is no journal or no regular file, belongs to a sandbox of other settings or another version, is damaged, or
+        is in use; or it would be made beside the log of a file that is gone, which nobody but the user can tell from one that is in use.
     :raises OSError: the file cannot be made, or not be read.
     """
 
@@ -62,7 +63,15 @@ class Journal:
         said = json.dumps(_lasting(settings), sort_keys=True)
         if not self._path.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+        if self._path.exists() and not self._path.is_file():
+            raise ValueError(f"{self._path.name} cannot be used: it is {'a folder' if self._path.is_dir() else 'no regular file'}")
+        left = _left_behind(self._path)  # looked for first: another sandbox that begins the file meanwhile has these too
         if not self._path.exists() or not self._path.stat().st_size:
+            if left:
+                raise ValueError(
+                    f"{self._path.name} cannot be begun: {' and '.join(left)} beside it, left by a file that is gone, would be "
+                    f"played into it; remove {'it' if len(left) == 1 else 'them'} too, or put that file back"
+                )
             _make(self._path, said)
         self._look(said)
         self._file = sqlite3.connect(self._uri("rw"), uri=True, timeout=0, isolation_level=None, check_same_thread=False)
@@ -158,6 +167,12 @@ class Journal:
 
     def _refused(self, error: sqlite3.Error) -> Refused:
         return Refused(500, f"nothing was done, because it cannot be written to {self._path.name}: {error}")
+
+
+def _left_behind(path: Path) -> list[str]:
+    """The names of what SQLite keeps beside a file, as far as it is there."""
+    beside = path.resolve()  # where SQLite looks for it when the path is a link
+    return [f"{beside.name}{ending}" for ending in ("-wal", "-shm", "-journal") if beside.with_name(f"{beside.name}{ending}").exists()]
 
 
 def _make(path: Path, settings: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import calling
@@ -17,7 +17,7 @@ from .exchange import Answer, Incoming, Json, Refused
 from .faults import Fault, Faults, Struck
 from .following import Following
 from .log import Log
-from .names import operation_id
+from .names import check_field, operation_id
 from .operations import HANDLERS, generic
 from .outside import guarded, warned
 from .persistence import Entry, Journal
@@ -72,6 +72,18 @@ class Sandbox:
         :raises ValueError: there is no such operation; the message names some that are near.
         """
         return operation_id(name, self._document.routes)
+
+    def check_fields(self, operation: str | None, fields: Iterable[str]) -> None:
+        """See that an operation takes these fields in its JSON body, or was sent them all the same.
+
+        :param operation: its id; ``None`` for any.
+        :raises ValueError: it does not take one; the message names some that are near.
+        """
+        known = self._document.fields(operation)
+        for field in set(fields) - known:
+            sent = (received.body for received in self.log if operation in {None, received.operation})
+            if not any(isinstance(body, dict) and field in body for body in sent):
+                check_field(field, known, operation or "an operation")
 
     def answer(
         self, method: str, path: str, *, query: str = "", authorization: str = "", content_type: str = "", content: bytes = b""

@@ -38,6 +38,8 @@ class Endpoints:
     answering: Answering = _accept
     received: list[Received] = attrs.field(factory=list[Received])
     refused: int = 0
+    cookies: list[str] = attrs.field(factory=list[str])
+    """What the requests had of them."""
     _news: anyio.Event = attrs.field(factory=anyio.Event, init=False)
 
     @property
@@ -73,6 +75,7 @@ class Endpoints:
         except webhooks.WebhookVerificationError:
             self.refused += 1
             return Response(status_code=401)
+        self.cookies += request.headers.getlist("cookie")
         body = json.loads(content) if content else None
         before = sum(path == request.url.path for _, path, _, _ in self.received)
         self.received.append(

@@ -174,6 +174,22 @@ def test_calls_that_cannot_be_placed(change: Json, status: int) -> None:
     assert "555" not in message, "numbers stay out of messages"
 
 
+def test_sip_headers_of_a_call_start_with_x() -> None:
+    api = Api()
+    number = api.number()
+    allowed = {"X-Account": "42", "x-lower": "yes"}
+    assert api.call(number, custom_sip_headers=allowed)["custom_sip_headers"] == allowed
+    for name in ("From", "", "x", "XAccount", "User-To-User", " X-Account"):
+        task = {"to_number": "+12015550100", "custom_sip_headers": {"X-Account": "42", name: "7"}}
+        for path, body, where in (
+            ("/v2/create-phone-call", {"from_number": number, **task}, "body.custom_sip_headers"),
+            ("/create-batch-call", {"from_number": number, "tasks": [task]}, "body.tasks.custom_sip_headers"),
+        ):
+            refused = api.refusal("POST", path, body)
+            assert refused == (400, f"{where}: the names must start with X-, and {name!r} does not")
+    assert len(api.calls()) == 1
+
+
 def test_a_number_without_an_agent_calls_nobody() -> None:
     api = Api()
     number = api.post("/create-phone-number", {})["phone_number"]

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 
 from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, SteppedClock
 from retell_async.sandbox.exchange import Refused
+from retell_async.sandbox.handling import receive
 from retell_async.sandbox.outgoing import Outgoing
 from retell_async.sandbox.persistence import Entry, Journal
 
@@ -178,11 +179,56 @@ def test_a_file_that_is_refused_is_as_it_was(tmp_path: Path, make: Any) -> None:
 
 
 def test_a_directory_and_a_place_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="Is a directory"):
+    with pytest.raises(ValueError, match="cannot be used: it is a folder"):
         Journal(tmp_path, Settings())
     with pytest.raises(FileNotFoundError, match="nowhere"):
         Journal(tmp_path / "nowhere" / "file", Settings())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path, linked: bool) -> None:
+    pipe, path = tmp_path / "pipe", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    before = sorted(entry.name for entry in tmp_path.iterdir())
+    for refused in (path, Path(os.devnull)):
+        with pytest.raises(ValueError, match=f"{refused.name} cannot be used: it is no regular file"):
+            Journal(refused, Settings())
+    assert pipe.is_fifo()
+    assert Path(os.devnull).is_char_device()
+    assert path.is_symlink() is linked
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_log_of_a_file_that_is_gone_is_not_played_into_a_new_one(tmp_path: Path, emptied: bool, linked: bool) -> None:
+    path = real = tmp_path / "file"
+    if linked:
+        (tmp_path / "elsewhere").mkdir()
+        real = tmp_path / "elsewhere" / "kept"
+        path.symlink_to(real)
+        real.touch()
+    api = Kept(path)
+    api.llm()
+    log = Path(f"{real}-wal")
+    content = log.read_bytes()
+    api.journal.close()
+    if emptied or linked:
+        real.write_bytes(b"")
+    else:
+        real.unlink()
+    log.write_bytes(content)  # as kill -9 leaves it
+    with pytest.raises(ValueError, match=rf"file cannot be begun: {log.name} beside it.*remove it too"):
+        Journal(path, SETTINGS)
+    assert log.read_bytes() == content
+    assert not (real.exists() and real.stat().st_size)
+    log.unlink()
+    again = Kept(path)
+    assert again.get("/v2/list-retell-llms")["items"] == []
 
 
 def test_an_empty_file_is_begun(tmp_path: Path) -> None:
@@ -284,6 +330,23 @@ def test_faults_that_were_set_do_not_keep_a_file_from_its_sandbox(tmp_path: Path
     api.sandbox.set_fault(Fault(kind="error"))
     api.journal.close()
     assert len(Kept(tmp_path / "file").sandbox.faults) == 0
+
+
+def test_the_list_of_requests_is_not_kept(tmp_path: Path) -> None:
+    api = Kept(tmp_path / "file")
+    receive(api.sandbox, "POST", "/create-retell-llm", authorization="Bearer key", content_type="application/json", content=b"{}").finish()
+    assert len(list(api.sandbox.log)) == 1
+    api.journal.close()
+    again = Kept(tmp_path / "file")
+    assert list(again.sandbox.log) == []
+    assert len(again.get("/v2/list-retell-llms")["items"]) == 1
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"concurrency_limit": 7}, {"webhook_url": HOOK}])
+def test_a_file_is_bound_to_settings(tmp_path: Path, change: Json) -> None:
+    Journal(tmp_path / "file", Settings()).close()
+    with pytest.raises(ValueError, match=f"the file belongs to a sandbox of other settings: {next(iter(change))}$"):
+        Journal(tmp_path / "file", Settings(**change))
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import httpx
@@ -67,6 +68,34 @@ def test_a_name_that_does_not_exist(local: LocalRetell, name: str, near: str) ->
             refused()
         assert near in str(error.value).partition("near it are ")[2].split(", ")
     assert len(local.sandbox.faults) == 0
+
+
+async def test_a_field_that_an_operation_does_not_take(local: LocalRetell) -> None:
+    number = local.furnish().phone_number
+    async with local.client() as client:
+        placed = await client.call.create_phone_call(
+            from_number=number, to_number="+12015550100", extra_body={"of_tomorrow": 1}, metadata={"to_numbr": 1}
+        )
+        await client.call.retrieve(placed.call_id)
+    for operation in ("call.create_phone_call", "createPhoneCall"):
+        for refused in (
+            partial(local.assert_received, operation, times=0, to_numbr="+12015550100"),
+            partial(local.assert_received, operation, to_numbr="+12015550100", from_number=number),
+            partial(local.requests, operation, to_numbr=""),
+        ):
+            with pytest.raises(ValueError, match="createPhoneCall takes no field 'to_numbr': near it are to_number"):
+                refused()
+    with pytest.raises(ValueError, match="an operation takes no field 'to_numbr': near it are to_number"):
+        local.requests(to_numbr="")
+    with pytest.raises(ValueError, match="createPhoneCall takes no field 'general_prompt'"):
+        local.assert_received("createPhoneCall", times=0, general_prompt="")
+    with pytest.raises(ValueError, match=r"getCall takes no field 'call_id'$"):
+        local.assert_received("call.retrieve", times=0, call_id=placed.call_id)
+    # Known fields that were not sent, fields of schemas that are put together, and what the document does not know but was sent.
+    local.assert_received("createPhoneCall", times=0, override_agent_id="agent_1")
+    local.assert_received("agent.create", times=0, agent_name="Ada", response_engine={})
+    assert local.assert_received("createPhoneCall", of_tomorrow=1) == local.requests(of_tomorrow=1)
+    assert local.requests(general_prompt="") == []
 
 
 def test_patterns_and_events(local: LocalRetell) -> None:

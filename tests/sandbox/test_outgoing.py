@@ -60,6 +60,16 @@ async def test_a_call_that_reaches_nobody_was_never_started() -> None:
     assert user.events() == ["call_ended", "call_analyzed"]
 
 
+async def test_an_endpoints_cookies_are_not_kept() -> None:
+    api, user = account(), Endpoints(lambda *_: Response(status_code=204, headers={"set-cookie": "session=first; Path=/"}))
+    own = number(api, webhook_url=HOOK)
+    for caller in ("+12015550100", "+12015550101"):
+        api.call(own, caller)
+    await Outgoing(api.sandbox, user.transport).advance(600)
+    assert len(user.received) == 6
+    assert user.cookies == []
+
+
 async def test_who_hears_of_what() -> None:
     api, user = account(webhook_url=f"{HOOK}/account?of={{{{customer}}}}"), Endpoints()
     api.call(number(api), retell_llm_dynamic_variables={"customer": "Ada"})

@@ -9,7 +9,17 @@ import httpx
 import pytest
 
 import retell_async
-from retell_async import APIResponseValidationError, AsyncRetell, BadRequestError, InternalServerError, OutcomeUnknownError, webhooks
+from retell_async import (
+    APIResponseValidationError,
+    AsyncRetell,
+    BadRequestError,
+    InternalServerError,
+    OutcomeUnknownError,
+    RateLimit,
+    RateLimitError,
+    RetryPolicy,
+    webhooks,
+)
 from retell_async.sandbox import RunningClock, Settings
 from retell_async.testing import LocalRetell, SandboxTransport
 
@@ -106,6 +116,21 @@ async def test_assertions_say_what_was_and_show_no_number(local: LocalRetell, nu
     assert not any(PERSON in text for text in texts)
 
 
+async def test_the_clients_waits_are_not_the_sandboxs_time(local: LocalRetell) -> None:
+    local.fault("rate_limit", operation="getCall", retry_after=30)
+    async with local.client() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(client.call.retrieve, "call_1")
+        while not local.requests("getCall"):  # noqa: ASYNC110 - nobody tells
+            await anyio.sleep(0.001)
+        await local.advance(3600)
+        await anyio.sleep(0.05)
+        assert len(local.requests("getCall")) == 1, "it waits in real time"
+        tasks.cancel_scope.cancel()
+    for bounded in (local.client(rate_limit=RateLimit(max_wait=0)), local.client(retry=RetryPolicy(deadline=0.2))):
+        with anyio.fail_after(1), pytest.raises(RateLimitError):
+            await bounded.call.retrieve("call_1")
+
+
 async def test_a_running_clock_is_not_moved() -> None:
     with pytest.raises(TypeError, match="runs by itself"):
         await LocalRetell(clock=RunningClock(10)).advance(1)
@@ -179,6 +204,24 @@ def test_the_plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, 
     options = ("-q", "-W", "error", "--strict-markers", "-o", "asyncio_default_fixture_loop_scope=function")
     result = pytester.runpytest_subprocess(*plugins, *options)
     result.assert_outcomes(passed=5 if mark == "anyio" else 3)
+
+
+@pytest.mark.soak
+def test_settings_without_a_name_are_refused(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(retell_async.__file__).parents[1]))
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.retell_sandbox(7, outcomes={"dial_busy": 1})
+        def test_a(retell_sandbox):
+            pass
+    """)
+    result = pytester.runpytest_subprocess("-q", "-p", "retell_async._pytest_plugin")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        "*TypeError: the mark retell_sandbox takes settings by name, as retell_sandbox(seed=7); it has 1 without one"
+    )
 
 
 pytest_plugins = ["pytester"]

@@ -11,7 +11,7 @@ from ..records import Batch
 from ..store import Store
 from ._assets import existing
 from .agents import known
-from .calls import place
+from .calls import check_sip_headers, place
 from .numbers import is_e164
 
 __all__ = ["create"]
@@ -29,6 +29,7 @@ def create(store: Store, incoming: Incoming) -> Json:
     for task in tasks:
         if not (is_e164(task["to_number"]) or task.get("ignore_e164_validation")):
             raise Refused(400, "body.tasks: to_number must be in E.164 format")
+        check_sip_headers(task, "body.tasks")
         if "override_agent_id" in task:
             known(store, task["override_agent_id"], "voice", "an agent of body.tasks")
         elif not number.get("outbound_agents"):

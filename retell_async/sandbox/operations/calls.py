@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from retell_async._masking import mask_text
+
 from .. import filters, lifecycle
 from ..exchange import Incoming, Json, Refused
 from ..lifecycle import Habits
@@ -21,6 +23,7 @@ from .contacts import refuse_if_dnc, variables_of
 from .numbers import chosen, is_e164
 
 __all__ = [
+    "check_sip_headers",
     "create_phone_call",
     "create_web_call",
     "delete",
@@ -52,6 +55,7 @@ def create_phone_call(store: Store, incoming: Incoming) -> Json:
         return call_object(before, store.now())
     if not is_e164(body["to_number"]):
         raise Refused(400, "body.to_number must be in E.164 format")
+    check_sip_headers(body, "body")
     if body.get("honor_internal_dnc"):
         refuse_if_dnc(store, body["to_number"])
     order, habits = _outbound(store, body["from_number"], body)
@@ -69,6 +73,13 @@ def place(store: Store, from_number: str, task: Json, *, batch_call_id: str) -> 
     """
     order, habits = _outbound(store, from_number, task, batch_call_id=batch_call_id)
     return store.start_call(order, habits)
+
+
+def check_sip_headers(body: Json, where: str) -> None:
+    """:raises Refused: a header that the call would be sent with is none that a caller may choose."""
+    for name in body.get("custom_sip_headers", ()):
+        if not name.lower().startswith("x-"):
+            raise Refused(400, f"{where}.custom_sip_headers: the names must start with X-, and {mask_text(repr(name))} does not")
 
 
 def has_room_inbound(store: Store) -> bool:
