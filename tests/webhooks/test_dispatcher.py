@@ -630,9 +630,9 @@ class LateMemory(MemoryStore):
 
 
 @pytest.mark.parametrize("make", [LateLegacy, LateMemory])
-@pytest.mark.parametrize("then", [lambda: trio.sleep(5), trio.sleep_forever, fail], ids=["late", "never", "failing"])
+@pytest.mark.parametrize("then", [lambda: anyio.sleep(5), trio.sleep_forever, fail], ids=["late", "never", "failing"])
 def test_a_claim_that_nobody_waited_for_is_given_back(
-    make: type[LateLegacy] | type[LateMemory], then: Callable[[], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+    make: type[LateLegacy | LateMemory], then: Callable[[], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
         store = make()
@@ -657,7 +657,7 @@ def test_a_claim_that_nobody_waited_for_is_given_back(
 
 
 @pytest.mark.parametrize("make", [LateLegacy, LateMemory])
-def test_a_late_answer_takes_nothing_from_who_has_it(make: type[LateLegacy] | type[LateMemory], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_answer_takes_nothing_from_who_has_it(make: type[LateLegacy | LateMemory], monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         store = make()
         first, second = (Router(KEY, store=store, deadline=2) for _ in range(2))
@@ -665,7 +665,7 @@ def test_a_late_answer_takes_nothing_from_who_has_it(make: type[LateLegacy] | ty
         first.on()(handled)
         second.on()(handled)
         assert (await deliver(first, event_body())).status == 204
-        store.then = lambda: trio.sleep(5)
+        store.then = lambda: anyio.sleep(5)
         assert (await deliver(second, event_body())).status == 503
         store.then = None
         assert (await deliver(second, event_body())).status == 204
@@ -675,12 +675,10 @@ def test_a_late_answer_takes_nothing_from_who_has_it(make: type[LateLegacy] | ty
 
 
 @pytest.mark.parametrize("make", [LateLegacy, LateMemory])
-def test_a_server_that_stops_during_a_claim_gives_it_back(
-    make: type[LateLegacy] | type[LateMemory], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_stops_during_a_claim_gives_it_back(make: type[LateLegacy | LateMemory], monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         store = make()
-        store.then = lambda: trio.sleep(3)
+        store.then = lambda: anyio.sleep(3)
         router = Router(KEY, store=store)
         handled = Handled()
         router.on()(handled)
