@@ -18,6 +18,7 @@ release = version = __version__
 extensions = ["sphinx.ext.autodoc", "myst_parser", "docs.builder"]
 exclude_patterns = ["builder", "_static"]
 nitpicky = True
+nitpick_ignore = [("py:class", "retell_async.webhooks.signature.HasItems")]  # what `Headers` stands for names it
 highlight_language = "python"
 
 myst_heading_anchors = 3

@@ -62,11 +62,18 @@ def mount(app: web.Application, prefix: str, router: Router) -> None:
 
 
 def _incoming(request: web.Request) -> Incoming:
+    first = True
+
     async def read() -> bytes:
+        nonlocal first
         try:
+            if first and request.content.at_eof():  # a middleware may have read it: aiohttp keeps what it read
+                return await request.read()
             return await request.content.readany()
         except (web.RequestPayloadError, OSError) as error:
             raise Refused(HTTPStatus.BAD_REQUEST, "unreadable: the body did not arrive whole") from error
+        finally:
+            first = False
 
     below = request.match_info.get("retell_path")
     return Incoming(

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Receive", "Send", "serve"]
 
-_FUNCTIONS = "/functions/"
-
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -65,11 +63,12 @@ async def _serve_http(router: Router, scope: Message, receive: Receive, send: Se
     client = scope.get("client")
     request = Incoming(
         method=scope["method"],
-        path=_path(scope, routed=scope.get("endpoint") is router),
+        path=_path(scope),
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
         peer=client[0] if client else None,
         read=read,
+        routed=scope.get("endpoint") is router,
     )
     try:
         await router.handle(request, respond)
@@ -77,18 +76,15 @@ async def _serve_http(router: Router, scope: Message, receive: Receive, send: Se
         log.info("a sender went away before its request was complete")
 
 
-def _path(scope: Message, *, routed: bool) -> str:
-    """The path below the mount point; of one to which a framework's route leads, just the function that it may end in."""
+def _path(scope: Message) -> str:
+    """The path below the mount point."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     # A proxy may have taken its part of the root away from the path; the rest of the root is what a framework mounted this under.
     for mount in (root.rstrip("/"), root.removeprefix(scope.get("app_root_path", root)).rstrip("/")):
         if mount and f"{path}/".startswith(f"{mount}/"):
-            path = path.removeprefix(mount)
-            break
-    if not routed:
-        return path
-    return path[path.rindex(_FUNCTIONS) :] if _FUNCTIONS in path else ""
+            return path.removeprefix(mount)
+    return path
 
 
 async def _serve_lifespan(receive: Receive, send: Send) -> None:

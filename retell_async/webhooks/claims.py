@@ -40,23 +40,64 @@ class Claims:
         self._mine: set[str] = set()
         """What this process handles now. A store of the old kind cannot tell that from what is done."""
 
-    async def take(self, key: str, until: float) -> Claim | None:
-        """Claim a delivery; ``None`` when the store failed or did not answer by `until`. What is taken is to be settled."""
+    async def take(self, key: str, until: float, refuse: Callable[[], Awaitable[None]]) -> Claim | None:
+        """Claim a delivery. What is taken is to be settled.
+
+        ``None`` when the store failed or did not answer by `until`. Then `refuse` is called at once, and a claim that the store carried
+        out all the same is given back: else the delivery would be taken for handled when it is sent again. So is one that is cancelled.
+        """
         if key in self._mine:
             return Claim.IN_PROGRESS
         self._mine.add(key)
         claim: Claim | None = None
+        answered = anyio.Event()
+        asking = anyio.CancelScope(deadline=until + _SETTLE_TIMEOUT, shield=True)
+
+        async def ask() -> None:
+            nonlocal claim
+            try:
+                with asking:
+                    claim = _claim(await self._store.claim(key))
+            except Exception as error:  # noqa: BLE001  # a store may raise anything
+                _tell("claim", error)
+            finally:
+                answered.set()
+
         try:
-            with anyio.CancelScope(deadline=until) as waiting:
-                claim = _claim(await self._store.claim(key))
-            if waiting.cancelled_caught:
-                log.error("the store of deliveries does not answer to a claim")
-        except Exception as error:  # noqa: BLE001  # a store may raise anything
-            _tell("claim", error)
-        finally:
-            if claim is not Claim.MINE:
-                self._mine.discard(key)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                with anyio.CancelScope(deadline=until) as waiting:
+                    try:
+                        await answered.wait()
+                    except GeneratorExit:  # the event loop is gone
+                        raise
+                    except BaseException:
+                        asking.deadline = min(asking.deadline, anyio.current_time() + _SETTLE_TIMEOUT)
+                        raise
+                if waiting.cancelled_caught:
+                    log.error("the store of deliveries does not answer to a claim")
+                late = claim is None
+                if late:
+                    await refuse()
+        except GeneratorExit:
+            self.forget(key)
+            raise
+        except BaseException:
+            await self._give_back(key, claim)
+            raise
+        if late:
+            await self._give_back(key, claim)
+            return None
+        if claim is not Claim.MINE:
+            self.forget(key)
         return claim
+
+    async def _give_back(self, key: str, claim: Claim | None) -> None:
+        """Undo a claim that nobody waits for any more; one whose outcome is not known may have been carried out."""
+        if claim is None or claim is Claim.MINE:
+            await self.settle(key, well=False)
+        else:
+            self.forget(key)
 
     async def keep(self, key: str, scope: anyio.CancelScope) -> None:
         """Renew the lease of what was taken, until the scope is cancelled or the lease is lost."""

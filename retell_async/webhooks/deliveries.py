@@ -37,7 +37,8 @@ class DeliveryStore(Protocol):
     """Remembers deliveries, for one process or for many.
 
     A claim is a lease: it lapses when its holder dies before it says how the handling ended. What is done should lapse too, after a day or
-    so, that the store does not grow without end. A store that raises, or that does not answer in time, has the delivery sent again.
+    so, that the store does not grow without end. A claim that raises, or that does not answer in time, has the delivery sent again, and is
+    released unless it turns out to be somebody else's. When `done` raises, the lease lapses, and a duplicate may be handled again.
     """
 
     async def claim(self, key: str) -> Claim:

@@ -83,8 +83,13 @@ class Dispatcher:
             stats.late += 1
             await respond(_FULL)
             return
+
+        async def refuse() -> None:
+            stats.late += 1
+            await respond(_NO_STORE)
+
         try:
-            claim = await self._claims.take(delivery.key, until)
+            claim = await self._claims.take(delivery.key, until, refuse)
             if claim is Claim.MINE:
                 await self._handle(delivery, place, until, respond)
         finally:
@@ -94,8 +99,7 @@ class Dispatcher:
                 for failed in delivery.failures:
                     failed.leave()
             case None:
-                stats.late += 1
-                await respond(_NO_STORE)
+                pass
             case _:
                 stats.duplicates += 1
                 await respond(_ACKNOWLEDGED if claim is Claim.DONE else _IN_PROGRESS)
@@ -107,10 +111,10 @@ class Dispatcher:
             if not self._acknowledge_after:
                 await respond(_ACKNOWLEDGED)
                 acknowledged = True
-                await self._work(delivery, place)
-                return
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._work, delivery, place)
+                if acknowledged:
+                    return
                 with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
                     await delivery.settled.wait()
                 answer = _FAILED if delivery.failures else _ACKNOWLEDGED
@@ -135,7 +139,7 @@ class Dispatcher:
                 await place.turn.wait()
             event = delivery.event or parse_event(delivery.body)
             for handler in delivery.handlers:
-                ended = await self._runner.run(handler, event, delivery.name, own_task=self._acknowledge_after > 0)
+                ended = await self._runner.run(handler, event, delivery.name, own_task=True)
                 if isinstance(ended, Failed):
                     delivery.failures.append(ended)
             renewing.cancel()

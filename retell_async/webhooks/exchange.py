@@ -16,13 +16,15 @@ class Incoming:
 
     method: str
     path: str
-    """The path below the place where the router is mounted."""
+    """The path below the place where the router is mounted; the whole one when a framework's route leads to it."""
     query: str
     headers: Sequence[tuple[str, str]] = attrs.field(repr=False)
     peer: str | None
     """The address of the other end of the connection, if it has one."""
     read: Callable[[], Awaitable[bytes]] = attrs.field(repr=False)
     """Gives the next part of the body; an empty one is the end."""
+    routed: bool = False
+    """Whether a framework's route leads here, so that just the path's end can say something, and may do so by chance."""
 
 
 @attrs.frozen

@@ -52,8 +52,8 @@ EventHandler = Callable[[EventT], Awaitable[object]]
 OnEvent = Callable[[EventHandler[EventT]], EventHandler[Any]]
 FunctionHandler = Callable[[FunctionCall], Awaitable[object]]
 
-_WEBHOOK_PATHS = {"", "/", "/events", "/inbound"}
-_FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})")
+_WEBHOOK_PATHS = {"", "/events", "/inbound"}
+_FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})\Z")
 _FUNCTION_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 _LONGEST_RESULT = 15_000
 
@@ -218,7 +218,7 @@ class Router:
         try:
             function = self._function_named(request)
             body = await self._gate.admit(request)
-            sent = complete(parse_event(body)) if function is None else _function_call(function, body, request.query)
+            sent = self._parse(function, body, request.query)
         except (Refused, WebhookVerificationError) as error:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             self.stats.refused += 1
@@ -241,14 +241,26 @@ class Router:
 
     def _function_named(self, request: Incoming) -> str | None:
         """The function that a path is for, ``None`` when it is for webhooks."""
-        match = _FUNCTION_PATH.fullmatch(request.path)
-        if match is None and request.path not in _WEBHOOK_PATHS:
+        path = request.path.removesuffix("/")
+        match = _FUNCTION_PATH.search(path) if request.routed else _FUNCTION_PATH.match(path)
+        if match is None and not request.routed and path not in _WEBHOOK_PATHS:
             raise Refused(HTTPStatus.NOT_FOUND, "wrong path: /events, /inbound and /functions/<name> are served")
-        if match is not None and match[1] not in self._functions:
-            raise Refused(HTTPStatus.NOT_FOUND, "wrong path: there is no function of this name")
+        if match is not None and match[1] not in self._functions and not (request.routed and request.method == "POST"):
+            raise _no_function()
         if request.method not in ({"POST"} if match is None else _FUNCTION_METHODS):
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "wrong method: Retell does not use it here")
         return None if match is None else match[1]
+
+    def _parse(self, function: str | None, body: bytes, query: str) -> Event | InboundCall | InboundChat | FunctionCall:
+        if function in self._functions:
+            return _function_call(function, body, query)
+        try:
+            sent = parse_event(body)
+        except WebhookVerificationError:
+            if function is not None:
+                raise _no_function() from None
+            raise
+        return complete(sent)
 
     async def _carry_out(self, call: FunctionCall, name: str) -> Done[Answer] | Failed:
         async def carry_out(call: FunctionCall) -> Answer:
@@ -263,6 +275,10 @@ class Router:
     def _delivery(self, event: Event, body: bytes) -> Delivery:
         handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]
         return Delivery(event.event, delivery_key(event, body), body, event, handlers)
+
+
+def _no_function() -> Refused:
+    return Refused(HTTPStatus.NOT_FOUND, "wrong path: there is no function of this name")
 
 
 def _function_call(name: str, body: bytes, query: str) -> FunctionCall:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
@@ -231,3 +231,29 @@ async def test_a_shutdown_does_not_wait_for_ever_and_gives_back_what_is_not_done
     assert (router.stats.in_flight, router.stats.failed) == (0, 1)
     assert "call_ended:call_1 is lost" in caplog.text
     assert await store.claim("call_ended:call_1") is Claim.MINE
+
+
+@pytest.mark.parametrize("how", ["read", "text", "json"])
+async def test_a_middleware_may_have_read_the_body(how: str) -> None:
+    router = Router(KEY, max_bytes=20_000)
+    handled = collecting(router)
+
+    @router.function("lookup")
+    async def lookup(function: FunctionCall) -> object:  # pyright: ignore[reportUnusedFunction]
+        return function.args
+
+    @web.middleware
+    async def look(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+        if request.can_read_body:
+            await getattr(request, how)()
+        return await handler(request)
+
+    app = web.Application(middlewares=[look])
+    mount(app, "/retell", router)
+    async with served(router, "/retell", app=app) as client:
+        assert (await post(client, "/events", event_body(padding="x" * 10_000))).status_code == 204
+        assert (await post(client, "/functions/lookup", body_of({"id": 7}))).json() == {"id": 7}
+        assert (await client.get("/functions/lookup?id=7", headers=signed(b""))).json() == {"id": "7"}
+        assert (await post(client, "/events", event_body(padding="x" * 20_000))).status_code == 413
+        assert (await post(client, "/events", event_body(), signed(b"{}"))).status_code == 401
+    assert handled == ["call_1"]

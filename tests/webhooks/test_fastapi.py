@@ -290,6 +290,22 @@ async def test_a_route_at_an_exact_path(make: Callable[[Router], Any], path: str
         assert (await post(client, path, event_body(), {})).status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/api/functions/retell", "/functions/v1/retell", "/functions/retell/", "/functions/", "/webhook/"])
+async def test_a_route_at_an_exact_path_that_looks_like_another(path: str) -> None:
+    router, handled = shop()
+    app = Starlette(routes=[Route(path, endpoint=router), Route("/hooks/functions/{name}", endpoint=router)])
+    async with httpx.AsyncClient(base_url="http://test", transport=httpx.ASGITransport(app)) as client:
+        assert (await post(client, path, event_body())).status_code == 204
+        assert (await post(client, path, inbound_body())).json() == {"call_inbound": {}}
+        assert (await post(client, path, event_body(), {})).status_code == 401
+        assert (await post(client, "/hooks/functions/retell", event_body(call_id="call_2"))).status_code == 204
+        answer = await post(client, "/hooks/functions/other", body_of({"name": "other", "args": {}, "call": CALL}))
+        assert (answer.status_code, answer.text) == (404, "wrong path: there is no function of this name")
+        assert (await client.get("/hooks/functions/other", headers=signed(b""))).status_code == 404
+    assert handled == ["call_1", "call_2"]
+    assert router.stats.failed == 0
+
+
 async def test_a_route_for_one_function() -> None:
     router, handled = shop()
     app = Starlette(routes=[Route("/hooks/functions/lookup", endpoint=router), Route("/hooks/{rest:path}", endpoint=router)])

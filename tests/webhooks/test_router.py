@@ -115,7 +115,7 @@ async def test_an_event_that_nobody_wants_is_acknowledged() -> None:
     assert router.stats.unhandled == 1
 
 
-@pytest.mark.parametrize("path", ["", "/", "/events", "/inbound"])
+@pytest.mark.parametrize("path", ["", "/", "/events", "/inbound", "/events/", "/inbound/"])
 @pytest.mark.parametrize("root_path", ["", "/retell", "/a/b"])
 async def test_paths_of_webhooks(path: str, root_path: str) -> None:
     router = Router(KEY)
@@ -129,10 +129,13 @@ async def test_paths_of_webhooks(path: str, root_path: str) -> None:
     ("path", "method", "status"),
     [
         ("/else", "POST", 404),
-        ("/events/", "POST", 404),
+        ("/events//", "POST", 404),
+        ("//", "POST", 404),
+        ("/api/functions/lookup", "POST", 404),
         ("/functions", "POST", 404),
         ("/functions/", "POST", 404),
         ("/functions/other", "POST", 404),
+        ("/functions/other/", "POST", 404),
         ("/functions/look/up", "POST", 404),
         ("/events", "GET", 405),
         ("/events", "PUT", 405),
@@ -631,6 +634,12 @@ async def test_a_function_in_both_shapes(shop: Router) -> None:
 async def test_a_function_without_a_body(shop: Router, method: str) -> None:
     exchange = await deliver(shop, b"", path="/functions/lookup_order", method=method, query=b"order_id=A%207&empty=")
     assert json.loads(exchange.body) == {"order": "A 7", "call": None}
+
+
+@pytest.mark.parametrize("root_path", ["", "/retell"])
+async def test_a_path_that_ends_in_a_slash(shop: Router, root_path: str) -> None:
+    exchange = await deliver(shop, b"", path="/functions/lookup_order/", root_path=root_path, method="GET", query=b"order_id=A7")
+    assert exchange.status == 200
 
 
 async def test_a_text_goes_as_it_is(shop: Router) -> None:
