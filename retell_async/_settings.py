@@ -189,13 +189,12 @@ def check_since(since: object) -> float | None:
     raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
 
 
-def check_headers(headers: Any) -> dict[str, str]:
+def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
-    if headers is None:
-        return {}
-    if not isinstance(headers, Mapping):
-        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    given = dict[Any, Any](headers)
+    try:
+        given = dict(headers or {})
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}") from None
     for name, value in given.items():
         problem = _problem(name, value)
         if problem is not None:
