@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -49,20 +49,20 @@ class Claims:
         if key in self._mine:
             return Claim.IN_PROGRESS
         self._mine.add(key)
-        claim: Claim | None = None
+        claimed: list[Claim] = []  # what the store answered, once it did
         answered = anyio.Event()
         asking = anyio.CancelScope(deadline=until + _SETTLE_TIMEOUT, shield=True)
 
         async def ask() -> None:
-            nonlocal claim
             try:
                 with asking:
-                    claim = _claim(await self._store.claim(key))
+                    claimed.append(_claim(await self._store.claim(key)))
             except Exception as error:  # noqa: BLE001  # a store may raise anything
                 _tell("claim", error)
             finally:
                 answered.set()
 
+        late = False
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(ask)
@@ -76,25 +76,26 @@ class Claims:
                         raise
                 if waiting.cancelled_caught:
                     log.error("the store of deliveries does not answer to a claim")
-                late = claim is None
+                late = not claimed
                 if late:
                     await refuse()
         except GeneratorExit:
             self.forget(key)
             raise
         except BaseException:
-            await self._give_back(key, claim)
+            await self._give_back(key, claimed)
             raise
         if late:
-            await self._give_back(key, claim)
+            await self._give_back(key, claimed)
             return None
+        (claim,) = claimed
         if claim is not Claim.MINE:
             self.forget(key)
         return claim
 
-    async def _give_back(self, key: str, claim: Claim | None) -> None:
+    async def _give_back(self, key: str, claimed: Sequence[Claim]) -> None:
         """Undo a claim that nobody waits for any more; one whose outcome is not known may have been carried out."""
-        if claim is None or claim is Claim.MINE:
+        if not claimed or claimed[0] is Claim.MINE:
             await self.settle(key, well=False)
         else:
             self.forget(key)

@@ -167,7 +167,9 @@ async def test_webhooks_arrive_in_the_same_process(local: LocalRetell) -> None:
     assert heard[3:] == ["call_analyzed"]
     await local.advance(7200)
     assert heard[3:] == ["call_analyzed", "call_started"]
-    assert (router.stats.received, router.stats.duplicates) == (6, 1)
+    # A duplicate that comes while the first is being handled is sent again.
+    assert router.stats.received == 5 + router.stats.duplicates
+    assert router.stats.duplicates in {1, 2}
 
 
 PROGRAM = """
