@@ -7,11 +7,13 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from types import CodeType
 
 import anyio.to_thread
 import pytest
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 from .blocks import PAGES, ROOT, Block, blocks
 from .prelude import prelude
@@ -61,6 +63,15 @@ def compiled(block: Block, ids: dict[str, str]) -> CodeType:
         source = source.replace(f'"{example}"', f'"{real}"')
     code: CodeType = compile("\n" * (block.line - 1) + source, Path(block.path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     return code
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Generator[None]:
+    """What a block does to httpx ends with it."""
+    yield
+    instrumentor = HTTPXClientInstrumentor()
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
 
 
 async def run(code: CodeType, names: dict[str, object]) -> None:
