@@ -91,13 +91,17 @@ async def test_it_answers_without_a_socket(http: httpx.AsyncClient) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.soak
-async def test_a_fault_of_the_sandbox_shows_no_stack_trace(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_of_the_sandbox_shows_no_stack_trace(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, problems: list[str]
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
     monkeypatch.setitem(HANDLERS, "getConcurrency", broken)
     answer = await http.get("/get-concurrency")
     assert (answer.status_code, answer.json()) == (500, {"status": "error", "message": "the sandbox failed on this request"})
+    assert problems
+    problems.clear()
 
 
 def test_the_clock_runs_at_its_speed() -> None:
