@@ -23,7 +23,7 @@ from sentry_sdk.transport import Transport as SentryTransport
 
 from retell_async._client import AsyncRetell
 from retell_async._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from retell_async._errors import APIError, APIStatusError
+from retell_async._errors import APIConnectionError, APIError, APIStatusError
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import Server, ok, serving
@@ -279,8 +279,9 @@ async def test_a_function_whose_code_is_replaced_is_gone_through() -> None:
         await client.send(get(), {})
         send.__code__ = refuse.__code__
         try:
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(APIConnectionError) as caught:
                 await client.send(get(), {})
+            assert isinstance(caught.value.__cause__, ZeroDivisionError)
         finally:
             send.__code__ = code
         await client.send(get(), {})

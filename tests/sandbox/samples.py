@@ -39,6 +39,8 @@ def variants(schema: Json, depth: int = 0) -> list[Any]:
     required = set(required_of(schema))
     shown = own if depth < _DEEPEST else {name: part for name, part in own.items() if name in required}
     base = {name: whole(part, depth + 1) for name, part in shown.items()}
+    if "custom_sip_headers" in base:
+        base["custom_sip_headers"] = {f"X-{name}": value for name, value in base["custom_sip_headers"].items()}
     found: list[Any] = [base] if base else []
     for part in schema.get("allOf", ()):
         found = _joined(found, variants(part, depth))
