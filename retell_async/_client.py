@@ -116,7 +116,8 @@ class AsyncRetell(Resources):
             default_headers=check_headers(headers.value),
             default_query=dict(default_query or {}),
             strict=strict,
-            rate_limits=check_rate_limits(rate_limits),
+            rate_limits=(known := check_rate_limits(rate_limits)),
+            known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
         self._shared = Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks))
@@ -166,7 +167,8 @@ class AsyncRetell(Resources):
             default_headers={**old.default_headers, **check_headers(headers.value)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
-            rate_limits={**old.rate_limits, **check_rate_limits(rate_limits)},
+            rate_limits={**old.rate_limits, **(known := check_rate_limits(rate_limits))},
+            known=(*old.known, *known.items()),
             max_wait=old.max_wait,
         )
         view._shared = self._shared

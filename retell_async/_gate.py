@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ __all__ = ["Account", "Gate", "Slots"]
 
 _FULL = "concurren"  # a 429 that says so is for the calls that go on, and not for the pace of requests
 _WHOLE = "account"
+_MOST_IN_A_ROW = 4
 
 
 class Slots:
@@ -28,6 +29,7 @@ class Slots:
 
     def __init__(self, number: int) -> None:
         self._free = number
+        self._in_a_row = 0  # that went to those who are first, while others waited
         self._first: deque[anyio.Event] = deque()
         self._others: deque[anyio.Event] = deque()
 
@@ -65,6 +67,12 @@ class Slots:
     def give(self) -> None:
         """Give a slot back: to whoever waits for it longest."""
         queue = self._first or self._others
+        if self._first and self._others:
+            self._in_a_row += 1
+            if self._in_a_row > _MOST_IN_A_ROW:
+                queue = self._others  # or those would wait for ever
+        if queue is self._others:
+            self._in_a_row = 0
         if queue:
             queue.popleft().set()
         else:
@@ -139,12 +147,10 @@ class Account:
         """The limit that requests to an operation are under, beside that of the account."""
         return self.gate(operation.limit or operation.id)
 
-    def know(self, limits: Mapping[str, RateLimit]) -> None:
-        """Keep to these limits, by their names, wherever they are stricter than what was known."""
-        for name, limit in limits.items():
-            pacer = self.gate(name).pacer
-            if pacer.limit is not limit:
-                pacer.know(limit)
+    def know(self, limits: Iterable[tuple[str, RateLimit]]) -> None:
+        """Keep to these limits too, by their names."""
+        for name, limit in limits:
+            self.gate(name).pacer.know(limit)
 
     def try_turn(self, gate: Gate, slots: Slots, *, found: bool) -> list[tuple[Gate, Turn]] | None:
         """Take a slot and a turn at both limits if nobody has to wait for them."""

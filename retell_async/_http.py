@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
@@ -295,8 +296,10 @@ class Http:
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except httpx.HTTPStatusError as error:
             answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
-        except (RetellError, FileNotFoundError, IsADirectoryError, PermissionError, BlockingIOError):
-            raise  # nothing was sent: a setting, or a file to upload
+        except RetellError:
+            raise
+        except _FileError as error:
+            raise error.error from None
         except Exception as error:  # noqa: BLE001
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
             raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout)) from cut(error, before, note=True)
@@ -325,7 +328,11 @@ class Http:
         return answer
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, leaves: Callable[[], None] | None) -> Answer:
-        async with opened(encoded.form) as files:
+        async with AsyncExitStack() as stack:
+            try:
+                files = await stack.enter_async_context(opened(encoded.form))
+            except OSError as error:
+                raise _FileError(error) from None
             with masked_logs():
                 response = await self._respond(encoded, times, files, stream=stream, leaves=leaves)
             if stream and response.is_success:
@@ -377,6 +384,14 @@ class Http:
             extensions={"timeout": times},
             follow_redirects=False,
         )
+
+
+class _FileError(Exception):
+    """A file to upload cannot be read, and nothing was sent."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
 
 
 def _refused(response: httpx.Response) -> Answer:

@@ -258,9 +258,8 @@ class Pacer:
         self.rate = self._most if self.rate is None else min(self.rate, self._most)
 
     def forget(self) -> None:
-        """Drop all that was found out: it was for another limit's sake."""
+        """Drop the pace that was found out: it was for another limit's sake. A pause goes on to its end."""
         self.rate = self._most
-        self.paused_until = 0.0
         self._resumed_at = -math.inf
         self._found = False
         self._refused_at = self._unclear_since = self._former = self._window = self._full_at = None
@@ -303,6 +302,8 @@ class Pacer:
             self._resume(self._refused_at, now)
         elif self._window is not None and self._full_at is not None and self._under_way == 0 and now > self._full_at + _ROOM_AGAIN:
             self._room_again()
+        elif self.rate is None and self._window is None:
+            self.paused_until = 0.0
         wait = max(self._until(answered=math.inf) - now, 0.0)
         if not found:
             return wait
@@ -411,8 +412,9 @@ class Pacer:
 
     def _resume(self, refused_at: float, now: float) -> None:
         pace = self.rate
+        ended = min(self.paused_until, now)  # what comes after it, nobody may have wanted anything
         if not self._found:
-            pace = self._guess(refused_at, now)
+            pace = self._guess(refused_at, ended)
             self._found = pace is not None
             self._window = None if self._found else 1
         elif not self._passed and self._refused:
@@ -423,7 +425,7 @@ class Pacer:
         elif pace is not None:
             self._former = None
             self._aim = pace * _EASE
-            pace = max(self._adapted(pace, refused_at - self._resumed_at, now), _SLOWEST / max(now - refused_at, 1.0))
+            pace = max(self._adapted(pace, refused_at - self._resumed_at, ended), _SLOWEST / max(ended - refused_at, 1.0))
         if self._most is not None:
             pace = self._most if pace is None else min(pace, self._most)
         self.rate = pace

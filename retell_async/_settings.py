@@ -65,6 +65,8 @@ class Settings:
     rate_limits: Mapping[str, RateLimit]
     """Limits of operations that are known, by the names of limits."""
     max_wait: float | None
+    known: tuple[tuple[str, RateLimit], ...] = ()
+    """The limits that this view and those it was made of know."""
 
     @property
     def account(self) -> tuple[str, str]:

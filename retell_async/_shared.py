@@ -134,8 +134,8 @@ class Shared:
             if account is None:
                 self._drop_unused()
                 account = self._accounts[name] = Account(self._limit, self._budget, self._clock)
-            if settings.rate_limits:
-                account.know(settings.rate_limits)
+            if settings.known:
+                account.know(settings.known)
             self._clock.seen()
             account.users += 1
             place.under_way += 1

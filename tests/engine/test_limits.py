@@ -437,10 +437,12 @@ def test_what_was_found_out_can_be_forgotten_and_what_is_known_stays() -> None:
     pacer = Pacer(RateLimit(5), [])
     pacer.refused(1.0, 10.0, 1.0)
     pacer.forget()
-    assert (pacer.delay(1.1), pacer.rate) == (0, 5)
+    assert (pacer.delay(11.0), pacer.rate) == (0, 5)
     free = Pacer(RateLimit(), [])
     free.full(1.0, None, 1.0)
     free.forget()
+    assert free.delay(1.5) > 0
+    assert free.delay(2.0) == 0
     assert free.is_open()
 
 
