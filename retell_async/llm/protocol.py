@@ -254,6 +254,8 @@ class Conversation:
             raise ValueError("an action goes with the last part of an interruption, and show_transferee_as_caller with answers only")
         if not (self.open and self._interrupting and id == self._interrupt):
             return False
+        if not content and not complete:
+            return True
         options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
         self._queue.append(
             AgentInterrupt(interrupt_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))

@@ -249,13 +249,13 @@ class Session:
             before.scope.cancel()
         if self._connections > 1:
             self._stats.reconnects += 1
-        code = 1006
+        code: int | None = None
         try:
             with connection.scope:
                 self._give_up(self._turn)
                 events = self._conversation.opened()
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._write, channel)
+                    tasks.start_soon(self._write, connection)
                     if not self._ready:
                         tasks.start_soon(self._wait_for_details)
                     if self._connections > 1:
@@ -318,12 +318,12 @@ class Session:
                 self._take(self._conversation.received(text))
                 self._wake()
 
-    async def _write(self, channel: Channel) -> None:
-        while True:
+    async def _write(self, connection: _Connection) -> None:
+        while self._connection is connection:
             self._woken = anyio.Event()
-            while (frame := self._conversation.next_frame()) is not None:
+            while self._connection is connection and (frame := self._conversation.next_frame()) is not None:
                 try:
-                    await channel.send(frame)
+                    await connection.channel.send(frame)
                 except Disconnected:
                     return  # who reads is told too
             self._drained.set()
@@ -342,11 +342,12 @@ class Session:
                 log.warning("call %r: its details did not come in time", self.call_id)
                 self._make_ready()
 
-    def _disconnected(self, code: int) -> None:
+    def _disconnected(self, code: int | None) -> None:
         if code == 1000:
             self.end("closed", None)
         elif not self._over.is_set():
-            log.warning("call %r: the connection is gone (%d); waiting for another", self.call_id, code)
+            if code is not None:
+                log.warning("call %r: the connection is gone (%d); waiting for another", self.call_id, code)
             self._tasks.start_soon(self._end_unless_connected, self._connections)
 
     async def _end_unless_connected(self, connections: int) -> None:

@@ -84,7 +84,8 @@ class Turn:
 
     async def say(self, text: str) -> None:
         """Say a text, or the next part of one, as ``yield`` does."""
-        self.active_at = anyio.current_time()
+        if text:
+            self.active_at = anyio.current_time()
         await self.session.say(self, text)
 
     def end_call(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import json
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -47,46 +48,69 @@ class Line:
         self.closed_with: int | None = None
         self.gone = anyio.Event()
         self.over = anyio.Event()
+        self._asked = [0]
         self._code = 1000
-        self._sending, self._receiving = anyio.create_memory_object_stream[str | bytes](math.inf)
+        self._coming: deque[str | bytes] = deque()
+        self._came = anyio.Event()
         self._changed = anyio.Event()
 
     # What the application sees.
 
     async def receive(self) -> str | bytes:
-        try:
-            return await self._receiving.receive()
-        except anyio.EndOfStream:
-            raise llm.Disconnected(self._code) from None
+        await anyio.lowlevel.checkpoint()
+        while not self._coming:
+            if self.gone.is_set():
+                raise llm.Disconnected(self._code)
+            self._came = anyio.Event()
+            await self._came.wait()
+        return self._coming.popleft()
 
     async def send(self, text: str) -> None:
-        await anyio.lowlevel.checkpoint()
         if self.gone.is_set():
             raise llm.Disconnected(1006)
         assert self.closed_with is None, "a frame after the close"
         answer = parse_answer(text)
-        self.talk.judge(answer)
+        self._judge(answer)
         self.answers.append(answer)
         self.times.append(anyio.current_time())
         self._changed.set()
         if isinstance(answer, Config) and answer.config.call_details and self.talk.gives_details:
             self.tell({"interaction_type": "call_details", "call": {**CALL, **self.talk.details}})
+        await anyio.lowlevel.checkpoint()
 
     async def close(self, code: int, reason: str) -> None:
         assert self.closed_with is None, "closed twice"
         self.closed_with = code
         self.lose(code)
 
+    def _judge(self, answer: Answer) -> None:
+        """Say which rule of the protocol an answer breaks."""
+        assert isinstance(answer, Config) == (not self.answers), "the configuration comes once, and first"
+        assert "response_type" in answer
+        if isinstance(answer, Response):
+            before = self.responses(answer.response_id)
+            assert answer.response_id in self._asked, "an answer that nobody asked for"
+            assert not any(part.content_complete for part in before), "content after the last part"
+            assert sum(1 for name in ("end_call", "transfer_number", "digit_to_press") if answer.to_dict().get(name)) <= 1
+            newer = [id for id in self._asked if id > answer.response_id]
+            assert not newer or self._coming, "an answer that is out of date"
+        if isinstance(answer, AgentInterrupt):
+            before = [other for other in self.of(AgentInterrupt) if other.interrupt_id == answer.interrupt_id]
+            assert not any(part.content_complete for part in before), "content after the last part"
+
     # What Retell does.
 
     def tell(self, message: Json | str | bytes) -> None:
-        import json
-
-        self._sending.send_nowait(json.dumps(message) if isinstance(message, dict) else message)
+        self._coming.append(json.dumps(message) if isinstance(message, dict) else message)
+        self._came.set()
 
     def ask(self, id: int, *transcript: Json, kind: str = "response_required") -> None:
-        self.talk.ask(id)
+        self._asked.append(id)
         self.tell({"interaction_type": kind, "response_id": id, "transcript": list(transcript)})
+
+    def expects(self, id: int) -> None:
+        """The other side knows of what was asked for on another connection."""
+        self._asked.append(id)
 
     def update(self, *transcript: Json, turn: str | None = None) -> None:
         self.tell({"interaction_type": "update_only", "transcript": list(transcript), **({"turntaking": turn} if turn else {})})
@@ -96,7 +120,7 @@ class Line:
         if not self.gone.is_set():
             self._code = code
             self.gone.set()
-            self._sending.close()
+            self._came.set()
 
     async def until(self, found: Callable[[Answer], bool], within: float = 60.0) -> Answer:
         """The first answer that is such a one."""
@@ -131,14 +155,9 @@ class Talk:
         self.gives_details = gives_details
         self.details = details or {}
         self._tasks = tasks
-        self._asked = 0
-        self._complete = False
-        self._fresh = True
 
-    def connect(self, call_id: str = "call_1") -> Line:
-        line = Line(self)
-        self._fresh, self._asked_here = True, 0
-        self._complete = False
+    def connect(self, call_id: str = "call_1", kind: type[Line] | None = None) -> Line:
+        line = (kind or Line)(self)
 
         async def lead() -> None:
             await self.app.lead(call_id, line)
@@ -146,25 +165,6 @@ class Talk:
 
         self._tasks.start_soon(lead)
         return line
-
-    def ask(self, id: int) -> None:
-        self._next = id
-
-    def judge(self, answer: Answer) -> None:
-        """Retell takes this frame, or says which rule it breaks. What is asked for counts from when the other side can know."""
-        if self._fresh:
-            assert isinstance(answer, Config), "the first frame is the configuration"
-        else:
-            assert not isinstance(answer, Config), "there is one configuration"
-        self._fresh = False
-        assert "response_type" in answer
-        if isinstance(answer, Response):
-            actions = [name for name in ("end_call", "transfer_number", "digit_to_press") if getattr(answer, name)]
-            assert len(actions) <= 1
-        if isinstance(answer, AgentInterrupt):
-            assert answer.interrupt_id >= 1
-        if isinstance(answer, Pong):
-            assert answer.timestamp
 
 
 @asynccontextmanager

@@ -65,4 +65,4 @@ class Gate:
 
 
 def _same(one: str, other: str) -> bool:
-    return compare_digest(one.encode(), other.encode("utf-8", "surrogateescape"))
+    return compare_digest(one.encode(), other.encode("utf-8", "surrogatepass"))
