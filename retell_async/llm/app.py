@@ -111,6 +111,7 @@ class App:
                 raise ConfigurationError(f"the store has no method {method}: see llm.Store")
         self._make_agent: AgentFactory | None = None
         self._sessions: dict[str, Session] = {}
+        self._leading = 0
         self._fewer = anyio.Event()
 
     @property
@@ -156,11 +157,12 @@ class App:
         if self._make_agent is None:
             raise ConfigurationError("nothing answers: register an agent with @app.agent")
         session = self._sessions.get(call_id)
-        if session is not None:
+        if session is not None and not session.over:
             await session.connect(channel)
             return
         session = self._sessions[call_id] = Session(call_id, self._make_agent(), self.settings, self._store, self.stats)
         self.stats.calls += 1
+        self._leading += 1
         try:
             await session.run(channel)
         except BaseException as error:
@@ -168,7 +170,9 @@ class App:
                 raise
             log.error("call %r broke off\n%s", call_id, failure(error))
         finally:
-            del self._sessions[call_id]
+            if self._sessions.get(call_id) is session:
+                del self._sessions[call_id]
+            self._leading -= 1
             self._fewer.set()
 
     async def drain(self, within: float | None = None) -> bool:
@@ -179,10 +183,11 @@ class App:
         """
         self.draining = True
         with anyio.move_on_after(within):
-            while self._sessions:
-                self._fewer = anyio.Event()
+            while self._leading:
+                if self._fewer.is_set():
+                    self._fewer = anyio.Event()
                 await self._fewer.wait()
-        return not self._sessions
+        return not self._leading
 
     def abandon(self) -> None:
         """Leave all calls without closing them, so that Retell connects them again, to another process if there is one."""

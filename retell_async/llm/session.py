@@ -38,6 +38,7 @@ _RESUME_AFTER = 1.0
 _MOST_UNSENT = 32
 _MOST_UPDATES = 64
 _RATE_OVER = 10.0
+_REPLACED = (1001, "another connection took its place")
 _REMINDERS = {"reminder_trigger_ms": 10_000, "reminder_max_count": 1}
 """What an agent has where nothing else is set."""
 _GOODBYE_REMINDERS = 100
@@ -93,6 +94,8 @@ class Session:
         self._tasks: TaskGroup
         self._loaded = anyio.Event()
         self._over = anyio.Event()
+        self._newest: _Connection | None = None
+        """The connection that came last, which may still wait to be led."""
         self._connection: _Connection | None = None
         self._connections = 0
         self._woken = anyio.Event()
@@ -222,6 +225,7 @@ class Session:
 
     async def run(self, channel: Channel) -> None:
         """Lead the call from its first connection to its end, however many more there are."""
+        connection = self._newest = _Connection(channel)
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
@@ -230,22 +234,31 @@ class Session:
                     self._tasks.start_soon(self._end_after, self.settings.limits.call_seconds)
                     if self._updates is not None:
                         self._tasks.start_soon(self._tell_updates, self._updates)
-                    await self.connect(channel)
+                    await self._lead(connection)
                     await self._over.wait()
                 finally:
                     await self._finish()
                     self._tasks.cancel_scope.cancel()
         finally:
-            self._over.set()
+            self._loaded.set()
 
     async def connect(self, channel: Channel) -> None:
-        """Lead the call over a connection, in the place of the one before, until it is gone."""
+        """Lead the call over another connection, in the place of the one before, until it is gone."""
+        connection = self._newest = _Connection(channel)
         await self._loaded.wait()
-        before, connection = self._connection, _Connection(channel)
-        self._connection = connection
+        await self._lead(connection)
+
+    async def _lead(self, connection: _Connection) -> None:
+        channel = connection.channel
+        if self._over.is_set():
+            return
+        if self._newest is not connection:
+            await self._close(connection, *_REPLACED)
+            return
+        before, self._connection = self._connection, connection
         self._connections += 1
         if before is not None:
-            before.closing = (1001, "another connection took its place")
+            before.closing = _REPLACED
             before.scope.cancel()
         if self._connections > 1:
             self._stats.reconnects += 1
@@ -272,8 +285,11 @@ class Session:
                 if connection.closing is None:
                     self._disconnected(code)
             if connection.closing is not None:
-                with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
-                    await channel.close(*connection.closing)
+                await self._close(connection, *connection.closing)
+
+    async def _close(self, connection: _Connection, code: int, reason: str) -> None:
+        with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
+            await connection.channel.close(code, reason)
 
     def end(self, why: str, code: int | None, reason: str = "") -> None:
         """End the call.
@@ -290,9 +306,9 @@ class Session:
             self._connection.scope.cancel()
 
     @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
+    def over(self) -> bool:
+        """Whether the call has ended, though what is to be done then may still go on."""
+        return self._over.is_set()
 
     # A connection.
 

@@ -49,6 +49,7 @@ class Line:
         self.gone = anyio.Event()
         self.over = anyio.Event()
         self._asked = [0]
+        self._resumable = 0
         self._code = 1000
         self._coming: deque[str | bytes] = deque()
         self._came = anyio.Event()
@@ -89,7 +90,7 @@ class Line:
         assert "response_type" in answer
         if isinstance(answer, Response):
             before = self.responses(answer.response_id)
-            assert answer.response_id in self._asked, "an answer that nobody asked for"
+            assert answer.response_id in {*self._asked, self._resumable}, "an answer that nobody asked for"
             assert not any(part.content_complete for part in before), "content after the last part"
             assert sum(1 for name in ("end_call", "transfer_number", "digit_to_press") if answer.to_dict().get(name)) <= 1
             newer = [id for id in self._asked if id > answer.response_id]
@@ -108,9 +109,9 @@ class Line:
         self._asked.append(id)
         self.tell({"interaction_type": kind, "response_id": id, "transcript": list(transcript)})
 
-    def expects(self, id: int) -> None:
-        """The other side knows of what was asked for on another connection."""
-        self._asked.append(id)
+    def may_resume(self, id: int) -> None:
+        """The other side may answer what was asked for on another connection."""
+        self._resumable = id
 
     def update(self, *transcript: Json, turn: str | None = None) -> None:
         self.tell({"interaction_type": "update_only", "transcript": list(transcript), **({"turntaking": turn} if turn else {})})
