@@ -14,6 +14,7 @@ from .channel import Channel, Disconnected, Opening, Refused
 from .effects import Effect, SideEffectFailedError, SideEffectUnknownError
 from .messages import ProtocolError
 from .protocol import Updated
+from .serving.server import serve
 from .session import Session, Stats
 from .settings import Limits, SilentPickup
 from .store import MemoryStore, Outcome, Store
@@ -21,6 +22,7 @@ from .turn import Turn
 
 __all__ = [
     "App",
+    "serve",
     "Agent",
     "Turn",
     "Session",

@@ -12,9 +12,9 @@ from retell_async import ConfigurationError
 
 from .agent import AgentFactory, factory_of
 from .channel import Channel, Opening, Refused
-from .doors import asgi
-from .doors.gate import Gate
 from .log import failure, is_stray, log
+from .serving import asgi
+from .serving.gate import Gate
 from .session import Session, Stats
 from .settings import Limits, Settings, SilentPickup
 from .store import MemoryStore, Store

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from retell_async import llm
-from retell_async.llm.messages import AgentInterrupt, Answer, Config, Pong, Response, parse_answer
+from retell_async.llm.messages import AgentInterrupt, Answer, Config, Response, parse_answer
 
 Json = dict[str, Any]
 T = TypeVar("T")

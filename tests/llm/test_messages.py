@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -225,9 +226,5 @@ _names = st.sampled_from([data.get("interaction_type", data.get("response_type",
 @given(st.dictionaries(_fields, _json | _names, max_size=6))
 def test_whatever_comes_is_a_message_or_refused(data: Json) -> None:
     for parse in (parse_request, parse_answer):
-        try:
-            message = parse(json.dumps(data))
-        except ProtocolError as error:
-            assert str(error)
-        else:
-            assert {**message.to_dict(), **data}.keys() == message.to_dict().keys()
+        with suppress(ProtocolError):
+            assert parse(json.dumps(data)).to_dict().keys() >= data.keys()

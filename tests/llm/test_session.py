@@ -617,7 +617,7 @@ def test_values_that_an_agent_cannot_have(wrong: dict[str, Any]) -> None:
             line = talk.connect()
             await line.complete(0)
             (session,) = talk.app.sessions.values()
-            with pytest.raises(ValueError, match="must be|changes nothing"):
+            with pytest.raises(ValueError, match=r"must be|changes nothing"):
                 session.update_agent(**wrong)
             await anyio.sleep(1)
             assert not line.of(UpdateAgent)
@@ -654,7 +654,7 @@ async def an_iterator(turn: llm.Turn) -> Words:
 async def nothing(turn: llm.Turn) -> None: ...
 
 
-class Callable_:
+class Called:
     async def __call__(self, turn: llm.Turn) -> Turns:
         yield "Yes."
 
@@ -667,7 +667,7 @@ class Callable_:
         (lambda turn: Words("Yes."), "Yes."),
         (lambda turn: "Yes.", "Yes."),
         (nothing, ""),
-        (Callable_(), "Yes."),
+        (Called(), "Yes."),
         (lambda turn: ["Yes."], FAILURE),
         (lambda turn: Words("Yes. ", 5), f"Yes. {FAILURE}"),
     ],
