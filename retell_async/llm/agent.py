@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from .streams import closing
 
 if TYPE_CHECKING:
     from .protocol import Updated
@@ -93,12 +94,8 @@ async def texts(said: Said) -> AsyncGenerator[str]:
         return
     if not hasattr(given, "__aiter__"):
         raise TypeError(f"an agent gives an async iterator of texts, a text or nothing, and this one gave {type(given).__name__}")
-    if not hasattr(given, "aclose"):
-        async for text in given:
-            yield _text(text)
-        return
-    async with aclosing(given):
-        async for text in given:
+    async with closing(given) as parts:
+        async for text in parts:
             yield _text(text)
 
 

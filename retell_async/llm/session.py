@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import Settings, SilentPickup
 from .store import Store
+from .streams import closing
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -496,7 +496,7 @@ class Session:
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self._watch, turn)
                 try:
-                    async with aclosing(texts(self._hook(turn.kind)(turn))) as given:
+                    async with closing(texts(self._hook(turn.kind)(turn))) as given:
                         async for text in given:
                             await turn.say(text)
                 except BaseException as error:
@@ -576,7 +576,7 @@ class Session:
         conversation = self._conversation
         said = ""
         try:
-            async with aclosing(texts(message)) as given:
+            async with closing(texts(message)) as given:
                 async for text in given:
                     said += text
                     if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
