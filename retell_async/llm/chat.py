@@ -65,7 +65,8 @@ def chat_messages(
 
 def _text(item: Any) -> str:
     content = item.content if isinstance(item.content, str) else ""
-    return spoken_part(content, item.words) if item.role == "agent" and isinstance(item.words, list) else content
+    words: Any = item.words
+    return spoken_part(content, words) if item.role == "agent" and words.__class__ is list else content
 
 
 def _said(messages: list[ChatMessage], role: str, content: str) -> None:

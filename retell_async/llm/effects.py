@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any
 
 import anyio
 import attrs
@@ -16,8 +16,6 @@ from .log import failure, is_stray, log, mask_text
 from .store import Outcome, Store
 
 __all__ = ["Effect", "Effects", "SideEffectFailedError", "SideEffectUnknownError"]
-
-T = TypeVar("T")
 
 _STORE_WITHIN = 5.0
 
@@ -77,8 +75,8 @@ class Effects:
             effect.told = effect.told or effect.turn_id == turn_id or effect in carried
 
     async def once(
-        self, key: str, fn: Callable[[], Awaitable[T] | T], tasks: TaskGroup, turn_id: int, retry_on: tuple[type[Exception], ...]
-    ) -> T:
+        self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn_id: int, retry_on: tuple[type[Exception], ...]
+    ) -> object:
         """The result of `fn`, which is called unless it was before."""
         effect = self._known.get(key)
         if effect is None:
@@ -87,16 +85,12 @@ class Effects:
         await effect.ended.wait()
         if effect.error is not None:
             raise effect.error
-        return cast("T", effect.result)
+        return effect.result
 
     async def settled(self) -> None:
         """Wait for all that is being carried out."""
         for effect in tuple(self._known.values()):
             await effect.ended.wait()
-
-    def pending(self) -> Iterator[Effect]:
-        """What is being carried out."""
-        return (effect for effect in self._known.values() if not effect.ended.is_set())
 
     async def _carry_out(self, effect: Effect, fn: Callable[[], Any], retry_on: tuple[type[Exception], ...]) -> None:
         begun = False

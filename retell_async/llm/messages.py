@@ -336,7 +336,9 @@ def _kind(data: dict[str, Any], tag: str, kinds: Mapping[str, type[Message]], de
     if not isinstance(name, str):
         raise ProtocolError(f"the message has no text in `{tag}`")
     kind = kinds.get(name)
-    for field, needed in {} if kind is None else kind.__needs__.items():
+    if kind is None:
+        return None
+    for field, needed in kind.__needs__.items():
         if field not in data:
             raise ProtocolError(f"{name} has no `{field}`")
         value: Any = data[field]
@@ -350,4 +352,4 @@ def _clean_transcripts(data: dict[str, Any], *, needed: bool) -> None:
     for name in _WithTranscript.__nested__:
         if name in data or (needed and name == "transcript"):
             said: Any = data.get(name)
-            data[name] = [item for item in cast("list[Any]", said) if isinstance(item, dict)] if isinstance(said, list) else []
+            data[name] = [item for item in said if isinstance(item, dict)] if said.__class__ is list else []

@@ -61,11 +61,13 @@ class Action:
     def __attrs_post_init__(self) -> None:
         if sum((self.end_call, self.transfer_number is not None, self.digit_to_press is not None)) != 1:
             raise ValueError("one of end_call, transfer_number and digit_to_press is to be given: they exclude each other")
-        if self.transfer_number is not None and not (isinstance(self.transfer_number, str) and self.transfer_number.strip()):  # pyright: ignore[reportUnnecessaryIsInstance]
+        number: Any = self.transfer_number
+        digits: Any = self.digit_to_press
+        if number is not None and not (isinstance(number, str) and number.strip()):
             raise ValueError("the number to transfer to is to be a text such as '+14155550100'")
-        if self.show_transferee_as_caller and self.transfer_number is None:
+        if self.show_transferee_as_caller and number is None:
             raise ValueError("show_transferee_as_caller goes with a transfer_number")
-        if self.digit_to_press is not None and not (isinstance(self.digit_to_press, str) and _DIGITS.fullmatch(self.digit_to_press)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if digits is not None and not (isinstance(digits, str) and _DIGITS.fullmatch(digits)):
             raise ValueError("digits to press are a text of 0 to 9, * and #")
 
     @property
@@ -283,7 +285,8 @@ class Conversation:
 
     def tool_result(self, id: str, content: str, *, successful: bool | None) -> bool:
         """Note what came of a tool call. ``False`` when there is no connection."""
-        return self._put(ToolCallResult(tool_call_id=id, content=content, **({} if successful is None else {"successful": successful})))
+        outcome: dict[str, Any] = {} if successful is None else {"successful": successful}
+        return self._put(ToolCallResult(tool_call_id=id, content=content, **outcome))
 
     # What is to be sent.
 

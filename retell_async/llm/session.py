@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import anyio
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
 
 __all__ = ["Session", "Stats"]
-
-T = TypeVar("T")
 
 _STORE_WITHIN = 2.0
 _CLOSE_WITHIN = 5.0
@@ -218,7 +216,7 @@ class Session:
             self._note_spoken(turn)
         await self._breathe()
 
-    async def once(self, turn: Turn, key: str, fn: Callable[[], Awaitable[T] | T], retry_on: tuple[type[Exception], ...]) -> T:
+    async def once(self, turn: Turn, key: str, fn: Callable[[], object], retry_on: tuple[type[Exception], ...]) -> object:
         return await self._effects.once(key, fn, self._tasks, turn.id, retry_on)
 
     # For the application object.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -88,7 +88,8 @@ class Settings:
     def __attrs_post_init__(self) -> None:
         if self.admit is not None and not self.call_details:
             raise ConfigurationError("admit looks at the call's details, which call_details=False does not ask for")
-        if any(not isinstance(text, str) or not text.strip() for text in self.filler):  # pyright: ignore[reportUnnecessaryIsInstance]
+        fillers: Sequence[Any] = self.filler
+        if any(not isinstance(text, str) or not text.strip() for text in fillers):
             raise ConfigurationError("a filler must be a text, and not an empty one")
 
     def admits(self, call: CallResponse) -> bool:
@@ -98,4 +99,4 @@ class Settings:
         if callable(self.admit):
             return bool(self.admit(call))
         metadata: Any = call.metadata
-        return isinstance(metadata, Mapping) and all(name in metadata and metadata[name] == value for name, value in self.admit.items())
+        return isinstance(metadata, dict) and self.admit.items() <= cast("dict[str, Any]", metadata).items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import anyio
 
@@ -125,14 +125,32 @@ class Turn:
         self.active_at = anyio.current_time()
         self.session.tool_result(id, content, successful=successful)
 
+    @overload
     async def once(
         self,
         key: str,
-        fn: Callable[[], Awaitable[T] | T],
+        fn: Callable[[], Awaitable[T]],
+        *,
+        when: Literal["now", "spoken"] = ...,
+        retry_on: type[Exception] | tuple[type[Exception], ...] = ...,
+    ) -> T: ...
+    @overload
+    async def once(
+        self,
+        key: str,
+        fn: Callable[[], T],
+        *,
+        when: Literal["now", "spoken"] = ...,
+        retry_on: type[Exception] | tuple[type[Exception], ...] = ...,
+    ) -> T: ...
+    async def once(
+        self,
+        key: str,
+        fn: Callable[[], object],
         *,
         when: Literal["now", "spoken"] = "now",
         retry_on: type[Exception] | tuple[type[Exception], ...] = (),
-    ) -> T:
+    ) -> object:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 
         `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns.
@@ -144,9 +162,10 @@ class Turn:
         :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
         :raises SideEffectFailedError: it failed in another process.
         """
-        if not callable(fn):
-            if hasattr(fn, "close"):
-                cast("Any", fn).close()  # a coroutine, which else complains that it was never awaited
+        given: Any = fn
+        if not callable(given):
+            if hasattr(given, "close"):
+                given.close()  # a coroutine, which else complains that it was never awaited
             raise TypeError("once takes a function, such as `lambda: book(slot)`, and calls it if it is the first")
         if when == "spoken":
             await self.spoken.wait()

@@ -96,8 +96,8 @@ class Line:
             newer = [id for id in self._asked if id > answer.response_id]
             assert not newer or self._coming, "an answer that is out of date"
         if isinstance(answer, AgentInterrupt):
-            before = [other for other in self.of(AgentInterrupt) if other.interrupt_id == answer.interrupt_id]
-            assert not any(part.content_complete for part in before), "content after the last part"
+            parts = [other for other in self.of(AgentInterrupt) if other.interrupt_id == answer.interrupt_id]
+            assert not any(part.content_complete for part in parts), "content after the last part"
 
     # What Retell does.
 

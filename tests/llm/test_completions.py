@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -304,7 +304,7 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: llm.ChatCompletions("chat.test", model="m1"),
         lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[TOOLS[0], TOOLS[0]]),
         lambda: llm.Tool("", "", {}, lookup),
-        lambda: llm.Tool("lookup", "", {}, "lookup"),
+        lambda: llm.Tool("lookup", "", {}, cast("Any", "lookup")),
     ],
 )
 def test_what_cannot_work(wrong: Any) -> None:

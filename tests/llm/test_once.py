@@ -281,7 +281,7 @@ def test_a_coroutine_in_place_of_a_function() -> None:
 
     async def answer(turn: llm.Turn) -> Turns:
         with pytest.raises(TypeError, match="lambda"):
-            await turn.once("book", bookings.book("ten"))  # type: ignore[arg-type]
+            await turn.once("book", bookings.book("ten"))  # type: ignore[call-overload]
         yield "Right."
 
     async def main() -> None:

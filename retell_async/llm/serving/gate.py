@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from retell_async import ConfigurationError
@@ -29,12 +29,12 @@ class Gate:
     """
 
     def __init__(self, secret: str | Sequence[str] | None, senders: Senders | None) -> None:
-        given = Hidden(() if secret is None else (secret,) if isinstance(secret, str) else tuple(secret))
+        given: Hidden[tuple[Any, ...]] = Hidden(() if secret is None else (secret,) if isinstance(secret, str) else tuple(secret))
         needed = secret is not None
         del secret  # what is refused below shows it in no traceback
         if needed and not given.value:
             raise ConfigurationError("there is no secret; None says that anybody may connect")
-        if not all(isinstance(one, str) and _SECRET.fullmatch(one) for one in given.value):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not all(isinstance(one, str) and _SECRET.fullmatch(one) for one in given.value):
             raise ConfigurationError(
                 "a secret must be 8 or more letters, digits, '.', '_', '~' and '-', so that it can stand in a URL: "
                 "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes one"

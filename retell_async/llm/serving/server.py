@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -49,7 +50,8 @@ def serve(
         raise ConfigurationError("llm.serve is one process: start several of them, with a store that they share, for workers or reload")
     try:
         import uvicorn
-        import websockets  # noqa: F401  # uvicorn answers 404 to a WebSocket without it
+
+        import_module("websockets")  # without which uvicorn opens none
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error.name} is missing: llm.serve needs `pip install 'retell-async[llm]'`", name=error.name) from None
 

@@ -42,7 +42,7 @@ class Handler:
             Opening(
                 path=unquote(path),
                 query=query,
-                peer=address[0] if isinstance(address, tuple) else None,
+                peer=address[0] if address.__class__ is tuple else None,
                 forwarded_for=",".join(forwarded) if forwarded else None,
             )
         )
