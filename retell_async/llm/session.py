@@ -71,6 +71,7 @@ class Session:
 
     def __init__(self, call_id: str, agent: Agent, settings: Settings, store: Store, stats: Stats) -> None:
         self.call_id = call_id
+        """Retell's id of the call."""
         self.settings = settings
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
