@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import anyio
@@ -13,13 +13,14 @@ import anyio.lowlevel
 import attrs
 
 from .agent import Agent, FunctionAgent, texts
-from .channel import Channel, Disconnected
+from .channel import Channel
+from .connection import Connection, FloodedError
 from .effects import Effects
 from .log import failure, is_stray, log
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import Settings, SilentPickup
-from .store import Store
+from .store import Records, Store
 from .streams import closing
 from .turn import Turn
 
@@ -30,13 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "Stats"]
 
-_STORE_WITHIN = 2.0
-_CLOSE_WITHIN = 5.0
 _RESUME_AFTER = 1.0
 _MOST_UNSENT = 32
 _MOST_UPDATES = 64
-_RATE_OVER = 10.0
-_REPLACED = (1001, "another connection took its place")
 _REMINDERS = {"reminder_trigger_ms": 10_000, "reminder_max_count": 1}
 """What an agent has where nothing else is set."""
 _GOODBYE_REMINDERS = 100
@@ -81,7 +78,7 @@ class Session:
         """Why the call is over: ``closed`` by Retell, ``lost`` and not connected again, ``too_long``, ``refused``, ``shutdown``."""
         self._agent = agent
         self._stats = stats
-        self._store = store
+        self._records = Records(store, call_id)
         self._conversation = Conversation(
             options=Options(
                 auto_reconnect=settings.auto_reconnect,
@@ -93,12 +90,10 @@ class Session:
         self._tasks: TaskGroup
         self._loaded = anyio.Event()
         self._over = anyio.Event()
-        self._newest: _Connection | None = None
+        self._newest: Connection | None = None
         """The connection that came last, which may still wait to be led."""
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._connections = 0
-        self._woken = anyio.Event()
-        self._drained = anyio.Event()
         self._turn: Turn | None = None
         self._held: Asked | None = None
         self._ready = False
@@ -107,7 +102,6 @@ class Session:
         self._heard_user = False
         self._taking_leave = False
         self._reminders: dict[str, Any] = dict(_REMINDERS)
-        self._saving = anyio.Lock()
         self._logged: set[str] = set()
 
     def __repr__(self) -> str:
@@ -224,7 +218,7 @@ class Session:
 
     async def run(self, channel: Channel) -> None:
         """Lead the call from its first connection to its end, however many more there are."""
-        connection = self._newest = _Connection(channel)
+        connection = self._newest = Connection(channel)
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
@@ -243,22 +237,21 @@ class Session:
 
     async def connect(self, channel: Channel) -> None:
         """Lead the call over another connection, in the place of the one before, until it is gone."""
-        connection = self._newest = _Connection(channel)
+        connection = self._newest = Connection(channel)
         await self._loaded.wait()
         await self._lead(connection)
 
-    async def _lead(self, connection: _Connection) -> None:
-        channel = connection.channel
+    async def _lead(self, connection: Connection) -> None:
         if self._over.is_set():
             return
         if self._newest is not connection:
-            await self._close(connection, *_REPLACED)
+            connection.replaced()
+            await connection.close()
             return
         before, self._connection = self._connection, connection
         self._connections += 1
         if before is not None:
-            before.closing = _REPLACED
-            before.scope.cancel()
+            before.replaced()
         if self._connections > 1:
             self._stats.reconnects += 1
         code: int | None = None
@@ -267,28 +260,26 @@ class Session:
                 self._give_up(self._turn)
                 events = self._conversation.opened()
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._write, connection)
+                    tasks.start_soon(connection.write, self._conversation, lambda: self._connection)
                     if not self._ready:
                         tasks.start_soon(self._wait_for_details)
                     if self._connections > 1:
                         tasks.start_soon(self._resume)
                     self._take(events)
-                    code = await self._read(channel)
+                    try:
+                        code = await connection.read(self.settings.limits, self._read)
+                    except FloodedError:
+                        log.error("call %r: too many messages a second: closed", self.call_id)
+                        self.end("refused", 1008, "too many messages")
                     tasks.cancel_scope.cancel()
         finally:
             if self._connection is connection:
                 self._connection = None
                 self._conversation.closed()
-                self._drained.set()
                 self._give_up(self._turn)
                 if connection.closing is None:
                     self._disconnected(code)
-            if connection.closing is not None:
-                await self._close(connection, *connection.closing)
-
-    async def _close(self, connection: _Connection, code: int, reason: str) -> None:
-        with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
-            await connection.channel.close(code, reason)
+            await connection.close()
 
     def end(self, why: str, code: int | None, reason: str = "") -> None:
         """End the call.
@@ -311,38 +302,8 @@ class Session:
 
     # A connection.
 
-    async def _read(self, channel: Channel) -> int:
-        limits = self.settings.limits
-        allowance = most = limits.messages_per_second * _RATE_OVER
-        before = anyio.current_time()
-        while True:
-            try:
-                text = await channel.receive()
-            except Disconnected as gone:
-                return gone.code
-            now = anyio.current_time()
-            allowance = min(most, allowance + (now - before) * limits.messages_per_second) - 1
-            before = now
-            if allowance < 0:
-                self.end("refused", 1008, "too many messages")
-                log.error("call %r: more than %g messages a second: closed", self.call_id, limits.messages_per_second)
-                await anyio.lowlevel.checkpoint()
-            if len(text) > limits.message_bytes:
-                self._take([Ignored("a frame that is too long")])
-            else:
-                self._take(self._conversation.received(text))
-                self._wake()
-
-    async def _write(self, connection: _Connection) -> None:
-        while self._connection is connection:
-            self._woken = anyio.Event()
-            while self._connection is connection and (frame := self._conversation.next_frame()) is not None:
-                try:
-                    await connection.channel.send(frame)
-                except Disconnected:
-                    return  # who reads is told too
-            self._drained.set()
-            await self._woken.wait()
+    def _read(self, text: str | bytes | None) -> None:
+        self._take([Ignored("a frame that is too long")] if text is None else self._conversation.received(text))
 
     async def _resume(self) -> None:
         await anyio.sleep(_RESUME_AFTER)
@@ -376,15 +337,14 @@ class Session:
         self.end("too_long", 1000, "too long")
 
     def _wake(self) -> None:
-        self._woken.set()
+        if self._connection is not None:
+            self._connection.wake()
 
     async def _breathe(self) -> None:
         """Let others run, and while too much is waiting to be sent, the connection."""
         await anyio.lowlevel.checkpoint()
-        while self._conversation.waiting > _MOST_UNSENT:
-            if self._drained.is_set():
-                self._drained = anyio.Event()
-            await self._drained.wait()
+        while self._conversation.waiting > _MOST_UNSENT and self._connection is not None:
+            await self._connection.drained()
 
     # What comes in.
 
@@ -597,28 +557,13 @@ class Session:
     # Beginning and end.
 
     async def _load(self) -> None:
-        record = None
-        try:
-            with anyio.move_on_after(_STORE_WITHIN) as waiting:
-                record = await self._store.load(self.call_id)
-            if waiting.cancelled_caught:
-                log.error("call %r: the store does not give its state", self.call_id)
-        except Exception as error:  # noqa: BLE001 - a store may raise anything
-            log.error("call %r: the store does not give its state\n%s", self.call_id, failure(error))
-        if record is not None:
-            self.state = cast("dict[str, Any]", record.get("state") or {})
-            self._conversation.greeted = record.get("greeted") is True
+        record = await self._records.load()
+        self.state = record.get("state") or {}
+        self._conversation.greeted = record.get("greeted") is True
         self._ready = not self.settings.call_details
 
     async def _save(self) -> None:
-        try:
-            with anyio.move_on_after(_STORE_WITHIN, shield=True) as waiting:
-                async with self._saving:
-                    await self._store.save(self.call_id, {"state": self.state, "greeted": self._conversation.greeted})
-            if waiting.cancelled_caught:
-                log.error("call %r: the store does not take its state", self.call_id)
-        except Exception as error:  # noqa: BLE001 - a store may raise anything
-            log.error("call %r: the store does not take its state\n%s", self.call_id, failure(error))
+        await self._records.save({"state": self.state, "greeted": self._conversation.greeted})
 
     async def _finish(self) -> None:
         self.ended = self.ended or "shutdown"
@@ -641,10 +586,3 @@ class Session:
             if not is_stray(error):
                 raise
             log.error("call %r: %s failed\n%s", self.call_id, name, failure(error))
-
-
-@attrs.define(eq=False)
-class _Connection:
-    channel: Channel
-    closing: tuple[int, str] | None = None
-    scope: anyio.CancelScope = attrs.field(factory=anyio.CancelScope)

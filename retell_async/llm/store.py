@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
+import anyio
 import attrs
 
-__all__ = ["MemoryStore", "Outcome", "Store"]
+from .log import failure, log
+
+__all__ = ["MemoryStore", "Outcome", "Records", "Store"]
+
+_RECORD_WITHIN = 2.0
 
 
 @attrs.frozen
@@ -94,3 +100,35 @@ class _Kept:
     record: dict[str, Any] | None = None
     outcomes: dict[str, Outcome] = attrs.field(factory=dict[str, Outcome])
     changed: float = 0.0
+
+
+class Records:
+    """What a store keeps of one call beside side effects. A store that raises or does not answer is logged, and costs no more than that."""
+
+    def __init__(self, store: Store, call_id: str) -> None:
+        self._store = store
+        self._call_id = call_id
+        self._saving = anyio.Lock()
+
+    async def load(self) -> dict[str, Any]:
+        """What was kept, empty if that is nothing."""
+        record = None
+        with self._bounded("does not give its state"):
+            record = await self._store.load(self._call_id)
+        return record or {}
+
+    async def save(self, record: dict[str, Any]) -> None:
+        """Keep this, also when cancelled."""
+        with self._bounded("does not take its state"):
+            async with self._saving:
+                await self._store.save(self._call_id, record)
+
+    @contextmanager
+    def _bounded(self, problem: str) -> Generator[None]:
+        try:
+            with anyio.move_on_after(_RECORD_WITHIN, shield=True) as waiting:
+                yield
+            if waiting.cancelled_caught:
+                log.error("call %r: the store %s", self._call_id, problem)
+        except Exception as error:  # noqa: BLE001 - a store may raise anything
+            log.error("call %r: the store %s\n%s", self._call_id, problem, failure(error))

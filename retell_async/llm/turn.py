@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import anyio
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Turn"]
 
 T = TypeVar("T")
+Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+"""A class of errors or several, as ``except`` takes them."""
 
 
 class Turn:
@@ -132,7 +134,7 @@ class Turn:
         fn: Callable[[], Awaitable[T]],
         *,
         when: Literal["now", "spoken"] = ...,
-        retry_on: type[Exception] | tuple[type[Exception], ...] = ...,
+        retry_on: Errors = ...,
     ) -> T: ...
     @overload
     async def once(
@@ -141,7 +143,7 @@ class Turn:
         fn: Callable[[], T],
         *,
         when: Literal["now", "spoken"] = ...,
-        retry_on: type[Exception] | tuple[type[Exception], ...] = ...,
+        retry_on: Errors = ...,
     ) -> T: ...
     async def once(
         self,
@@ -149,7 +151,7 @@ class Turn:
         fn: Callable[[], object],
         *,
         when: Literal["now", "spoken"] = "now",
-        retry_on: type[Exception] | tuple[type[Exception], ...] = (),
+        retry_on: Errors = (),
     ) -> object:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 

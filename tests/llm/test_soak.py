@@ -25,13 +25,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from retell_async import AsyncRetell, llm
+from retell_async import AsyncRetell, ConfigurationError, llm
 from retell_async.llm.serving import websockets
 from retell_async.sandbox import Sandbox, Settings, SteppedClock, serve
 
 from .serving import SECRET, Retell, application, calling, served
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
+pytestmark = pytest.mark.soak
 
 Turns = AsyncIterator[str]
 Door = Callable[[llm.App], AbstractAsyncContextManager[str]]
@@ -51,6 +51,7 @@ async def by_websockets(app: llm.App) -> AsyncGenerator[str]:
 DOORS: list[Door] = [served, by_websockets]
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_call(door: Door) -> None:
     app = application(echo)
@@ -66,6 +67,7 @@ async def test_a_call(door: Door) -> None:
     assert app.stats.calls == 1
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("door", DOORS)
 async def test_broken_frames_of_every_kind(door: Door, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "retell_async.llm")
@@ -96,6 +98,7 @@ async def test_broken_frames_of_every_kind(door: Door, caplog: pytest.LogCapture
     assert set(messages.values()) == {1}
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("door", DOORS)
 async def test_a_socket_that_is_killed_in_the_middle_of_an_answer(door: Door) -> None:
     async def slow(turn: llm.Turn) -> Turns:
@@ -119,6 +122,7 @@ async def test_a_socket_that_is_killed_in_the_middle_of_an_answer(door: Door) ->
     assert app.stats.reconnects == 1
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize("door", DOORS)
 async def test_what_is_not_admitted_is_closed_with_1008(door: Door) -> None:
     app = application(echo, admit={"tenant": "acme"})
@@ -128,6 +132,7 @@ async def test_what_is_not_admitted_is_closed_with_1008(door: Door) -> None:
         assert retell.socket.close_code == 1008
 
 
+@pytest.mark.asyncio
 async def test_a_websockets_server_that_is_left_leaves_its_calls_for_another() -> None:
     app = application(echo, finish_within=0.5)
     async with websockets.serve(app, port=0, drain_within=0.2) as server:
@@ -139,6 +144,7 @@ async def test_a_websockets_server_that_is_left_leaves_its_calls_for_another() -
     assert not app.sessions
 
 
+@pytest.mark.asyncio
 async def test_a_handler_without_its_check() -> None:
     from websockets.asyncio.server import serve as serve_websockets
 
@@ -147,6 +153,42 @@ async def test_a_handler_without_its_check() -> None:
         async with connect(f"ws://127.0.0.1:{port}/{SECRET}/call_1") as socket:
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
+
+
+_WITHOUT = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from retell_async import llm
+{use}
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "use", "what"),
+    [
+        ("uvicorn", "llm.serve(llm.App(secret=None))", "llm.serve"),
+        ("websockets", "llm.serve(llm.App(secret=None))", "llm.serve"),
+        ("websockets", "import retell_async.llm.serving.websockets", "retell_async.llm.serving.websockets"),
+    ],
+)
+def test_one_line_says_which_extra_to_install(missing: str, use: str, what: str) -> None:
+    program = _WITHOUT.format(missing=missing, use=use)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "During handling" not in done.stderr
+    assert done.stderr.splitlines()[-1] == (f"ModuleNotFoundError: {missing} is missing: {what} needs `pip install 'retell-async[llm]'`")
+
+
+def test_several_processes_are_not_started_silently() -> None:
+    with pytest.raises(ConfigurationError, match="one process"):
+        llm.serve(llm.App(secret=None), workers=4)
 
 
 # A process that is told to end.
@@ -178,6 +220,7 @@ async def process(port: int, drain_within: float) -> AsyncGenerator[subprocess.P
             running.wait()
 
 
+@pytest.mark.asyncio
 async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
     port = free_port()
     async with process(port, 60) as running:
@@ -199,6 +242,7 @@ async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("drain_within", "signals"), [(0.5, 1), (60, 2)])
 async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_within: float, signals: int) -> None:
     port = free_port()
@@ -215,6 +259,7 @@ async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_with
         await asyncio.to_thread(running.communicate, timeout=20)
 
 
+@pytest.mark.asyncio
 async def test_a_server_that_is_killed_and_started_again() -> None:
     port = free_port()
     async with process(port, 1) as running:
@@ -233,6 +278,7 @@ async def test_a_server_that_is_killed_and_started_again() -> None:
 # Many.
 
 
+@pytest.mark.asyncio
 async def test_five_hundred_calls_of_twenty_turns(capsys: pytest.CaptureFixture[str]) -> None:
     calls, turns = 500, 20
     effects: Counter[str] = Counter()
@@ -317,6 +363,7 @@ async def test_five_hundred_calls_of_twenty_turns(capsys: pytest.CaptureFixture[
         print(f"{outdated} frames crossed a newer request; {per_call:.0f} KiB a call, both ends")
 
 
+@pytest.mark.asyncio
 async def test_what_this_layer_adds(capsys: pytest.CaptureFixture[str]) -> None:
     """From a request to the first byte of its answer, with a hundred calls of one turn a second each."""
 
@@ -359,6 +406,7 @@ def rss() -> int:
 # The sandbox as Retell.
 
 
+@pytest.mark.asyncio
 async def test_calls_of_the_sandbox() -> None:
     key = "key_of_the_llm_tests"
 
