@@ -62,7 +62,7 @@ class Connection:
             take(text if len(text) <= limits.message_bytes else None)
             self.wake()
 
-    async def write(self, conversation: Conversation, current: Callable[[], Connection | None]) -> None:
+    async def write(self, conversation: Conversation, current: Callable[[], object]) -> None:
         """Send what the conversation has to send, as long as this is the current connection."""
         while current() is self:
             self._woken = anyio.Event()

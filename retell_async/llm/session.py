@@ -260,7 +260,7 @@ class Session:
                 self._give_up(self._turn)
                 events = self._conversation.opened()
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(connection.write, self._conversation, lambda: self._connection)
+                    tasks.start_soon(connection.write, self._conversation, self._current)
                     if not self._ready:
                         tasks.start_soon(self._wait_for_details)
                     if self._connections > 1:
@@ -301,6 +301,9 @@ class Session:
         return self._over.is_set()
 
     # A connection.
+
+    def _current(self) -> Connection | None:
+        return self._connection
 
     def _read(self, text: str | bytes | None) -> None:
         self._take([Ignored("a frame that is too long")] if text is None else self._conversation.received(text))

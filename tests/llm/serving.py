@@ -57,11 +57,11 @@ class Retell:
 
     async def text(self, id: int) -> str:
         """The whole answer to an id, passing over what is not of it."""
-        text = ""
+        text: str = ""
         while True:
             frame = await self.receive()
             if frame.get("response_id") == id:
-                text += frame["content"]
+                text += str(frame["content"])
                 if frame["content_complete"]:
                     return text
 

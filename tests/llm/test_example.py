@@ -1,22 +1,15 @@
-"""The example: its rules in virtual time, its chat endpoint, and the command that starts it."""
+"""The example: its rules in virtual time, its chat endpoint."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import anyio
-import pytest
 
 from examples import custom_llm
 
-from .serving import calling
 from .talk import Line, talking, user
 
 SECRET = "s3cret-of-the-tests"
@@ -65,24 +58,3 @@ def test_with_a_chat_endpoint() -> None:
     assert turn.ended
     assert asyncio.run(custom_llm.book_tool(turn, "ten")) == "booked at ten"
     assert asyncio.run(custom_llm.book_tool(turn, "twelve")) == "not free"
-
-
-@pytest.mark.soak
-@pytest.mark.asyncio
-async def test_one_command_starts_it() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": "8973"}
-    with subprocess.Popen(  # noqa: ASYNC220 - started while nothing else runs
-        [sys.executable, "-m", "examples.custom_llm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    ) as running:
-        assert running.stdout is not None
-        url = (await asyncio.to_thread(running.stdout.readline)).strip()
-        assert re.fullmatch(r"ws://127\.0\.0\.1:8973/[A-Za-z0-9_-]{43}", url)
-        while "running on" not in await asyncio.to_thread(running.stdout.readline):
-            pass
-        async with calling(url) as retell:
-            assert await retell.text(0) == "Hello, when would you like to come?"
-            await retell.ask(1, user("At ten"))
-            assert await retell.text(1) == "One moment, please. You are booked at ten. Is there anything else?"
-        running.terminate()
-        output = await asyncio.to_thread(running.stdout.read)
-    assert url.rpartition("/")[2] not in output

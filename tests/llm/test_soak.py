@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -30,6 +31,7 @@ from retell_async.llm.serving import websockets
 from retell_async.sandbox import Sandbox, Settings, SteppedClock, serve
 
 from .serving import SECRET, Retell, application, calling, served
+from .talk import user
 
 pytestmark = pytest.mark.soak
 
@@ -436,3 +438,26 @@ async def test_calls_of_the_sandbox() -> None:
     assert "Agent: Yes Ann." in transcript
     assert app.stats.calls == 1
     assert (app.stats.failed, app.stats.ignored, app.stats.reconnects) == (0, 0, 0)
+
+
+# The example.
+
+
+@pytest.mark.asyncio
+async def test_one_command_starts_it() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": "8973"}
+    with subprocess.Popen(  # noqa: ASYNC220 - started while nothing else runs
+        [sys.executable, "-m", "examples.custom_llm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as running:
+        assert running.stdout is not None
+        url = (await asyncio.to_thread(running.stdout.readline)).strip()
+        assert re.fullmatch(r"ws://127\.0\.0\.1:8973/[A-Za-z0-9_-]{43}", url)
+        while "running on" not in await asyncio.to_thread(running.stdout.readline):
+            pass
+        async with calling(url) as retell:
+            assert await retell.text(0) == "Hello, when would you like to come?"
+            await retell.ask(1, user("At ten"))
+            assert await retell.text(1) == "One moment, please. You are booked at ten. Is there anything else?"
+        running.terminate()
+        output = await asyncio.to_thread(running.stdout.read)
+    assert url.rpartition("/")[2] not in output
