@@ -40,7 +40,10 @@ class Agent:
         """The transcript or whose turn it is has changed. Updates come in order; when this is too slow, the oldest are left out."""
 
     async def on_exit(self, session: Session) -> None:
-        """The call is over, or was not connected again; `session.ended` says why. What is put into `session.state` is still kept."""
+        """The call is over, was not connected again, or is left to another process; `session.ended` says which.
+
+        What is put into `session.state` is still kept.
+        """
 
 
 AgentFactory: TypeAlias = Callable[[], Agent]

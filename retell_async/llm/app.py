@@ -136,8 +136,21 @@ class App:
         """Serve as an ASGI application."""
         await asgi.serve(self, scope, receive, send)
 
+    def check(self) -> AgentFactory:
+        """What makes the agent of a call.
+
+        :raises ConfigurationError: no agent is registered.
+        """
+        if self._make_agent is None:
+            raise ConfigurationError("nothing answers: register an agent with @app.agent")
+        return self._make_agent
+
     def open(self, opening: Opening) -> str | Refused:
-        """Whether a WebSocket may be opened: the id of its call, or why not. For doors other than those of this package."""
+        """Whether a WebSocket may be opened: the id of its call, or why not. For libraries that this package does not know.
+
+        :raises ConfigurationError: no agent is registered.
+        """
+        self.check()
         found = self._gate.admit(opening)
         if isinstance(found, str) and found not in self._sessions:
             if self.draining:
@@ -150,17 +163,18 @@ class App:
         return found
 
     async def lead(self, call_id: str, channel: Channel) -> None:
-        """Lead a call over a WebSocket that was opened for it. For doors other than those of this package.
+        """Lead a call over a WebSocket that was opened for it. For libraries that this package does not know.
 
         The task of a call's first connection is the one that all its code runs in: it returns when the call is over.
+
+        :raises ConfigurationError: no agent is registered.
         """
-        if self._make_agent is None:
-            raise ConfigurationError("nothing answers: register an agent with @app.agent")
+        make_agent = self.check()
         session = self._sessions.get(call_id)
         if session is not None and not session.over:
             await session.connect(channel)
             return
-        session = self._sessions[call_id] = Session(call_id, self._make_agent(), self.settings, self._store, self.stats)
+        session = self._sessions[call_id] = Session(call_id, make_agent(), self.settings, self._store, self.stats)
         self.stats.calls += 1
         self._leading += 1
         try:

@@ -75,7 +75,7 @@ class Session:
         self.state: dict[str, Any] = {}
         """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON."""
         self.ended: str | None = None
-        """Why the call is over: ``closed`` by Retell, ``lost`` and not connected again, ``too_long``, ``refused``, ``shutdown``."""
+        """Why the call is over: ``closed`` by Retell, ``lost`` and not connected again, ``too_long``, ``refused``, or ``shutdown``."""
         self._agent = agent
         self._stats = stats
         self._records = Records(store, call_id)
@@ -481,9 +481,8 @@ class Session:
         if settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript):
             await anyio.sleep(settings.filler_after)
             if not turn.text:
-                self._stats.fillers += 1
-                filler = settings.filler[(self._stats.fillers - 1) % len(settings.filler)]
-                self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
+                filler = settings.filler[self._stats.fillers % len(settings.filler)]
+                self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
                 self._wake()
         while (left := turn.active_at + turn.timeout - anyio.current_time()) > 0:
             await (anyio.sleep_forever() if left == float("inf") else anyio.sleep(left))

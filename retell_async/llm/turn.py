@@ -39,7 +39,7 @@ class Turn:
         self.effects = effects
         """What `once` was called for in turns that the user did not get to hear: done or still going on, and to be told or kept to."""
         self.timeout = timeout
-        """Seconds within which the next text must come, else the turn ends with the failure message. May be changed at any time."""
+        """Seconds within which the next text must come, else the turn ends with the failure message. May be raised at any time."""
         self.uninterruptible = False
         """Whether the user cannot interrupt what is said from now on."""
         self.text = ""

@@ -242,20 +242,20 @@ def opening(path: str = "/call_1", query: str = "", peer: str | None = "100.20.5
     ],
 )
 def test_the_secret_and_the_id_of_the_call_stand_in_the_address(path: str, query: str, found: str | int) -> None:
-    app = llm.App(secret=["s3cret-one", "s3cret-two"])
+    app = application(echo, secret=["s3cret-one", "s3cret-two"])
     answer = app.open(opening(path, query))
     assert (answer.status if isinstance(answer, llm.Refused) else answer) == found
     assert app.stats.refused == isinstance(answer, llm.Refused)
 
 
 def test_without_a_secret_anybody_may_connect() -> None:
-    app = llm.App(secret=None)
+    app = application(echo)
     assert app.open(opening("/call_1")) == app.open(opening("/any/where/call_1")) == "call_1"
 
 
 @pytest.mark.parametrize(("peer", "allowed"), [("100.20.5.228", True), ("100.20.5.229", False), (None, False)])
 def test_who_connects_can_be_checked(peer: str | None, allowed: bool) -> None:
-    app = llm.App(secret=None, senders=webhooks.Senders())
+    app = application(echo, senders=webhooks.Senders())
     found = app.open(opening(peer=peer))
     assert (found == "call_1") if allowed else (isinstance(found, llm.Refused) and found.status == 403)
 

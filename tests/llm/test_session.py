@@ -699,6 +699,8 @@ def test_there_is_one_agent() -> None:
     async def main() -> None:
         with pytest.raises(ConfigurationError, match=r"@app\.agent"):
             await llm.App(secret=None).lead("call_1", Line(Talk(app, None)))
+        with pytest.raises(ConfigurationError, match=r"@app\.agent"):
+            llm.App(secret=None).open(llm.Opening(path="/call_1", query="", peer=None, forwarded_for=None))
 
     run(main)
 

@@ -175,8 +175,8 @@ from retell_async import llm
 @pytest.mark.parametrize(
     ("missing", "use", "what"),
     [
-        ("uvicorn", "llm.serve(llm.App(secret=None))", "llm.serve"),
-        ("websockets", "llm.serve(llm.App(secret=None))", "llm.serve"),
+        ("uvicorn", "app = llm.App(secret=None); app.agent(lambda turn: None); llm.serve(app)", "llm.serve"),
+        ("websockets", "app = llm.App(secret=None); app.agent(lambda turn: None); llm.serve(app)", "llm.serve"),
         ("websockets", "import retell_async.llm.serving.websockets", "retell_async.llm.serving.websockets"),
     ],
 )

@@ -44,10 +44,11 @@ def serve(
     :param asgi: the application that this one is mounted in, such as FastAPI's, to be served in its place.
     :param settings: everything else that `uvicorn.Config` takes.
     :raises ModuleNotFoundError: uvicorn or websockets is not installed.
-    :raises ConfigurationError: several processes are asked for.
+    :raises ConfigurationError: no agent is registered, or several processes are asked for.
     """
     if settings.keys() & {"workers", "reload"}:
         raise ConfigurationError("llm.serve is one process: start several of them, with a store that they share, for workers or reload")
+    app.check()
     try:
         import uvicorn
 
