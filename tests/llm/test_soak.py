@@ -50,7 +50,13 @@ async def by_websockets(app: llm.App) -> AsyncGenerator[str]:
         yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/{SECRET}"
 
 
-DOORS: list[Door] = [served, by_websockets]
+@asynccontextmanager
+async def by_wsproto(app: llm.App) -> AsyncGenerator[str]:
+    async with served(app, ws="wsproto") as url:
+        yield url
+
+
+DOORS: list[Door] = [served, by_wsproto, by_websockets]
 
 
 @pytest.mark.asyncio
