@@ -11,7 +11,7 @@ from retell_async._hints import readable
 from .agent import Agent
 from .app import App
 from .channel import Channel, Disconnected, Opening, Refused
-from .completions import ChatCompletions, CompletionError, Tool
+from .chat.completions import ChatCompletions, CompletionError, Tool
 from .effects import Effect, SideEffectFailedError, SideEffectUnknownError
 from .messages import ProtocolError
 from .protocol import Updated

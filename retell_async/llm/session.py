@@ -75,7 +75,7 @@ class Session:
         self.state: dict[str, Any] = {}
         """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON."""
         self.ended: str | None = None
-        """Why the call is over: ``closed`` by Retell, ``lost`` and not connected again, ``too_long``, ``refused``, or ``shutdown``."""
+        """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded``, ``refused``, or ``shutdown``."""
         self._agent = agent
         self._stats = stats
         self._records = Records(store, call_id)
@@ -270,7 +270,7 @@ class Session:
                         code = await connection.read(self.settings.limits, self._read)
                     except FloodedError:
                         log.error("call %r: too many messages a second: closed", self.call_id)
-                        self.end("refused", 1008, "too many messages")
+                        self.end("flooded", 1008, "too many messages")
                     tasks.cancel_scope.cancel()
         finally:
             if self._connection is connection:
@@ -479,13 +479,15 @@ class Session:
         """Say a filler when the agent is slow, and give the turn up when it is too slow."""
         settings = self.settings
         if settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript):
-            await anyio.sleep(settings.filler_after)
+            await anyio.sleep(min(settings.filler_after, turn.timeout))
             if not turn.text:
                 filler = settings.filler[self._stats.fillers % len(settings.filler)]
                 self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
                 self._wake()
         while (left := turn.active_at + turn.timeout - anyio.current_time()) > 0:
             await (anyio.sleep_forever() if left == float("inf") else anyio.sleep(left))
+        if turn.complete:  # at the last moment
+            return
         self._stats.timed_out += 1
         log.error("call %r: turn %d gave nothing for %g seconds", self.call_id, turn.id, turn.timeout)
         self._apologise(turn)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import anyio
 
-from .chat import REMINDER, ChatMessage, chat_messages, last_said
+from .chat.transcripts import REMINDER, ChatMessage, chat_messages, last_said
 from .effects import Effect
 from .protocol import Action, Kind
 

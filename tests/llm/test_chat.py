@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from retell_async.llm.chat import REMINDER, chat_messages, last_said, spoken_part
+from retell_async.llm.chat.transcripts import REMINDER, chat_messages, last_said, spoken_part
 from retell_async.llm.effects import Effect
 from retell_async.llm.messages import ResponseRequired, parse_request
 

@@ -347,11 +347,12 @@ def test_a_flood_is_closed_with_1008() -> None:
                 for _ in range(5):
                     line.update(user("a"))
                 await anyio.sleep(1)
-            assert line.closed_with is None
+            assert not line.gone.is_set()
             for _ in range(60):
                 line.update(user("a"))
             await line.over.wait()
             assert line.closed_with == 1008
+        assert app.stats.refused == 0
 
     run(main)
 

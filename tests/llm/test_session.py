@@ -281,6 +281,27 @@ def test_a_model_that_is_too_slow_ends_the_turn_with_a_sentence(after: int) -> N
     run(main)
 
 
+def test_an_answer_that_comes_at_the_last_moment_is_complete_once() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        await anyio.sleep(10)
+        if turn.id == 1:
+            yield "Yes."
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            said: list[str] = []
+            for which in range(30):
+                line = talk.connect(f"call_{which}")
+                line.ask(1 + which % 2, user("a"))
+                said.append(await line.complete(1 + which % 2))
+                await anyio.sleep(1)
+            assert set(said) <= {"Yes.", "", FAILURE, f"Yes. {FAILURE}"}
+            assert app.stats.timed_out == sum(FAILURE in text for text in said)
+
+    run(main)
+
+
 def test_a_turn_can_ask_for_more_time() -> None:
     async def answer(turn: llm.Turn) -> Turns:
         turn.timeout = 60

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from .effects import Effect
+from ..effects import Effect
 
 __all__ = ["REMINDER", "ChatMessage", "chat_messages", "last_said", "spoken_part"]
 

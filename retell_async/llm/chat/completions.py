@@ -12,14 +12,14 @@ import attrs
 
 from retell_async import ConfigurationError, DefaultAsyncHttpxClient, RetellError
 
-from .chat import ChatMessage
-from .log import Hidden, failure, log, mask_text
-from .streams import closing
+from ..log import Hidden, failure, log, mask_text
+from ..streams import closing
+from .transcripts import ChatMessage
 
 if TYPE_CHECKING:
     import httpx
 
-    from .turn import Turn
+    from ..turn import Turn
 
 __all__ = ["ChatCompletions", "CompletionError", "Tool"]
 
