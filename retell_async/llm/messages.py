@@ -61,7 +61,7 @@ class Message(Model):
 
     def __init__(self, **fields: Any) -> None:
         tag, value = self.__tag__
-        super().__init__(**({tag: value} if tag else {}), **fields)
+        super().__init__(**({tag: value, **fields} if tag else fields))
 
 
 @dataclass_transform(kw_only_default=True)

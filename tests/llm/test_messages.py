@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
@@ -148,6 +151,20 @@ def test_what_stands_in_messages_is_typed() -> None:
 )
 def test_messages_are_made_with_their_names_on_them(message: Message, data: Json) -> None:
     assert json.loads(dump(message)) == data
+
+
+def test_messages_are_models_like_all_others() -> None:
+    config = parse_answer(json.dumps({"response_type": "config", "config": {"auto_reconnect": True}, "of_tomorrow": 1}))
+    assert copy.deepcopy(config) == pickle.loads(pickle.dumps(config)) == config
+    assert attrs.evolve(config, config=Options(call_details=True)).to_dict() == {
+        "response_type": "config",
+        "config": {"call_details": True},
+        "of_tomorrow": 1,
+    }
+    with pytest.raises(TypeError, match="content_complete"):
+        Response(response_id=1, content="")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="end_cal"):
+        Response(response_id=1, content="", content_complete=True, end_cal=True)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
