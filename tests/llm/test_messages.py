@@ -155,6 +155,7 @@ def test_messages_are_made_with_their_names_on_them(message: Message, data: Json
 
 def test_messages_are_models_like_all_others() -> None:
     config = parse_answer(json.dumps({"response_type": "config", "config": {"auto_reconnect": True}, "of_tomorrow": 1}))
+    assert isinstance(config, Config)
     assert copy.deepcopy(config) == pickle.loads(pickle.dumps(config)) == config
     assert attrs.evolve(config, config=Options(call_details=True)).to_dict() == {
         "response_type": "config",
