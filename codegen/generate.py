@@ -15,9 +15,9 @@ from . import overlay, retired, words
 from .document import Json, load_file
 from .passes import notes
 from .prepare import prepare
-from .render import render
+from .rendering.render import render
+from .rendering.views import views
 from .surface import Entry, entries
-from .views import views
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources")

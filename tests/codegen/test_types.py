@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from codegen.document import Json
 from codegen.passes.unions import is_object
-from codegen.types import Types, alternatives, literal, quoted
+from codegen.rendering.types import Types, alternatives, literal, quoted
 
 from .small import INTEGER, STRING, array, enum, object_, ref, refused
 

@@ -5,9 +5,9 @@ import pytest
 from codegen import overlay
 from codegen.__main__ import main
 from codegen.document import load_file
-from codegen.drift import Drift, Finding, Side, compare, drift
 from codegen.generate import ROOT
 from codegen.prepare import prepare
+from codegen.revisions.drift import Drift, Finding, Side, compare, drift
 from codegen.surface import entries
 
 OPENAPI = ROOT / "openapi"
@@ -61,7 +61,7 @@ def test_every_addition_says_where_it_comes_from_and_finds_its_place() -> None:
 def test_what_is_here_alone_is_told_and_no_fault(
     result: Drift, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("codegen.drift.compare", lambda: result)
+    monkeypatch.setattr("codegen.revisions.drift.compare", lambda: result)
     assert main(["drift"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("the official SDK has, and is missing here: 0\nis here, and the official SDK lacks: ")

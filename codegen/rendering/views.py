@@ -10,15 +10,15 @@ from contextlib import contextmanager
 import attrs
 from openapi_python_client.strings import PythonIdentifier
 
-from .document import Json, Refused, operations, pointer, ref_name, resolved, visible
-from .passes.lift import pascal
-from .passes.names import module_name
-from .passes.unions import is_object
-from .reserved import FIELDS, KEYED_FIELDS, KEYWORDS, RAW_KEYWORDS, aside, is_name, stepped_aside
-from .retired import Retired
-from .surface import Entry
+from ..document import Json, Refused, operations, pointer, ref_name, resolved, visible
+from ..passes.lift import pascal
+from ..passes.names import module_name
+from ..passes.unions import is_object
+from ..reserved import FIELDS, KEYED_FIELDS, KEYWORDS, RAW_KEYWORDS, aside, is_name, stepped_aside
+from ..retired import Retired
+from ..surface import Entry
+from ..words import about
 from .types import Types, alternatives, scalar
-from .words import about
 
 _ERRORS = {
     400: "BadRequestError",

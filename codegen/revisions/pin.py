@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from .document import Json
+from ..document import Json
 
 _HEAD = (
     "# Where openapi.yaml comes from. `fetched` is the document as published, `pinned` the canonical form of its facts that is kept here.\n"

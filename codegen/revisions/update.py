@@ -29,11 +29,11 @@ from jsonschema.validators import validator_for
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 
+from ..canonical import canonical
+from ..document import Json, Refused, dump, load, load_file, pointer
+from ..generate import GENERATED, ROOT, Report, generate_pinned, pinned
 from . import changelog, pin, report
-from .canonical import canonical
 from .diff import Change, Revision, difference
-from .document import Json, Refused, dump, load, load_file, pointer
-from .generate import GENERATED, ROOT, Report, generate_pinned, pinned
 
 REPLACED = ("openapi/openapi.yaml", "openapi/pin.toml", "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
 """What an update replaces, relative to the root of the project."""

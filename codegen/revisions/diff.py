@@ -30,11 +30,11 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from .document import Json, operations, ref_name, resolved
-from .passes.unions import is_object
-from .prepare import prepare
-from .surface import Entry, entries
-from .views import keyword_name, python_name
+from ..document import Json, operations, ref_name, resolved
+from ..passes.unions import is_object
+from ..prepare import prepare
+from ..rendering.views import keyword_name, python_name
+from ..surface import Entry, entries
 
 Subject = Literal["operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"]
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]

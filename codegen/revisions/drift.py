@@ -19,12 +19,12 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from .document import Json, load_file, operations, ref_name, resolved
-from .generate import ROOT, pinned
-from .passes.unions import is_object
-from .prepare import prepare
-from .surface import Entry, entries
-from .views import python_name
+from ..document import Json, load_file, operations, ref_name, resolved
+from ..generate import ROOT, pinned
+from ..passes.unions import is_object
+from ..prepare import prepare
+from ..rendering.views import python_name
+from ..surface import Entry, entries
 
 _OWN_OPTIONS = frozenset({"self", "extra_headers", "extra_query", "extra_body", "timeout", "max_retries"})
 _KINDS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from .document import Json, Refused, ref_name, resolved, visible
-from .passes.unions import is_object
+from ..document import Json, Refused, ref_name, resolved, visible
+from ..passes.unions import is_object
 
 _SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 
