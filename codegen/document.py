@@ -12,8 +12,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
+from . import marks
+
 Json = dict[str, Any]
 
+SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
+"""Types of values that hold no others, and what they are in Python."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -120,6 +124,11 @@ def resolved(document: Json, schema: Json) -> Json:
     return {**schema, **beside} if beside else schema
 
 
+def is_object(schema: Json) -> bool:
+    """Whether a schema is of an object with fields of its own."""
+    return "properties" in schema
+
+
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     """(method, path, operation) of every operation, in the document's order."""
     for path, item in document["paths"].items():
@@ -206,5 +215,5 @@ def fingerprint(schema: Any) -> str:
 
 def _bare(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _bare(item) for key, item in value.items() if not (isinstance(key, str) and key.startswith("x-note"))}
+        return {key: _bare(item) for key, item in value.items() if key != marks.NOTE}
     return [_bare(item) for item in value] if isinstance(value, list) else value

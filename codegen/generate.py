@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from . import overlay, retired, words
+from . import marks, overlay, retired, words
 from .document import Json, load_file
 from .passes import notes
 from .prepare import prepare
@@ -68,7 +68,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         models=len(seen.models),
         named_themselves=[key for key, entry in named.items() if not entry.named],
         aside=seen.aside,
-        unreachable=prepared["x-unreachable"],
+        unreachable=prepared[marks.UNREACHABLE],
         wordless=missing,
     )
 
@@ -76,7 +76,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
 def _plain(value: Any) -> Any:
     """The document as others read it: with our corrections, without what only this generator understands."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if key not in ("x-note", "x-name")}
+        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME)}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 

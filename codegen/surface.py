@@ -21,6 +21,7 @@ from typing import Literal
 
 import attrs
 
+from . import marks
 from .document import Json, Refused, operations, pointer
 from .passes.lift import singular
 from .reserved import METHODS, RESOURCES, aside, is_name
@@ -110,7 +111,7 @@ def _repeat(key: str, path: str) -> Repeat:
 
 
 def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
-    resource, name = operation.get("x-retell-sdk-resource"), operation.get("x-retell-sdk-method")
+    resource, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
     if isinstance(resource, str) and isinstance(name, str):
         return Method(_identifier(path, resource), _identifier(path, name))
     verb, *noun = _words(path)

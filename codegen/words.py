@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from . import marks
 from .document import Json, Refused, load_file, operations, pointer, visible
 
 _UNITS = {
@@ -79,10 +80,10 @@ def lay(prepared: Json, words: Json) -> Missing:
         for wire, field in schema.get("properties", {}).items():
             said = own.get(wire, common.get(wire))
             _lay_one(field, said)
-            count += bool(schema.get("x-response"))
-            if said is None and schema.get("x-request"):
+            count += bool(schema.get(marks.RESPONSE))
+            if said is None and schema.get(marks.REQUEST):
                 missing.requests.append(f"{name}.{wire}")
-            if said is None and schema.get("x-response"):
+            if said is None and schema.get(marks.RESPONSE):
                 missing.responses.append(f"{name}.{wire}")
     for method, path, operation in operations(prepared):
         key = f"{method.upper()} {path}"
@@ -105,7 +106,7 @@ def lay(prepared: Json, words: Json) -> Missing:
 
 def _lay_one(schema: Json, said: str | None) -> None:
     if said:
-        schema["x-words"] = said
+        schema[marks.WORDS] = said
 
 
 def _is_there(schemas: dict[str, Json], name: str, wire: str) -> bool:
@@ -114,14 +115,14 @@ def _is_there(schemas: dict[str, Json], name: str, wire: str) -> bool:
 
 def about(schema: Json) -> str:
     """Sentences about a field; empty where the name and type say all there is."""
-    note: Json = schema.get("x-note") or {}
+    note: Json = schema.get(marks.NOTE) or {}
     said = [_sentence(part) for part in _parts(schema, note)]
     return " ".join(said)
 
 
 def _parts(schema: Json, note: Json) -> list[str]:
     parts: list[str] = []
-    if words := schema.get("x-words"):
+    if words := schema.get(marks.WORDS):
         parts.append(" ".join(str(words).split()))
     if unit := _UNITS.get(note.get("unit", ""), note.get("unit")):
         parts.append(str(unit))

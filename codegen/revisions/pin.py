@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from .. import marks
 from ..document import Json
 
 _HEAD = (
@@ -34,7 +35,7 @@ class Pin:
     def of(cls, document: Json, source: str, fetched: bytes, pinned: str, today: dt.date) -> Pin:
         """A pin of a document; one that does not say its revision is called after the day and what it holds."""
         digest = sha256(fetched)
-        said = document["info"].get("x-retell-spec-revision")
+        said = document["info"].get(marks.REVISION)
         revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
         try:
             dated = dt.date.fromisoformat(revision[:10])

@@ -5,8 +5,7 @@ import ast
 import pytest
 from hypothesis import given, strategies as st
 
-from codegen.document import Json
-from codegen.passes.unions import is_object
+from codegen.document import Json, is_object
 from codegen.rendering.types import Types, alternatives, literal, quoted
 
 from .small import INTEGER, STRING, array, enum, object_, ref, refused
