@@ -34,7 +34,6 @@ class Report:
     aside: list[str]
     """What methods take under another name than the document's."""
     unreachable: list[str]
-    wordless: words.Missing
 
 
 def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
@@ -51,7 +50,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
     prepared = prepare(document)
-    missing = words.lay(prepared, docs)
+    words.lay(prepared, docs)
     named: dict[str, Entry] = entries(prepared, surface)
     seen = views(prepared, named, retired.retired(prepared, named, past or {}))
     package.mkdir(parents=True, exist_ok=True)
@@ -69,7 +68,6 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         named_themselves=[key for key, entry in named.items() if not entry.named],
         aside=seen.aside,
         unreachable=prepared[marks.UNREACHABLE],
-        wordless=missing,
     )
 
 

@@ -14,13 +14,11 @@ from ..document import SCALARS, Json, Refused, is_object, ref_name, resolved, vi
 
 @attrs.frozen
 class Types:
-    """Types of the schemas of one prepared document; what they need imported is collected in ``models``, ``params`` and ``typing``."""
+    """Types of the schemas of one prepared document; what they need imported is collected in ``models`` and ``params``."""
 
     document: Json
     models: set[str] = attrs.field(factory=set)
     params: set[str] = attrs.field(factory=set)
-    typing: set[str] = attrs.field(factory=set)
-    collections: set[str] = attrs.field(factory=set)
 
     def received(self, schema: Json) -> str:
         """The type of a value in an answer: enums are open."""
@@ -69,10 +67,8 @@ class Types:
             item = self.sent(schema.get("items", {}))
             if item == "str":  # a str is a Sequence[str] too, and never what is meant
                 return "Strings"
-            self.collections.add("Sequence")
             return f"Sequence[{item}]"
         if (values := _map_values(schema)) is not None:
-            self.collections.add("Mapping")
             value = self.sent(values)
             return f"Mapping[str, {'object' if value == 'Any' else value}]"
         return self._scalar(schema)
@@ -82,7 +78,6 @@ class Types:
         return " | ".join(names)
 
     def literal(self, schema: Json) -> str:
-        self.typing.add("Literal")
         return f"Literal[{', '.join(literal(value) for value in schema['enum'])}]"
 
     def _scalar(self, schema: Json) -> str:
@@ -92,7 +87,6 @@ class Types:
         if kind in SCALARS:
             return SCALARS[kind]
         if kind is None or kind == "object":
-            self.typing.add("Any")
             return "Any"
         raise Refused("", f"a schema of type {kind!r} cannot be expressed")
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from typing import TypedDict
 
 import attrs
 from openapi_python_client.strings import PythonIdentifier
@@ -67,8 +68,6 @@ class Module:
 
     models: list[tuple[str, str]]
     params: list[tuple[str, str]]
-    typing: list[str]
-    collections: list[str]
 
 
 @attrs.frozen
@@ -299,17 +298,17 @@ def _check_classes(found: Views) -> None:
                 raise Refused(pointer("components", "schemas", name), f"is the class of client.{resource.name}: name it in the overlay")
 
 
-def _imports(types: Types, own: str = "") -> Module:
-    return Module(
-        models=sorted((name, module_name(name)) for name in types.models if name != own),
-        params=sorted((name, module_name(name.removesuffix("Param"))) for name in types.params if name != f"{own}Param"),
-        typing=sorted(types.typing),
-        collections=sorted(types.collections),
-    )
+class _Imports(TypedDict):
+    models: list[tuple[str, str]]
+    params: list[tuple[str, str]]
 
 
-def _module(types: Types, own: str = "") -> dict[str, list[tuple[str, str]] | list[str]]:
-    return attrs.asdict(_imports(types, own), recurse=False)
+def _imports(types: Types, own: str = "") -> _Imports:
+    """What a module has to import, apart from what it defines itself."""
+    return {
+        "models": sorted((name, module_name(name)) for name in types.models if name != own),
+        "params": sorted((name, module_name(name.removesuffix("Param"))) for name in types.params if name != f"{own}Param"),
+    }
 
 
 def _model(document: Json, name: str, schema: Json, base: str = "Model") -> Class:
@@ -327,7 +326,7 @@ def _model(document: Json, name: str, schema: Json, base: str = "Model") -> Clas
         fields.append(Field(wire, kind, wire in required, about(field), spec, own))
     _check_names(fields, pointer("components", "schemas", name))
     return Class(
-        **_module(types, name),  # type: ignore[arg-type]
+        **_imports(types, name),
         name=name,
         module=module_name(name),
         fields=fields,
@@ -368,7 +367,7 @@ def _params(document: Json, name: str, schema: Json) -> Class:
     types = Types(document)
     sent = sorted(properties(document, schema, sent=True).items(), key=lambda item: (not item[1][1], item[0]))
     fields = [Field(wire, types.sent(field), required, about(field)) for wire, (field, required) in sent]
-    return Class(**_module(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))  # type: ignore[arg-type]
+    return Class(**_imports(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))
 
 
 def _union(document: Json, name: str, schema: Json) -> Union:
@@ -381,7 +380,7 @@ def _union(document: Json, name: str, schema: Json) -> Union:
     by = f"by `{schema[marks.TAG]}`" if marks.TAG in schema else "by the fields that are there" if schema.get(marks.KEYED) else "by kind"
     with _placed(pointer("components", "schemas", name)):
         spec = types.union_spec(schema, other)
-    return Union(**_module(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)  # type: ignore[arg-type]
+    return Union(**_imports(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)
 
 
 def _unknown(document: Json, name: str, schema: Json) -> Class:
@@ -398,8 +397,6 @@ def _unknown(document: Json, name: str, schema: Json) -> Class:
     return Class(
         models=sorted({pair for member in members for pair in [*member.models, (member.name, member.module)]}),
         params=[],
-        typing=[],
-        collections=[],
         name=(own := unknown_name(document, name)),
         module=module_name(own),
         fields=sorted(fields, key=lambda field: (not field.required, field.wire)),
@@ -424,8 +421,6 @@ def _declare_once(document: Json, found: Views) -> None:
             common = Class(
                 models=sorted({pair for member in members for pair in member.models}),
                 params=[],
-                typing=[],
-                collections=[],
                 name=f"{union.name}Fields",
                 module=f"_{union.module}",
                 fields=shared,
@@ -482,7 +477,7 @@ def _objects(document: Json, schema: Json) -> list[Json]:
 def _param_union(document: Json, name: str, schema: Json) -> Union:
     types = Types(document)
     members = alternatives(types.sent({"oneOf": schema["oneOf"]}))
-    return Union(**_module(types, name), name=f"{name}Param", module=module_name(name), members=members, spec="", by="")  # type: ignore[arg-type]
+    return Union(**_imports(types, name), name=f"{name}Param", module=module_name(name), members=members, spec="", by="")
 
 
 def _operation(document: Json, method: str, path: str, operation: Json, entry: Entry) -> Operation:
@@ -522,7 +517,7 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
             if paging is None:
                 raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
     return Operation(
-        **_module(types),  # type: ignore[arg-type]
+        **_imports(types),
         id=operation["operationId"],
         module=module,
         group=entry.methods[0].resource,

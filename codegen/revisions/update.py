@@ -55,7 +55,7 @@ _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
 _CHANGES_IN_CHANGELOG = 20
 """So many changes of each kind are written out there."""
 
-_KINDS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
+_VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
 """By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
 
 _TRY = """
@@ -151,13 +151,13 @@ def parse(fetched: bytes, name: str) -> Json:
         raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     _plain(document)
     version = str(document.get("openapi", ""))
-    if (kind := _KINDS.get(version[:3])) is None:
+    if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _references(document, document)
     for path in document.get("paths") or ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
-    schema, validator = kind
+    schema, validator = checks
     wrong = best_match(validator_for(schema)(schema).iter_errors(document)) or next(iter(validator(document).iter_errors()), None)
     if wrong is not None:
         raise Refused(pointer(*wrong.absolute_path), _short(wrong.message))
