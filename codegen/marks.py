@@ -7,17 +7,21 @@ from __future__ import annotations
 
 # The document's own.
 REVISION = "x-retell-spec-revision"
-"""In ``info``: what the revision is called. Read by `pin`."""
+"""In ``info``: what the revision is called. Kept by `canonical`, read by `pin`."""
 SDK_RESOURCE, SDK_METHOD = "x-retell-sdk-resource", "x-retell-sdk-method"
-"""On an operation: where it belongs. Read by `surface`, for an operation that our own file does not name."""
+"""On an operation: where it belongs. Kept by `canonical`, read by `surface` for an operation that our own file does not name."""
 
 # Ours beside the document, written by hand.
 NAME = "x-name"
-"""On a schema, from the overlay: what its class is called. Taken off by `lift` and `names`; `all_of` lets no copy of the schema have it."""
+"""On a schema, from the overlay: what its class is called. Taken off by `lift` and `names`; `all_of` lets no copy of the schema have it.
+`generate` takes it out of the document that goes with the package."""
 NOTE = "x-note"
-"""On a schema or a parameter, from `openapi/notes.yaml` by `notes`: a unit, a range. Read by `words`; no part of what it says."""
+"""On a schema or a parameter, from `openapi/notes.yaml` by `notes`: a unit, a range. Read by `words` and `views`.
+No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` takes it out, as
+above."""
 WORDS = "x-words"
-"""On an operation, a parameter or a schema, from `openapi/docs/` by `words`, which also reads them: our own sentences about it."""
+"""On an operation, a parameter or a schema, from `openapi/docs/` by `words`: our own sentences.
+Read by `words`, and by `views` off a parameter."""
 TAG = "x-tag"
 """On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`, `types` and `views`."""
 
@@ -42,7 +46,9 @@ KEY = "x-key"
 """On a member of such a union, by `unions`: the field that only it has; ``None`` for the last one. Read by `lift`, `types`, `views`."""
 SAID = "x-said"
 """On a schema, by `lift` and only while it runs: what the schema said before anything inside it was lifted."""
-REQUEST, RESPONSE = "x-request", "x-response"
-"""On a component, by `usage`: requests hold it, answers do. Read by `views` and `words`."""
+REQUEST = "x-request"
+"""On a component, by `usage`: requests hold it. Read by `views` and `words`."""
+RESPONSE = "x-response"
+"""On a component, by `usage`: answers hold it. Read by `words`."""
 IS_TAG = "x-is-tag"
 """On a field of a model, by `views` for `types`: it is the tag of a union, whose values are closed."""
