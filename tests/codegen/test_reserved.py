@@ -22,9 +22,9 @@ from codegen.reserved import CLASSES, FIELDS, KEYED_FIELDS, KEYWORDS, METHODS, M
 from codegen.revisions.update import _TRY, try_out
 from codegen.surface import entries
 from retell_async import AsyncRetell
-from retell_async._model import KeyedModel, Model
-from retell_async._operation import RequestOptions
-from retell_async._resource import Resource
+from retell_async._core.model import KeyedModel, Model
+from retell_async._core.operation import RequestOptions
+from retell_async._core.resource import Resource
 from retell_async.resources import Resources
 
 from .small import STRING, content, document, object_, operation, posting, refused
