@@ -14,7 +14,7 @@ import anyio
 import attrs
 
 from ._core.encode import encode
-from ._core.errors import ConfigurationError, OutcomeUnknownError
+from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
 from ._core.operation import Omit, Operation, Request, RequestOptions, omit
 from ._core.pages import AsyncPaginator
@@ -320,7 +320,11 @@ class AsyncRetell(Resources):
         if call.token is None or within <= 0 or error.attempts == 0:
             return None
         look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
-        found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+        try:
+            with account.waiting():
+                found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+        except RetellError:  # the client was closed meanwhile
+            return None
         if found is not None:
             found.idempotency_key = call.idempotency_key
         return found
