@@ -29,9 +29,10 @@ demo: $(VENV)/.demo ## run the main job: a campaign of 500 calls on the embedded
 	$(BIN)/python -m retell_async.sandbox.demo
 
 test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
+	@echo "All tests that need no socket: four minutes on two cores. What else there is: make help"
 	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
 
-soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time
+soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time: within an hour
 	$(BIN)/python -m pytest -m soak
 
 check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types

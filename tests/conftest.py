@@ -4,6 +4,7 @@ import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,7 @@ NEEDS = {
     "descriptors": Path("/dev/fd").exists(),
     "fifo": hasattr(os, "mkfifo"),
     "fork": hasattr(os, "fork"),
+    "make": os.name == "posix" and which("make") is not None,
     "proc": Path("/proc/self/fd").exists(),
     "rlimit": sys.platform == "linux",
     "signals": os.name == "posix",
@@ -33,7 +35,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what this system cannot do. Let no test open a socket unless it is marked `soak`: those may, on this machine's own addresses."""
+    """Deselect what this system cannot do. Let no test open a socket unless it is marked `soak`: those may, on this machine's addresses."""
     impossible = [item for item in items if not all(NEEDS[name] for name in needed(item))]
     if impossible:
         config.hook.pytest_deselected(items=impossible)
