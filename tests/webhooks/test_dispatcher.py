@@ -420,7 +420,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_claim_to_its_lease(monkeypatc
     delivery = deliver(router, event_body())
     loop = asyncio.new_event_loop()
     task = loop.create_task(delivery)
-    for _ in range(5):
+    for _ in range(20):
         loop.call_soon(loop.stop)
         loop.run_forever()
     assert router.stats.in_flight == 1
