@@ -47,7 +47,7 @@ class Pages:
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             with anyio.move_on_after(5):
-                while self.most_under_way < self.awaited:
+                while self.most_under_way < self.awaited:  # noqa: ASYNC110 - it may be reached by another one
                     await anyio.sleep(0.005)
             await anyio.sleep(0.1 if int(name) % 3 == 0 else 0.05)  # some take longer than those after them
         finally:
