@@ -11,6 +11,14 @@ pytest_plugins = ["pytester"]
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 OPTIONS = ("-p", "no:retell_async", "-p", "no:xdist")
 
+SETTINGS = """
+[pytest]
+markers =
+    needs(*names): what the system must have
+    soak: takes long
+asyncio_default_fixture_loop_scope = function
+"""
+
 TESTS = """
 import pytest
 
@@ -29,7 +37,7 @@ def test_anywhere(): ...
 
 @pytest.fixture(name="project")
 def a_project(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeini("[pytest]\nmarkers =\n    needs(*names): what the system must have\n    soak: takes long\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makeini(SETTINGS)
     pytester.makepyfile(TESTS)
     return pytester
 
