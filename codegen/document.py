@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 """Types of values that hold no others, and what they are in Python."""
+LOWER_BOUNDS = ("minimum", "minLength", "minItems", "minProperties")
+UPPER_BOUNDS = ("maximum", "maxLength", "maxItems", "maxProperties")
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -135,6 +137,11 @@ def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
         for method in METHODS:
             if method in item:
                 yield method, path, item[method]
+
+
+def operation_key(method: str, path: str) -> str:
+    """What files of ours call an operation: ``METHOD /path``."""
+    return f"{method.upper()} {path}"
 
 
 def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:

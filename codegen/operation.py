@@ -18,10 +18,9 @@ def answer(operation: Json, where: str) -> Json | None:
     :param where: the operation's pointer.
     :raises Refused: there is not exactly one, or it is no JSON.
     """
-    answers = [(status, response) for status, response in operation["responses"].items() if str(status).startswith("2")]
-    if len(answers) != 1:
-        raise Refused(f"{where}/responses", f"{len(answers)} answers mean success, one is expressed")
-    status, response = answers[0]
+    if len(operation["responses"]) != 1:  # errors are none of them any more
+        raise Refused(f"{where}/responses", f"{len(operation['responses'])} answers mean success, one is expressed")
+    ((status, response),) = operation["responses"].items()
     content = response.get("content", {})
     if not content:
         return None

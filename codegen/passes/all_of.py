@@ -10,13 +10,24 @@ from copy import deepcopy
 from typing import Any
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, children, fingerprint, pointer, ref_name, replace, resolved, roots
+from ..document import (
+    LOWER_BOUNDS,
+    UPPER_BOUNDS,
+    Json,
+    Refused,
+    all_schemas,
+    children,
+    fingerprint,
+    pointer,
+    ref_name,
+    replace,
+    resolved,
+    roots,
+)
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
 _UNION = frozenset({marks.TAG, marks.NAME, "discriminator"})
 """What is said of a union as a whole."""
-_LOWER = frozenset({"minimum", "minLength", "minItems", "minProperties"})
-_UPPER = frozenset({"maximum", "maxLength", "maxItems", "maxProperties"})
 
 
 class _Contradiction(Exception):
@@ -172,9 +183,9 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
         if isinstance(left, dict) and isinstance(right, dict):
             return _both(document, left, right, f"{where}/additionalProperties")
         return right if left is True else left
-    if key in _LOWER:
+    if key in LOWER_BOUNDS:
         return max(left, right)
-    if key in _UPPER:
+    if key in UPPER_BOUNDS:
         return min(left, right)
     if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
         return left or right

@@ -12,7 +12,7 @@ import attrs
 from openapi_python_client.strings import PythonIdentifier
 
 from .. import marks
-from ..document import Json, Refused, is_object, operations, pointer, ref_name, resolved, visible
+from ..document import Json, Refused, is_object, operation_key, operations, pointer, ref_name, resolved, visible
 from ..operation import answer, listing, properties
 from ..passes.lift import pascal
 from ..passes.names import module_name
@@ -252,7 +252,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     keyed = {
         ref_name(answer(operation, pointer("paths", path, method)) or {})
         for method, path, operation in operations(prepared)
-        if entries[f"{method.upper()} {path}"].repeat == "idempotency_key"
+        if entries[operation_key(method, path)].repeat == "idempotency_key"
     }
     for name, schema in schemas.items():
         if "oneOf" in schema:
@@ -270,7 +270,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
                 found.enums.append(Enum(name, module_name(name), Types(prepared).literal(schema)))
     _declare_once(prepared, found)
     for method, path, operation in operations(prepared):
-        found.operations.append(_operation(prepared, method, path, operation, entries[f"{method.upper()} {path}"]))
+        found.operations.append(_operation(prepared, method, path, operation, entries[operation_key(method, path)]))
     by_module: dict[str, Operation] = {}
     for view in found.operations:
         if by_module.setdefault(view.module, view) is not view:

@@ -31,7 +31,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from .. import marks
-from ..document import SCALARS, Json, is_object, operations, pointer, ref_name, resolved
+from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, pointer, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
 from ..prepare import prepare
 from ..rendering.views import keyword_name, python_name
@@ -42,8 +42,6 @@ Action = Literal["removed", "renamed", "required", "changed", "optional", "depre
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
-_LOWER = ("minimum", "minLength", "minItems", "minProperties")
-_UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
@@ -90,11 +88,11 @@ class Revision:
 
     @property
     def operations(self) -> dict[str, Json]:
-        return {f"{method.upper()} {path}": operation for method, path, operation in operations(self.prepared)}
+        return {operation_key(method, path): operation for method, path, operation in operations(self.prepared)}
 
     def names(self, key: str) -> list[str]:
         """Where an operation is found: ``client.<resource>.<method>``."""
-        return [f"client.{method.resource}.{method.name}" for method in self.entries[key].methods]
+        return [f"client.{method}" for method in self.entries[key].methods]
 
     def answer(self, key: str) -> Json | None:
         """The schema of what an operation answers."""
@@ -268,12 +266,12 @@ class _Difference:
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
-        for keyword in (*_LOWER, *_UPPER, "pattern", "format", "uniqueItems", "default"):
+        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, "pattern", "format", "uniqueItems", "default"):
             before, after = was.get(keyword), now.get(keyword)
             if before == after:
                 continue
-            if keyword in _LOWER or keyword in _UPPER:
-                narrower = after is not None and (before is None or (after > before) == (keyword in _LOWER))
+            if keyword in LOWER_BOUNDS or keyword in UPPER_BOUNDS:
+                narrower = after is not None and (before is None or (after > before) == (keyword in LOWER_BOUNDS))
             else:
                 narrower = after is not None and keyword != "format"
             subject: Subject = "default" if keyword == "default" else "bound"

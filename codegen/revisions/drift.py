@@ -19,7 +19,7 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from ..document import SCALARS, Json, is_object, load_file, operations, pointer, ref_name, resolved
+from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, pointer, ref_name, resolved
 from ..generate import ROOT, pinned
 from ..operation import Fields, answer, keywords, properties
 from ..prepare import prepare
@@ -99,9 +99,9 @@ def drift(prepared: Json, named: dict[str, Entry], package: str = "retell") -> l
     """
     theirs = dict(_peer_methods(import_module(package).AsyncRetell, vars(import_module(f"{package}.resources"))))
     ours = {
-        f"{method.resource}.{method.name}": (operation, answer(operation, pointer("paths", path, verb)))
+        str(method): (operation, answer(operation, pointer("paths", path, verb)))
         for verb, path, operation in operations(prepared)
-        for method in named[f"{verb.upper()} {path}"].methods
+        for method in named[operation_key(verb, path)].methods
     }
     found = {Finding(Side.PEER, "method", "client", name) for name in theirs.keys() - ours.keys()}
     found |= {Finding(Side.OURS, "method", "client", name) for name in ours.keys() - theirs.keys()}

@@ -30,7 +30,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValida
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 
 from ..canonical import canonical
-from ..document import Json, Refused, dump, load, load_file, pointer
+from ..document import Json, Refused, at, dump, load, load_file, pointer
 from ..generate import GENERATED, ROOT, Report, generate_pinned, pinned
 from . import changelog, pin, report
 from .diff import Change, Revision, difference
@@ -198,13 +198,10 @@ def _references(document: Json, value: object, where: str = "") -> None:
 
 
 def _leads_somewhere(document: Json, ref: str) -> bool:
-    if not ref.startswith("#/"):
+    try:
+        return ref.startswith("#/") and at(document, ref.removeprefix("#")) is not None
+    except Refused:
         return False
-    found: object = document
-    for part in ref[2:].split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, dict) else None
-    return found is not None
 
 
 def _short(message: str) -> str:
