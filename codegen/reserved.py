@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Set as AbstractSet
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "retell_async"
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "rendering" / "templates"
 
 
 def is_name(text: str) -> bool:

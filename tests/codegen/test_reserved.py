@@ -17,10 +17,10 @@ from codegen.canonical import canonical
 from codegen.document import Json
 from codegen.generate import GENERATED, ROOT, Report, generate
 from codegen.prepare import prepare
+from codegen.rendering.views import Views, views
 from codegen.reserved import CLASSES, FIELDS, KEYED_FIELDS, KEYWORDS, METHODS, MODULES, OPTIONS, RAW_KEYWORDS, RESOURCES
+from codegen.revisions.update import _TRY, try_out
 from codegen.surface import entries
-from codegen.update import _TRY, try_out
-from codegen.views import Views, views
 from retell_async import AsyncRetell
 from retell_async._core.model import KeyedModel, Model
 from retell_async._core.operation import RequestOptions

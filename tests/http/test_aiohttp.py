@@ -8,7 +8,6 @@ import gzip
 import os
 import socket
 import struct
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -332,7 +331,7 @@ def test_loops_of_several_threads_work_at_once_over_one_http_client_and_are_one_
     assert all("in use in another event loop" in str(error) for error in refused)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+@pytest.mark.needs("fork")
 @pytest.mark.parametrize("how", ["closed", "collected", "collected unused"])
 async def test_a_forked_child_leaves_the_connections_of_its_parent_alone(anyio_backend: Any, how: str) -> None:
     async def use(client: AsyncRetell) -> None:

@@ -141,7 +141,7 @@ async def test_a_pipe_that_stays_silent_does_not_outlive_a_deadline() -> None:
         assert scope.cancelled_caught
 
 
-@pytest.mark.skipif(not MADE_WHEN_READ.exists(), reason="no such file on this system")
+@pytest.mark.needs("proc")
 async def test_a_file_that_the_system_makes_while_it_is_read() -> None:
     assert b"Max open files" in await uploaded(MADE_WHEN_READ)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 import trustme
 
-pytestmark = [pytest.mark.soak, pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")]
+pytestmark = [pytest.mark.soak, pytest.mark.needs("fork")]
 
 
 @contextmanager

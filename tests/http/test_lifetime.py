@@ -173,7 +173,7 @@ def test_a_client_in_several_threads_at_once_works_or_is_one_clear_error(make: M
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no list of the sockets of a process")
+@pytest.mark.needs("proc")
 @pytest.mark.anyio
 @LOOPS
 @MAKES

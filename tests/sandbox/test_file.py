@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
-import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -186,6 +184,7 @@ def test_a_directory_and_a_place_that_is_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.needs("fifo", "symlink")
 @pytest.mark.parametrize("linked", [False, True])
 def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path, linked: bool) -> None:
     pipe, path = tmp_path / "pipe", tmp_path / "pipe"
@@ -204,7 +203,7 @@ def test_what_is_no_regular_file_stays_what_it_is(tmp_path: Path, linked: bool) 
 
 
 @pytest.mark.parametrize("emptied", [False, True])
-@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("linked", [False, pytest.param(True, marks=pytest.mark.needs("symlink"))])
 def test_the_log_of_a_file_that_is_gone_is_not_played_into_a_new_one(tmp_path: Path, emptied: bool, linked: bool) -> None:
     path = real = tmp_path / "file"
     if linked:
@@ -360,14 +359,17 @@ async def program(path: Path, *options: str) -> AsyncIterator[tuple[asyncio.subp
             yield begun, client
     finally:
         with contextlib.suppress(ProcessLookupError):
-            begun.send_signal(signal.SIGKILL)
+            begun.kill()
         await begun.communicate()
 
 
 @pytest.mark.soak
+@pytest.mark.needs("rlimit")
 @pytest.mark.asyncio
 @pytest.mark.parametrize("room", [0, 100, 4_120, 9_000])
 async def test_a_disk_that_is_full_for_a_while(tmp_path: Path, room: int) -> None:
+    import resource
+
     path = tmp_path / "file"
     acknowledged: list[str] = []
 

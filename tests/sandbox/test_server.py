@@ -129,6 +129,7 @@ def test_logging_stays_as_it_was() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.needs("signals")
 def test_the_command_says_where_it_listens_and_stops_on_a_signal() -> None:
     command = [sys.executable, "-m", "retell_async.sandbox", "--port", "0", "--speed", "60", "--seed", "3"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

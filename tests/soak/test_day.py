@@ -30,7 +30,7 @@ from retell_async.testing import LocalRetell
 from ..engine.clocks import Clocks, run
 from .service import DEADLINE, READ_DEADLINE, Address, Order, Service
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.needs("descriptors")]
 
 MINUTE = 60.0
 HOUR = 3600.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -221,7 +220,7 @@ async def test_what_a_killed_process_had_is_handled_by_another(tmp_path: Path, a
         assert (await process.stdout.receive()).startswith(b"handling")
         await anyio.sleep(1.5)  # its lease is renewed
         assert (await deliver(router, event_body())).status == 503
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         await process.wait()
     assert (await deliver(router, event_body())).status == 503
     await anyio.sleep(1.1)

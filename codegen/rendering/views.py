@@ -6,19 +6,21 @@ import re
 import unicodedata
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from typing import TypedDict
 
 import attrs
 from openapi_python_client.strings import PythonIdentifier
 
-from .document import Json, Refused, operations, pointer, ref_name, resolved, visible
-from .passes.lift import pascal
-from .passes.names import module_name
-from .passes.unions import is_object
-from .reserved import FIELDS, KEYED_FIELDS, KEYWORDS, RAW_KEYWORDS, aside, is_name, stepped_aside
-from .retired import Retired
-from .surface import Entry
+from .. import marks
+from ..document import Json, Refused, is_object, operation_key, operations, pointer, ref_name, resolved, visible
+from ..operation import answer, listing, properties
+from ..passes.lift import pascal
+from ..passes.names import module_name
+from ..reserved import FIELDS, KEYED_FIELDS, KEYWORDS, RAW_KEYWORDS, aside, is_name, stepped_aside
+from ..retired import Retired
+from ..surface import Entry
+from ..words import about
 from .types import Types, alternatives, scalar
-from .words import about
 
 _ERRORS = {
     400: "BadRequestError",
@@ -66,8 +68,6 @@ class Module:
 
     models: list[tuple[str, str]]
     params: list[tuple[str, str]]
-    typing: list[str]
-    collections: list[str]
 
 
 @attrs.frozen
@@ -250,27 +250,27 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     found = Views([], [], [], [], [], [], [], [], [])
     keyed = {
-        ref_name(_answer(operation, pointer("paths", path, method)) or {})
+        ref_name(answer(operation, pointer("paths", path, method)) or {})
         for method, path, operation in operations(prepared)
-        if entries[f"{method.upper()} {path}"].repeat == "idempotency_key"
+        if entries[operation_key(method, path)].repeat == "idempotency_key"
     }
     for name, schema in schemas.items():
         if "oneOf" in schema:
             if may_be_unknown(prepared, schema):
                 found.unknowns.append(_unknown(prepared, name, schema))
             found.unions.append(_union(prepared, name, schema))
-            if schema.get("x-request"):
+            if schema.get(marks.REQUEST):
                 found.param_unions.append(_param_union(prepared, name, schema))
         elif is_object(schema):
             found.models.append(_model(prepared, name, schema, "KeyedModel" if name in keyed else "Model"))
-            if schema.get("x-request"):
+            if schema.get(marks.REQUEST):
                 found.params.append(_params(prepared, name, schema))
         else:
             with _placed(pointer("components", "schemas", name)):
                 found.enums.append(Enum(name, module_name(name), Types(prepared).literal(schema)))
     _declare_once(prepared, found)
     for method, path, operation in operations(prepared):
-        found.operations.append(_operation(prepared, method, path, operation, entries[f"{method.upper()} {path}"]))
+        found.operations.append(_operation(prepared, method, path, operation, entries[operation_key(method, path)]))
     by_module: dict[str, Operation] = {}
     for view in found.operations:
         if by_module.setdefault(view.module, view) is not view:
@@ -298,17 +298,17 @@ def _check_classes(found: Views) -> None:
                 raise Refused(pointer("components", "schemas", name), f"is the class of client.{resource.name}: name it in the overlay")
 
 
-def _imports(types: Types, own: str = "") -> Module:
-    return Module(
-        models=sorted((name, module_name(name)) for name in types.models if name != own),
-        params=sorted((name, module_name(name.removesuffix("Param"))) for name in types.params if name != f"{own}Param"),
-        typing=sorted(types.typing),
-        collections=sorted(types.collections),
-    )
+class _Imports(TypedDict):
+    models: list[tuple[str, str]]
+    params: list[tuple[str, str]]
 
 
-def _module(types: Types, own: str = "") -> dict[str, list[tuple[str, str]] | list[str]]:
-    return attrs.asdict(_imports(types, own), recurse=False)
+def _imports(types: Types, own: str = "") -> _Imports:
+    """What a module has to import, apart from what it defines itself."""
+    return {
+        "models": sorted((name, module_name(name)) for name in types.models if name != own),
+        "params": sorted((name, module_name(name.removesuffix("Param"))) for name in types.params if name != f"{own}Param"),
+    }
 
 
 def _model(document: Json, name: str, schema: Json, base: str = "Model") -> Class:
@@ -317,7 +317,7 @@ def _model(document: Json, name: str, schema: Json, base: str = "Model") -> Clas
     tags = _tags(document, name)
     fields: list[Field] = []
     for wire, field in sorted(schema["properties"].items(), key=lambda item: (item[0] not in required, item[0])):
-        said = {**field, "x-is-tag": True} if wire in tags else field
+        said = {**field, marks.IS_TAG: True} if wire in tags else field
         with _placed(pointer("components", "schemas", name, "properties", wire)):
             kind, spec = types.received(said), types.spec(field)
         if wire not in required and not kind.endswith(" | None") and kind != "Any":
@@ -326,7 +326,7 @@ def _model(document: Json, name: str, schema: Json, base: str = "Model") -> Clas
         fields.append(Field(wire, kind, wire in required, about(field), spec, own))
     _check_names(fields, pointer("components", "schemas", name))
     return Class(
-        **_module(types, name),  # type: ignore[arg-type]
+        **_imports(types, name),
         name=name,
         module=module_name(name),
         fields=fields,
@@ -357,21 +357,17 @@ def _check_names(fields: Iterable[Field], where: str) -> None:
 def _tags(document: Json, name: str) -> set[str]:
     """The fields by which unions choose this class."""
     return {
-        union["x-tag"]
+        union[marks.TAG]
         for union in document["components"]["schemas"].values()
-        if "x-tag" in union and any(ref_name(member) == name for member in union["oneOf"])
+        if marks.TAG in union and any(ref_name(member) == name for member in union["oneOf"])
     }
 
 
 def _params(document: Json, name: str, schema: Json) -> Class:
     types = Types(document)
-    required = set(schema.get("required", ()))
-    fields = [
-        Field(wire, types.sent(field), wire in required, about(field))
-        for wire, field in sorted(schema["properties"].items(), key=lambda item: (item[0] not in required, item[0]))
-        if not field.get("readOnly")
-    ]
-    return Class(**_module(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))  # type: ignore[arg-type]
+    sent = sorted(properties(document, schema, sent=True).items(), key=lambda item: (not item[1][1], item[0]))
+    fields = [Field(wire, types.sent(field), required, about(field)) for wire, (field, required) in sent]
+    return Class(**_imports(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))
 
 
 def _union(document: Json, name: str, schema: Json) -> Union:
@@ -381,17 +377,17 @@ def _union(document: Json, name: str, schema: Json) -> Union:
     if other is not None:
         members.append(other)
         types.models.add(other)
-    by = f"by `{schema['x-tag']}`" if "x-tag" in schema else "by the fields that are there" if schema.get("x-keyed") else "by kind"
+    by = f"by `{schema[marks.TAG]}`" if marks.TAG in schema else "by the fields that are there" if schema.get(marks.KEYED) else "by kind"
     with _placed(pointer("components", "schemas", name)):
         spec = types.union_spec(schema, other)
-    return Union(**_module(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)  # type: ignore[arg-type]
+    return Union(**_imports(types, name), name=name, module=module_name(name), members=members, spec=spec, by=by)
 
 
 def _unknown(document: Json, name: str, schema: Json) -> Class:
     """What stands for an object of a union that is none of its members: it has what all of them have, of the same types."""
     members = [_model(document, str(ref_name(member)), resolved(document, member)) for member in _objects(document, schema)]
     first, *others = ({field.wire: field for field in member.fields} for member in members)
-    tag, values = schema.get("x-tag"), [value for member in schema["oneOf"] for value in member.get("x-values", ())]
+    tag, values = schema.get(marks.TAG), [value for member in schema["oneOf"] for value in member.get(marks.VALUES, ())]
     fields: list[Field] = []
     for wire in [wire for wire in first if all(wire in other for other in others)]:
         field = _shared([first[wire], *(other[wire] for other in others)])
@@ -401,8 +397,6 @@ def _unknown(document: Json, name: str, schema: Json) -> Class:
     return Class(
         models=sorted({pair for member in members for pair in [*member.models, (member.name, member.module)]}),
         params=[],
-        typing=[],
-        collections=[],
         name=(own := unknown_name(document, name)),
         module=module_name(own),
         fields=sorted(fields, key=lambda field: (not field.required, field.wire)),
@@ -427,8 +421,6 @@ def _declare_once(document: Json, found: Views) -> None:
             common = Class(
                 models=sorted({pair for member in members for pair in member.models}),
                 params=[],
-                typing=[],
-                collections=[],
                 name=f"{union.name}Fields",
                 module=f"_{union.module}",
                 fields=shared,
@@ -473,8 +465,8 @@ def unknown_name(document: Json, name: str) -> str:
 
 def may_be_unknown(document: Json, schema: Json) -> bool:
     """Whether an object can be none of a union's members: not where one member is whatever the others are not."""
-    return "x-tag" in schema or (
-        bool(schema.get("x-keyed")) and all("x-key" in member and member["x-key"] for member in _objects(document, schema))
+    return marks.TAG in schema or (
+        bool(schema.get(marks.KEYED)) and all(marks.KEY in member and member[marks.KEY] for member in _objects(document, schema))
     )
 
 
@@ -485,7 +477,7 @@ def _objects(document: Json, schema: Json) -> list[Json]:
 def _param_union(document: Json, name: str, schema: Json) -> Union:
     types = Types(document)
     members = alternatives(types.sent({"oneOf": schema["oneOf"]}))
-    return Union(**_module(types, name), name=f"{name}Param", module=module_name(name), members=members, spec="", by="")  # type: ignore[arg-type]
+    return Union(**_imports(types, name), name=f"{name}Param", module=module_name(name), members=members, spec="", by="")
 
 
 def _operation(document: Json, method: str, path: str, operation: Json, entry: Entry) -> Operation:
@@ -512,22 +504,20 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
     body_fields = _aside(body_fields, KEYWORDS | {module})
     path_fields, query_fields = (_aside(fields, RAW_KEYWORDS | {module}) for fields in (path_fields, query_fields))
     _check_names([*path_fields, *query_fields, *body_fields], where)
-    returned = _answer(operation, where)
+    returned = answer(operation, where)
     returns, spec, item = "None", None, None
     paging = None
     if returned is not None:
         returns, spec = types.received(returned), types.spec(returned)
-        meant = resolved(document, returned)
-        if meant.get("type") == "array":
-            item = types.received(meant["items"])
-        elif meant.get("properties", {}).get("items", {}).get("type") == "array" and "has_more" in meant["properties"]:
-            item = types.received(meant["properties"]["items"]["items"])
+        kind, one = listing(document, returned)
+        item = None if kind == "object" else types.received(one)
+        if kind == "pages":
             fields = {"query": query_fields, "body": body_fields}
             paging = next((place for place, some in fields.items() if any(field.wire == "pagination_key" for field in some)), None)
             if paging is None:
                 raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
     return Operation(
-        **_module(types),  # type: ignore[arg-type]
+        **_imports(types),
         id=operation["operationId"],
         module=module,
         group=entry.methods[0].resource,
@@ -552,7 +542,7 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         optional=returned is not None and (method.upper() in _CHANGING_METHODS or bool(_CHANGING_PATH.match(path))),
         deprecated=bool(operation.get("deprecated")),
         doc=about(operation),
-        errors=[_ERRORS[status] for status in operation["x-errors"] if status in _ERRORS],
+        errors=[_ERRORS[status] for status in operation[marks.ERRORS] if status in _ERRORS],
     )
 
 
@@ -562,8 +552,8 @@ def _aside(fields: Iterable[Field], taken: frozenset[str]) -> list[Field]:
 
 def _about_parameter(parameter: Json) -> str:
     schema = parameter.get("schema", {})
-    note = {**schema.get("x-note", {}), **parameter.get("x-note", {})}
-    return about({**schema, "x-note": note, "x-words": parameter.get("x-words")})
+    note = {**schema.get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
+    return about({**schema, marks.NOTE: note, marks.WORDS: parameter.get(marks.WORDS)})
 
 
 _Body = tuple[str | None, list[Field], bool, list[str], list[str], list[list[str]], bool]
@@ -581,12 +571,8 @@ def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
     if name is None or not is_object(schema):
         place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
         raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
-    required = set(schema.get("required", ()))
-    fields = [
-        Field(wire, types.sent(field), wire in required, about(field))
-        for wire, field in schema["properties"].items()
-        if not field.get("readOnly")
-    ]
+    sent = properties(document, schema, sent=True)
+    fields = [Field(wire, types.sent(field), required, about(field)) for wire, (field, required) in sent.items()]
     types.params.add(f"{name}Param")
     multipart = kind == "multipart/form-data"
     files = [wire for wire, field in schema["properties"].items() if multipart and _is_file(field)]
@@ -595,7 +581,7 @@ def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
         for wire, field in schema["properties"].items()
         if multipart and wire not in files and _is_structured(resolved(document, field))
     ]
-    return f"{name}Param", fields, multipart, files, json, schema.get("x-exclusive", []), bool(required)
+    return f"{name}Param", fields, multipart, files, json, schema.get(marks.EXCLUSIVE, []), bool(schema.get("required"))
 
 
 def _is_structured(schema: Json) -> bool:
@@ -609,18 +595,3 @@ def _is_structured(schema: Json) -> bool:
 
 def _is_file(schema: Json) -> bool:
     return schema.get("format") == "binary" or schema.get("items", {}).get("format") == "binary"
-
-
-def _answer(operation: Json, where: str) -> Json | None:
-    """The schema of the one answer that means success; None if it has no body."""
-    answers = [(status, response) for status, response in operation["responses"].items() if str(status).startswith("2")]
-    if len(answers) != 1:
-        raise Refused(f"{where}/responses", f"{len(answers)} answers mean success, one is expressed")
-    status, response = answers[0]
-    content = response.get("content", {})
-    if not content:
-        return None
-    if "application/json" not in content:
-        raise Refused(f"{where}/responses/{status}/content", f"{', '.join(content)} cannot be expressed")
-    schema: Json = content["application/json"]["schema"]
-    return schema

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..document import visible
 from .diff import Change, Impact
-from .document import visible
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""

@@ -24,9 +24,8 @@ from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.errors import GeneratorError
 from openapi_python_client.parser.openapi import Endpoint
 
-from .document import Json, Refused, operations, visible
-from .passes.unions import is_object
-from .reserved import TEMPLATES, is_name
+from ..document import Json, Refused, is_object, operations, visible
+from ..reserved import TEMPLATES, is_name
 from .types import is_code, literal, quoted
 from .views import Operation, Views
 

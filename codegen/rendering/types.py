@@ -8,21 +8,17 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from .document import Json, Refused, ref_name, resolved, visible
-from .passes.unions import is_object
-
-_SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
+from .. import marks
+from ..document import SCALARS, Json, Refused, is_object, ref_name, resolved, visible
 
 
 @attrs.frozen
 class Types:
-    """Types of the schemas of one prepared document; what they need imported is collected in ``models``, ``params`` and ``typing``."""
+    """Types of the schemas of one prepared document; what they need imported is collected in ``models`` and ``params``."""
 
     document: Json
     models: set[str] = attrs.field(factory=set)
     params: set[str] = attrs.field(factory=set)
-    typing: set[str] = attrs.field(factory=set)
-    collections: set[str] = attrs.field(factory=set)
 
     def received(self, schema: Json) -> str:
         """The type of a value in an answer: enums are open."""
@@ -44,8 +40,8 @@ class Types:
             return self._union(schema, self.received)
         if "enum" in schema:
             literal = self.literal(schema)
-            closed = schema.get("x-is-tag") or schema.get("type") == "boolean"
-            return literal if closed else f"{literal} | {_SCALARS[schema.get('type', 'string')]}"
+            closed = schema.get(marks.IS_TAG) or schema.get("type") == "boolean"
+            return literal if closed else f"{literal} | {SCALARS[schema.get('type', 'string')]}"
         if schema.get("type") == "array":
             return f"list[{self.received(schema.get('items', {}))}]"
         if (values := _map_values(schema)) is not None:
@@ -71,10 +67,8 @@ class Types:
             item = self.sent(schema.get("items", {}))
             if item == "str":  # a str is a Sequence[str] too, and never what is meant
                 return "Strings"
-            self.collections.add("Sequence")
             return f"Sequence[{item}]"
         if (values := _map_values(schema)) is not None:
-            self.collections.add("Mapping")
             value = self.sent(values)
             return f"Mapping[str, {'object' if value == 'Any' else value}]"
         return self._scalar(schema)
@@ -84,17 +78,15 @@ class Types:
         return " | ".join(names)
 
     def literal(self, schema: Json) -> str:
-        self.typing.add("Literal")
         return f"Literal[{', '.join(literal(value) for value in schema['enum'])}]"
 
     def _scalar(self, schema: Json) -> str:
         kind = schema.get("type")
         if kind == "string" and schema.get("format") == "binary":
             return "FileTypes"
-        if kind in _SCALARS:
-            return _SCALARS[kind]
+        if kind in SCALARS:
+            return SCALARS[kind]
         if kind is None or kind == "object":
-            self.typing.add("Any")
             return "Any"
         raise Refused("", f"a schema of type {kind!r} cannot be expressed")
 
@@ -124,12 +116,12 @@ class Types:
             raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
         array = f", array={arrays.pop()}" if arrays else ""
         other = f', other="{unknown}"' if unknown is not None else ""
-        if "x-tag" in schema:
-            table = ", ".join(f'{literal(value)}: "{ref_name(member)}"' for member in objects for value in member["x-values"])
-            return f"Tagged({literal(schema['x-tag'])}, {{{table}}}{other}{array})"
-        if schema.get("x-keyed"):
-            table = ", ".join(f'{literal(member["x-key"])}: "{ref_name(member)}"' for member in objects if member.get("x-key"))
-            other = next((f', other="{ref_name(member)}"' for member in objects if not member.get("x-key")), other)
+        if marks.TAG in schema:
+            table = ", ".join(f'{literal(value)}: "{ref_name(member)}"' for member in objects for value in member[marks.VALUES])
+            return f"Tagged({literal(schema[marks.TAG])}, {{{table}}}{other}{array})"
+        if schema.get(marks.KEYED):
+            table = ", ".join(f'{literal(member[marks.KEY])}: "{ref_name(member)}"' for member in objects if member.get(marks.KEY))
+            other = next((f', other="{ref_name(member)}"' for member in objects if not member.get(marks.KEY)), other)
             return f"Keyed({{{table}}}{other}{array})"
         return f'Keyed({{}}, other="{ref_name(objects[0])}"{array})'
 

@@ -29,11 +29,11 @@ from jsonschema.validators import validator_for
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 
+from ..canonical import canonical
+from ..document import Json, Refused, at, dump, load, load_file, pointer
+from ..generate import GENERATED, ROOT, Report, generate_pinned, pinned
 from . import changelog, pin, report
-from .canonical import canonical
 from .diff import Change, Revision, difference
-from .document import Json, Refused, dump, load, load_file, pointer
-from .generate import GENERATED, ROOT, Report, generate_pinned, pinned
 
 REPLACED = ("openapi/openapi.yaml", "openapi/pin.toml", "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
 """What an update replaces, relative to the root of the project."""
@@ -55,7 +55,7 @@ _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
 _CHANGES_IN_CHANGELOG = 20
 """So many changes of each kind are written out there."""
 
-_KINDS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
+_VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
 """By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
 
 _TRY = """
@@ -151,13 +151,13 @@ def parse(fetched: bytes, name: str) -> Json:
         raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     _plain(document)
     version = str(document.get("openapi", ""))
-    if (kind := _KINDS.get(version[:3])) is None:
+    if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
     _references(document, document)
     for path in document.get("paths") or ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
-    schema, validator = kind
+    schema, validator = checks
     wrong = best_match(validator_for(schema)(schema).iter_errors(document)) or next(iter(validator(document).iter_errors()), None)
     if wrong is not None:
         raise Refused(pointer(*wrong.absolute_path), _short(wrong.message))
@@ -198,13 +198,10 @@ def _references(document: Json, value: object, where: str = "") -> None:
 
 
 def _leads_somewhere(document: Json, ref: str) -> bool:
-    if not ref.startswith("#/"):
+    try:
+        return ref.startswith("#/") and at(document, ref.removeprefix("#")) is not None
+    except Refused:
         return False
-    found: object = document
-    for part in ref[2:].split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, dict) else None
-    return found is not None
 
 
 def _short(message: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .document import Refused
+from ..document import Refused
 
 _SECTION = re.compile(r"^## \[Unreleased\].*?(?=^## |^\[[^]]+\]: |\Z)", re.DOTALL | re.MULTILINE)
 _HEADING = "### API\n\n"

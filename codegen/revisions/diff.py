@@ -30,23 +30,19 @@ from typing import Any, Literal, get_args
 
 import attrs
 
-from .document import Json, operations, ref_name, resolved
-from .passes.unions import is_object
-from .prepare import prepare
-from .surface import Entry, entries
-from .views import keyword_name, python_name
+from .. import marks
+from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, pointer, ref_name, resolved
+from ..operation import Fields, Listing, answer, keywords, listing, properties
+from ..prepare import prepare
+from ..rendering.views import keyword_name, python_name
+from ..surface import Entry, entries
 
 Subject = Literal["operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"]
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
-Fields = dict[str, tuple[Json, bool]]
-"""By the API's names: schema, and whether it is required."""
 
-_LOWER = ("minimum", "minLength", "minItems", "minProperties")
-_UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")
-_KINDS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
-_PAGING = {"object": "one object", "array": "a bare array", "pages": "pages"}
+_LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
 class Impact(StrEnum):
@@ -92,11 +88,16 @@ class Revision:
 
     @property
     def operations(self) -> dict[str, Json]:
-        return {f"{method.upper()} {path}": operation for method, path, operation in operations(self.prepared)}
+        return {operation_key(method, path): operation for method, path, operation in operations(self.prepared)}
 
     def names(self, key: str) -> list[str]:
         """Where an operation is found: ``client.<resource>.<method>``."""
-        return [f"client.{method.resource}.{method.name}" for method in self.entries[key].methods]
+        return [f"client.{method}" for method in self.entries[key].methods]
+
+    def answer(self, key: str) -> Json | None:
+        """The schema of what an operation answers."""
+        verb, _, path = key.partition(" ")
+        return answer(self.operations[key], pointer("paths", path, verb.lower()))
 
 
 def difference(old: Revision, new: Revision) -> list[Change]:
@@ -115,7 +116,7 @@ def renamed(old: Revision, new: Revision) -> dict[str, str]:
     for sign in (
         lambda _revision, _key, operation: operation["operationId"],
         lambda revision, key, _operation: tuple(revision.names(key)),
-        lambda revision, key, operation: _form(revision.prepared, key, operation),
+        _form,
     ):
         olds, news = _by(sign, old, gone), _by(sign, new, come)
         for signature in olds.keys() & news.keys():
@@ -133,10 +134,9 @@ def _by(sign: Any, revision: Revision, some: dict[str, Json]) -> dict[Any, list[
     return keys
 
 
-def _form(document: Json, key: str, operation: Json) -> Any:
+def _form(revision: Revision, key: str, operation: Json) -> Any:
     """What an operation takes, and the class of its answer; no other one is like one that answers with nothing that has a name."""
-    answer = _answer(operation) or {}
-    return key.partition(" ")[0], tuple(sorted(_keywords(document, operation))), ref_name(answer) or key
+    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(revision.answer(key) or {}) or key
 
 
 class _Difference:
@@ -165,7 +165,7 @@ class _Difference:
             was, now = self.old.prepared["info"].get(name), self.new.prepared["info"].get(name)
             if was != now:
                 self._add(Impact.INTERNAL, "document", "changed", f"info.{name}: {was} → {now}", ())
-        unused = set(self.old.prepared["x-unreachable"]) ^ set(self.new.prepared["x-unreachable"])
+        unused = set(self.old.prepared[marks.UNREACHABLE]) ^ set(self.new.prepared[marks.UNREACHABLE])
         if unused:
             self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
 
@@ -185,17 +185,16 @@ class _Difference:
             self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
         if was["operationId"] != now["operationId"]:
             self._add(Impact.INTERNAL, "operation", "changed", f"{other}: id {was['operationId']} → {now['operationId']}", ())
-        if was["x-errors"] != now["x-errors"]:
-            text = f"{other}: statuses of errors {_listed(was['x-errors'])} → {_listed(now['x-errors'])}"
+        if was[marks.ERRORS] != now[marks.ERRORS]:
+            text = f"{other}: statuses of errors {_listed(was[marks.ERRORS])} → {_listed(now[marks.ERRORS])}"
             self._add(Impact.INTERNAL, "operation", "changed", text, ())
         if now.get("deprecated") and not was.get("deprecated"):
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
-        olds, news = _keywords(self.old.prepared, was), _keywords(self.new.prepared, now)
+        olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
-        self._answers(was, now, has)
+        self._answers(self.old.answer(key), self.new.answer(other), has)
 
-    def _answers(self, was: Json, now: Json, names: list[str]) -> None:
-        old, new = _answer(was), _answer(now)
+    def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
         if old is None and new is None:
             return
         calls = [f"{name}()" for name in names]
@@ -203,11 +202,11 @@ class _Difference:
             impact = Impact.BREAKING if new is None else Impact.ADDITIVE
             self._add(impact, "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
             return
-        before, after = _paging(self.old.prepared, old), _paging(self.new.prepared, new)
+        (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
             impact = Impact.ADDITIVE if (before, after) == ("array", "pages") else Impact.BREAKING
-            self._add(impact, "list", "changed", f"answers with {_PAGING[before]} → {_PAGING[after]}", calls)
-            old, new = _item(self.old.prepared, old), _item(self.new.prepared, new)
+            self._add(impact, "list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", calls)
+            old, new = one, other
         self._schemas(old, new, calls, "the answer", sent=False)
 
     def _fields(self, olds: Fields, news: Fields, names: Callable[[str], list[str]], subject: Subject, *, sent: bool) -> None:
@@ -267,12 +266,12 @@ class _Difference:
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
-        for keyword in (*_LOWER, *_UPPER, "pattern", "format", "uniqueItems", "default"):
+        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, "pattern", "format", "uniqueItems", "default"):
             before, after = was.get(keyword), now.get(keyword)
             if before == after:
                 continue
-            if keyword in _LOWER or keyword in _UPPER:
-                narrower = after is not None and (before is None or (after > before) == (keyword in _LOWER))
+            if keyword in LOWER_BOUNDS or keyword in UPPER_BOUNDS:
+                narrower = after is not None and (before is None or (after > before) == (keyword in LOWER_BOUNDS))
             else:
                 narrower = after is not None and keyword != "format"
             subject: Subject = "default" if keyword == "default" else "bound"
@@ -302,8 +301,8 @@ class _Difference:
         for new in news:
             if alone or ref_name(new) == ref_name(old):
                 return new
-        values = set(old.get("x-values", ()))
-        return next((new for new in news if values & set(new.get("x-values", ()))), None)
+        values = set(old.get(marks.VALUES, ()))
+        return next((new for new in news if values & set(new.get(marks.VALUES, ()))), None)
 
     def _objects(self, old: Json, new: Json, *, sent: bool) -> None:
         before, after = ref_name(old) or "", ref_name(new) or ""
@@ -311,7 +310,7 @@ class _Difference:
             return
         self._seen.add((before, after, sent))
         self._classes.setdefault(before, after)
-        was, now = _properties(self.old.prepared, old, sent=sent), _properties(self.new.prepared, new, sent=sent)
+        was, now = properties(self.old.prepared, old, sent=sent), properties(self.new.prepared, new, sent=sent)
 
         def names(name: str) -> list[str]:
             return [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"]
@@ -328,49 +327,6 @@ class _Difference:
                 self._add(Impact.BREAKING, "class", "removed", name, (f"types.{name}",))
         for name in come:
             self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
-
-
-def _keywords(document: Json, operation: Json) -> Fields:
-    """What a method takes."""
-    found: Fields = {}
-    for parameter in operation["parameters"]:
-        deprecated = {"deprecated": True} if parameter.get("deprecated") else {}
-        found[parameter["name"]] = (parameter["schema"] | deprecated, parameter["in"] == "path" or bool(parameter.get("required")))
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        found |= _properties(document, content["schema"], sent=True)
-    return found
-
-
-def _properties(document: Json, schema: Json, *, sent: bool) -> Fields:
-    meant = resolved(document, schema)
-    required = meant.get("required", ())
-    return {name: (field, name in required) for name, field in meant.get("properties", {}).items() if not (sent and field.get("readOnly"))}
-
-
-def _answer(operation: Json) -> Json | None:
-    for status, response in operation["responses"].items():
-        if str(status).startswith("2"):
-            for content in response.get("content", {}).values():
-                schema: Json = content["schema"]
-                return schema
-    return None
-
-
-def _paging(document: Json, schema: Json) -> str:
-    meant = resolved(document, schema)
-    if meant.get("type") == "array":
-        return "array"
-    fields = meant.get("properties", {})
-    return "pages" if fields.get("items", {}).get("type") == "array" and "has_more" in fields else "object"
-
-
-def _item(document: Json, schema: Json) -> Json:
-    """What a list is a list of; the answer itself if it is none."""
-    meant = resolved(document, schema)
-    found: Json = meant["items"] if meant.get("type") == "array" else schema
-    if _paging(document, schema) == "pages":
-        found = meant["properties"]["items"]["items"]
-    return found
 
 
 def _choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
@@ -395,14 +351,14 @@ def _kinds(document: Json, schema: Json) -> set[str]:
         elif "enum" in choice:
             kinds |= {type(value).__name__ for value in choice["enum"]}
         else:
-            kinds.add({"array": "array", "object": "map", **_KINDS}.get(kind, "any"))
+            kinds.add({"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
     return kinds
 
 
 def _values(document: Json, schema: Json) -> frozenset[Any]:
     """The values that are listed; none where any will do."""
     choices = [choice for _, choice in _choices(document, schema)]
-    if any(choice.get("type") in _KINDS and "enum" not in choice for choice in choices):
+    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in choices):
         return frozenset()
     return frozenset(value for choice in choices for value in choice.get("enum", ()))
 
@@ -420,7 +376,7 @@ def _inner(document: Json, schema: Json) -> Json | None:
 
 
 def _told(member: Json) -> str:
-    values = member.get("x-values")
+    values = member.get(marks.VALUES)
     return repr(values[0]) if values else str(ref_name(member))
 
 

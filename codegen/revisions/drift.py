@@ -8,7 +8,7 @@ signature, fields from its answer, members of unions by the values that tell the
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set as AbstractSet
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -19,15 +19,13 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from .document import Json, load_file, operations, ref_name, resolved
-from .generate import ROOT, pinned
-from .passes.unions import is_object
-from .prepare import prepare
-from .surface import Entry, entries
-from .views import python_name
-
-_OWN_OPTIONS = frozenset({"self", "extra_headers", "extra_query", "extra_body", "timeout", "max_retries"})
-_KINDS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
+from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, pointer, ref_name, resolved
+from ..generate import ROOT, pinned
+from ..operation import Fields, answer, keywords, properties
+from ..prepare import prepare
+from ..rendering.views import python_name
+from ..reserved import OPTIONS
+from ..surface import Entry, entries
 
 
 class Side(StrEnum):
@@ -101,17 +99,19 @@ def drift(prepared: Json, named: dict[str, Entry], package: str = "retell") -> l
     """
     theirs = dict(_peer_methods(import_module(package).AsyncRetell, vars(import_module(f"{package}.resources"))))
     ours = {
-        f"{method.resource}.{method.name}": operation
+        str(method): (operation, answer(operation, pointer("paths", path, verb)))
         for verb, path, operation in operations(prepared)
-        for method in named[f"{verb.upper()} {path}"].methods
+        for method in named[operation_key(verb, path)].methods
     }
     found = {Finding(Side.PEER, "method", "client", name) for name in theirs.keys() - ours.keys()}
     found |= {Finding(Side.OURS, "method", "client", name) for name in ours.keys() - theirs.keys()}
+    options = OPTIONS.intersection(*(signature(method).parameters for method in theirs.values()))
     comparison = _Comparison()
     for name in sorted(ours.keys() & theirs.keys()):
-        keywords, answer = _peer_call(theirs[name])
-        comparison.objects(_our_call(prepared, ours[name], f"client.{name}()"), keywords, "keyword", sent=True)
-        comparison.shapes(_our_answer(prepared, ours[name]), answer, f"client.{name}() ->", sent=False)
+        operation, schema = ours[name]
+        call, answered = _peer_call(theirs[name], options)
+        comparison.objects(_our_call(prepared, operation, f"client.{name}()"), call, "keyword", sent=True)
+        comparison.shapes(_our_answer(prepared, schema), answered, f"client.{name}() ->", sent=False)
     return sorted(found | comparison.found)
 
 
@@ -201,31 +201,17 @@ def _match(one: Object, others: tuple[Object, ...]) -> Object | None:
 
 
 def _our_call(document: Json, operation: Json, name: str) -> Object:
-    fields: dict[str, Field] = {}
-    for parameter in operation["parameters"]:
-        required = parameter["in"] == "path" or bool(parameter.get("required"))
-        fields[python_name(parameter["name"])] = _our_field(document, parameter["schema"], required, sent=True)
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        body = _our_fields(document, resolved(document, content["schema"]), sent=True)
-        fields |= {python_name(wire): field for wire, field in body.items()}
-    return Object(name, fields)
+    return Object(
+        name, {python_name(wire): field for wire, field in _our_fields(document, keywords(document, operation), sent=True).items()}
+    )
 
 
-def _our_answer(document: Json, operation: Json) -> Shape:
-    for status, response in operation["responses"].items():
-        if str(status).startswith("2"):
-            for content in response.get("content", {}).values():
-                return _our_shape(document, content["schema"])
-    return Shape(kinds=frozenset({"null"}))
+def _our_answer(document: Json, schema: Json | None) -> Shape:
+    return Shape(kinds=frozenset({"null"})) if schema is None else _our_shape(document, schema)
 
 
-def _our_fields(document: Json, schema: Json, *, sent: bool) -> dict[str, Field]:
-    required = schema.get("required", ())
-    return {
-        wire: _our_field(document, field, wire in required, sent=sent)
-        for wire, field in schema["properties"].items()
-        if not (sent and field.get("readOnly"))
-    }
+def _our_fields(document: Json, fields: Fields, *, sent: bool) -> dict[str, Field]:
+    return {wire: _our_field(document, schema, required, sent=sent) for wire, (schema, required) in fields.items()}
 
 
 def _our_field(document: Json, schema: Json, required: bool, *, sent: bool) -> Field:
@@ -238,7 +224,9 @@ def _our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
     if "oneOf" in meant:
         return _one([_our_shape(document, member, sent=sent) for member in meant["oneOf"]] + [Shape(kinds=null)])
     if is_object(meant):
-        return Shape(kinds=null, objects=(Object(ref_name(schema) or "", _our_fields(document, meant, sent=sent)),))
+        return Shape(
+            kinds=null, objects=(Object(ref_name(schema) or "", _our_fields(document, properties(document, schema, sent=sent), sent=sent)),)
+        )
     if "enum" in meant:
         return Shape(kinds=null, values=frozenset(meant["enum"]))
     kind = meant.get("type")
@@ -249,7 +237,7 @@ def _our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
         return Shape(kinds=null | {"map"}, items=_our_shape(document, values, sent=sent) if isinstance(values, dict) else None)
     if meant.get("format") == "binary":
         return Shape(kinds=frozenset({"any"}))
-    return Shape(kinds=null | {_KINDS.get(str(kind), "any")})
+    return Shape(kinds=null | {SCALARS.get(str(kind), "any")})
 
 
 # Theirs: what is installed.
@@ -265,13 +253,14 @@ def _peer_methods(client: Any, resources: dict[str, Any]) -> Iterator[tuple[str,
                 yield f"{name}.{method.__name__}", method
 
 
-def _peer_call(method: Callable[..., Any]) -> tuple[Object, Shape]:
+def _peer_call(method: Callable[..., Any], options: AbstractSet[str]) -> tuple[Object, Shape]:
+    """What a method takes beside the options, which all of them take, and what it answers."""
     method = unwrap(method)
     hints = get_type_hints(method, include_extras=True)
     fields = {
         name: _peer_field(hints[name], required=parameter.default is parameter.empty)
         for name, parameter in signature(method).parameters.items()
-        if name not in _OWN_OPTIONS
+        if name != "self" and name not in options
     }
     return Object(method.__qualname__, fields), _peer_shape(hints["return"])
 

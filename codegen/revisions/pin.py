@@ -10,7 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from .document import Json
+from .. import marks
+from ..document import Json
 
 _HEAD = (
     "# Where openapi.yaml comes from. `fetched` is the document as published, `pinned` the canonical form of its facts that is kept here.\n"
@@ -34,7 +35,7 @@ class Pin:
     def of(cls, document: Json, source: str, fetched: bytes, pinned: str, today: dt.date) -> Pin:
         """A pin of a document; one that does not say its revision is called after the day and what it holds."""
         digest = sha256(fetched)
-        said = document["info"].get("x-retell-spec-revision")
+        said = document["info"].get(marks.REVISION)
         revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
         try:
             dated = dt.date.fromisoformat(revision[:10])
