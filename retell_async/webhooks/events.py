@@ -41,8 +41,8 @@ __all__ = [
     "TransferEvent",
     "TransferStarted",
     "UnknownEvent",
-    "complete",
     "parse_event",
+    "require_subject",
     "unwrap",
 ]
 
@@ -331,7 +331,7 @@ def parse_event(body: bytes | str) -> Event:
     return adopt(data)
 
 
-def complete(event: Event) -> Event:
+def require_subject(event: Event) -> Event:
     """An event that a handler may get for its name.
 
     :raises WebhookVerificationError: it lacks what it is about.

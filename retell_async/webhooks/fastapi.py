@@ -21,9 +21,9 @@ except ModuleNotFoundError as error:
 from retell_async._core.errors import WebhookVerificationError
 
 from .events import Event, parse_event
-from .exchange import Incoming, Refused
 from .functions import FunctionCall, parse_function
 from .gate import Gate, GateSettings
+from .http import IncomingRequest, Refused
 from .inbound import InboundCall, InboundChat, parse_inbound
 
 __all__ = ["verified_event", "verified_function", "verified_inbound"]
@@ -64,7 +64,7 @@ def _dependency(gate: Gate, parse: Callable[[bytes, Request], T]) -> Callable[[R
     return dependency
 
 
-def _incoming(request: Request) -> Incoming:
+def _incoming(request: Request) -> IncomingRequest:
     parts = request.stream()
 
     async def read() -> bytes:
@@ -73,7 +73,7 @@ def _incoming(request: Request) -> Incoming:
                 return part
         return b""
 
-    return Incoming(
+    return IncomingRequest(
         method=request.method,
         path=request.url.path,
         query=request.url.query,

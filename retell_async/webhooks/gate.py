@@ -11,7 +11,7 @@ import anyio
 from retell_async._core.errors import ConfigurationError, WebhookVerificationError
 from retell_async._core.masking import Hidden
 
-from .exchange import Incoming, Refused
+from .http import IncomingRequest, Refused
 from .senders import Senders
 from .signature import TOLERANCE, Signature, header_value, signing_keys
 
@@ -60,7 +60,7 @@ class Gate:
         self._read_timeout = read_timeout
         self._senders = senders
 
-    async def admit(self, request: Incoming) -> bytes:
+    async def admit(self, request: IncomingRequest) -> bytes:
         """The whole body of a request that Retell sent. What can be refused without reading the body is.
 
         :raises Refused: it did not, or the body is too long or too slow.
@@ -79,7 +79,7 @@ class Gate:
             raise Refused(HTTPStatus.UNAUTHORIZED, error.reason) from error
         return body
 
-    async def _read(self, request: Incoming) -> bytes:
+    async def _read(self, request: IncomingRequest) -> bytes:
         parts: list[bytes] = []
         size = 0
         with anyio.move_on_after(self._read_timeout):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
@@ -14,8 +15,11 @@ from retell_async._core.errors import ConfigurationError, WebhookVerificationErr
 from retell_async._core.masking import Hidden, mask_text
 
 from . import asgi
-from .deliveries import DeliveryStore, LegacyStore, MemoryStore, delivery_key
-from .dispatcher import Delivery, Dispatcher
+from ._dispatch.event_dispatcher import Delivery, EventDispatcher
+from ._dispatch.inbound_dispatcher import InboundDispatcher, InboundHandler
+from ._dispatch.outcome import Done, Failed
+from ._dispatch.runner import Runner, Stats, require_async
+from ._dispatch.store import DeliveryStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
     EVENT_NAMES,
     AlertResolved,
@@ -33,15 +37,13 @@ from .events import (
     TransferCancelled,
     TransferEnded,
     TransferStarted,
-    complete,
     parse_event,
+    require_subject,
 )
-from .exchange import Answer, Incoming, Refused, Respond
 from .functions import FunctionCall, function_answer, parse_function
 from .gate import MAX_BYTES, Gate
+from .http import IncomingRequest, Refused, Respond, Response
 from .inbound import InboundCall, InboundChat
-from .questions import InboundHandler, Questions
-from .runner import Done, Failed, Runner, Stats, checked, log
 from .senders import Senders
 from .signature import TOLERANCE
 
@@ -57,7 +59,9 @@ _FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})\Z")
 _FUNCTION_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 _LONGEST_RESULT = 15_000
 
-_FAILED = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
+_logger = logging.getLogger("retell_async.webhooks")
+
+_FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
 
 
 class Router:
@@ -109,11 +113,11 @@ class Router:
         self._gate = Gate(key.value, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
         self._deadline = deadline
         self._events: dict[str | None, list[EventHandler[Any]]] = {}
-        self._inbound: InboundHandler | None = None
+        self._inbound_handler: InboundHandler | None = None
         self._functions: dict[str, FunctionHandler] = {}
         self._runner = Runner()
-        self._questions = Questions(self._runner)
-        self._dispatcher = Dispatcher(
+        self._inbound_dispatcher = InboundDispatcher(self._runner)
+        self._event_dispatcher = EventDispatcher(
             self._runner,
             MemoryStore() if store is None else store,
             acknowledge_after=acknowledge_after,
@@ -167,11 +171,11 @@ class Router:
             if name in {InboundCall.event, InboundChat.event}:
                 raise ConfigurationError(f"{name} wants an answer: register its handler with @router.inbound")
             if name not in EVENT_NAMES:
-                log.warning("a handler is registered for %r, an event that this version does not know", name)
+                _logger.warning("a handler is registered for %r, an event that this version does not know", name)
 
         def register(handler: EventHandler[Any]) -> EventHandler[Any]:
             for name in events or (None,):
-                self._events.setdefault(name, []).append(checked(handler))
+                self._events.setdefault(name, []).append(require_async(handler))
             return handler
 
         return register
@@ -184,9 +188,9 @@ class Router:
         :raises ConfigurationError: there is a handler already.
         :raises TypeError: the handler is not an async function.
         """
-        if self._inbound is not None:
+        if self._inbound_handler is not None:
             raise ConfigurationError("a handler for inbound requests is registered already")
-        self._inbound = checked(handler)
+        self._inbound_handler = require_async(handler)
         return handler
 
     def function(self, name: str) -> Callable[[FunctionHandler], FunctionHandler]:
@@ -202,7 +206,7 @@ class Router:
             raise ConfigurationError(f"{name!r} is registered already, or is not 1 to 64 letters, digits, '_' and '-'")
 
         def register(handler: FunctionHandler) -> FunctionHandler:
-            self._functions[name] = checked(handler)
+            self._functions[name] = require_async(handler)
             return handler
 
         return register
@@ -211,7 +215,7 @@ class Router:
         """Serve as an ASGI application."""
         await asgi.serve(self, scope, receive, send)
 
-    async def handle(self, request: Incoming, respond: Respond) -> None:
+    async def handle(self, request: IncomingRequest, respond: Respond) -> None:
         """Answer a request by calling `respond` once, and return when its handlers are done, which may be later."""
         until = anyio.current_time() + self._deadline
         self.stats.received += 1
@@ -223,23 +227,23 @@ class Router:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             self.stats.refused += 1
             self.stats.failed += 0 if isinstance(error, Refused) else 1  # Retell signed it, and no handler can have it
-            log.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
-            await respond(Answer(status, error.reason.encode(), "text/plain"))
+            _logger.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
+            await respond(Response(status, error.reason.encode(), "text/plain"))
             return
         match sent:
             case FunctionCall():
                 ended = await self._carry_out(sent, str(function))
                 await respond(_FAILED if isinstance(ended, Failed) else ended.value)
                 if isinstance(ended, Failed):
-                    ended.leave()
+                    ended.raise_if_exit()
             case InboundCall() | InboundChat():
-                await self._questions.put(sent, body, self._inbound, until, respond)
+                await self._inbound_dispatcher.dispatch(sent, body, self._inbound_handler, until, respond)
             case _:
                 delivery = self._delivery(sent, body)
                 del sent  # it is large, and may wait
-                await self._dispatcher.put(delivery, until, respond)
+                await self._event_dispatcher.dispatch(delivery, until, respond)
 
-    def _function_named(self, request: Incoming) -> str | None:
+    def _function_named(self, request: IncomingRequest) -> str | None:
         """The function that a path is for, ``None`` when it is for webhooks."""
         path = request.path.removesuffix("/")
         match = _FUNCTION_PATH.search(path) if request.routed else _FUNCTION_PATH.match(path)
@@ -260,16 +264,16 @@ class Router:
             if function is not None:
                 raise _no_function() from None
             raise
-        return complete(sent)
+        return require_subject(sent)
 
-    async def _carry_out(self, call: FunctionCall, name: str) -> Done[Answer] | Failed:
-        async def carry_out(call: FunctionCall) -> Answer:
+    async def _carry_out(self, call: FunctionCall, name: str) -> Done[Response] | Failed:
+        async def carry_out(call: FunctionCall) -> Response:
             given = function_answer(await self._functions[name](call))
-            return Answer(HTTPStatus.OK, given.content, given.content_type)
+            return Response(HTTPStatus.OK, given.content, given.content_type)
 
         ended = await self._runner.run(carry_out, call, f"the function {name}")
         if isinstance(ended, Done) and len(ended.value.content.decode()) > _LONGEST_RESULT:
-            log.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
+            _logger.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
         return ended
 
     def _delivery(self, event: Event, body: bytes) -> Delivery:

@@ -7,11 +7,11 @@ from http import HTTPStatus
 
 import attrs
 
-__all__ = ["Answer", "Incoming", "Refused", "Respond"]
+__all__ = ["IncomingRequest", "Refused", "Respond", "Response"]
 
 
 @attrs.frozen
-class Incoming:
+class IncomingRequest:
     """A request as a server hands it over, its body not read yet."""
 
     method: str
@@ -28,7 +28,7 @@ class Incoming:
 
 
 @attrs.frozen
-class Answer:
+class Response:
     """What a request is answered with."""
 
     status: HTTPStatus
@@ -43,7 +43,7 @@ class Answer:
         return kind + length
 
 
-Respond = Callable[[Answer], Awaitable[None]]
+Respond = Callable[[Response], Awaitable[None]]
 """Sends the answer; returns also when nobody is there to get it any more."""
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from retell_async._core.errors import ConfigurationError
 
-from .events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnded, ChatStarted, Event
+from ..events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnded, ChatStarted, Event
 
 __all__ = ["LEASE", "Claim", "DeliveryStore", "LeasedStore", "LegacyStore", "MemoryStore", "delivery_key"]
 
