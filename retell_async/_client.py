@@ -34,6 +34,7 @@ from ._engine.settings import (
     check_headers,
     check_key,
     check_kinds,
+    check_query,
     check_rate_limits,
     check_retries,
     check_since,
@@ -113,7 +114,7 @@ class AsyncRetell(Resources):
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
             default_headers=check_headers(headers.value),
-            default_query=dict(default_query or {}),
+            default_query=check_query(default_query, "default_query"),
             strict=strict,
             rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
@@ -164,7 +165,7 @@ class AsyncRetell(Resources):
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
             default_headers={**old.default_headers, **check_headers(headers.value)},
-            default_query={**old.default_query, **(default_query or {})},
+            default_query={**old.default_query, **check_query(default_query, "default_query")},
             strict=old.strict if isinstance(strict, Omit) else strict,
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
@@ -296,7 +297,7 @@ class AsyncRetell(Resources):
                     settings.default_headers,
                     check_headers(options.get("extra_headers")),
                 ),
-                query=(settings.default_query, options.get("extra_query") or {}),
+                query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -356,7 +357,7 @@ class AsyncRetell(Resources):
 
 
 def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
-    if not limits:
+    if limits is None:
         return {}
     from .resources._operations import LIMITS, METHODS
 
