@@ -268,3 +268,12 @@ print(json.dumps(sorted(sys.modules)))
     tops = {name.partition(".")[0] for name in loaded}
     assert tops.isdisjoint({"starlette", "fastapi", "aiohttp", "uvicorn", "httpx", "pydantic"})
     assert [name for name in loaded if name.startswith("retell_async.raw.models.")] == []
+
+
+@pytest.mark.soak
+def test_a_program_that_makes_no_client_reads_events() -> None:
+    program = (
+        f"from retell_async import webhooks; print(webhooks.parse_event({body_of({'event': 'call_ended', 'call': CALL})!r}).call.call_id)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "call_1"
