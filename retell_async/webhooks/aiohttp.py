@@ -23,10 +23,10 @@ _logger = logging.getLogger("retell_async.webhooks")
 
 
 def mount(app: web.Application, prefix: str, router: Router) -> None:
-    """Serve a router's paths under a prefix, such as ``/retell``, or ``""`` for none, as in an application that is mounted itself.
+    """Serve a router's paths under a prefix such as ``/retell``; ``""`` is none, for an application that is itself mounted under a prefix.
 
-    A sender that goes away ends no handler, whatever `handler_cancellation` says; handlers that still run when the application is cleaned
-    up are cancelled.
+    Handlers go on when the sender goes away, whatever `handler_cancellation` says. Those that still run when the application is cleaned up
+    are cancelled.
     """
     prefix = prefix.rstrip("/")
     running: set[asyncio.Task[None]] = set()

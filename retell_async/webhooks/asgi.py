@@ -27,7 +27,7 @@ class Handler(Protocol):
 
 
 class Disconnected(Exception):
-    """The other end went away before its request was complete."""
+    """The sender went away before its request was complete."""
 
 
 async def serve(handler: Handler, scope: Message, receive: Receive, send: Send) -> None:

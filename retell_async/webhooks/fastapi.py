@@ -1,7 +1,7 @@
-"""For FastAPI endpoints that want just what was sent, verified and parsed: dependencies.
+"""FastAPI dependencies that verify and parse what Retell sends to an endpoint.
 
-They answer for the endpoint when a request does not come from Retell: 401, 403, 408 or 413, and 400 when it holds something else. The
-endpoint can still read the body.
+A request that Retell did not send gets 401, 403, 408 or 413, and one that holds something else gets 400; the endpoint is not called then.
+The endpoint can still read the body.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is done with a request: which handler gets it, when it is answered, and with what."""
+"""The router: verifies and parses each request, and hands it to its handlers."""
 
 from __future__ import annotations
 
@@ -65,30 +65,33 @@ _FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised"
 
 
 class Router:
-    """Takes what Retell sends, for handlers that decorators register. An ASGI application: serve it, or mount it in Starlette or FastAPI.
+    """An ASGI application that answers what Retell sends, with handlers that are registered by decorators.
 
-    Its paths are ``/events`` and ``/inbound`` for webhooks (each takes either) and ``/functions/<name>`` for custom functions.
+    Serve it, or mount it in Starlette or FastAPI. Its paths are ``/events`` and ``/inbound`` for webhooks (each takes both kinds), and
+    ``/functions/<name>`` for custom functions.
 
     Events are acknowledged at once and handled afterwards: a slow handler delays nothing, and an event whose handler raises is not sent
-    again. Until their turn comes they wait in memory, where a crash loses them; when there is no more room, they are sent back with 503.
-    With `acknowledge_after`, handlers get that many seconds before the event is acknowledged, and one that raises within them is
-    answered with 500, after which Retell sends the event again. Inbound requests and functions are answered by their handlers.
+    again. Events that wait for their handlers are kept in memory, where a crash loses them. When there is no more room, the answer is 503,
+    and Retell sends the event again. With `acknowledge_after`, handlers get that many seconds before the event is acknowledged. If one
+    raises within them, the answer is 500, and Retell sends the event again. Inbound requests and functions are answered by their handlers.
 
-    A delivery that comes again is acknowledged when the first is done, and sent back with 503 while it is being handled. A handler that
-    ends cancelled has failed like one that raises. `SystemExit` and `KeyboardInterrupt` are raised again when all handlers were called.
+    When a delivery comes again, it is acknowledged if the first was handled, and answered with 503 while the first is being handled. A
+    handler that is cancelled has failed, like one that raises. `SystemExit` and `KeyboardInterrupt` are raised again when all handlers of
+    the event have run.
 
-    What is still to be done after the answer is done in the request's own task. Servers wait for these tasks when they shut down.
+    Work that is left after the answer is done before the application's call for the request returns. Servers wait for that when they shut
+    down.
 
     :param api_key: the API key with the webhook badge; several while keys are being changed.
     :param tolerance: seconds that a signature may lie in the past or in the future.
     :param max_bytes: the longest body that is read.
     :param deadline: seconds within which events and inbound requests are answered; Retell waits 10.
-    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged, the wait for their turn included.
-    :param max_in_flight: how many events are handled at a time; the others wait for their turn.
+    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged; waiting to be handled counts.
+    :param max_in_flight: how many events are handled at a time; the others wait.
     :param max_waiting: how many events may wait.
-    :param max_waiting_bytes: how long the bodies of those that wait may be together; each takes some 20 kB beside its body.
-    :param store: what remembers deliveries, so that each is handled once; the memory of this process by default.
-    :param senders: who may send, if the address is to be checked beside the signature.
+    :param max_waiting_bytes: how many bytes the bodies of events that wait may have together. An event takes some 20 kB beside its body.
+    :param store: remembers deliveries, so that each is handled once; a `MemoryStore` by default, which is of this process alone.
+    :param senders: who may send; by default only the signature is checked, and not the address.
     :raises ConfigurationError: a setting cannot work.
     """
 
@@ -162,9 +165,9 @@ class Router:
     def on(self, *events: str) -> OnEvent[Any]:
         """Register a handler for events of these names, or for every event when none is named.
 
-        Several handlers of an event run one after the other. Events may arrive in another order than they happened in.
+        The handlers of an event run one after the other. Events may arrive out of order.
 
-        :raises ConfigurationError: a name is that of a request which wants an answer.
+        :raises ConfigurationError: a name is that of an inbound request, which is answered by the handler of `inbound`.
         :raises TypeError: the handler is not an async function.
         """
         for name in events:
@@ -181,9 +184,9 @@ class Router:
         return register
 
     def inbound(self, handler: InboundHandler) -> InboundHandler:
-        """Register what answers inbound calls and text messages: with `accept` or `reject` of the request.
+        """Register the handler of inbound calls and text messages. It returns what `accept` or `reject` of the request gives.
 
-        A request that Retell repeats gets the answer of the first; the handler is not asked again unless it raised.
+        A request that Retell repeats gets the same answer. The handler runs again only if it raised.
 
         :raises ConfigurationError: there is a handler already.
         :raises TypeError: the handler is not an async function.
@@ -194,10 +197,10 @@ class Router:
         return handler
 
     def function(self, name: str) -> Callable[[FunctionHandler], FunctionHandler]:
-        """Register what carries out a custom function, under the name that it has at Retell; the path in its URL ends in that name.
+        """Register the handler of a custom function. The path of the function's URL at Retell ends in ``/functions/<name>``.
 
-        What the handler returns goes to the agent: a text, or anything that JSON has. Retell may repeat a call that failed, and a repeated
-        call is carried out again, since an agent may also mean two calls with the same arguments.
+        The agent gets what the handler returns: text, or anything that JSON can hold. Retell may repeat a call that failed, and the handler
+        then runs again, since an agent may also mean two calls with the same arguments.
 
         :raises ConfigurationError: a function cannot have this name, or there is a handler for it already.
         :raises TypeError: the handler is not an async function.
