@@ -24,7 +24,7 @@ from ._core.errors import (
     UnprocessableEntityError,
     WebhookVerificationError,
 )
-from ._core.hints import readable
+from ._core.hints import readable, register
 from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
 from ._core.pages import AsyncPage, AsyncPaginator
@@ -79,5 +79,6 @@ __all__ = [
     "omit",
 ]
 
+register(f"{__name__}.raw")
 for _name in __all__:
     readable(globals()[_name])

@@ -19,7 +19,7 @@ _generated: list[str] = []
 
 
 def register(package: str) -> None:
-    """Say in which generated package names of models and of params are looked up."""
+    """Say by name in which generated package models and params are looked up: it is imported when the first of them is."""
     _generated[:] = [package]
 
 

@@ -29,6 +29,7 @@ class Pages:
         self.fetched = 0
         self.under_way = 0
         self.most_under_way = 0
+        self.awaited = 0  # so many items are answered only when so many were under way at once
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         if "get-thing" in request.url.path:
@@ -45,6 +46,9 @@ class Pages:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
+            with anyio.move_on_after(5):
+                while self.most_under_way < self.awaited:  # noqa: ASYNC110 - it may be reached by another one
+                    await anyio.sleep(0.005)
             await anyio.sleep(0.1 if int(name) % 3 == 0 else 0.05)  # some take longer than those after them
         finally:
             self.under_way -= 1
@@ -106,6 +110,7 @@ async def test_items_are_filled_several_at_a_time_and_in_order() -> None:
     async with server.client() as client:
         for at_once in (1, 3, 100):
             server.most_under_way = 0
+            server.awaited = min(at_once, 6)
             async with things(client).filled(lambda item: client.send(get(str(item["n"] + 10)), {}), at_once=at_once) as filled:
                 assert [thing.thing_id async for thing in filled] == [str(number) for number in range(10, 16)]
             assert server.most_under_way == min(at_once, 6)
