@@ -1,6 +1,5 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
-from . import raw as raw  # so that models find each other, also in a program that uses no client
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (

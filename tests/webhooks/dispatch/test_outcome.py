@@ -104,7 +104,7 @@ async def test_functions_and_inbound_requests_are_answered_when_their_handler_is
     router = Router(KEY)
 
     @router.function("stop")
-    async def stop(function: object) -> object:  # pyright: ignore[reportUnusedFunction]
+    async def stop(function: object) -> None:  # pyright: ignore[reportUnusedFunction]
         await ending()
 
     @router.inbound
