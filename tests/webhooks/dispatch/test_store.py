@@ -10,7 +10,7 @@ import pytest
 from retell_async import ConfigurationError
 from retell_async.webhooks import Claim, MemoryStore, delivery_key, parse_event
 
-from .sending import CALL, CHAT, body_of
+from ..sending import CALL, CHAT, body_of
 
 
 def key(data: Any) -> str:

@@ -18,8 +18,8 @@ from examples.redis_deliveries import RedisDeliveries
 from examples.sql_deliveries import SqlDeliveries
 from retell_async.webhooks import Claim, LeasedStore, MemoryStore, Router
 
-from .exchanges import Handled, deliver
-from .sending import KEY, event_body
+from ..exchanges import Handled, deliver
+from ..sending import KEY, event_body
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +87,7 @@ def share(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
     match request.param:
         case "memory":
-            monkeypatch.setattr("retell_async.webhooks.deliveries.time.monotonic", lambda: now)
+            monkeypatch.setattr("retell_async.webhooks._dispatch.store.time.monotonic", lambda: now)
             memory = MemoryStore(lease=LEASE)
             return Shared(lambda: memory, pass_time)
         case "redis":

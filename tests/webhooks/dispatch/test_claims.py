@@ -13,9 +13,9 @@ import trio.testing
 
 from retell_async.webhooks import Claim, MemoryStore, Router
 
+from ..exchanges import Exchange, Handled, deliver
+from ..sending import KEY, event_body
 from .endings import OWN_CANCELLATIONS, fail
-from .exchanges import Exchange, Handled, deliver
-from .sending import KEY, event_body
 from .stores import Legacy, Minimal, Recorded, in_virtual_time
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_a_store_that_answers_something_else_is_one_that_failed(answer: An
 async def test_a_store_that_fails_or_hangs_leaves_the_delivery_to_be_sent_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("retell_async.webhooks.claims._SETTLE_TIMEOUT", 0.05)
+    monkeypatch.setattr("retell_async.webhooks._dispatch.claims._SETTLE_TIMEOUT", 0.05)
 
     class Weak(MemoryStore):
         trouble: Callable[[], Awaitable[None]] | None = None

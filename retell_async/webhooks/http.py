@@ -1,4 +1,4 @@
-"""One HTTP exchange, whatever the server: a request, and what it is answered with."""
+"""An HTTP request and its response, whatever server or framework carries them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from http import HTTPStatus
 
 import attrs
 
-__all__ = ["Answer", "Incoming", "Refused", "Respond"]
+__all__ = ["IncomingRequest", "Refused", "Respond", "Response"]
 
 
 @attrs.frozen
-class Incoming:
-    """A request as a server hands it over, its body not read yet."""
+class IncomingRequest:
+    """A request whose body is not read yet."""
 
     method: str
     path: str
@@ -24,12 +24,12 @@ class Incoming:
     read: Callable[[], Awaitable[bytes]] = attrs.field(repr=False)
     """Gives the next part of the body; an empty one is the end."""
     routed: bool = False
-    """Whether a framework's route leads here, so that just the path's end can say something, and may do so by chance."""
+    """Whether a framework's route leads here. Then only the end of the path can name a function, and may look like one by chance."""
 
 
 @attrs.frozen
-class Answer:
-    """What a request is answered with."""
+class Response:
+    """The response to a request."""
 
     status: HTTPStatus
     content: bytes = b""
@@ -37,18 +37,18 @@ class Answer:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The headers that go with it. An answer of status 204 has no body, and so no length."""
+        """The headers. A response of status 204 has no body, and so no length."""
         kind = [("content-type", self.content_type)] if self.content_type else []
         length = [("content-length", str(len(self.content)))] if self.status != HTTPStatus.NO_CONTENT else []
         return kind + length
 
 
-Respond = Callable[[Answer], Awaitable[None]]
-"""Sends the answer; returns also when nobody is there to get it any more."""
+Respond = Callable[[Response], Awaitable[None]]
+"""Sends the response. It also returns when the sender of the request is gone."""
 
 
 class Refused(Exception):
-    """A request that is not let in, with the status to answer it with."""
+    """A request is not let in, and answered with this status."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Which deliveries are the same: Retell sends at least once, and may send twice, also while the first is still being handled."""
+"""Stores of deliveries, so that each is handled once: Retell may send one again, even while the first is still being handled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from retell_async._core.errors import ConfigurationError
 
-from .events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnded, ChatStarted, Event
+from ..events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnded, ChatStarted, Event
 
 __all__ = ["LEASE", "Claim", "DeliveryStore", "LeasedStore", "LegacyStore", "MemoryStore", "delivery_key"]
 
@@ -20,12 +20,12 @@ _LONGEST_KEY = 200
 
 
 class Claim(Enum):
-    """What a store answers to a claim. Only `MINE` is true."""
+    """The answer of a store to a claim. Only `MINE` is true."""
 
     MINE = "mine"
     """The caller is to handle the delivery."""
     IN_PROGRESS = "in_progress"
-    """Somebody handles it now, and may yet fail."""
+    """Somebody handles it now, and may still fail."""
     DONE = "done"
     """It was handled."""
 
@@ -36,13 +36,16 @@ class Claim(Enum):
 class DeliveryStore(Protocol):
     """Remembers deliveries, for one process or for many.
 
-    A claim is a lease: it lapses when its holder dies before it says how the handling ended. What is done should lapse too, after a day or
-    so, that the store does not grow without end. A claim that raises, or that does not answer in time, has the delivery sent again, and is
-    released unless it turns out to be somebody else's. When `done` raises, the lease lapses, and a duplicate may be handled again.
+    A claim is a lease: when its holder dies without `done` or `release`, it lapses. What is done may be forgotten after a day or so;
+    otherwise the store grows without end.
+
+    When `claim` raises or does not answer in time, Retell sends the delivery again, and the claim is released unless it turns out to be
+    somebody else's. When `done` raises, the lease lapses, and a duplicate may be handled again. Errors are logged. A cancellation that
+    comes out of the store itself is an error like others.
     """
 
     async def claim(self, key: str) -> Claim:
-        """Take a delivery that nobody has, or that somebody had whose lease lapsed. `Claim.MINE` goes to one caller only."""
+        """Take a delivery that nobody holds, or whose lease lapsed. Only one caller may get `Claim.MINE`."""
         ...
 
     async def done(self, key: str) -> None:
@@ -50,12 +53,12 @@ class DeliveryStore(Protocol):
         ...
 
     async def release(self, key: str) -> None:
-        """Give back a delivery that was not handled after all, so that the next one like it is. One that others took since stays theirs."""
+        """Give back a delivery that was not handled, so that it is when it comes again. If somebody else took it since, it stays theirs."""
         ...
 
 
 class LeasedStore(DeliveryStore, Protocol):
-    """A store whose leases can be renewed, which the router does while handlers run. Without it a handler must end within the lease."""
+    """A store whose leases the router renews while handlers run. With any other store, a handler must end within the lease."""
 
     @property
     def lease(self) -> float:
@@ -63,26 +66,26 @@ class LeasedStore(DeliveryStore, Protocol):
         ...
 
     async def renew(self, key: str) -> bool:
-        """Let a lease begin anew; ``False`` when it lapsed and the delivery is no longer this holder's."""
+        """Start the lease again; ``False`` when it lapsed and the delivery is no longer this holder's."""
         ...
 
 
 class LegacyStore(Protocol):
-    """A store as it was before there was `Claim`. What one process handles is done in the eyes of all others, even if it dies over it."""
+    """A store of the older kind, without leases. What one process handles counts as done for all others, even if that process dies."""
 
     async def claim(self, key: str) -> bool:
-        """Remember a delivery; ``True`` for the one caller that is to handle it, ``False`` when it was claimed before."""
+        """Remember a delivery; ``True`` for the caller that is to handle it, ``False`` when it was claimed before."""
         ...
 
     async def release(self, key: str) -> None:
-        """Forget a delivery that was not handled after all."""
+        """Forget a delivery that was not handled."""
         ...
 
 
 class MemoryStore:
     """Remembers the latest deliveries of this process.
 
-    :param size: how many, which must be more than are handled at a time; one takes about 200 bytes.
+    :param size: how many deliveries; it must be more than are handled at a time. Each takes about 200 bytes.
     :param lease: seconds that a claim holds unless it is renewed.
     :raises ConfigurationError: a parameter is not above 0.
     """
@@ -133,10 +136,10 @@ class MemoryStore:
 
 
 def delivery_key(event: Event, body: bytes) -> str:
-    """What two deliveries of the same thing have in common, and no other has: up to 200 characters of printable ASCII.
+    """The key of a delivery, the same whenever Retell repeats it: up to 200 characters of printable ASCII.
 
-    What happens once to a call or a chat is known by its name and the id, even if the body differs. Everything else may happen again (a
-    transfer, a turn of the transcript), and is the same only if its body is.
+    What happens only once to a call or a chat has its name and the id as key, even if the body differs. Everything else (a transfer, a turn
+    of the transcript) may happen again, and is the same only if its body is the same.
     """
     match event:
         case CallStarted(call=subject) | CallEnded(call=subject) | CallAnalyzed(call=subject):

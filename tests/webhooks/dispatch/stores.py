@@ -80,5 +80,5 @@ class Minimal:
 
 def in_virtual_time(main: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Run under trio's clock, which stands for the store's as well."""
-    monkeypatch.setattr("retell_async.webhooks.deliveries.time.monotonic", trio.current_time)
+    monkeypatch.setattr("retell_async.webhooks._dispatch.store.time.monotonic", trio.current_time)
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
