@@ -8,7 +8,7 @@ from functools import partial
 import attrs
 
 from . import inbound
-from .errands import Ask, Errand, Heard
+from .errands import Ask, Errand, Errands, Heard
 from .exchange import Json, Refused
 from .following import RETRIES
 from .operations.calls import has_room_inbound, take_inbound
@@ -42,7 +42,7 @@ def check(store: Store, from_number: str, to_number: str) -> None:
         raise ValueError("from_number must be a text that can be sent")
 
 
-def ring(store: Store, from_number: str, to_number: str, headers: Mapping[str, str]) -> Ringing:
+def ring(store: Store, errands: Errands, from_number: str, to_number: str, headers: Mapping[str, str]) -> Ringing:
     """:raises ValueError: the account has no such number."""
     number, ringing = _number(store, to_number), Ringing()
     agent = _agent(store, number, "inbound_agents", from_number)
@@ -76,11 +76,11 @@ def ring(store: Store, from_number: str, to_number: str, headers: Mapping[str, s
         ringing.call_id = call.id
 
     request = inbound.request("call_inbound", store.now(), from_number, to_number, agent, headers)
-    _ask(store, "call_inbound", number.latest.get("inbound_webhook_url"), request, decided)
+    _ask(store, errands, "call_inbound", number.latest.get("inbound_webhook_url"), request, decided)
     return ringing
 
 
-def write(store: Store, from_number: str, to_number: str, text: str) -> Ringing:
+def write(store: Store, errands: Errands, from_number: str, to_number: str, text: str) -> Ringing:
     """:raises ValueError: the account has no such number."""
     number, ringing = _number(store, to_number), Ringing()
     agent = _agent(store, number, "inbound_sms_agents", from_number)
@@ -99,7 +99,7 @@ def write(store: Store, from_number: str, to_number: str, text: str) -> Ringing:
         ringing.chat_id = chat.id
 
     request = inbound.request("chat_inbound", store.now(), from_number, to_number, agent)
-    _ask(store, "chat_inbound", number.latest.get("inbound_sms_webhook_url"), request, decided)
+    _ask(store, errands, "chat_inbound", number.latest.get("inbound_sms_webhook_url"), request, decided)
     return ringing
 
 
@@ -115,14 +115,16 @@ def _agent(store: Store, number: Asset, name: str, other_side: str) -> Json | No
     return chosen(store, weighted, other_side) if weighted else None
 
 
-def _ask(store: Store, kind: inbound.Kind, url: str | None, content: bytes, decided: Callable[[Heard | None], None]) -> None:
+def _ask(
+    store: Store, errands: Errands, kind: inbound.Kind, url: str | None, content: bytes, decided: Callable[[Heard | None], None]
+) -> None:
     """Ask a number's webhook, if it has one; nobody is asked otherwise."""
     if not url:
         decided(None)
         return
-    store.errands.add(
+    errands.add(
         Errand(
-            id=store.errands.new_id(),
+            id=errands.new_id(),
             kind="inbound",
             name=kind,
             about=store.new_id(kind),

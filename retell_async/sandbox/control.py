@@ -167,7 +167,7 @@ def _state(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json
             "calls": len(store.calls.entries),
             "agents": len(store.agents.entries),
             "requests": sandbox.log.count,
-            "deliveries": len(store.errands.log),
+            "deliveries": len(sandbox.errands.log),
         },
         "numbers": [number_row(number) for number in store.numbers],
         "agents": [agent_row(asset) for _, asset in agents],
@@ -180,7 +180,7 @@ def _state(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json
 
 
 def _sent(sandbox: Sandbox) -> list[Errand]:
-    return list(reversed(sandbox.store.errands.log))
+    return list(reversed(sandbox.errands.log))
 
 
 def _log(sandbox: Sandbox) -> list[Received]:
@@ -260,7 +260,7 @@ def _deliveries(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) ->
 
 
 def _delivery(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
-    errand = sandbox.store.errands.get(id)
+    errand = sandbox.errands.get(id)
     if errand is None:
         raise Refused(404, "there is no such delivery, or no longer")
     return delivery_detail(errand, sandbox.store)

@@ -210,11 +210,11 @@ async def run(console: Console) -> tuple[Report, Deliveries, Table]:
     faults = Counter[str]()
     for struck in sandbox.faults:
         faults[struck.fault.kind] += struck.count
-    delivered = len([errand for errand in sandbox.store.errands.log if errand.state == "delivered"])
+    delivered = len([errand for errand in sandbox.errands.log if errand.state == "delivered"])
     deliveries = Deliveries(
         repeated=faults["webhook_duplicate"],
         delivered=delivered,
-        undelivered=len(sandbox.store.errands.log) - delivered,
+        undelivered=len(sandbox.errands.log) - delivered,
         handled=listener.handled,
         refused=listener.router.stats.refused,
     )
@@ -234,7 +234,7 @@ async def run(console: Console) -> tuple[Report, Deliveries, Table]:
 async def _all_sent(sandbox: Sandbox) -> None:
     """Wait until no webhook is under way any more, as long as is sensible: some come late, on purpose."""
     with anyio.move_on_after(PATIENCE):
-        while sandbox.store.errands.pending:  # noqa: ASYNC110 - the sandbox tells nobody that it has sent everything
+        while sandbox.errands.pending:  # noqa: ASYNC110 - the sandbox tells nobody that it has sent everything
             await anyio.sleep(0.05)
 
 

@@ -11,7 +11,7 @@ import attrs
 
 from . import functions
 from .conversation import Pause, paused, script, update_taken_up
-from .errands import Ask, Errand, Heard
+from .errands import Ask, Errand, Errands, Heard
 from .exchange import Json
 from .lifecycle import TRANSFER_MS, Course, Habits, ended, lengthened, talks, transfer_end
 from .live import Address, Live, Outside
@@ -33,10 +33,13 @@ Milestone = tuple[int, int, str]
 class Following:
     """Follows the calls of a store from their beginning to their end."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, errands: Errands) -> None:
         self._store = store
+        self._errands = errands
         self.sessions: dict[str, Session] = {}
         """Conversations by a custom LLM that are going on, by their calls."""
+        self._prepared: dict[str, Session] = {}
+        """Those of calls that were not answered yet."""
         store.on_start = self._started
         store.on_change = self._changed
         store.on_prompt = self._prompted
@@ -89,7 +92,7 @@ class Following:
             return
         call.live = Live()
         if outside.llm_url is not None and course.start is not None:
-            call.live.session = self._session(call, outside, filled(outside.llm_url, _variables(call)), course.start)
+            self._prepared[call.id] = self._session(call, call.live, outside, filled(outside.llm_url, _variables(call)), course.start)
             self._let_it_last(call, course.start + habits.max_duration_ms)
         self._schedule(call)
 
@@ -100,8 +103,9 @@ class Following:
             longest = attrs.evolve(course, reason="max_duration_reached", end=end, analyzed=end + course.analyzed - course.end)
             self._store.calls.change(call, longest)
 
-    def _session(self, call: Call, outside: Outside, url: str, start: int) -> Session:
+    def _session(self, call: Call, live: Live, outside: Outside, url: str, start: int) -> Session:
         course = call.course
+        live.spoken = []
         return Session(
             url=url,
             course=course,
@@ -110,12 +114,14 @@ class Following:
             finished=lambda reason: self._store.change_call(call, ended(course, self._store.now(), reason)),
             reminder_ms=outside.reminder_ms,
             reminders=outside.reminders,
+            spoken=live.spoken,
+            items=live.items,
         )
 
     def _changed(self, call: Call) -> None:
         if call.live is None:
             return
-        session = call.live.session
+        session = self.sessions.get(call.id) or self._prepared.get(call.id)
         if session is not None and call.course.end <= self._store.now():
             session.stop()
             self._store.agenda.news()
@@ -124,7 +130,7 @@ class Following:
     def _prompted(self, call: Call) -> None:
         """The agent was made to speak from outside: it does so as soon as nobody else speaks."""
         live = call.live = call.live or Live()
-        if live.session is not None or any(pause.length is None for pause in live.pauses) or call.course.start is None:
+        if live.spoken is not None or any(pause.length is None for pause in live.pauses) or call.course.start is None:
             return
         place = self._store.now() - call.course.start
         ends = [spoken["words"][-1]["end"] * 1000 for spoken in _spoken(call) if spoken["words"][0]["start"] * 1000 <= place]
@@ -146,7 +152,10 @@ class Following:
 
     def _reach(self, call: Call, due: int) -> None:
         live = call.live
-        if live is None or live.scheduled != due or self._store.calls.get(call.id) is not call:
+        if live is None or live.scheduled != due:
+            return
+        if self._store.calls.get(call.id) is not call:
+            self._prepared.pop(call.id, None)
             return
         live.scheduled = None
         while reached := min((milestone for milestone in _milestones(call) if live.told < milestone[:2] <= (due, 99)), default=None):
@@ -156,8 +165,8 @@ class Following:
 
     def _happen(self, call: Call, live: Live, at: int, _: int, what: str) -> None:
         outside = call.order.outside
-        if what == "connect" and live.session is not None:
-            self.sessions[call.id] = live.session
+        if what == "connect":
+            self.sessions[call.id] = self._prepared.pop(call.id)
             self.attend(call.id)
         elif what == "function" and outside is not None:
             tool = outside.tools[live.called]
@@ -165,7 +174,9 @@ class Following:
             self._call_function(call, live, tool, at)
         elif outside is not None and outside.address is not None:
             body = partial(_event_body, call, what, at)
-            self._store.errands.add(event_errand(self._store, outside.address, what, call.id, body, _variables(call)))
+            self._errands.add(
+                event_errand(self._errands.new_id(), self._store.now(), outside.address, what, call.id, body, _variables(call))
+            )
 
     def _call_function(self, call: Call, live: Live, tool: Json, at: int) -> None:
         variables, place = _variables(call), at - (call.course.start or at)
@@ -177,9 +188,9 @@ class Following:
         self._store.calls.change(call, lengthened(call.course, _HELD_MS))
         sent = call_object(call, at, told=True)
         ask = functions.request(tool, args, sent, variables)
-        self._store.errands.add(
+        self._errands.add(
             Errand(
-                id=self._store.errands.new_id(),
+                id=self._errands.new_id(),
                 kind="function",
                 name=tool["name"],
                 about=call.id,
@@ -206,28 +217,27 @@ class Following:
 
 
 def event_errand(
-    store: Store,
+    id: str,
+    now: int,
     address: Address,
     event: str,
     about: str,
     body: Callable[[], Json],
     variables: Mapping[str, str],
-    *,
-    retries: int = RETRIES,
 ) -> Errand:
     """What it takes to tell of an event; one about the same call or chat is not begun before the one before it was tried."""
     url = filled(address.url, variables)
     # Half an emoji has no bytes; escaped with a backslash, as JSON allows and JavaScript does, it arrives as it is.
     headers = {"content-type": "application/json"}
     return Errand(
-        id=store.errands.new_id(),
+        id=id,
         kind="event",
         name=event,
         about=about,
         url=url,
-        created=store.now(),
+        created=now,
         timeout_ms=address.timeout_ms,
-        retries=retries,
+        retries=RETRIES,
         ask=lambda: Ask(
             "POST", url, json.dumps(body(), separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace"), headers
         ),
@@ -259,7 +269,7 @@ def _milestones(call: Call) -> Iterator[Milestone]:
     if course.start is not None:
         if "call_started" in told:
             yield course.start, 0, "call_started"
-        if live.session is not None:
+        if live.spoken is not None:
             yield course.start, 1, "connect"
         if "transcript_updated" in told or outside.tools:
             for at, rank, what in _turns(call, course.start):
@@ -267,7 +277,7 @@ def _milestones(call: Call) -> Iterator[Milestone]:
                     yield at, rank, what
             if "transcript_updated" in told:
                 yield course.end, 5, "transcript_updated"
-        for at, rank, what in _transfer(course, course.start, tried=outside.transfer is not None, told_late=live.session is not None):
+        for at, rank, what in _transfer(course, course.start, tried=outside.transfer is not None, told_late=live.spoken is not None):
             if what in told:
                 yield at, rank, what
     if "call_ended" in told:
@@ -302,7 +312,7 @@ def _spoken(call: Call) -> list[Json]:
     live = call.live
     if live is None:
         return script(call.course, call.order.opening)
-    return live.session.spoken if live.session is not None else paused(script(call.course, call.order.opening), live.pauses)
+    return live.spoken if live.spoken is not None else paused(script(call.course, call.order.opening), live.pauses)
 
 
 def _variables(call: Call) -> dict[str, str]:

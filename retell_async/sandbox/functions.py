@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from .errands import Ask, Heard
@@ -12,19 +12,13 @@ from .exchange import Json
 from .outside import parsed
 from .variables import filled
 
-__all__ = ["arguments", "custom_tools", "request", "result", "variables_in"]
+__all__ = ["arguments", "request", "result", "variables_in"]
 
 TIMEOUT_MS = 120_000
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _RESULT_LENGTH = 15_000
 _STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 _SAMPLES: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": []}
-
-
-def custom_tools(engine: Mapping[str, Any]) -> list[Json]:
-    """The custom functions of an LLM or a conversation flow, in their order; of an LLM with states, those of all states."""
-    lists = [engine.get("general_tools"), engine.get("tools"), *(state.get("tools") for state in engine.get("states") or ())]
-    return [tool for tools in lists for tool in cast("Iterable[Json]", tools or ()) if tool.get("type") == "custom"]
 
 
 def arguments(tool: Json, variables: Mapping[str, str]) -> Json:

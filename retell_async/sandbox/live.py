@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, cast
 
 import attrs
 
 from .conversation import Item, Pause
 from .exchange import Json
-from .functions import custom_tools
-from .llm import Session
 from .variables import filled
 
 __all__ = ["CALL_EVENTS", "CHAT_EVENTS", "Address", "Live", "Outside"]
@@ -78,6 +76,12 @@ class Outside:
         )
 
 
+def custom_tools(engine: Mapping[str, Any]) -> list[Json]:
+    """The custom functions of an LLM or a conversation flow, in their order; of an LLM with states, those of all states."""
+    lists = [engine.get("general_tools"), engine.get("tools"), *(state.get("tools") for state in engine.get("states") or ())]
+    return [tool for tools in lists for tool in cast("Iterable[Json]", tools or ()) if tool.get("type") == "custom"]
+
+
 @attrs.define(eq=False)
 class Live:
     """What came into a call from outside so far, and how far it was told of."""
@@ -87,7 +91,8 @@ class Live:
     added: list[Json] = attrs.field(factory=list[Json])
     """What the agent said beside what it meant to."""
     collected: dict[str, str] = attrs.field(factory=dict[str, str])
-    session: Session | None = None
+    spoken: list[Json] | None = None
+    """What was said, in a conversation by a custom LLM; ``None`` in one that goes by its script."""
     told: tuple[int, int] = (0, 0)
     """The milestone that was passed last."""
     scheduled: int | None = None

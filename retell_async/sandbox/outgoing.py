@@ -117,7 +117,7 @@ class Outgoing:
         """Whether nothing is due or under way; conversations aside."""
         store = self._sandbox.store
         due = store.agenda.next_due
-        return not store.errands.waiting and store.agenda.moment is None and (due is None or due > store.clock.now())
+        return not self._sandbox.errands.waiting and store.agenda.moment is None and (due is None or due > store.clock.now())
 
     @property
     def _listening(self) -> bool:
@@ -157,7 +157,7 @@ class Outgoing:
             tasks.cancel_scope.cancel()
 
     def _start(self, tasks: TaskGroup, http: httpx.AsyncClient) -> None:
-        for errand in self._sandbox.store.errands.waiting.values():
+        for errand in self._sandbox.errands.waiting.values():
             if len(self._running) >= _AT_A_TIME:
                 break
             if errand.id not in self._running:

@@ -10,9 +10,10 @@ from typing import Any
 
 from . import calling
 from .calling import Ringing
+from .chat_following import ChatFollowing
 from .clock import Clock
 from .document import Document, Route, packaged
-from .errands import Errand, Heard
+from .errands import Errand, Errands, Heard
 from .exchange import Answer, Incoming, Json, Refused
 from .faults import Fault, Faults, Struck
 from .following import Following
@@ -41,11 +42,13 @@ class Sandbox:
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None, journal: Journal | None = None) -> None:
         self.store = Store(settings, clock)
-        self.following = Following(self.store)
+        self.errands = Errands(self.store.agenda)
+        self.following = Following(self.store, self.errands)
+        ChatFollowing(self.store, self.errands)
         self.store.clock.watch(self._clock_moved)
         self._document: Document = packaged()
         self.faults = Faults(self._document.routes, self._document.events)
-        self.store.errands.deliver = self.faults.deliver
+        self.errands.deliver = self.faults.deliver
         self.log = Log()
         self._journal: Journal | None = None
         if journal is not None:
@@ -118,7 +121,7 @@ class Sandbox:
         with self.store.standing() as now:
             calling.check(self.store, from_number, to_number)
             self._keep(now, "ring", {"from_number": from_number, "to_number": to_number, "headers": headers})
-            return calling.ring(self.store, from_number, to_number, headers)
+            return calling.ring(self.store, self.errands, from_number, to_number, headers)
 
     def write(self, from_number: str, to_number: str, text: str) -> Ringing:
         """Let somebody write to a number of the account, as `ring` lets them call.
@@ -129,7 +132,7 @@ class Sandbox:
         with self.store.standing() as now:
             calling.check(self.store, from_number, to_number)
             self._keep(now, "write", {"from_number": from_number, "to_number": to_number, "text": text})
-            return calling.write(self.store, from_number, to_number, text)
+            return calling.write(self.store, self.errands, from_number, to_number, text)
 
     def set_fault(self, fault: Fault) -> Struck:
         """Let something go wrong from now on. Faults end with the process, whatever is kept in a journal.
@@ -173,10 +176,10 @@ class Sandbox:
         :raises Refused: the journal cannot be written to.
         """
         with self.store.standing() as now:
-            if self.store.errands.get(errand_id) is None:
+            if self.errands.get(errand_id) is None:
                 raise KeyError(errand_id)
             self._keep(now, "again", {"errand": errand_id})
-            return self.store.errands.again(errand_id, now)
+            return self.errands.again(errand_id, now)
 
     def conversed(self, call_id: str, what: str, **about: Any) -> None:
         """Take in what came over the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
@@ -205,17 +208,17 @@ class Sandbox:
     def _act_on(self, what: str, data: Json, content: bytes) -> None:
         match what:
             case "ring":
-                calling.ring(self.store, data["from_number"], data["to_number"], data["headers"])
+                calling.ring(self.store, self.errands, data["from_number"], data["to_number"], data["headers"])
             case "write":
-                calling.write(self.store, data["from_number"], data["to_number"], data["text"])
+                calling.write(self.store, self.errands, data["from_number"], data["to_number"], data["text"])
             case "heard":
-                self.store.errands.attempted(
+                self.errands.attempted(
                     data["errand"],
                     Heard(data["status"], content, data["problem"], data["seconds"], data.get("signature", "")),
                     self.store.now(),
                 )
             case "again":
-                self.store.errands.again(data["errand"], self.store.now())
+                self.errands.again(data["errand"], self.store.now())
             case "conversed":
                 self.following.take_in(**data)
             case "fault":

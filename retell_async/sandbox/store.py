@@ -18,7 +18,6 @@ from retell_async._settings import check_key
 from . import lifecycle, ordered
 from .agenda import Agenda
 from .clock import Clock, RunningClock
-from .errands import Errands
 from .exchange import Json
 from .lifecycle import Course, Habits, Kind, Outcomes
 from .live import Live, Outside
@@ -368,7 +367,6 @@ class Store:
         self.home = Home()
         self.calls = Calls(self.home)
         self.agenda = Agenda()
-        self.errands = Errands(self.agenda)
         self.key: str | None = None
         """The first key that was let in."""
         self.on_start: Callable[[Call, Habits], None] = _nothing
@@ -377,6 +375,10 @@ class Store:
         """Told of each call whose course was changed."""
         self.on_prompt: Callable[[Call], None] = _nothing
         """Told of each call whose agent is made to speak."""
+        self.on_chat_start: Callable[[Chat, Json], None] = _nothing
+        """Told of each chat that was made, and its agent's settings."""
+        self.on_chat_change: Callable[[Chat], None] = _nothing
+        """Told of each chat in which something was written, or that was ended."""
         self.others: dict[str, Assets] = {}
         """Resources of operations that have no handler of their own."""
         self._outcomes: dict[str, Outcomes] = {

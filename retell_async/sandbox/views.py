@@ -108,8 +108,8 @@ def conversation_of(call: Call, now: int) -> Conversation:
     if live is None:
         return tell(call.order.opening, items=items)
     items += live.items
-    if live.session is not None:
-        return tell(spoken=live.session.spoken, items=items + live.session.items)
+    if live.spoken is not None:
+        return tell(spoken=live.spoken, items=items)
     return tell(call.order.opening, pauses=live.pauses, added=live.added, items=items)
 
 

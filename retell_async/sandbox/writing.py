@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from random import Random
 
 from .exchange import Json
-from .records import Chat
 
 __all__ = ["answer", "opening", "sms_script", "transcript", "user_message"]
 
@@ -43,8 +42,9 @@ def sms_script(seed: int, text: str | None, now: int) -> list[Json]:
     return messages
 
 
-def user_message(chat: Chat, text: str, now: int) -> Json:
-    return _message(chat.seed, len(chat.messages), "user", text, now)
+def user_message(seed: int, number: int, text: str, now: int) -> Json:
+    """:param number: how many messages there were before."""
+    return _message(seed, number, "user", text, now)
 
 
 def answer(seed: int, number: int, text: str, now: int) -> tuple[list[Json], bool]:

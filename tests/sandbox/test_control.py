@@ -128,14 +128,14 @@ async def test_faults_end_with_the_process_and_what_they_did_does_not(tmp_path: 
     clock.advance(7200)
     first.store.agenda.catch_up(first.store.now())
     first.set_fault(Fault(kind="reset"))
-    sent = [errand.name for errand in first.store.errands.log]
+    sent = [errand.name for errand in first.errands.log]
     assert sent == ["call_started", "call_started", "call_ended", "call_analyzed"]
     journal.close()
     again, clock, journal = opened()
     clock.advance(7200)
     again.store.agenda.catch_up(again.store.now())
     assert len(again.faults) == 0
-    assert [errand.name for errand in again.store.errands.log] == sent
+    assert [errand.name for errand in again.errands.log] == sent
     journal.close()
 
 

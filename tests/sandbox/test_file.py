@@ -111,7 +111,7 @@ async def test_what_was_heard_waits_for_the_disk_and_is_not_asked_again(tmp_path
             await anyio.sleep(0.01)
         api.journal.full = False
     assert user.events() == ["call_ended"]
-    (errand,) = api.sandbox.store.errands.log
+    (errand,) = api.sandbox.errands.log
     assert (errand.state, len(errand.attempts)) == ("delivered", 1)
     assert "the answer to call_ended waits: the disk is full" in caplog.text
 

@@ -99,7 +99,7 @@ async def test_an_answer_before_a_call(name: str) -> None:
         api, called = account(f"http://{where}/")
         ringing = api.sandbox.ring(CALLER, called)
         await Outgoing(api.sandbox).advance(600)
-        (errand, *_) = api.sandbox.store.errands.log
+        (errand, *_) = api.sandbox.errands.log
         assert ringing.call_id is not None
         assert errand.state == ("delivered" if name in GOOD else "failed")
         assert len(errand.attempts) == (1 if name in GOOD else 4)
@@ -115,7 +115,7 @@ def account(hook: str) -> tuple[Api, str]:
 
 
 def events(api: Api) -> list[str]:
-    return [errand.name.removeprefix("call_") for errand in api.sandbox.store.errands.log if errand.state != "pending"]
+    return [errand.name.removeprefix("call_") for errand in api.sandbox.errands.log if errand.state != "pending"]
 
 
 @pytest.mark.parametrize("promised", [b"transfer-encoding: chunked\r\n\r\n", b"connection: close\r\n\r\n"])
@@ -135,7 +135,7 @@ async def test_answers_without_end(promised: bytes) -> None:
         api, called = account(f"http://{where}/")
         ringing = api.sandbox.ring(CALLER, called)
         await Outgoing(api.sandbox).advance(600)
-        asked, *told = api.sandbox.store.errands.log
+        asked, *told = api.sandbox.errands.log
         assert ringing.call_id is not None
         assert {attempt.heard.problem for attempt in asked.attempts} == {"an answer of more than 1048576 bytes"}
         assert {errand.state for errand in told} == {"delivered"}  # what they answer is not looked at
@@ -163,10 +163,10 @@ async def test_silence_and_requests_that_cannot_be_sent() -> None:
         for line in range(100, 104):
             api.call(number, f"+1201555{line:04}")
         await Outgoing(api.sandbox).advance(1_200)
-        asked = {errand.name: errand.attempts[0].heard.problem for errand in api.sandbox.store.errands.log}
+        asked = {errand.name: errand.attempts[0].heard.problem for errand in api.sandbox.errands.log}
         assert len(asked) == len(tools)
         assert all(asked.values())
-        assert api.sandbox.store.errands.pending == 0
+        assert api.sandbox.errands.pending == 0
         assert {call["call_status"] for call in api.calls(limit=100)} == {"ended"}
 
 

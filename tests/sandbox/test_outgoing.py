@@ -50,7 +50,7 @@ async def test_a_call_tells_of_itself_in_order_and_once() -> None:
     assert ended == {name: value for name, value in analyzed.items() if name != "call_analysis"}
     await outgoing.advance(3_600)
     assert len(user.received) == 3
-    assert (user.refused, api.sandbox.store.errands.pending) == (0, 0)
+    assert (user.refused, api.sandbox.errands.pending) == (0, 0)
 
 
 async def test_a_call_that_reaches_nobody_was_never_started() -> None:
@@ -92,7 +92,7 @@ async def test_what_fails_is_tried_again_and_holds_nothing_back() -> None:
     api.call(number(api, webhook_url=HOOK))
     await Outgoing(api.sandbox, user.transport).advance(600)
     assert user.events() == ["call_started"] * 4 + ["call_ended", "call_analyzed"]
-    failed, *others = api.sandbox.store.errands.log
+    failed, *others = api.sandbox.errands.log
     assert (failed.name, failed.state, [attempt.heard.status for attempt in failed.attempts]) == ("call_started", "failed", [500] * 4)
     moments = [attempt.at for attempt in failed.attempts]
     assert [after - before for before, after in pairwise(moments)] == [1_000, 2_000, 4_000]
@@ -108,7 +108,7 @@ async def test_a_slow_endpoint_is_not_waited_for_beyond_the_agents_time_out() ->
     api.call(number(api, webhook_url=HOOK, webhook_timeout_ms=50))
     await Outgoing(api.sandbox, user.transport).advance(600)
     assert user.events() == ["call_started", "call_started", "call_ended", "call_analyzed"]
-    assert api.sandbox.store.errands.log[0].attempts[0].heard.problem == "no answer within 0.05 s"
+    assert api.sandbox.errands.log[0].attempts[0].heard.problem == "no answer within 0.05 s"
 
 
 @pytest.mark.soak
@@ -117,7 +117,7 @@ async def test_nobody_listens_at_the_address() -> None:
     for url in ("http://127.0.0.1:9/hook", "no address", "http://[", f"http://{'a' * 70}.example", "http://127.0.0.1:99999"):
         api.call(number(api, webhook_url=url, webhook_events=["call_ended"]))
     await Outgoing(api.sandbox).advance(600)
-    errands = api.sandbox.store.errands.log
+    errands = api.sandbox.errands.log
     assert [(errand.state, len(errand.attempts)) for errand in errands] == [("failed", 4)] * 5
     assert {"ConnectError", "UnsupportedProtocol"} <= {attempt.heard.problem for errand in errands for attempt in errand.attempts}
 

@@ -108,7 +108,7 @@ def chat_agent(api: Api) -> str:
 
 def heard(api: Api, content: bytes, status: int = 200) -> None:
     """Give an answer to all that waits for one."""
-    for errand in list(api.sandbox.store.errands.waiting.values()):
+    for errand in list(api.sandbox.errands.waiting.values()):
         errand.ask()
         api.sandbox.heard(errand.id, Heard(status, content if errand.reads else b""))
 
@@ -305,7 +305,7 @@ async def test_an_application_in_the_same_process_that_raises(problems: list[str
     api = Api(Settings(outcomes={"user_hangup": 1}, webhook_url=HOOK))
     call_id = api.call(api.number())["call_id"]
     await Outgoing(api.sandbox, httpx.ASGITransport(broken)).advance(600)
-    assert {attempt.heard.problem for errand in api.sandbox.store.errands.log for attempt in errand.attempts} == {"KeyError"}
+    assert {attempt.heard.problem for errand in api.sandbox.errands.log for attempt in errand.attempts} == {"KeyError"}
     assert api.get(f"/v2/get-call/{call_id}")["call_status"] == "ended"
     assert len(problems) == 12
     assert all("event call_" in problem and "+12015550100" not in problem for problem in problems)
@@ -317,7 +317,7 @@ async def test_a_transport_that_has_its_answers_in_memory() -> None:
     api = Api(Settings(outcomes={"user_hangup": 1}, webhook_url=HOOK))
     api.call(api.number())
     await Outgoing(api.sandbox, httpx.MockTransport(lambda _: httpx.Response(200, json={}))).advance(600)
-    assert {errand.state for errand in api.sandbox.store.errands.log} == {"delivered"}
+    assert {errand.state for errand in api.sandbox.errands.log} == {"delivered"}
 
 
 @pytest.mark.anyio
@@ -330,7 +330,7 @@ async def test_cancellation_is_no_failure() -> None:
     with anyio.move_on_after(0.2) as scope:
         await Outgoing(api.sandbox, httpx.ASGITransport(patient)).advance(600)
     assert scope.cancelled_caught
-    assert all(not errand.attempts for errand in api.sandbox.store.errands.log)
+    assert all(not errand.attempts for errand in api.sandbox.errands.log)
 
 
 def test_requests_of_a_client_with_halves_of_emojis() -> None:

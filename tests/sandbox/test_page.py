@@ -227,14 +227,14 @@ async def test_what_was_sent_again_outlives_the_process(tmp_path: Path) -> None:
     first.ring("+12015550100", number)
     outgoing = Outgoing(first, httpx.MockTransport(Endpoint()))
     await outgoing.advance(7200)
-    first.send_again(first.store.errands.log[0].id)
+    first.send_again(first.errands.log[0].id)
     await outgoing.settle()
-    seen = [(errand.id, errand.name, [attempt.heard for attempt in errand.attempts]) for errand in first.store.errands.log]
+    seen = [(errand.id, errand.name, [attempt.heard for attempt in errand.attempts]) for errand in first.errands.log]
     assert [name for _, name, _ in seen] == ["call_started", "call_ended", "call_analyzed", "call_started"]
     journal.close()
     journal = Journal(tmp_path / "sandbox.db", Settings())
     again = opened(journal)
-    assert [(errand.id, errand.name, [attempt.heard for attempt in errand.attempts]) for errand in again.store.errands.log] == seen
+    assert [(errand.id, errand.name, [attempt.heard for attempt in errand.attempts]) for errand in again.errands.log] == seen
     journal.close()
 
 

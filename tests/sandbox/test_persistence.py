@@ -88,7 +88,7 @@ async def test_what_was_not_delivered_is_tried_again_as_often_as_is_left(tmp_pat
     while len(user.received) < 2:
         await outgoing.advance(1)
     after = api.reopened(path)
-    (errand,) = after.sandbox.store.errands.log
+    (errand,) = after.sandbox.errands.log
     assert (errand.state, len(errand.attempts)) == ("pending", 2)
     await Outgoing(after.sandbox, user.transport).advance(60)
     assert len(user.received) == 4

@@ -276,7 +276,7 @@ def test_everybody_was_called_once(day: Day) -> None:
 def test_every_event_was_handled_once(day: Day) -> None:
     service = day.service
     assert {what: number for what, number in service.handled.items() if number > 1} == {}
-    delivered = {(errand.name, errand.about) for errand in day.local.sandbox.store.errands.log if errand.state == "delivered"}
+    delivered = {(errand.name, errand.about) for errand in day.local.sandbox.errands.log if errand.state == "delivered"}
     assert len(delivered) > 1_500
     assert delivered - service.handled.keys() == set()
     assert {call.call_id for call in day.calls} - service.followed.keys() == set()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .. import chat_following, filters, writing
+from .. import filters, writing
 from ..chat_views import analysis, chat_cost, chat_object, listed_chat
 from ..exchange import Incoming, Json, Refused
 from ..filters import Field, Keyed
@@ -56,10 +56,9 @@ def take_inbound_sms(store: Store, body: Json, agent_id: str, version: Any, *, a
     :raises Refused: the agent is not there.
     """
     chat, now = _start(store, body, agent_id, version, agent_number=agent_number, user_number=user_number), store.now()
-    chat.messages = []
-    said = writing.user_message(chat, text, now)
+    said = writing.user_message(chat.seed, 0, text, now)
     chat.messages = [said, *writing.answer(chat.seed, 0, text, now)[0]]
-    chat_following.follow(store, chat)
+    store.on_chat_change(chat)
     return chat
 
 
@@ -67,12 +66,13 @@ def complete(store: Store, incoming: Incoming) -> Json:
     chat, now = existing(store.chats, incoming.body["chat_id"], "body.chat_id"), store.now()
     if chat.status(now) != "ongoing":
         raise Refused(400, "the chat is not ongoing")
-    said = writing.user_message(chat, incoming.body["content"], now)
-    answers, ended = writing.answer(chat.seed, len(chat.messages), incoming.body["content"], now)
+    text, number = incoming.body["content"], len(chat.messages)
+    said = writing.user_message(chat.seed, number, text, now)
+    answers, ended = writing.answer(chat.seed, number, text, now)
     chat.messages += [said, *answers]
     if ended:
         chat.closed = now
-    chat_following.follow(store, chat)
+    store.on_chat_change(chat)
     return {"messages": answers}
 
 
@@ -118,7 +118,7 @@ def end(store: Store, incoming: Incoming) -> None:
     if chat.status(now) != "ongoing":
         raise Refused(422, "the chat is not ongoing")
     chat.closed = now
-    chat_following.follow(store, chat)
+    store.on_chat_change(chat)
 
 
 def delete(store: Store, incoming: Incoming) -> None:
@@ -163,7 +163,7 @@ def _start(store: Store, body: Json, agent_id: str, version: Any, agent_number: 
     opening = filled(engine.get("begin_message") or "", variables | body.get("retell_llm_dynamic_variables", {}))
     chat.messages = (writing.opening if user_number is None else writing.sms_script)(chat.seed, opening, now)
     store.chats.put(chat.id, chat)
-    chat_following.begin(store, chat, agent)
+    store.on_chat_start(chat, agent)
     return chat
 
 
