@@ -36,7 +36,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, quote, unquote
 
 from . import recordings
@@ -44,12 +44,12 @@ from .clock import RunningClock, SteppedClock
 from .errands import Errand
 from .exchange import Answer, Json, Refused
 from .faults import Fault
-from .furniture import request
 from .live import CALL_EVENTS, CHAT_EVENTS
 from .log import Received
 from .moments import next_moment
 from .outside import parsed
 from .reply import Reply, whole
+from .service import Sandbox
 from .shown import (
     agent_row,
     call_row,
@@ -64,9 +64,6 @@ from .shown import (
 )
 from .store import Call
 from .views import call_object
-
-if TYPE_CHECKING:
-    from .service import Sandbox
 
 __all__ = ["answer", "answers", "placed"]
 
@@ -90,7 +87,7 @@ _SHOWN = 50
 _MOST = 1_000
 _LONGEST_LEAP = 1e9
 
-Handler = Callable[["Sandbox", str, Mapping[str, str], Json], Any]
+Handler = Callable[[Sandbox, str, Mapping[str, str], Json], Any]
 
 
 def answers(path: str) -> bool:
@@ -296,7 +293,7 @@ def _call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
 
 def _end_call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
     call = _existing(sandbox, id)
-    stopped = request(sandbox, f"/v2/stop-call/{quote(call.id)}", {})
+    stopped = sandbox.post(f"/v2/stop-call/{quote(call.id)}", {})
     if stopped.status >= 400:
         raise Refused(409, stopped.body["message"])
     return call_row(call, sandbox.store.now())

@@ -13,9 +13,8 @@ from typing import Literal
 import attrs
 
 from .agenda import Agenda
-from .faults import Delivery
 
-__all__ = ["Ask", "Attempt", "Errand", "Errands", "Heard"]
+__all__ = ["Ask", "Attempt", "Delivery", "Errand", "Errands", "Heard"]
 
 Kind = Literal["event", "inbound", "function"]
 _FIRST_PAUSE_MS = 1_000
@@ -99,6 +98,16 @@ class Errand:
         if self.attempts and self.attempts[-1].heard.good:
             return "delivered"
         return "failed" if len(self.attempts) > self.retries else "pending"
+
+
+@attrs.frozen
+class Delivery:
+    """What goes wrong with the delivery of an event."""
+
+    copies: int = 1
+    """How often it is sent; 0 when it is lost."""
+    delay: float = 0.0
+    """Seconds of the sandbox's time that it is late."""
 
 
 def _undisturbed(_: str, __: str) -> Delivery:

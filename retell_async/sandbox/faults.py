@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, urlencode
 import attrs
 
 from . import names
+from .errands import Delivery
 
-__all__ = ["Delivery", "Fault", "Faults", "FaultKind", "RetryAfterForm", "Strike", "Struck", "fingerprint"]
+__all__ = ["Fault", "Faults", "FaultKind", "RetryAfterForm", "Strike", "Struck", "fingerprint"]
 
 FaultKind = Literal[
     "rate_limit",
@@ -178,15 +179,6 @@ class Strike:
         """Whether the request is carried out."""
         end = self.end
         return end is None or end.kind in _ANSWERED_FIRST or (end.acted and end.kind != "rate_limit")
-
-
-@attrs.frozen
-class Delivery:
-    """What goes wrong with the delivery of a webhook."""
-
-    copies: int = 1
-    delay: float = 0.0
-    """Seconds of the sandbox's time that it is late."""
 
 
 @attrs.define(eq=False)

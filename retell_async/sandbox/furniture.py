@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import attrs
 
-from .exchange import Answer, Json
+from .exchange import Json
 from .service import Sandbox
 
-__all__ = ["Furniture", "furnish", "request"]
-
-
-# Let in where any key is, and not taken for the account's: a key has no space.
-_NO_KEY = "the sandbox itself"
+__all__ = ["Furniture", "furnish"]
 
 
 @attrs.frozen
@@ -43,19 +38,8 @@ def furnish(sandbox: Sandbox, **agent: Any) -> Furniture:
     return Furniture(llm["llm_id"], made["agent_id"], number["phone_number"])
 
 
-def request(sandbox: Sandbox, path: str, fields: Json) -> Answer:
-    """What the API answers to a POST of the sandbox's own, which no fault strikes and no log shows."""
-    return sandbox.answer(
-        "POST",
-        path,
-        authorization=f"Bearer {sandbox.store.settings.api_key or _NO_KEY}",
-        content_type="application/json",
-        content=json.dumps(fields).encode(),
-    )
-
-
 def _create(sandbox: Sandbox, path: str, **fields: Any) -> Json:
-    answer = request(sandbox, path, fields)
+    answer = sandbox.post(path, fields)
     body: Json = answer.body
     if answer.status >= 400:
         raise ValueError(body["message"])

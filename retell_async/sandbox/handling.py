@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -13,9 +12,7 @@ from .exchange import Answer
 from .faults import Strike, fingerprint
 from .log import Received
 from .reply import Reply, reply_to
-
-if TYPE_CHECKING:
-    from .service import Sandbox
+from .service import Sandbox
 
 __all__ = ["Handling", "receive"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import get_ident
-from typing import cast
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -26,13 +26,13 @@ from retell_async.webhooks import sign
 from retell_async.webhooks.signature import HEADER
 
 from .clock import SteppedClock
-from .errands import Errand, Heard
+from .errands import Errand, Errands, Heard
 from .exchange import Refused
 from .llm import CONNECT_SECONDS, Session, address
 from .outside import guarded, warned
-from .service import Sandbox
+from .store import Store
 
-__all__ = ["Outgoing"]
+__all__ = ["Outgoing", "Source"]
 
 _AT_A_TIME = 64
 _SHOWN = 4096
@@ -59,6 +59,33 @@ class _Unusable(Exception):
 _USUAL = (httpx.RequestError, httpx.InvalidURL, httpx_ws.HTTPXWSException, ProtocolError, TimeoutError, ValueError, OSError, _Unusable)
 
 
+class Source(Protocol):
+    """What has something to send, and is told what came of it: a `Sandbox`."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def errands(self) -> Errands: ...
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """Conversations by a custom LLM that are going on, by their calls."""
+        ...
+
+    def saw(self, now: int) -> None:
+        """Somebody is told about the present."""
+        ...
+
+    def heard(self, errand_id: str, heard: Heard) -> None:
+        """An attempt came to its end."""
+        ...
+
+    def conversed(self, call_id: str, what: str, **about: Any) -> None:
+        """Something came over the connection to a custom LLM."""
+        ...
+
+
 class Outgoing:
     """Sends what a sandbox has to send: webhooks, inbound requests, custom functions, and the frames of custom-LLM conversations.
 
@@ -68,7 +95,7 @@ class Outgoing:
     :param attended: whether somebody else sees to `run`; otherwise `settle` and `advance` run it as long as they last.
     """
 
-    def __init__(self, sandbox: Sandbox, transport: httpx.AsyncBaseTransport | None = None, *, attended: bool = False) -> None:
+    def __init__(self, sandbox: Source, transport: httpx.AsyncBaseTransport | None = None, *, attended: bool = False) -> None:
         self._sandbox = sandbox
         self._transport = transport
         self._attended = attended
@@ -123,7 +150,7 @@ class Outgoing:
     def _listening(self) -> bool:
         """Whether the other side of a conversation has something to receive or to say."""
         now = self._sandbox.store.clock.now()
-        return any(session.busy(now) for session in list(self._sandbox.following.sessions.values()))
+        return any(session.busy(now) for session in list(self._sandbox.sessions.values()))
 
     async def advance(self, seconds: float) -> None:
         """Move a clock that stands still on, from one thing that is due to the next, each done before the clock goes further.
@@ -164,7 +191,7 @@ class Outgoing:
                 self._running.add(errand.id)
                 tasks.start_soon(self._send, http, errand)
         now = self._sandbox.store.clock.now()
-        for call_id, session in list(self._sandbox.following.sessions.items()):
+        for call_id, session in list(self._sandbox.sessions.items()):
             if call_id not in self._talking and session.connect_at is not None and session.connect_at <= now:
                 self._talking.add(call_id)
                 tasks.start_soon(self._talk, http, call_id, session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from .errands import Errand, Errands, Heard
 from .exchange import Answer, Incoming, Json, Refused
 from .faults import Fault, Faults, Struck
 from .following import Following
+from .llm import Session
 from .log import Log
 from .names import check_field, operation_id
 from .operations import HANDLERS, generic
@@ -26,6 +28,8 @@ from .store import Settings, Store
 
 __all__ = ["Sandbox"]
 
+# Let in where any key is, and not taken for the account's: a key has no space.
+_NO_KEY = "the sandbox itself"
 _KEY = re.compile(r"[!-~]+")
 _ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun", "again"})
 """What a journal can hold."""
@@ -43,7 +47,7 @@ class Sandbox:
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None, journal: Journal | None = None) -> None:
         self.store = Store(settings, clock)
         self.errands = Errands(self.store.agenda)
-        self.following = Following(self.store, self.errands)
+        self._following = Following(self.store, self.errands)
         ChatFollowing(self.store, self.errands)
         self.store.clock.watch(self._clock_moved)
         self._document: Document = packaged()
@@ -53,6 +57,11 @@ class Sandbox:
         self._journal: Journal | None = None
         if journal is not None:
             self._bring_back(journal)
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """Conversations by a custom LLM that are going on, by their calls."""
+        return self._following.sessions
 
     @property
     def operations(self) -> list[str]:
@@ -109,6 +118,16 @@ class Sandbox:
                 return answer
         except Refused as refused:
             return refused.answer()
+
+    def post(self, path: str, fields: Json) -> Answer:
+        """What the API answers to a POST of the sandbox's own, which no fault strikes and no log shows."""
+        return self.answer(
+            "POST",
+            path,
+            authorization=f"Bearer {self.store.settings.api_key or _NO_KEY}",
+            content_type="application/json",
+            content=json.dumps(fields).encode(),
+        )
 
     def ring(self, from_number: str, to_number: str, headers: Mapping[str, str] | None = None) -> Ringing:
         """Let somebody call a number of the account: its webhook is asked, and an agent takes the call, or nobody does.
@@ -220,7 +239,7 @@ class Sandbox:
             case "again":
                 self.errands.again(data["errand"], self.store.now())
             case "conversed":
-                self.following.take_in(**data)
+                self._following.take_in(**data)
             case "fault":
                 self.faults.add(Fault.from_dict(data))
             case "no_fault":
@@ -273,7 +292,7 @@ class Sandbox:
         self._note("begun", {"callers": callers, "speed": self.store.clock.speed})
         if len(self.faults):
             self.clear_faults()
-        for call_id, session in list(self.following.sessions.items()):
+        for call_id, session in list(self.sessions.items()):
             if session.connected:
                 self.conversed(call_id, "closed", code=1006)
 

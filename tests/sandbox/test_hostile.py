@@ -242,7 +242,7 @@ async def test_a_custom_llm(act: Frames, monkeypatch: pytest.MonkeyPatch) -> Non
                 await served.advance(300)
             call = api.get(f"/v2/get-call/{call_id}")
             assert call["call_status"] == ("ended" if act is deep else "error"), call["disconnection_reason"]
-            assert not api.sandbox.following.sessions
+            assert not api.sandbox.sessions
 
 
 @pytest.mark.parametrize(
