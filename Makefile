@@ -23,10 +23,11 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time
 	$(BIN)/python -m pytest -m soak
 
-check: $(VENV)/.dev ## format, lint, generated code up to date, types
+check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m codegen check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 

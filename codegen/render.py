@@ -159,7 +159,7 @@ class _Package(Project):
         path.write_text(self.env.get_template(template).render(**context), encoding="utf-8")
 
     def _create_package(self) -> None:
-        self._write("package_init.py.jinja", self.package_dir / "__init__.py", title="Operations and models as the document has them.")
+        self._write("raw_init.py.jinja", self.package_dir / "__init__.py")
 
     def _build_models(self) -> None:
         models, params = self.package_dir / "models", self.package_dir / "params"

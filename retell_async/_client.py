@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import anyio
 import attrs
 
-from ._encode import encode
-from ._errors import ConfigurationError, OutcomeUnknownError
-from ._events import Hook, log
-from ._limits import DEFAULT_MAX_WAIT, RateLimit
-from ._masking import Hidden, mask_text
-from ._operation import Omit, Operation, Request, RequestOptions, omit
-from ._pages import AsyncPaginator
-from ._response import RawResponse, StreamedResponse, decode
-from ._retry import RetryPolicy
-from ._settings import (
+from ._core.encode import encode
+from ._core.errors import ConfigurationError, OutcomeUnknownError
+from ._core.masking import Hidden, cut, mask_text
+from ._core.operation import Omit, Operation, Request, RequestOptions, omit
+from ._core.pages import AsyncPaginator
+from ._core.response import RawResponse, StreamedResponse, decode
+from ._engine.events import Hook, log
+from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, with_key
+from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
+from ._engine.retry import RetryPolicy
+from ._engine.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RETRIES,
@@ -38,9 +39,7 @@ from ._settings import (
     check_since,
     check_timeout,
 )
-from ._shared import Shared
-from ._tokens import KEY_FIELD, is_listed, marked, new_key, with_key
-from ._tracebacks import cut
+from ._engine.shared import Shared
 from ._version import __version__
 from .resources import Resources
 
@@ -50,8 +49,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from ._calls import Call
-    from ._gate import Account
+    from ._engine.calls import Call
+    from ._engine.gate import Account
 
 __all__ = ["AsyncRetell"]
 
@@ -116,7 +115,7 @@ class AsyncRetell(Resources):
             default_headers=check_headers(headers.value),
             default_query=dict(default_query or {}),
             strict=strict,
-            rate_limits=(known := check_rate_limits(rate_limits)),
+            rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
@@ -167,7 +166,7 @@ class AsyncRetell(Resources):
             default_headers={**old.default_headers, **check_headers(headers.value)},
             default_query={**old.default_query, **(default_query or {})},
             strict=old.strict if isinstance(strict, Omit) else strict,
-            rate_limits={**old.rate_limits, **(known := check_rate_limits(rate_limits))},
+            rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
             max_wait=old.max_wait,
         )
@@ -267,7 +266,7 @@ class AsyncRetell(Resources):
 
     def _call(self, request: Request[Any], options: RequestOptions) -> Call:
         """The request as it will be sent, every time that it is."""
-        from ._calls import Call
+        from ._engine.calls import Call
 
         _refuse_unknown(request, options)
         settings = self._settings
@@ -313,7 +312,7 @@ class AsyncRetell(Resources):
 
     async def _found(self, operation: Operation[T], call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[T] | None:
         """What a call created whose outcome is not known, if it appears in the list of calls in time."""
-        from ._reconcile import find
+        from ._engine.reconcile import find
 
         within = call.policy.reconcile_within
         if call.give_up_at is not None:
@@ -350,6 +349,14 @@ class AsyncRetell(Resources):
     def __repr__(self) -> str:
         settings: Settings | None = vars(self).get("_settings")  # a client that cannot be made is shown too, in tracebacks
         return f"{type(self).__name__}({'' if settings is None else f'base_url={settings.base_url!r}'})"
+
+
+def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
+    if not limits:
+        return {}
+    from .resources._operations import LIMITS, METHODS
+
+    return check_rate_limits(limits, METHODS, LIMITS)
 
 
 def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:

@@ -26,8 +26,8 @@ import anyio.lowlevel
 import httpx
 
 from ._client import AsyncRetell
-from ._masking import mask, mask_text
-from ._retry import RetryPolicy
+from ._core.masking import mask, mask_text
+from ._engine.retry import RetryPolicy
 from .sandbox import Clock, Sandbox, Settings, SteppedClock
 from .sandbox.control import answer as control_answer, placed
 from .sandbox.faults import Fault, FaultKind, Struck

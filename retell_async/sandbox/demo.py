@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .. import APIError, AsyncRetell, LimitEvent, RetryEvent, webhooks
-from .._events import Event
+from .._engine.events import Event
 from ..raw.models import CallResponse, V3CallResponse, V3PhoneCallResponse
 from . import Fault, RunningClock, Sandbox, Settings, serve
 from .server import listen

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from retell_async._masking import mask_text
+from retell_async._core.masking import mask_text
 
 from .outside import parsed
 

@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from wsproto.events import BytesMessage, Event, TextMessage
 from wsproto.utilities import ProtocolError
 
-from retell_async._http import no_cookies
+from retell_async._http.exchange import no_cookies
 from retell_async.webhooks import sign
 from retell_async.webhooks.signature import HEADER
 

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from retell_async._masking import mask_text
+from retell_async._core.masking import mask_text
 
 __all__ = ["guarded", "parsed", "sendable", "warned"]
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import jsonschema_rs
 
-from retell_async._masking import mask_text
+from retell_async._core.masking import mask_text
 
 __all__ = ["place"]
 

@@ -12,8 +12,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from retell_async._errors import ConfigurationError
-from retell_async._settings import check_key
+from retell_async._core.errors import ConfigurationError
+from retell_async._engine.settings import check_key
 
 from . import lifecycle, ordered
 from .agenda import Agenda

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from retell_async._errors import WebhookVerificationError
-from retell_async._hints import readable
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.hints import readable
 
 from .deliveries import Claim, DeliveryStore, LeasedStore, LegacyStore, MemoryStore, delivery_key
 from .events import (

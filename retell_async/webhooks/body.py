@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from retell_async._errors import WebhookVerificationError
-from retell_async._json import loads
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.json import loads
 
 from .signature import raw_bytes
 

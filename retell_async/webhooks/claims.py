@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from retell_async._errors import ConfigurationError
-from retell_async._masking import mask_text
+from retell_async._core.errors import ConfigurationError
+from retell_async._core.masking import mask_text
 
 from .deliveries import LEASE, Claim
 from .runner import log

@@ -7,7 +7,7 @@ import time
 from enum import Enum
 from typing import Protocol
 
-from retell_async._errors import ConfigurationError
+from retell_async._core.errors import ConfigurationError
 
 from .events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnded, ChatStarted, Event
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
-from retell_async._errors import ConfigurationError
+from retell_async._core.errors import ConfigurationError
 
 from .claims import Claims
 from .deliveries import Claim

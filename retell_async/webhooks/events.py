@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from retell_async._errors import WebhookVerificationError
-from retell_async._masking import Hidden
-from retell_async._model import Many, Model, One, Spec, adopter, decoder, model
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.masking import Hidden
+from retell_async._core.model import Many, Model, One, Spec, adopter, decoder, model
 
 from .body import json_object
 from .inbound import InboundCall, InboundChat, inbound_request

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.webhooks.fastapi needs `pip install 'retell-async[fastapi]'`", name=error.name
     ) from None
 
-from retell_async._errors import WebhookVerificationError
+from retell_async._core.errors import WebhookVerificationError
 
 from .events import Event, parse_event
 from .exchange import Incoming, Refused

@@ -8,8 +8,8 @@ from typing import TypedDict
 
 import anyio
 
-from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import Hidden
+from retell_async._core.errors import ConfigurationError, WebhookVerificationError
+from retell_async._core.masking import Hidden
 
 from .exchange import Incoming, Refused
 from .senders import Senders

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 
-from retell_async._encode import json_bytes
-from retell_async._errors import WebhookVerificationError
-from retell_async._json import loads
-from retell_async._masking import Hidden, masked_fields, masked_repr
-from retell_async._model import Model
-from retell_async._operation import Omit, given, omit
+from retell_async._core.encode import json_bytes
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.json import loads
+from retell_async._core.masking import Hidden, masked_fields, masked_repr
+from retell_async._core.model import Model
+from retell_async._core.operation import Omit, given, omit
 
 from .body import json_object
 from .signature import TOLERANCE, Headers, header_value, verify
@@ -208,7 +208,7 @@ def _check(fields: Mapping[str, Any]) -> None:
 
 def _check_override(override: Mapping[str, Any]) -> None:
     """Refuse values of the wrong kind. Fields and choices that this version does not know are let through."""
-    from retell_async._strict import problems
+    from retell_async._core.strict import problems
     from retell_async.raw.models import AgentOverrideRequest
 
     for problem in problems(AgentOverrideRequest, override):

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 
 import anyio
 
-from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import Hidden, mask_text
+from retell_async._core.errors import ConfigurationError, WebhookVerificationError
+from retell_async._core.masking import Hidden, mask_text
 
 from . import asgi
 from .deliveries import DeliveryStore, LegacyStore, MemoryStore, delivery_key

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 import anyio
 import attrs
 
-from retell_async._masking import mask_text
+from retell_async._core.masking import mask_text
 
 __all__ = ["Done", "Failed", "Runner", "Stats", "checked", "log"]
 

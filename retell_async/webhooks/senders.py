@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from retell_async._errors import ConfigurationError
+from retell_async._core.errors import ConfigurationError
 
 __all__ = ["RETELL_ADDRESSES", "Senders"]
 

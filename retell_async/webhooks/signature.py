@@ -14,9 +14,9 @@ from typing import Literal, Protocol, cast, runtime_checkable
 
 import attrs
 
-from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import Hidden
-from retell_async._settings import check_key
+from retell_async._core.errors import ConfigurationError, WebhookVerificationError
+from retell_async._core.masking import Hidden
+from retell_async._engine.settings import check_key
 
 __all__ = ["HEADER", "Headers", "Signature", "header_value", "raw_bytes", "sign", "signing_keys", "verify"]
 

@@ -120,10 +120,14 @@ def planted(value: Any, payloads: Mapping[str, str]) -> Any:
     return value
 
 
-def _reads_hints(node: ast.Expr) -> bool:
-    """Whether it is ``readable(name)``, which every generated module of functions and of dicts ends with."""
+def _is_ours(node: ast.Expr) -> bool:
+    """Whether it is ``readable(name)`` or ``register(name)``, with which generated modules end."""
     call = node.value
-    return isinstance(call, ast.Call) and ast.unparse(call.func) == "readable" and all(isinstance(name, ast.Name) for name in call.args)
+    return (
+        isinstance(call, ast.Call)
+        and ast.unparse(call.func) in {"readable", "register"}
+        and all(isinstance(name, ast.Name) for name in call.args)
+    )
 
 
 def assert_harmless(package: Path) -> None:
@@ -133,7 +137,7 @@ def assert_harmless(package: Path) -> None:
         tree = ast.parse(text, filename=path.name)
         assert not {"boom"} & {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}, path
         for node in tree.body:
-            assert not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant) or _reads_hints(node), path
+            assert not isinstance(node, ast.Expr) or isinstance(node.value, ast.Constant) or _is_ours(node), path
 
 
 def generated(given: Json, package: Path) -> None:

@@ -22,9 +22,9 @@ from codegen.surface import entries
 from codegen.update import _TRY, try_out
 from codegen.views import Views, views
 from retell_async import AsyncRetell
-from retell_async._model import KeyedModel, Model
-from retell_async._operation import RequestOptions
-from retell_async._resource import Resource
+from retell_async._core.model import KeyedModel, Model
+from retell_async._core.operation import RequestOptions
+from retell_async._core.resource import Resource
 from retell_async.resources import Resources
 
 from .small import STRING, content, document, object_, operation, posting, refused

@@ -12,8 +12,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from retell_async._client import AsyncRetell
-from retell_async._errors import InternalServerError
-from retell_async._pages import AsyncPaginator
+from retell_async._core.errors import InternalServerError
+from retell_async._core.pages import AsyncPaginator
 
 from .example import KEY, LIST, NO_OPTIONS, get
 

@@ -19,9 +19,9 @@ import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAioHttpClient
+from retell_async._core import errors
+from retell_async._http.clients import DefaultAioHttpClient
 
 from .example import CREATE, DELETE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import ok, serving

@@ -11,10 +11,10 @@ import attrs
 import httpx
 import pytest
 
+from retell_async._call_slots import CallSlots
 from retell_async._client import AsyncRetell
-from retell_async._limits import RateLimit
-from retell_async._retry import RetryPolicy
-from retell_async._slots import CallSlots
+from retell_async._engine.limits import RateLimit
+from retell_async._engine.retry import RetryPolicy
 
 from .example import KEY, LIST, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving

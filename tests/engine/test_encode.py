@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from retell_async._encode import Encoded, encode, json_bytes
-from retell_async._model import UnknownObject
-from retell_async._operation import Request
+from retell_async._core.encode import Encoded, encode, json_bytes
+from retell_async._core.model import UnknownObject
+from retell_async._core.operation import Request
 
 from .example import BASE_URL, CREATE, LIST, UPLOAD, get
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from retell_async import _errors as errors
-from retell_async._errors import APIStatusError, status_error
+from retell_async._core import errors
+from retell_async._core.errors import APIStatusError, status_error
 
 from .example import KEY
 

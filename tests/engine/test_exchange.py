@@ -12,10 +12,10 @@ import httpx
 import pytest
 from pytest_httpx import HTTPXMock
 
-from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
-from retell_async._limits import RateLimit
-from retell_async._model import UnknownObject
+from retell_async._core import errors
+from retell_async._core.model import UnknownObject
+from retell_async._engine.limits import RateLimit
 
 from .example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
 
@@ -93,7 +93,7 @@ async def test_a_body_of_another_shape_gives_one_error_that_carries_it(body: Any
 
 
 async def test_strict_mode_refuses_what_the_document_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    strict = ModuleType("retell_async._strict")
+    strict = ModuleType("retell_async._core.strict")
     strict.check = lambda operation, data: [f"{operation.id} {name}: unknown" for name in data]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, strict.__name__, strict)
     async with answering(json={"a": 1, "b": 2}) as client:

@@ -20,9 +20,9 @@ import anyio
 import httpx
 import pytest
 
-from retell_async import _files
 from retell_async._client import AsyncRetell
-from retell_async._encode import encode
+from retell_async._core.encode import encode
+from retell_async._http import files as _files
 
 from .example import BASE_URL, KEY, UPLOAD
 

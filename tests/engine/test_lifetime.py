@@ -16,10 +16,11 @@ import anyio
 import httpx
 import pytest
 
-from retell_async import _errors as errors, _wire
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAsyncHttpxClient
-from retell_async._limits import RateLimit
+from retell_async._core import errors
+from retell_async._engine.limits import RateLimit
+from retell_async._http import streams as _wire
+from retell_async._http.clients import DefaultAsyncHttpxClient
 
 from .example import CREATE, KEY, NO_OPTIONS, client_of, get
 from .test_forks import echoing

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from retell_async._errors import ConfigurationError
-from retell_async._limits import History, Pacer, RateLimit, Turn, is_about_the_account
+from retell_async._core.errors import ConfigurationError
+from retell_async._engine.limits import History, Pacer, RateLimit, Turn, is_about_the_account
 
 
 class Limiter(Protocol):

@@ -16,10 +16,10 @@ import respx
 from anyio.abc import SocketAttribute, SocketStream
 
 from benchmarks import serving as elsewhere
-from retell_async import _wire
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAioHttpClient
-from retell_async._errors import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError, OutcomeUnknownError
+from retell_async._core.errors import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError, OutcomeUnknownError
+from retell_async._http import streams as _wire
+from retell_async._http.clients import DefaultAioHttpClient
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving

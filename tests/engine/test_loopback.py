@@ -9,8 +9,8 @@ import anyio
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
+from retell_async._core import errors
 
 from .example import KEY, NO_OPTIONS, get
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from retell_async._masking import Hidden, mask_text, masked
+from retell_async._core.masking import Hidden, mask_text, masked
 
 from .example import KEY
 

@@ -22,8 +22,8 @@ from sentry_sdk.integrations.httpx import HttpxIntegration
 from sentry_sdk.transport import Transport as SentryTransport
 
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from retell_async._errors import APIConnectionError, APIError, APIStatusError
+from retell_async._core.errors import APIConnectionError, APIError, APIStatusError
+from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import Server, ok, serving

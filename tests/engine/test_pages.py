@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from retell_async._client import AsyncRetell
-from retell_async._errors import APIResponseValidationError
-from retell_async._model import UnknownObject
-from retell_async._operation import Request
-from retell_async._pages import MOST_EMPTY_PAGES, AsyncPage, Walk, next_request
+from retell_async._core.errors import APIResponseValidationError
+from retell_async._core.model import UnknownObject
+from retell_async._core.operation import Request
+from retell_async._core.pages import MOST_EMPTY_PAGES, AsyncPage, Walk, next_request
 
 from .example import LIST, LIST_BY_POST, LIST_WHOLE, ThingResource, answering, client_of
 

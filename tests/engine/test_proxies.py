@@ -11,13 +11,13 @@ import pytest
 from httpx._utils import URLPattern, get_environment_proxies
 from hypothesis import given, settings, strategies as st
 
-from retell_async import _proxies
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAsyncHttpxClient
-from retell_async._errors import ConfigurationError
-from retell_async._hosts import is_host
-from retell_async._proxies import Proxies
-from retell_async._settings import check_base_url
+from retell_async._core.errors import ConfigurationError
+from retell_async._engine.settings import check_base_url
+from retell_async._http import proxies as _proxies
+from retell_async._http.clients import DefaultAsyncHttpxClient
+from retell_async._http.hosts import is_host
+from retell_async._http.proxies import Proxies
 
 from .example import KEY, get
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from hypothesis import given, strategies as st
 
-from retell_async._errors import status_error
-from retell_async._reasons import stated_reason
+from retell_async._core.errors import status_error
+from retell_async._core.reasons import stated_reason
 
 REQUEST = httpx.Request("GET", "https://api.retellai.com/get-agent/agent_1")
 

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAsyncHttpxClient
-from retell_async._encode import encode
-from retell_async._operation import Operation
-from retell_async._redirects import followed
+from retell_async._core import errors
+from retell_async._core.encode import encode
+from retell_async._core.operation import Operation
+from retell_async._http.clients import DefaultAsyncHttpxClient
+from retell_async._http.redirects import followed
 
 from .example import CREATE, KEY, LIST_BY_POST, UPLOAD, client_of, get
 from .test_transport import ok, serving

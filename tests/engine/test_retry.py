@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import pytest
 
-from retell_async._errors import ConfigurationError
-from retell_async._retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, Tries, backoff, may_have_acted
+from retell_async._core.errors import ConfigurationError
+from retell_async._engine.retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, Tries, backoff, may_have_acted
 
 POLICY = RetryPolicy()
 SILENCE = Fault()

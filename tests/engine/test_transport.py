@@ -15,11 +15,11 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from retell_async._retry import RetryPolicy
-from retell_async._transport import Transport
+from retell_async._core import errors
+from retell_async._engine.retry import RetryPolicy
+from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
+from retell_async._http.transport import Transport
 
 from .example import CREATE, KEY, NO_OPTIONS, get
 
@@ -271,7 +271,7 @@ async def test_aiohttp_under_trio_is_one_clear_error(anyio_backend: str) -> None
 
 
 def test_without_aiohttp_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "retell_async._aiohttp", raising=False)
+    monkeypatch.delitem(sys.modules, "retell_async._http.aiohttp", raising=False)
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(errors.ConfigurationError, match=r"retell-async\[aiohttp\]"):
         DefaultAioHttpClient()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retell_async._retry_after import retry_after_seconds
+from retell_async._core.retry_after import retry_after_seconds
 from retell_async.sandbox import Fault, Faults
 from retell_async.sandbox.exchange import Answer
 from retell_async.sandbox.faults import Strike, fingerprint

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from retell_async import WebhookVerificationError, webhooks
-from retell_async._model import plain
+from retell_async._core.model import plain
 from retell_async.raw.models import ChatResponse, PhoneCallResponse, UnknownCallResponse, Utterance, WebCallResponse
 from retell_async.webhooks.events import complete
 

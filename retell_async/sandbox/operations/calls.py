@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from retell_async._masking import mask_text
+from retell_async._core.masking import mask_text
 
 from .. import filters, lifecycle
 from ..exchange import Incoming, Json, Refused
