@@ -19,7 +19,7 @@ from . import lifecycle, ordered
 from .agenda import Agenda
 from .clock import Clock, RunningClock
 from .exchange import Json
-from .lifecycle import Course, Habits, Kind, Outcomes
+from .lifecycle import DEFAULT_OUTCOMES, Course, Habits, Kind, Outcomes
 from .live import Live, Outside
 from .ordered import Entries, Position
 from .records import Batch, Chat, Export, Job, KnowledgeBase, TestBatch
@@ -64,7 +64,7 @@ class Settings:
     """The one key that is let in; ``None`` lets any key in."""
     concurrency_limit: int = attrs.field(default=1_000, validator=attrs.validators.ge(1))
     """Calls that may be going on at a time."""
-    outcomes: Mapping[str, float] = attrs.field(default=lifecycle.DEFAULT_OUTCOMES, converter=_weights)
+    outcomes: Mapping[str, float] = attrs.field(default=DEFAULT_OUTCOMES, converter=_weights)
     """Disconnection reasons and their weights: ``{"dial_busy": 1}`` makes every call meet a busy line."""
     webhook_url: str | None = None
     """The account's webhook, which hears of the agents that have none of their own."""
