@@ -29,13 +29,14 @@ from ._client import AsyncRetell
 from ._core.masking import mask, mask_text
 from ._engine.retry import RetryPolicy
 from .sandbox import Clock, Sandbox, Settings, SteppedClock
-from .sandbox.control import answer as control_answer, placed
-from .sandbox.faults import Fault, FaultKind, Struck
-from .sandbox.furniture import Furniture, furnish
-from .sandbox.handling import receive
-from .sandbox.log import Received
-from .sandbox.outgoing import Outgoing
-from .sandbox.reply import Reply
+from .sandbox.faults.active import ActiveFault
+from .sandbox.faults.fault import Fault, FaultKind
+from .sandbox.faults.replies import Reply
+from .sandbox.fixtures import Fixtures, create_fixtures
+from .sandbox.http.control import answer as control_answer, placed
+from .sandbox.http.pipeline import receive
+from .sandbox.outgoing.sender import Sender
+from .sandbox.state.request_log import LoggedRequest
 
 __all__ = ["LocalRetell", "SandboxTransport"]
 
@@ -60,7 +61,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         beside = control_answer(self._sandbox, request.method, path, query, content)
         if beside is not None:
             return _response(beside, request)
-        handling = receive(
+        pending = receive(
             self._sandbox,
             request.method,
             path,
@@ -70,11 +71,11 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             content=content,
         )
         patience = request.extensions.get("timeout", {}).get("read")
-        if patience is not None and handling.delay >= patience:
-            handling.finish()
+        if patience is not None and pending.delay >= patience:
+            pending.finish()
             raise httpx.ReadTimeout("the answer comes too late", request=request)
-        await anyio.sleep(handling.delay)
-        return _response(handling.finish(), request)
+        await anyio.sleep(pending.delay)
+        return _response(pending.finish(), request)
 
 
 def _response(reply: Reply, request: httpx.Request) -> httpx.Response:
@@ -105,7 +106,7 @@ class LocalRetell:
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.sandbox = Sandbox(settings, SteppedClock() if clock is None else clock)
-        self._outgoing = Outgoing(self.sandbox)
+        self._sender = Sender(self.sandbox)
 
     def send_to(self, app: Callable[..., Any] | httpx.AsyncBaseTransport) -> None:
         """Let everything that the sandbox sends go to an application in this process, or over a transport, whatever its URL says.
@@ -113,7 +114,7 @@ class LocalRetell:
         :param app: an ASGI application, as `retell_async.webhooks.Router` is one.
         """
         transport = app if isinstance(app, httpx.AsyncBaseTransport) else httpx.ASGITransport(app)
-        self._outgoing = Outgoing(self.sandbox, transport)
+        self._sender = Sender(self.sandbox, transport)
 
     @property
     def api_key(self) -> str:
@@ -137,22 +138,22 @@ class LocalRetell:
 
         :raises OSError: the port is taken, or the host is none of this machine's.
         """
-        from .sandbox.server import in_thread
+        from .sandbox.http.server import in_thread
 
-        before = self._outgoing
+        before = self._sender
         with in_thread(self.sandbox, host, port) as served:
-            self._outgoing = served.outgoing
+            self._sender = served.sender
             try:
                 yield served.url
             finally:
-                self._outgoing = before
+                self._sender = before
 
-    def furnish(self, **agent: Any) -> Furniture:
+    def create_fixtures(self, **agent: Any) -> Fixtures:
         """Make an LLM, an agent and a number to call from.
 
         :param agent: fields of the agent.
         """
-        return furnish(self.sandbox, **agent)
+        return create_fixtures(self.sandbox, **agent)
 
     @property
     def now(self) -> int:
@@ -164,9 +165,9 @@ class LocalRetell:
 
         :raises TypeError: the clock runs by itself.
         """
-        await self._outgoing.advance(seconds)
+        await self._sender.advance(seconds)
 
-    def fault(self, kind: FaultKind, /, **fields: Any) -> Struck:
+    def fault(self, kind: FaultKind, /, **fields: Any) -> ActiveFault:
         """Set a fault from now on; its ``count`` tells how often it struck.
 
         :param fields: as for `retell_async.sandbox.Fault`.
@@ -177,7 +178,7 @@ class LocalRetell:
     def clear_faults(self) -> None:
         self.sandbox.clear_faults()
 
-    def requests(self, operation: str | None = None, **fields: Any) -> list[Received]:
+    def requests(self, operation: str | None = None, **fields: Any) -> list[LoggedRequest]:
         """What was received, oldest first.
 
         :param operation: an operation, by its id in the API's document (``createPhoneCall``) or by the client's name for it
@@ -196,7 +197,7 @@ class LocalRetell:
         """How many calls were placed to each number."""
         return placed(self.sandbox)
 
-    def assert_received(self, operation: str, *, times: int | None = None, **fields: Any) -> list[Received]:
+    def assert_received(self, operation: str, *, times: int | None = None, **fields: Any) -> list[LoggedRequest]:
         """Give the requests to an operation whose bodies have these fields.
 
         :param operation: as for `requests`.
@@ -207,10 +208,10 @@ class LocalRetell:
         found = self.requests(operation, **fields)
         if (not found) if times is None else len(found) != times:
             wanted = "at least once" if times is None else f"{times} times"
-            having = f" with {mask_text(repr(fields))}" if fields else ""
+            indexed_by = f" with {mask_text(repr(fields))}" if fields else ""
             every = Counter(received.operation or "no operation" for received in self.sandbox.log)
             seen = ", ".join(f"{name} {count}" for name, count in every.most_common()) or "nothing"
-            raise AssertionError(f"{operation}{having} was to be received {wanted}, and was {len(found)} times; received: {seen}")
+            raise AssertionError(f"{operation}{indexed_by} was to be received {wanted}, and was {len(found)} times; received: {seen}")
         return found
 
     def assert_placed(self, to_number: str, *, times: int = 1) -> None:

@@ -17,15 +17,16 @@ The page at ``/`` shows what goes on. `retell_async.testing` has all of it for t
 from __future__ import annotations
 
 try:
-    from .app import create_app
-    from .clock import Clock, RunningClock, SteppedClock
-    from .faults import Fault, Faults
-    from .furniture import Furniture, furnish
-    from .outgoing import Outgoing
-    from .persistence import Journal
-    from .server import Served, serve
+    from .faults.active import Faults
+    from .faults.fault import Fault
+    from .fixtures import Fixtures, create_fixtures
+    from .http.app import create_app
+    from .http.server import Served, serve
+    from .outgoing.sender import Sender
     from .service import Sandbox
-    from .store import Settings
+    from .state.clock import Clock, RunningClock, SteppedClock
+    from .state.journal import Journal
+    from .state.settings import Settings
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: the sandbox needs `pip install 'retell-async[sandbox]'`", name=error.name
@@ -41,9 +42,9 @@ __all__ = [
     "SteppedClock",
     "Fault",
     "Faults",
-    "Furniture",
-    "furnish",
+    "Fixtures",
+    "create_fixtures",
     "Journal",
-    "Outgoing",
+    "Sender",
     "create_app",
 ]

@@ -9,22 +9,24 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import calling
-from .calling import Ringing
-from .chat_following import ChatFollowing
-from .clock import Clock
-from .document import Document, Route, packaged
-from .errands import Errand, Errands, Heard
-from .exchange import Answer, Incoming, Json, Refused
-from .faults import Fault, Faults, Struck
-from .following import Following
-from .llm import Session
-from .log import Log
-from .names import check_field, operation_id
+from .common.guard import contain_errors, log_warning
+from .common.messages import Answer, Incoming, Json, Refused
+from .faults.active import ActiveFault, Faults
+from .faults.fault import Fault
+from .openapi.document import Document, Route, packaged_document
+from .openapi.names import check_field, operation_id
 from .operations import HANDLERS, generic
-from .outside import guarded, warned
-from .persistence import Entry, Journal
-from .store import Settings, Store
+from .outgoing import inbound
+from .outgoing.call_runner import CallRunner
+from .outgoing.chat_runner import ChatRunner
+from .outgoing.inbound import InboundContact
+from .outgoing.llm_session import Session
+from .outgoing.outbox import AttemptResult, Delivery, Outbox
+from .state.clock import Clock
+from .state.journal import Entry, Journal
+from .state.request_log import RequestLog
+from .state.settings import Settings
+from .state.store import Store
 
 __all__ = ["Sandbox"]
 
@@ -46,14 +48,14 @@ class Sandbox:
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None, journal: Journal | None = None) -> None:
         self.store = Store(settings, clock)
-        self.errands = Errands(self.store.agenda)
-        self._following = Following(self.store, self.errands)
-        ChatFollowing(self.store, self.errands)
+        self.outbox = Outbox(self.store.scheduler)
+        self._call_runner = CallRunner(self.store, self.outbox)
+        ChatRunner(self.store, self.outbox)
         self.store.clock.watch(self._clock_moved)
-        self._document: Document = packaged()
+        self._document: Document = packaged_document()
         self.faults = Faults(self._document.routes, self._document.events)
-        self.errands.deliver = self.faults.deliver
-        self.log = Log()
+        self.outbox.effect_on = self.faults.effect_on_delivery
+        self.log = RequestLog()
         self._journal: Journal | None = None
         if journal is not None:
             self._bring_back(journal)
@@ -61,7 +63,7 @@ class Sandbox:
     @property
     def sessions(self) -> Mapping[str, Session]:
         """Conversations by a custom LLM that are going on, by their calls."""
-        return self._following.sessions
+        return self._call_runner.sessions
 
     @property
     def operations(self) -> list[str]:
@@ -108,9 +110,9 @@ class Sandbox:
             self._let_in(authorization)
             route, values = found
             incoming = route.read(values, query, content, content_type)
-            with self.store.standing() as now:
+            with self.store.frozen_time() as now:
                 if not route.changes:
-                    self.saw(now)
+                    self.mark_seen(now)
                     return self._carry_out(route, incoming)
                 number = self._keep(now, "request", {"method": method, "path": path, "query": query, "content_type": content_type}, content)
                 answer = self._carry_out(route, incoming)
@@ -129,7 +131,7 @@ class Sandbox:
             content=json.dumps(fields).encode(),
         )
 
-    def ring(self, from_number: str, to_number: str, headers: Mapping[str, str] | None = None) -> Ringing:
+    def ring(self, from_number: str, to_number: str, headers: Mapping[str, str] | None = None) -> InboundContact:
         """Let somebody call a number of the account: its webhook is asked, and an agent takes the call, or nobody does.
 
         :param headers: SIP headers of the caller's side.
@@ -137,30 +139,30 @@ class Sandbox:
         :raises Refused: the journal cannot be written to.
         """
         headers = dict(headers or {})
-        with self.store.standing() as now:
-            calling.check(self.store, from_number, to_number)
+        with self.store.frozen_time() as now:
+            inbound.check(self.store, from_number, to_number)
             self._keep(now, "ring", {"from_number": from_number, "to_number": to_number, "headers": headers})
-            return calling.ring(self.store, self.errands, from_number, to_number, headers)
+            return inbound.ring(self.store, self.outbox, from_number, to_number, headers)
 
-    def write(self, from_number: str, to_number: str, text: str) -> Ringing:
+    def write(self, from_number: str, to_number: str, text: str) -> InboundContact:
         """Let somebody write to a number of the account, as `ring` lets them call.
 
         :raises ValueError: the account has no such number, or the caller's is no text that could be sent.
         :raises Refused: the journal cannot be written to.
         """
-        with self.store.standing() as now:
-            calling.check(self.store, from_number, to_number)
+        with self.store.frozen_time() as now:
+            inbound.check(self.store, from_number, to_number)
             self._keep(now, "write", {"from_number": from_number, "to_number": to_number, "text": text})
-            return calling.write(self.store, self.errands, from_number, to_number, text)
+            return inbound.write(self.store, self.outbox, from_number, to_number, text)
 
-    def set_fault(self, fault: Fault) -> Struck:
+    def set_fault(self, fault: Fault) -> ActiveFault:
         """Let something go wrong from now on. Faults end with the process, whatever is kept in a journal.
 
         :raises ValueError: it is for an operation or an event that does not exist.
         :raises Refused: the journal cannot be written to.
         """
         self.faults.check(fault)
-        with self.store.standing() as now:
+        with self.store.frozen_time() as now:
             self._keep(now, "fault", fault.to_dict())
             return self.faults.add(fault)
 
@@ -169,7 +171,7 @@ class Sandbox:
 
         :raises KeyError: no such fault is set.
         """
-        if id not in {struck.id for struck in self.faults}:
+        if id not in {active.id for active in self.faults}:
             raise KeyError(id)
         self._note("no_fault", {"id": id})
 
@@ -177,69 +179,69 @@ class Sandbox:
         """Let all go well again."""
         self._note("no_faults", {})
 
-    def heard(self, errand_id: str, heard: Heard) -> None:
+    def attempted(self, delivery_id: str, attempted: AttemptResult) -> None:
         """Take in what came of an attempt to run an errand."""
         fields = {
-            "errand": errand_id,
-            "status": heard.status,
-            "problem": heard.problem,
-            "seconds": heard.seconds,
-            "signature": heard.signature,
+            "errand": delivery_id,
+            "status": attempted.status,
+            "problem": attempted.problem,
+            "seconds": attempted.seconds,
+            "signature": attempted.signature,
         }
-        self._note("heard", fields, heard.content)
+        self._note("heard", fields, attempted.content)
 
-    def send_again(self, errand_id: str) -> Errand:
+    def send_again(self, delivery_id: str) -> Delivery:
         """Send one of the last webhooks, inbound requests or custom functions once more; nothing comes of the answer.
 
         :raises KeyError: it is none of the last ones.
         :raises Refused: the journal cannot be written to.
         """
-        with self.store.standing() as now:
-            if self.errands.get(errand_id) is None:
-                raise KeyError(errand_id)
-            self._keep(now, "again", {"errand": errand_id})
-            return self.errands.again(errand_id, now)
+        with self.store.frozen_time() as now:
+            if self.outbox.get(delivery_id) is None:
+                raise KeyError(delivery_id)
+            self._keep(now, "again", {"errand": delivery_id})
+            return self.outbox.again(delivery_id, now)
 
-    def conversed(self, call_id: str, what: str, **about: Any) -> None:
+    def session_event(self, call_id: str, what: str, **about: Any) -> None:
         """Take in what came over the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
         self._note("conversed", {"call": call_id, "what": what, **about})
 
     def _clock_moved(self) -> None:
-        self.store.agenda.news()
+        self.store.scheduler.notify()
 
-    def saw(self, now: int) -> None:
+    def mark_seen(self, now: int) -> None:
         """Keep that somebody is told about the present, so that it does not come again after a restart."""
         if self._journal is not None:
             try:
-                self._journal.saw(now)
+                self._journal.mark_seen(now)
             except Refused as refused:
-                warned(refused.message)  # what is told changes nothing, so that it is told nevertheless
+                log_warning(refused.message)  # what is told changes nothing, so that it is told nevertheless
 
     def _note(self, what: str, data: Json, content: bytes = b"") -> None:
-        with self.store.standing() as now:
+        with self.store.frozen_time() as now:
             self._keep(now, what, data, content)
             self._take_in(what, data, content)
 
     def _take_in(self, what: str, data: Json, content: bytes) -> None:
-        with guarded(what):  # what fails here fails in the same way when it is brought back
+        with contain_errors(what):  # what fails here fails in the same way when it is brought back
             self._act_on(what, data, content)
 
     def _act_on(self, what: str, data: Json, content: bytes) -> None:
         match what:
             case "ring":
-                calling.ring(self.store, self.errands, data["from_number"], data["to_number"], data["headers"])
+                inbound.ring(self.store, self.outbox, data["from_number"], data["to_number"], data["headers"])
             case "write":
-                calling.write(self.store, self.errands, data["from_number"], data["to_number"], data["text"])
+                inbound.write(self.store, self.outbox, data["from_number"], data["to_number"], data["text"])
             case "heard":
-                self.errands.attempted(
+                self.outbox.attempted(
                     data["errand"],
-                    Heard(data["status"], content, data["problem"], data["seconds"], data.get("signature", "")),
+                    AttemptResult(data["status"], content, data["problem"], data["seconds"], data.get("signature", "")),
                     self.store.now(),
                 )
             case "again":
-                self.errands.again(data["errand"], self.store.now())
+                self.outbox.again(data["errand"], self.store.now())
             case "conversed":
-                self._following.take_in(**data)
+                self._call_runner.session_event(**data)
             case "fault":
                 self.faults.add(Fault.from_dict(data))
             case "no_fault":
@@ -259,7 +261,7 @@ class Sandbox:
             try:
                 self._journal.answered(number, status)
             except Refused as refused:
-                warned(refused.message)  # the request is in the journal, which is enough to bring it back
+                log_warning(refused.message)  # the request is in the journal, which is enough to bring it back
 
     def _bring_back(self, journal: Journal) -> None:
         for entry in journal:
@@ -267,7 +269,7 @@ class Sandbox:
             if entry.what not in _ENTRIES:
                 raise ValueError(f"the journal has an entry that this version does not know: {entry.what}")
             if entry.what != "request":
-                with self.store.standing(entry.at):
+                with self.store.frozen_time(entry.at):
                     self._take_in(entry.what, data, entry.content)
                 continue
             found = self._document.match(data["method"], data["path"])
@@ -275,7 +277,7 @@ class Sandbox:
                 raise ValueError("the journal has a request that this version does not know")
             route, values = found
             incoming = route.read(values, data["query"], entry.content, data["content_type"])
-            with self.store.standing(entry.at):
+            with self.store.frozen_time(entry.at):
                 status = self._carry_out(route, incoming).status
             if entry.status not in {None, status}:
                 raise ValueError(f"this version answers {route.id} otherwise than the one that wrote the journal")
@@ -294,11 +296,11 @@ class Sandbox:
             self.clear_faults()
         for call_id, session in list(self.sessions.items()):
             if session.connected:
-                self.conversed(call_id, "closed", code=1006)
+                self.session_event(call_id, "closed", code=1006)
 
     def _carry_out(self, route: Route, incoming: Incoming) -> Answer:
         answer = Refused(500, "the sandbox failed on this request").answer()
-        with guarded(route.id):  # what fails here fails in the same way when it is brought back
+        with contain_errors(route.id):  # what fails here fails in the same way when it is brought back
             try:
                 answer = self._carried_out(route, incoming)
             except Refused as refused:

@@ -1,0 +1,190 @@
+"""Faults on command: which of them strikes which request, and which delivery. Pure: the same requests are struck in every run."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator
+from hashlib import blake2b
+
+import attrs
+
+from ..openapi import names
+from ..outgoing.outbox import DeliveryEffect
+from .fault import Fault
+
+__all__ = ["ActiveFault", "Faults", "RequestEffect"]
+
+_ANSWERED_FIRST = frozenset({"malformed", "truncated"})
+_CHANGES = frozenset({"unknown_value", "unknown_field"})
+
+
+@attrs.frozen
+class RequestEffect:
+    """What goes wrong with one request."""
+
+    delay: float = 0.0
+    """Seconds until it is taken up."""
+    end: Fault | None = None
+    """What it ends in instead of its answer; ``None`` for the answer."""
+    changes: tuple[tuple[Fault, int], ...] = ()
+    """What is changed in the answer, each with a number that decides where."""
+    names: tuple[str, ...] = ()
+    """The kinds of all that struck."""
+
+    @property
+    def acted(self) -> bool:
+        """Whether the request is carried out."""
+        end = self.end
+        return end is None or end.kind in _ANSWERED_FIRST or (end.acted and end.kind != "rate_limit")
+
+
+@attrs.define(eq=False)
+class ActiveFault:
+    """A fault that is set, and what it has done."""
+
+    id: int
+    fault: Fault
+    count: int = 0
+    """How often it struck."""
+    _seen: Counter[bytes] = attrs.field(factory=Counter[bytes], repr=False)
+    _passed: deque[float] = attrs.field(factory=deque[float], repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        return self.fault.times is not None and self.count >= self.fault.times
+
+    def draw(self, what: str, mark: Callable[[], bytes]) -> int | None:
+        """A random number if it strikes now, else ``None``."""
+        fault = self.fault
+        if self.is_over:
+            return None
+        digest = b""
+        if fault.probability < 1 or fault.kind in _CHANGES:
+            digest = mark()
+            self._seen[digest] += 1
+        text = f"{fault.seed}\0{fault.kind}\0{what}\0{self._seen[digest] if digest else 0}\0".encode()
+        number = int.from_bytes(blake2b(text + digest, digest_size=8).digest())
+        if fault.probability < 1 and number / 2**64 >= fault.probability:
+            return None
+        self.count += 1
+        return number
+
+    def is_full(self, now: float) -> bool:
+        """Whether so many requests as are let in have passed in the last `per` seconds."""
+        most = self.fault.requests
+        if most is None:
+            return True
+        while self._passed and self._passed[0] <= now - self.fault.per:
+            self._passed.popleft()
+        return len(self._passed) >= most
+
+    def passed(self, now: float) -> None:
+        """Take note of a request that was let in."""
+        if self.fault.requests is not None:
+            self._passed.append(now)
+
+
+class Faults:
+    """The faults that are set, in the order in which they were: of those that end a request, the first that strikes does.
+
+    :param operations: the ids of those that there are; ``None`` where nobody knows.
+    :param events: the names of those that webhooks tell of.
+    """
+
+    def __init__(self, operations: Collection[str] | None = None, events: Collection[str] | None = None) -> None:
+        self._operations = operations
+        self._events = events
+        self._set: dict[int, ActiveFault] = {}
+        self._last = 0
+
+    def __iter__(self) -> Iterator[ActiveFault]:
+        return iter(self._set.values())
+
+    def __len__(self) -> int:
+        return len(self._set)
+
+    def check(self, fault: Fault) -> None:
+        """:raises ValueError: the fault is for an operation, or an event, that does not exist, so that it would never strike."""
+        known, what = (self._events, "event") if fault.is_of_webhooks else (self._operations, "operation")
+        if known is not None:
+            names.check_pattern(fault.operation, known, what)
+
+    def add(self, fault: Fault) -> ActiveFault:
+        """:raises ValueError: there is no such operation, or no such event."""
+        self.check(fault)
+        self._last += 1
+        active = self._set[self._last] = ActiveFault(self._last, fault)
+        return active
+
+    def remove(self, id: int) -> None:
+        """:raises KeyError: no such fault is set."""
+        del self._set[id]
+
+    def clear(self) -> None:
+        self._set.clear()
+
+    def effect_on_request(self, operation: str, mark: Callable[[], bytes], now: float) -> RequestEffect:
+        """What goes wrong with a request.
+
+        :param mark: what is the same in the same request of another run; asked for only when it decides something.
+        :param now: seconds, by any clock that does not go back.
+        """
+        if not self._set:
+            return _FINE
+        known: list[bytes] = []
+
+        def once() -> bytes:
+            if not known:
+                known.append(mark())
+            return known[0]
+
+        delay, end, changes, kinds, let_in = 0.0, None, list[tuple[Fault, int]](), list[str](), list[ActiveFault]()
+        for active in self._set.values():
+            fault = active.fault
+            if fault.is_of_webhooks or not names.matches(operation, fault.operation):
+                continue
+            ends = fault.kind != "latency" and fault.kind not in _CHANGES
+            if ends and end is not None:
+                continue
+            if fault.kind == "rate_limit" and not active.is_full(now):
+                let_in.append(active)
+                continue
+            number = active.draw(operation, once)
+            if number is None:
+                let_in.append(active)
+                continue
+            kinds.append(fault.kind)
+            if fault.kind == "latency":
+                delay += fault.time
+            elif fault.kind in _CHANGES:
+                changes.append((fault, number))
+            else:
+                end = fault
+                if fault.kind == "rate_limit":
+                    break  # time decides about it, and must not decide what is drawn for others
+        if end is None or end.kind != "rate_limit":
+            for active in let_in:
+                active.passed(now)
+        return RequestEffect(delay, end, tuple(changes), tuple(kinds))
+
+    def effect_on_delivery(self, event: str, id: str) -> DeliveryEffect:
+        """What goes wrong with the first attempt to deliver an event.
+
+        :param id: what the event is about: the id of a call or chat.
+        """
+        copies, delay = 1, 0.0
+        for active in self._set.values():
+            fault = active.fault
+            if not fault.is_of_webhooks or not names.matches(event, fault.operation) or active.draw(event, id.encode) is None:
+                continue
+            match fault.kind:
+                case "webhook_duplicate":
+                    copies += 1 if copies else 0
+                case "webhook_late":
+                    delay += fault.time
+                case _:
+                    copies = 0
+        return DeliveryEffect(copies, delay)
+
+
+_FINE = RequestEffect()

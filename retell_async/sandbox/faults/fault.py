@@ -1,0 +1,152 @@
+"""What a fault is: its kind, how often it strikes, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import attrs
+
+__all__ = ["Fault", "FaultKind", "RetryAfterForm"]
+
+
+FaultKind = Literal[
+    "rate_limit",
+    "latency",
+    "timeout",
+    "reset",
+    "error",
+    "malformed",
+    "truncated",
+    "unknown_value",
+    "unknown_field",
+    "webhook_duplicate",
+    "webhook_late",
+    "webhook_lost",
+]
+RetryAfterForm = Literal["seconds", "fraction", "date", "milliseconds"]
+
+_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+_FORMS: tuple[RetryAfterForm, ...] = get_args(RetryAfterForm)
+_MOST = 1e9
+_SECONDS: Mapping[str, float] = {"latency": 1.0, "timeout": 300.0, "webhook_late": 30.0}
+
+
+def _must_be(what: str, meant: Callable[[Any], bool]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not meant(value):
+            raise ValueError(f"{attribute.name} must be {what}")
+
+    return check
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_MOST < value < _MOST
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_SECONDS_OR_NONE = _must_be("a number of seconds, 0 or more", lambda value: value is None or (_is_number(value) and value >= 0))
+_COUNT_OR_NONE = _must_be("a whole number, 1 or more", lambda value: value is None or (_is_whole(value) and value >= 1))
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """Something that goes wrong, how often, and where.
+
+    ==================  ===============================================================================================================
+    ``rate_limit``      429, and nothing is carried out: each time, or above ``requests`` in ``per`` seconds. ``retry_after`` seconds are
+                        asked for in one of the forms ``seconds``, ``fraction``, ``date`` and ``milliseconds`` (``retry-after-ms``)
+    ``latency``         the request is taken up after ``seconds``, whether the caller still waits or not
+    ``timeout``         no answer, for ``seconds`` or until the caller gives up
+    ``reset``           the connection is reset without an answer
+    ``error``           an answer of ``status``
+    ``malformed``       the request is carried out, and the body of its answer ends in the middle, with a length that agrees
+    ``truncated``       the same, with a length that does not agree: the connection is closed too early
+    ``unknown_value``   an enum in the answer has a value that the document does not know
+    ``unknown_field``   objects in the answer have a field that the document does not know
+    ``webhook_...``     a webhook is sent twice (``duplicate``), ``seconds`` later than it would be (``late``), or never (``lost``)
+    ==================  ===============================================================================================================
+
+    Of `timeout`, `reset` and `error` there are two sorts: with ``acted`` the action is carried out first.
+
+    Whether a fault strikes, a limit on ``requests`` aside, is decided by its seed, by what is asked for, and by how often that was asked
+    for before: not by the order in which different requests arrive. Fields that a client makes up (``idempotency_key``, ``metadata``,
+    ``pagination_key``) decide nothing. Faults are asked in the order in which they were set, and after a ``rate_limit`` that strikes no
+    other is.
+
+    :raises ValueError: a field makes no sense.
+    """
+
+    kind: FaultKind = attrs.field(validator=_must_be(f"one of {', '.join(_KINDS)}", _KINDS.__contains__))
+    operation: str = attrs.field(default="*", validator=_must_be("a text", lambda value: isinstance(value, str)))
+    """Operations, by the ids that the document gives them (``createPhoneCall``) or by the client's names (``call.create_phone_call``), or
+    events for faults of webhooks; ``*`` and ``?`` stand for any characters."""
+    probability: float = attrs.field(
+        default=1.0, validator=_must_be("a number, 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+    )
+    seed: int = attrs.field(default=0, validator=_must_be("a whole number", _is_whole))
+    times: int | None = attrs.field(default=None, validator=_COUNT_OR_NONE)
+    """How often it strikes at most."""
+    acted: bool = attrs.field(default=False, validator=_must_be("true or false", lambda value: isinstance(value, bool)))
+    status: int = attrs.field(
+        default=500, validator=_must_be("a whole number, 400 to 599", lambda value: _is_whole(value) and 400 <= value <= 599)
+    )
+    seconds: float | None = attrs.field(default=None, validator=_SECONDS_OR_NONE)
+    """By default 1 for `latency`, 300 for `timeout`, 30 for `webhook_late`. Webhooks go by the sandbox's time, all else by the caller's."""
+    retry_after: float | None = attrs.field(default=1.0, validator=_SECONDS_OR_NONE)
+    """Seconds; ``None`` leaves the header out."""
+    form: RetryAfterForm = attrs.field(default="seconds", validator=_must_be(f"one of {', '.join(_FORMS)}", _FORMS.__contains__))
+    requests: int | None = attrs.field(default=None, validator=_COUNT_OR_NONE)
+    per: float = attrs.field(default=1.0, validator=_must_be("a number of seconds above 0", lambda value: _is_number(value) and value > 0))
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Fault:
+        """The fault that a JSON object describes.
+
+        :raises ValueError: it describes none.
+        """
+        unknown = sorted(fields.keys() - {field.name for field in attrs.fields(cls)})
+        if unknown:
+            raise ValueError(f"a fault has no {', '.join(unknown)}")
+        if "kind" not in fields:
+            raise ValueError(f"kind is missing: the kinds are {', '.join(_KINDS)}")
+        return cls(**fields)
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """The fault that a command line describes: its kind, and after a colon its fields, as in ``error:status=503,probability=0.05``.
+
+        :raises ValueError: it describes none.
+        """
+        kind, _, rest = text.partition(":")
+        fields: dict[str, Any] = {"kind": kind}
+        for item in filter(None, rest.split(",")):
+            name, equals, value = item.partition("=")
+            if not equals:
+                raise ValueError(f"{item!r} is not of the form name=value")
+            fields[name] = value if name in {"operation", "form"} else _parsed(name, value)
+        return cls.from_dict(fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The kind, and all fields that are not as they usually are."""
+        return {field.name: value for field in attrs.fields(type(self)) if (value := getattr(self, field.name)) != field.default}
+
+    @property
+    def is_of_webhooks(self) -> bool:
+        return self.kind.startswith("webhook_")
+
+    @property
+    def time(self) -> float:
+        """The seconds that it takes."""
+        return _SECONDS.get(self.kind, 0.0) if self.seconds is None else self.seconds
+
+
+def _parsed(name: str, value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError(f"{name} is not a number, true, false or null") from None

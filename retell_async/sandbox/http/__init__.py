@@ -1,0 +1,1 @@
+"""The sandbox over HTTP: the API, its own interface beside it, and the page."""

@@ -1,0 +1,145 @@
+"""Inbound calls and text messages: who is asked about them, and what becomes of them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import attrs
+
+from ..common.messages import Json, Refused
+from ..operations.account.numbers import chosen
+from ..operations.calls.calls import has_room_inbound, take_inbound
+from ..operations.calls.chats import take_inbound_sms
+from ..state.assets import Asset
+from ..state.store import Store
+from . import inbound_webhook
+from .events import RETRIES
+from .outbox import AttemptResult, Delivery, Outbox, OutgoingRequest
+
+__all__ = ["InboundContact", "check", "ring", "write"]
+
+_TIMEOUT_MS = 10_000
+_WAITING_MS = 40_000
+_LOOK_MS = 1_000
+
+
+@attrs.define(eq=False)
+class InboundContact:
+    """A call that rings, or a message that waits."""
+
+    over: bool = False
+    """Whether it is decided who takes it."""
+    call_id: str | None = None
+    """The call that came of it, if one did."""
+    chat_id: str | None = None
+    """The chat that came of it, if one did."""
+
+
+def check(store: Store, from_number: str, to_number: str) -> None:
+    """:raises ValueError: the account has no such number, or the other side's is none that could be sent."""
+    _number(store, to_number)
+    if not from_number or any("\ud800" <= character <= "\udfff" for character in from_number):
+        raise ValueError("from_number must be a text that can be sent")
+
+
+def ring(store: Store, outbox: Outbox, from_number: str, to_number: str, headers: Mapping[str, str]) -> InboundContact:
+    """:raises ValueError: the account has no such number."""
+    number, contact = _number(store, to_number), InboundContact()
+    agent = _agent(store, number, "inbound_agents", from_number)
+
+    def decided(result: AttemptResult | None) -> None:
+        decision = inbound_webhook.decision("call_inbound", result, agent)
+        if not decision.taken:
+            contact.over = True
+            return
+        body: Json = {"agent_id": decision.agent_id, "agent_version": decision.agent_version, **decision.body}
+        if headers:
+            came = inbound_webhook.sip_headers(headers)
+            variables = {name.removeprefix("x-"): value for name, value in came.items()}
+            body["custom_sip_headers"] = came
+            body["retell_llm_dynamic_variables"] = variables | body.get("retell_llm_dynamic_variables", {})
+        take(body, store.now() + _WAITING_MS)
+
+    def take(body: Json, until: int) -> None:
+        """Take the call, as soon as there is room for it."""
+        reason = None
+        if not has_room_inbound(store):
+            if store.now() < until:
+                store.scheduler.add(min(until, store.now() + _LOOK_MS), partial(take, body, until))
+                return
+            reason = "no_concurrency_fallback" if number.latest.get("fallback_number") else "concurrency_limit_reached"
+        contact.over = True
+        try:
+            call = take_inbound(store, body, from_number=from_number, to_number=to_number, turned_away=reason)
+        except Refused:
+            return  # there is no such agent: nobody takes the call
+        contact.call_id = call.id
+
+    content = inbound_webhook.request("call_inbound", store.now(), from_number, to_number, agent, headers)
+    _ask(store, outbox, "call_inbound", number.latest.get("inbound_webhook_url"), content, decided)
+    return contact
+
+
+def write(store: Store, outbox: Outbox, from_number: str, to_number: str, text: str) -> InboundContact:
+    """:raises ValueError: the account has no such number."""
+    number, contact = _number(store, to_number), InboundContact()
+    agent = _agent(store, number, "inbound_sms_agents", from_number)
+
+    def decided(result: AttemptResult | None) -> None:
+        contact.over = True
+        decision = inbound_webhook.decision("chat_inbound", result, agent)
+        if not decision.taken or decision.agent_id is None:
+            return
+        try:
+            chat = take_inbound_sms(
+                store, decision.body, decision.agent_id, decision.agent_version, agent_number=to_number, user_number=from_number, text=text
+            )
+        except Refused:
+            return  # there is no such agent: nobody answers the message
+        contact.chat_id = chat.id
+
+    content = inbound_webhook.request("chat_inbound", store.now(), from_number, to_number, agent)
+    _ask(store, outbox, "chat_inbound", number.latest.get("inbound_sms_webhook_url"), content, decided)
+    return contact
+
+
+def _number(store: Store, number: str) -> Asset:
+    found = store.numbers.get(number)
+    if found is None:
+        raise ValueError("the number is none of the account's")
+    return found
+
+
+def _agent(store: Store, number: Asset, name: str, other_side: str) -> Json | None:
+    weighted: list[Json] = number.latest.get(name) or []
+    return chosen(store, weighted, other_side) if weighted else None
+
+
+def _ask(
+    store: Store,
+    outbox: Outbox,
+    kind: inbound_webhook.InboundEvent,
+    url: str | None,
+    content: bytes,
+    decided: Callable[[AttemptResult | None], None],
+) -> None:
+    """Ask a number's webhook, if it has one; nobody is asked otherwise."""
+    if not url:
+        decided(None)
+        return
+    outbox.add(
+        Delivery(
+            id=outbox.new_id(),
+            kind="inbound",
+            name=kind,
+            about=store.new_id(kind),
+            url=url,
+            created=store.now(),
+            timeout_ms=_TIMEOUT_MS,
+            retries=RETRIES,
+            reads=True,
+            make_request=lambda: OutgoingRequest("POST", url, content, {"content-type": "application/json"}),
+            done=decided,
+        )
+    )
