@@ -14,7 +14,7 @@ import anyio
 import attrs
 
 from ._core.encode import encode
-from ._core.errors import ConfigurationError, OutcomeUnknownError
+from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
 from ._core.operation import Omit, Operation, Request, RequestOptions, omit
 from ._core.pages import AsyncPaginator
@@ -34,6 +34,7 @@ from ._engine.settings import (
     check_headers,
     check_key,
     check_kinds,
+    check_query,
     check_rate_limits,
     check_retries,
     check_since,
@@ -113,7 +114,7 @@ class AsyncRetell(Resources):
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
             default_headers=check_headers(headers.value),
-            default_query=dict(default_query or {}),
+            default_query=check_query(default_query, "default_query"),
             strict=strict,
             rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
@@ -164,7 +165,7 @@ class AsyncRetell(Resources):
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
             default_headers={**old.default_headers, **check_headers(headers.value)},
-            default_query={**old.default_query, **(default_query or {})},
+            default_query={**old.default_query, **check_query(default_query, "default_query")},
             strict=old.strict if isinstance(strict, Omit) else strict,
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
@@ -296,7 +297,7 @@ class AsyncRetell(Resources):
                     settings.default_headers,
                     check_headers(options.get("extra_headers")),
                 ),
-                query=(settings.default_query, options.get("extra_query") or {}),
+                query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -320,7 +321,11 @@ class AsyncRetell(Resources):
         if call.token is None or within <= 0 or error.attempts == 0:
             return None
         look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
-        found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+        try:
+            with account.waiting():
+                found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+        except RetellError:  # the client was closed meanwhile
+            return None
         if found is not None:
             found.idempotency_key = call.idempotency_key
         return found
@@ -352,7 +357,7 @@ class AsyncRetell(Resources):
 
 
 def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
-    if not limits:
+    if limits is None:
         return {}
     from .resources._operations import LIMITS, METHODS
 

@@ -50,6 +50,10 @@ class Answer:
     def is_success(self) -> bool:
         return 200 <= self.status_code < 300
 
+    @property
+    def is_redirect(self) -> bool:
+        return self.status_code in {301, 302, 303, 307, 308}
+
     def parse(self) -> None:
         """Parse the body, for whoever takes it then.
 

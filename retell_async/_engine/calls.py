@@ -27,6 +27,7 @@ from .._core.errors import (
 from .._core.operation import Omit, Operation
 from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
+from .._http.redirects import Redirects
 from .events import Hook, LimitEvent, RetryEvent, WaitEvent
 from .limits import Turn
 from .retry import KEY_LIFETIME, Fault, RetryPolicy, Tries
@@ -72,8 +73,7 @@ class Call:
     _since: tuple[float, float] | None = None  # when the first attempt left, by the clock of the account and as Unix time
     _sent: bool = False  # whether the present attempt left
     _waits_at: Gate | None = None
-    _waited: float = 0.0  # seconds, for limits
-    _pooled: float = 0.0  # seconds, for limits and for connections
+    _waited: float = 0.0  # seconds, for limits and for connections
     _in_vain: bool = False  # whether all the time that there was for waiting is over
     _refusal: RateLimitError | None = None  # the last 429
     _before: APIError | None = None  # what became of the attempt before
@@ -165,8 +165,10 @@ class Call:
         """Send the request once, and once more after each 429 as long as it may wait for the limit."""
         clock = account.clock
         gate = account.gate_of(self.operation)
+        encoded = self.encoded
+        redirects: Redirects | None = None
         while True:
-            turns = await self._enter(http, account, gate, slots)
+            turns = await self._enter(http, account, gate, slots, first=self._goes_first or redirects is not None)
             kept = False
             try:
                 if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
@@ -178,11 +180,10 @@ class Call:
                 self._sent = True
                 try:
                     answer = await http.exchange(
-                        self.encoded,
+                        encoded,
                         self.timeout,
                         self.operation.timeout,
                         stream=self.stream,
-                        follow=self.operation.repeat == "safe",
                         leaves=_leaving(turns, clock) if turns and http.tells_when_it_leaves else None,
                     )
                 except APIConnectionError as failure:
@@ -191,6 +192,13 @@ class Call:
                     raise
                 if answer.status_code != 429:
                     account.passed(gate, left_at, clock())
+                    if redirects is not None or answer.is_redirect:
+                        redirects = redirects or Redirects(encoded, follow=self.operation.repeat == "safe")
+                        there = redirects.after(encoded, answer)
+                        if isinstance(there, Encoded):
+                            encoded = there
+                            continue  # which takes a turn of its own
+                        answer = there
                     if self.stream and answer.is_success:
                         answer.release = slots.give
                         kept = True
@@ -209,16 +217,25 @@ class Call:
 
     def _most_wait(self, http: Http, now: float) -> float:
         """Seconds that it may wait for a limit from now on; infinite for as long as it takes."""
-        pool = http.pool_timeout(self.timeout)
         return min(
-            math.inf if pool is None else max(pool - self._pooled, 0.0),
-            math.inf if self.max_wait is None else max(self.max_wait - self._waited, 0.0),
+            self._rest_of(http.pool_timeout(self.timeout)),
+            self._rest_of(self.max_wait),
             math.inf if self.give_up_at is None else self.give_up_at - now,
         )
 
-    async def _enter(self, http: Http, account: Account, gate: Gate, slots: Slots) -> list[tuple[Gate, Turn]]:
-        """Wait for a slot, and where there are limits for turns, which are given back with `Account.done`."""
-        first = self.first or self.attempts > 1 or self._refusal is not None
+    def _rest_of(self, seconds: float | None) -> float:
+        """What is left of so many seconds of waiting."""
+        return math.inf if seconds is None else max(seconds - self._waited, 0.0)
+
+    @property
+    def _goes_first(self) -> bool:
+        return self.first or self.attempts > 1 or self._refusal is not None
+
+    async def _enter(self, http: Http, account: Account, gate: Gate, slots: Slots, *, first: bool) -> list[tuple[Gate, Turn]]:
+        """Wait for a slot, and where there are limits for turns, which are given back with `Account.done`.
+
+        :param first: go before others that wait.
+        """
         while gate.pacer.is_open() and account.whole.pacer.is_open():
             if not slots.take_free():
                 await self._slot(http, account, slots, first=first)
@@ -247,7 +264,6 @@ class Call:
             turns = await account.turn(gate, slots, first=first, found=found)
         waited = account.clock() - start
         self._waited += waited
-        self._pooled += waited
         if turns is None:
             raise self._no_turn(http, closed, within)
         self._waits_at = None
@@ -257,14 +273,16 @@ class Call:
 
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
-        pool = http.pool_timeout(self.timeout)
-        with anyio.move_on_after(None if pool is None else max(pool - self._pooled, 0.0)) as scope, account.waiting():
+        # Not to wait for limits is not to wait for a connection too.
+        within = min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
+        with anyio.move_on_after(within) as scope, account.waiting():
             await slots.take(first=first)
-        self._pooled += account.clock() - start
+        waited = account.clock() - start
+        self._waited += waited
         if scope.cancelled_caught:
             self._in_vain = True
-            raise APITimeoutError(http.build(self.encoded, self.timeout), message=f"no free connection within {pool:g} s", sent=False)
-        waited = account.clock() - start
+            message = f"no free connection within {self._waited:g} s: max_connections are in use"
+            raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
         if waited > _LONG:
             self._tell(WaitEvent, limit=_CONNECTIONS, seconds=waited)
 

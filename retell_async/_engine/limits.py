@@ -79,8 +79,9 @@ class RateLimit:
 
     :param requests: so many requests are sent at most, evenly spread, in each `per` seconds. ``None`` when the limit is not known.
     :param per: seconds.
-    :param max_wait: seconds that one request waits for limits in all, before it ends in a `RateLimitError`; ``None`` for as long as it
-        takes, 0 to be told of each 429 at once. By default 300; in `rate_limits` by default that of the client's `rate_limit`.
+    :param max_wait: seconds that one request waits in all, for limits (it then ends in a `RateLimitError`) and for a free connection (in an
+        `APITimeoutError`); ``None`` for as long as it takes, 0 to be told of each 429 at once, which bounds no wait for a connection. By
+        default 300; in `rate_limits` by default that of the client's `rate_limit`.
     :raises ConfigurationError: a value cannot work.
     """
 

@@ -9,7 +9,7 @@ import anyio
 
 from .._core.masking import mask_text
 from .._core.operation import Operation, Request
-from .._core.response import RawResponse
+from .._core.response import Answer, RawResponse
 from .idempotency import MARK
 
 __all__ = ["find"]
@@ -62,23 +62,32 @@ async def find(
 
 
 async def _look(send: Send, operation: Operation[T], token: str, since: float) -> RawResponse[T] | None:
+    import logging
+
     try:
         raw = await send(look(token))
         found = next((item for item in raw.json()["items"] if _is_it(item, token, since)), None)
+        if found is None:
+            return None
+        # What the list lacks of a call is no reason to lose the call: it is not compared with the document, even if all else is.
+        received = Answer(raw.status_code, raw.content, lambda: raw.http_response)
+        answer = RawResponse(received, lambda _: operation.decode(found), retries_taken=raw.retries_taken)
+        answer.parse()
     except Exception as error:  # noqa: BLE001
         # The account may not list calls, the outage goes on, the client was closed, the answer is something else altogether: what was
         # asked for stays unknown, and that is what is reported.
-        import logging
-
         reason = mask_text(f"{type(error).__name__}: {error}")
         logging.getLogger("retell_async").info("%s: could not look whether it was carried out (%s)", operation.id, reason)
         return None
-    return None if found is None else raw.map(lambda _: operation.decode(found))
+    logging.getLogger("retell_async").info("%s: it was carried out, the list of calls has %s", operation.id, found["call_id"])
+    return answer
 
 
 def _is_it(item: Any, token: str, since: float) -> bool:
     """Whether an entry of the list is what was asked for, whatever the list was filtered by."""
     metadata: Any = item.get("metadata")
+    call_id = item.get("call_id")
     start = item.get("start_timestamp")  # in ms; not there before the call is connected
     is_older = isinstance(start, (int, float)) and start / 1000 < since - _CLOCKS_DIFFER
-    return isinstance(metadata, dict) and cast("dict[str, Any]", metadata).get(MARK) == token and not is_older
+    is_call = isinstance(call_id, str) and call_id != ""
+    return is_call and isinstance(metadata, dict) and cast("dict[str, Any]", metadata).get(MARK) == token and not is_older

@@ -56,14 +56,18 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         for name in ("first_delay", "max_delay", "max_retry_after", "reconcile_within"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if not (_is_number(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ConfigurationError(f"{name} of a RetryPolicy must be 0 seconds or more, not {getattr(self, name)!r}")
-        if self.deadline is not None and not self.deadline > 0:
+        if self.deadline is not None and not (_is_number(self.deadline) and self.deadline > 0):
             raise ConfigurationError(f"deadline of a RetryPolicy must be above 0 seconds, not {self.deadline!r}")
-        if self.budget is not None and self.budget < 0:
-            raise ConfigurationError(f"budget of a RetryPolicy must be 0 or more, not {self.budget!r}")
+        if self.budget is not None and not (_is_number(self.budget) and self.budget == int(self.budget) and self.budget >= 0):
+            raise ConfigurationError(f"budget of a RetryPolicy must be a whole number, 0 or more, or None, not {self.budget!r}")
         if self.on_unknown_outcome not in {"raise", "reconcile"}:
             raise ConfigurationError(f'on_unknown_outcome must be "raise" or "reconcile", not {self.on_unknown_outcome!r}')
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @attrs.frozen(kw_only=True)

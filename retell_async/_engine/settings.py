@@ -34,6 +34,7 @@ __all__ = [
     "check_headers",
     "check_key",
     "check_kinds",
+    "check_query",
     "check_rate_limits",
     "check_retries",
     "check_since",
@@ -158,14 +159,14 @@ def check_deadline(deadline: object) -> float | None:
     raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
 
 
-def check_rate_limits(limits: Mapping[Any, Any], operations: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, RateLimit]:
+def check_rate_limits(limits: object, operations: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, RateLimit]:
     """Limits of operations by the names of limits; given by names of methods, such as ``call.create_phone_call``.
 
     :param operations: the operation of each method.
     :param shared: the limit of each operation that shares one with others.
     """
     checked: dict[str, RateLimit] = {}
-    for method, limit in limits.items():
+    for method, limit in _mapping(limits, "rate_limits").items():
         if method not in operations:
             near = get_close_matches(str(method), operations, n=1)
             hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
@@ -189,6 +190,24 @@ def check_since(since: object) -> float | None:
     if isinstance(since, (int, float)) and not isinstance(since, bool) and 0 < since <= time.time() + _CLOCKS_DIFFER:
         return since
     raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
+
+
+def check_query(query: object, name: str) -> dict[str, object]:
+    """Query parameters that can be sent.
+
+    :param name: the setting, for the error.
+    """
+    given = _mapping({} if query is None else query, name)
+    for key in given:
+        if not isinstance(key, str):
+            raise ConfigurationError(f"{name} has a name that is no str: {key!r}")
+    return dict(given)
+
+
+def _mapping(given: object, name: str) -> Mapping[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{name} must be a mapping, not {type(given).__name__}")
+    return cast("Mapping[Any, Any]", given)  # type: ignore[redundant-cast]
 
 
 def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:

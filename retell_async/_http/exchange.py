@@ -26,7 +26,6 @@ from .http1 import LEAVES, Origin, Plain, Times, Whole, origin_of
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
-from .redirects import MOST, REDIRECTS, followed, leading
 from .transport import Transport
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
@@ -208,15 +207,13 @@ class Http:
         usual: float | None = None,
         *,
         stream: bool = False,
-        follow: bool = False,
         leaves: Callable[[], None] | None = None,
     ) -> Answer:
-        """Send a request once and read the whole answer, of whatever status.
+        """Send a request once and read the whole answer, of whatever status. Redirects are not followed.
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
         :param stream: leave the body of an answer of success where it is.
-        :param follow: go where a redirect leads, as far as that is safe for a request that may be repeated.
         :param leaves: called when there is a connection and the request goes out, if `tells_when_it_leaves`.
         :raises APIConnectionError: no whole answer arrived.
         :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
@@ -227,45 +224,10 @@ class Http:
         before = sys.exception()
         try:
             answer = await self._exchange(encoded, timeout, usual, stream=stream, leaves=leaves)
-            if answer.status_code in REDIRECTS:
-                answer = await self._redirected(answer, encoded, timeout, usual, stream=stream, follow=follow)
         except BaseException as error:
             cut(error, before)
             raise
         answer.seconds = perf_counter() - start
-        return answer
-
-    async def _redirected(
-        self,
-        answer: Answer,
-        encoded: Encoded,
-        timeout: float | httpx.Timeout | Omit | None,
-        usual: float | None,
-        *,
-        stream: bool,
-        follow: bool,
-    ) -> Answer:
-        """The answer at the end of the redirects, or the redirect that is not followed."""
-        seen = {encoded.url}
-        while answer.status_code in REDIRECTS:
-            location = answer.response.headers.get("location")
-            to = leading(encoded, location)
-            there = followed(encoded, answer.status_code, location) if follow else f"{to}, where this {encoded.method} is not sent too"
-            if not isinstance(there, str):
-                if there.url in seen:
-                    there = f"{to}, in a circle"
-                elif len(seen) > MOST:
-                    there = f"{to}, after {MOST} others"
-            if isinstance(there, str):
-                answer.response.extensions["redirect"] = there
-                break
-            seen.add(there.url)
-            encoded = there
-            last = await self._exchange(encoded, timeout, usual, stream=stream)
-            if encoded.redirected == "outside" and last.status_code in {401, 403}:
-                answer.response.extensions["redirect"] = f"{to}, another origin, which got no API key and answered {last.status_code}"
-                break
-            answer = last
         return answer
 
     async def _exchange(
@@ -369,7 +331,7 @@ class Http:
                 "make one in each process, or use DefaultAsyncHttpxClient, which sees to that by itself"
             )
         self._used_in = process
-        # Redirects are followed here, where it is known which request may be. To another origin goes nothing of the client's either.
+        # Redirects are followed by whoever knows which request may be. To another origin goes nothing of the client's either.
         if encoded.redirected == "outside":
             return await client.send(request, stream=True, follow_redirects=False, auth=None)
         if stream or encoded.redirected is not None or not (_REQUEST.are_replaced() or _REQUEST.stand_in(client)):

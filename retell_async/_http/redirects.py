@@ -6,18 +6,55 @@ import attrs
 import httpx
 
 from .._core.encode import Encoded
+from .._core.response import Answer
 from .hosts import is_host
 
-__all__ = ["MOST", "REDIRECTS", "followed", "leading"]
+__all__ = ["Redirects", "followed"]
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MOST = 20
-"""So many redirects of one request are followed."""
+_MOST = 20  # redirects of one request that are followed
 
 _NOWHERE = "to nowhere: it has no Location, or one that is no address of HTTP"
 _AS_IT_WAS = {307, 308}  # the other redirects make a GET of what was none
 _READS = {"GET", "HEAD"}
 _HARMLESS = {"accept", "accept-encoding", "connection", "user-agent"}
+
+
+class Redirects:
+    """The way of one request from redirect to redirect.
+
+    :param follow: whether it goes anywhere: whether it may be repeated.
+    """
+
+    def __init__(self, first: Encoded, *, follow: bool) -> None:
+        self._follow = follow
+        self._seen = {first.url}
+        self._last: Answer | None = None
+
+    def after(self, encoded: Encoded, answer: Answer) -> Encoded | Answer:
+        """The request that follows; or the answer that it ends with, which tells, if it is a redirect, why it goes no further."""
+        if not answer.is_redirect:
+            if self._last is not None and encoded.redirected == "outside" and answer.status_code in {401, 403}:
+                to = f"to {_shown(httpx.URL(encoded.url))}, another origin, which got no API key and answered {answer.status_code}"
+                return _ended(self._last, to)
+            return answer
+        location = answer.response.headers.get("location")
+        if not self._follow:
+            return _ended(answer, f"{_leading(encoded, location)}, where this {encoded.method} is not sent too")
+        there = followed(encoded, answer.status_code, location)
+        if isinstance(there, str):
+            return _ended(answer, there)
+        if there.url in self._seen:
+            return _ended(answer, f"{_leading(encoded, location)}, in a circle")
+        if len(self._seen) > _MOST:
+            return _ended(answer, f"{_leading(encoded, location)}, after {_MOST} others")
+        self._seen.add(there.url)
+        self._last = answer
+        return there
+
+
+def _ended(answer: Answer, why: str) -> Answer:
+    answer.response.extensions["redirect"] = why
+    return answer
 
 
 def followed(encoded: Encoded, status: int, location: str | None) -> Encoded | str:
@@ -48,7 +85,7 @@ def followed(encoded: Encoded, status: int, location: str | None) -> Encoded | s
     )
 
 
-def leading(encoded: Encoded, location: str | None) -> str:
+def _leading(encoded: Encoded, location: str | None) -> str:
     """Where a redirect leads, in words that go on from "a redirect"."""
     there = _joined(httpx.URL(encoded.url), location)
     return _NOWHERE if there is None else f"to {_shown(there)}"

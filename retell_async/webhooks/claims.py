@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -11,12 +11,14 @@ from retell_async._core.errors import ConfigurationError
 from retell_async._core.masking import mask_text
 
 from .deliveries import LEASE, Claim
-from .runner import log
+from .runner import Done, Failed, attempt, caught, log
 
 if TYPE_CHECKING:
     from .deliveries import DeliveryStore, LegacyStore
 
 __all__ = ["Claims"]
+
+ResultT = TypeVar("ResultT")
 
 _SETTLE_TIMEOUT = 5.0
 
@@ -53,12 +55,13 @@ class Claims:
         answered = anyio.Event()
         asking = anyio.CancelScope(deadline=until + _SETTLE_TIMEOUT, shield=True)
 
+        async def claim() -> None:
+            with asking:
+                claimed.append(_claim(await self._store.claim(key)))
+
         async def ask() -> None:
             try:
-                with asking:
-                    claimed.append(_claim(await self._store.claim(key)))
-            except Exception as error:  # noqa: BLE001  # a store may raise anything
-                _tell("claim", error)
+                _told("claim", await caught(claim))
             finally:
                 answered.set()
 
@@ -88,10 +91,9 @@ class Claims:
         if late:
             await self._give_back(key, claimed)
             return None
-        (claim,) = claimed
-        if claim is not Claim.MINE:
+        if claimed[0] is not Claim.MINE:
             self.forget(key)
-        return claim
+        return claimed[0]
 
     async def _give_back(self, key: str, claimed: Sequence[Claim]) -> None:
         """Undo a claim that nobody waits for any more; one whose outcome is not known may have been carried out."""
@@ -102,33 +104,35 @@ class Claims:
 
     async def keep(self, key: str, scope: anyio.CancelScope) -> None:
         """Renew the lease of what was taken, until the scope is cancelled or the lease is lost."""
-        if self._renew is None:
+        renew = self._renew
+        if renew is None:
             return
+
+        async def renewed() -> bool:
+            return bool(await renew(key))
+
         with scope:
             while True:
                 await anyio.sleep(self._lease / 3)
-                try:
-                    with anyio.move_on_after(self._lease / 3):
-                        if await self._renew(key):
-                            continue
-                        log.warning("the lease of %s lapsed while it was being handled: it may be handled twice", key)
-                        return
+                ended = None
+                with anyio.move_on_after(self._lease / 3):
+                    ended = _told("renewal", await attempt(renewed))
+                if ended is None:
                     log.error("the store of deliveries does not answer to a renewal")
-                except Exception as error:  # noqa: BLE001
-                    _tell("renewal", error)
+                elif ended == Done(False):
+                    log.warning("the lease of %s lapsed while it was being handled: it may be handled twice", key)
+                    return
 
     async def settle(self, key: str, *, well: bool) -> None:
         """Say how the handling of what was taken ended, also when cancelled. A store that does not take it lets the lease lapse."""
         try:
             with anyio.move_on_after(_SETTLE_TIMEOUT, shield=True) as waiting:
                 if not well:
-                    await self._store.release(key)
-                elif self._done is not None:
-                    await self._done(key)
+                    _told("release", await attempt(lambda: self._store.release(key)))
+                elif (done := self._done) is not None:
+                    _told("done", await attempt(lambda: done(key)))
             if waiting.cancelled_caught:
                 log.error("the store of deliveries does not take how %s ended", key)
-        except Exception as error:  # noqa: BLE001
-            _tell("release" if not well else "done", error)
         finally:
             self.forget(key)
 
@@ -143,5 +147,10 @@ def _claim(answer: object) -> Claim:
     return Claim(answer)
 
 
-def _tell(what: str, error: Exception) -> None:
-    log.error("the store of deliveries failed at a %s: %s: %s", what, type(error).__name__, mask_text(str(error)))
+def _told(what: str, ended: Done[ResultT] | Failed) -> Done[ResultT] | Failed:
+    """Log it if the store failed."""
+    if isinstance(ended, Failed):
+        error = ended.error
+        log.error("the store of deliveries failed at a %s: %s: %s", what, type(error).__name__, mask_text(str(error)))
+        ended.leave()
+    return ended

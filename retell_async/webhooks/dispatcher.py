@@ -125,9 +125,9 @@ class Dispatcher:
             raise
         except BaseException:
             if not delivery.settled.is_set():
-                await self._claims.settle(delivery.key, well=False)
                 if acknowledged:
                     log.error("%s is lost: it was acknowledged, and its handlers were cancelled before they were done", delivery.key)
+                await self._claims.settle(delivery.key, well=False)
             raise
 
     async def _work(self, delivery: Delivery, place: Place) -> None:
@@ -139,7 +139,7 @@ class Dispatcher:
                 await place.turn.wait()
             event = delivery.event or parse_event(delivery.body)
             for handler in delivery.handlers:
-                ended = await self._runner.run(handler, event, delivery.name, own_task=True)
+                ended = await self._runner.run(handler, event, delivery.name)
                 if isinstance(ended, Failed):
                     delivery.failures.append(ended)
             renewing.cancel()

@@ -75,7 +75,7 @@ class Questions:
             return _answer(answer)
 
         try:
-            ended = await self._runner.run(ask, request, request.event, own_task=True)
+            ended = await self._runner.run(ask, request, request.event)
             if isinstance(ended, Done):
                 question.answer = ended.value
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import math
@@ -16,7 +15,7 @@ import attrs
 
 from retell_async._core.masking import mask_text
 
-__all__ = ["Done", "Failed", "Runner", "Stats", "checked", "log"]
+__all__ = ["Done", "Failed", "Runner", "Stats", "attempt", "caught", "checked", "log"]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 ArgumentT = TypeVar("ArgumentT")
@@ -51,14 +50,14 @@ class Stats:
 
 @attrs.frozen
 class Done(Generic[ResultT]):
-    """A handler ended well."""
+    """It ended well."""
 
     value: ResultT
 
 
 @attrs.frozen
 class Failed:
-    """A handler raised, or was cancelled while its request was not."""
+    """It raised, or was cancelled while its caller was not."""
 
     error: BaseException = attrs.field(repr=False)
 
@@ -74,60 +73,70 @@ class Failed:
             raise self.error
 
 
+async def caught(call: Callable[[], Awaitable[ResultT]]) -> Done[ResultT] | Failed:
+    """What comes of code that is not ours: of a handler, or of a store. It raises nothing but the cancellation of its caller.
+
+    A cancellation that comes from no scope around it is its own doing, or comes out of what it awaits: a failure like others. It may also
+    hit what is awaited next in this task, so nothing should be: `attempt` has no such bound.
+    """
+    try:
+        return Done(await call())
+    except BaseException as error:  # whatever it raises is its own, and must not stop others
+        if isinstance(error, GeneratorExit) or (not isinstance(error, Exception) and _cancelled()):
+            raise
+        return Failed(error)
+
+
+async def attempt(call: Callable[[], Awaitable[ResultT]]) -> Done[ResultT] | Failed:
+    """The same as `caught`, in a task of its own."""
+    ended: list[Done[ResultT] | Failed] = []
+
+    async def run() -> None:
+        ended.append(await caught(call))
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+    except BaseException:
+        if not (ended and _cancelled()):  # it came to its end all the same, and the caller's cancellation comes again at the next await
+            raise
+    while not ended:
+        await anyio.lowlevel.checkpoint()  # raises, since only a cancelled caller gets here
+    return ended[0]
+
+
 @attrs.frozen
 class Runner:
     """Runs handlers and counts them."""
 
     stats: Stats = attrs.field(factory=Stats)
 
-    async def run(
-        self, handler: Callable[[ArgumentT], Awaitable[ResultT]], argument: ArgumentT, what: str, *, own_task: bool = False
-    ) -> Done[ResultT] | Failed:
+    async def run(self, handler: Callable[[ArgumentT], Awaitable[ResultT]], argument: ArgumentT, what: str) -> Done[ResultT] | Failed:
         """What comes of a handler. It raises nothing but the cancellation of its caller.
 
         :param what: what it handles, for the log.
-        :param own_task: whether the task that this runs in is one which only the handler itself can cancel.
         """
         self.stats.in_flight += 1
-        before = _cancellations()
         try:
-            done = Done(await handler(argument))
-        except BaseException as error:  # whatever a handler raises is its own, and must not stop the others
+            ended = await attempt(lambda: handler(argument))
+        except BaseException:
             self.stats.failed += 1
-            if isinstance(error, GeneratorExit) or (not isinstance(error, Exception) and _caller_cancelled(before, own_task)):
-                log.warning("the handler of %s was cancelled", what)
-                raise
-            failed = Failed(error)
-        else:
-            self.stats.handled += 1
-            return done
+            log.warning("the handler of %s was cancelled", what)
+            raise
         finally:
             self.stats.in_flight -= 1
-        failure = "".join(traceback.format_exception(failed.error))
+        if isinstance(ended, Done):
+            self.stats.handled += 1
+            return ended
+        self.stats.failed += 1
+        failure = "".join(traceback.format_exception(ended.error))
         log.error("the handler of %s failed\n%s", what, mask_text(failure))  # as text: a traceback may quote phone numbers
-        return failed
+        return ended
 
 
-def _cancellations() -> int:
-    """How often this task was cancelled by asyncio's own means, and that was not taken back."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # under trio
-        return 0
-    return task.cancelling() if task is not None else 0
-
-
-def _caller_cancelled(before: int, own_task: bool) -> bool:
-    """Whether a cancellation came to the task from outside, and not out of what it awaits."""
-    if anyio.current_effective_deadline() == -math.inf:
-        return True
-    times = _cancellations() - before
-    task = asyncio.current_task() if times and own_task else None
-    if task is not None:
-        for _ in range(times):
-            task.uncancel()
-        return False
-    return times > 0
+def _cancelled() -> bool:
+    """Whether a scope around this is cancelled."""
+    return anyio.current_effective_deadline() == -math.inf
 
 
 def checked(handler: HandlerT) -> HandlerT:

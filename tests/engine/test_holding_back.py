@@ -697,8 +697,110 @@ def test_two_kinds_that_are_refused_from_the_beginning_keep_no_read_for_long(ret
         {"max_connections": 1.5},
         {"max_connections": True},
         {"max_connections": 0},
+        {"default_query": 5},
+        {"default_query": {5: 5}},
+        {"rate_limits": 5},
+        {"rate_limits": []},
     ],
 )
 def test_settings_of_a_wrong_kind_are_one_clear_error(settings: Any) -> None:
     with pytest.raises(ConfigurationError):
         AsyncRetell(KEY, **settings)
+
+
+def test_max_wait_bounds_the_wait_for_a_connection_too() -> None:
+    server = Server(lambda *_: fine(), latency=50)
+    settings = {"max_connections": 1, "rate_limit": RateLimit(max_wait=5.0)}
+    took, errors = many(server, 4, settings, lambda client: client.call.retrieve("call_1"))
+    assert took == [50.0]
+    assert [str(error).partition(":")[0] for error in errors] == ["no free connection within 5 s"] * 3
+
+
+@pytest.mark.parametrize("idle", [120.0, 600.0])
+def test_time_in_which_nobody_wanted_anything_is_taken_for_no_pace(idle: float) -> None:
+    server = Server(lambda *_: refusal(30) if len(server.arrivals) == 11 else fine(), latency=0.05)
+
+    async def main() -> float:
+        async with server.client(hooks=()) as client:
+            for _ in range(10):
+                await client.call.retrieve("call_1")
+            with pytest.raises(RateLimitError):
+                await client.call.retrieve("call_1", deadline=10)
+            await trio.sleep(idle)
+            start = trio.current_time()
+            for _ in range(10):
+                await client.call.retrieve("call_1")
+            return trio.current_time() - start
+
+    assert run(main) < 30  # ten passed in the half minute before, and so many do again
+
+
+def test_what_was_refused_once_is_not_starved_by_others_at_the_limit_of_the_account() -> None:
+    server = Server(
+        lambda request, _: refusal(1) if CREATE in request.url.path and len(server.times(CREATE)) == 1 else fine(), latency=0.05
+    )
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(5, max_wait=60.0)) as client, trio.open_nursery() as tasks:
+
+            async def reads(method: Callable[..., Any]) -> None:
+                while trio.current_time() < end:
+                    await method("id")
+
+            end = trio.current_time() + 30
+            for method in (client.call.retrieve, client.agent.retrieve):
+                for _ in range(10):
+                    tasks.start_soon(reads, method)
+            await trio.sleep(1)
+            start = trio.current_time()
+            await place(client)
+            assert trio.current_time() - start < 10
+
+    run(main)
+
+
+def test_a_view_keeps_to_the_limits_of_the_client_that_it_was_made_of() -> None:
+    server = Server(lambda *_: fine(), latency=0.01)
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limits={"call.create_phone_call": RateLimit(1)}) as client:
+            view = client.with_options(rate_limits={"call.create_phone_call": RateLimit(5)})
+            async with trio.open_nursery() as tasks:
+                for _ in range(5):
+                    tasks.start_soon(place, view)
+
+    run(main)
+    assert all(two - one >= 1 for one, two in pairwise(server.times(CREATE)))
+
+
+def test_the_time_that_the_server_named_for_one_operation_is_kept_when_another_one_is_refused_too() -> None:
+    until: dict[str, float] = {}
+
+    def answer(request: httpx.Request, now: float) -> httpx.Response:
+        wait = 60.0 if CREATE in request.url.path else 1.0
+        return refusal(wait) if now < until.setdefault(request.url.path, now + wait) else fine()
+
+    server = Server(answer, latency=0.05)
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client, trio.open_nursery() as tasks:
+            tasks.start_soon(place, client)
+            await trio.sleep(0.2)
+            tasks.start_soon(client.agent.retrieve, "agent_1")
+
+    run(main)
+    first, *others = server.times(CREATE)
+    assert all(moment - first >= 60 for moment in others)
+
+
+def test_a_redirected_read_takes_a_turn_at_each_hop() -> None:
+    def answer(request: httpx.Request, _: float) -> httpx.Response:
+        return fine() if "moved" in str(request.url) else httpx.Response(307, headers={"location": "/moved"})
+
+    server = Server(answer, latency=0.01)
+    took, errors = many(server, 20, {"rate_limit": RateLimit(5)}, lambda client: client.call.retrieve("call_1"))
+    assert len(took) == 20
+    assert not errors
+    times = server.times()
+    assert len(times) == 40
+    assert all(later - one >= 1 for one, later in zip(times, times[5:], strict=False))

@@ -243,6 +243,59 @@ def test_a_call_that_began_before_it_was_asked_for_is_not_the_one() -> None:
     assert run(lambda: dial(listing(old, new), {"retry": RECONCILE, "max_retries": 0})).call_id == "new"
 
 
+@pytest.mark.parametrize("call_id", [{}, {"call_id": None}, {"call_id": 5}, {"call_id": ""}], ids=str)
+def test_an_entry_without_an_id_is_no_call(call_id: dict[str, Any]) -> None:
+    server = listing({**call_id, "call_type": "phone_call", "metadata": "token"})
+    assert isinstance(run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0})), OutcomeUnknownError)
+
+
+def test_a_call_is_found_whatever_the_list_leaves_out_also_with_strict() -> None:
+    server = listing({"call_id": "new", "call_type": ["x"], "metadata": "token"})
+    assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0, "strict": True})).call_id == "new"
+
+
+def test_a_client_that_is_closed_looks_no_further() -> None:
+    server = Server(lambda request, _: httpx.Response(503) if "list" in request.url.path else silence(request))
+
+    async def main() -> None:
+        client = server.client(hooks=(), retry=RetryPolicy(on_unknown_outcome="reconcile", reconcile_within=300), max_retries=0)
+
+        async def close() -> None:
+            await trio.sleep(70)
+            await client.aclose()
+
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(close)
+            with pytest.raises(OutcomeUnknownError):
+                await client.call.create_web_call(agent_id="a")
+            assert trio.current_time() <= start + 70
+
+    async def begin() -> None:
+        nonlocal start
+        start = trio.current_time()
+        await main()
+
+    start = 0.0
+    run(begin)
+    assert server.times("list")
+
+
+@pytest.mark.parametrize("number", [13, 1, 2], ids=["permission", "not permitted", "missing"])
+def test_an_os_error_of_a_users_hook_does_not_hide_that_something_was_sent(number: int) -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def audit(_: httpx.Response) -> None:
+        raise OSError(number, "no", "audit.log")
+
+    async def main() -> None:
+        own = httpx.AsyncClient(transport=server, event_hooks={"response": [audit]})
+        async with AsyncRetell(KEY, base_url="http://retell.test", http_client=own, max_retries=0, hooks=()) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await client.call.create_web_call(agent_id="a")
+
+    run(main)
+
+
 def test_a_transport_that_fails_as_it_should_not_leaves_the_outcome_unknown() -> None:
     server = Server(lambda *_: RuntimeError("what is this"))
 

@@ -28,8 +28,8 @@ from retell_async._core import errors
 from retell_async._engine.limits import RateLimit
 from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
+from ..http.test_transport import ok
 from .example import CREATE, NO_OPTIONS, UPLOAD, get
-from .test_transport import ok
 
 # Under trio httpx leaves the iterators of bodies open that it does not read to their end.
 pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]

@@ -18,7 +18,7 @@ from retell_async._core.encode import Encoded, encode, json_bytes
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request
 
-from .example import BASE_URL, CREATE, LIST, UPLOAD, get
+from ..engine.example import BASE_URL, CREATE, LIST, UPLOAD, get
 
 
 def encoded(request: Request[Any], **more: Any) -> Encoded:

@@ -23,7 +23,7 @@ from retell_async._client import AsyncRetell
 from retell_async._core import errors
 from retell_async._http.clients import DefaultAioHttpClient
 
-from .example import CREATE, DELETE, KEY, NO_OPTIONS, UPLOAD, get
+from ..engine.example import CREATE, DELETE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import ok, serving
 
 pytestmark = [

@@ -23,7 +23,7 @@ import uvloop
 
 from retell_async import AsyncRetell, DefaultAsyncHttpxClient, RetellError
 
-from .example import KEY, get
+from ..engine.example import KEY, get
 
 URL, BACKEND, KIND, DOES, TRUSTED = sys.argv[1:]
 

@@ -9,7 +9,7 @@ import pytest
 from retell_async._core import errors
 from retell_async._core.errors import APIStatusError, status_error
 
-from .example import KEY
+from ..engine.example import KEY
 
 REQUEST = httpx.Request("GET", "https://api.retellai.com/get-phone-number/%2B14155550100", headers={"Authorization": f"Bearer {KEY}"})
 

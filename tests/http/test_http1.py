@@ -21,7 +21,7 @@ from retell_async._core.errors import APIConnectionError, APIResponseValidationE
 from retell_async._http import streams as _wire
 from retell_async._http.clients import DefaultAioHttpClient
 
-from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
+from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]

@@ -24,7 +24,7 @@ from retell_async._client import AsyncRetell
 from retell_async._core.encode import encode
 from retell_async._http import files as _files
 
-from .example import BASE_URL, KEY, UPLOAD
+from ..engine.example import BASE_URL, KEY, UPLOAD
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from retell_async._core.operation import Operation
 from retell_async._http.clients import DefaultAsyncHttpxClient
 from retell_async._http.redirects import followed
 
-from .example import CREATE, KEY, LIST_BY_POST, UPLOAD, client_of, get
+from ..engine.example import CREATE, KEY, LIST_BY_POST, UPLOAD, client_of, get
 from .test_transport import ok, serving
 
 BASE = "http://retell.test/prefix"

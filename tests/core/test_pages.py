@@ -13,7 +13,7 @@ from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request
 from retell_async._core.pages import MOST_EMPTY_PAGES, AsyncPage, Walk, next_request
 
-from .example import LIST, LIST_BY_POST, LIST_WHOLE, ThingResource, answering, client_of
+from ..engine.example import LIST, LIST_BY_POST, LIST_WHOLE, ThingResource, answering, client_of
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from retell_async._engine.retry import RetryPolicy
 from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 from retell_async._http.transport import Transport
 
-from .example import CREATE, KEY, NO_OPTIONS, get
+from ..engine.example import CREATE, KEY, NO_OPTIONS, get
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 

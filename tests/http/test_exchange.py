@@ -17,7 +17,7 @@ from retell_async._core import errors
 from retell_async._core.model import UnknownObject
 from retell_async._engine.limits import RateLimit
 
-from .example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
+from ..engine.example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 
 from retell_async._core.masking import Hidden, mask_text, masked
 
-from .example import KEY
+from ..engine.example import KEY
 
 
 @pytest.mark.parametrize(

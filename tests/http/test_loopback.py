@@ -12,7 +12,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from retell_async._client import AsyncRetell
 from retell_async._core import errors
 
-from .example import KEY, NO_OPTIONS, get
+from ..engine.example import KEY, NO_OPTIONS, get
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 

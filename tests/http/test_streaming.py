@@ -15,7 +15,7 @@ import pytest
 
 from retell_async import APIResponseValidationError, APITimeoutError, AsyncPage, AsyncRetell, NotFoundError, StreamedResponse
 
-from .example import KEY, NO_OPTIONS, get
+from ..engine.example import KEY, NO_OPTIONS, get
 from .test_transport import EACH, ok, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]

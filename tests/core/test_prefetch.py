@@ -15,7 +15,7 @@ from retell_async._client import AsyncRetell
 from retell_async._core.errors import InternalServerError
 from retell_async._core.pages import AsyncPaginator
 
-from .example import KEY, LIST, NO_OPTIONS, get
+from ..engine.example import KEY, LIST, NO_OPTIONS, get
 
 pytestmark = pytest.mark.anyio
 

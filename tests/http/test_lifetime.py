@@ -22,7 +22,7 @@ from retell_async._engine.limits import RateLimit
 from retell_async._http import streams as _wire
 from retell_async._http.clients import DefaultAsyncHttpxClient
 
-from .example import CREATE, KEY, NO_OPTIONS, client_of, get
+from ..engine.example import CREATE, KEY, NO_OPTIONS, client_of, get
 from .test_forks import echoing
 from .test_transport import Server, ok, serving
 

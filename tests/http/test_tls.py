@@ -21,7 +21,7 @@ from hypercorn.config import Config
 
 from retell_async import APIConnectionError, AsyncRetell, ConfigurationError, DefaultAsyncHttpxClient
 
-from .example import CREATE, KEY, NO_OPTIONS, get
+from ..engine.example import CREATE, KEY, NO_OPTIONS, get
 from .test_transport import EACH, Server, ok
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
