@@ -84,16 +84,16 @@ def _response(reply: Reply, request: httpx.Request) -> httpx.Response:
     if reply.status is None:
         raise httpx.ReadError("the connection was reset", request=request)
     if reply.ending == "truncated":
-        return httpx.Response(reply.status, headers=reply.headers, stream=_Truncated(reply.content), request=request)
+        return httpx.Response(reply.status, headers=reply.headers, stream=_Truncated(reply.sent), request=request)
     return httpx.Response(reply.status, headers=reply.headers, content=reply.content, request=request)
 
 
 class _Truncated(httpx.AsyncByteStream):
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+    def __init__(self, sent: bytes) -> None:
+        self._sent = sent
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._content[: len(self._content) // 2]
+        yield self._sent
         raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
 
 

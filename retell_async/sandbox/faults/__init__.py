@@ -1,1 +1,11 @@
-"""What goes wrong on command."""
+"""What goes wrong on command. `kinds` has what each kind of fault does, `active` which fault strikes which request."""
+
+from __future__ import annotations
+
+from .active import ActiveFault, Faults
+from .fault import Fault, FaultKind, RetryAfterForm
+
+__all__ = ["ActiveFault", "Fault", "FaultKind", "Faults", "RetryAfterForm", "Struck"]
+
+Struck = ActiveFault
+"""The older name, for one release."""

@@ -1,21 +1,22 @@
-"""Faults on command: which of them strikes which request, and which delivery. Pure: the same requests are struck in every run."""
+"""Which fault strikes which request, and which delivery. Pure: the same requests are struck in every run."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from hashlib import blake2b
+from typing import Any
 
 import attrs
 
+from ..common.messages import Answer
 from ..openapi import names
 from ..outgoing.outbox import DeliveryEffect
 from .fault import Fault
+from .kinds import KINDS, ChangesBody, ChangesDelivery, ChangesReply, Delays, Replaces
+from .replies import Reply, whole
 
 __all__ = ["ActiveFault", "Faults", "RequestEffect"]
-
-_ANSWERED_FIRST = frozenset({"malformed", "truncated"})
-_CHANGES = frozenset({"unknown_value", "unknown_field"})
 
 
 @attrs.frozen
@@ -34,8 +35,28 @@ class RequestEffect:
     @property
     def acted(self) -> bool:
         """Whether the request is carried out."""
-        end = self.end
-        return end is None or end.kind in _ANSWERED_FIRST or (end.acted and end.kind != "rate_limit")
+        kind = None if self.end is None else KINDS[self.end.kind]
+        return self.end is None or not isinstance(kind, Replaces) or (self.end.acted and kind.may_act)
+
+    def reply_to(self, answer: Answer | None, now: float) -> Reply:
+        """What is sent for the request.
+
+        :param answer: what the API says; ``None`` when it was not asked.
+        :param now: Unix time in seconds.
+        """
+        kind = None if self.end is None else KINDS[self.end.kind]
+        if self.end is not None and isinstance(kind, Replaces):
+            return kind.reply(self.end, now)
+        if answer is None:
+            raise ValueError("a request that is to be answered was not carried out")
+        reply = whole(Answer(answer.status, self._changed(answer.body)))
+        return kind.reply(reply) if isinstance(kind, ChangesReply) and reply.content else reply
+
+    def _changed(self, body: Any) -> Any:
+        for fault, number in self.changes:
+            kind = KINDS[fault.kind]
+            body = kind.body(body, number) if isinstance(kind, ChangesBody) else body
+        return body
 
 
 @attrs.define(eq=False)
@@ -59,7 +80,7 @@ class ActiveFault:
         if self.is_over:
             return None
         digest = b""
-        if fault.probability < 1 or fault.kind in _CHANGES:
+        if fault.probability < 1 or isinstance(KINDS[fault.kind], ChangesBody):
             digest = mark()
             self._seen[digest] += 1
         text = f"{fault.seed}\0{fault.kind}\0{what}\0{self._seen[digest] if digest else 0}\0".encode()
@@ -143,8 +164,8 @@ class Faults:
             fault = active.fault
             if fault.is_of_webhooks or not names.matches(operation, fault.operation):
                 continue
-            ends = fault.kind != "latency" and fault.kind not in _CHANGES
-            if ends and end is not None:
+            kind = KINDS[fault.kind]
+            if end is not None and isinstance(kind, (Replaces, ChangesReply)):
                 continue
             if fault.kind == "rate_limit" and not active.is_full(now):
                 let_in.append(active)
@@ -154,9 +175,9 @@ class Faults:
                 let_in.append(active)
                 continue
             kinds.append(fault.kind)
-            if fault.kind == "latency":
+            if isinstance(kind, Delays):
                 delay += fault.time
-            elif fault.kind in _CHANGES:
+            elif isinstance(kind, ChangesBody):
                 changes.append((fault, number))
             else:
                 end = fault
@@ -172,19 +193,12 @@ class Faults:
 
         :param id: what the event is about: the id of a call or chat.
         """
-        copies, delay = 1, 0.0
+        effect = DeliveryEffect()
         for active in self._set.values():
-            fault = active.fault
-            if not fault.is_of_webhooks or not names.matches(event, fault.operation) or active.draw(event, id.encode) is None:
-                continue
-            match fault.kind:
-                case "webhook_duplicate":
-                    copies += 1 if copies else 0
-                case "webhook_late":
-                    delay += fault.time
-                case _:
-                    copies = 0
-        return DeliveryEffect(copies, delay)
+            fault, kind = active.fault, KINDS[active.fault.kind]
+            if isinstance(kind, ChangesDelivery) and names.matches(event, fault.operation) and active.draw(event, id.encode) is not None:
+                effect = kind.delivery(fault, effect)
+        return effect
 
 
 _FINE = RequestEffect()

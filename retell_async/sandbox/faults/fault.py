@@ -49,6 +49,11 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _about(hint: str | None, *kinds: FaultKind) -> dict[str, Any]:
+    """What the form on the page shows of a field: a hint, and for which kinds it is shown; all, where none is named."""
+    return {"hint": hint, "kinds": kinds or None}
+
+
 _SECONDS_OR_NONE = _must_be("a number of seconds, 0 or more", lambda value: value is None or (_is_number(value) and value >= 0))
 _COUNT_OR_NONE = _must_be("a whole number, 1 or more", lambda value: value is None or (_is_whole(value) and value >= 1))
 
@@ -82,26 +87,52 @@ class Fault:
     """
 
     kind: FaultKind = attrs.field(validator=_must_be(f"one of {', '.join(_KINDS)}", _KINDS.__contains__))
-    operation: str = attrs.field(default="*", validator=_must_be("a text", lambda value: isinstance(value, str)))
+    operation: str = attrs.field(
+        default="*",
+        validator=_must_be("a text", lambda value: isinstance(value, str)),
+        metadata=_about("of the API, or an event for webhook_…; * stands for any characters"),
+    )
     """Operations, by the ids that the document gives them (``createPhoneCall``) or by the client's names (``call.create_phone_call``), or
     events for faults of webhooks; ``*`` and ``?`` stand for any characters."""
     probability: float = attrs.field(
-        default=1.0, validator=_must_be("a number, 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
+        default=1.0,
+        validator=_must_be("a number, 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
+        metadata=_about("0 to 1"),
     )
-    seed: int = attrs.field(default=0, validator=_must_be("a whole number", _is_whole))
-    times: int | None = attrs.field(default=None, validator=_COUNT_OR_NONE)
+    seed: int = attrs.field(
+        default=0, validator=_must_be("a whole number", _is_whole), metadata=_about("the same seed strikes the same requests")
+    )
+    times: int | None = attrs.field(default=None, validator=_COUNT_OR_NONE, metadata=_about("at most; empty: without end"))
     """How often it strikes at most."""
-    acted: bool = attrs.field(default=False, validator=_must_be("true or false", lambda value: isinstance(value, bool)))
-    status: int = attrs.field(
-        default=500, validator=_must_be("a whole number, 400 to 599", lambda value: _is_whole(value) and 400 <= value <= 599)
+    acted: bool = attrs.field(
+        default=False,
+        validator=_must_be("true or false", lambda value: isinstance(value, bool)),
+        metadata=_about("carried out first", "timeout", "reset", "error"),
     )
-    seconds: float | None = attrs.field(default=None, validator=_SECONDS_OR_NONE)
+    status: int = attrs.field(
+        default=500,
+        validator=_must_be("a whole number, 400 to 599", lambda value: _is_whole(value) and 400 <= value <= 599),
+        metadata=_about("400 to 599", "error"),
+    )
+    seconds: float | None = attrs.field(
+        default=None, validator=_SECONDS_OR_NONE, metadata=_about("empty: what is usual for the kind", "latency", "timeout", "webhook_late")
+    )
     """By default 1 for `latency`, 300 for `timeout`, 30 for `webhook_late`. Webhooks go by the sandbox's time, all else by the caller's."""
-    retry_after: float | None = attrs.field(default=1.0, validator=_SECONDS_OR_NONE)
+    retry_after: float | None = attrs.field(
+        default=1.0, validator=_SECONDS_OR_NONE, metadata=_about("seconds; empty: not said", "rate_limit")
+    )
     """Seconds; ``None`` leaves the header out."""
-    form: RetryAfterForm = attrs.field(default="seconds", validator=_must_be(f"one of {', '.join(_FORMS)}", _FORMS.__contains__))
-    requests: int | None = attrs.field(default=None, validator=_COUNT_OR_NONE)
-    per: float = attrs.field(default=1.0, validator=_must_be("a number of seconds above 0", lambda value: _is_number(value) and value > 0))
+    form: RetryAfterForm = attrs.field(
+        default="seconds", validator=_must_be(f"one of {', '.join(_FORMS)}", _FORMS.__contains__), metadata=_about(None, "rate_limit")
+    )
+    requests: int | None = attrs.field(
+        default=None, validator=_COUNT_OR_NONE, metadata=_about("so many are let in; empty: none", "rate_limit")
+    )
+    per: float = attrs.field(
+        default=1.0,
+        validator=_must_be("a number of seconds above 0", lambda value: _is_number(value) and value > 0),
+        metadata=_about("seconds, in which so many are let in", "rate_limit"),
+    )
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Fault:

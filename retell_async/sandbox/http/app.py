@@ -88,7 +88,7 @@ async def _send(reply: Reply, scope: Scope, receive: Receive, send: Send) -> Non
         length = str(len(reply.content)).encode()
         headers = [(name.encode(), value.encode()) for name, value in reply.headers.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": [*headers, (b"content-length", length)]})
-        await send({"type": "http.response.body", "body": reply.content[: len(reply.content) // 2], "more_body": True})
+        await send({"type": "http.response.body", "body": reply.sent, "more_body": True})
         connections.close(scope)
     else:
         with anyio.move_on_after(reply.seconds):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import dropwhile, islice
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -53,28 +53,6 @@ _OF_A_CALL = (
     "duration_ms",
 )
 _OF_AN_AGENT = ("agent_id", "agent_name", "version", "voice_id", "response_engine", "webhook_url")
-_MATTERS_TO: Mapping[str, tuple[str, ...]] = {
-    "acted": ("timeout", "reset", "error"),
-    "status": ("error",),
-    "seconds": ("latency", "timeout", "webhook_late"),
-    "retry_after": ("rate_limit",),
-    "form": ("rate_limit",),
-    "requests": ("rate_limit",),
-    "per": ("rate_limit",),
-}
-"""The kinds of faults that a field says something about; fields that are not here do so about all."""
-_HINTS: Mapping[str, str] = {
-    "operation": "of the API, or an event for webhook_…; * stands for any characters",
-    "probability": "0 to 1",
-    "seed": "the same seed strikes the same requests",
-    "times": "at most; empty: without end",
-    "acted": "carried out first",
-    "status": "400 to 599",
-    "seconds": "empty: what is usual for the kind",
-    "retry_after": "seconds; empty: not said",
-    "requests": "so many are let in; empty: none",
-    "per": "seconds, in which so many are let in",
-}
 
 
 def page(newest_first: Iterable[T], serial: Callable[[T], int], before: int | None, limit: int) -> tuple[list[T], int | None]:
@@ -193,8 +171,8 @@ def _field(field: attrs.Attribute[Any], hint: Any) -> Json:
         "choices": choices,
         "optional": NoneType in members,
         "default": None if field.default is attrs.NOTHING else field.default,
-        "kinds": _MATTERS_TO.get(field.name),
-        "hint": _HINTS.get(field.name),
+        "kinds": field.metadata.get("kinds"),
+        "hint": field.metadata.get("hint"),
     }
 
 

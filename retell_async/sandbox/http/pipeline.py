@@ -11,7 +11,7 @@ import attrs
 from ..common.messages import Answer
 from ..faults.active import RequestEffect
 from ..faults.fingerprint import fingerprint
-from ..faults.replies import Reply, reply_to
+from ..faults.replies import Reply
 from ..service import Sandbox
 from ..state.request_log import LoggedRequest
 
@@ -22,20 +22,18 @@ __all__ = ["PendingRequest", "receive"]
 class PendingRequest:
     """A request that has arrived. It is carried out `delay` seconds later, by `finish`, which may be called once."""
 
-    _strike: RequestEffect
-    _received: LoggedRequest
+    _effect: RequestEffect
+    _logged: LoggedRequest
     _carry_out: Callable[[], Answer]
 
     @property
     def delay(self) -> float:
-        return self._strike.delay
+        return self._effect.delay
 
     def finish(self) -> Reply:
         """Carry the request out, unless a fault prevents it, and give what is sent for it."""
-        answer = self._carry_out() if self._strike.acted else None
-        reply = reply_to(answer, self._strike, time.time())
-        sent = reply.content[: len(reply.content) // 2] if reply.ending == "truncated" else reply.content
-        self._received.answered(reply.status, sent)
+        reply = self._effect.reply_to(self._carry_out() if self._effect.acted else None, time.time())
+        self._logged.answered(reply.status, reply.sent)
         return reply
 
 
@@ -49,7 +47,7 @@ def receive(
         if operation is None
         else sandbox.faults.effect_on_request(operation, partial(fingerprint, method, path, query, content_type, content), time.monotonic())
     )
-    received = sandbox.log.add(
+    logged = sandbox.log.add(
         sandbox.store.now(),
         method,
         path,
@@ -60,4 +58,4 @@ def receive(
         faults=effect.names,
     )
     answer = partial(sandbox.answer, method, path, query=query, authorization=authorization, content_type=content_type, content=content)
-    return PendingRequest(effect, received, answer)
+    return PendingRequest(effect, logged, answer)

@@ -6,19 +6,31 @@ import json
 from collections import Counter
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from retell_async._core.retry_after import retry_after_seconds
 from retell_async.sandbox import Fault, Faults
 from retell_async.sandbox.common.messages import Answer
+from retell_async.sandbox.faults import FaultKind
 from retell_async.sandbox.faults.active import RequestEffect
 from retell_async.sandbox.faults.fingerprint import fingerprint
-from retell_async.sandbox.faults.replies import Reply, reply_to
+from retell_async.sandbox.faults.kinds import KINDS, ChangesDelivery
+from retell_async.sandbox.faults.replies import Reply
 from retell_async.sandbox.faults.unknown_values import FIELD, VALUE, with_unknown_field, with_unknown_value
 
 NOW = 1_760_000_000.25
+
+
+@pytest.mark.parametrize("kind", get_args(FaultKind))
+def test_each_kind_does_something_and_is_in_the_reference(kind: FaultKind) -> None:
+    assert isinstance(KINDS[kind], ChangesDelivery) is Fault(kind=kind).is_of_webhooks
+    assert f"``{kind.removeprefix('webhook_')}``" in (Fault.__doc__ or "")
+
+
+def test_no_kind_does_something_that_nobody_can_set() -> None:
+    assert KINDS.keys() == {*get_args(FaultKind)}
 
 
 def mark(number: int, **fields: object) -> bytes:
@@ -84,10 +96,10 @@ def test_the_first_that_ends_a_request_does_and_the_rest_add_up() -> None:
     faults = Faults()
     for text in ("latency:seconds=2.0", "latency", "unknown_field", "reset", "error"):
         faults.add(Fault.parse(text))
-    strike = faults.effect_on_request("getCall", lambda: b"", 0.0)
-    assert (strike.delay, strike.names) == (3.0, ("latency", "latency", "unknown_field", "reset"))
-    assert strike.end is not None
-    assert strike.end.kind == "reset"
+    effect = faults.effect_on_request("getCall", lambda: b"", 0.0)
+    assert (effect.delay, effect.names) == (3.0, ("latency", "latency", "unknown_field", "reset"))
+    assert effect.end is not None
+    assert effect.end.kind == "reset"
     assert [active.count for active in faults] == [1, 1, 1, 1, 0]
     faults.remove(4)
     assert faults.effect_on_request("getCall", lambda: b"", 0.0).names[-1] == "error"
@@ -129,7 +141,7 @@ def test_a_rate_limit_lets_so_many_in_and_counts_no_refusal() -> None:
     ],
 )
 def test_retry_after_in_every_form(fields: dict[str, Any], waited: float | None) -> None:
-    reply = reply_to(None, RequestEffect(end=Fault(kind="rate_limit", **fields)), NOW)
+    reply = RequestEffect(end=Fault(kind="rate_limit", **fields)).reply_to(None, NOW)
     assert reply.status == 429
     assert json.loads(reply.content)["status"] == "error"
     assert retry_after_seconds(reply.headers, now=NOW) == waited
@@ -139,11 +151,11 @@ def test_retry_after_in_every_form(fields: dict[str, Any], waited: float | None)
 
 def test_how_answers_go_out() -> None:
     answer = Answer(201, {"call_id": "call_1", "call_status": "ongoing"})
-    whole = reply_to(answer, RequestEffect(), NOW)
+    whole = RequestEffect().reply_to(answer, NOW)
     assert whole == Reply(201, b'{"call_id":"call_1","call_status":"ongoing"}', {"content-type": "application/json"})
 
     def under(kind: Any, answer: Answer | None = answer, **fields: Any) -> Reply:
-        return reply_to(answer, RequestEffect(end=Fault(kind=kind, **fields)), NOW)
+        return RequestEffect(end=Fault(kind=kind, **fields)).reply_to(answer, NOW)
 
     assert under("timeout", None) == Reply(None, ending="silence", seconds=300.0)
     assert under("timeout", seconds=2.0).seconds == 2.0
@@ -155,7 +167,7 @@ def test_how_answers_go_out() -> None:
     for kind in ("truncated", "malformed"):
         assert under(kind, Answer(204)) == Reply(204)
     with pytest.raises(ValueError, match="not carried out"):
-        reply_to(None, RequestEffect(), NOW)
+        RequestEffect().reply_to(None, NOW)
 
 
 def test_answers_of_tomorrow_leave_the_store_as_it_is() -> None:
