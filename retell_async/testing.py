@@ -155,6 +155,8 @@ class LocalRetell:
         """
         return create_fixtures(self.sandbox, **agent)
 
+    furnish = create_fixtures  # the older name, for one release
+
     @property
     def now(self) -> int:
         """The sandbox's time, in milliseconds since the epoch."""

@@ -10,7 +10,7 @@ async with serve() as sandbox, AsyncRetell("key_sandbox", base_url=sandbox.url) 
 
 Calls live by themselves: they ring, are answered or not, end and are analysed, as a seed decides. `Settings` says how the account is,
 `RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved. What goes wrong is told to
-`sandbox.faults`, or from outside to ``/sandbox/faults``: `Fault` has the kinds, `retell_async.sandbox.control` all paths of that sort.
+`sandbox.faults`, or from outside to ``/sandbox/faults``: `Fault` has the kinds, `retell_async.sandbox.http.control` all paths of that sort.
 The page at ``/`` shows what goes on. `retell_async.testing` has all of it for tests.
 """
 
@@ -48,3 +48,8 @@ __all__ = [
     "Sender",
     "create_app",
 ]
+
+# Older names, for one release.
+Furniture = Fixtures
+furnish = create_fixtures
+Outgoing = Sender

@@ -34,6 +34,11 @@ class Served:
     sender: Sender = attrs.field(repr=False)
     """What it sends to the endpoints of the account."""
 
+    @property
+    def outgoing(self) -> Sender:
+        """The older name of `sender`, for one release."""
+        return self.sender
+
     async def advance(self, seconds: float) -> None:
         """Move a clock that stands still on, from one thing that is due to the next, each done before the clock goes further.
 
