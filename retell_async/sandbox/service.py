@@ -19,7 +19,7 @@ from .operations import HANDLERS, generic
 from .outgoing import inbound
 from .outgoing.call_runner import CallRunner
 from .outgoing.chat_runner import ChatRunner
-from .outgoing.inbound import InboundContact
+from .outgoing.inbound import PendingInbound
 from .outgoing.llm_session import Session
 from .outgoing.outbox import AttemptResult, Delivery, Outbox
 from .state.clock import Clock
@@ -131,7 +131,7 @@ class Sandbox:
             content=json.dumps(fields).encode(),
         )
 
-    def ring(self, from_number: str, to_number: str, headers: Mapping[str, str] | None = None) -> InboundContact:
+    def ring(self, from_number: str, to_number: str, headers: Mapping[str, str] | None = None) -> PendingInbound:
         """Let somebody call a number of the account: its webhook is asked, and an agent takes the call, or nobody does.
 
         :param headers: SIP headers of the caller's side.
@@ -144,7 +144,7 @@ class Sandbox:
             self._keep(now, "ring", {"from_number": from_number, "to_number": to_number, "headers": headers})
             return inbound.ring(self.store, self.outbox, from_number, to_number, headers)
 
-    def write(self, from_number: str, to_number: str, text: str) -> InboundContact:
+    def write(self, from_number: str, to_number: str, text: str) -> PendingInbound:
         """Let somebody write to a number of the account, as `ring` lets them call.
 
         :raises ValueError: the account has no such number, or the caller's is no text that could be sent.
@@ -179,16 +179,16 @@ class Sandbox:
         """Let all go well again."""
         self._note("no_faults", {})
 
-    def attempted(self, delivery_id: str, attempted: AttemptResult) -> None:
+    def attempted(self, delivery_id: str, result: AttemptResult) -> None:
         """Take in what came of an attempt to run an errand."""
         fields = {
             "errand": delivery_id,
-            "status": attempted.status,
-            "problem": attempted.problem,
-            "seconds": attempted.seconds,
-            "signature": attempted.signature,
+            "status": result.status,
+            "problem": result.problem,
+            "seconds": result.seconds,
+            "signature": result.signature,
         }
-        self._note("heard", fields, attempted.content)
+        self._note("heard", fields, result.content)
 
     def send_again(self, delivery_id: str) -> Delivery:
         """Send one of the last webhooks, inbound requests or custom functions once more; nothing comes of the answer.

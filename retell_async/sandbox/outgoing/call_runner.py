@@ -10,7 +10,7 @@ from math import ceil
 import attrs
 
 from ..common.messages import Json
-from ..simulation.conversation import Pause, paused, script, update_taken_up
+from ..simulation.conversation import Pause, answer_to_update, paused, script
 from ..simulation.lifecycle import TRANSFER_MS, CallPlan, CallProfile, ended, lengthened, talks, transfer_end
 from ..simulation.variables import fill_variables
 from ..state.calls import Call, CallProgress
@@ -42,7 +42,7 @@ class CallRunner:
         store.on_change = self._changed
         store.on_prompt = self._prompted
 
-    def attend(self, call_id: str) -> None:
+    def wake(self, call_id: str) -> None:
         """See to it that a conversation goes on in time. To be called after each thing that its session was told."""
         call = self._store.calls.get(call_id)
         session = self.sessions.get(call_id)
@@ -52,8 +52,8 @@ class CallRunner:
             del self.sessions[call_id]
         now = self._store.now()
         due = min((moment for moment in (session.deadline, session.connect_at) if moment is not None and moment > now), default=None)
-        if due is not None and due != session.attended_at:
-            session.attended_at = due
+        if due is not None and due != session.wakes_at:
+            session.wakes_at = due
             self._store.scheduler.add(due, partial(self._pass_time, call_id))
         if call is not None:
             self._schedule(call)
@@ -75,14 +75,14 @@ class CallRunner:
                 session.binary()
             case _:
                 session.closed(code, now)
-        self.attend(call)
+        self.wake(call)
 
     def _pass_time(self, call_id: str) -> None:
         session = self.sessions.get(call_id)
         if session is not None:
-            session.attended_at = None
-            session.passed(self._store.now())
-            self.attend(call_id)
+            session.wakes_at = None
+            session.time_passed(self._store.now())
+            self.wake(call_id)
 
     def _started(self, call: Call, profile: CallProfile) -> None:
         endpoints, plan = call.params.endpoints, call.plan
@@ -93,10 +93,10 @@ class CallRunner:
             self._prepared[call.id] = self._session(
                 call, call.progress, endpoints, fill_variables(endpoints.llm_url, _variables(call)), plan.start
             )
-            self._let_it_last(call, plan.start + profile.max_duration_ms)
+            self._extend(call, plan.start + profile.max_duration_ms)
         self._schedule(call)
 
-    def _let_it_last(self, call: Call, end: int) -> None:
+    def _extend(self, call: Call, end: int) -> None:
         """Let a conversation go on until one of the two sides hangs up, up to a time."""
         plan = call.plan
         if talks(plan):
@@ -135,7 +135,7 @@ class CallRunner:
         place = self._store.now() - call.plan.start
         ends = [spoken["words"][-1]["end"] * 1000 for spoken in _spoken(call) if spoken["words"][0]["start"] * 1000 <= place]
         place = ceil(max([place, *ends]))
-        line = update_taken_up(call.plan, place / 1000 + 0.2)
+        line = answer_to_update(call.plan, place / 1000 + 0.2)
         length = ceil(line["words"][-1]["end"] * 1000) + 400 - place
         progress.pauses.append(Pause(place, length))
         progress.added.append(line)
@@ -169,7 +169,7 @@ class CallRunner:
         endpoints = call.params.endpoints
         if what == "connect":
             self.sessions[call.id] = self._prepared.pop(call.id)
-            self.attend(call.id)
+            self.wake(call.id)
         elif what == "function" and endpoints is not None:
             tool = endpoints.tools[progress.called]
             progress.called += 1
@@ -200,7 +200,7 @@ class CallRunner:
                 created=at,
                 timeout_ms=tool.get("timeout_ms", custom_functions.TIMEOUT_MS),
                 retries=tool.get("max_retry", 0),
-                reads=True,
+                reads_content=True,
                 make_request=lambda: make_request,
                 done=partial(self._answered, call, progress, tool, id),
             )

@@ -8,7 +8,7 @@ from functools import partial
 import attrs
 
 from ..common.messages import Json, Refused
-from ..operations.account.numbers import chosen
+from ..operations.account.numbers import choose_agent
 from ..operations.calls.calls import has_room_inbound, take_inbound
 from ..operations.calls.chats import take_inbound_sms
 from ..state.assets import Asset
@@ -17,7 +17,7 @@ from . import inbound_webhook
 from .events import RETRIES
 from .outbox import AttemptResult, Delivery, Outbox, OutgoingRequest
 
-__all__ = ["InboundContact", "check", "ring", "write"]
+__all__ = ["PendingInbound", "check", "ring", "write"]
 
 _TIMEOUT_MS = 10_000
 _WAITING_MS = 40_000
@@ -25,7 +25,7 @@ _LOOK_MS = 1_000
 
 
 @attrs.define(eq=False)
-class InboundContact:
+class PendingInbound:
     """A call that rings, or a message that waits."""
 
     over: bool = False
@@ -43,15 +43,15 @@ def check(store: Store, from_number: str, to_number: str) -> None:
         raise ValueError("from_number must be a text that can be sent")
 
 
-def ring(store: Store, outbox: Outbox, from_number: str, to_number: str, headers: Mapping[str, str]) -> InboundContact:
+def ring(store: Store, outbox: Outbox, from_number: str, to_number: str, headers: Mapping[str, str]) -> PendingInbound:
     """:raises ValueError: the account has no such number."""
-    number, contact = _number(store, to_number), InboundContact()
+    number, pending = _number(store, to_number), PendingInbound()
     agent = _agent(store, number, "inbound_agents", from_number)
 
     def decided(result: AttemptResult | None) -> None:
         decision = inbound_webhook.decision("call_inbound", result, agent)
         if not decision.taken:
-            contact.over = True
+            pending.over = True
             return
         body: Json = {"agent_id": decision.agent_id, "agent_version": decision.agent_version, **decision.body}
         if headers:
@@ -69,25 +69,25 @@ def ring(store: Store, outbox: Outbox, from_number: str, to_number: str, headers
                 store.scheduler.add(min(until, store.now() + _LOOK_MS), partial(take, body, until))
                 return
             reason = "no_concurrency_fallback" if number.latest.get("fallback_number") else "concurrency_limit_reached"
-        contact.over = True
+        pending.over = True
         try:
             call = take_inbound(store, body, from_number=from_number, to_number=to_number, turned_away=reason)
         except Refused:
             return  # there is no such agent: nobody takes the call
-        contact.call_id = call.id
+        pending.call_id = call.id
 
     content = inbound_webhook.request("call_inbound", store.now(), from_number, to_number, agent, headers)
     _ask(store, outbox, "call_inbound", number.latest.get("inbound_webhook_url"), content, decided)
-    return contact
+    return pending
 
 
-def write(store: Store, outbox: Outbox, from_number: str, to_number: str, text: str) -> InboundContact:
+def write(store: Store, outbox: Outbox, from_number: str, to_number: str, text: str) -> PendingInbound:
     """:raises ValueError: the account has no such number."""
-    number, contact = _number(store, to_number), InboundContact()
+    number, pending = _number(store, to_number), PendingInbound()
     agent = _agent(store, number, "inbound_sms_agents", from_number)
 
     def decided(result: AttemptResult | None) -> None:
-        contact.over = True
+        pending.over = True
         decision = inbound_webhook.decision("chat_inbound", result, agent)
         if not decision.taken or decision.agent_id is None:
             return
@@ -97,11 +97,11 @@ def write(store: Store, outbox: Outbox, from_number: str, to_number: str, text: 
             )
         except Refused:
             return  # there is no such agent: nobody answers the message
-        contact.chat_id = chat.id
+        pending.chat_id = chat.id
 
     content = inbound_webhook.request("chat_inbound", store.now(), from_number, to_number, agent)
     _ask(store, outbox, "chat_inbound", number.latest.get("inbound_sms_webhook_url"), content, decided)
-    return contact
+    return pending
 
 
 def _number(store: Store, number: str) -> Asset:
@@ -113,7 +113,7 @@ def _number(store: Store, number: str) -> Asset:
 
 def _agent(store: Store, number: Asset, name: str, other_side: str) -> Json | None:
     weighted: list[Json] = number.latest.get(name) or []
-    return chosen(store, weighted, other_side) if weighted else None
+    return choose_agent(store, weighted, other_side) if weighted else None
 
 
 def _ask(
@@ -138,7 +138,7 @@ def _ask(
             created=store.now(),
             timeout_ms=_TIMEOUT_MS,
             retries=RETRIES,
-            reads=True,
+            reads_content=True,
             make_request=lambda: OutgoingRequest("POST", url, content, {"content-type": "application/json"}),
             done=decided,
         )

@@ -82,7 +82,7 @@ class Session:
     connect_at: int | None = None
     """When the next connection is to be tried; ``None`` while there is one or none is wanted."""
     phase: Phase = "connecting"
-    attended_at: int | None = None
+    wakes_at: int | None = None
     """For who watches the time: the deadline that is noted down."""
     _until: int | None = None
     """When the phase ends by itself."""
@@ -117,7 +117,7 @@ class Session:
 
     @property
     def deadline(self) -> int | None:
-        """When `passed` is to be called at the latest."""
+        """When `time_passed` is to be called at the latest."""
         times = [moment for moment in (self._until, self._ping_at, self._pong_by) if moment is not None]
         return min(times, default=None)
 
@@ -172,7 +172,7 @@ class Session:
             return
         self._take(cast("Json", message), now)
 
-    def passed(self, now: int) -> None:
+    def time_passed(self, now: int) -> None:
         """Time went by."""
         if self._pong_by is not None and now >= self._pong_by:
             self.closing, self._silent = 1000, True

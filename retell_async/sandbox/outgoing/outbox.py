@@ -75,7 +75,7 @@ class Delivery:
     created: int
     timeout_ms: int
     retries: int
-    reads: bool = False
+    reads_content: bool = False
     """Whether it is the content of the answer that counts."""
     make_request: Callable[[], OutgoingRequest] = attrs.field(repr=False)
     done: Callable[[AttemptResult], None] | None = attrs.field(default=None, repr=False)
@@ -173,9 +173,9 @@ class Outbox:
             self._scheduler.add(delivery.due, lambda: self._run(delivery))
             return
         if delivery.ordering_key is not None:
-            ordering_key = self._queues.setdefault(delivery.ordering_key, deque())
-            ordering_key.append(delivery)
-            if len(ordering_key) > 1:
+            queue = self._queues.setdefault(delivery.ordering_key, deque())
+            queue.append(delivery)
+            if len(queue) > 1:
                 return
         self._run(delivery)
 
@@ -190,10 +190,10 @@ class Outbox:
         else:
             del self._pending[id]
         if len(delivery.attempts) == 1 and delivery.ordering_key is not None:
-            ordering_key = self._queues[delivery.ordering_key]
-            ordering_key.popleft()
-            if ordering_key:
-                self._run(ordering_key[0])
+            queue = self._queues[delivery.ordering_key]
+            queue.popleft()
+            if queue:
+                self._run(queue[0])
             else:
                 del self._queues[delivery.ordering_key]
         if id not in self._pending and delivery.done is not None:

@@ -77,7 +77,7 @@ class Source(Protocol):
         """Somebody is told about the present."""
         ...
 
-    def attempted(self, delivery_id: str, attempted: AttemptResult) -> None:
+    def attempted(self, delivery_id: str, result: AttemptResult) -> None:
         """An attempt came to its end."""
         ...
 
@@ -221,12 +221,12 @@ class Sender:
         answer = _Answer()
         problem = await self._attempt(f"{delivery.kind} {delivery.name}", partial(self._request, http, delivery, answer))
         seconds = time.monotonic() - begun
-        attempted = (
+        result = (
             AttemptResult(answer.status, answer.content, None, seconds, answer.signature)
             if problem is None
             else AttemptResult(problem=problem, seconds=seconds, signature=answer.signature)
         )
-        await self._tell(f"the answer to {delivery.name}", partial(self._sandbox.attempted, delivery.id, attempted))
+        await self._tell(f"the answer to {delivery.name}", partial(self._sandbox.attempted, delivery.id, result))
         self._running.discard(delivery.id)
         self._sandbox.store.scheduler.notify()
 
@@ -238,7 +238,7 @@ class Sender:
         url = _checked(request.url).copy_merge_params(request.query)
         with anyio.move_on_after(delivery.timeout_ms / 1000) as patience:
             async with http.stream(request.method, url, content=request.content, headers=headers) as response:
-                answer.content = await _content(response, delivery.reads)
+                answer.content = await _content(response, delivery.reads_content)
                 answer.status = response.status_code
         if patience.cancelled_caught:
             raise TimeoutError(f"no answer within {delivery.timeout_ms / 1000:g} s")

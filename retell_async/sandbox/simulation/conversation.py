@@ -12,7 +12,7 @@ import attrs
 from ..common.messages import Json
 from .lifecycle import CallPlan, turns
 
-__all__ = ["Conversation", "Item", "Pause", "converse", "paused", "script", "update_taken_up", "user_lines", "utterance"]
+__all__ = ["Conversation", "Item", "Pause", "converse", "paused", "script", "answer_to_update", "user_lines", "utterance"]
 
 _GREETING = "Hello, this is the assistant of the dental practice. Do you have a moment to talk about your appointment?"
 _MAILBOX = "You have reached my mailbox. Please leave your name and a short message after the tone."
@@ -147,7 +147,7 @@ def user_lines(plan: CallPlan) -> list[str]:
     return [text for role, text in _lines(Random(plan.seed + 2), plan, None) if role == "user"]
 
 
-def update_taken_up(plan: CallPlan, at: float) -> Json:
+def answer_to_update(plan: CallPlan, at: float) -> Json:
     """What the agent says when it is made to speak from outside, from a moment on, in seconds from the start of the call."""
     return utterance("agent", _PATIENCE, at, Random(plan.seed + round(at * 1000)))
 

@@ -61,7 +61,7 @@ class Talk:
         deadline = self.session.deadline
         assert deadline is not None
         self.now = max(self.now, deadline)
-        self.session.passed(self.now)
+        self.session.time_passed(self.now)
 
     def asked(self) -> Json:
         """Wait until the server is to answer."""

@@ -111,7 +111,7 @@ def heard(api: Api, content: bytes, status: int = 200) -> None:
     """Give an answer to all that waits for one."""
     for delivery in list(api.sandbox.outbox.waiting.values()):
         delivery.make_request()
-        api.sandbox.attempted(delivery.id, AttemptResult(status, content if delivery.reads else b""))
+        api.sandbox.attempted(delivery.id, AttemptResult(status, content if delivery.reads_content else b""))
 
 
 def lives(api: Api, id: str | None) -> None:
@@ -236,7 +236,7 @@ def test_any_conversation_of_a_custom_llm(frames: list[str | None], reason: str,
             session.received(frame, now)
         elif session.deadline is not None:
             now = max(now, session.deadline)
-            session.passed(now)
+            session.time_passed(now)
         while session.frames:
             json.loads(session.frames.popleft())
     session.closed(1006, now)

@@ -11,7 +11,7 @@ from ...state.store import Store
 from ..agents import engines
 from ..helpers import existing, listed
 
-__all__ = ["create", "delete", "known", "listing", "retrieve", "test_auth", "tool_schema", "update", "usages"]
+__all__ = ["create", "delete", "existing_app", "listing", "retrieve", "test_auth", "tool_schema", "update", "usages"]
 
 _MOST_OF_A_PROVIDER = 20
 _SECRETS = ("client_secret", "api_key", "password")
@@ -30,7 +30,7 @@ def create(store: Store, incoming: Incoming) -> Json:
 
 
 def retrieve(store: Store, incoming: Incoming) -> Json:
-    return known(store, incoming.path["app_id"]).latest
+    return existing_app(store, incoming.path["app_id"]).latest
 
 
 def listing(store: Store, incoming: Incoming) -> Json:
@@ -40,7 +40,7 @@ def listing(store: Store, incoming: Incoming) -> Json:
 
 
 def update(store: Store, incoming: Incoming) -> Json:
-    app = known(store, incoming.path["app_id"])
+    app = existing_app(store, incoming.path["app_id"])
     _check(incoming.body, app.latest["type"])
     changes = {name: value for name, value in incoming.body.items() if name not in _FIXED}
     signed_in = _sign_in(incoming.body) if "auth_config" in incoming.body else {}
@@ -48,7 +48,7 @@ def update(store: Store, incoming: Incoming) -> Json:
 
 
 def delete(store: Store, incoming: Incoming) -> None:
-    app = known(store, incoming.path["app_id"])
+    app = existing_app(store, incoming.path["app_id"])
     if not incoming.query.get("force_delete") and next(_usages(store, app), None) is not None:
         raise Refused(400, "an agent uses this app: change the agent first, or send force_delete")
     store.apps.remove(app.id)
@@ -58,14 +58,14 @@ def delete(store: Store, incoming: Incoming) -> None:
 
 def usages(store: Store, incoming: Incoming) -> Json:
     used = sorted(
-        _usages(store, known(store, incoming.path["app_id"])), key=lambda usage: (usage["configured_timestamp"], usage["agent_id"])
+        _usages(store, existing_app(store, incoming.path["app_id"])), key=lambda usage: (usage["configured_timestamp"], usage["agent_id"])
     )
     entries: Entries[Json] = [((usage["configured_timestamp"], serial), usage) for serial, usage in enumerate(used)]
     return listed(entries, incoming.query, lambda usage: usage)
 
 
 def test_auth(store: Store, incoming: Incoming) -> Json:
-    app = known(store, incoming.path["app_id"])
+    app = existing_app(store, incoming.path["app_id"])
     accepted = "auth_config" in app.latest
     app.write(app.latest | {"connection_status": "connected" if accepted else "not_connected"})
     return {"success": accepted}
@@ -73,7 +73,7 @@ def test_auth(store: Store, incoming: Incoming) -> Json:
 
 def tool_schema(store: Store, incoming: Incoming) -> Json:
     """One round of two: a list first, and what to write into it then."""
-    known(store, incoming.path["app_id"])
+    existing_app(store, incoming.path["app_id"])
     complete = bool(incoming.body.get("parameters"))
     asked = "content" if complete else "list_id"
     schema: Json = {
@@ -85,7 +85,7 @@ def tool_schema(store: Store, incoming: Incoming) -> Json:
     return {"complete": complete, "input_schema": schema} | ({"response_schema": response} if complete else {})
 
 
-def known(store: Store, app_id: str, status: int = 404) -> Asset:
+def existing_app(store: Store, app_id: str, status: int = 404) -> Asset:
     return existing(store.apps, app_id, "app_id", status)
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from ...common.messages import Incoming, Json, Refused
 from ...state.assets import Asset
 from ...state.store import Store
-from .apps import known
+from .apps import existing_app
 from .contacts import job_status, start_job
 
 __all__ = ["config", "run_sync", "schema", "sync_status", "update_config"]
@@ -32,7 +32,7 @@ def config(store: Store, _: Incoming) -> Json:
 
 def update_config(store: Store, incoming: Incoming) -> Json:
     body = incoming.body
-    if body.get("app_id") is not None and known(store, body["app_id"]).latest["type"] != "crm":
+    if body.get("app_id") is not None and existing_app(store, body["app_id"]).latest["type"] != "crm":
         raise Refused(400, "body.app_id is no app of the type crm")
     _refuse_repeats("contact_tags", (tag["id"] for tag in body.get("contact_tags") or ()))
     fields: list[Json] = body.get("custom_fields", [])
@@ -55,7 +55,7 @@ def schema(store: Store, incoming: Incoming) -> Json:
     app_id = incoming.query.get("app_id", store.crm.get("app_id"))
     if app_id is None:
         raise Refused(404, "no CRM is linked")
-    app = known(store, app_id).latest
+    app = existing_app(store, app_id).latest
     if app["type"] != "crm":
         raise Refused(400, "app_id is no app of the type crm")
     return {"provider": app["provider"], "fields": list(_SCHEMA)}

@@ -9,10 +9,10 @@ from random import Random
 
 from ...common.messages import Incoming, Json, Refused
 from ...state.store import Store
-from ..agents.agents import Channel, known
+from ..agents.agents import Channel, existing_agent
 from ..helpers import changed, existing, listed, version_of
 
-__all__ = ["chosen", "create", "delete", "import_", "is_e164", "listing", "retrieve", "update"]
+__all__ = ["choose_agent", "create", "delete", "import_", "is_e164", "listing", "retrieve", "update"]
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _FIXED = ("phone_number", "phone_number_type", "phone_number_pretty", "area_code")
@@ -96,7 +96,7 @@ def delete(store: Store, incoming: Incoming) -> None:
     store.numbers.remove(existing(store.numbers, incoming.path["phone_number"], "the phone number").id)
 
 
-def chosen(store: Store, weighted: list[Json], other_side: str) -> Json:
+def choose_agent(store: Store, weighted: list[Json], other_side: str) -> Json:
     """One of the agents of a number, by their weights; the same for the same person every time."""
     if len(weighted) == 1:
         return weighted[0]
@@ -127,7 +127,7 @@ def _check(store: Store, body: Json, absent: int) -> None:
         if weighted and not math.isclose(sum(item["weight"] for item in weighted), 1, abs_tol=1e-6):
             raise Refused(400, f"the weights of {name} must sum to 1")
         for item in weighted:
-            agent = known(store, item["agent_id"], channel, f"an agent of {name}", absent)
+            agent = existing_agent(store, item["agent_id"], channel, f"an agent of {name}", absent)
             version_of(agent, item.get("agent_version"), f"an agent of {name}", absent)
     fallback = body.get("fallback_number")
     if fallback is not None:

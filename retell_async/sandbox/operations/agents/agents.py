@@ -22,7 +22,7 @@ __all__ = [
     "Agents",
     "create_version",
     "delete_version",
-    "known",
+    "existing_agent",
     "listing",
     "mcp_tools",
     "publish",
@@ -59,18 +59,18 @@ class Agents:
         return view(store.agents.add(agent_id, body, self.channel), body)
 
     def retrieve(self, store: Store, incoming: Incoming) -> Json:
-        agent = known(store, incoming.path["agent_id"], self.channel, "agent_id")
+        agent = existing_agent(store, incoming.path["agent_id"], self.channel, "agent_id")
         return view(agent, version_of(agent, incoming.query.get("version"), "the agent"))
 
     def update(self, store: Store, incoming: Incoming) -> Json:
-        agent = known(store, incoming.path["agent_id"], self.channel, "agent_id")
+        agent = existing_agent(store, incoming.path["agent_id"], self.channel, "agent_id")
         body = changed(draft_of(agent, incoming.query.get("version"), "the agent"), incoming.body, _FIXED, store.now())
         engines.check(store, body["response_engine"])
         return view(agent, agent.write(body))
 
     def delete(self, store: Store, incoming: Incoming) -> None:
         """Phone numbers lose the agent; those that share a number with it share its part."""
-        agent_id = known(store, incoming.path["agent_id"], self.channel, "agent_id").id
+        agent_id = existing_agent(store, incoming.path["agent_id"], self.channel, "agent_id").id
         store.agents.remove(agent_id)
         for number in store.numbers:
             unbound = {name: _without(number.latest[name], agent_id) for name in _BOUND if number.latest.get(name)}
@@ -94,7 +94,7 @@ def view(agent: Asset, body: Json) -> Json:
     }
 
 
-def known(store: Store, agent_id: str, channel: Channel, what: str, status: int = 422) -> Asset:
+def existing_agent(store: Store, agent_id: str, channel: Channel, what: str, status: int = 422) -> Asset:
     agent = existing(store.agents, agent_id, what, status)
     if agent.kind != channel:
         raise Refused(status, f"{what} was not found among {channel} agents")

@@ -9,7 +9,7 @@ from ...common.messages import Incoming, Json, Refused
 from ...state.records import Batch
 from ...state.store import Store
 from ..account.numbers import is_e164
-from ..agents.agents import known
+from ..agents.agents import existing_agent
 from ..helpers import existing
 from .call_windows import check_time_zone, next_open
 from .calls import check_sip_headers, place
@@ -31,7 +31,7 @@ def create(store: Store, incoming: Incoming) -> Json:
             raise Refused(400, "body.tasks: to_number must be in E.164 format")
         check_sip_headers(task, "body.tasks")
         if "override_agent_id" in task:
-            known(store, task["override_agent_id"], "voice", "an agent of body.tasks")
+            existing_agent(store, task["override_agent_id"], "voice", "an agent of body.tasks")
         elif not number.get("outbound_agents"):
             raise Refused(400, "body.from_number has no outbound agent: give it outbound_agents, or each task override_agent_id")
     if body.get("reserved_concurrency", 0) >= store.settings.concurrency_limit:

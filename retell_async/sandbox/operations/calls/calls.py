@@ -19,8 +19,8 @@ from ...state.listing import Position, page, position_of, walk
 from ...state.store import Store
 from ...views.calls import call_object, listed_call
 from ..account.contacts import refuse_if_dnc, variables_of
-from ..account.numbers import chosen, is_e164
-from ..agents.agents import known
+from ..account.numbers import choose_agent, is_e164
+from ..agents.agents import existing_agent
 from ..agents.engines import settings
 from ..helpers import existing, limit_of, skipped, stricter, version_of
 
@@ -255,7 +255,7 @@ def _outbound(store: Store, from_number: str, body: Json, **about: Any) -> tuple
         weighted: list[Json] = number.latest.get("outbound_agents") or []
         if not weighted:
             raise Refused(400, "body.from_number has no outbound agent: give it outbound_agents, or send override_agent_id")
-        taken = chosen(store, weighted, body["to_number"])
+        taken = choose_agent(store, weighted, body["to_number"])
         agent_id, version = taken["agent_id"], taken.get("agent_version") if version is None else version
     agent = _agent(store, agent_id, version, body)
     return _params(store, agent, body, from_number=from_number, to_number=body["to_number"], **about), _profile(agent)
@@ -263,7 +263,7 @@ def _outbound(store: Store, from_number: str, body: Json, **about: Any) -> tuple
 
 def _agent(store: Store, agent_id: str, version: Any, body: Json) -> Json:
     """The settings with which an agent takes part in this call."""
-    asset = known(store, agent_id, "voice", "the agent")
+    asset = existing_agent(store, agent_id, "voice", "the agent")
     agent = version_of(asset, version, "the agent")
     override: Json = body.get("agent_override", {}).get("agent", {})
     tag = version if version in asset.tags else None

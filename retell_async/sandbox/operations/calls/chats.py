@@ -15,8 +15,8 @@ from ...state.records import Chat
 from ...state.store import Store
 from ...views.chats import analysis, chat_cost, chat_object, listed_chat
 from ..account.contacts import refuse_if_dnc, variables_of
-from ..account.numbers import chosen, is_e164
-from ..agents.agents import known
+from ..account.numbers import choose_agent, is_e164
+from ..agents.agents import existing_agent
 from ..agents.engines import settings
 from ..helpers import existing, listed, stricter, version_of
 
@@ -46,7 +46,7 @@ def create_sms(store: Store, incoming: Incoming) -> Json:
         weighted: list[Json] = number.get("outbound_sms_agents") or []
         if not weighted:
             raise Refused(400, "body.from_number has no outbound SMS agent: give it outbound_sms_agents, or send override_agent_id")
-        taken = chosen(store, weighted, body["to_number"])
+        taken = choose_agent(store, weighted, body["to_number"])
         agent_id, version = taken["agent_id"], taken.get("agent_version") if version is None else version
     return chat_object(_start(store, body, agent_id, version, agent_number=body["from_number"], user_number=body["to_number"]), store.now())
 
@@ -138,7 +138,7 @@ def rerun_analysis(store: Store, incoming: Incoming) -> Json:
 
 
 def _start(store: Store, body: Json, agent_id: str, version: Any, agent_number: str | None = None, user_number: str | None = None) -> Chat:
-    asset = known(store, agent_id, "chat", "the agent")
+    asset = existing_agent(store, agent_id, "chat", "the agent")
     agent = version_of(asset, version, "the agent")
     now, name = store.now(), store.new_id("chat", length=32)
     silence = agent.get("end_chat_after_silence_ms")
