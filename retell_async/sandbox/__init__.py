@@ -8,10 +8,10 @@ async with serve() as sandbox, AsyncRetell("key_sandbox", base_url=sandbox.url) 
     ...
 ```
 
-Calls live by themselves: they ring, are answered or not, end and are analysed, as a seed decides. `Settings` says how the account is,
-`RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved. What goes wrong is told to
-`sandbox.faults`, or from outside to ``/sandbox/faults``: `Fault` has the kinds, `retell_async.sandbox.http.control` all paths of that sort.
-The page at ``/`` shows what goes on. `retell_async.testing` has all of it for tests.
+Calls go on by themselves: they ring, are answered or not, end and are analysed, as a seed decides. `Settings` are those of the account,
+`RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved. Faults are set with `Sandbox.set_fault`
+or over ``/sandbox/faults``: `Fault` lists the kinds, `retell_async.sandbox.http.control` all paths under ``/sandbox/``. The page at ``/``
+shows what goes on. `retell_async.testing` is the same for tests.
 """
 
 from __future__ import annotations

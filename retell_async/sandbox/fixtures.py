@@ -1,4 +1,4 @@
-"""What an account needs before it can call: an LLM, an agent and a phone number."""
+"""Fixtures: an LLM, an agent and a phone number, which an account needs before it can call."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Fixtures:
 
 
 def create_fixtures(sandbox: Sandbox, **agent: Any) -> Fixtures:
-    """Make an LLM, an agent and a number that the agent calls from and answers.
+    """Create an LLM, an agent, and a phone number that the agent calls from and answers.
 
     :param agent: fields of the agent, as ``webhook_url="http://127.0.0.1:8000/events"``.
-    :raises ValueError: the API does not take such an agent.
+    :raises ValueError: the API refuses such an agent.
     """
     llm = _create(
         sandbox,

@@ -1,4 +1,4 @@
-"""From a request to its answer, without I/O."""
+"""The sandbox: the API on one account, from a request to its answer. No I/O but the journal's."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from .state.store import Store
 
 __all__ = ["Sandbox"]
 
-# Let in where any key is, and not taken for the account's: a key has no space.
+# It is let in where any key is. With its spaces it is no valid key, so that it does not become the account's.
 _NO_KEY = "the sandbox itself"
 _KEY = re.compile(r"[!-~]+")
 _ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun", "again"})
-"""What a journal can hold."""
+"""The kinds of entries of a journal."""
 
 
 class Sandbox:
     """The API on one account, with its state in memory. Two sandboxes share nothing.
 
-    :param settings: what the account is like.
-    :param clock: the sandbox's time; it runs like that of a clock on the wall unless another is given.
-    :param journal: what the state is brought back from and kept in.
-    :raises ValueError: the journal does not lead to a state: this version answers otherwise than the one that wrote it.
+    :param settings: the settings of the account.
+    :param clock: the sandbox's time; real time unless given.
+    :param journal: restores the state, and keeps it from then on.
+    :raises ValueError: the journal cannot be replayed: this version answers otherwise than the one that wrote it.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None, journal: Journal | None = None) -> None:
@@ -58,11 +58,11 @@ class Sandbox:
         self.log = RequestLog()
         self._journal: Journal | None = None
         if journal is not None:
-            self._bring_back(journal)
+            self._restore(journal)
 
     @property
     def sessions(self) -> Mapping[str, Session]:
-        """Conversations by a custom LLM that are going on, by their calls."""
+        """Ongoing custom-LLM conversations, by the ids of their calls."""
         return self._call_runner.sessions
 
     @property
@@ -72,26 +72,26 @@ class Sandbox:
 
     @property
     def events(self) -> list[str]:
-        """The names of what webhooks tell of."""
+        """The names of the webhook events."""
         return sorted(self._document.events)
 
     def operation(self, method: str, path: str) -> str | None:
-        """The id of the operation that a request is for; ``None`` when the API has none of that method and path."""
+        """The id of the operation of a request; ``None`` when there is none of that method and path."""
         found = self._document.match(method, path)
         return None if found is None else found[0].id
 
     def operation_named(self, name: str) -> str:
-        """The id of an operation, from that id or from a name that the client has for it, as ``call.create_phone_call``.
+        """The id of an operation that is given by its id or by the client's name for it, such as ``call.create_phone_call``.
 
         :raises ValueError: there is no such operation; the message names some that are near.
         """
         return operation_id(name, self._document.routes)
 
     def check_fields(self, operation: str | None, fields: Iterable[str]) -> None:
-        """See that an operation takes these fields in its JSON body, or was sent them all the same.
+        """Check that the JSON body of an operation can have these fields, or that they were sent all the same.
 
         :param operation: its id; ``None`` for any.
-        :raises ValueError: it does not take one; the message names some that are near.
+        :raises ValueError: the operation does not take one of them; the message names some that are near.
         """
         known = self._document.fields(operation)
         for field in set(fields) - known:
@@ -102,7 +102,10 @@ class Sandbox:
     def answer(
         self, method: str, path: str, *, query: str = "", authorization: str = "", content_type: str = "", content: bytes = b""
     ) -> Answer:
-        """What the API answers, faults aside. The path as it was sent, escapes and all; of headers, two are all that it looks at."""
+        """The API's answer, faults aside.
+
+        :param path: as it was sent, still percent-encoded.
+        """
         try:
             found = self._document.match(method, path)
             if found is None:
@@ -122,7 +125,7 @@ class Sandbox:
             return refused.answer()
 
     def post(self, path: str, fields: Json) -> Answer:
-        """What the API answers to a POST of the sandbox's own, which no fault strikes and no log shows."""
+        """The API's answer to a POST of the sandbox itself. It is not logged and meets no faults."""
         return self.answer(
             "POST",
             path,
@@ -132,10 +135,10 @@ class Sandbox:
         )
 
     def ring(self, from_number: str, to_number: str, headers: Mapping[str, str] | None = None) -> PendingInbound:
-        """Let somebody call a number of the account: its webhook is asked, and an agent takes the call, or nobody does.
+        """Let somebody call a number of the account. Its inbound webhook is asked, and an agent takes the call or nobody does.
 
-        :param headers: SIP headers of the caller's side.
-        :raises ValueError: the account has no such number, or the caller's is no text that could be sent.
+        :param headers: the caller's SIP headers.
+        :raises ValueError: the account has no such number, or the caller's number cannot be sent.
         :raises Refused: the journal cannot be written to.
         """
         headers = dict(headers or {})
@@ -145,9 +148,9 @@ class Sandbox:
             return inbound.ring(self.store, self.outbox, from_number, to_number, headers)
 
     def write(self, from_number: str, to_number: str, text: str) -> PendingInbound:
-        """Let somebody write to a number of the account, as `ring` lets them call.
+        """Let somebody send a text message to a number of the account, as `ring` lets them call.
 
-        :raises ValueError: the account has no such number, or the caller's is no text that could be sent.
+        :raises ValueError: the account has no such number, or the sender's number cannot be sent.
         :raises Refused: the journal cannot be written to.
         """
         with self.store.frozen_time() as now:
@@ -156,9 +159,9 @@ class Sandbox:
             return inbound.write(self.store, self.outbox, from_number, to_number, text)
 
     def set_fault(self, fault: Fault) -> ActiveFault:
-        """Let something go wrong from now on. Faults end with the process, whatever is kept in a journal.
+        """Set a fault from now on. Faults are not restored from a journal.
 
-        :raises ValueError: it is for an operation or an event that does not exist.
+        :raises ValueError: there is no such operation or event.
         :raises Refused: the journal cannot be written to.
         """
         self.faults.check(fault)
@@ -167,7 +170,7 @@ class Sandbox:
             return self.faults.add(fault)
 
     def remove_fault(self, id: int) -> None:
-        """Let it go well again.
+        """Remove a fault.
 
         :raises KeyError: no such fault is set.
         """
@@ -176,11 +179,11 @@ class Sandbox:
         self._note("no_fault", {"id": id})
 
     def clear_faults(self) -> None:
-        """Let all go well again."""
+        """Remove all faults."""
         self._note("no_faults", {})
 
     def attempted(self, delivery_id: str, result: AttemptResult) -> None:
-        """Take in what came of an attempt to run an errand."""
+        """Take the result of an attempt to deliver something."""
         fields = {
             "errand": delivery_id,
             "status": result.status,
@@ -191,9 +194,9 @@ class Sandbox:
         self._note("heard", fields, result.content)
 
     def send_again(self, delivery_id: str) -> Delivery:
-        """Send one of the last webhooks, inbound requests or custom functions once more; nothing comes of the answer.
+        """Deliver something once more. The answer changes nothing in the sandbox.
 
-        :raises KeyError: it is none of the last ones.
+        :raises KeyError: it is not in the outbox's log.
         :raises Refused: the journal cannot be written to.
         """
         with self.store.frozen_time() as now:
@@ -203,19 +206,19 @@ class Sandbox:
             return self.outbox.again(delivery_id, now)
 
     def session_event(self, call_id: str, what: str, **about: Any) -> None:
-        """Take in what came over the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
+        """Take an event of the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
         self._note("conversed", {"call": call_id, "what": what, **about})
 
     def _clock_moved(self) -> None:
         self.store.scheduler.notify()
 
     def mark_seen(self, now: int) -> None:
-        """Keep that somebody is told about the present, so that it does not come again after a restart."""
+        """Note that somebody sees this time, so that it does not come again after a restart."""
         if self._journal is not None:
             try:
                 self._journal.mark_seen(now)
             except Refused as refused:
-                log_warning(refused.message)  # what is told changes nothing, so that it is told nevertheless
+                log_warning(refused.message)  # who reads changes nothing, so that the answer is given all the same
 
     def _note(self, what: str, data: Json, content: bytes = b"") -> None:
         with self.store.frozen_time() as now:
@@ -223,7 +226,7 @@ class Sandbox:
             self._take_in(what, data, content)
 
     def _take_in(self, what: str, data: Json, content: bytes) -> None:
-        with contain_errors(what):  # what fails here fails in the same way when it is brought back
+        with contain_errors(what):  # a failure here is the same failure when the journal is replayed
             self._act_on(what, data, content)
 
     def _act_on(self, what: str, data: Json, content: bytes) -> None:
@@ -261,9 +264,9 @@ class Sandbox:
             try:
                 self._journal.answered(number, status)
             except Refused as refused:
-                log_warning(refused.message)  # the request is in the journal, which is enough to bring it back
+                log_warning(refused.message)  # the request is in the journal, which is enough to replay it
 
-    def _bring_back(self, journal: Journal) -> None:
+    def _restore(self, journal: Journal) -> None:
         for entry in journal:
             data = entry.data
             if entry.what not in _ENTRIES:
@@ -283,11 +286,11 @@ class Sandbox:
                 raise ValueError(f"this version answers {route.id} otherwise than the one that wrote the journal")
         self._journal = journal
         try:
-            self._go_on(journal)
+            self._resume(journal)
         except Refused as refused:
             raise ValueError(refused.message) from None
 
-    def _go_on(self, journal: Journal) -> None:
+    def _resume(self, journal: Journal) -> None:
         callers = time.time() * 1000
         if journal.last:
             callers = max(callers, self.store.callers(journal.last))
@@ -300,7 +303,7 @@ class Sandbox:
 
     def _carry_out(self, route: Route, incoming: Incoming) -> Answer:
         answer = Refused(500, "the sandbox failed on this request").answer()
-        with contain_errors(route.id):  # what fails here fails in the same way when it is brought back
+        with contain_errors(route.id):  # a failure here is the same failure when the journal is replayed
             try:
                 answer = self._carried_out(route, incoming)
             except Refused as refused:

@@ -1,4 +1,4 @@
-"""The one guard: failures that end nothing but themselves."""
+"""The guard: a failure inside ends there, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _logger = logging.getLogger("retell_async.sandbox")
 
 @contextmanager
 def contain_errors(what: str, usual: tuple[type[BaseException], ...] = ()) -> Generator[list[BaseException], None, None]:
-    """The one guard: whatever fails inside ends there, is handed over in the list that this gives, and written down unless it is usual.
+    """Stop every exception at this point. The list that the context gives then holds it, and it is logged unless it is of a usual type.
 
-    Cancellation is no failure, and passes.
+    Cancellation is no failure and passes through.
     """
     problems: list[BaseException] = []
     try:
@@ -33,7 +33,7 @@ def contain_errors(what: str, usual: tuple[type[BaseException], ...] = ()) -> Ge
 
 
 def _first(error: BaseException, usual: tuple[type[BaseException], ...]) -> BaseException:
-    """Where several things failed, what was not to be expected before what was."""
+    """The exception to report: of a group, the first that is not usual."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [_first(inner, usual) for inner in error.exceptions]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType]

@@ -1,4 +1,4 @@
-"""One request and its answer, apart from HTTP."""
+"""Requests to the API and its answers, without HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """The answer is an error with this status and message. Messages name fields, never what was sent in them."""
+    """The API answers with an error of this status and message. Messages name fields, never what was sent in them."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""JSON from outside, which may be anything."""
+"""JSON from outside the sandbox, which may be anything."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, cast
 __all__ = ["parse_json", "replace_surrogates"]
 
 _DEEPEST = 100
-"""Levels of JSON: far more than anybody sends, and far fewer than Python can go through by recursion."""
+"""Levels of JSON: more than anybody sends, and fewer than Python's recursion limit."""
 _LONGEST_NUMBER = 300
-"""Digits: more than that are beyond what a float can hold, and arithmetic with them fails."""
+"""Digits: a longer number does not fit into a float, and arithmetic with it fails."""
 
 
 def parse_json(content: bytes | str) -> Any:
-    """JSON from outside.
+    """Parse JSON from outside.
 
-    :raises ValueError: it is none, holds a number that JSON does not have, or is nested deeper than anything that is meant.
+    :raises ValueError: it is not JSON, has a number that JSON does not know or that is too long, or is nested too deeply.
     """
     try:
         value = json.loads(content, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
@@ -29,7 +29,7 @@ def parse_json(content: bytes | str) -> Any:
 
 
 def replace_surrogates(value: Any) -> Any:
-    """The same JSON with question marks in place of halves of emojis, which no encoding has bytes for."""
+    """The same JSON with a question mark in place of each lone surrogate, which cannot be encoded."""
     match value:
         case str():
             return value.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""What goes wrong on command. `kinds` has what each kind of fault does, `active` which fault strikes which request."""
+"""Faults on command. `fault` says what a fault is, `kinds` what each kind does, `active` which fault strikes which request."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ class RequestEffect:
     """What goes wrong with one request."""
 
     delay: float = 0.0
-    """Seconds until it is taken up."""
+    """Seconds until it is carried out."""
     end: Fault | None = None
-    """What it ends in instead of its answer; ``None`` for the answer."""
+    """The fault that replaces the answer or changes what is sent; ``None`` when there is none."""
     changes: tuple[tuple[Fault, int], ...] = ()
-    """What is changed in the answer, each with a number that decides where."""
+    """Faults that change the JSON of the answer, each with a number that decides where."""
     names: tuple[str, ...] = ()
-    """The kinds of all that struck."""
+    """The kinds of all faults that strike it."""
 
     @property
     def acted(self) -> bool:
@@ -41,7 +41,7 @@ class RequestEffect:
     def reply_to(self, answer: Answer | None, now: float) -> Reply:
         """What is sent for the request.
 
-        :param answer: what the API says; ``None`` when it was not asked.
+        :param answer: the API's answer; ``None`` when the request was not carried out.
         :param now: Unix time in seconds.
         """
         kind = None if self.end is None else KINDS[self.end.kind]
@@ -61,7 +61,7 @@ class RequestEffect:
 
 @attrs.define(eq=False)
 class ActiveFault:
-    """A fault that is set, and what it has done."""
+    """A fault that is set, and how often it struck."""
 
     id: int
     fault: Fault
@@ -91,7 +91,7 @@ class ActiveFault:
         return number
 
     def is_full(self, now: float) -> bool:
-        """Whether so many requests as are let in have passed in the last `per` seconds."""
+        """Whether as many requests as are allowed have passed within the last ``per`` seconds."""
         most = self.fault.requests
         if most is None:
             return True
@@ -100,16 +100,16 @@ class ActiveFault:
         return len(self._passed) >= most
 
     def passed(self, now: float) -> None:
-        """Take note of a request that was let in."""
+        """Count a request that was let through."""
         if self.fault.requests is not None:
             self._passed.append(now)
 
 
 class Faults:
-    """The faults that are set, in the order in which they were: of those that end a request, the first that strikes does.
+    """The faults that are set, in their order. Of those that replace an answer or change what is sent, only the first that strikes counts.
 
-    :param operations: the ids of those that there are; ``None`` where nobody knows.
-    :param events: the names of those that webhooks tell of.
+    :param operations: the ids of all operations; ``None`` lets any name pass.
+    :param events: the names of all webhook events; ``None`` lets any name pass.
     """
 
     def __init__(self, operations: Collection[str] | None = None, events: Collection[str] | None = None) -> None:
@@ -125,7 +125,7 @@ class Faults:
         return len(self._set)
 
     def check(self, fault: Fault) -> None:
-        """:raises ValueError: the fault is for an operation, or an event, that does not exist, so that it would never strike."""
+        """:raises ValueError: the fault would never strike: there is no such operation or event."""
         known, what = (self._events, "event") if fault.is_of_webhooks else (self._operations, "operation")
         if known is not None:
             names.check_pattern(fault.operation, known, what)
@@ -147,8 +147,8 @@ class Faults:
     def effect_on_request(self, operation: str, mark: Callable[[], bytes], now: float) -> RequestEffect:
         """What goes wrong with a request.
 
-        :param mark: what is the same in the same request of another run; asked for only when it decides something.
-        :param now: seconds, by any clock that does not go back.
+        :param mark: gives the request's fingerprint; called only when that decides something.
+        :param now: seconds, by a monotonic clock.
         """
         if not self._set:
             return _FINE
@@ -182,7 +182,7 @@ class Faults:
             else:
                 end = fault
                 if fault.kind == "rate_limit":
-                    break  # time decides about it, and must not decide what is drawn for others
+                    break  # it depends on time, on which the draws of later faults must not depend
         if end is None or end.kind != "rate_limit":
             for active in let_in:
                 active.passed(now)

@@ -50,7 +50,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _about(hint: str | None, *kinds: FaultKind) -> dict[str, Any]:
-    """What the form on the page shows of a field: a hint, and for which kinds it is shown; all, where none is named."""
+    """For the form on the page: a hint, and the kinds that the field is for; without kinds it is for all."""
     return {"hint": hint, "kinds": kinds or None}
 
 
@@ -65,25 +65,25 @@ class Fault:
     ==================  ===============================================================================================================
     ``rate_limit``      429, and nothing is carried out: each time, or above ``requests`` in ``per`` seconds. ``retry_after`` seconds are
                         asked for in one of the forms ``seconds``, ``fraction``, ``date`` and ``milliseconds`` (``retry-after-ms``)
-    ``latency``         the request is taken up after ``seconds``, whether the caller still waits or not
+    ``latency``         the request is carried out after ``seconds``, whether the caller still waits or not
     ``timeout``         no answer, for ``seconds`` or until the caller gives up
     ``reset``           the connection is reset without an answer
     ``error``           an answer of ``status``
-    ``malformed``       the request is carried out, and the body of its answer ends in the middle, with a length that agrees
-    ``truncated``       the same, with a length that does not agree: the connection is closed too early
+    ``malformed``       the request is carried out, and half of its answer is sent, with a ``content-length`` to match
+    ``truncated``       the same, with the ``content-length`` of the whole: the connection is closed too early
     ``unknown_value``   an enum in the answer has a value that the document does not know
     ``unknown_field``   objects in the answer have a field that the document does not know
     ``webhook_...``     a webhook is sent twice (``duplicate``), ``seconds`` later than it would be (``late``), or never (``lost``)
     ==================  ===============================================================================================================
 
-    Of `timeout`, `reset` and `error` there are two sorts: with ``acted`` the action is carried out first.
+    With ``acted``, a request under ``timeout``, ``reset`` or ``error`` is carried out before it fails.
 
-    Whether a fault strikes, a limit on ``requests`` aside, is decided by its seed, by what is asked for, and by how often that was asked
-    for before: not by the order in which different requests arrive. Fields that a client makes up (``idempotency_key``, ``metadata``,
-    ``pagination_key``) decide nothing. Faults are asked in the order in which they were set, and after a ``rate_limit`` that strikes no
-    other is.
+    Whether a fault strikes is decided by its seed, by the request, and by how often the same request came before: not by the order in which
+    different requests arrive. (A limit on ``requests`` is decided by time.) Fields that clients make up (``idempotency_key``, ``metadata``,
+    ``pagination_key``) decide nothing. Faults are tried in the order in which they were set; after a ``rate_limit`` that strikes, no other
+    is tried.
 
-    :raises ValueError: a field makes no sense.
+    :raises ValueError: a field has a wrong value.
     """
 
     kind: FaultKind = attrs.field(validator=_must_be(f"one of {', '.join(_KINDS)}", _KINDS.__contains__))
@@ -92,8 +92,8 @@ class Fault:
         validator=_must_be("a text", lambda value: isinstance(value, str)),
         metadata=_about("of the API, or an event for webhook_…; * stands for any characters"),
     )
-    """Operations, by the ids that the document gives them (``createPhoneCall``) or by the client's names (``call.create_phone_call``), or
-    events for faults of webhooks; ``*`` and ``?`` stand for any characters."""
+    """Operations, by their ids in the document (``createPhoneCall``) or by the client's names (``call.create_phone_call``). For faults of
+    webhooks: events. ``*`` and ``?`` stand for any characters."""
     probability: float = attrs.field(
         default=1.0,
         validator=_must_be("a number, 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
@@ -103,7 +103,7 @@ class Fault:
         default=0, validator=_must_be("a whole number", _is_whole), metadata=_about("the same seed strikes the same requests")
     )
     times: int | None = attrs.field(default=None, validator=_COUNT_OR_NONE, metadata=_about("at most; empty: without end"))
-    """How often it strikes at most."""
+    """It strikes at most so often."""
     acted: bool = attrs.field(
         default=False,
         validator=_must_be("true or false", lambda value: isinstance(value, bool)),
@@ -138,7 +138,7 @@ class Fault:
     def from_dict(cls, fields: Mapping[str, Any]) -> Fault:
         """The fault that a JSON object describes.
 
-        :raises ValueError: it describes none.
+        :raises ValueError: it does not describe a fault.
         """
         unknown = sorted(fields.keys() - {field.name for field in attrs.fields(cls)})
         if unknown:
@@ -151,7 +151,7 @@ class Fault:
     def parse(cls, text: str) -> Fault:
         """The fault that a command line describes: its kind, and after a colon its fields, as in ``error:status=503,probability=0.05``.
 
-        :raises ValueError: it describes none.
+        :raises ValueError: it does not describe a fault.
         """
         kind, _, rest = text.partition(":")
         fields: dict[str, Any] = {"kind": kind}
@@ -163,7 +163,7 @@ class Fault:
         return cls.from_dict(fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """The kind, and all fields that are not as they usually are."""
+        """The kind, and all fields that are not at their defaults."""
         return {field.name: value for field in attrs.fields(type(self)) if (value := getattr(self, field.name)) != field.default}
 
     @property
@@ -172,7 +172,7 @@ class Fault:
 
     @property
     def time(self) -> float:
-        """The seconds that it takes."""
+        """``seconds``, or the default of the kind."""
         return _SECONDS.get(self.kind, 0.0) if self.seconds is None else self.seconds
 
 

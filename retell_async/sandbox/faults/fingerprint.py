@@ -1,4 +1,4 @@
-"""What the same request has in common in every run."""
+"""Fingerprints of requests: the same in every run of the same program."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, urlencode
 
 __all__ = ["fingerprint"]
 
-# What differs between two runs of the same program, so that it must not decide about a fault.
+# Fields that differ between two runs of the same program.
 _INCIDENTAL = frozenset({"idempotency_key", "metadata", "pagination_key"})
 
 
 def fingerprint(method: str, path: str, query: str, content_type: str, content: bytes) -> bytes:
-    """What a request has in common with the same request in another run."""
+    """The fingerprint of a request."""
     asked = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in _INCIDENTAL]
     digest = blake2b(f"{method} {path}?{urlencode(sorted(asked))}\n".encode(), digest_size=8)
     if content_type.startswith("application/json"):

@@ -1,4 +1,4 @@
-"""What is sent for a request."""
+"""Replies: what is sent for a request, whole or broken."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Reply:
     content: bytes = b""
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     ending: Literal["whole", "truncated", "reset", "silence"] = "whole"
-    """`truncated` closes the connection after half of the content."""
+    """``truncated`` closes the connection after half of the content."""
     seconds: float = 0.0
     """How long a silence lasts."""
 
     @property
     def sent(self) -> bytes:
-        """As much of the content as is sent."""
+        """The part of the content that is sent."""
         return self.content[: len(self.content) // 2] if self.ending == "truncated" else self.content
 
 
 def whole(answer: Answer) -> Reply:
-    """The reply that has all of an answer."""
+    """An answer as it is sent when nothing goes wrong."""
     return Reply(answer.status) if answer.body is None else Reply(answer.status, _encode(answer.body).encode(), _JSON)

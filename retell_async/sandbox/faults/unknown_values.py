@@ -1,4 +1,4 @@
-"""Answers as a later version of the API may give them: with values and fields that the document does not know."""
+"""Answers with values and fields that the document does not know, as a later version of the API may give them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _USERS_OWN = frozenset(
 
 
 def with_unknown_value(body: Any, number: int) -> Any:
-    """The answer with one of its enums at a value that is new; as it is when it holds none.
+    """The answer with a new value in one of its enums; unchanged when it has none.
 
-    :param number: decides which.
+    :param number: decides which enum.
     """
     body = copy.deepcopy(body)
     places = [(holder, name) for holder in _objects(body) for name in holder if _is_enum(name, holder[name])]
@@ -72,7 +72,7 @@ def _is_enum(name: str, value: Any) -> bool:
 
 @lru_cache(maxsize=1)
 def _enums() -> dict[str, set[str]]:
-    """By the name of the property, all values that the document knows of it."""
+    """All enum values of the document, by the name of the property."""
     document = json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes())
     found: dict[str, set[str]] = {}
     for schema in _objects(document):

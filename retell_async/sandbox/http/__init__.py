@@ -1,1 +1,1 @@
-"""The sandbox over HTTP: the API, its own interface beside it, and the page."""
+"""HTTP: the API, the control interface under ``/sandbox/``, the page, and the server."""

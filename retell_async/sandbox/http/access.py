@@ -1,7 +1,7 @@
-"""Who may use the sandbox from a browser. Pure.
+"""Protection against pages of other sites. Pure.
 
-A page from anywhere can make a browser send requests to this machine, and by a name of its own that it lets lead here (DNS rebinding) it
-can read the answers. Programs do not say what a browser says of where it comes from, and are let through.
+Any page can make a browser send requests to this machine. Under a host name of its own that resolves to this machine (DNS rebinding),
+it can read the answers too. Programs send no ``Origin``, and are let through.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - what is compar
 
 
 def check_control(method: str, headers: Mapping[str, str], server: str, hosts: Collection[str]) -> None:
-    """Let a request to the page or to the sandbox's own interface through, or not: neither of them asks for a key.
+    """Check a request to the page or the control interface, which ask for no key.
 
-    :param headers: by their names in lower case.
-    :param server: the address that the request arrived at; in one process, the host of its URL.
-    :param hosts: the names by which the sandbox is known beside those of this machine.
-    :raises Refused: it came by a name that is not the sandbox's, or would change something and comes from another site's page.
+    :param headers: with names in lower case.
+    :param server: the address that the request arrived at; within one process, the host of its URL.
+    :param hosts: names of the sandbox beside those of this machine.
+    :raises Refused: its host is not a name of the sandbox, or it would change something and comes from another site's page.
     """
     host = headers.get("host", "")
     if host and not _is_local(_name(host), server, hosts):
@@ -40,11 +40,11 @@ def check_control(method: str, headers: Mapping[str, str], server: str, hosts: C
 
 
 def check_api(method: str, headers: Mapping[str, str], server: str, hosts: Collection[str]) -> None:
-    """Let a request to the API through, or not. It has a key; but where any key is let in, a page from elsewhere could make one up.
+    """Check a request to the API. Where any key is let in, another site's page could make one up.
 
-    The parameters are those of `check_control`. Whoever says no origin is no page.
+    The parameters are those of `check_control`.
 
-    :raises Refused: it would change something and comes from a page that is not this machine's.
+    :raises Refused: it would change something and comes from another site's page.
     """
     origin = headers.get("origin")
     if origin is not None and method not in _READS and not _is_local(_name(origin.partition("://")[2]), server, hosts):
@@ -52,9 +52,9 @@ def check_api(method: str, headers: Mapping[str, str], server: str, hosts: Colle
 
 
 def _is_local(name: str, server: str, hosts: Collection[str]) -> bool:
-    """Whether a host, without its port, is one of this machine's own, the address that was reached, or one of those that were named.
+    """Whether a host (without its port) is this machine, the address that was reached, or one of the given names.
 
-    Where the sandbox was told to listen on all addresses, every address is: what nobody can let lead elsewhere is a name.
+    Where the sandbox listens on all addresses, every address counts: DNS rebinding needs a name.
     """
     named = {host.lower() for host in hosts}
     if name == "localhost" or name.endswith(".localhost") or name in named or name == server.lower():
@@ -67,7 +67,7 @@ def _is_local(name: str, server: str, hosts: Collection[str]) -> bool:
 
 
 def _name(authority: str) -> str:
-    """The host of ``host:port``, in lower case; empty when it is no host."""
+    """The host of ``host:port``, in lower case; empty when there is none."""
     try:
         return (urlsplit(f"//{authority}").hostname or "").rstrip(".")
     except ValueError:

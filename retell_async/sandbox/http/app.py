@@ -21,15 +21,15 @@ from .pipeline import receive as received
 __all__ = ["create_app"]
 
 _LARGEST = 1 << 28
-"""Bytes of a request: more than all files that the API takes in one."""
+"""The most bytes of a request: more than the API's largest upload."""
 
 
 def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
-    """An application that answers for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`.
+    """An ASGI application for a sandbox: serve it, mount it, or give it to an `httpx.ASGITransport`.
 
     Faults that break connections need the sandbox's own server, `serve`.
 
-    :param hosts: names by which browsers may know it, beside ``localhost`` and the address that it is reached at.
+    :param hosts: names by which browsers may reach it, beside ``localhost`` and the address that it listens on.
     """
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
         return pending.finish()
 
     app = Starlette()
-    app.router.default = api  # no route: patterns of routes leave out paths with a line break
+    app.router.default = api  # without routes: their patterns do not match paths with a line break
     return app
 
 
@@ -98,13 +98,13 @@ async def _send(reply: Reply, scope: Scope, receive: Receive, send: Send) -> Non
 
 
 async def _gone(receive: Receive) -> None:
-    """Wait until the connection is closed, by whichever side."""
+    """Wait until the connection is closed by either side."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _path(scope: Scope) -> str:
-    """The path as it was sent, below where the application is mounted."""
+    """The path as it was sent, without the prefix that the application is mounted under."""
     raw: bytes | None = scope.get("raw_path")
     path = quote(scope["path"]) if raw is None else raw.decode("latin-1")
     return path.removeprefix(quote(scope.get("root_path", "")))

@@ -1,4 +1,4 @@
-"""Connections that break: what a server needs to end one without an answer, or in the middle of it."""
+"""Closing and resetting connections, for faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_LINGERING = struct.pack("ii", 1, 0)
 
 
 class Protocol(H11Protocol):
-    """HTTP as uvicorn speaks it, with the connection in the state of each request."""
+    """uvicorn's HTTP, with the connection in the state of each request."""
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
@@ -33,17 +33,17 @@ class Protocol(H11Protocol):
 
 
 def close(scope: MutableMapping[str, Any]) -> None:
-    """End a request's connection once everything that was written has left.
+    """Close a request's connection once everything written has been sent.
 
-    :raises ConnectionAbortedError: the server is not the sandbox's own, and whatever it does with an error is what happens.
+    :raises ConnectionAbortedError: the server is not the sandbox's own; this error is left to it.
     """
     _transport(scope).close()
 
 
 def reset(scope: MutableMapping[str, Any]) -> None:
-    """End a request's connection at once, as a machine does that has crashed; the other side may have ended it before.
+    """Reset a request's connection, as a crashed machine does. The other side may have closed it before.
 
-    :raises ConnectionAbortedError: the server is not the sandbox's own, and whatever it does with an error is what happens.
+    :raises ConnectionAbortedError: the server is not the sandbox's own; this error is left to it.
     """
     transport = _transport(scope)
     if transport.is_closing():

@@ -1,7 +1,7 @@
-"""The sandbox's own interface beside the API's: faults, time, what was received and sent, and a page that shows it.
+"""The control interface of the sandbox: faults, time, what was received and sent, and a page that shows it.
 
-Everything is JSON and needs no key. It is there for this machine alone: by another host's name than those that the sandbox is known by, and
-for what a browser sends from another site's page, it is refused with 403.
+Everything is JSON and needs no key. It is for this machine alone: a request under an unknown host name, or from another site's page, is
+refused with 403.
 
 ==========================================  =======================================================================================
 ``GET /``                                   the page
@@ -13,11 +13,11 @@ for what a browser sends from another site's page, it is refused with 403.
 ``DELETE /sandbox/faults/{id}``             remove one
 ``GET /sandbox/requests``                   what was received, newest first: ``?operation=createPhoneCall&limit=100``
 ``GET /sandbox/requests/{number}``          one of them, with what was sent and answered
-``DELETE /sandbox/requests``                forget it
+``DELETE /sandbox/requests``                forget all of them
 ``GET /sandbox/deliveries``                 what was sent: webhooks, inbound requests and custom functions, newest first:
                                             ``?about=call_...&limit=100``
 ``GET /sandbox/deliveries/{id}``            one of them, with its payload, its signatures and what the endpoint answered
-``POST /sandbox/deliveries/{id}/again``     send it again; nothing comes of the answer
+``POST /sandbox/deliveries/{id}/again``     send it again; the answer changes nothing in the sandbox
 ``GET /sandbox/calls``                      how many calls were placed to each number
 ``GET /sandbox/calls/{call_id}``            a call as the API gives it at this moment
 ``POST /sandbox/calls``                     ``{"from_number": ..., "to_number": ...}`` lets somebody call a number of the account, with
@@ -91,12 +91,12 @@ Handler = Callable[[Sandbox, str, Mapping[str, str], Json], Any]
 
 
 def answers(path: str) -> bool:
-    """Whether a path is one of this interface."""
+    """Whether a path belongs to the control interface."""
     return path in _FILES or path.startswith("/sandbox/")
 
 
 def answer(sandbox: Sandbox, method: str, path: str, query: str, content: bytes) -> Reply | None:
-    """What is answered on a path of this interface; ``None`` on all others."""
+    """The reply to a request of the control interface; ``None`` for other paths."""
     if not answers(path):
         return None
     if path in _FILES and method == "GET":

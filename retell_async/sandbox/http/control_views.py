@@ -1,4 +1,4 @@
-"""What the sandbox's page and its own interface show of what is there."""
+"""What the control interface and the page show."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _OF_AN_AGENT = ("agent_id", "agent_name", "version", "voice_id", "response_engin
 
 
 def page(newest_first: Iterable[T], serial: Callable[[T], int], before: int | None, limit: int) -> tuple[list[T], int | None]:
-    """So many of the things whose serial numbers are below one, and the number to go on with when there are more."""
+    """A page of items with serial numbers below ``before``, and the number to go on with if there are more."""
     meant = newest_first if before is None else dropwhile(lambda item: serial(item) >= before, newest_first)
     found = list(islice(meant, limit + 1))
     return found[:limit], serial(found[limit - 1]) if len(found) > limit else None
@@ -114,9 +114,9 @@ def delivery_row(delivery: Delivery) -> Json:
 
 
 def delivery_detail(delivery: Delivery, store: Store) -> Json:
-    """What is sent, as it would be sent now, and all that came of it.
+    """A delivery with the request as it would be sent now, and the results of all attempts.
 
-    A payload is made anew at each attempt: ``signs_this`` of an attempt says whether what it sent is still what is shown.
+    The request is made anew for each attempt: ``signs_this`` says whether an attempt sent what is shown.
     """
     row = delivery_row(delivery)
     try:
@@ -156,7 +156,7 @@ def fault_row(active: ActiveFault) -> Json:
 
 
 def fault_fields() -> list[Json]:
-    """What can be said of a fault, for a form: each field with its type, choices and default, and the kinds of faults it matters to."""
+    """The fields of a fault, for a form: each with its type, choices, default, and the kinds that it is for."""
     hints = get_type_hints(Fault)
     return [_field(field, hints[field.name]) for field in attrs.fields(Fault)]
 
@@ -177,5 +177,5 @@ def _field(field: attrs.Attribute[Any], hint: Any) -> Json:
 
 
 def _text(content: bytes) -> Json:
-    """A body, the beginning of a very long one."""
+    """A body, or the beginning of a very long one."""
     return {"bytes": len(content), "text": content[:_LONGEST].decode(errors="replace")}

@@ -1,4 +1,4 @@
-"""One request from its arrival to its reply, without I/O."""
+"""The pipeline of a request to the API, from its arrival to its reply. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["PendingRequest", "receive"]
 
 @attrs.frozen
 class PendingRequest:
-    """A request that has arrived. It is carried out `delay` seconds later, by `finish`, which may be called once."""
+    """A request that has arrived. After `delay` seconds it is carried out by `finish`, which is called once."""
 
     _effect: RequestEffect
     _logged: LoggedRequest
@@ -31,7 +31,7 @@ class PendingRequest:
         return self._effect.delay
 
     def finish(self) -> Reply:
-        """Carry the request out, unless a fault prevents it, and give what is sent for it."""
+        """Carry the request out, unless a fault prevents it, and give the reply."""
         reply = self._effect.reply_to(self._carry_out() if self._effect.acted else None, time.time())
         self._logged.answered(reply.status, reply.sent)
         return reply

@@ -1,4 +1,4 @@
-"""The sandbox on a port of this machine."""
+"""The server: the sandbox on a port of this machine."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Served:
 
     sandbox: Sandbox
     url: str
-    """What a client takes as its base URL."""
+    """The base URL for clients."""
     sender: Sender = attrs.field(repr=False)
-    """What it sends to the endpoints of the account."""
+    """Sends webhooks and the like while the sandbox listens."""
 
     @property
     def outgoing(self) -> Sender:
@@ -40,7 +40,7 @@ class Served:
         return self.sender
 
     async def advance(self, seconds: float) -> None:
-        """Move a clock that stands still on, from one thing that is due to the next, each done before the clock goes further.
+        """Move a stepped clock forward, from one action that is due to the next. Each is done before the clock moves on.
 
         :raises TypeError: the clock runs by itself.
         """
@@ -53,7 +53,7 @@ async def serve(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port
 
     Under asyncio the server shares the event loop of its caller; under trio, on which uvicorn does not run, it has a thread of its own.
 
-    :raises OSError: the port is taken, or the host is none of this machine's.
+    :raises OSError: the port is taken, or the host is not an address of this machine.
     """
     sandbox = sandbox or Sandbox()
     listener, url = listen(host, port)
@@ -69,17 +69,17 @@ async def serve(sandbox: Sandbox | None = None, *, host: str = "127.0.0.1", port
 
 
 def listen(host: str, port: int) -> tuple[socket.socket, str]:
-    """A socket that takes connections from now on, and the URL that leads to it.
+    """A listening socket, and its URL.
 
-    :raises OSError: the port is taken, or the host is none of this machine's.
+    :raises OSError: the port is taken, or the host is not an address of this machine.
     :raises OverflowError: no port has that number.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)[0]
-    # Made with its protocol, which `socket.create_server` leaves out: asyncio turns Nagle's algorithm off on such sockets only, and with
-    # it on, each answer waits 40 ms.
+    # Made with a protocol, which `socket.create_server` leaves out: only on such sockets does asyncio turn off Nagle's algorithm, which
+    # delays each answer by 40 ms.
     listener = socket.socket(family, kind, protocol)
     try:
-        if os.name == "posix":  # elsewhere it means that a port can be taken twice
+        if os.name == "posix":  # elsewhere it would let a port be taken twice
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address[0], port, *address[2:]))
         listener.listen(_BACKLOG)
@@ -94,7 +94,7 @@ def listen(host: str, port: int) -> tuple[socket.socket, str]:
 def in_thread(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Generator[Served]:
     """Listen while the context lasts, in a thread with an event loop of its own.
 
-    :raises OSError: the port is taken, or the host is none of this machine's.
+    :raises OSError: the port is taken, or the host is not an address of this machine.
     """
     listener, url = listen(host, port)
     sandbox.store.origin.url = url
@@ -110,13 +110,13 @@ def in_thread(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Gener
 def run(sandbox: Sandbox, listener: socket.socket, hosts: Collection[str] = ()) -> None:
     """Serve until a signal ends it.
 
-    :param hosts: names by which browsers may know it, beside those of this machine.
+    :param hosts: names by which browsers may reach it, beside those of this machine.
     """
     _Server(sandbox, hosts).run([listener])
 
 
 class _Server(uvicorn.Server):
-    """A server that also sends what its sandbox has to send, as long as it serves."""
+    """A server that also runs the sender of its sandbox."""
 
     def __init__(self, sandbox: Sandbox, hosts: Collection[str]) -> None:
         super().__init__(_configuration(sandbox, hosts))
@@ -130,7 +130,7 @@ class _Server(uvicorn.Server):
 
 
 class _Guest(_Server):
-    """A server in a process that is not its own: signals are none of its business."""
+    """A server within another program: it leaves signals alone."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -152,7 +152,7 @@ def _configuration(sandbox: Sandbox, hosts: Collection[str]) -> uvicorn.Config:
 
 
 def _start(server: uvicorn.Server, listener: socket.socket) -> Callable[[], Awaitable[None]]:
-    """Start a server, and give what waits for its end."""
+    """Start a server, and give a function that waits for its end."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What the pinned document says of a request: which operation it is, and whether it is one."""
+"""The pinned OpenAPI document: finds the operation of a request, and checks the request against it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["Document", "Route", "packaged_document"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _REFUSALS = (422, 404, 400, 409, 412)
-"""Statuses that say that a request was understood and not carried out; of those that an operation has, the first stands in for others."""
+"""Statuses of refusals. Where an operation does not document a status, the first of these that it does document takes its place."""
 _WORDS = {"true": True, "false": False}
-_ANY = " "  # in the tree of routes, keys with a space are none that a path can hold
+_ANY = " "  # a key of the tree of routes; with its space it is no segment of a path
 
 
 class Document:
@@ -40,30 +40,30 @@ class Document:
 
     @cached_property
     def events(self) -> frozenset[str]:
-        """What webhooks tell of, as far as agents say which of it they want to hear."""
+        """The names of webhook events that an agent can subscribe to."""
         fields = (schema.get("properties", {}).get("webhook_events") for schema in self._components["schemas"].values())
         return frozenset(name for field in fields if field is not None for name in field["items"]["enum"])
 
     @lru_cache  # noqa: B019 - one document has few of them
     def carries(self, schema: str, field: str) -> bool:
-        """Whether the document knows a field of what it calls by a name."""
+        """Whether a schema of this name has the field."""
         found = self._components["schemas"].get(schema)
         return found is not None and field in properties(found, self.resolve)
 
     def fields(self, id: str | None) -> frozenset[str]:
-        """The fields that the JSON body of an operation may have; of any operation, without an id."""
+        """The fields that the JSON body of an operation may have; without an id, those of all operations."""
         routes = self.routes.values() if id is None else [self.routes[id]]
         schemas = [route.json_schema for route in routes if route.json_schema is not None]
         return frozenset(name for schema in schemas for name in properties(schema, self.resolve))
 
     def resolve(self, schema: Json) -> Json:
-        """What a schema refers to, or itself."""
+        """The schema that a ``$ref`` leads to, or the schema itself."""
         while "$ref" in schema:
             schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
         return schema
 
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The operation that a request is for and the values in its path, or ``None``; the path as it was sent, escapes and all."""
+        """The operation of a request and the parameters in its path, or ``None``. The path is as it was sent, still percent-encoded."""
         node, values = self._tree, list[str]()
         for segment in path.removeprefix("/").split("/"):
             below = node.get(segment)
@@ -90,7 +90,7 @@ class Document:
 
 
 class Route:
-    """One operation: its id, where it is, the names of what stands in its path, and the statuses of its answers."""
+    """One operation of the document."""
 
     def __init__(self, method: str, path: str, operation: Json, names: tuple[str, ...], query: list[Json], components: Json) -> None:
         self.id: str = operation["operationId"]
@@ -109,13 +109,13 @@ class Route:
 
     @property
     def json_schema(self) -> Json | None:
-        """What a JSON body is to be like; ``None`` when there is none."""
+        """The schema of the JSON body; ``None`` when the operation takes none."""
         return cast("Json | None", self._body.get("content", {}).get("application/json", {}).get("schema"))
 
     def read(self, path: dict[str, str], query: str, content: bytes, content_type: str) -> Incoming:
-        """A request, checked.
+        """Check a request against the document.
 
-        :raises Refused: it is not what the document asks for.
+        :raises Refused: it does not match.
         """
         try:
             return Incoming(path, self.read_query(query), self.read_body(content, content_type))
@@ -124,19 +124,19 @@ class Route:
 
     @cached_property
     def refuses(self) -> bool:
-        """Whether the operation has an answer for requests that it cannot carry out."""
+        """Whether the operation documents a status for refusals."""
         return not self.statuses.isdisjoint(_REFUSALS)
 
     def as_documented(self, refused: Refused) -> Refused:
-        """The same refusal with the status that the operation has for it."""
+        """The same refusal with a status that the operation documents."""
         if refused.status not in _REFUSALS or refused.status in self.statuses or not self.refuses:
             return refused
         return Refused(next(status for status in _REFUSALS if status in self.statuses), refused.message)
 
     def read_query(self, text: str) -> Json:
-        """The query parameters that the document knows, each of the type that it asks for.
+        """The query parameters that the document knows, converted to their types.
 
-        :raises Refused: one is missing or not of its type. An operation that has no such answer goes without it.
+        :raises Refused: one is missing or of a wrong type. Where the operation does not document 400, a wrong one is left out.
         """
         sent = parse_qs(text, keep_blank_values=True)
         values: Json = {}
@@ -153,9 +153,9 @@ class Route:
         return values
 
     def read_body(self, content: bytes, content_type: str) -> Json:
-        """The body as the document asks for it; an empty object for an operation without one. Files are `Upload`s.
+        """The checked body; an empty object for an operation without one. Files are `Upload`s.
 
-        :raises Refused: there is none, it is neither JSON nor the form that is asked for, or it is not what the document asks for.
+        :raises Refused: it is missing, of a wrong content type, malformed, or does not match its schema.
         """
         if not self._body:
             return {}
@@ -174,7 +174,7 @@ class Route:
         return cast("Json", body)
 
     def allows(self, name: str, value: Any) -> bool:
-        """Whether a field of the JSON body may have this value; of fields that the document does not know, none may."""
+        """Whether a field of the JSON body may have this value. A field that the document does not know may have none."""
         schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
         return schema is not None and _is_valid(self._field_check(name), value)
 
@@ -215,7 +215,7 @@ class Route:
 
 @lru_cache(maxsize=1)
 def packaged_document() -> Document:
-    """The document that this package was made from."""
+    """The document that this package was generated from."""
     return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
 
 
@@ -237,7 +237,7 @@ def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> A
 
 
 def _without_files(value: Any) -> Any:
-    """A form with texts in place of files, which is what the document says they are."""
+    """A form with names in place of files: the document types files as strings."""
     if isinstance(value, Upload):
         return value.filename
     if isinstance(value, list):
@@ -253,7 +253,10 @@ def _parse(content: bytes) -> Any:
 
 
 def _as_json_schema(value: Any, *, names: bool = False) -> Any:
-    """OpenAPI 3.0 as JSON Schema draft 4, which it extends by ``nullable``; where names are set, keys are properties, not keywords."""
+    """An OpenAPI 3.0 schema as JSON Schema draft 4, which has no ``nullable``.
+
+    :param names: whether the keys are names of properties, not keywords.
+    """
     if isinstance(value, list):
         return [_as_json_schema(item) for item in cast("list[object]", value)]
     if not isinstance(value, dict):
@@ -263,6 +266,6 @@ def _as_json_schema(value: Any, *, names: bool = False) -> Any:
         return schema
     if set(schema) & {"$ref", "allOf", "anyOf", "oneOf"} or "type" not in schema:
         return {"anyOf": [{"type": "null"}, schema]}
-    # The same, with a message that says more when it is neither.
+    # Means the same, and gives a better message when the value is neither.
     enum = {"enum": [*schema["enum"], None]} if None not in schema.get("enum", [None]) else {}
     return schema | {"type": [schema["type"], "null"]} | enum

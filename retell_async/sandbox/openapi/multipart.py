@@ -1,4 +1,4 @@
-"""Multipart bodies: their fields as the document types them, their files as they are."""
+"""Multipart forms: fields with the types of the document, and files."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Upload:
 def read_form(content: bytes, content_type: str, properties: Mapping[str, Json]) -> Json:
     """The body that a form stands for.
 
-    Lists are sent as JSON, or one item a field; the items of a list of objects also member by member, as ``name[][member]``.
+    A list is sent as JSON, or as one field for each item. Objects of a list may be sent by members: ``name[][member]``.
 
     :param properties: the schemas of the fields, by their names.
-    :raises Refused: it is no form.
+    :raises Refused: it is not a valid form.
     """
     fields = _fields(content, content_type)
     body: Json = {}
@@ -56,7 +56,7 @@ def read_form(content: bytes, content_type: str, properties: Mapping[str, Json])
 
 
 def _put_member(items: list[Any], key: str, value: str | Upload) -> None:
-    """A member that the last item has already begins the next."""
+    """Put a member into the last object of a list; when that object has it already, a new one begins."""
     if not items or not isinstance(items[-1], dict) or key in items[-1]:
         items.append({})
     items[-1][key] = value

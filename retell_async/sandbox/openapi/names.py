@@ -1,4 +1,4 @@
-"""What operations are called: by the document, and by the client."""
+"""Names of operations: the ids of the document (``createPhoneCall``) and the methods of the client (``call.create_phone_call``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEAR = 4
 
 @lru_cache(maxsize=1)
 def client_names() -> Mapping[str, tuple[str, ...]]:
-    """The client's methods by the id of the operation that they send: ``call.create_phone_call``."""
+    """The client's methods (``call.create_phone_call``) by the id of the operation that they send."""
     found: dict[str, tuple[str, ...]] = {}
     for name, id in METHODS.items():
         found[id] = (*found.get(id, ()), name)
@@ -30,19 +30,19 @@ def names_of(id: str) -> tuple[str, ...]:
 
 
 def matches(id: str, pattern: str) -> bool:
-    """Whether a pattern means an operation, or an event: by its id, or by a name that the client has for it."""
+    """Whether a pattern matches an operation or an event: its id, or one of the client's names for it."""
     return fnmatchcase(id, pattern) or ("." in pattern and any(fnmatchcase(name, pattern) for name in client_names().get(id, ())))
 
 
 def check_pattern(pattern: str, known: Iterable[str], what: str) -> None:
-    """:raises ValueError: a pattern means none of those that are known; the message names some that are near."""
+    """:raises ValueError: the pattern matches none of the known ids; the message names some that are near."""
     ids = list(known)
     if not any(matches(id, pattern) for id in ids):
         raise ValueError(f"{pattern!r} is no {what}{_near(pattern, ids)}")
 
 
 def check_field(field: str, known: Iterable[str], where: str) -> None:
-    """:raises ValueError: a field is none of those that are known; the message names some that are near."""
+    """:raises ValueError: the field is not among the known ones; the message names some that are near."""
     names = sorted(known)
     if field not in names:
         near = ", ".join(get_close_matches(field, names, n=_NEAR, cutoff=0.6))

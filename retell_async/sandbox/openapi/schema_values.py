@@ -1,4 +1,4 @@
-"""Values that a schema of the document allows. Pure: the same schema always gives the same value."""
+"""Values made from schemas. Pure: the same schema always gives the same value."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..common.messages import Json
 __all__ = ["minimal_value", "properties"]
 
 Resolve = Callable[[Json], Json]
-"""What a schema refers to, or itself."""
+"""Gives the schema that a ``$ref`` leads to, or the schema itself."""
 
 _DEEPEST = 12
 
 
 def minimal_value(schema: Json, resolve: Resolve, depth: int = 0) -> Any:
-    """The least that a schema asks for: the first of alternatives, the required properties only."""
+    """The smallest value that a schema allows: the first alternative, required properties only."""
     schema = resolve(schema)
     if "default" in schema:
         return schema["default"]
@@ -43,7 +43,7 @@ def minimal_value(schema: Json, resolve: Resolve, depth: int = 0) -> Any:
 
 
 def properties(schema: Json, resolve: Resolve) -> Json:
-    """The schemas of all properties of an object, also of those that it takes from others."""
+    """The schemas of all properties of an object, those from ``allOf`` and ``oneOf`` included."""
     schema = resolve(schema)
     known: Json = {}
     for part in schema.get("allOf", ()):

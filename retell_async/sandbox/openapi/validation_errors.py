@@ -1,4 +1,4 @@
-"""Where a request is not as the document asks for, told as a person would tell it: of alternatives, only the one that was meant counts."""
+"""Messages for requests that do not match their schema. Of alternatives (``oneOf``), only the one that was meant is spoken of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST = 40
 
 
 def describe_error(check: jsonschema_rs.Draft4Validator, value: Any) -> str:
-    """The place of the first error in a value, after a dot, and what is wrong there. Of what was sent, only tags are shown."""
+    """Where the first error is (``.field.0.name``) and what is wrong there. Of what was sent, only the values of tags are shown."""
     path, message = _told(list(check.iter_errors(value)), check, value)
     return f"{''.join(f'.{part}' for part in path)}: {message}"
 
@@ -31,7 +31,7 @@ def _told(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> t
     branches = _branches(error)
     if not branches:
         return here, error.message
-    # An alternative for another type of JSON was not meant: null, a text in place of an object.
+    # An alternative of another JSON type was not meant: null, or a string in place of an object.
     fitting = [branch for branch in branches if not _is_of_another_type(branch, here)]
     if not fitting:
         return here, f"the value is not of the type {' or '.join(sorted({_types(branch, here) for branch in branches}))}"
@@ -40,11 +40,11 @@ def _told(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> t
         return _told(meant[0], check, value)
     tag = _tag(fitting, here)
     if tag is None:
-        # Nothing says which is meant: the one that the value is nearest to.
+        # Nothing says which was meant: take the one with the fewest errors.
         return _told(min(fitting, key=len), check, value)
     sent = cast("dict[str, object]", _at(value, here))
     if tag not in sent:
-        # What the tag could be is known once there is one.
+        # The allowed tags are in the errors once there is a tag, so supply one.
         supplied = deepcopy(value)
         _at(supplied, here)[tag] = None
         _, message = _told(list(check.iter_errors(supplied)), check, supplied)
@@ -55,7 +55,7 @@ def _told(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> t
 
 
 def _branches(error: jsonschema_rs.ValidationError) -> list[Errors]:
-    """The errors of each alternative; those of an alternative that is nothing but alternatives itself are among them."""
+    """The errors of each alternative. Alternatives of alternatives are made one list."""
     context: Iterable[Errors] = getattr(error.kind, "context", ())
     found: list[Errors] = []
     for branch in map(list[jsonschema_rs.ValidationError], context):
@@ -74,7 +74,7 @@ def _types(branch: Errors, here: list[str | int]) -> str:
 
 
 def _options(branch: Errors, here: list[str | int]) -> dict[str, list[object]]:
-    """The values that fields right here would have to have, by the fields."""
+    """The allowed values of the fields at this place, by their names."""
     found: dict[str, list[object]] = {}
     for error in branch:
         path = list(error.instance_path)
@@ -84,7 +84,7 @@ def _options(branch: Errors, here: list[str | int]) -> dict[str, list[object]]:
 
 
 def _tag(branches: list[Errors], here: list[str | int]) -> str | None:
-    """The field that tells the alternatives apart: the one whose value, or absence, rules each of them out."""
+    """The field that tells the alternatives apart (the discriminator): its value, or its absence, rules out each of them."""
     ruled_out = [set(_options(branch, here)) | _missing(branch, here) for branch in branches]
     common = set[str].intersection(*ruled_out)
     return min(common, key=lambda name: (name != "type", name), default=None)

@@ -1,4 +1,4 @@
-"""What each operation of the document does to the store. A handler takes a checked request, gives the body of the answer, or refuses."""
+"""The operations of the API. A handler gets the store and a checked request, and gives the body of the answer or raises `Refused`."""
 
 from __future__ import annotations
 
@@ -128,4 +128,4 @@ HANDLERS: Mapping[str, Handler] = {
     "getApiKeyInfo": account.key_info,
     "listExportRequests": account.list_exports,
 }
-"""By the id that the document gives the operation."""
+"""Handlers by the operation's id in the document."""

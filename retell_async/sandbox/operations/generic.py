@@ -1,7 +1,7 @@
-"""Operations that came with a newer document and have no handler yet, answered by what the document says of them.
+"""Operations of a newer document that have no handler yet.
 
-What is created can be read, listed, changed and deleted, as far as the paths tell that it is the same thing. Anything else is
-answered with the least that the schema of the answer asks for.
+What is created can be read, listed, changed and deleted, where the paths show that it is the same resource. Everything else is
+answered with the smallest value that the schema of the answer allows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOT_FOUND = (404, 422, 400)
 
 
 def handler(document: Document, route: Route) -> Handler:
-    """What answers for an operation."""
+    """A handler for an operation without one."""
     return _Generic(document, route)
 
 
@@ -92,7 +92,7 @@ class _Generic:
         return self._filled(self._route.answer, body)
 
     def _filled(self, schema: Json, body: Json) -> Any:
-        """The least that a schema asks for, with what is known in place of it."""
+        """The smallest value that a schema allows, with the known fields filled in."""
         least = minimal_value(schema, self._document.resolve)
         if not isinstance(least, dict):
             return least

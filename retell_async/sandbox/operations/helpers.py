@@ -1,4 +1,4 @@
-"""What the operations on agents, LLMs, phone numbers and the like have in common."""
+"""What operations have in common."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def version_of(asset: Asset, reference: Any, what: str, status: int = 422) -> Js
 
 
 def draft_of(asset: Asset, reference: Any, what: str) -> Json:
-    """A version that may be changed."""
+    """A version that may still be changed."""
     body = version_of(asset, reference, what)
     if body.get("version", 0) in asset.published:
         raise Refused(412, f"this version of {what} is published and cannot be changed: create a new version")
@@ -40,7 +40,10 @@ def draft_of(asset: Asset, reference: Any, what: str) -> Json:
 
 
 def changed(body: Json, changes: Json, fixed: Collection[str], now: int) -> Json:
-    """A body with the fields of an update laid over it, except those that no update can change."""
+    """A body after an update.
+
+    :param fixed: fields that no update can change.
+    """
     return body | {name: value for name, value in changes.items() if name not in fixed} | {"last_modification_timestamp": now}
 
 
@@ -54,7 +57,7 @@ def limit_of(asked: Json) -> int:
 def listed(
     entries: Entries[T], asked: Json, show: Callable[[T], Any], meant: Callable[[T], bool] | None = None, *, total: bool = False
 ) -> Json:
-    """One page of a list, newest first unless it is asked for otherwise.
+    """One page of a list, newest first unless the request says otherwise.
 
     :param meant: which of the entries are on the list.
     :param total: whether the answer says how many these are.
@@ -71,14 +74,14 @@ def listed(
 
 
 def skipped(entries: Iterable[T], asked: Mapping[str, Any], at_most: int) -> Iterable[T]:
-    """The entries without as many as are to be skipped."""
+    """The entries after those that the request skips."""
     return islice(entries, min(int(asked.get("skip", 0)), at_most), None)
 
 
 def stricter(before: str | None, asked: str) -> str:
-    """The data storage setting that is asked for, which may only keep less than the one before.
+    """The requested ``data_storage_setting``.
 
-    :raises Refused: it would keep more.
+    :raises Refused: it stores more than the one before.
     """
     if _STRICTNESS.index(asked) < _STRICTNESS.index(before or "everything"):
         raise Refused(400, "data_storage_setting can only become stricter")

@@ -1,4 +1,4 @@
-"""What the sandbox asks of the user's own endpoints: webhooks, custom functions, inbound requests, custom LLMs."""
+"""What the sandbox sends to the user's own endpoints: webhooks, custom functions, inbound webhooks, custom LLMs."""
 
 from __future__ import annotations
 

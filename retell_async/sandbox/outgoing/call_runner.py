@@ -1,4 +1,4 @@
-"""Lets each call do what it has to do outside when its time comes: tell of itself, call custom functions, talk by a custom LLM. No I/O."""
+"""Runs calls: sends their events, calls custom functions and opens custom-LLM conversations, each when it is due. No I/O."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .outbox import AttemptResult, Delivery, Outbox
 __all__ = ["CallRunner"]
 
 _HELD_MS = 86_400_000
-"""How much longer a call is taken to last while nobody knows how long a function takes."""
+"""A call is lengthened by so much until its custom function has answered."""
 
 
 class CallRunner:
-    """Follows the calls of a store from their beginning to their end."""
+    """Runs the calls of a store."""
 
     def __init__(self, store: Store, outbox: Outbox) -> None:
         self._store = store
         self._outbox = outbox
         self.sessions: dict[str, Session] = {}
-        """Conversations by a custom LLM that are going on, by their calls."""
+        """Ongoing custom-LLM conversations, by the ids of their calls."""
         self._prepared: dict[str, Session] = {}
         """Those of calls that were not answered yet."""
         store.on_start = self._started
@@ -43,7 +43,7 @@ class CallRunner:
         store.on_prompt = self._prompted
 
     def wake(self, call_id: str) -> None:
-        """See to it that a conversation goes on in time. To be called after each thing that its session was told."""
+        """Schedule what a conversation does next. Called after each event of its session."""
         call = self._store.calls.get(call_id)
         session = self.sessions.get(call_id)
         if session is None:
@@ -60,7 +60,7 @@ class CallRunner:
         self._store.scheduler.notify()
 
     def session_event(self, call: str, what: str, text: str = "", code: int = 1006) -> None:
-        """Tell a conversation what came over its connection; one that is over hears nothing."""
+        """Pass an event of the connection to its session, if that is still there."""
         session, now = self.sessions.get(call), self._store.now()
         if session is None:
             return
@@ -97,7 +97,7 @@ class CallRunner:
         self._schedule(call)
 
     def _extend(self, call: Call, end: int) -> None:
-        """Let a conversation go on until one of the two sides hangs up, up to a time."""
+        """Let a conversation last until one side hangs up, but not beyond a time."""
         plan = call.plan
         if talks(plan):
             longest = attrs.evolve(plan, reason="max_duration_reached", end=end, analyzed=end + plan.analyzed - plan.end)
@@ -128,7 +128,7 @@ class CallRunner:
         self._schedule(call)
 
     def _prompted(self, call: Call) -> None:
-        """The agent was made to speak from outside: it does so as soon as nobody else speaks."""
+        """The agent was told to speak: it does so as soon as nobody else speaks."""
         progress = call.progress = call.progress or CallProgress()
         if progress.spoken is not None or any(pause.length is None for pause in progress.pauses) or call.plan.start is None:
             return
@@ -209,7 +209,7 @@ class CallRunner:
     def _answered(self, call: Call, progress: CallProgress, tool: Json, id: str, result: AttemptResult) -> None:
         now, start, pause = self._store.now(), call.plan.start or 0, progress.pauses[-1]
         if call.plan.end <= now:
-            return  # it was ended while the function was under way
+            return  # the call ended before the function answered
         length = now - start - pause.at
         progress.pauses[-1] = Pause(pause.at, length)
         item: Json = {
@@ -239,7 +239,7 @@ def _event_body(call: Call, event: str, at: int) -> Json:
 
 
 def _milestones(call: Call) -> Iterator[Milestone]:
-    """All that happens in a call and is told of or acted on, in no order."""
+    """All milestones of a call, unordered."""
     plan, progress, endpoints = call.plan, call.progress, call.params.endpoints
     if progress is None or endpoints is None:
         return
@@ -265,7 +265,7 @@ def _milestones(call: Call) -> Iterator[Milestone]:
 
 
 def _turns(call: Call, start: int) -> Iterator[Milestone]:
-    """After each utterance; the custom functions are called one by one after the first things that the user says."""
+    """The milestones after utterances. Custom functions are called one by one, after the first utterances of the user."""
     left = len(call.params.endpoints.tools) if call.params.endpoints is not None and talks(call.plan) else 0
     for spoken in _spoken(call):
         at = start + ceil(spoken["words"][-1]["end"] * 1000)
@@ -276,7 +276,7 @@ def _turns(call: Call, start: int) -> Iterator[Milestone]:
 
 
 def _transfer(plan: CallPlan, start: int, *, tried: bool, told_late: bool) -> Iterator[Milestone]:
-    """A transfer at the end of the call, or one in its middle that nobody takes."""
+    """The milestones of a transfer: at the end of the call, or one in its middle that is cancelled."""
     if plan.reason == "call_transfer":
         yield (plan.end if told_late else max(start, plan.end - TRANSFER_MS)), 4, "transfer_started"
         yield plan.end, 5, "transfer_bridged"
@@ -294,7 +294,7 @@ def _spoken(call: Call) -> list[Json]:
 
 
 def _variables(call: Call) -> dict[str, str]:
-    """All dynamic variables that a call has at a moment, those of the system among them."""
+    """All dynamic variables of a call at present, system variables included."""
     params = call.params
     given: Mapping[str, str] = {} if params.endpoints is None else params.endpoints.variables
     system = {"call_id": call.id, "call_type": params.kind, "session_type": "voice"}

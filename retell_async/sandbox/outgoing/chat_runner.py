@@ -1,4 +1,4 @@
-"""Lets each chat tell of itself when its time comes. No I/O."""
+"""Runs chats: sends their events when they are due. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAST = 1_000_000
 
 
 class ChatRunner:
-    """Follows the chats of a store from their beginning to their end."""
+    """Runs the chats of a store."""
 
     def __init__(self, store: Store, outbox: Outbox) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Custom functions: what an agent asks of the user's endpoint in the middle of a call, and what it makes of the answer. No I/O."""
+"""Custom functions: the request to the user's endpoint during a call, and the use of its answer. No I/O."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ _SAMPLES: Mapping[str, Any] = {"integer": 1, "number": 1, "boolean": True, "arra
 
 
 def arguments(tool: Json, variables: Mapping[str, str]) -> Json:
-    """What the agent fills in: constants, values of variables of the same name, choices, examples; anything of its type else."""
+    """The agent's arguments: a constant, the variable of the same name, an enum value, an example, or any value of the type."""
     properties: Mapping[str, Json] = tool.get("parameters", {}).get("properties", {})
     return {name: _sample(name, schema, variables) for name, schema in properties.items()}
 
 
 def request(tool: Json, args: Json, call: Json, variables: Mapping[str, str]) -> OutgoingRequest:
-    """The request that a custom function makes, with the call as it is at that moment."""
+    """The request of a custom function.
+
+    :param call: the call object at present.
+    """
     method: str = tool.get("method", "POST")
     headers = _fill_all(tool.get("headers"), variables)
     content = b""
@@ -40,7 +43,7 @@ def request(tool: Json, args: Json, call: Json, variables: Mapping[str, str]) ->
 
 
 def tool_result(result: AttemptResult) -> str:
-    """What the agent reads."""
+    """The result that the agent gets to read."""
     if result.status is None:
         return f"the function could not be reached: {result.problem}"
     text = result.content.decode(errors="replace")[:_RESULT_LENGTH]
@@ -48,7 +51,7 @@ def tool_result(result: AttemptResult) -> str:
 
 
 def variables_in(tool: Json, result: AttemptResult) -> dict[str, str]:
-    """The variables that an answer fills: those of its paths that lead somewhere, when it is a JSON object."""
+    """The ``response_variables`` that are found in an answer."""
     paths: Mapping[str, str] = tool.get("response_variables") or {}
     if not (paths and result.good):
         return {}
@@ -77,7 +80,7 @@ def _at(value: object, path: str) -> object:
 
 
 def _sample(name: str, schema: Any, variables: Mapping[str, str]) -> Any:
-    """The document lets anything stand where a schema is meant."""
+    """A value for a schema, which the document does not check."""
     if not isinstance(schema, dict):
         return name
     said = cast("Json", schema)

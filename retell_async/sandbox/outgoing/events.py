@@ -1,4 +1,4 @@
-"""Events of calls and chats, and the deliveries that tell of them."""
+"""Webhook events of calls and chats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Milestone", "RETRIES", "event_delivery"]
 RETRIES = 3
 
 Milestone = tuple[int, int, str]
-"""A time, the place among what happens at that time, and what happens."""
+"""A time, a rank among milestones of the same time, and what happens."""
 
 
 def event_delivery(
@@ -28,9 +28,9 @@ def event_delivery(
     body: Callable[[], Json],
     variables: Mapping[str, str],
 ) -> Delivery:
-    """What it takes to tell of an event; one about the same call or chat is not begun before the one before it was tried."""
+    """The delivery of an event. Events of one call or chat are first attempted in their order."""
     url = fill_variables(webhook.url, variables)
-    # Half an emoji has no bytes; escaped with a backslash, as JSON allows and JavaScript does, it arrives as it is.
+    # A lone surrogate cannot be encoded; escaped with a backslash, as in JavaScript, it arrives unchanged.
     headers = {"content-type": "application/json"}
     return Delivery(
         id=id,

@@ -1,4 +1,4 @@
-"""Inbound calls and text messages: who is asked about them, and what becomes of them. No I/O."""
+"""Inbound calls and text messages: ask the number's webhook, then let an agent take them. No I/O."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _LOOK_MS = 1_000
 
 @attrs.define(eq=False)
 class PendingInbound:
-    """A call that rings, or a message that waits."""
+    """An inbound call or message that waits for a decision."""
 
     over: bool = False
-    """Whether it is decided who takes it."""
+    """Whether it has been decided."""
     call_id: str | None = None
-    """The call that came of it, if one did."""
+    """The call, if an agent took it."""
     chat_id: str | None = None
-    """The chat that came of it, if one did."""
+    """The chat, if an agent took it."""
 
 
 def check(store: Store, from_number: str, to_number: str) -> None:
-    """:raises ValueError: the account has no such number, or the other side's is none that could be sent."""
+    """:raises ValueError: the account has no such number, or the other side's number cannot be sent."""
     _number(store, to_number)
     if not from_number or any("\ud800" <= character <= "\udfff" for character in from_number):
         raise ValueError("from_number must be a text that can be sent")
@@ -62,7 +62,7 @@ def ring(store: Store, outbox: Outbox, from_number: str, to_number: str, headers
         take(body, store.now() + _WAITING_MS)
 
     def take(body: Json, until: int) -> None:
-        """Take the call, as soon as there is room for it."""
+        """Take the call as soon as there is room for it, or turn it away at ``until``."""
         reason = None
         if not has_room_inbound(store):
             if store.now() < until:
@@ -73,7 +73,7 @@ def ring(store: Store, outbox: Outbox, from_number: str, to_number: str, headers
         try:
             call = take_inbound(store, body, from_number=from_number, to_number=to_number, turned_away=reason)
         except Refused:
-            return  # there is no such agent: nobody takes the call
+            return  # there is no such agent, so nobody takes the call
         pending.call_id = call.id
 
     content = inbound_webhook.request("call_inbound", store.now(), from_number, to_number, agent, headers)
@@ -96,7 +96,7 @@ def write(store: Store, outbox: Outbox, from_number: str, to_number: str, text: 
                 store, decision.body, decision.agent_id, decision.agent_version, agent_number=to_number, user_number=from_number, text=text
             )
         except Refused:
-            return  # there is no such agent: nobody answers the message
+            return  # there is no such agent, so nobody answers the message
         pending.chat_id = chat.id
 
     content = inbound_webhook.request("chat_inbound", store.now(), from_number, to_number, agent)
@@ -124,7 +124,7 @@ def _ask(
     content: bytes,
     decided: Callable[[AttemptResult | None], None],
 ) -> None:
-    """Ask a number's webhook, if it has one; nobody is asked otherwise."""
+    """Ask the number's webhook; without one, decide at once."""
     if not url:
         decided(None)
         return

@@ -1,4 +1,4 @@
-"""What is asked before an inbound call or text message is taken, and what the answer decides. No I/O."""
+"""The inbound webhook: its request, and the decision in its answer. No I/O."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ _MEANT = {
     "metadata": "metadata",
     "agent_override": "agent_override",
 }
-"""What the fields of an answer are called in the request that makes a call."""
+"""Fields of the answer, and their names in the request that creates a call."""
 
 
 @attrs.frozen
 class Decision:
-    """Whether it is taken, and with which settings for this once."""
+    """Whether the call or message is taken, by which agent, and with which settings."""
 
     taken: bool
     agent_id: str | None = None
     agent_version: int | None = None
     body: Json = attrs.field(factory=dict[str, Any])
-    """What the request that makes a call or chat would say of it."""
+    """Fields as in a request that creates a call or chat."""
 
 
 def request(
     kind: InboundEvent, at: int, from_number: str, to_number: str, agent: Json | None, headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """The body that a number's webhook is sent.
+    """The body of the request.
 
     :param agent: the number's own agent, if it has one.
-    :param headers: SIP headers of the caller's side.
+    :param headers: the caller's SIP headers.
     """
     inner: Json = {"from_number": from_number, "to_number": to_number}
     if agent is not None:
@@ -58,14 +58,14 @@ def request(
 
 
 def sip_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers of the caller's side as Retell shows them: by their names, in lower case."""
+    """The caller's SIP headers as Retell shows them: with names in lower case."""
     return {name.lower(): value for name, value in headers.items()}
 
 
 def decision(kind: InboundEvent, result: AttemptResult | None, agent: Json | None) -> Decision:
-    """What comes of it: the number's own agent takes it when nobody was asked or the answer is of no use.
+    """The decision. The number's own agent takes it when no webhook was asked, or when its answer is unusable.
 
-    :param heard: the last answer; ``None`` when nobody was asked.
+    :param result: the last attempt; ``None`` when there is no webhook.
     """
     fields = {} if result is None else _fields(kind, result)
     if fields.get("reject") is True:
@@ -81,7 +81,7 @@ def decision(kind: InboundEvent, result: AttemptResult | None, agent: Json | Non
 
 
 def _fields(kind: InboundEvent, result: AttemptResult) -> Json:
-    """The fields of an answer; none when any of them is not as it should be."""
+    """The fields of an answer; empty when any of them is invalid."""
     if not result.good:
         return {}
     try:
@@ -93,7 +93,7 @@ def _fields(kind: InboundEvent, result: AttemptResult) -> Json:
 
 
 def _valid(fields: Json) -> bool:
-    """Whether all that is known of the fields could stand in a request for a call, whose version is a number here."""
+    """Whether the known fields are valid in a request that creates a call. The version must be a number here."""
     call = packaged_document().routes["createPhoneCall"]
     version = fields.get("override_agent_version", 0)
     meant = {_MEANT[name]: value for name, value in fields.items() if name in _MEANT}

@@ -1,7 +1,7 @@
-"""The side of the custom-LLM WebSocket that Retell has: a state machine that is told what comes in and when time passes. No I/O.
+"""Retell's side of the custom-LLM WebSocket: a state machine that gets frames and the passing of time. No I/O.
 
-The user speaks as the call's script has it, and the agent as the user's server has it. Times are milliseconds since the epoch, in the
-sandbox's time; what the network takes is measured in the caller's time, `speed` times as fast.
+The person on the call speaks by the script, the agent by the user's server. Times are milliseconds since the epoch, in the sandbox's time.
+Time limits of the network are real time, so that they are multiplied by `speed`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..simulation.lifecycle import CallPlan, talks
 __all__ = ["CONNECT_SECONDS", "Session", "socket_url"]
 
 CONNECT_SECONDS = 7.0
-"""How long one attempt to connect may take, in the caller's time."""
+"""How long one attempt to connect may take, in real time."""
 _CONNECTS = 3
 _CONNECT_PAUSE_MS = 3_000
 _RECONNECTS = {"silent": 2, "abnormal": 4}
@@ -43,12 +43,12 @@ Phase = Literal["connecting", "begin", "agent", "pause", "user", "waiting", "sil
 
 
 def socket_url(url: str, call_id: str) -> str:
-    """Where the call's socket is: the call's id as the last segment of the path, and a WebSocket's scheme.
+    """The URL of a call's WebSocket: the server's, with the call's id at the end of its path.
 
-    :raises ValueError: it is no URL.
+    :raises ValueError: it is not a URL.
     """
     parts = urlsplit(url)
-    _ = parts.port  # raises when it is none
+    _ = parts.port  # raises when it is not a number
     scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
     return urlunsplit(parts._replace(scheme=scheme, path=f"{parts.path.rstrip('/')}/{call_id}"))
 
@@ -57,10 +57,10 @@ def socket_url(url: str, call_id: str) -> str:
 class Session:
     """The conversation of one call.
 
-    :param url: the server's, without the call's id.
-    :param speed: gives how fast the sandbox's time runs at present.
-    :param details: gives the call object that the server can ask for.
-    :param finished: told the disconnection reason, once.
+    :param url: the server's URL, without the call's id.
+    :param speed: gives the present speed of the sandbox's time.
+    :param details: gives the call object for servers that ask for ``call_details``.
+    :param finished: called once, with the disconnection reason.
     """
 
     url: str
@@ -71,19 +71,19 @@ class Session:
     reminder_ms: float = _REMINDER_MS
     reminders: float = 1
     spoken: list[Json] = attrs.field(factory=list[Json])
-    """Utterances that are over or begun."""
+    """Utterances so far, the present one included."""
     items: list[Item] = attrs.field(factory=list[Item])
     """Tool calls and keys pressed."""
     frames: deque[str] = attrs.field(factory=deque[str])
-    """To be sent, in this order, while there is a connection."""
+    """Frames to send, in this order, while connected."""
     closing: int | None = None
-    """The code to close with, once all frames are sent."""
+    """The code to close the connection with, once all frames are sent."""
     connected: bool = False
     connect_at: int | None = None
-    """When the next connection is to be tried; ``None`` while there is one or none is wanted."""
+    """When to connect next; ``None`` while connected, or when no connection is wanted."""
     phase: Phase = "connecting"
     wakes_at: int | None = None
-    """For who watches the time: the deadline that is noted down."""
+    """The time at which it is woken, if that is scheduled."""
     _until: int | None = None
     """When the phase ends by itself."""
     _lines: deque[str] = attrs.field(init=False)
@@ -94,14 +94,14 @@ class Session:
     _ping_at: int | None = None
     _pong_by: int | None = None
     _silent: bool = False
-    """Whether the connection is given up because no ping was answered."""
+    """Whether the connection is being closed because a ping was not answered."""
     _last_id: int = 0
     _asked: int | None = None
     _answer: str = ""
     _interrupt: tuple[int, str] | None = None
     _action: Json = attrs.field(factory=dict[str, Any])
     _heard: int = 0
-    """Characters that were received, of which there is an end."""
+    """How many characters were received; there is a limit."""
 
     def __attrs_post_init__(self) -> None:
         self._rng = Random(self.plan.seed + 3)
@@ -109,7 +109,7 @@ class Session:
         self.connect_at = self.plan.start
 
     def busy(self, now: int) -> bool:
-        """Whether something is to be sent, or the other side has to say something before anything goes on."""
+        """Whether something is to be sent, or nothing goes on until the server has answered."""
         if self.connect_at is not None:
             return self.connect_at <= now
         waiting = self._asked is not None or self._pong_by is not None
@@ -153,12 +153,12 @@ class Session:
             self._finish({1000: "agent_hangup", 1005: "error_llm_websocket_open"}.get(code, "error_llm_websocket_runtime"))
 
     def binary(self) -> None:
-        """A frame came that is not text."""
+        """A binary frame came."""
         self.closing = 1007
         self._finish("error_llm_websocket_corrupt_payload")
 
     def received(self, text: str, now: int) -> None:
-        """A text frame came. What is no message of the protocol is passed over, and too much of anything ends the conversation."""
+        """A text frame came. What is not a message of the protocol is ignored; too much text ends the conversation."""
         self._heard += len(text)
         if self._heard > _MOST_HEARD or len(self.frames) > _MOST_UNSENT:
             self.closing = 1009
@@ -186,7 +186,7 @@ class Session:
             self._go_on(now)
 
     def stop(self) -> None:
-        """The call was ended from elsewhere."""
+        """The call was ended otherwise."""
         if self.phase != "over":
             self.phase, self._until, self._asked, self.connect_at = "over", None, None, None
             self._ping_at = self._pong_by = None
@@ -229,7 +229,7 @@ class Session:
                 pass
 
     def _go_on(self, now: int) -> None:
-        """The phase is over because its time is."""
+        """The time of the phase is over: begin the next."""
         match self.phase:
             case "agent":
                 self._spoken_out(now)
@@ -292,7 +292,7 @@ class Session:
             self._enter("silent", now, None)
 
     def _cut_off(self, now: int) -> None:
-        """Whoever speaks is interrupted."""
+        """Interrupt whoever speaks."""
         if self.phase in {"user", "agent"} and self.spoken:
             line, heard = self.spoken.pop(), self._offset(now)
             words = [word for word in line["words"] if word["end"] <= heard]

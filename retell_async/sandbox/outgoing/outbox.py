@@ -1,7 +1,7 @@
-"""What is to be asked of the user's own endpoints, and how often: webhooks, inbound requests and custom functions. No I/O.
+"""The outbox: requests to the user's own endpoints that are to be delivered. No I/O.
 
-An errand is tried until it is answered with a status of 2xx or its attempts are used up. Errands of one lane begin in their order:
-the first attempt of each waits for the first attempt of the one before it, and for nothing else.
+A delivery is attempted until it is answered with 2xx or its retries are used up. Deliveries with the same ordering key begin in their
+order: the first attempt of each waits for the first attempt of the one before it, and for nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEPT = 5_000
 
 @attrs.frozen
 class OutgoingRequest:
-    """A request, but for its signature."""
+    """A request without its signature."""
 
     method: str
     url: str
@@ -34,16 +34,16 @@ class OutgoingRequest:
 
 @attrs.frozen
 class AttemptResult:
-    """What came of one attempt: an answer, or a problem."""
+    """The result of one attempt: an answer, or a problem."""
 
     status: int | None = None
     content: bytes = attrs.field(default=b"", repr=False)
     problem: str | None = None
     """Why there was no answer, in a few words."""
     seconds: float = 0.0
-    """How long it took, in the caller's time."""
+    """How long it took, in real time."""
     signature: str = ""
-    """What the request was signed with."""
+    """The signature of the request."""
 
     @property
     def good(self) -> bool:
@@ -59,36 +59,36 @@ class Attempt:
 
 @attrs.define(eq=False, kw_only=True)
 class Delivery:
-    """One thing to be asked for.
+    """A webhook event, an inbound webhook or a custom function, with its attempts.
 
-    :param about: the id of the call or chat, or whatever else names it.
-    :param ask: makes the request; asked for it at each attempt and by who wants to see it.
-    :param done: told the last answer.
+    :param about: the id of the call or chat that it is about.
+    :param make_request: makes the request anew for each attempt, and to show it.
+    :param done: called with the last result.
     """
 
     id: str
     kind: DeliveryKind
     name: str
-    """The event, or the custom function."""
+    """The name of the event or the custom function."""
     about: str
     url: str
     created: int
     timeout_ms: int
     retries: int
     reads_content: bool = False
-    """Whether it is the content of the answer that counts."""
+    """Whether the body of the answer is used, not only its status."""
     make_request: Callable[[], OutgoingRequest] = attrs.field(repr=False)
     done: Callable[[AttemptResult], None] | None = attrs.field(default=None, repr=False)
     ordering_key: str | None = None
     attempts: list[Attempt] = attrs.field(factory=list[Attempt])
     due: int | None = None
-    """When it is tried again, while it waits for that."""
+    """When it is attempted next, while it waits for that."""
     lost: bool = False
-    """Whether a fault keeps it from being sent at all."""
+    """Whether a fault keeps it from being sent."""
 
     @property
     def serial(self) -> int:
-        """Counts all errands, as the end of the id does."""
+        """The number of the delivery, which its id ends in."""
         return int(self.id.rpartition("_")[2])
 
     @property
@@ -115,7 +115,7 @@ def _undisturbed(_: str, __: str) -> DeliveryEffect:
 
 
 class Outbox:
-    """All errands: those that are to be run now, those that wait, and the last of those that are over."""
+    """Deliveries: those to attempt now, those that wait, and the latest of those that are over."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -123,20 +123,20 @@ class Outbox:
         self._queues: dict[str, deque[Delivery]] = {}
         self._created = 0
         self.effect_on: Callable[[str, str], DeliveryEffect] = _undisturbed
-        """Told the name of an event and what it is about, gives what goes wrong with its delivery."""
+        """Gets the name of an event and what it is about, and gives what goes wrong with its delivery."""
         self.waiting: OrderedDict[str, Delivery] = OrderedDict()
-        """To be run now, in this order."""
+        """Deliveries to attempt now, in this order."""
         self.log: deque[Delivery] = deque(maxlen=_KEPT)
-        """The last ones, in the order in which they were made."""
+        """The latest deliveries, in the order of their creation."""
 
     @property
     def pending(self) -> int:
-        """How many are not over."""
+        """How many deliveries are not over."""
         return len(self._pending)
 
     def new_id(self) -> str:
         self._created += 1
-        return f"errand_{self._created}"
+        return f"errand_{self._created}"  # journals have ids of this form
 
     def add(self, delivery: Delivery) -> None:
         effect = self.effect_on(delivery.name, delivery.about) if delivery.kind == "event" else DeliveryEffect()
@@ -151,13 +151,13 @@ class Outbox:
             self._enter(sent)
 
     def get(self, id: str) -> Delivery | None:
-        """One of the last ones."""
+        """One of the deliveries in the log."""
         return next((delivery for delivery in reversed(self.log) if delivery.id == id), None)
 
     def again(self, id: str, now: int) -> Delivery:
-        """Send the same once more, to its endpoint only: whoever waited for the answer has had it.
+        """Deliver the same once more. Its answer changes nothing in the sandbox.
 
-        :raises KeyError: it is none of the last ones.
+        :raises KeyError: it is not in the log.
         """
         delivery = self.get(id)
         if delivery is None:
@@ -180,7 +180,7 @@ class Outbox:
         self._run(delivery)
 
     def attempted(self, id: str, result: AttemptResult, now: int) -> None:
-        """Say what came of an attempt."""
+        """Take the result of an attempt."""
         delivery = self._pending[id]
         self.waiting.pop(id, None)
         delivery.attempts.append(Attempt(now, result))

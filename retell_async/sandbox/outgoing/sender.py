@@ -1,4 +1,4 @@
-"""The one place that speaks to the user's own endpoints: it does what a sandbox has to do outside, and tells it what came of it."""
+"""The only I/O with the user's own endpoints: sends deliveries and connects to custom LLMs, and reports the results to the sandbox."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ __all__ = ["Sender", "Source"]
 
 _AT_A_TIME = 64
 _SHOWN = 4096
-"""Bytes that are kept of an answer that decides nothing."""
+"""Bytes that are kept of an answer whose body is not used."""
 _PATIENCE = 5.0
-"""Seconds that a clock is kept standing for the other side of a conversation to say something."""
+"""Real seconds that a clock stands still for the other side of a conversation to answer."""
 _GLANCE = 0.002
 _LONGEST = 1 << 20
-"""Bytes of an answer, and of a message over a WebSocket."""
+"""The most bytes of an answer, and of a WebSocket message."""
 _SENT_WITHIN = 10.0
-"""Seconds in which the other side of a conversation takes a message."""
+"""Seconds within which the other side must take a message."""
 _CLOSED_WITHIN = 2.0
 _CHUNK = 1 << 16
 _AGAIN = 0.5
-"""Seconds until a journal that could not be written to is tried again."""
+"""Seconds until a write to the journal is tried again."""
 _ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
 
 
 class _Unusable(Exception):
-    """An answer of which nothing can be made."""
+    """An answer that cannot be used."""
 
 
-# A network that fails, addresses and headers that cannot be sent, answers that are none.
+# Failures of the network, URLs and headers that cannot be sent, answers that cannot be used.
 _USUAL = (httpx.RequestError, httpx.InvalidURL, httpx_ws.HTTPXWSException, ProtocolError, TimeoutError, ValueError, OSError, _Unusable)
 
 
 class Source(Protocol):
-    """What has something to send, and is told what came of it: a `Sandbox`."""
+    """What has something to send, and gets the results: a `Sandbox`."""
 
     @property
     def store(self) -> Store: ...
@@ -70,29 +70,29 @@ class Source(Protocol):
 
     @property
     def sessions(self) -> Mapping[str, Session]:
-        """Conversations by a custom LLM that are going on, by their calls."""
+        """Ongoing custom-LLM conversations, by the ids of their calls."""
         ...
 
     def mark_seen(self, now: int) -> None:
-        """Somebody is told about the present."""
+        """Note that somebody sees this time."""
         ...
 
     def attempted(self, delivery_id: str, result: AttemptResult) -> None:
-        """An attempt came to its end."""
+        """Take the result of an attempt."""
         ...
 
     def session_event(self, call_id: str, what: str, **about: Any) -> None:
-        """Something came over the connection to a custom LLM."""
+        """Take an event of the connection to a custom LLM."""
         ...
 
 
 class Sender:
-    """Sends what a sandbox has to send: webhooks, inbound requests, custom functions, and the frames of custom-LLM conversations.
+    """Sends what a sandbox has to send: webhooks, custom functions, inbound webhooks, and frames to custom LLMs.
 
-    Answers are waited for in the caller's time, whatever the speed of the sandbox's clock. One sandbox has one of these running at a time.
+    Timeouts are real time, whatever the speed of the sandbox's clock. A sandbox has one running sender at a time.
 
-    :param transport: what carries the requests instead of the network: an `httpx.ASGITransport` reaches an application in this process.
-    :param attended: whether somebody else sees to `run`; otherwise `settle` and `advance` run it as long as they last.
+    :param transport: carries the requests instead of the network: an `httpx.ASGITransport` reaches an application in this process.
+    :param attended: whether `run` is called elsewhere; otherwise `settle` and `advance` run it while they last.
     """
 
     def __init__(self, sandbox: Source, transport: httpx.AsyncBaseTransport | None = None, *, attended: bool = False) -> None:
@@ -114,10 +114,10 @@ class Sender:
             async with (
                 httpx.AsyncClient(
                     transport=self._transport,
-                    timeout=None,  # noqa: S113 - each errand has its own
+                    timeout=None,  # noqa: S113 - each delivery has its own
                     limits=limits,
                     trust_env=False,
-                    cookies=no_cookies(),  # calls have nothing in common: a session of one is none of the next
+                    cookies=no_cookies(),  # requests have nothing in common, cookies included
                 ) as http,
                 anyio.create_task_group() as tasks,
             ):
@@ -133,7 +133,7 @@ class Sender:
             self._talking.clear()
 
     async def settle(self) -> None:
-        """Wait until all is done that is to be done by now. What the other side of a conversation owes is waited for a few seconds."""
+        """Wait until nothing is due any more. Answers of the other side of a conversation are waited for up to a few seconds."""
         async with self._at_work():
             patient_until = anyio.current_time() + _PATIENCE
             while not self._done or (self._listening and anyio.current_time() < patient_until):  # noqa: ASYNC110 - `run` may be in another thread
@@ -141,19 +141,19 @@ class Sender:
 
     @property
     def _done(self) -> bool:
-        """Whether nothing is due or under way; conversations aside."""
+        """Whether nothing is due or being sent, conversations aside."""
         store = self._sandbox.store
         due = store.scheduler.next_due
         return not self._sandbox.outbox.waiting and store.scheduler.frozen_at is None and (due is None or due > store.clock.now())
 
     @property
     def _listening(self) -> bool:
-        """Whether the other side of a conversation has something to receive or to say."""
+        """Whether the other side of a conversation is to receive or to answer something."""
         now = self._sandbox.store.clock.now()
         return any(session.busy(now) for session in list(self._sandbox.sessions.values()))
 
     async def advance(self, seconds: float) -> None:
-        """Move a clock that stands still on, from one thing that is due to the next, each done before the clock goes further.
+        """Move a stepped clock forward, from one action that is due to the next. Each is done before the clock moves on.
 
         :raises TypeError: the clock runs by itself.
         """
@@ -199,7 +199,7 @@ class Sender:
                 self._frames_ready[call_id].set()
 
     async def _attempt(self, what: str, work: Callable[[], Awaitable[None]]) -> str | None:
-        """The one way in which anything is done outside. Whatever comes of it, it comes to an end here.
+        """Do something with an endpoint. No failure gets past this point.
 
         :returns: what went wrong, in a few words; ``None`` if nothing did.
         """
@@ -208,7 +208,7 @@ class Sender:
         return next((str(error) if isinstance(error, (_Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
 
     async def _tell(self, what: str, tell: Callable[[], None]) -> None:
-        """Let the sandbox know what came of something, as soon as its journal can be written to."""
+        """Report a result to the sandbox, as soon as its journal can be written to."""
         while True:
             try:
                 return tell()
@@ -244,7 +244,7 @@ class Sender:
             raise TimeoutError(f"no answer within {delivery.timeout_ms / 1000:g} s")
 
     async def _talk(self, http: httpx.AsyncClient, call_id: str, session: Session) -> None:
-        """One connection of a conversation, from its opening to its end."""
+        """One connection to a custom LLM, from its opening to its end."""
         talk = _Talk()
         await self._attempt("a conversation", partial(self._connect, http, call_id, session, talk))
         about = {"what": "closed", "code": talk.code} if talk.opened else {"what": "failed"}
@@ -266,7 +266,10 @@ class Sender:
                 talk.code = await self._exchange(socket, call_id, session)
 
     async def _exchange(self, socket: _Socket, call_id: str, session: Session) -> int:
-        """Send and receive until one side closes, and give the code: that of the server, or 1006 when the connection was lost."""
+        """Send and receive until one side closes.
+
+        :returns: the server's code, or 1006 when the connection was lost.
+        """
         code = 1006
         async with anyio.create_task_group() as tasks:
 
@@ -299,7 +302,7 @@ class Sender:
 
 
 class _Socket(httpx_ws.AsyncWebSocketSession):
-    """A WebSocket whose other side may send for ever, and may take nothing."""
+    """A WebSocket with limits: its other side may send without end, or take nothing."""
 
     _unseen = 0
 
@@ -337,15 +340,15 @@ class _Talk:
 
 
 async def _content(response: httpx.Response, decides: bool) -> bytes:
-    """The body of an answer, of which no more is taken than is of use: the beginning, where its status is all that counts.
+    """The body of an answer; only its beginning where the body is not used.
 
-    :raises _Unusable: it decides something, and is too long, or its encoding is unknown or wrong.
+    :raises _Unusable: the body is used, and is too long, or of an unknown or wrong encoding.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     unpack = bytes if encoding == "identity" else _unpacked(encoding) if decides or encoding in _ENCODINGS else _nothing
     content = bytearray()
     taken = 0
-    # Not `aiter_raw`, which refuses an answer that a transport of the user's has in memory.
+    # Not `aiter_raw`, which refuses an answer that a user's transport has in memory.
     async for chunk in cast("AsyncIterable[bytes]", response.stream):
         taken += len(chunk)
         with suppress(*(() if decides else (_Unusable,))):
@@ -376,7 +379,7 @@ def _unpacked(encoding: str) -> Callable[[bytes], bytes]:
 
 
 def _checked(url: str) -> httpx.URL:
-    """:raises ValueError: it is no URL, or its port is none."""
+    """:raises ValueError: it is not a URL, or its port is not a number."""
     _ = urlsplit(url).port
     return httpx.URL(url)
 

@@ -1,4 +1,4 @@
-"""What the analysis of a call or chat finds: made from its seed, the same each time."""
+"""What the analysis of a call or chat finds. Pure: the same seed gives the same findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["custom_analysis", "summary"]
 
 
 def summary(plan: CallPlan) -> str:
-    """What came of a call, in a sentence."""
+    """The outcome of a call, in a sentence."""
     if plan.start is None:
         return "Nobody was reached."
     if plan.in_voicemail:
@@ -24,7 +24,7 @@ def summary(plan: CallPlan) -> str:
 
 
 def custom_analysis(asked: Iterable[Json], seed: int) -> Json:
-    """What an analysis finds out of the things that an agent's settings ask for, by their names."""
+    """Findings for what the agent's ``post_call_analysis_data`` asks for, by name."""
     rng = Random(seed + 3)
     return {item["name"]: _finding(rng, item) for item in asked if item["type"] != "system-presets"}
 

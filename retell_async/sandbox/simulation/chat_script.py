@@ -1,4 +1,4 @@
-"""What is written in a chat: made from its seed, the same each time."""
+"""What is written in a chat. Pure: the same seed gives the same messages."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _GOODBYE = "Thank you for writing. Goodbye!"
 
 
 def opening(seed: int, text: str | None, now: int) -> list[Json]:
-    """The messages with which a chat begins: the agent's, if it has one to begin with."""
+    """The messages that a chat begins with: the agent's opening, if there is one."""
     return [_message(seed, 0, "agent", text, now)] if text else []
 
 
 def sms_script(seed: int, text: str | None, now: int) -> list[Json]:
-    """The whole of a conversation by SMS, with the times at which it will have been written."""
+    """A whole SMS conversation, each message with the time at which it is written."""
     rng = Random(seed)
     messages = [_message(seed, 0, "agent", text or _NOTICE, now)]
     at = now
@@ -48,7 +48,7 @@ def user_message(seed: int, number: int, text: str, now: int) -> Json:
 
 
 def answer(seed: int, number: int, text: str, now: int) -> tuple[list[Json], bool]:
-    """What the agent writes and does about a message, and whether that ends the chat.
+    """The agent's answer to a message, tool calls included, and whether it ends the chat.
 
     :param number: how many messages there were before.
     """

@@ -1,4 +1,4 @@
-"""What is said in a call: made from its course, the same each time."""
+"""What is said in a call. Pure: the same plan gives the same words."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ _MIN_PACE = 0.7
 _TOOL_CALLS = frozenset({"tool_call_invocation", "tool_call_result"})
 
 Item = tuple[int, Json]
-"""Something besides words in a transcript, and its place: milliseconds from the start of the call."""
+"""Something in a transcript that is not speech, and when it was: milliseconds from the start of the call."""
 
 
 @attrs.frozen
 class Conversation:
-    """The parts of a call object that are made of words."""
+    """The transcripts of a call."""
 
     utterances: list[Json]
     with_tool_calls: list[Json]
-    """The same, and in between what else happened: tool calls and their results, keys pressed, context given from outside."""
+    """The same, with tool calls, their results, keys pressed and injected context in between."""
 
     def transcript(self) -> str:
         return "".join(f"{utterance['role'].capitalize()}: {utterance['content']}\n" for utterance in self.utterances)
@@ -60,7 +60,7 @@ class Conversation:
 
 @attrs.frozen
 class Pause:
-    """Time in which nobody speaks, because the agent waits for something. It moves all that would have been said after it."""
+    """A time in which nobody speaks because the agent waits. What follows is said later."""
 
     at: int
     """Milliseconds from the start of the call."""
@@ -69,9 +69,9 @@ class Pause:
 
 
 def script(plan: CallPlan, opening: str | None = None) -> list[Json]:
-    """What both sides mean to say in a connected call, each word with its place in the recording, in seconds.
+    """What both sides say in a connected call if nothing comes in between; each word has its time, in seconds.
 
-    :param opening: what the agent says first, when its settings say so.
+    :param opening: the agent's first words, if its settings have any.
     """
     rng = Random(plan.seed + 2)
     seconds = plan.talk_ms / 1000
@@ -97,11 +97,12 @@ def converse(
     items: Sequence[Item] = (),
     timed: bool = False,
 ) -> Conversation:
-    """The words of a connected call up to a moment: to its end, or to the time that is given, in milliseconds since the epoch.
+    """The transcripts of a connected call.
 
-    :param spoken: what was said, when it is not what `script` has.
+    :param until: a time, in milliseconds since the epoch; the end of the call unless given.
+    :param spoken: what was said instead of `script`.
     :param added: utterances that fill pauses.
-    :param timed: whether tool calls and their results say when they were.
+    :param timed: whether tool calls and results have ``time_sec``.
     """
     if plan.start is None:
         return Conversation([], [])
@@ -121,7 +122,7 @@ def converse(
 
 
 def paused(utterances: Iterable[Json], pauses: Iterable[Pause]) -> list[Json]:
-    """Utterances moved by pauses, of which the last may still last: then nothing follows it."""
+    """Utterances moved by pauses. Nothing follows a pause that has no end yet."""
     moved = list(utterances)
     for pause in pauses:
         before = [spoken for spoken in moved if spoken["words"][0]["start"] * 1000 < pause.at]
@@ -133,7 +134,10 @@ def paused(utterances: Iterable[Json], pauses: Iterable[Pause]) -> list[Json]:
 
 
 def utterance(role: str, text: str, at: float, rng: Random) -> Json:
-    """Words that are said from a moment on, given in seconds from the start of the call."""
+    """An utterance.
+
+    :param at: when it begins, in seconds from the start of the call.
+    """
     words: list[Json] = []
     for word in text.split():
         end = at + 0.1 + 0.045 * len(word) + rng.uniform(0, 0.08)
@@ -143,12 +147,15 @@ def utterance(role: str, text: str, at: float, rng: Random) -> Json:
 
 
 def user_lines(plan: CallPlan) -> list[str]:
-    """What the user means to say in a call, whatever the agent says."""
+    """What the user says in a call, whatever the agent says."""
     return [text for role, text in _lines(Random(plan.seed + 2), plan, None) if role == "user"]
 
 
 def answer_to_update(plan: CallPlan, at: float) -> Json:
-    """What the agent says when it is made to speak from outside, from a moment on, in seconds from the start of the call."""
+    """What the agent says when it is told to speak (``trigger_response``).
+
+    :param at: when it begins, in seconds from the start of the call.
+    """
     return utterance("agent", _PATIENCE, at, Random(plan.seed + round(at * 1000)))
 
 
@@ -166,7 +173,7 @@ def _lines(rng: Random, plan: CallPlan, opening: str | None) -> list[tuple[str, 
 
 
 def _moved(spoken: Json, move: Callable[[float], float], seconds: float = math.inf) -> Json:
-    """The same spoken at other times; what is too late is not said."""
+    """The same utterance at other times, without words that end after so many seconds."""
     words: list[Json] = [{"word": word["word"], "start": move(word["start"]), "end": move(word["end"])} for word in spoken["words"]]
     said = [word for word in words if word["end"] <= seconds]
     return {"role": spoken["role"], "content": " ".join(word["word"] for word in said), "words": said}

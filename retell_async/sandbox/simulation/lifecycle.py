@@ -1,4 +1,4 @@
-"""How a call goes: what becomes of it, when, and what it costs. Pure: the same seed and the same call always go the same way."""
+"""How a call goes: its outcome, its times and its cost. Pure: the same seed gives the same call."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _TELEPHONY_PRICES = {"us_telephony": 0.025}
 _SECONDS_PER_TURN = 9
 
 TRANSFER_MS = 4_000
-"""From the beginning of a transfer until the parties are connected, or it is given up."""
+"""From the start of a transfer until it is bridged or cancelled."""
 
 
 @attrs.frozen
 class CallProfile:
-    """What an agent's settings say of the calls it makes."""
+    """The settings of an agent that decide how its calls go."""
 
     ring_ms: int = 30_000
     max_duration_ms: int = 3_600_000
@@ -59,7 +59,7 @@ class CallProfile:
 
 @attrs.frozen
 class CallPlan:
-    """All that will have been, known from the start. Times in milliseconds since the epoch."""
+    """How a call will go, decided when it is created. Times are milliseconds since the epoch."""
 
     seed: int
     kind: CallKind
@@ -75,7 +75,7 @@ class CallPlan:
     latency_ms: int
     """Median time from the end of the user's words to the agent's answer."""
     talk_ms: int
-    """How long the two sides mean to talk."""
+    """How long the two sides would talk if nothing came in between."""
 
     @property
     def duration_ms(self) -> int:
@@ -83,13 +83,16 @@ class CallPlan:
 
 
 def plan_call(seed: int, kind: CallKind, created: int, outcomes: Outcomes, profile: CallProfile) -> CallPlan:
-    """The course of a call that is created at a moment."""
+    """Decide how a call goes.
+
+    :param created: when it is created, in milliseconds since the epoch.
+    """
     rng = Random(seed)
     reason = outcomes.draw(rng)
     in_voicemail = reason == "voicemail_reached"
     wait, duration = _wait_ms(rng, reason, kind, profile), _duration_ms(rng, reason)
     if in_voicemail and not profile.detects_voicemail:
-        reason = "user_hangup"  # the mailbox is full, or has heard enough
+        reason = "user_hangup"  # the mailbox hangs up
     if reason in CONNECTED and duration >= profile.max_duration_ms:
         reason, duration = "max_duration_reached", profile.max_duration_ms
     talked = reason in _CONVERSATIONS and not in_voicemail
@@ -112,33 +115,33 @@ def plan_call(seed: int, kind: CallKind, created: int, outcomes: Outcomes, profi
 
 
 def ended(plan: CallPlan, now: int, reason: str) -> CallPlan:
-    """The course of an ongoing call that ends now, for a reason of its own."""
+    """The plan of a call that ends now instead, for this disconnection reason."""
     talked = reason in _CONVERSATIONS and not plan.in_voicemail
     return attrs.evolve(plan, reason=reason, end=now, analyzed=now + plan.analyzed - plan.end, successful=plan.successful and talked)
 
 
 def turned_away(plan: CallPlan, now: int, reason: str) -> CallPlan:
-    """The course of a call that nobody answers, until it is ended."""
+    """The plan of a call that ends now without having been answered."""
     return attrs.evolve(ended(plan, now, reason), start=None, talk_ms=0, in_voicemail=False, successful=False, sentiment="Unknown")
 
 
 def stopped(plan: CallPlan, now: int) -> CallPlan:
-    """The course of an ongoing call that is ended by command."""
+    """The plan of a call that is stopped over the API."""
     return ended(plan, now, "manual_stopped")
 
 
 def lengthened(plan: CallPlan, milliseconds: int) -> CallPlan:
-    """The course of an ongoing call that takes so much longer, or less long when it is negative."""
+    """The plan of a call that takes so much longer; less long, if negative."""
     return attrs.evolve(plan, end=plan.end + milliseconds, analyzed=plan.analyzed + milliseconds)
 
 
 def talks(plan: CallPlan) -> bool:
-    """Whether the call is one in which a user and an agent speak with each other until one of them ends it."""
+    """Whether a user and the agent talk until one of them ends the call."""
     return plan.reason in _CONVERSATIONS and not plan.in_voicemail
 
 
 def transfer_end(plan: CallPlan) -> int:
-    """When the parties that a call was transferred to each other have done."""
+    """When a transferred call ends for the two parties."""
     return plan.end + 20_000 + plan.seed % 90_000
 
 
@@ -149,17 +152,17 @@ def stage(plan: CallPlan, now: int) -> Stage:
 
 
 def status(plan: CallPlan, now: int) -> str:
-    """The ``call_status`` of that moment."""
+    """The ``call_status`` at a time."""
     return STATUSES[plan.reason] if now >= plan.end else stage(plan, now)
 
 
 def turns(milliseconds: int) -> int:
-    """How often the agent speaks in that time."""
+    """How often the agent speaks in so long a talk."""
     return max(1, round(milliseconds / 1000 / _SECONDS_PER_TURN))
 
 
 def call_cost(plan: CallPlan) -> Json:
-    """The ``call_cost`` object of an ended call, in cents; started seconds are whole seconds."""
+    """The ``call_cost`` object of an ended call, in cents. A second that was begun is billed whole."""
     seconds = math.ceil(plan.duration_ms / 1000)
     prices = (_PRICES | _TELEPHONY_PRICES if plan.kind == "phone_call" else _PRICES) if seconds else {}
     return {
@@ -189,7 +192,7 @@ def _summary(values: list[int]) -> Json:
 
 
 def _wait_ms(rng: Random, reason: str, kind: CallKind, profile: CallProfile) -> int:
-    """From the creation of a call to its answer, or to its end when nobody answers."""
+    """How long a call rings: until it is answered, or ends unanswered."""
     if reason == "dial_no_answer":
         return profile.ring_ms
     if reason == "error_user_not_joined":

@@ -1,4 +1,4 @@
-"""How calls can end: the disconnection reasons, what each says of a call, and how often each is drawn."""
+"""The disconnection reasons: the status of a call that ends for each, and how often each is drawn."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ DEFAULT_OUTCOMES: Mapping[str, float] = {
     "inactivity": 1,
     "error_no_audio_received": 1,
 }
-"""Of 100 calls, how many end for which disconnection reason."""
+"""How many of 100 calls end for each disconnection reason."""
 
 
 @attrs.frozen
 class Outcomes:
-    """Weights of disconnection reasons, ready to be drawn from.
+    """Disconnection reasons with weights, to draw from.
 
     :raises ValueError: a reason is unknown, a weight is negative, or none is above zero.
     """
@@ -75,13 +75,13 @@ class Outcomes:
 
     @classmethod
     def of_inbound_calls(cls, weights: Mapping[str, float]) -> Outcomes:
-        """The same without what happens only to who dials."""
+        """The same without what happens only to outbound calls."""
         apart = {*_NEVER_REACHED.split(), "voicemail_reached", "ivr_reached", "registered_call_timeout"}
         return cls.of({reason: weight for reason, weight in weights.items() if reason not in apart and weight} or {"user_hangup": 1})
 
     @classmethod
     def of_web_calls(cls, weights: Mapping[str, float]) -> Outcomes:
-        """The same without what happens on the telephone only."""
+        """The same without what happens only to phone calls."""
         return cls.of({reason: weight for reason, weight in weights.items() if reason not in _PHONE_ONLY and weight} or {"user_hangup": 1})
 
     def draw(self, rng: Random) -> str:

@@ -11,5 +11,5 @@ _VARIABLE = re.compile(r"{{\s*([^{}]+?)\s*}}")
 
 
 def fill_variables(text: str, variables: Mapping[str, str]) -> str:
-    """A text with the values of its variables; those that have none stay as they are."""
+    """The text with its variables filled in. A variable without a value stays as it is."""
     return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), text)

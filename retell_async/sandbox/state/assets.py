@@ -1,4 +1,4 @@
-"""Tables of what is configured and made, and versions of assets."""
+"""Tables, and assets with their versions."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class Asset:
-    """Something that is configured, in all its versions: an agent, an LLM, a phone number."""
+    """Something configured, with all its versions: an agent, an LLM, a phone number."""
 
     id: str
     versions: dict[int, Json]
     kind: str = ""
-    """Tells apart what stands on one shelf: ``voice`` and ``chat`` among agents."""
+    """Tells apart assets of one table: ``voice`` and ``chat`` agents."""
     published: set[int] = attrs.field(factory=set[int])
-    """The versions that no update changes any more."""
+    """Versions that can no longer be changed."""
     tags: dict[str, int] = attrs.field(factory=dict[str, int])
     newest: int = 0
-    """The highest number that a version ever had."""
+    """The highest version number so far."""
 
     @property
     def latest(self) -> Json:
         return self.versions[max(self.versions)]
 
     def version(self, reference: int | str | None) -> Json | None:
-        """The version that a number or a tag stands for. A tag that is assigned to none stands for the latest, as no reference does."""
+        """The version of a number or a tag. Without either, and for a tag that is not assigned, it is the latest."""
         if isinstance(reference, int):
             return self.versions.get(reference)
         if reference == "latest_published" and self.published:
@@ -44,18 +44,18 @@ class Asset:
         return self.versions.get(self.tags[reference]) if reference in self.tags else self.latest
 
     def write(self, body: Json) -> Json:
-        """Let a body take the place of that of the same version."""
+        """Replace the body of a version."""
         self.versions[body.get("version", 0)] = body
         return body
 
     def draft(self, base: Json, **changes: Any) -> Json:
-        """Begin a new version with the settings of another."""
+        """Add a version with the settings of another."""
         self.newest += 1
         return self.write(base | {"version": self.newest} | changes)
 
 
 class Table(Generic[T]):
-    """Things of one kind, found by their ids, in the order in which they came."""
+    """Records of one kind, by id and in the order of their creation."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, tuple[Position, T]] = {}
@@ -76,7 +76,7 @@ class Table(Generic[T]):
         return None if found is None else found[1]
 
     def put(self, id: str, item: T) -> T:
-        """:raises ValueError: there is one of that id."""
+        """:raises ValueError: the id is taken."""
         if id in self._by_id:
             raise ValueError(f"{id} is there already")
         self._created += 1

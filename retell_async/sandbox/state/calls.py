@@ -1,4 +1,4 @@
-"""Calls: what each was made with, how it goes, and the indexes by which it is found."""
+"""Calls and their indexes."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ __all__ = ["Call", "CallParams", "CallProgress", "Calls", "IndexKey", "Origin"]
 
 @attrs.define(eq=False)
 class CallProgress:
-    """What came into a call from outside so far, and how far it was told of."""
+    """What the user's endpoints brought into a call so far, and which of its milestones are behind it."""
 
     pauses: list[Pause] = attrs.field(factory=list[Pause])
     items: list[Item] = attrs.field(factory=list[Item])
     added: list[Json] = attrs.field(factory=list[Json])
-    """What the agent said beside what it meant to."""
+    """What the agent said beyond its script."""
     collected: dict[str, str] = attrs.field(factory=dict[str, str])
     spoken: list[Json] | None = None
-    """What was said, in a conversation by a custom LLM; ``None`` in one that goes by its script."""
+    """What was said, if a custom LLM speaks; ``None`` where the script decides."""
     last_milestone: tuple[int, int] = (0, 0)
-    """The milestone that was passed last."""
+    """The last milestone that was reached: its time and rank."""
     next_milestone_at: int | None = None
-    """When the next one is due."""
+    """When the next milestone is due."""
     called: int = 0
     """How many custom functions were called."""
 
 
 IndexKey = tuple[Hashable, ...]
-"""Something that calls have in common and by which they are found without looking at all of them."""
+"""A field and its value, such as an agent's id: calls that share it are found without looking at all calls."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class CallParams:
-    """What is asked for with a new call. Phone calls have both numbers, web calls a token."""
+    """What a call was created with. Phone calls have both numbers, web calls an access token."""
 
     kind: CallKind
     agent_id: str
@@ -57,13 +57,13 @@ class CallParams:
     to_number: str | None = None
     access_token: str | None = None
     opening: str | None = None
-    """What the agent says first, if that is laid down."""
+    """The agent's first words, if its settings have any."""
     echoed: Json
-    """Fields of the request that every answer about the call repeats: metadata, dynamic variables and the like."""
+    """Fields of the request that are repeated in every answer about the call, such as metadata."""
     asked_analysis: Sequence[Json] = ()
-    """What the agent's settings want to be found out about the call."""
+    """The agent's ``post_call_analysis_data``."""
     endpoints: CallEndpoints | None = None
-    """The user's own endpoints that the call has to do with, if any."""
+    """The user's own endpoints that the call uses; ``None`` if it uses none."""
 
 
 @attrs.define
@@ -82,19 +82,19 @@ class Call:
     origin: Origin
     created: int
     attributes: Json = attrs.field(factory=dict[str, Any])
-    """Values of the account's own attributes, by their ids."""
+    """Custom attributes, by their ids."""
     injected: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
-    """What the agent was given to know during the call, and when."""
+    """Context that was given to the agent during the call, and when (milliseconds since the epoch)."""
     overrides: dict[str, str] = attrs.field(factory=dict[str, str])
     """Dynamic variables that were set during the call."""
     listeners: set[str] = attrs.field(factory=set[str])
-    """Who was let in to listen."""
+    """Ids of participants who may listen."""
     progress: CallProgress | None = None
-    """What came into the call from outside, if anything can."""
+    """What the user's endpoints brought into the call; ``None`` if it uses none."""
 
 
 class Calls:
-    """All calls, in the order of their (coming) start, with what is needed to find them."""
+    """All calls, in the order in which they start, with indexes."""
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
@@ -122,11 +122,11 @@ class Calls:
         return call
 
     def newest_first(self) -> list[Call]:
-        """All calls by the time at which they were made, whenever they start."""
+        """All calls, the latest created first."""
         return list(reversed(self._by_id.values()))
 
     def change(self, call: Call, plan: CallPlan | None = None, echoed: Json | None = None) -> None:
-        """Let a call go another way from now on, or let answers about it repeat something else."""
+        """Change the plan of a call, or the fields that answers about it repeat, and keep the indexes right."""
         before = set(_index_keys(call))
         if plan is not None:
             call.plan = plan
@@ -156,14 +156,14 @@ class Calls:
         return self._active.values()
 
     def next_end(self, now: int) -> int | None:
-        """When the next of the calls ends that are going on; ``None`` when none is."""
+        """When the next ongoing call ends; ``None`` when there is none. It may be too early, when that call was changed."""
         return self._ends[0][0] if self.active(now) else None
 
     def indexed_by(self, index_key: IndexKey) -> Entries[Call]:
         return self._by_index_key.get(index_key, [])
 
     def keep_key(self, key: str, call: Call, until: float, now: float) -> None:
-        """Remember which call an idempotency key made, and forget the keys that are too old by now."""
+        """Remember the call of an idempotency key, and forget keys that have expired."""
         while self._keys:
             oldest = next(iter(self._keys))
             if self._keys[oldest][0] > now:

@@ -11,33 +11,33 @@ import attrs
 __all__ = ["Clock", "RunningClock", "SteppedClock"]
 
 _FAR = 10**15
-"""Milliseconds, after which nobody asks any more."""
+"""Milliseconds: no wait is longer."""
 
 
 class Clock(Protocol):
-    """Where the sandbox takes its time from. Time never goes back."""
+    """The source of the sandbox's time, which never goes back."""
 
     @property
     def speed(self) -> float:
-        """Sandbox seconds that pass in one second of the caller's time."""
+        """Sandbox seconds in one real second."""
         ...
 
     def now(self) -> int: ...
 
     def seconds_until(self, moment: int) -> float | None:
-        """Seconds of the caller's time until a moment; ``None`` when the clock does not get there by itself."""
+        """Real seconds until a time of the sandbox's; ``None`` when the clock does not get there by itself."""
         ...
 
     def watch(self, moved: Callable[[], None]) -> None:
-        """Have a function called, from whichever thread, each time somebody moves the clock."""
+        """Call a function each time the clock is moved, from the thread that moves it."""
         ...
 
 
 @attrs.define
 class RunningClock:
-    """Starts at the present and runs from there, ``speed`` times as fast as a clock on the wall.
+    """Starts at the present and runs ``speed`` times as fast as real time.
 
-    :param not_before: a moment that the clock starts at when the present is before it.
+    :param not_before: the earliest time to start at, in milliseconds since the epoch.
     :raises ValueError: the speed is not a positive number.
     """
 
@@ -60,7 +60,7 @@ class RunningClock:
         self._watching.append(moved)
 
     def advance(self, seconds: float) -> None:
-        """Leap ahead, and run on from there.
+        """Move the clock forward; it runs on from there.
 
         :raises ValueError: the time is negative.
         """
@@ -87,7 +87,7 @@ class SteppedClock:
         self._watching.append(moved)
 
     def advance(self, seconds: float) -> None:
-        """Move on.
+        """Move the clock forward.
 
         :raises ValueError: the time is negative.
         """

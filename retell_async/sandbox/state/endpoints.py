@@ -1,4 +1,4 @@
-"""The user's own endpoints that a call or chat has to do with."""
+"""The user's own endpoints that a call or chat uses: webhook, custom functions, custom LLM."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["CALL_EVENTS", "CHAT_EVENTS", "CallEndpoints", "WebhookTarget", "cust
 
 CALL_EVENTS = ("call_started", "call_ended", "call_analyzed")
 CHAT_EVENTS = ("chat_started", "chat_ended", "chat_analyzed")
-"""Told of unless the agent says otherwise."""
+"""The events that are sent unless the agent's ``webhook_events`` say otherwise."""
 _TIMEOUT_MS = 10_000
 
 
 @attrs.frozen
 class WebhookTarget:
-    """Where events are sent, and which."""
+    """A webhook: its URL and the events that it gets."""
 
     url: str
     events: Collection[str]
@@ -29,7 +29,7 @@ class WebhookTarget:
 
     @classmethod
     def of(cls, agent: Mapping[str, Any], account_url: str | None, default: Collection[str]) -> WebhookTarget | None:
-        """The address that an agent has, or that the account has for it; ``None`` where nobody listens."""
+        """The webhook of an agent, or else of the account; ``None`` when there is neither."""
         url = agent.get("webhook_url") or account_url
         if not url:
             return None
@@ -39,25 +39,25 @@ class WebhookTarget:
 
 @attrs.frozen
 class CallEndpoints:
-    """The user's own endpoints that a call has to do with."""
+    """The user's own endpoints that a call uses."""
 
     webhook: WebhookTarget | None
     tools: list[Json]
     """Custom functions, in the order in which they are called."""
     transfer: Json | None
-    """The tool that transfers the call."""
+    """The ``transfer_call`` tool, if the agent has one."""
     llm_url: str | None
     variables: Mapping[str, str]
-    """Dynamic variables that the call was made with."""
+    """Dynamic variables that the call was created with."""
     reminder_ms: float
     reminders: float
 
     @classmethod
     def of(cls, agent: Json, engine: Json, variables: Mapping[str, str], account_url: str | None) -> CallEndpoints | None:
-        """``None`` for a call that has to do with no endpoint.
+        """The endpoints of a call; ``None`` when it uses none.
 
-        :param agent: the agent's settings, with those of this call laid over them.
-        :param engine: the same of its LLM or conversation flow; empty for a custom LLM.
+        :param agent: the agent's settings, with the overrides of this call.
+        :param engine: the settings of its LLM or conversation flow, with the overrides of this call; empty for a custom LLM.
         """
         webhook = WebhookTarget.of(agent, account_url, CALL_EVENTS)
         tools = custom_tools(engine)
@@ -77,6 +77,6 @@ class CallEndpoints:
 
 
 def custom_tools(engine: Mapping[str, Any]) -> list[Json]:
-    """The custom functions of an LLM or a conversation flow, in their order; of an LLM with states, those of all states."""
+    """The custom functions of an LLM (in all its states) or a conversation flow, in their order."""
     lists = [engine.get("general_tools"), engine.get("tools"), *(state.get("tools") for state in engine.get("states") or ())]
     return [tool for tools in lists for tool in cast("Iterable[Json]", tools or ()) if tool.get("type") == "custom"]

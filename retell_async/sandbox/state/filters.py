@@ -1,6 +1,6 @@
-"""The ``filter_criteria`` of a list, checked by the document already: what is meant, and where to look for calls.
+"""The ``filter_criteria`` of lists, which were checked against the document before.
 
-Something that has no value for a field (yet) is meant by no filter of that field but ``np``.
+What has no value for a field (yet) passes no filter of that field but ``np`` (not present).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["Field", "KeyedField", "Predicate", "agent_test", "call_test", "candi
 T = TypeVar("T")
 Predicate = Callable[[T], bool]
 Field = Callable[[T, int], Any]
-"""What something has in a field at a time; ``None`` stands for nothing."""
+"""Gives the value of a field at a time; ``None`` for no value."""
 KeyedField = Callable[[T, int], Mapping[str, Any]]
-"""The same for a field whose parts are asked for by their keys."""
+"""The same for a field that is filtered by keys, such as metadata."""
 
 _TEXT_TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "eq": eq,
@@ -32,13 +32,13 @@ _TEXT_TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "ew": str.endswith,
     "co": lambda text, part: part in text,
 }
-# The only tool that a call here uses is the one that ends it, which takes no time and does not fail.
+# In the sandbox, the only tool call to filter by is the one that ends a call: it takes no time and succeeds.
 _END_CALL: Json = {"name": "end_call", "type": "end_call", "latency_ms": 0, "success": True}
 _NUMBER_TESTS: Mapping[str, Callable[[float, float], bool]] = {"eq": eq, "ne": ne, "gt": gt, "ge": ge, "lt": lt, "le": le}
 
 
 def call_test(criteria: Json, now: int) -> Predicate[Call]:
-    """The test that a call passes when all criteria agree on it."""
+    """A test that a call passes when it meets all criteria."""
     tests = list(field_tests(criteria, now, _FIELDS, _KEYED_FIELDS))
     if "agent" in criteria:
         tests.append(agent_test(criteria["agent"], lambda call: (call.params.agent_id, call.params.agent_version)))
@@ -47,7 +47,7 @@ def call_test(criteria: Json, now: int) -> Predicate[Call]:
 
 
 def candidates(criteria: Json, calls: Calls, now: int) -> Entries[Call]:
-    """The shortest list that holds all calls that can be meant."""
+    """The shortest index that holds all calls that can pass."""
     found = [calls.indexed_by(index_key) for index_key in _index_keys(criteria)]
     if criteria.get("call_status", {}).get("value") == ["ongoing"]:
         found.append(sorted((call.position, call) for call in calls.active(now)))
@@ -129,7 +129,7 @@ def _is_number(value: Any) -> bool:
 
 
 def agent_test(choices: list[Json], agent: Callable[[T], tuple[str, int]]) -> Predicate[T]:
-    """The test that something passes when one of several agents, in one of the versions asked for, had part in it."""
+    """A test for calls or chats of one of several agents, in one of the given versions."""
     wanted = [(choice["agent_id"], choice.get("version")) for choice in choices]
 
     def test(item: T) -> bool:

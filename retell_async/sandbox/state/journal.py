@@ -1,8 +1,9 @@
-"""What changed a sandbox, in one SQLite file: enough to bring it back as it was.
+"""The journal: an SQLite file from which a sandbox is restored.
 
-The state of a sandbox follows from its settings and from what came in, at which time. So the file keeps what came in: requests that may
-change something, and what was heard from outside. Each entry is in the file before it is acted on, so the state is never ahead of the
-file; it outlives the process at once, and the machine when SQLite writes its log back. What cannot be written does not happen.
+The state of a sandbox follows from its settings and from what came in, and when. So the journal keeps what came in: requests that may
+change something, and answers of the user's endpoints. An entry is written before it takes effect, so the state is never ahead of the
+file. An entry survives the end of the process at once, and a crash of the machine once SQLite has written its log back. What cannot be
+written does not happen.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ class Entry:
     data: Json
     content: bytes = attrs.field(default=b"", repr=False)
     status: int | None = None
-    """The status that a request was answered with, as far as that is known."""
+    """The status of the answer to a request, once it is known."""
 
 
 class Journal:
-    """An open file. It holds what users sent, and a key to sign with, so nobody but its owner may read it.
+    """An open journal. It holds what users sent and a signing key, so only its owner may read the file.
 
     A file that is refused is left as it was found.
 
-    :raises ValueError: the file is no journal or no regular file, belongs to a sandbox of other settings or another version, is damaged, or
-        is in use; or it would be made beside the log of a file that is gone, which nobody but the user can tell from one that is in use.
-    :raises OSError: the file cannot be made, or not be read.
+    :raises ValueError: the file is not a journal or not a regular file, is damaged or in use, or belongs to a sandbox of other settings
+        or of another version. Or there is no file but the SQLite log of one that is gone, which would be played into a new file.
+    :raises OSError: the file cannot be created or read.
     """
 
     def __init__(self, path: str | Path, settings: Settings) -> None:
@@ -65,7 +66,7 @@ class Journal:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         if self._path.exists() and not self._path.is_file():
             raise ValueError(f"{self._path.name} cannot be used: it is {'a folder' if self._path.is_dir() else 'no regular file'}")
-        left = _left_behind(self._path)  # looked for first: another sandbox that begins the file meanwhile has these too
+        left = _left_behind(self._path)  # looked for first: another sandbox that creates the file at the same time makes these too
         if not self._path.exists() or not self._path.stat().st_size:
             if left:
                 raise ValueError(
@@ -78,14 +79,14 @@ class Journal:
         try:
             for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
                 self._file.execute(f"PRAGMA {setting}")
-            self._file.execute("UPDATE seen SET at = at")  # takes the file for this process alone
+            self._file.execute("UPDATE seen SET at = at")  # locks the file for this process
         except sqlite3.Error as error:
             self._file.close()
             raise self._unusable(error) from error
 
     @property
     def last(self) -> int:
-        """The latest time that anybody was told about; 0 when there is none."""
+        """The latest time that anybody has seen, in milliseconds since the epoch; 0 for a new journal."""
         ((at,),) = self._file.execute("SELECT max((SELECT coalesce(max(at), 0) FROM entries), (SELECT at FROM seen))")
         return int(at)
 
@@ -104,7 +105,7 @@ class Journal:
             raise self._unusable(error) from error
 
     def add(self, entry: Entry) -> int:
-        """Keep an entry, and give its number. When this is done, the end of the process cannot take it away.
+        """Write an entry and give its number. From then on it survives the end of the process.
 
         :raises Refused: the file cannot be written to.
         """
@@ -119,14 +120,14 @@ class Journal:
             raise self._refused(error) from error
 
     def answered(self, number: int, status: int) -> None:
-        """Keep the status that a request was answered with.
+        """Write the status of the answer to a request.
 
         :raises Refused: the file cannot be written to.
         """
         self._write("UPDATE entries SET status = ? WHERE number = ?", (status, number))
 
     def mark_seen(self, at: int) -> None:
-        """Keep that somebody was told about a time, so that it does not come again.
+        """Write that a time was seen, so that it does not come again after a restart.
 
         :raises Refused: the file cannot be written to.
         """
@@ -142,7 +143,7 @@ class Journal:
             raise self._refused(error) from error
 
     def _look(self, said: str) -> None:
-        """See what the file is, without a lock, a log or a change."""
+        """Check what the file is, without locking or changing it."""
         with self._path.open("rb") as file:
             header = file.read(100)
         if not header.startswith(_MAGIC):
@@ -170,13 +171,13 @@ class Journal:
 
 
 def _left_behind(path: Path) -> list[str]:
-    """The names of what SQLite keeps beside a file, as far as it is there."""
+    """The names of files that SQLite has left beside a file."""
     beside = path.resolve()  # where SQLite looks for it when the path is a link
     return [f"{beside.name}{ending}" for ending in ("-wal", "-shm", "-journal") if beside.with_name(f"{beside.name}{ending}").exists()]
 
 
 def _make(path: Path, settings: str) -> None:
-    """Make a file, all of it or none: another process sees it whole, and so does a sandbox that follows on one that was killed here."""
+    """Create a file atomically: other processes see all of it or none, even when this one is killed meanwhile."""
     with closing(sqlite3.connect(":memory:")) as made:
         made.executescript(f"PRAGMA application_id = {_OURS}; PRAGMA user_version = {_FORM}; {_TABLES}")
         made.execute("INSERT INTO sandbox VALUES (?)", (settings,))
@@ -195,16 +196,16 @@ def _make(path: Path, settings: str) -> None:
 
 
 def _appear(made: str, path: Path) -> None:
-    """Give a file its name, unless another one has it by now."""
+    """Give a file its name, unless that is taken by now."""
     try:
         os.link(made, path)
     except FileExistsError:
         pass  # another sandbox was faster
     except OSError:
-        Path(made).rename(path)  # not every file system has links
+        Path(made).rename(path)  # not every file system has hard links
 
 
 def _lasting(settings: Settings) -> dict[str, Any]:
-    """The settings that the state follows from: all but keys."""
+    """The settings that decide the state: all but keys."""
     kept = attrs.asdict(settings, filter=lambda field, _: bool(field.repr))
     return {name: sorted(cast("frozenset[str]", value)) if isinstance(value, frozenset) else value for name, value in kept.items()}

@@ -1,4 +1,4 @@
-"""Lists kept in order, and pages of them. A page goes on from a position, so what comes and goes in between neither repeats nor skips."""
+"""Ordered lists and their pages. A page begins after a position, so that no entry is repeated or skipped when others come or go."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Entries", "Position", "add", "between", "page", "position_of", "remo
 
 T = TypeVar("T")
 Position = tuple[int, int]
-"""Milliseconds (or whatever a list is ordered by) and a serial number, which makes it unique."""
+"""What the list is ordered by, such as milliseconds, and a serial number that makes it unique."""
 Entries = list[tuple[Position, T]]
 
 
@@ -33,13 +33,13 @@ def remove(entries: Entries[T], position: Position) -> None:
 
 
 def between(entries: Entries[T], lowest: float, highest: float) -> Entries[T]:
-    """The entries whose first part of the position lies between two values, both included."""
+    """The entries with positions from the lowest value to the highest, both included."""
     low = bisect_left(entries, lowest, key=lambda entry: entry[0][0])
     return entries[low : bisect_right(entries, highest, lo=low, key=lambda entry: entry[0][0])]
 
 
 def walk(entries: Entries[T], *, descending: bool, after: Position | None = None) -> Iterator[tuple[Position, T]]:
-    """The entries in one of the two directions, those beyond a position only."""
+    """The entries in ascending or descending order, from the one after a position."""
     if descending:
         stop = len(entries) if after is None else bisect_left(entries, (after,))
         return (entries[index] for index in range(stop - 1, -1, -1))
@@ -48,7 +48,7 @@ def walk(entries: Entries[T], *, descending: bool, after: Position | None = None
 
 
 def page(entries: Iterable[tuple[Position, T]], limit: int, show: Callable[[T], Any]) -> Json:
-    """The answer of a paged list: as many as asked for, and the key with which to go on when there are more."""
+    """One page: at most so many entries, and the ``pagination_key`` of the next page if there is one."""
     found = list(islice(entries, limit + 1))
     envelope: Json = {"items": [show(item) for _, item in found[:limit]], "has_more": len(found) > limit}
     if envelope["has_more"]:
@@ -58,9 +58,9 @@ def page(entries: Iterable[tuple[Position, T]], limit: int, show: Callable[[T], 
 
 
 def position_of(asked: Mapping[str, Any]) -> Position | None:
-    """Where the page before ended.
+    """The position that a ``pagination_key`` stands for.
 
-    :raises Refused: the key is none that `page` gave.
+    :raises Refused: the key was not made by `page`.
     """
     key = asked.get("pagination_key")
     if key is None:

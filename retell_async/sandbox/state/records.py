@@ -1,6 +1,6 @@
-"""What the sandbox remembers beside calls and what is configured: chats, batches of calls, knowledge bases, tests, jobs.
+"""Chats, batch calls, knowledge bases, tests, jobs and exports.
 
-Their states follow from the time: nothing has to happen for a chat to fall silent or a test to be through.
+Their states follow from the time: a chat ends and a test passes without anything being scheduled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Batch", "Chat", "Export", "Job", "KnowledgeBase", "Row", "TestBatch"
 
 @attrs.define(kw_only=True, eq=False)
 class Chat:
-    """A conversation in writing."""
+    """A chat over the API or by SMS."""
 
     id: str
     kind: Literal["api_chat", "sms_chat"]
@@ -30,24 +30,24 @@ class Chat:
     user_number: str | None = None
     start: int
     silence_ms: int
-    """After how long without a message the chat ends by itself."""
+    """The chat ends after so long without a message."""
     messages: list[Json]
-    """In the order of their times, of which some may be yet to come."""
+    """In the order of their times, some of which may be in the future."""
     echoed: Json
-    """Fields of the request that every answer about the chat repeats."""
+    """Fields of the request that are repeated in every answer about the chat."""
     storage: str = "everything"
-    """Its `data_storage_setting`."""
+    """Its ``data_storage_setting``."""
     overrides: dict[str, str] = attrs.field(factory=dict[str, str])
-    """Dynamic variables that took the place of its own."""
+    """Dynamic variables that were set during the chat."""
     asked_analysis: Sequence[Json] = ()
     closed: int | None = None
-    """When it was ended by the agent or by command."""
+    """When the agent or the API ended it."""
     webhook: WebhookTarget | None = None
-    """Who hears of it."""
+    """Where its events are sent, if anywhere."""
     last_milestone: tuple[int, int] = (0, -1)
-    """The milestone that was told of last."""
+    """The last milestone that was reached: its time and rank."""
     next_milestone_at: int | None = None
-    """When the next one is due."""
+    """When the next milestone is due."""
     seed: int
 
     @property
@@ -76,16 +76,16 @@ class Chat:
 
 @attrs.define(kw_only=True, eq=False)
 class Batch:
-    """Calls that are placed when there is room for them."""
+    """Calls that are placed as concurrency allows."""
 
     id: str
     from_number: str
     tasks: list[Json]
     reserved: int
-    """Calls at a time that are left to others."""
+    """Concurrent calls that are left to others."""
     window: Json | None
     done: int = 0
-    """Tasks that were worked off, whether or not a call came of them."""
+    """How many tasks are done, whether or not they made a call."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -94,9 +94,9 @@ class KnowledgeBase:
     settings: Json
     sources: list[Json]
     ready: int
-    """When its sources are read."""
+    """When all its sources have been read."""
     refreshed: bool = False
-    """Whether sources are being read that are not its first."""
+    """Whether sources were added after its creation."""
 
     def status(self, now: int) -> str:
         if now >= self.ready:
@@ -136,12 +136,12 @@ class TestBatch:
 
 
 Row = Callable[[], bool]
-"""Does one piece of a job; whether it succeeded."""
+"""Does one piece of a job, and gives whether it succeeded."""
 
 
 @attrs.define(kw_only=True, eq=False)
 class Job:
-    """Work in the background: an import, a backfill, a sync. Its rows are done one by one, each in its time."""
+    """Work in the background: an import, a backfill, a sync. Its rows are done one after the other."""
 
     start: int
     begins: int
@@ -167,7 +167,7 @@ class Job:
             self.failed += 1
 
     def status(self, now: int) -> Json:
-        """The `JobStatus` of that moment."""
+        """The ``JobStatus`` at a time."""
         state = "idle" if now >= self.ends else "running" if now >= self.begins else "queued"
         return {
             "status": state,
@@ -180,7 +180,7 @@ class Job:
 
 @attrs.frozen(kw_only=True)
 class Export:
-    """A file of calls or chats, ordered outside of the API."""
+    """An export of calls or chats, which is ordered in the dashboard."""
 
     id: str
     channel: Literal["call", "chat"]

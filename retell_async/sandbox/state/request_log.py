@@ -1,4 +1,4 @@
-"""What was received."""
+"""The requests that were received."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["RequestLog", "LoggedRequest"]
 
 _LONGEST = 64 * 1024
 _ANSWERS = 1_000
-"""Of so many requests, the last, the answers are kept."""
+"""Answers are kept of so many requests, the latest."""
 
 
 @attrs.define(eq=False, repr=False)
@@ -25,12 +25,12 @@ class LoggedRequest:
     """One request, as it came, without its key."""
 
     number: int
-    """Counts all requests, from 1."""
+    """The number of the request, from 1."""
     at: int
-    """Milliseconds of the sandbox's time."""
+    """Milliseconds since the epoch, in the sandbox's time."""
     method: str
     path: str
-    """Escaped as it was sent."""
+    """As it was sent, still percent-encoded."""
     query_string: str
     content_type: str
     content: bytes
@@ -38,11 +38,11 @@ class LoggedRequest:
     operation: str | None
     """The id that the document gives the operation; ``None`` when there is none of that method and path."""
     status: int | None = None
-    """That of the answer; ``None`` when none was sent, or none yet."""
+    """The status of the answer; ``None`` when none was sent (yet)."""
     faults: tuple[str, ...] = ()
     """The kinds of the faults that struck it."""
     answer: bytes | None = None
-    """The first 64 KiB of what was answered; ``None`` when nothing was, or it is no longer kept."""
+    """The first 64 KiB of the answer; ``None`` when there was none, or it is no longer kept."""
 
     @property
     def query(self) -> dict[str, str]:
@@ -50,7 +50,7 @@ class LoggedRequest:
 
     @property
     def body(self) -> Any:
-        """The JSON that was sent; ``None`` when there was none, or more of it than is kept."""
+        """The JSON that was sent; ``None`` when it was no JSON, or longer than what is kept."""
         if not self.content_type.lower().startswith("application/json"):
             return None
         try:
@@ -59,7 +59,7 @@ class LoggedRequest:
             return None
 
     def answered(self, status: int | None, content: bytes) -> None:
-        """Take note of what was answered; no status when nothing was."""
+        """Keep the answer; no status means that none was sent."""
         self.status = status
         if status is not None:
             self.answer = content[:_LONGEST]
@@ -70,7 +70,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The last requests, oldest first, and how many there were in all.
+    """The latest requests, oldest first, and how many there were in all.
 
     :param size: how many are kept.
     """

@@ -1,4 +1,4 @@
-"""What is to happen at which time. State that time changes is changed here, at the very moment it is due, however late anybody looks."""
+"""The scheduler of the sandbox's time. What is due is done at its own time, however late anybody looks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Act = Callable[[], None]
 
 
 def _nobody() -> None:
-    """Nobody waits for news."""
+    """Nobody is to be notified."""
 
 
 @attrs.define(eq=False)
 class Scheduler:
-    """Acts by the time at which they are due; those of one time in the order in which they were entered."""
+    """Actions by the time at which they are due; those of the same time in the order in which they were added."""
 
     notify: Act = _nobody
-    """Called when something is due earlier than all before it, or when there is something to do outside. Any thread may call it."""
+    """Called when something earlier is due, or when something is to be sent. It may be called from any thread."""
     frozen_at: int | None = None
-    """The time that stands still while something is done; ``None`` when nothing is."""
+    """The time while an action runs, which then stands still; ``None`` at other times."""
     _entries: list[tuple[int, int, Act]] = attrs.field(factory=list[tuple[int, int, Act]], init=False)
     _serial: count[int] = attrs.field(factory=count, init=False)
 
@@ -40,9 +40,9 @@ class Scheduler:
         return self._entries[0][0] if self._entries else None
 
     def run_due(self, now: int) -> None:
-        """Do all that is due by now, each thing at its own time; what that brings up and is due as well, too.
+        """Run all actions that are due, each at its own time, and those that they add.
 
-        What fails is written down: it is none of the business of whoever happens to look.
+        A failure is logged and not raised: the caller did not cause it.
         """
         while self._entries and self._entries[0][0] <= now:
             self.frozen_at = self._entries[0][0]

@@ -1,4 +1,4 @@
-"""What the account is like."""
+"""The settings of an account."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _key_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: obj
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """What an account of the sandbox is like.
+    """The settings of an account.
 
-    :raises ValueError: a key is none that a header can hold, a limit is below one, or a weight of `outcomes` makes no sense.
+    :raises ValueError: a header cannot hold a key, a limit is below one, or a weight of `outcomes` is wrong.
     """
 
     seed: int = 0
@@ -40,21 +40,21 @@ class Settings:
     api_key: str | None = attrs.field(default=None, repr=False, validator=_key_or_none)
     """The one key that is let in; ``None`` lets any key in."""
     concurrency_limit: int = attrs.field(default=1_000, validator=attrs.validators.ge(1))
-    """Calls that may be going on at a time."""
+    """How many calls there may be at a time."""
     outcomes: Mapping[str, float] = attrs.field(default=DEFAULT_OUTCOMES, converter=_weights)
     """Disconnection reasons and their weights: ``{"dial_busy": 1}`` makes every call meet a busy line."""
     webhook_url: str | None = None
-    """The account's webhook, which hears of the agents that have none of their own."""
+    """The account's webhook, for agents that have none of their own."""
     webhook_key: str | None = attrs.field(default=None, repr=False, validator=_key_or_none)
-    """Signs what is sent out; the `api_key` by default, or the first key that was let in."""
+    """Signs webhooks and the like; by default the `api_key`, or the first key that was let in."""
     reserved_inbound_concurrency: int = attrs.field(default=0, validator=attrs.validators.ge(0))
-    """How many of the calls at a time are left to those that come in."""
+    """How many of these calls are reserved for inbound calls."""
     concurrency_burst: bool = False
-    """Whether calls may go beyond the limit."""
+    """Whether there may be more calls than the limit, up to `burst_limit`."""
     trial_over: bool = False
-    """Whether everything that costs is answered with 402."""
+    """Whether operations that cost money are answered with 402."""
     custom_attributes: Collection[str] = frozenset[str]()
-    """Ids of the attributes that calls and chats of the account can have."""
+    """Ids of the account's custom attributes for calls and chats."""
 
     def __attrs_post_init__(self) -> None:
         if self.reserved_inbound_concurrency >= self.concurrency_limit:
@@ -62,10 +62,10 @@ class Settings:
 
     @property
     def burst_limit(self) -> int:
-        """Calls that may be going on at a time with bursting; 0 without."""
+        """How many calls there may be at a time with bursting; 0 without."""
         return min(3 * self.concurrency_limit, self.concurrency_limit + 300) if self.concurrency_burst else 0
 
     def room(self, direction: Literal["inbound", "outbound"]) -> int:
-        """Calls that may be going on at a time for one more of a direction to be let in."""
+        """How many calls there may be at a time, for calls of a direction."""
         kept = self.reserved_inbound_concurrency if direction == "outbound" else 0
         return (self.burst_limit or self.concurrency_limit) - kept

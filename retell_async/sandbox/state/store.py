@@ -28,12 +28,12 @@ HOUR_MS = 3_600_000
 
 
 def _nothing(*_: object) -> None:
-    """Nobody is told."""
+    """Nobody listens."""
 
 
 @attrs.frozen
 class ClockAnchor:
-    """When a clock began to run: what it showed, what the caller's did, and how fast it runs."""
+    """A time of the sandbox, the real time of that moment, and the speed from then on."""
 
     at: int
     callers: float
@@ -41,7 +41,7 @@ class ClockAnchor:
 
 
 class Store:
-    """The state of one account: made empty, changed by operations only."""
+    """The state of one account. It begins empty; operations change it."""
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.settings = settings or Settings()
@@ -57,9 +57,9 @@ class Store:
         self.contacts_by_number: dict[str, str] = {}
         """Ids of contacts, by their phone numbers."""
         self.crm: Json = {}
-        """The settings for contacts, as far as they were made."""
+        """The settings for contacts that were made."""
         self.uploads: dict[str, list[dict[str, str]]] = {}
-        """Rows of files with contacts that wait to be imported, by the id of the upload."""
+        """Rows of uploaded files of contacts, by the id of the upload."""
         self.jobs: dict[str, Job] = {}
         """The last job of each kind."""
         self.knowledge_bases = Table[KnowledgeBase]()
@@ -74,17 +74,17 @@ class Store:
         self.key: str | None = None
         """The first key that was let in."""
         self.on_start: Callable[[Call, CallProfile], None] = _nothing
-        """Told of each call that was made."""
+        """Called with each new call."""
         self.on_change: Callable[[Call], None] = _nothing
-        """Told of each call whose course was changed."""
+        """Called with each call whose plan was changed."""
         self.on_prompt: Callable[[Call], None] = _nothing
-        """Told of each call whose agent is made to speak."""
+        """Called with each call whose agent is told to speak (``trigger_response``)."""
         self.on_chat_start: Callable[[Chat, Json], None] = _nothing
-        """Told of each chat that was made, and its agent's settings."""
+        """Called with each new chat and the settings of its agent."""
         self.on_chat_change: Callable[[Chat], None] = _nothing
-        """Told of each chat in which something was written, or that was ended."""
+        """Called with each chat that got a message or was ended."""
         self.others: dict[str, Assets] = {}
-        """Resources of operations that have no handler of their own."""
+        """Resources of operations without a handler of their own, by kind."""
         self._outcomes: dict[str, Outcomes] = {
             "phone_call": Outcomes.of(self.settings.outcomes),
             "inbound_call": Outcomes.of_inbound_calls(self.settings.outcomes),
@@ -99,33 +99,33 @@ class Store:
         return f"org_sandbox_{self.settings.seed}"
 
     def now(self) -> int:
-        """The time, which stands still while something is done."""
+        """The sandbox's time, in milliseconds since the epoch. It stands still within `frozen_time` and actions of the scheduler."""
         return self.clock.now() if self.scheduler.frozen_at is None else self.scheduler.frozen_at
 
     @property
     def speed(self) -> float:
-        """Sandbox seconds that pass in one second of the caller's time."""
+        """Sandbox seconds in one real second."""
         return self._anchor.speed
 
     @property
     def callers_now(self) -> float:
-        """The caller's time, in milliseconds since the epoch; it goes on over restarts, and at their speeds."""
+        """Real time in milliseconds since the epoch, as it follows from the sandbox's time: the same after a restart."""
         return self.callers(self.now())
 
     def callers(self, at: int) -> float:
-        """The caller's time at a moment of the sandbox's."""
+        """The real time at a time of the sandbox's."""
         return self._anchor.callers + (at - self._anchor.at) / self._anchor.speed
 
     def begin(self, callers: float, speed: float) -> None:
-        """From now on, the time runs at a speed.
+        """Set the speed from now on.
 
-        :param callers: the caller's time of this moment.
+        :param callers: the real time of this moment.
         """
         self._anchor = ClockAnchor(self.now(), callers, speed)
 
     @contextmanager
     def frozen_time(self, now: int | None = None) -> Generator[int, None, None]:
-        """Bring the state to the present, or to the time that is given, and let time stand still."""
+        """Run what is due by now, or by the given time, and let time stand still while the context lasts."""
         now = self.clock.now() if now is None else now
         self.scheduler.run_due(now)
         self.scheduler.frozen_at = now
@@ -136,18 +136,18 @@ class Store:
 
     @property
     def webhook_key(self) -> str:
-        """What outgoing requests are signed with."""
+        """The key that outgoing requests are signed with."""
         return self.settings.webhook_key or self.settings.api_key or self.key or "key_sandbox"
 
     def new_id(self, *kind: str, length: int = 24) -> str:
-        """A name for the next thing of a kind: the same in every sandbox of the same seed."""
+        """An id for the next thing of a kind: the same in every sandbox of the same seed."""
         name = "\0".join(kind)
         self._counts[name] += 1
         text = f"{self.settings.seed}\0{name}\0{self._counts[name]}"
         return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()[:length]
 
     def start_call(self, params: CallParams, profile: CallProfile) -> Call:
-        """Make a call, whose way is decided here."""
+        """Create a call and decide how it goes."""
         inbound = params.direction == "inbound"
         other_side = params.from_number if inbound else params.to_number
         name = self.new_id(params.kind, other_side or params.agent_id, length=32)
@@ -160,15 +160,15 @@ class Store:
         return call
 
     def change_call(self, call: Call, plan: CallPlan) -> None:
-        """Let a call go another way from now on."""
+        """Change how a call goes from now on."""
         self.calls.change(call, plan)
         self.on_change(call)
 
     def remember_key(self, key: str, call: Call) -> None:
-        """Keep an idempotency key for an hour of the caller's time."""
+        """Keep an idempotency key for an hour of real time."""
         now = self.callers_now
         self.calls.keep_key(key, call, now + HOUR_MS, now)
 
     def call_of_key(self, key: str) -> Call | None:
-        """The call that an idempotency key made, as long as it is kept."""
+        """The call of an idempotency key that has not expired."""
         return self.calls.by_key(key, self.callers_now)

@@ -1,4 +1,4 @@
-"""When something happens next, whether anybody is told of it or not."""
+"""When something happens next, whether or not it is scheduled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["next_event_at"]
 
 
 def next_event_at(store: Store, now: int) -> int | None:
-    """The next time after the present at which a call, a chat or work in the background comes on, or something is sent."""
+    """The next time at which a call, a chat or a job reaches its next state, or something scheduled is due."""
     return min((moment for moment in _moments(store) if moment > now), default=None)
 
 
@@ -41,7 +41,7 @@ def _of_call(call: Call) -> Iterator[int]:
     if plan.start is not None:
         yield plan.start
     if call.progress is not None and any(pause.length is None for pause in call.progress.pauses):
-        return  # the end waits for what a function answers
+        return  # the end is unknown until a custom function answers
     yield plan.end
     yield plan.analyzed
     if plan.reason == "call_transfer":

@@ -1,4 +1,4 @@
-"""How a call looks to who asks for it, at a moment of its life."""
+"""Calls as answers and webhooks show them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["FILES", "call_object", "conversation_of", "files", "listed_call", "t
 
 
 FILES = "/sandbox/files"
-"""Where the sandbox itself has what is kept of calls."""
+"""The path of recordings and logs of calls."""
 _SOMEWHERE = "+12015550199"
 
 
 def listed_call(call: Call, now: int, *, for_webhook: bool = False) -> Json:
-    """A call as lists show it: without its words.
+    """A call as lists show it: without its transcripts.
 
-    :param told: for a webhook, which has the recording even when it is not stored.
+    :param for_webhook: webhooks have the recording even when it is not stored.
     """
     params, plan = call.params, call.plan
     view: Json = {
@@ -72,7 +72,7 @@ def listed_call(call: Call, now: int, *, for_webhook: bool = False) -> Json:
 
 
 def files(call: Call, now: int, *, for_webhook: bool = False) -> dict[str, str]:
-    """The addresses of what is kept of a call that was answered, once it has ended."""
+    """The URLs of the recordings and the log of a call that was answered and has ended."""
     if call.plan.start is None or now < call.plan.end:
         return {}
     base = f"{call.origin.url}{FILES}/{call.id}"
@@ -83,9 +83,9 @@ def files(call: Call, now: int, *, for_webhook: bool = False) -> dict[str, str]:
 
 
 def call_object(call: Call, now: int, *, for_webhook: bool = False) -> Json:
-    """A call as it is answered by itself: with its words so far, if they are stored.
+    """A call in full: with its transcripts so far, if they are stored.
 
-    :param told: for a webhook, which has the words even when they are not stored.
+    :param for_webhook: webhooks have the transcripts even when they are not stored.
     """
     view = listed_call(call, now, for_webhook=for_webhook)
     kept = for_webhook or call.params.echoed.get("data_storage_setting") != "basic_attributes_only"
@@ -100,7 +100,7 @@ def call_object(call: Call, now: int, *, for_webhook: bool = False) -> Json:
 
 
 def conversation_of(call: Call, now: int) -> Conversation:
-    """What was said in a call so far, and what else happened in it."""
+    """The transcripts of a call so far."""
     progress, start = call.progress, call.plan.start or 0
     items: list[Item] = [(at - start, {"role": "injected", "content": text, "time_sec": (at - start) / 1000}) for at, text in call.injected]
     tell = partial(converse, call.plan, until=now, timed=packaged_document().carries("ToolCallInvocationUtterance", "time_sec"))
@@ -113,7 +113,7 @@ def conversation_of(call: Call, now: int) -> Conversation:
 
 
 def transfer_number(call: Call) -> str:
-    """Where a call is transferred to: the number that the agent's tool names, or one that belongs to nobody."""
+    """Where a call is transferred to: the number of the agent's tool, or one that belongs to nobody."""
     tool = {} if call.params.endpoints is None else call.params.endpoints.transfer or {}
     number: str = tool.get("transfer_destination", {}).get("number", _SOMEWHERE)
     return number

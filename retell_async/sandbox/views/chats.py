@@ -1,4 +1,4 @@
-"""How a chat looks to who asks for it, at a moment of its life."""
+"""Chats as answers and webhooks show them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def chat_cost(chat: Chat, now: int) -> Json:
 
 
 def chat_object(chat: Chat, now: int, *, for_webhook: bool = False) -> Json:
-    """A chat as it is answered by itself, with its messages.
+    """A chat in full, with its messages.
 
-    :param told: for a webhook, which has the messages even when they are not stored.
+    :param for_webhook: webhooks have the messages even when they are not stored.
     """
     view = listed_chat(chat, now)
     ended = now >= chat.end()
@@ -54,7 +54,7 @@ def chat_object(chat: Chat, now: int, *, for_webhook: bool = False) -> Json:
 
 
 def analysis(chat: Chat, now: int) -> Json | None:
-    """What the analysis found, once it is done."""
+    """The ``chat_analysis``, once it is done."""
     if now < chat.analyzed():
         return None
     successful = any(message["role"] == "user" for message in chat.messages) and Random(chat.seed + 1).random() < 0.8

@@ -1,4 +1,4 @@
-"""What is kept of a call beside its data: its recording and its log, made when they are asked for."""
+"""The recordings and the log of a call, made when they are asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SILENCE = b"\x80"
 
 
 def content(call: Call, name: str, now: int) -> tuple[bytes, str] | None:
-    """A file of a call, and its type; ``None`` for one that the call does not have (yet), or has not stored."""
+    """A file of a call and its content type; ``None`` when the call does not have it (yet) or does not store it."""
     kinds = {url.rpartition("/")[2]: field for field, url in files(call, now).items()}
     match kinds.get(name):
         case "recording_url":
@@ -30,7 +30,7 @@ def content(call: Call, name: str, now: int) -> tuple[bytes, str] | None:
 
 
 def _silence(call: Call, channels: Literal[1, 2]) -> bytes:
-    """A WAV file as long as the call, in which nothing is to be heard: nobody spoke."""
+    """A WAV file of silence, as long as the call."""
     length = call.plan.duration_ms * _RATE // 1000 * channels
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, _RATE, _RATE * channels, channels, 8)
     return (
@@ -42,7 +42,7 @@ def _silence(call: Call, channels: Literal[1, 2]) -> bytes:
 
 
 def _log(call: Json) -> str:
-    """What happened in a call, a line each: seconds from its start, and what it was."""
+    """The log of a call: a line for each thing that happened, with the seconds from its start."""
     start = call["start_timestamp"]
     lines = [(0.0, "the call was answered")]
     at = 0.0

@@ -1,4 +1,4 @@
-"""What the account as a whole is like: its concurrency, its key, its exports."""
+"""The account: its concurrency, its key, its exports."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def key_info(store: Store, _: Incoming) -> Json:
 
 
 def list_exports(store: Store, incoming: Incoming) -> Json:
-    """Records are kept for a week."""
+    """Exports are listed for a week."""
     now = store.now()
     return listed(store.exports.entries, incoming.query, lambda export: export.view(now), lambda export: now - export.created < _WEEK_MS)
 
 
 def order_export(store: Store, channel: Literal["call", "chat"] = "call", timezone: str = "America/Los_Angeles") -> Export:
-    """Order an export, as people do outside of the API."""
+    """Order an export, as people do in the dashboard."""
     id = f"export_request_{store.new_id('export')}"
     return store.exports.put(id, Export(id=id, channel=channel, created=store.now(), timezone=timezone))

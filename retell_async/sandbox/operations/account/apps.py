@@ -1,4 +1,4 @@
-"""Apps: other services that agents, knowledge bases and the CRM sync work with."""
+"""Apps: other services that agents and the CRM sync use."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_auth(store: Store, incoming: Incoming) -> Json:
 
 
 def tool_schema(store: Store, incoming: Incoming) -> Json:
-    """One round of two: a list first, and what to write into it then."""
+    """A schema in two steps: first which list to write to, then what to write."""
     existing_app(store, incoming.path["app_id"])
     complete = bool(incoming.body.get("parameters"))
     asked = "content" if complete else "list_id"
@@ -99,7 +99,7 @@ def _check(body: Json, type: str) -> None:
 
 
 def _sign_in(body: Json) -> Json:
-    """How the app signs in, without its secrets."""
+    """The app's authentication, without its secrets."""
     config: Json | None = body.get("auth_config")
     if config is None:
         return {"connection_status": "not_connected"}

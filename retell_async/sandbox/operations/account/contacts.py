@@ -1,4 +1,4 @@
-"""Contacts: people with a phone number, what is known about them, and the conversations they had."""
+"""Contacts: people with a phone number, their fields, and their conversations."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def import_status(store: Store, _: Incoming) -> Json:
 
 
 def backfill(store: Store, incoming: Incoming) -> Json:
-    """Each contact is one piece of the job; the newest call that found something counts."""
+    """Fill fields of contacts from their calls: the latest call that found something counts."""
     names: list[str] = incoming.body["backfill_attributes"]
     mappings = {item["field_name"]: item for item in store.crm.get("crm_analysis_data_mappings", ())}
     if any(name not in mappings and name != "contact_memory" for name in names):
@@ -177,9 +177,10 @@ def backfill_status(store: Store, _: Incoming) -> Json:
 
 
 def start_job(store: Store, kind: str, rows: Sequence[Row], *, busy: int) -> Json:
-    """Begin work in the background, one of a kind at a time.
+    """Begin a job.
 
-    :raises Refused: with the status `busy`, when there is such work already.
+    :param busy: the status of the refusal while another job of its kind runs.
+    :raises Refused: such a job is running.
     """
     now = store.now()
     before = store.jobs.get(kind)
@@ -203,7 +204,7 @@ def job_status(store: Store, kind: str) -> Json:
 
 
 def save(store: Store, number: str, changes: Json) -> Asset:
-    """Change the contact of a number, or make one. Null takes a value away."""
+    """Change the contact of a number, or create it. Null removes a value."""
     now = store.now()
     contact = _by_number(store, number)
     if contact is None:
@@ -222,14 +223,14 @@ def save(store: Store, number: str, changes: Json) -> Asset:
 
 
 def refuse_if_dnc(store: Store, number: str) -> None:
-    """:raises Refused: the contact of a number must not be called."""
+    """:raises Refused: the contact of the number is on the do-not-call list."""
     contact = _by_number(store, number)
     if contact is not None and _do_not_call(store, contact):
         raise Refused(400, "the contact of body.to_number must not be called")
 
 
 def variables_of(store: Store, number: str | None) -> dict[str, str]:
-    """The dynamic variables that a conversation with a number has from its contact."""
+    """The dynamic variables that calls and chats with a number get from its contact."""
     contact = None if number is None or not store.contacts_by_number else _by_number(store, number)
     if contact is None:
         return {}
@@ -240,7 +241,7 @@ def variables_of(store: Store, number: str | None) -> dict[str, str]:
 
 
 class _Views:
-    """Contacts as answers show them, each made once."""
+    """Contacts as answers show them, made once for each request."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -262,9 +263,9 @@ def _by_number(store: Store, number: str) -> Asset | None:
 
 
 def _number(text: str, country: str = "US") -> str:
-    """A phone number in E.164 form.
+    """A phone number in E.164 format.
 
-    :raises Refused: it is none.
+    :raises Refused: it is not a phone number.
     """
     digits = re.sub(r"[\s().\-/]", "", text)
     number = digits if digits.startswith("+") else f"+{_COUNTRY_CODES[country]}{digits.removeprefix('0')}"
@@ -274,7 +275,7 @@ def _number(text: str, country: str = "US") -> str:
 
 
 def _checked(store: Store, body: Json) -> Json:
-    """:raises Refused: a tag or a custom field is not among those of the CRM settings, or a value is not of its type."""
+    """:raises Refused: a tag or a custom field is not in the CRM settings, or a value is of the wrong type."""
     tags = {tag["id"] for tag in store.crm.get("contact_tags", ())}
     if not tags.issuperset(body.get("contact_tag_ids", ())):
         raise Refused(400, "contact_tag_ids has an id that the CRM settings do not define")
@@ -310,7 +311,7 @@ def _view(store: Store, contact: Asset) -> Json:
 
 
 def _do_not_call(store: Store, contact: Asset) -> bool:
-    """What was set, or what was said in a call since."""
+    """The setting, or what the person said in a call since."""
     body, now = contact.latest, store.now()
     since: int = body.get("dnc_since", 0)
     asked = any(call.plan.reason == "user_requested_dnc" and since < call.plan.end <= now for call in _calls(store, contact))
@@ -356,7 +357,7 @@ def _searched(view: Json) -> str:
 
 
 def _imported(store: Store, found: Mapping[str, str], country: str, tag_ids: list[str]) -> bool:
-    """Take in one line of a file; whether it could be."""
+    """Import one row of a file; gives whether it succeeded."""
     defined = {field["name"]: field for field in store.crm.get("custom_fields", ())}
     changes: Json = {name: value for name, value in found.items() if name in {"first_name", "last_name", "contact_memory", "external_id"}}
     if "do_not_call" in found:
@@ -379,7 +380,7 @@ def _imported(store: Store, found: Mapping[str, str], country: str, tag_ids: lis
 
 
 def _read(text: str, field: Json) -> Any:
-    """A value out of a file; ``None`` when it is not of the field's type."""
+    """A value of a file, converted; ``None`` when it is not of the field's type."""
     match field["type"]:
         case "number":
             return float(text) if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]+)?", text) else None
@@ -392,7 +393,7 @@ def _read(text: str, field: Json) -> Any:
 
 
 def _tag_id(store: Store, label: str) -> str:
-    """The tag of a label, which is made if there is none."""
+    """The id of the tag with a label; it is created if there is none."""
     tags: list[Json] = store.crm.get("contact_tags", [])
     for tag in tags:
         if tag["label"] == label:
@@ -407,7 +408,7 @@ def _finds(analysed: Json, mapping: Json | None) -> bool:
 
 
 def _apply(store: Store, contact: Asset, found: Json, mappings: Mapping[str, Json]) -> None:
-    """Put findings into a contact, in the way that each mapping says."""
+    """Write findings into a contact, as each mapping says."""
     defined = {field["name"]: field for field in store.crm.get("custom_fields", ())}
     body = contact.latest
     changes: Json = {}

@@ -1,4 +1,4 @@
-"""The settings for contacts, and the CRM that they are synced with."""
+"""Settings for contacts, and their sync with a CRM."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def schema(store: Store, incoming: Incoming) -> Json:
 
 
 def run_sync(store: Store, _: Incoming) -> Json:
-    """Every contact is found in the CRM, or made there, and linked with its record."""
+    """Link every contact with a record of the CRM."""
     app_id = store.crm.get("app_id")
     if app_id is None:
         raise Refused(400, "no CRM is linked")

@@ -1,4 +1,4 @@
-"""Uploaded pictures and sounds."""
+"""Uploaded images and sounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SOUNDS = (".mp3", ".wav", ".webm", ".ogg", ".m4a", ".aac", ".flac")
 
 
 def create(store: Store, incoming: Incoming) -> Json:
-    """The ending of a file's name, or else its content type, says what it is."""
+    """The file's extension, or else its content type, decides what it is."""
     file: Upload = incoming.body["file"]
     if not 0 < len(file.content) <= _LARGEST:
         raise Refused(400, "body.file has at most 10 MB, and is not empty")

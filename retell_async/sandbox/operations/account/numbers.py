@@ -1,4 +1,4 @@
-"""Phone numbers of the account."""
+"""The account's phone numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PURCHASE = (("toll_free", False), ("country_code", "US"), ("number_provider", "
 
 
 def is_e164(text: str) -> bool:
-    """Whether it is a number with its country code, and nothing else: ``+14155550100``."""
+    """Whether it is a phone number in E.164 format: ``+14155550100``."""
     return _E164.fullmatch(text) is not None
 
 
@@ -97,7 +97,7 @@ def delete(store: Store, incoming: Incoming) -> None:
 
 
 def choose_agent(store: Store, weighted: list[Json], other_side: str) -> Json:
-    """One of the agents of a number, by their weights; the same for the same person every time."""
+    """Choose one of the agents of a number by their weights: always the same for the same person."""
     if len(weighted) == 1:
         return weighted[0]
     return Random(f"{store.settings.seed} {other_side}").choices(weighted, [item["weight"] for item in weighted])[0]
@@ -113,7 +113,7 @@ def _pretty(number: str) -> str:
 
 
 def _stored(sent: Json, before: Json | None = None) -> Json:
-    """The fields as answers show them: those of the SIP trunk in one object, the password not at all."""
+    """The fields as answers show them: those of the SIP trunk in one object, without its password."""
     body = {name: value for name, value in sent.items() if name not in {*_TRUNK, "auth_password"}}
     trunk = {name: sent[name] for name in _TRUNK if name in sent}
     if trunk:

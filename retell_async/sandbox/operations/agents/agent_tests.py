@@ -1,4 +1,4 @@
-"""Test cases, and batches of runs of them."""
+"""Tests of agents: test cases, and batches of their runs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def delete_case(store: Store, incoming: Incoming) -> None:
 
 
 def create_batch(store: Store, incoming: Incoming) -> Json:
-    """One run after the other begins; each takes some seconds, and passes or fails as the seed decides."""
+    """Runs begin one after the other. Each takes some seconds, and passes or fails as the seed decides."""
     engine = incoming.body["response_engine"]
     engines.check(store, engine, 400)
     now = store.now()

@@ -1,4 +1,4 @@
-"""Voice agents and chat agents, in their versions."""
+"""Voice agents and chat agents, with their versions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Channel = Literal["voice", "chat"]
 
 @attrs.frozen
 class Agents:
-    """The operations that there are for each of the two kinds of agents."""
+    """The operations that voice agents and chat agents both have."""
 
     channel: Channel
 
@@ -69,7 +69,7 @@ class Agents:
         return view(agent, agent.write(body))
 
     def delete(self, store: Store, incoming: Incoming) -> None:
-        """Phone numbers lose the agent; those that share a number with it share its part."""
+        """Phone numbers lose the agent; their other agents share its weight."""
         agent_id = existing_agent(store, incoming.path["agent_id"], self.channel, "agent_id").id
         store.agents.remove(agent_id)
         for number in store.numbers:
@@ -83,7 +83,7 @@ VOICE, CHAT = Agents("voice"), Agents("chat")
 def view(agent: Asset, body: Json) -> Json:
     """A version as answers show it.
 
-    The events that it tells of are always among it: they alone show, in answers that can be of both kinds, which kind an agent is.
+    It always has ``webhook_events``: nothing else tells a voice agent from a chat agent in answers that can be either.
     """
     events = body.get("webhook_events")
     channel = {"channel": agent.kind} if packaged_document().carries("AgentResponse", "channel") else {}
@@ -106,7 +106,7 @@ def listing(store: Store, incoming: Incoming) -> Json:
 
 
 def create_version(store: Store, incoming: Incoming) -> Json:
-    """The draft gets a draft of its response engine too, if that is published."""
+    """A published response engine gets a draft too."""
     agent = existing(store.agents, incoming.path["agent_id"], "agent_id", 404)
     base = version_of(agent, incoming.body["base_version"], "the agent", 404)
     now = store.now()
@@ -154,7 +154,7 @@ def repair(store: Store, incoming: Incoming) -> Json:
 
 
 def mcp_tools(store: Store, incoming: Incoming) -> list[Json]:
-    """What each MCP server offers here: a look-up and an order. Servers go by their names, where they have no id."""
+    """Each MCP server has two tools here, a look-up and an order. A server without an id is found by its name."""
     agent = existing(store.agents, incoming.path["agent_id"], "agent_id")
     engine = version_of(agent, incoming.query.get("version"), "the agent")["response_engine"]
     component_id = incoming.query.get("component_id")
@@ -171,9 +171,9 @@ def mcp_tools(store: Store, incoming: Incoming) -> list[Json]:
 
 
 def tag(store: Store, agent_id: str, name: str, version: int) -> None:
-    """Let a tag stand on a version of an agent, as people do outside of the API.
+    """Assign a tag to a version of an agent, as people do in the dashboard.
 
-    :raises LookupError: there is no such agent, or no such version of it.
+    :raises LookupError: there is no such agent or version.
     """
     agent = store.agents.get(agent_id)
     if agent is None or version not in agent.versions:

@@ -1,4 +1,4 @@
-"""Response engines: what agents find their answers with."""
+"""Response engines of agents: LLMs and conversation flows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check", "draft", "publish", "refuse_if_used", "same", "settings", "t
 
 
 def check(store: Store, engine: Json, status: int = 422) -> None:
-    """:raises Refused: the engine is not there, or has no such version."""
+    """:raises Refused: there is no such engine or version."""
     found = _table(store, engine)
     if found is not None:
         assets, name = found
@@ -23,25 +23,25 @@ def check(store: Store, engine: Json, status: int = 422) -> None:
 
 
 def _version(engine: Json) -> int | None:
-    """The version that a reference to an engine names; ``None`` for the latest."""
+    """The version in a reference to an engine; ``None`` for the latest."""
     named = engine.get("version")
     return None if named is None else int(named) if named == int(named) else -1
 
 
 def _engine_of(store: Store, engine: Json) -> Asset | None:
-    """The LLM or the flow; ``None`` for a custom LLM, or for one that was deleted."""
+    """The LLM or flow; ``None`` for a custom LLM, or when it was deleted."""
     found = _table(store, engine)
     return None if found is None else found[0].get(engine[found[1]])
 
 
 def settings(store: Store, engine: Json) -> Json:
-    """The settings of an LLM or a flow; nothing for a custom LLM."""
+    """The settings of an LLM or a flow; empty for a custom LLM."""
     asset = _engine_of(store, engine)
     return {} if asset is None else asset.version(_version(engine)) or {}
 
 
 def publish(store: Store, engine: Json) -> None:
-    """Freeze what a published agent answers with."""
+    """Publish the engine of an agent that is published."""
     asset = _engine_of(store, engine)
     body = settings(store, engine)
     if asset is not None and body:
@@ -51,7 +51,7 @@ def publish(store: Store, engine: Json) -> None:
 
 
 def draft(store: Store, engine: Json, now: int) -> Json:
-    """The engine for a draft of an agent: of what is published, a new version."""
+    """The engine for a draft of an agent: a new version of a published engine, or else the same."""
     asset = _engine_of(store, engine)
     body = settings(store, engine)
     if asset is None or not body or body["version"] not in asset.published:
@@ -66,7 +66,7 @@ def same(engine: Json, asked: Json) -> bool:
 
 
 def _users(store: Store, engine: Json) -> Iterator[Asset]:
-    """The agents that have an LLM or a flow in any of their versions."""
+    """The agents that use an LLM or a flow in any of their versions."""
     return (agent for agent in store.agents if any(same(body["response_engine"], engine) for body in agent.versions.values()))
 
 

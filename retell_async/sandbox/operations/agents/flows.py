@@ -1,4 +1,4 @@
-"""Conversation flows, and the components that several of them share."""
+"""Conversation flows and shared components."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIXED_OF_COMPONENTS = ("conversation_flow_component_id", "linked_conversation_f
 def create(store: Store, incoming: Incoming) -> Json:
     _check(incoming.body)
     flow_id = f"conversation_flow_{store.new_id('flow')}"
-    # What was exported says of itself where it came from, which is nothing to what is made of it.
+    # An exported flow says where it came from; the flow that is created from it has no use for that.
     body = {name: value for name, value in incoming.body.items() if name not in _FIXED}
     body |= {"conversation_flow_id": flow_id, "version": 0, "last_modification_timestamp": store.now()}
     if packaged_document().carries("ConversationFlowResponse", "is_published"):

@@ -1,4 +1,4 @@
-"""Knowledge bases, whose sources take a while to be read."""
+"""Knowledge bases. Reading their sources takes a while."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _view(store: Store, base: KnowledgeBase) -> Json:
 
 
 def _with(store: Store, before: list[Json], body: Json) -> list[Json]:
-    """The sources of a knowledge base together with those of a form."""
+    """The sources of a knowledge base and those of a form."""
     sources = [*before, *_sources(store, body)]
     for kind, most in _LIMITS.items():
         if sum(source["type"] == kind for source in sources) > most:

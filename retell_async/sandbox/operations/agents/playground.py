@@ -1,4 +1,4 @@
-"""An agent's answer to a conversation that is made up."""
+"""The playground: an agent's answer to a given conversation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def complete(store: Store, incoming: Incoming) -> Json:
 
 
 def _start(flow: Json) -> str | None:
-    """The node at which a flow begins."""
+    """The first node of a flow."""
     nodes: list[Json] = flow.get("nodes") or []
     first: str | None = flow.get("start_node_id") or (nodes[0]["id"] if nodes else None)
     return first

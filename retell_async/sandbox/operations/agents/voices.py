@@ -1,4 +1,4 @@
-"""Voices: those that everybody has, clones, and what providers' libraries offer."""
+"""Voices: the built-in ones, clones, and those of providers' libraries."""
 
 from __future__ import annotations
 

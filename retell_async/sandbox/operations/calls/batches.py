@@ -1,4 +1,4 @@
-"""Batch calls, worked off as time, windows and concurrency allow."""
+"""Batch calls: placed as time windows and concurrency allow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .calls import check_sip_headers, place
 __all__ = ["create"]
 
 _PACE_MS = 200
-_LATEST = 253_402_300_799_000  # the end of the year 9999: no clock of a machine goes further
+_LATEST = 253_402_300_799_000  # the end of the year 9999
 
 
 def create(store: Store, incoming: Incoming) -> Json:
@@ -55,14 +55,14 @@ def create(store: Store, incoming: Incoming) -> Json:
         "batch_call_id": batch.id,
         "name": body.get("name") or f"Batch of {len(tasks)} calls",
         "from_number": batch.from_number,
-        "scheduled_timestamp": int(max(now, trigger)) // 1000,  # in seconds, unlike what the request has
+        "scheduled_timestamp": int(max(now, trigger)) // 1000,  # in seconds, while the request has milliseconds
         "total_task_count": len(tasks),
     }
     return answer if window is None else answer | {"call_time_window": window}
 
 
 def _go_on(store: Store, batch: Batch, at: int) -> None:
-    """Place the next call as soon as a window is open, from a moment on."""
+    """Place the next call at the first time from ``at`` on that lies in a window."""
     if batch.done < len(batch.tasks):
         store.scheduler.add(next_open(batch.window, at), partial(_place, store, batch))
 
@@ -70,12 +70,12 @@ def _go_on(store: Store, batch: Batch, at: int) -> None:
 def _place(store: Store, batch: Batch) -> None:
     now = store.now()
     if len(store.calls.active(now)) >= max(1, store.settings.room("outbound") - batch.reserved):
-        # The next end that is known may be of a call that was stopped earlier, so it is no more than a time at which to look again.
+        # The next end may be that of a call that was changed: then there is still no room, and this is tried again.
         next_end = store.calls.next_end(now)
         _go_on(store, batch, now + _PACE_MS if next_end is None else next_end)
         return
     task = batch.tasks[batch.done]
     batch.done += 1
-    with suppress(Refused):  # the number or the agent is gone since the batch was made: this task makes no call
+    with suppress(Refused):  # the number or the agent was deleted meanwhile: this task makes no call
         place(store, batch.from_number, task, batch_call_id=batch.id)
     _go_on(store, batch, now + _PACE_MS)

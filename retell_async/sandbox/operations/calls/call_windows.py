@@ -1,4 +1,4 @@
-"""When a batch may call: windows of local time on some days of the week. Pure."""
+"""When a batch may call: windows of local time, on some days of the week. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEFAULT_ZONE = "America/Los_Angeles"
 
 
 def check_time_zone(window: Json) -> None:
-    """:raises Refused: the time zone is unknown, or a window is none within one day."""
+    """:raises Refused: the time zone is unknown, or a window is not within one day."""
     _zone(window)
     for span in window["windows"]:
         if not 0 <= span["start"] < span["end"] <= 1440:
@@ -22,7 +22,7 @@ def check_time_zone(window: Json) -> None:
 
 
 def next_open(window: Json | None, at: int) -> int:
-    """The first time from a moment on that lies in a window, both in milliseconds since the epoch; any, where there is no window."""
+    """The first time from ``at`` on that lies in a window, in milliseconds since the epoch. Without a window it is ``at``."""
     if window is None:
         return at
     zone = _zone(window)
@@ -48,5 +48,5 @@ def _zone(window: Json) -> ZoneInfo:
     name = window.get("timezone") or _DEFAULT_ZONE
     try:
         return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):  # what it raises depends on how the name is odd
+    except (LookupError, ValueError, OSError):  # which of them is raised depends on what is wrong with the name
         raise Refused(400, "call_time_window.timezone is not known") from None

@@ -50,7 +50,7 @@ _ICE_SERVERS = [{"urls": "stun:stun.example.com:3478"}]
 
 
 def create_phone_call(store: Store, incoming: Incoming) -> Json:
-    """A repeated idempotency key gives the call that it made, whatever else is in the request."""
+    """A repeated idempotency key gives the same call, whatever else the request says."""
     body = incoming.body
     key = body.get("idempotency_key")
     if key is not None and (before := store.call_of_key(key)) is not None:
@@ -69,31 +69,31 @@ def create_phone_call(store: Store, incoming: Incoming) -> Json:
 
 
 def place(store: Store, from_number: str, task: Json, *, batch_call_id: str) -> Call:
-    """Place the call of a batch's task, for which there is room.
+    """Place the call of a batch's task; the caller has seen to it that there is room.
 
-    :raises Refused: its number or its agent are no longer there.
+    :raises Refused: its number or its agent was deleted.
     """
     params, profile = _outbound(store, from_number, task, batch_call_id=batch_call_id)
     return store.start_call(params, profile)
 
 
 def check_sip_headers(body: Json, where: str) -> None:
-    """:raises Refused: a header that the call would be sent with is none that a caller may choose."""
+    """:raises Refused: a header may not be set by callers."""
     for name in body.get("custom_sip_headers", ()):
         if not name.lower().startswith("x-"):
             raise Refused(400, f"{where}.custom_sip_headers: the names must start with X-, and {mask_text(repr(name))} does not")
 
 
 def has_room_inbound(store: Store) -> bool:
-    """Whether a slot is free for a call that comes in."""
+    """Whether there is room for an inbound call."""
     return len(store.calls.active(store.now())) < store.settings.room("inbound")
 
 
 def take_inbound(store: Store, body: Json, *, from_number: str, to_number: str, turned_away: str | None = None) -> Call:
-    """Let an agent take a call that rings.
+    """Let an agent take an inbound call.
 
-    :param turned_away: the disconnection reason when there was no slot for it.
-    :raises Refused: the agent is not there.
+    :param turned_away: the disconnection reason, if there was no room for it.
+    :raises Refused: there is no such agent.
     """
     agent = _agent(store, body["agent_id"], body.get("agent_version"), body)
     params = _params(store, agent, body, direction="inbound", from_number=from_number, to_number=to_number)
@@ -104,7 +104,7 @@ def take_inbound(store: Store, body: Json, *, from_number: str, to_number: str, 
 
 
 def register_phone_call(store: Store, incoming: Incoming) -> Json:
-    """The call goes its way as if it had been dialled."""
+    """The call goes on as if it had been dialled."""
     body = incoming.body
     agent = _agent(store, body["agent_id"], body.get("agent_version"), body)
     direction = body.get("direction", "outbound")
@@ -189,7 +189,7 @@ def delete(store: Store, incoming: Incoming) -> None:
 
 
 def rerun_analysis(store: Store, incoming: Incoming) -> Json:
-    """The agent's present settings say what is found out."""
+    """The analysis goes by the agent's present settings."""
     call, now = _call(store, incoming, 404), store.now()
     if now < call.plan.analyzed:
         raise Refused(422, "the call was not analyzed yet")
@@ -236,7 +236,7 @@ def _live(store: Store, incoming: Incoming, status: int) -> Call:
 
 
 def _change(store: Store, call: Call, changes: Json) -> None:
-    """Change what answers about a call repeat."""
+    """Change fields that answers about a call repeat."""
     echoed = dict(call.params.echoed)
     if "metadata" in changes:
         if len(json.dumps(changes["metadata"])) > _METADATA_BYTES:
@@ -248,7 +248,7 @@ def _change(store: Store, call: Call, changes: Json) -> None:
 
 
 def _outbound(store: Store, from_number: str, body: Json, **about: Any) -> tuple[CallParams, CallProfile]:
-    """What there is to do for a call from a number of the account."""
+    """The parameters and the profile of a call from a number of the account."""
     number = existing(store.numbers, from_number, "body.from_number")
     agent_id, version = body.get("override_agent_id"), body.get("override_agent_version")
     if agent_id is None:
@@ -262,7 +262,7 @@ def _outbound(store: Store, from_number: str, body: Json, **about: Any) -> tuple
 
 
 def _agent(store: Store, agent_id: str, version: Any, body: Json) -> Json:
-    """The settings with which an agent takes part in this call."""
+    """The settings of the agent, with the overrides of this call."""
     asset = existing_agent(store, agent_id, "voice", "the agent")
     agent = version_of(asset, version, "the agent")
     override: Json = body.get("agent_override", {}).get("agent", {})
@@ -309,6 +309,6 @@ def _params(store: Store, agent: Json, body: Json, **about: Any) -> CallParams:
 
 
 def _engine(store: Store, engine: Json, body: Json) -> Json:
-    """The settings of an agent's LLM or flow, with those of this call laid over them."""
+    """The settings of the agent's LLM or flow, with the overrides of this call."""
     override: Json = body.get("agent_override", {}).get("conversation_flow" if engine["type"] == "conversation-flow" else "retell_llm", {})
     return settings(store, engine) | override

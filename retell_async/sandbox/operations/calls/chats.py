@@ -1,4 +1,4 @@
-"""Chats: conversations in writing, over the API or by SMS."""
+"""Chats, over the API or by SMS."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create(store: Store, incoming: Incoming) -> Json:
 
 
 def create_sms(store: Store, incoming: Incoming) -> Json:
-    """The other side answers now and then, as the seed decides."""
+    """Whether the other side answers is decided by the seed."""
     body = incoming.body
     if not is_e164(body["to_number"]):
         raise Refused(400, "body.to_number must be in E.164 format")
@@ -54,7 +54,7 @@ def create_sms(store: Store, incoming: Incoming) -> Json:
 def take_inbound_sms(store: Store, body: Json, agent_id: str, version: Any, *, agent_number: str, user_number: str, text: str) -> Chat:
     """Let an agent answer a text message.
 
-    :raises Refused: the agent is not there.
+    :raises Refused: there is no such agent.
     """
     chat, now = _start(store, body, agent_id, version, agent_number=agent_number, user_number=user_number), store.now()
     said = chat_script.user_message(chat.seed, 0, text, now)
@@ -127,7 +127,7 @@ def delete(store: Store, incoming: Incoming) -> None:
 
 
 def rerun_analysis(store: Store, incoming: Incoming) -> Json:
-    """The agent's present settings say what is found out."""
+    """The analysis goes by the agent's present settings."""
     chat, now = _chat(store, incoming, 404), store.now()
     if now < chat.analyzed():
         raise Refused(422, "the chat was not analyzed yet")
