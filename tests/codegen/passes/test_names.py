@@ -5,7 +5,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import names
 
-from .small import STRING, after, holding, object_, ref, refused
+from ..small import STRING, after, holding, object_, ref, refused
 
 
 def named(**schemas: Json) -> Json:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from codegen.passes import reachable
 
-from .small import STRING, after, array, content, document, object_, operation, ref, refused
+from ..small import STRING, after, array, content, document, object_, operation, ref, refused
 
 
 def test_what_no_operation_needs_is_set_aside_by_name() -> None:

@@ -5,7 +5,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import dialect
 
-from .small import INTEGER, STRING, array, holding, object_, ref, refused, schemas_after
+from ..small import INTEGER, STRING, array, holding, object_, ref, refused, schemas_after
 
 
 def said(schema: Json) -> Json:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from codegen.passes import aliases
 
-from .small import INTEGER, STRING, after, array, enum, holding, object_, ref, refused, schemas_after
+from ..small import INTEGER, STRING, after, array, enum, holding, object_, ref, refused, schemas_after
 
 
 def test_what_is_no_class_is_put_where_it_is_used() -> None:

@@ -5,7 +5,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import all_of, errors, lift, reachable, unions
 
-from .small import INTEGER, STRING, after, array, content, document, enum, holding, object_, operation, ref, refused
+from ..small import INTEGER, STRING, after, array, content, document, enum, holding, object_, operation, ref, refused
 
 LONG = enum("a", "b", "c", "d")
 SHORT = enum("a", "b", "c")

@@ -5,7 +5,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import errors
 
-from .small import STRING, after, array, content, document, enum, object_, operation, ref, refused
+from ..small import STRING, after, array, content, document, enum, object_, operation, ref, refused
 
 BODY = object_(status=enum("error"), message=STRING)
 

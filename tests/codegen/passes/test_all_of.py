@@ -7,7 +7,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import all_of
 
-from .small import INTEGER, STRING, array, enum, holding, object_, ref, refused, schemas_after
+from ..small import INTEGER, STRING, array, enum, holding, object_, ref, refused, schemas_after
 
 
 def meant(schema: Json, **others: Json) -> Json:

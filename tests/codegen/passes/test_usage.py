@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from codegen.passes import errors, reachable, usage
 
-from .small import STRING, after, array, content, document, object_, operation, ref
+from ..small import STRING, after, array, content, document, object_, operation, ref
 
 
 def test_each_component_says_where_it_is_used() -> None:

@@ -7,7 +7,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import unions
 
-from .small import INTEGER, STRING, array, enum, holding, object_, ref, refused, schemas_after
+from ..small import INTEGER, STRING, array, enum, holding, object_, ref, refused, schemas_after
 
 
 def union(*members: Json, **beside: Any) -> Json:

@@ -5,7 +5,7 @@ import pytest
 from codegen.document import Json
 from codegen.passes import all_of, dialect, negation
 
-from .small import STRING, holding, object_, refused, schemas_after
+from ..small import STRING, holding, object_, refused, schemas_after
 
 FIELDS = object_("a", a=STRING, b=STRING, c=STRING)
 

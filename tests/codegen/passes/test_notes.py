@@ -3,7 +3,7 @@ from __future__ import annotations
 from codegen.document import Json
 from codegen.passes import notes
 
-from .small import STRING, holding, object_
+from ..small import STRING, holding, object_
 
 
 def test_a_note_comes_to_what_it_is_about() -> None:
