@@ -1,4 +1,4 @@
-"""What a verified body holds."""
+"""The JSON of a verified body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent wants done: the requests of custom functions, and what they are answered with."""
+"""Custom functions: the requests that call them, and the answers."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from retell import AsyncRetell
 from codegen.document import load_file
 from retell_async import RequestOptions
 from retell_async.sandbox import Sandbox, Settings, SteppedClock, serve
-from retell_async.sandbox.operations.account import order_export
-from retell_async.sandbox.operations.agents import tag
+from retell_async.sandbox.operations.account.account import order_export
+from retell_async.sandbox.operations.agents.agents import tag
 
 from .checked import DOCUMENT, Json
 from .samples import properties, resolve, whole
