@@ -10,7 +10,6 @@ import attrs
 
 __all__ = ["Fault", "FaultKind", "RetryAfterForm"]
 
-
 FaultKind = Literal[
     "rate_limit",
     "latency",

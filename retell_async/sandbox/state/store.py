@@ -21,10 +21,9 @@ from .records import Batch, Chat, Export, Job, KnowledgeBase, TestBatch
 from .scheduler import Scheduler
 from .settings import Settings
 
-__all__ = ["ClockAnchor", "HOUR_MS", "Store"]
+__all__ = ["Store"]
 
-
-HOUR_MS = 3_600_000
+_HOUR_MS = 3_600_000
 
 
 def _nothing(*_: object) -> None:
@@ -167,7 +166,7 @@ class Store:
     def remember_key(self, key: str, call: Call) -> None:
         """Keep an idempotency key for an hour of real time."""
         now = self.real_now
-        self.calls.keep_key(key, call, now + HOUR_MS, now)
+        self.calls.keep_key(key, call, now + _HOUR_MS, now)
 
     def call_of_key(self, key: str) -> Call | None:
         """The call of an idempotency key that has not expired."""
