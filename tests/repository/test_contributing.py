@@ -42,9 +42,10 @@ def test_every_place_is_there(place: str) -> None:
     [
         ("retell_async/_engine/retry.py", r"^class Fault\b"),
         ("retell_async/_engine/retry.py", r"^def may_have_acted\b"),
-        ("retell_async/sandbox", r"^FaultKind = Literal\["),
-        ("retell_async/sandbox", r"^class Fault:"),
-        ("retell_async/sandbox", r'"malformed"'),
+        ("retell_async/sandbox/faults/fault.py", r"^FaultKind = Literal\["),
+        ("retell_async/sandbox/faults/fault.py", r"^class Fault:"),
+        ("retell_async/sandbox/faults/fault.py", r"^def _about\b"),
+        ("retell_async/sandbox/faults/kinds.py", r"^KINDS: "),
         ("retell_async/_version.py", r"^__version__ = "),
         ("codegen/prepare.py", r"^PASSES = \("),
         ("codegen/passes", r"^def run\(document: Json\) -> None:"),
