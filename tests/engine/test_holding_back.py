@@ -33,6 +33,7 @@ from retell_async import (
     RetryPolicy,
     WaitEvent,
 )
+from retell_async._engine import events
 
 from .example import KEY
 from .virtual import NUMBERS, Server, fine, refusal, run
@@ -373,17 +374,21 @@ def test_how_long_a_method_waits_is_said_by_its_own_limit_or_else_by_that_of_the
     assert len(many(server, 30, settings)[0]) in {20, 21}
 
 
-def test_a_long_wait_is_a_warning_that_names_the_operation_and_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_wait_is_a_warning_that_names_the_operation_and_the_limit(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.DEBUG, "retell_async")
+    monkeypatch.setattr(events, "_said", {})
     server = Server(lambda *_: fine(201))
 
     async def main() -> None:
         async with server.client(rate_limits={"call.create_phone_call": RateLimit(1, per=8)}) as client, trio.open_nursery() as tasks:
-            for _ in range(2):
+            for _ in range(5):
                 tasks.start_soon(place, client)
 
     run(main)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.levelno for record in caplog.records if "waited" in record.getMessage()].count(logging.INFO) == 3
     assert "createPhoneCall: waited 8.0" in warning.getMessage()
     assert "for phone_calls" in warning.getMessage()
 
