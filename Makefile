@@ -1,9 +1,20 @@
-# Every target does its own set-up, once: all it needs is make and Python 3.11 or later.
+# Every target does its own set-up, once: all it needs is make and Python 3.11 or later. PYTHON=python3.13 makes it that one.
 PYTHON ?= python3
 
+# One environment a version of Python: .venv is of the first that was asked for, .venv-3.13 of another. A python3 that is too old or not there
+# does no harm to those who have made .venv with PYTHON=...
+VERSION := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+FIRST := $(shell sed -nE 's/^version(_info)? *= *([0-9]+\.[0-9]+).*/\2/p' .venv/pyvenv.cfg 2>/dev/null)
 VENV := .venv
+ifneq ($(FIRST),)
+ifneq ($(VERSION)$(filter-out file,$(origin PYTHON)),)
+ifneq ($(VERSION),$(FIRST))
+VENV := .venv-$(VERSION)
+endif
+endif
+endif
 BIN := $(VENV)/bin
-BENCH := build/bench
+export BENCH := build/bench$(VENV:.venv%=%)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
@@ -18,15 +29,17 @@ demo: $(VENV)/.demo ## run the main job: a campaign of 500 calls on the embedded
 	$(BIN)/python -m retell_async.sandbox.demo
 
 test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
+	@echo "All tests that need no socket: four minutes on two cores. What else there is: make help"
 	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
 
-soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time
+soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time: within an hour
 	$(BIN)/python -m pytest -m soak
 
-check: $(VENV)/.dev ## format, lint, generated code up to date, types
+check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m codegen check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
@@ -51,11 +64,11 @@ bench: $(BENCH)/ours/.made $(BENCH)/peer/.made $(BENCH)/limits/.made ## measure 
 	$(BIN)/python -m benchmarks
 
 clean: ## remove everything that the targets above made, generated code aside
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-[0-9]* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or later is needed, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --upgrade 'pip>=25.1'
 	@touch $@

@@ -15,7 +15,7 @@ from typing import Any, Literal
 __all__ = ["Side", "Table", "fresh", "interleaved", "medians", "running"]
 
 _HERE = Path(__file__).parent
-_ENVIRONMENTS = _HERE.parent / "build" / "bench"
+_ENVIRONMENTS = _HERE.parent / os.environ.get("BENCH", "build/bench")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import drift, overlay, pin, report, retired, words
+from . import overlay, retired, words
 from .canonical import canonical
-from .diff import Change, Revision, difference
 from .document import Refused, dump, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
+from .revisions import drift, pin, report
+from .revisions.diff import Change, Revision, difference
 from .surface import entries
 
 OPENAPI = ROOT / "openapi"
@@ -85,7 +86,7 @@ def _words() -> int:
 
 
 def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
-    from .update import update
+    from .revisions.update import update
 
     done = update(spec, write=not dry)
     if done.report is None:

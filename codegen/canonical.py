@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from . import marks
 from .document import METHODS, Json, Refused, pointer
 
 PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "contact", "license", "termsOfService", "tags", "xml"})
-KEPT_EXTENSIONS = frozenset({"x-retell-spec-revision", "x-retell-sdk-resource", "x-retell-sdk-method"})
+KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHOD})
 
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _TOP = ("openapi", "info", "servers", "security", "paths", "components")

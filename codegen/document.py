@@ -12,8 +12,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
 
+from . import marks
+
 Json = dict[str, Any]
 
+SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
+"""Types of values that hold no others, and what they are in Python."""
+LOWER_BOUNDS = ("minimum", "minLength", "minItems", "minProperties")
+UPPER_BOUNDS = ("maximum", "maxLength", "maxItems", "maxProperties")
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -120,12 +126,22 @@ def resolved(document: Json, schema: Json) -> Json:
     return {**schema, **beside} if beside else schema
 
 
+def is_object(schema: Json) -> bool:
+    """Whether a schema is of an object with fields of its own."""
+    return "properties" in schema
+
+
 def operations(document: Json) -> Iterator[tuple[str, str, Json]]:
     """(method, path, operation) of every operation, in the document's order."""
     for path, item in document["paths"].items():
         for method in METHODS:
             if method in item:
                 yield method, path, item[method]
+
+
+def operation_key(method: str, path: str) -> str:
+    """What files of ours call an operation: ``METHOD /path``."""
+    return f"{method.upper()} {path}"
 
 
 def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:
@@ -206,5 +222,5 @@ def fingerprint(schema: Any) -> str:
 
 def _bare(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _bare(item) for key, item in value.items() if not (isinstance(key, str) and key.startswith("x-note"))}
+        return {key: _bare(item) for key, item in value.items() if key != marks.NOTE}
     return [_bare(item) for item in value] if isinstance(value, list) else value

@@ -11,13 +11,13 @@ from typing import Any
 
 import attrs
 
-from . import overlay, retired, words
+from . import marks, overlay, retired, words
 from .document import Json, load_file
 from .passes import notes
 from .prepare import prepare
-from .render import render
-from .surface import Entry, entries
-from .views import views
+from .rendering.render import render
+from .rendering.views import views
+from .surface import Entry, entries, helpers
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources")
@@ -34,7 +34,6 @@ class Report:
     aside: list[str]
     """What methods take under another name than the document's."""
     unreachable: list[str]
-    wordless: words.Missing
 
 
 def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
@@ -51,9 +50,9 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
     prepared = prepare(document)
-    missing = words.lay(prepared, docs)
+    words.lay(prepared, docs)
     named: dict[str, Entry] = entries(prepared, surface)
-    seen = views(prepared, named, retired.retired(prepared, named, past or {}))
+    seen = views(prepared, named, retired.retired(prepared, named, past or {}), helpers(surface))
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
@@ -68,15 +67,14 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         models=len(seen.models),
         named_themselves=[key for key, entry in named.items() if not entry.named],
         aside=seen.aside,
-        unreachable=prepared["x-unreachable"],
-        wordless=missing,
+        unreachable=prepared[marks.UNREACHABLE],
     )
 
 
 def _plain(value: Any) -> Any:
     """The document as others read it: with our corrections, without what only this generator understands."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if key not in ("x-note", "x-name")}
+        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME)}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 

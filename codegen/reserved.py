@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Set as AbstractSet
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "retell_async"
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "rendering" / "templates"
 
 
 def is_name(text: str) -> bool:
@@ -70,14 +70,14 @@ def _of_templates(*names: str) -> frozenset[str]:
 _TYPES = frozenset({"bool", "dict", "float", "int", "list", "object", "str"})
 """Built-in types that annotations of generated code use: a member of a class hides them from those beside it."""
 
-OPTIONS = members("_operation.py", "RequestOptions")
+OPTIONS = members("_core/operation.py", "RequestOptions")
 """What every method takes beside the operation's own parameters."""
 CLASSES = _of_templates("*")
 MODULES = _of_templates("resource", "names_init", "macros")
 RESOURCES = members("_client.py", "AsyncRetell") | _of_templates("resources_init")
-METHODS = members("_resource.py", "Resource") | _of_templates("resource", "macros") | _TYPES - {"list"}  # `list` is what users know
-FIELDS = members("_model.py", "Model") | _TYPES | {"self", "options"}
-KEYED_FIELDS = members("_model.py", "KeyedModel")
+METHODS = members("_core/resource.py", "Resource") | _of_templates("resource", "macros") | _TYPES - {"list"}  # `list` is what users know
+FIELDS = members("_core/model.py", "Model") | _TYPES | {"self", "options"}
+KEYED_FIELDS = members("_core/model.py", "KeyedModel")
 KEYWORDS = OPTIONS | {"self", "options"}
 RAW_KEYWORDS = KEYWORDS | _of_templates("endpoint_module") | {"body", "client"}
 """Of a path or a query: the functions of raw modules take these beside what is theirs."""

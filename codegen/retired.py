@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from .document import Json, load_file, operations
+from .document import Json, load_file, operation_key, operations
 from .surface import Entry
 
 
@@ -30,7 +30,7 @@ def load(openapi: Path) -> Json:
 
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
     """What to say of deprecated operations and of names that are no longer there."""
-    there = {f"{method.resource}.{method.name}" for entry in entries.values() for method in entry.methods}
+    there = {str(method) for entry in entries.values() for method in entry.methods}
     said: Json = past.get("retired", {})
     known: dict[str, list[str]] = {**past.get("released", {}), **{key: entry.get("methods", []) for key, entry in said.items()}}
 
@@ -40,8 +40,8 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
 
     found = Retired()
     for verb, path, operation in operations(document):
-        key = f"{verb.upper()} {path}"
-        names = [f"{method.resource}.{method.name}" for method in entries[key].methods]
+        key = operation_key(verb, path)
+        names = [str(method) for method in entries[key].methods]
         date = said.get(key, {}).get("date")
         for name in names if operation.get("deprecated") else ():
             ends = f"ends {key} on {date}" if date else f"will end {key}"
@@ -55,5 +55,5 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
 
 def released(document: Json, entries: dict[str, Entry]) -> dict[str, list[str]]:
     """The operations and names to keep with a release."""
-    keys = sorted(f"{method.upper()} {path}" for method, path, _ in operations(document))
-    return {key: [f"{method.resource}.{method.name}" for method in entries[key].methods] for key in keys}
+    keys = sorted(operation_key(method, path) for method, path, _ in operations(document))
+    return {key: [str(method) for method in entries[key].methods] for key in keys}

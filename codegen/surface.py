@@ -21,12 +21,14 @@ from typing import Literal
 
 import attrs
 
-from .document import Json, Refused, operations, pointer
+from . import marks
+from .document import Json, Refused, operation_key, operations, pointer
 from .passes.lift import singular
-from .reserved import METHODS, RESOURCES, aside, is_name
+from .reserved import METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
+_INHERITS = "inherits"
 _VERBS = {"get": "retrieve"}
 _READING = re.compile(r"^/(v\d+/)?(list|get|search)-")
 
@@ -37,6 +39,9 @@ class Method:
 
     resource: str
     name: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.name}"
 
 
 @attrs.frozen
@@ -53,18 +58,25 @@ class Entry:
     """Whether the surface names it, or it named itself."""
 
 
+def helpers(surface: Json) -> dict[str, str]:
+    """The classes in ``retell_async/_helpers`` that the classes of resources inherit, by resource; each is in the file of that name."""
+    return dict(surface.get(_INHERITS) or {})
+
+
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
+    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in helpers(surface).items()}
+    surface = {key: said for key, said in surface.items() if key != _INHERITS}
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
-    keys = [(f"{method.upper()} {path}", path, operation) for method, path, operation in operations(document)]
+    keys = [(operation_key(method, path), path, operation) for method, path, operation in operations(document)]
     for key, path, _ in keys:
         if (said := surface.get(key)) is not None:
             methods = tuple(_said(key, str(name)) for name in said["methods"])
             found[key] = Entry(methods, said.get("repeat", _repeat(key, path)), said.get("timeout"), said.get("limit"), named=True)
             for method in methods:
                 if method in taken:
-                    raise Refused(pointer("surface", key), f"{method.resource}.{method.name} is {taken[method]} already")
+                    raise Refused(pointer("surface", key), f"{method} is {taken[method]} already")
                 taken[method] = key
     for key, path, operation in sorted(keys, key=lambda item: (-_version(item[1]), item[0])):
         if key in found:
@@ -73,10 +85,12 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         if method in taken:
             method = attrs.evolve(method, name=f"{method.name}_v{_version(path)}")
         if method in taken:
-            name = f"{method.resource}.{method.name}"
-            raise Refused(pointer("paths", path), f"names itself {name}, as {taken[method]} does: name it in the surface")
+            raise Refused(pointer("paths", path), f"names itself {method}, as {taken[method]} does: name it in the surface")
         taken[method] = key
         found[key] = Entry((method,), _repeat(key, path), None, None, named=False)
+    for method, key in taken.items():
+        if method.name in by_hand.get(method.resource, ()):
+            raise Refused(pointer("surface", key), f"client.{method} is written by hand in retell_async/_helpers: give one another name")
     return {key: found[key] for key, _, _ in keys}
 
 
@@ -92,8 +106,7 @@ def _reachable(method: Method, where: str, key: str) -> Method:
     """Refuse a name that the client or its resources have themselves."""
     free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
     if free != method:
-        wanted, instead = (f"{name.resource}.{name.name}" for name in (method, free))
-        raise Refused(where, f"client.{wanted} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{instead}]}}")
+        raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
     return method
 
 
@@ -110,7 +123,7 @@ def _repeat(key: str, path: str) -> Repeat:
 
 
 def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
-    resource, name = operation.get("x-retell-sdk-resource"), operation.get("x-retell-sdk-method")
+    resource, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
     if isinstance(resource, str) and isinstance(name, str):
         return Method(_identifier(path, resource), _identifier(path, name))
     verb, *noun = _words(path)

@@ -12,7 +12,8 @@ from typing import Any
 
 import attrs
 
-from .document import Json, Refused, load_file, operations, pointer, visible
+from . import marks
+from .document import Json, Refused, load_file, operation_key, operations, pointer, visible
 
 _UNITS = {
     "ms": "Milliseconds",
@@ -79,13 +80,13 @@ def lay(prepared: Json, words: Json) -> Missing:
         for wire, field in schema.get("properties", {}).items():
             said = own.get(wire, common.get(wire))
             _lay_one(field, said)
-            count += bool(schema.get("x-response"))
-            if said is None and schema.get("x-request"):
+            count += bool(schema.get(marks.RESPONSE))
+            if said is None and schema.get(marks.REQUEST):
                 missing.requests.append(f"{name}.{wire}")
-            if said is None and schema.get("x-response"):
+            if said is None and schema.get(marks.RESPONSE):
                 missing.responses.append(f"{name}.{wire}")
     for method, path, operation in operations(prepared):
-        key = f"{method.upper()} {path}"
+        key = operation_key(method, path)
         said = words["operations"].get(key, {})
         _lay_one(operation, said.get("text"))
         if not said.get("text"):
@@ -98,14 +99,14 @@ def lay(prepared: Json, words: Json) -> Missing:
     missing.stale.extend(
         f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own if not _is_there(schemas, name, wire)
     )
-    keys = {f"{method.upper()} {path}" for method, path, _ in operations(prepared)}
+    keys = {operation_key(method, path) for method, path, _ in operations(prepared)}
     missing.stale.extend(sorted(words["operations"].keys() - keys))
     return attrs.evolve(missing, response_properties=count)
 
 
 def _lay_one(schema: Json, said: str | None) -> None:
     if said:
-        schema["x-words"] = said
+        schema[marks.WORDS] = said
 
 
 def _is_there(schemas: dict[str, Json], name: str, wire: str) -> bool:
@@ -114,14 +115,14 @@ def _is_there(schemas: dict[str, Json], name: str, wire: str) -> bool:
 
 def about(schema: Json) -> str:
     """Sentences about a field; empty where the name and type say all there is."""
-    note: Json = schema.get("x-note") or {}
+    note: Json = schema.get(marks.NOTE) or {}
     said = [_sentence(part) for part in _parts(schema, note)]
     return " ".join(said)
 
 
 def _parts(schema: Json, note: Json) -> list[str]:
     parts: list[str] = []
-    if words := schema.get("x-words"):
+    if words := schema.get(marks.WORDS):
         parts.append(" ".join(str(words).split()))
     if unit := _UNITS.get(note.get("unit", ""), note.get("unit")):
         parts.append(str(unit))

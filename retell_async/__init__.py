@@ -1,8 +1,8 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
+from ._call_slots import CallSlots
 from ._client import AsyncRetell
-from ._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from ._errors import (
+from ._core.errors import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
@@ -21,17 +21,18 @@ from ._errors import (
     RateLimitError,
     RetellError,
     UnprocessableEntityError,
+    WaitTimeoutError,
     WebhookVerificationError,
 )
-from ._events import Hook, LimitEvent, RetryEvent, WaitEvent, log
-from ._hints import readable
-from ._limits import RateLimit
-from ._model import Model, UnknownObject
-from ._operation import FileTypes, Omit, RequestOptions, omit
-from ._pages import AsyncPage, AsyncPaginator
-from ._response import RawResponse, StreamedResponse
-from ._retry import RetryPolicy
-from ._slots import CallSlots
+from ._core.hints import readable, register
+from ._core.model import Model, UnknownObject
+from ._core.operation import FileTypes, Omit, RequestOptions, omit
+from ._core.pages import AsyncPage, AsyncPaginator
+from ._core.response import RawResponse, StreamedResponse
+from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
+from ._engine.limits import RateLimit
+from ._engine.retry import RetryPolicy
+from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 from ._version import __version__
 
 __all__ = [
@@ -72,11 +73,13 @@ __all__ = [
     "UnknownObject",
     "UnprocessableEntityError",
     "WaitEvent",
+    "WaitTimeoutError",
     "WebhookVerificationError",
     "__version__",
     "log",
     "omit",
 ]
 
+register(f"{__name__}.raw")
 for _name in __all__:
     readable(globals()[_name])

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import anyio
 import attrs
 
-from ._encode import encode
-from ._errors import ConfigurationError, OutcomeUnknownError
-from ._events import Hook, log
-from ._limits import DEFAULT_MAX_WAIT, RateLimit
-from ._masking import Hidden, mask_text
-from ._operation import Omit, Operation, Request, RequestOptions, omit
-from ._pages import AsyncPaginator
-from ._response import RawResponse, StreamedResponse, decode
-from ._retry import RetryPolicy
-from ._settings import (
+from ._core.encode import encode
+from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
+from ._core.masking import Hidden, cut, mask_text
+from ._core.operation import Omit, Operation, Request, RequestOptions, omit
+from ._core.pages import AsyncPaginator
+from ._core.response import RawResponse, StreamedResponse, decode
+from ._engine.events import Hook, log
+from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
+from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
+from ._engine.retry import RetryPolicy
+from ._engine.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_RETRIES,
@@ -33,14 +34,13 @@ from ._settings import (
     check_headers,
     check_key,
     check_kinds,
+    check_query,
     check_rate_limits,
     check_retries,
     check_since,
     check_timeout,
 )
-from ._shared import Shared
-from ._tokens import KEY_FIELD, is_listed, marked, new_key, with_key
-from ._tracebacks import cut
+from ._engine.shared import Shared
 from ._version import __version__
 from .resources import Resources
 
@@ -50,8 +50,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from ._calls import Call
-    from ._gate import Account
+    from ._engine.calls import Call
+    from ._engine.gate import Account
 
 __all__ = ["AsyncRetell"]
 
@@ -114,9 +114,9 @@ class AsyncRetell(Resources):
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
             default_headers=check_headers(headers.value),
-            default_query=dict(default_query or {}),
+            default_query=check_query(default_query, "default_query"),
             strict=strict,
-            rate_limits=(known := check_rate_limits(rate_limits)),
+            rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
@@ -165,9 +165,9 @@ class AsyncRetell(Resources):
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
             default_headers={**old.default_headers, **check_headers(headers.value)},
-            default_query={**old.default_query, **(default_query or {})},
+            default_query={**old.default_query, **check_query(default_query, "default_query")},
             strict=old.strict if isinstance(strict, Omit) else strict,
-            rate_limits={**old.rate_limits, **(known := check_rate_limits(rate_limits))},
+            rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
             max_wait=old.max_wait,
         )
@@ -267,7 +267,7 @@ class AsyncRetell(Resources):
 
     def _call(self, request: Request[Any], options: RequestOptions) -> Call:
         """The request as it will be sent, every time that it is."""
-        from ._calls import Call
+        from ._engine.calls import Call
 
         _refuse_unknown(request, options)
         settings = self._settings
@@ -282,8 +282,10 @@ class AsyncRetell(Resources):
         if request.operation.repeat == "idempotency_key":
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
-            token = new_key()  # never the caller's key, which may have been used before
-            request = marked(request, token)
+            token = token_of(request)
+            if token is None and since is None:  # what was sent before is sent again as it was
+                token = new_key()  # never the caller's key, which may have been used before
+                request = marked(request, token)
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
         deadline = options.get("deadline", omit)
@@ -297,7 +299,7 @@ class AsyncRetell(Resources):
                     settings.default_headers,
                     check_headers(options.get("extra_headers")),
                 ),
-                query=(settings.default_query, options.get("extra_query") or {}),
+                query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -313,15 +315,19 @@ class AsyncRetell(Resources):
 
     async def _found(self, operation: Operation[T], call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[T] | None:
         """What a call created whose outcome is not known, if it appears in the list of calls in time."""
-        from ._reconcile import find
+        from ._engine.reconcile import find
 
         within = call.policy.reconcile_within
         if call.give_up_at is not None:
             within = min(within, call.give_up_at - account.clock())
-        if call.token is None or within <= 0 or error.attempts == 0:
+        if call.token is None or within <= 0:
             return None
         look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
-        found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+        try:
+            with account.waiting():
+                found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+        except RetellError:  # the client was closed meanwhile
+            return None
         if found is not None:
             found.idempotency_key = call.idempotency_key
         return found
@@ -350,6 +356,14 @@ class AsyncRetell(Resources):
     def __repr__(self) -> str:
         settings: Settings | None = vars(self).get("_settings")  # a client that cannot be made is shown too, in tracebacks
         return f"{type(self).__name__}({'' if settings is None else f'base_url={settings.base_url!r}'})"
+
+
+def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:
+    if limits is None:
+        return {}
+    from .resources._operations import LIMITS, METHODS
+
+    return check_rate_limits(limits, METHODS, LIMITS)
 
 
 def _refuse_unknown(request: Request[Any], options: RequestOptions) -> None:

@@ -1,4 +1,4 @@
-"""The pytest plugin: a sandbox and a client of it for each test that asks for them."""
+"""The pytest plugin: fixtures for a sandbox and a client of it, new for each test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def retell_sandbox(request: pytest.FixtureRequest) -> LocalRetell:
-    """The Retell API for this test alone. Its time stands still until it is moved."""
+    """A sandbox for this test alone. Its time stands still until it is moved."""
     from .sandbox import RunningClock, Settings
     from .testing import LocalRetell
 
@@ -44,6 +44,6 @@ def retell_client(retell_sandbox: LocalRetell) -> AsyncRetell:
 
 @pytest.fixture
 def retell_sandbox_url(retell_sandbox: LocalRetell) -> Iterator[str]:
-    """The URL of ``retell_sandbox``, which listens on a free port meanwhile."""
+    """The URL of ``retell_sandbox``, which listens on a free port while the test lasts."""
     with retell_sandbox.serving() as url:
         yield url

@@ -1,17 +1,17 @@
-"""For tests of programs that use this client: the API in the same process, a new one for each test.
+"""The sandbox in tests: in the same process, a new one for each test.
 
 The pytest plugin comes with the package. In a test, ``retell_client`` is a client of ``retell_sandbox``, and nothing leaves the process:
 
 ```python
 @pytest.mark.retell_sandbox(outcomes={"dial_busy": 1})
 async def test_a_busy_line_is_tried_again(retell_sandbox, retell_client):
-    number = retell_sandbox.furnish().phone_number
+    number = retell_sandbox.create_fixtures().phone_number
     ...
     await retell_sandbox.advance(60)
     retell_sandbox.assert_placed("+12015550100", times=2)
 ```
 
-Without pytest, `LocalRetell` is the same by hand.
+Without pytest, use `LocalRetell`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ import anyio.lowlevel
 import httpx
 
 from ._client import AsyncRetell
-from ._masking import mask, mask_text
-from ._retry import RetryPolicy
+from ._core.masking import mask, mask_text
+from ._engine.retry import RetryPolicy
 from .sandbox import Clock, Sandbox, Settings, SteppedClock
-from .sandbox.control import answer as control_answer, placed
-from .sandbox.faults import Fault, FaultKind, Struck
-from .sandbox.furniture import Furniture, furnish
-from .sandbox.handling import receive
-from .sandbox.log import Received
-from .sandbox.outgoing import Outgoing
-from .sandbox.reply import Reply
+from .sandbox.faults.active import ActiveFault
+from .sandbox.faults.fault import Fault, FaultKind
+from .sandbox.faults.replies import Reply
+from .sandbox.fixtures import Fixtures, create_fixtures
+from .sandbox.http.control import answer as control_answer, placed
+from .sandbox.http.pipeline import receive
+from .sandbox.outgoing.sender import Sender
+from .sandbox.state.request_log import LoggedRequest
 
 __all__ = ["LocalRetell", "SandboxTransport"]
 
@@ -47,7 +48,7 @@ _QUICK = RetryPolicy(first_delay=0.01)
 class SandboxTransport(httpx.AsyncBaseTransport):
     """Answers a client's requests from a sandbox in the same process, for `httpx.AsyncClient`.
 
-    Faults arrive as the errors that httpx raises on a network. A time-out does so at once: nobody waits for it.
+    Faults raise the errors that httpx raises on a network. A timeout is raised at once, without waiting.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -60,7 +61,7 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         beside = control_answer(self._sandbox, request.method, path, query, content)
         if beside is not None:
             return _response(beside, request)
-        handling = receive(
+        pending = receive(
             self._sandbox,
             request.method,
             path,
@@ -70,11 +71,11 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             content=content,
         )
         patience = request.extensions.get("timeout", {}).get("read")
-        if patience is not None and handling.delay >= patience:
-            handling.finish()
+        if patience is not None and pending.delay >= patience:
+            pending.finish()
             raise httpx.ReadTimeout("the answer comes too late", request=request)
-        await anyio.sleep(handling.delay)
-        return _response(handling.finish(), request)
+        await anyio.sleep(pending.delay)
+        return _response(pending.finish(), request)
 
 
 def _response(reply: Reply, request: httpx.Request) -> httpx.Response:
@@ -83,41 +84,41 @@ def _response(reply: Reply, request: httpx.Request) -> httpx.Response:
     if reply.status is None:
         raise httpx.ReadError("the connection was reset", request=request)
     if reply.ending == "truncated":
-        return httpx.Response(reply.status, headers=reply.headers, stream=_Truncated(reply.content), request=request)
+        return httpx.Response(reply.status, headers=reply.headers, stream=_Truncated(reply.sent), request=request)
     return httpx.Response(reply.status, headers=reply.headers, content=reply.content, request=request)
 
 
 class _Truncated(httpx.AsyncByteStream):
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+    def __init__(self, sent: bytes) -> None:
+        self._sent = sent
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._content[: len(self._content) // 2]
+        yield self._sent
         raise httpx.RemoteProtocolError("the connection was closed in the middle of the answer")
 
 
 class LocalRetell:
-    """A sandbox as tests use it: its clients, its time, its faults, and what it received.
+    """A sandbox for tests: its clients, its time, its faults, and the requests that it received.
 
-    :param settings: what its account is like.
-    :param clock: its time, which stands still until `advance` unless another clock is given.
+    :param settings: the settings of its account.
+    :param clock: its time; unless given, it stands still until `advance` moves it.
     """
 
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.sandbox = Sandbox(settings, SteppedClock() if clock is None else clock)
-        self._outgoing = Outgoing(self.sandbox)
+        self._sender = Sender(self.sandbox)
 
     def send_to(self, app: Callable[..., Any] | httpx.AsyncBaseTransport) -> None:
-        """Let everything that the sandbox sends go to an application in this process, or over a transport, whatever its URL says.
+        """Send webhooks and the like to an application in this process, or over a transport, whatever their URLs.
 
-        :param app: an ASGI application, as `retell_async.webhooks.Router` is one.
+        :param app: an ASGI application, such as a `retell_async.webhooks.Router`.
         """
         transport = app if isinstance(app, httpx.AsyncBaseTransport) else httpx.ASGITransport(app)
-        self._outgoing = Outgoing(self.sandbox, transport)
+        self._sender = Sender(self.sandbox, transport)
 
     @property
     def api_key(self) -> str:
-        """The key of its clients, with which it signs what it sends unless its settings have a ``webhook_key``."""
+        """The API key of its clients. It also signs webhooks, unless the settings have a ``webhook_key``."""
         return self.sandbox.store.settings.api_key or _API_KEY
 
     def client(self, **options: Any) -> AsyncRetell:
@@ -133,26 +134,28 @@ class LocalRetell:
     def serving(self, host: str = "127.0.0.1", port: int = 0) -> Generator[str]:
         """Listen on a port while the context lasts, in a thread of its own, and give the URL.
 
-        What the sandbox sends meanwhile goes over the network, wherever it went before.
+        Meanwhile webhooks go over the network, even after `send_to`.
 
-        :raises OSError: the port is taken, or the host is none of this machine's.
+        :raises OSError: the port is taken, or the host is not an address of this machine.
         """
-        from .sandbox.server import in_thread
+        from .sandbox.http.server import in_thread
 
-        before = self._outgoing
+        before = self._sender
         with in_thread(self.sandbox, host, port) as served:
-            self._outgoing = served.outgoing
+            self._sender = served.sender
             try:
                 yield served.url
             finally:
-                self._outgoing = before
+                self._sender = before
 
-    def furnish(self, **agent: Any) -> Furniture:
-        """Make an LLM, an agent and a number to call from.
+    def create_fixtures(self, **agent: Any) -> Fixtures:
+        """Create an LLM, an agent and a phone number to call from.
 
         :param agent: fields of the agent.
         """
-        return furnish(self.sandbox, **agent)
+        return create_fixtures(self.sandbox, **agent)
+
+    furnish = create_fixtures  # the older name, for one release
 
     @property
     def now(self) -> int:
@@ -160,29 +163,29 @@ class LocalRetell:
         return self.sandbox.store.now()
 
     async def advance(self, seconds: float) -> None:
-        """Move the sandbox's time on: calls ring, are answered, end and are analysed, and everybody who is to hear of it has been told.
+        """Move the sandbox's time forward. Calls ring, are answered, end and are analysed meanwhile, and their webhooks are delivered.
 
         :raises TypeError: the clock runs by itself.
         """
-        await self._outgoing.advance(seconds)
+        await self._sender.advance(seconds)
 
-    def fault(self, kind: FaultKind, /, **fields: Any) -> Struck:
+    def fault(self, kind: FaultKind, /, **fields: Any) -> ActiveFault:
         """Set a fault from now on; its ``count`` tells how often it struck.
 
         :param fields: as for `retell_async.sandbox.Fault`.
-        :raises ValueError: a field makes no sense, or there is no such operation; the message names some that are near.
+        :raises ValueError: a field has a wrong value, or there is no such operation; the message names some that are near.
         """
         return self.sandbox.set_fault(Fault.from_dict({"kind": kind, **fields}))
 
     def clear_faults(self) -> None:
         self.sandbox.clear_faults()
 
-    def requests(self, operation: str | None = None, **fields: Any) -> list[Received]:
-        """What was received, oldest first.
+    def requests(self, operation: str | None = None, **fields: Any) -> list[LoggedRequest]:
+        """The requests that were received, oldest first.
 
         :param operation: an operation, by its id in the API's document (``createPhoneCall``) or by the client's name for it
             (``call.create_phone_call``); ``None`` for any.
-        :param fields: values that fields of the JSON body have.
+        :param fields: fields of the JSON body, with their values.
         :raises ValueError: there is no such operation, or it does not take such a field; the message names some that are near.
         """
         id = None if operation is None else self.sandbox.operation_named(operation)
@@ -196,25 +199,25 @@ class LocalRetell:
         """How many calls were placed to each number."""
         return placed(self.sandbox)
 
-    def assert_received(self, operation: str, *, times: int | None = None, **fields: Any) -> list[Received]:
-        """Give the requests to an operation whose bodies have these fields.
+    def assert_received(self, operation: str, *, times: int | None = None, **fields: Any) -> list[LoggedRequest]:
+        """Check that an operation was requested with these fields, and give the requests.
 
         :param operation: as for `requests`.
         :param times: how many there must be; at least one unless given.
-        :raises AssertionError: there are others, or none.
+        :raises AssertionError: there are more, fewer or none.
         :raises ValueError: as from `requests`.
         """
         found = self.requests(operation, **fields)
         if (not found) if times is None else len(found) != times:
             wanted = "at least once" if times is None else f"{times} times"
-            having = f" with {mask_text(repr(fields))}" if fields else ""
+            indexed_by = f" with {mask_text(repr(fields))}" if fields else ""
             every = Counter(received.operation or "no operation" for received in self.sandbox.log)
             seen = ", ".join(f"{name} {count}" for name, count in every.most_common()) or "nothing"
-            raise AssertionError(f"{operation}{having} was to be received {wanted}, and was {len(found)} times; received: {seen}")
+            raise AssertionError(f"{operation}{indexed_by} was to be received {wanted}, and was {len(found)} times; received: {seen}")
         return found
 
     def assert_placed(self, to_number: str, *, times: int = 1) -> None:
-        """:raises AssertionError: that number was called more often, or less."""
+        """:raises AssertionError: the number was called more often, or less often."""
         count = self.placed[to_number]
         if count != times:
             raise AssertionError(f"{mask(to_number)} was to be called {times} times, and was {count} times")

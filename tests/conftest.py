@@ -1,9 +1,26 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 import pytest
 from hypothesis import settings
+
+NEEDS = {
+    "descriptors": Path("/dev/fd").exists(),
+    "fifo": hasattr(os, "mkfifo"),
+    "fork": hasattr(os, "fork"),
+    "make": os.name == "posix" and which("make") is not None,
+    "proc": Path("/proc/self/fd").exists(),
+    "rlimit": sys.platform == "linux",
+    "signals": os.name == "posix",
+    "symlink": os.name == "posix",
+    "uvloop": find_spec("uvloop") is not None,
+}
+"""What `pytest.mark.needs` may name, and whether this system has it."""
 
 # Nothing that a developer has set changes what the tests see, and a run can be repeated.
 for name in [name for name in os.environ if name.startswith("RETELL_")]:
@@ -12,8 +29,26 @@ settings.register_profile("repository", deadline=None, derandomize=True)
 settings.load_profile("repository")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let no test open a socket unless it is marked `soak`: those may, on this machine's own addresses."""
+def pytest_report_header() -> list[str]:
+    missing = [name for name, there in NEEDS.items() if not there]
+    return [f"deselected, since this system has none of it: tests that need {', '.join(missing)}"] if missing else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect what this system cannot do. Let no test open a socket unless it is marked `soak`: those may, on this machine's addresses."""
+    impossible = [item for item in items if not all(NEEDS[name] for name in needed(item))]
+    if impossible:
+        config.hook.pytest_deselected(items=impossible)
+        items[:] = [item for item in items if item not in impossible]
     for item in items:
         if item.get_closest_marker("soak") is None:
             item.add_marker("disable_socket")
+
+
+def needed(item: pytest.Item) -> set[str]:
+    """What a test needs of the system: what its marks name, and the event loop that it asks for."""
+    names = {name for mark in item.iter_markers("needs") for name in mark.args}
+    if unknown := names - NEEDS.keys():
+        raise pytest.UsageError(f"{item.nodeid} needs {', '.join(sorted(unknown))}: {', '.join(NEEDS)} are known")
+    parameters = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    return names | ({"uvloop"} if ("asyncio", {"use_uvloop": True}) in parameters else set())

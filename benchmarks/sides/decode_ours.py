@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from retell_async._response import Answer, decode
+from retell_async._core.response import Answer, decode
 from retell_async.raw.api.call.get_call import OPERATION
 
 from .timing import batches, touch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from ..document import Json, Refused, all_schemas, children, pointer, ref_name, replace, resolved, roots
-from .unions import is_object
+from .. import marks
+from ..document import Json, Refused, all_schemas, children, is_object, pointer, ref_name, replace, resolved, roots
 
 
 def run(document: Json) -> None:
@@ -18,7 +18,7 @@ def run(document: Json) -> None:
     for name in aliases:
         del schemas[name]
     for _, schema in all_schemas(document):
-        schema.pop("x-base", None) if "$ref" in schema else None
+        schema.pop(marks.BASE, None) if "$ref" in schema else None
 
 
 def is_named(document: Json, schema: Json) -> bool:

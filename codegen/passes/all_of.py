@@ -9,13 +9,25 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from ..document import Json, Refused, all_schemas, children, fingerprint, pointer, ref_name, replace, resolved, roots
+from .. import marks
+from ..document import (
+    LOWER_BOUNDS,
+    UPPER_BOUNDS,
+    Json,
+    Refused,
+    all_schemas,
+    children,
+    fingerprint,
+    pointer,
+    ref_name,
+    replace,
+    resolved,
+    roots,
+)
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
-_UNION = frozenset({"x-tag", "x-name", "discriminator"})
+_UNION = frozenset({marks.TAG, marks.NAME, "discriminator"})
 """What is said of a union as a whole."""
-_LOWER = frozenset({"minimum", "minLength", "minItems", "minProperties"})
-_UPPER = frozenset({"maximum", "maxLength", "maxItems", "maxProperties"})
 
 
 class _Contradiction(Exception):
@@ -44,7 +56,7 @@ def _refuse_ring(document: Json, name: str, inside: tuple[str, ...]) -> None:
 
 def _leave_out(schema: Json) -> None:
     """Take out the fields that must be absent."""
-    absent = schema.pop("x-absent", ())
+    absent = schema.pop(marks.ABSENT, ())
     for name in absent:
         schema.get("properties", {}).pop(name, None)
     if absent and "required" in schema:
@@ -62,7 +74,7 @@ def _flat(document: Json, schema: Json, where: str) -> Json:
 
 def _says_more(schema: Json) -> bool:
     """Whether there is something to lay over the members of a union beside it."""
-    return bool({"properties", "required", "enum", "x-absent"} & schema.keys())
+    return bool({"properties", "required", "enum", marks.ABSENT} & schema.keys())
 
 
 def _meant(document: Json, schema: Json, where: str) -> Json:
@@ -87,8 +99,8 @@ def _expanded(document: Json, schema: Json, where: str) -> Json:
     if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
         schema = _meant(document, schema, pointer("components", "schemas", name) if name else where)
     if name is not None:
-        schema["x-base"] = name
-        schema.pop("x-name", None)
+        schema[marks.BASE] = name
+        schema.pop(marks.NAME, None)
     return schema
 
 
@@ -111,7 +123,7 @@ def _both(document: Json, one: Json, other: Json, where: str) -> Json:
 
 
 def _only_annotates(schema: Json) -> bool:
-    return all(key in _ANNOTATIONS or key.startswith("x-note") or key in ("nullable", "x-name") for key in schema)
+    return all(key in _ANNOTATIONS or key == marks.NOTE or key in ("nullable", marks.NAME) for key in schema)
 
 
 def _annotated(schema: Json, notes: Json) -> Json:
@@ -129,7 +141,7 @@ def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json
             continue
     if not members:
         raise _Contradiction("no member of the union is left")
-    rest = {key: value for key, value in union.items() if key in _ANNOTATIONS | _UNION or key.startswith("x-note")}
+    rest = {key: value for key, value in union.items() if key in _ANNOTATIONS | _UNION or key == marks.NOTE}
     _nullable(rest, {"nullable": union.get("nullable")}, over)
     return {**members[0], **rest} if len(members) == 1 else {"oneOf": members, **rest}
 
@@ -155,7 +167,7 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
         return both
     if key == "items":
         return _both(document, left, right, f"{where}/items")
-    if key in ("required", "x-absent", "x-exclusive"):
+    if key in ("required", marks.ABSENT, marks.EXCLUSIVE):
         return sorted([*left, *(item for item in right if item not in left)])
     if key == "enum":
         if not (common := [value for value in left if value in right]):
@@ -171,9 +183,9 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
         if isinstance(left, dict) and isinstance(right, dict):
             return _both(document, left, right, f"{where}/additionalProperties")
         return right if left is True else left
-    if key in _LOWER:
+    if key in LOWER_BOUNDS:
         return max(left, right)
-    if key in _UPPER:
+    if key in UPPER_BOUNDS:
         return min(left, right)
     if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
         return left or right

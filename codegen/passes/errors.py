@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import marks
 from ..document import Json, Refused, at, operations, pointer, resolved, to_ref
 
 NAME = "ErrorResponse"
@@ -29,10 +30,10 @@ def run(document: Json) -> None:
             if not {"status", "message"} >= schema.get("properties", {"": schema}).keys():
                 raise Refused(where, "an error body of another shape than {status, message}: the facade cannot read its message")
             body = schema
-        operation["x-errors"] = sorted(statuses)
+        operation[marks.ERRORS] = sorted(statuses)
     if body is not None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         if schemas.setdefault(NAME, body) is not body:
             raise Refused(pointer("components", "schemas", NAME), "the name is wanted for the shared error body")
     document.get("components", {}).pop("responses", None)
-    document["x-error-body"] = to_ref(NAME) if body is not None else None
+    document[marks.ERROR_BODY] = to_ref(NAME) if body is not None else None

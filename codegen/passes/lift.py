@@ -21,8 +21,21 @@ import re
 from collections import defaultdict
 from copy import deepcopy
 
-from ..document import Json, Refused, all_schemas, children, fingerprint, operations, pointer, ref_name, replace, resolved, to_ref
-from .unions import is_object
+from .. import marks
+from ..document import (
+    Json,
+    Refused,
+    all_schemas,
+    children,
+    fingerprint,
+    is_object,
+    operations,
+    pointer,
+    ref_name,
+    replace,
+    resolved,
+    to_ref,
+)
 
 _BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
 """What is said of a place, not of what stands there."""
@@ -58,7 +71,7 @@ class _Lift:
     def run(self) -> None:
         self._survey()
         for name in sorted(self.schemas):
-            self.schemas[name].pop("x-base", None)
+            self.schemas[name].pop(marks.BASE, None)
             self._inside(self.schemas[name], name)
         for method, path, operation in list(operations(self.document)):
             title = operation_title(operation, pointer("paths", path, method))
@@ -72,7 +85,7 @@ class _Lift:
                     parameter["schema"], self._property_name(parameter["name"], parameter["schema"], title), title
                 )
         for schema in self.schemas.values():
-            schema.pop("x-said", None)
+            schema.pop(marks.SAID, None)
 
     def _survey(self) -> None:
         for where, schema in all_schemas(self.document):
@@ -115,8 +128,8 @@ class _Lift:
         if joined := _joined(schema):
             return joined
         said = _said(schema)
-        base: str | None = schema.get("x-base")
-        rivals = [other for other in self.says[name] if json.loads(other).get("x-base") == base]
+        base: str | None = schema.get(marks.BASE)
+        rivals = [other for other in self.says[name] if json.loads(other).get(marks.BASE) == base]
         owners = sorted(self.says[name].get(said, ()), key=lambda owner: (len(owner), owner))
         if base:
             return (pascal(name) if len(rivals) <= 1 else owner) + base
@@ -126,14 +139,14 @@ class _Lift:
         return (owners[0] if owners else owner) + pascal(name)
 
     def _member_name(self, member: Json, union: str) -> str:
-        base: str | None = member.get("x-base")
+        base: str | None = member.get(marks.BASE)
         if base:
             return _without_shared_end(union, base) + base
         if title := member.get("title"):
             return union + pascal(title)
-        if values := member.get("x-values"):
+        if values := member.get(marks.VALUES):
             return union + pascal(str(values[0]))
-        if key := member.get("x-key"):
+        if key := member.get(marks.KEY):
             return union + pascal(key)
         return f"{union}Object"
 
@@ -144,13 +157,13 @@ class _Lift:
         if not self._wants_name(schema):
             for way, child in list(children(schema)):
                 replace(schema, way, self._lifted(child, name, owner))
-            schema.pop("x-base", None)
+            schema.pop(marks.BASE, None)
             return schema
-        beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key.startswith("x-note")}
+        beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key == marks.NOTE}
         if union:
-            beside |= {key: schema.pop(key) for key in ("x-values", "x-key") if key in schema}
-        schema.pop("x-base", None)
-        name = schema.pop("x-name", None) or name
+            beside |= {key: schema.pop(key) for key in (marks.VALUES, marks.KEY) if key in schema}
+        schema.pop(marks.BASE, None)
+        name = schema.pop(marks.NAME, None) or name
         said = fingerprint(schema)
         if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
             name = owner + name
@@ -159,14 +172,14 @@ class _Lift:
                     pointer("components", "schemas", name), f"two schemas want the name {name}: give one of them x-name in the overlay"
                 )
         if taken is None:
-            schema["x-said"] = said
+            schema[marks.SAID] = said
             self.schemas[name] = deepcopy(schema)
             self._inside(self.schemas[name], name)
         return to_ref(name) | beside
 
     def _said(self, schema: Json) -> str:
         """What a component says, before anything inside it was lifted."""
-        said: str | None = schema.get("x-said")
+        said: str | None = schema.get(marks.SAID)
         return said or fingerprint(schema)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
+from .. import marks
 from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
 from ..reserved import CLASSES, MODULES, aside, is_name
 
 
 def run(document: Json) -> None:
     schemas: Json = document["components"]["schemas"]
-    new: dict[str, str] = {name: schema.pop("x-name", None) or class_name(name) for name, schema in schemas.items()}
+    new: dict[str, str] = {name: schema.pop(marks.NAME, None) or class_name(name) for name, schema in schemas.items()}
     by_module: dict[str, str] = {}
     for name, target in new.items():
         where = pointer("components", "schemas", name)
@@ -24,8 +25,8 @@ def run(document: Json) -> None:
     for _, schema in all_schemas(document):
         if (referred := ref_name(schema)) is not None:
             schema.update(to_ref(new[referred]))
-    if document["x-error-body"]:
-        document["x-error-body"] = to_ref(new[str(ref_name(document["x-error-body"]))])
+    if document[marks.ERROR_BODY]:
+        document[marks.ERROR_BODY] = to_ref(new[str(ref_name(document[marks.ERROR_BODY]))])
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import marks
 from ..document import Json, Refused, all_schemas
 
 
@@ -15,6 +16,6 @@ def run(document: Json) -> None:
             if set(clause) != {"required"} or not names:
                 raise Refused(f"{where}/not", "only `required` can be negated: what else it forbids cannot be expressed")
             if len(names) == 1:
-                schema.setdefault("x-absent", []).append(names[0])
+                schema.setdefault(marks.ABSENT, []).append(names[0])
             else:
-                schema.setdefault("x-exclusive", []).append(sorted(names))
+                schema.setdefault(marks.EXCLUSIVE, []).append(sorted(names))

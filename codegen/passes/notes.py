@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import marks
 from ..document import Json, Refused, at
 
 
@@ -13,4 +14,4 @@ def lay(document: Json, notes: Json) -> None:
         except Refused:
             continue
         if isinstance(schema, dict):
-            schema["x-note"] = note
+            schema[marks.NOTE] = note

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .. import marks
 from ..document import Json, Refused, operation_roots, operations, pointer, ref_name, walk
 
 
@@ -17,7 +18,7 @@ def run(document: Json) -> None:
     for name in _starts(document):
         _follow(document, name, reached)
     schemas = components.get("schemas", {})
-    document.setdefault("x-unreachable", sorted(set(schemas) - reached))
+    document.setdefault(marks.UNREACHABLE, sorted(set(schemas) - reached))
     components["schemas"] = {name: schema for name, schema in schemas.items() if name in reached}
 
 
@@ -62,8 +63,8 @@ def _starts(document: Json) -> Iterator[str]:
     for method, path, operation in operations(document):
         for _, holder, key in operation_roots(operation, pointer("paths", path, method)):
             yield from _refs(holder[key])
-    if document.get("x-error-body"):
-        yield from _refs(document["x-error-body"])
+    if document.get(marks.ERROR_BODY):
+        yield from _refs(document[marks.ERROR_BODY])
 
 
 def _refs(schema: Json) -> Iterator[str]:

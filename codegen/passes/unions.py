@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..document import Json, Refused, all_schemas, fingerprint, pointer, ref_name, resolved
+from .. import marks
+from ..document import Json, Refused, all_schemas, fingerprint, is_object, pointer, ref_name, resolved
 
 
 def run(document: Json) -> None:
@@ -55,11 +56,6 @@ def _unwrap(schema: Json) -> None:
         schema.setdefault(key, value)
 
 
-def is_object(schema: Json) -> bool:
-    """An object with fields of its own."""
-    return "properties" in schema
-
-
 def _tell_apart(document: Json, schema: Json, where: str) -> None:
     schema.pop("type", None)
     objects = [(member, resolved(document, member)) for member in schema["oneOf"]]
@@ -69,13 +65,13 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
             raise Refused(f"{where}/oneOf", "an object with fields cannot be told from one without")
         return
     meanings = [meant for _, meant in objects]
-    tag: str | None = schema.get("x-tag") or _tag(document, meanings)
+    tag: str | None = schema.get(marks.TAG) or _tag(document, meanings)
     if tag is not None:
-        schema["x-tag"] = tag
+        schema[marks.TAG] = tag
         for member, meant in objects:
-            member["x-values"] = _values(document, meant, tag)
-        values = [value for member, _ in objects for value in member["x-values"]]
-        if not all(member["x-values"] for member, _ in objects) or len(set(values)) < len(values):
+            member[marks.VALUES] = _values(document, meant, tag)
+        values = [value for member, _ in objects for value in member[marks.VALUES]]
+        if not all(member[marks.VALUES] for member, _ in objects) or len(set(values)) < len(values):
             raise Refused(f"{where}/oneOf", f"{tag!r} cannot be the tag: a member has no values of its own for it")
         return
     keys = _keys(meanings)
@@ -84,9 +80,9 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
             f"{where}/oneOf",
             "its members have no tag (a field with other values in each) and no key (a required field of its own): name one in the overlay",
         )
-    schema["x-keyed"] = True
+    schema[marks.KEYED] = True
     for (member, _), key in zip(objects, keys, strict=True):
-        member["x-key"] = key
+        member[marks.KEY] = key
 
 
 def _values(document: Json, schema: Json, name: str) -> list[Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .. import marks
 from ..document import Json, operations, ref_name, walk
 
 
 def run(document: Json) -> None:
     for _, _, operation in operations(document):
-        _mark(document, (content["schema"] for content in operation.get("requestBody", {}).get("content", {}).values()), "x-request")
-        _mark(document, (parameter["schema"] for parameter in operation["parameters"]), "x-request")
+        _mark(document, (content["schema"] for content in operation.get("requestBody", {}).get("content", {}).values()), marks.REQUEST)
+        _mark(document, (parameter["schema"] for parameter in operation["parameters"]), marks.REQUEST)
         for response in operation["responses"].values():
-            _mark(document, (content["schema"] for content in response.get("content", {}).values()), "x-response")
-    if document["x-error-body"]:
-        _mark(document, [document["x-error-body"]], "x-response")
+            _mark(document, (content["schema"] for content in response.get("content", {}).values()), marks.RESPONSE)
+    if document[marks.ERROR_BODY]:
+        _mark(document, [document[marks.ERROR_BODY]], marks.RESPONSE)
 
 
 def _mark(document: Json, schemas: Iterable[Json], key: str) -> None:

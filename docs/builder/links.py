@@ -24,7 +24,7 @@ _ELSEWHERE = frozenset(
 _PARAMETERS = frozenset({"T", "U", "P", "T_co", "ModelT", "EventT", "AgentT"})
 _MODULES = (
     *("", "types.", "webhooks.", "llm.", "llm.messages.", "llm.protocol."),
-    *("sandbox.", "sandbox.faults.", "sandbox.log.", "testing."),
+    *("sandbox.", "sandbox.faults.", "sandbox.state.request_log.", "testing."),
 )
 _PACKAGES = frozenset({"aiohttp", "collections", "contextlib", "datetime", "httpx", "ipaddress", "os", "starlette", "types", "typing"})
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from retell_async._hints import readable
+from retell_async._core.hints import readable
 
 from .agent import Agent
 from .app import App

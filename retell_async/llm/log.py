@@ -8,7 +8,7 @@ import traceback
 
 import anyio
 
-from retell_async._masking import Hidden, mask_text
+from retell_async._core.masking import Hidden, mask_text
 
 __all__ = ["Hidden", "failure", "is_stray", "log", "mask_text"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, ca
 import msgspec
 
 from retell_async import RetellError
-from retell_async._model import Many, Model, One, Spec, adopter, model
+from retell_async._core.model import Many, Model, One, Spec, adopter, model
 
 if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall

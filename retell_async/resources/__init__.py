@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from .._operation import Request, RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import Request, RequestOptions
+    from .._core.pages import AsyncPaginator
     from .agent import AgentResource
     from .app import AppResource
     from .asset import AssetResource

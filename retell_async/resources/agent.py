@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
-from .._retired import gone
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, gone, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.agent import (
     create_agent,
     create_agent_version,
@@ -23,8 +22,8 @@ from ..raw.api.agent import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.agent_list_filter import AgentListFilter
     from ..raw.models.agent_list_item_response import AgentListItemResponse
     from ..raw.models.agent_request_webhook_event import AgentRequestWebhookEvent

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.app import create_app, delete_app, get_app, get_app_tool_schema, list_app_usages, list_apps, test_app_auth, update_app
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.app_crm_config import AppCRMConfig
     from ..raw.models.app_response import AppResponse
     from ..raw.models.app_type import AppType

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._resource import RawSender, Resource, StreamSender, raw, streamed
+from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.asset import create_asset
 
 if TYPE_CHECKING:
-    from .._operation import FileTypes, RequestOptions
+    from .._core.operation import FileTypes, RequestOptions
     from ..raw.models.asset import Asset
 
 

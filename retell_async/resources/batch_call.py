@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, streamed
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.batch_call import create_batch_call
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
+    from .._core.operation import RequestOptions
     from ..raw.models.batch_call_response import BatchCallResponse
     from ..raw.models.batch_call_task import BatchCallTask
     from ..raw.models.call_time_window import CallTimeWindow

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.call import CallHelper
 from ..raw.api.call import (
     create_phone_call,
     create_web_call,
@@ -24,8 +25,8 @@ from ..raw.api.call import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.agent_override_request import AgentOverrideRequest
     from ..raw.models.call_control import CallControl
     from ..raw.models.call_filter import CallFilter
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from ..raw.params.fields_to_override import FieldsToOverrideParam
 
 
-class CallResource(Resource):
+class CallResource(CallHelper):
     async def create_phone_call(
         self,
         *,

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.chat import ChatHelper
 from ..raw.api.chat import (
     create_chat,
     create_chat_completion,
@@ -21,15 +22,15 @@ from ..raw.api.chat import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.chat_filter import ChatFilter
     from ..raw.models.chat_response import ChatResponse
     from ..raw.models.create_chat_completion_response import CreateChatCompletionResponse
     from ..raw.params.chat_filter import ChatFilterParam
 
 
-class ChatResource(Resource):
+class ChatResource(ChatHelper):
     async def create(
         self,
         *,

@@ -6,15 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
-from .._retired import gone
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, gone, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.agent import create_agent_version, delete_agent_version, list_agents, publish_agent_version
 from ..raw.api.chat_agent import create_chat_agent, delete_chat_agent, get_chat_agent, update_chat_agent
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.agent_list_filter import AgentListFilter
     from ..raw.models.agent_list_item_response import AgentListItemResponse
     from ..raw.models.chat_agent_request_webhook_event import ChatAgentRequestWebhookEvent

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._resource import RawSender, Resource, StreamSender, raw, streamed
+from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.concurrency import get_concurrency
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
+    from .._core.operation import RequestOptions
     from ..raw.models.get_concurrency_response import GetConcurrencyResponse
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.contact import (
     backfill_contact_analysis_data,
     create_contact,
@@ -24,8 +24,8 @@ from ..raw.api.contact import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import FileTypes, RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import FileTypes, RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.backfill_call_filter import BackfillCallFilter
     from ..raw.models.contact import Contact
     from ..raw.models.contact_conversation import ContactConversation

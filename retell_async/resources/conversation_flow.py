@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.conversation_flow import (
     create_conversation_flow,
     delete_conversation_flow,
@@ -17,8 +17,8 @@ from ..raw.api.conversation_flow import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.backup_model import BackupModel
     from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition
     from ..raw.models.conversation_flow_response import ConversationFlowResponse

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.conversation_flow_component import (
     create_conversation_flow_component,
     delete_conversation_flow_component,
@@ -17,8 +17,8 @@ from ..raw.api.conversation_flow_component import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition
     from ..raw.models.conversation_flow_component_response import ConversationFlowComponentResponse
     from ..raw.models.mcp import MCP

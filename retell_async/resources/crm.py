@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, streamed
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.crm import get_crm_config, get_crm_schema, get_sync_job_status, run_sync_job, update_crm_config
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions, Strings
+    from .._core.operation import RequestOptions, Strings
     from ..raw.models.contact_tag_contact_tag import ContactTagContactTag
     from ..raw.models.crm_analysis_data_mapping import CRMAnalysisDataMapping
     from ..raw.models.crm_config import CRMConfig

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._resource import RawSender, Resource, StreamSender, raw, streamed
+from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.identity import get_api_key_info
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
+    from .._core.operation import RequestOptions
     from ..raw.models.get_api_key_info_response import GetApiKeyInfoResponse
 
 

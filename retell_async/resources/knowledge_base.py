@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.knowledge_base import KnowledgeBaseHelper
 from ..raw.api.knowledge_base import (
     add_knowledge_base_sources,
     create_knowledge_base,
@@ -18,14 +19,14 @@ from ..raw.api.knowledge_base import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import FileTypes, RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import FileTypes, RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.knowledge_base_response import KnowledgeBaseResponse
     from ..raw.models.knowledge_base_text import KnowledgeBaseText
     from ..raw.params.knowledge_base_text import KnowledgeBaseTextParam
 
 
-class KnowledgeBaseResource(Resource):
+class KnowledgeBaseResource(KnowledgeBaseHelper):
     async def add_sources(
         self,
         knowledge_base_id: str,

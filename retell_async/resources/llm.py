@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.llm import create_retell_llm, delete_retell_llm, get_retell_llm, list_retell_llm, update_retell_llm
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.backup_model import BackupModel
     from ..raw.models.kb_config import KBConfig
     from ..raw.models.llm_response import LlmResponse

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw_pages, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw_pages, streamed_pages
 from ..raw.api.mcp_tool import get_mcp_tools
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.mcp_tool_definition import MCPToolDefinition
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.phone_number import (
     create_phone_number,
     delete_phone_number,
@@ -18,8 +18,8 @@ from ..raw.api.phone_number import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.agent_weight import AgentWeight
     from ..raw.models.phone_number_response import PhoneNumberResponse
     from ..raw.params.agent_weight import AgentWeightParam

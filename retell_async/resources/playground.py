@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, streamed
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.playground import agent_playground_completion
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions
+    from .._core.operation import RequestOptions
     from ..raw.models.agent_playground_completion_response import AgentPlaygroundCompletionResponse
     from ..raw.models.tool_mock import ToolMock
     from ..raw.params.chat_message_input import ChatMessageInputParam

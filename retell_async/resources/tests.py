@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.tests import TestsHelper
 from ..raw.api.tests import (
     create_batch_test,
     create_test_case_definition,
@@ -22,8 +23,8 @@ from ..raw.api.tests import (
 )
 
 if TYPE_CHECKING:
-    from .._operation import RequestOptions, Strings
-    from .._pages import AsyncPaginator
+    from .._core.operation import RequestOptions, Strings
+    from .._core.pages import AsyncPaginator
     from ..raw.models.llm_model import LLMModel
     from ..raw.models.test_case_batch_job import TestCaseBatchJob
     from ..raw.models.test_case_definition import TestCaseDefinition
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ..raw.params.tool_mock import ToolMockParam
 
 
-class TestsResource(Resource):
+class TestsResource(TestsHelper):
     async def create_batch_test(
         self, *, response_engine: RetellResponseEngineParam, test_case_definition_ids: Strings, **options: Unpack[RequestOptions]
     ) -> TestCaseBatchJob:

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
-from .._operation import Omit, omit
-from .._resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.operation import Omit, omit
+from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
 from ..raw.api.voice import add_community_voice, clone_voice, get_voice, list_voices, search_community_voice
 
 if TYPE_CHECKING:
-    from .._operation import FileTypes, RequestOptions
-    from .._pages import AsyncPaginator
+    from .._core.operation import FileTypes, RequestOptions
+    from .._core.pages import AsyncPaginator
     from ..raw.models.add_community_voice_request_voice_provider import AddCommunityVoiceRequestVoiceProvider
     from ..raw.models.clone_voice_request_voice_provider import CloneVoiceRequestVoiceProvider
     from ..raw.models.search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider

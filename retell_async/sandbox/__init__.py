@@ -8,24 +8,25 @@ async with serve() as sandbox, AsyncRetell("key_sandbox", base_url=sandbox.url) 
     ...
 ```
 
-Calls live by themselves: they ring, are answered or not, end and are analysed, as a seed decides. `Settings` says how the account is,
-`RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved. What goes wrong is told to
-`sandbox.faults`, or from outside to ``/sandbox/faults``: `Fault` has the kinds, `retell_async.sandbox.control` all paths of that sort.
-The page at ``/`` shows what goes on. `retell_async.testing` has all of it for tests.
+Calls go on by themselves: they ring, are answered or not, end and are analysed, as a seed decides. `Settings` are those of the account,
+`RunningClock(speed=60)` makes an hour a minute, and `SteppedClock` stands still until it is moved. Faults are set with `Sandbox.set_fault`
+or over ``/sandbox/faults``: `Fault` lists the kinds, `retell_async.sandbox.http.control` all paths under ``/sandbox/``. The page at ``/``
+shows what goes on. `retell_async.testing` is the same for tests.
 """
 
 from __future__ import annotations
 
 try:
-    from .app import create_app
-    from .clock import Clock, RunningClock, SteppedClock
-    from .faults import Fault, Faults
-    from .furniture import Furniture, furnish
-    from .outgoing import Outgoing
-    from .persistence import Journal
-    from .server import Served, serve
+    from .faults.active import Faults
+    from .faults.fault import Fault
+    from .fixtures import Fixtures, create_fixtures
+    from .http.app import create_app
+    from .http.server import Served, serve
+    from .outgoing.sender import Sender
     from .service import Sandbox
-    from .store import Settings
+    from .state.clock import Clock, RunningClock, SteppedClock
+    from .state.journal import Journal
+    from .state.settings import Settings
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: the sandbox needs `pip install 'retell-async[sandbox]'`", name=error.name
@@ -41,9 +42,14 @@ __all__ = [
     "SteppedClock",
     "Fault",
     "Faults",
-    "Furniture",
-    "furnish",
+    "Fixtures",
+    "create_fixtures",
     "Journal",
-    "Outgoing",
+    "Sender",
     "create_app",
 ]
+
+# Older names, for one release.
+Furniture = Fixtures
+furnish = create_fixtures
+Outgoing = Sender

@@ -7,14 +7,14 @@ import contextlib
 import sys
 import time
 
-from .clock import RunningClock, SteppedClock
-from .exchange import Refused
-from .faults import Fault
-from .furniture import furnish
-from .persistence import Journal
-from .server import listen, run
+from .common.messages import Refused
+from .faults.fault import Fault
+from .fixtures import create_fixtures
+from .http.server import listen, run
 from .service import Sandbox
-from .store import Settings
+from .state.clock import RunningClock, SteppedClock
+from .state.journal import Journal
+from .state.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         sandbox = Sandbox(settings, clock, journal)
         for text in asked.fault:
             sandbox.set_fault(Fault.parse(text))
-        made = furnish(sandbox) if asked.examples and not last else None
+        made = create_fixtures(sandbox) if asked.examples and not last else None
         listener, url = listen(asked.host, asked.port)
-        sandbox.store.home.url = url
+        sandbox.store.origin.url = url
     except (ValueError, TypeError, OSError, OverflowError, Refused) as error:
         print(f"The sandbox cannot start: {error}", file=sys.stderr)
         return 1

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from .. import APIError, AsyncRetell, LimitEvent, RetryEvent, webhooks
-from .._events import Event
+from .._engine.events import Event
 from ..raw.models import CallResponse, V3CallResponse, V3PhoneCallResponse
 from . import Fault, RunningClock, Sandbox, Settings, serve
-from .server import listen
+from .http.server import listen
 
 __all__ = ["Report", "campaign", "main"]
 
@@ -208,13 +208,13 @@ async def run(console: Console) -> tuple[Report, Deliveries, Table]:
             await _all_sent(sandbox)
     real, simulated = time.monotonic() - begun, (sandbox.store.now() - began) / 1000
     faults = Counter[str]()
-    for struck in sandbox.faults:
-        faults[struck.fault.kind] += struck.count
-    delivered = len([errand for errand in sandbox.store.errands.log if errand.state == "delivered"])
+    for active in sandbox.faults:
+        faults[active.fault.kind] += active.count
+    delivered = len([delivery for delivery in sandbox.outbox.log if delivery.state == "delivered"])
     deliveries = Deliveries(
         repeated=faults["webhook_duplicate"],
         delivered=delivered,
-        undelivered=len(sandbox.store.errands.log) - delivered,
+        undelivered=len(sandbox.outbox.log) - delivered,
         handled=listener.handled,
         refused=listener.router.stats.refused,
     )
@@ -234,7 +234,7 @@ async def run(console: Console) -> tuple[Report, Deliveries, Table]:
 async def _all_sent(sandbox: Sandbox) -> None:
     """Wait until no webhook is under way any more, as long as is sensible: some come late, on purpose."""
     with anyio.move_on_after(PATIENCE):
-        while sandbox.store.errands.pending:  # noqa: ASYNC110 - the sandbox tells nobody that it has sent everything
+        while sandbox.outbox.pending:  # noqa: ASYNC110 - the sandbox tells nobody that it has sent everything
             await anyio.sleep(0.05)
 
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from retell_async._errors import WebhookVerificationError
-from retell_async._hints import readable
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.hints import readable
 
-from .deliveries import Claim, DeliveryStore, LeasedStore, LegacyStore, MemoryStore, delivery_key
+from ._dispatch.runner import Stats
+from ._dispatch.store import Claim, DeliveryStore, LeasedStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
     Alert,
     AlertResolved,
@@ -38,7 +39,6 @@ from .functions import FunctionAnswer, FunctionCall, function_answer, parse_func
 from .gate import Gate
 from .inbound import InboundAnswer, InboundCall, InboundChat, InboundRequest, parse_inbound, unwrap_inbound
 from .router import Router
-from .runner import Stats
 from .senders import RETELL_ADDRESSES, Senders
 from .signature import HEADER, sign, verify
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 
@@ -13,18 +14,19 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.webhooks.aiohttp needs `pip install 'retell-async[aiohttp]'`", name=error.name
     ) from None
 
-from .exchange import Answer, Incoming, Refused
+from .http import IncomingRequest, Refused, Response
 from .router import Router
-from .runner import log
 
 __all__ = ["mount"]
 
+_logger = logging.getLogger("retell_async.webhooks")
+
 
 def mount(app: web.Application, prefix: str, router: Router) -> None:
-    """Serve a router's paths under a prefix, such as ``/retell``, or ``""`` for none, as in an application that is mounted itself.
+    """Serve a router's paths under a prefix such as ``/retell``; ``""`` is none, for an application that is itself mounted under a prefix.
 
-    A sender that goes away ends no handler, whatever `handler_cancellation` says; handlers that still run when the application is cleaned
-    up are cancelled.
+    Handlers go on when the sender goes away, whatever `handler_cancellation` says. Those that still run when the application is cleaned up
+    are cancelled.
     """
     prefix = prefix.rstrip("/")
     running: set[asyncio.Task[None]] = set()
@@ -32,16 +34,16 @@ def mount(app: web.Application, prefix: str, router: Router) -> None:
     async def serve(request: web.Request) -> web.StreamResponse:
         sent: list[web.Response] = []
 
-        async def respond(answer: Answer) -> None:
-            response = web.Response(status=answer.status, body=answer.content, headers=answer.headers)
+        async def respond(response: Response) -> None:
+            answer = web.Response(status=response.status, body=response.content, headers=response.headers)
             # Handlers may go on after the answer, and aiohttp reads no other request from this connection until they are done.
-            response.force_close()
-            sent.append(response)
+            answer.force_close()
+            sent.append(answer)
             try:
-                await response.prepare(request)
-                await response.write_eof()
+                await answer.prepare(request)
+                await answer.write_eof()
             except OSError as error:  # handlers must not end because of it
-                log.info("nobody waited for an answer: %s", error)
+                _logger.info("nobody waited for an answer: %s", error)
 
         task = asyncio.create_task(router.handle(_incoming(request), respond))
         running.add(task)
@@ -61,7 +63,7 @@ def mount(app: web.Application, prefix: str, router: Router) -> None:
     app.router.add_route("*", f"{prefix}/{{retell_path:.*}}", serve)
 
 
-def _incoming(request: web.Request) -> Incoming:
+def _incoming(request: web.Request) -> IncomingRequest:
     first = True
 
     async def read() -> bytes:
@@ -76,7 +78,7 @@ def _incoming(request: web.Request) -> Incoming:
             first = False
 
     below = request.match_info.get("retell_path")
-    return Incoming(
+    return IncomingRequest(
         method=request.method,
         path="" if below is None else f"/{below}",
         query=request.query_string,

@@ -1,17 +1,14 @@
-"""The router as an ASGI application."""
+"""ASGI: scopes and messages in, requests and responses out."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import anyio
 
-from .exchange import Answer, Incoming
-from .runner import log
-
-if TYPE_CHECKING:
-    from .router import Router
+from .http import IncomingRequest, Respond, Response
 
 __all__ = ["Receive", "Send", "serve"]
 
@@ -20,15 +17,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+_logger = logging.getLogger("retell_async.webhooks")
+
+
+class Handler(Protocol):
+    """What answers requests: a router."""
+
+    async def handle(self, request: IncomingRequest, respond: Respond, /) -> None: ...
+
+
 class Disconnected(Exception):
-    """The other end went away before its request was complete."""
+    """The sender went away before its request was complete."""
 
 
-async def serve(router: Router, scope: Message, receive: Receive, send: Send) -> None:
+async def serve(handler: Handler, scope: Message, receive: Receive, send: Send) -> None:
     """Serve one ASGI scope: a request, or the server's start and end."""
     match scope["type"]:
         case "http":
-            await _serve_http(router, scope, receive, send)
+            await _serve_http(handler, scope, receive, send)
         case "lifespan":
             await _serve_lifespan(receive, send)
         case "websocket":
@@ -37,7 +43,7 @@ async def serve(router: Router, scope: Message, receive: Receive, send: Send) ->
             raise ValueError(f"{other!r} is no scope that this application serves")
 
 
-async def _serve_http(router: Router, scope: Message, receive: Receive, send: Send) -> None:
+async def _serve_http(handler: Handler, scope: Message, receive: Receive, send: Send) -> None:
     more = True
 
     async def read() -> bytes:
@@ -52,28 +58,28 @@ async def _serve_http(router: Router, scope: Message, receive: Receive, send: Se
                 return part
         return b""
 
-    async def respond(answer: Answer) -> None:
-        headers = [(name.encode(), value.encode()) for name, value in answer.headers]
+    async def respond(response: Response) -> None:
+        headers = [(name.encode(), value.encode()) for name, value in response.headers]
         try:
-            await send({"type": "http.response.start", "status": int(answer.status), "headers": headers})
-            await send({"type": "http.response.body", "body": answer.content})
+            await send({"type": "http.response.start", "status": int(response.status), "headers": headers})
+            await send({"type": "http.response.body", "body": response.content})
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:  # handlers must not end because of it
-            log.info("nobody waited for an answer: %s", error)
+            _logger.info("nobody waited for an answer: %s", error)
 
     client = scope.get("client")
-    request = Incoming(
+    request = IncomingRequest(
         method=scope["method"],
         path=_path(scope),
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
         peer=client[0] if client else None,
         read=read,
-        routed=scope.get("endpoint") is router,
+        routed=scope.get("endpoint") is handler,
     )
     try:
-        await router.handle(request, respond)
+        await handler.handle(request, respond)
     except Disconnected:
-        log.info("a sender went away before its request was complete")
+        _logger.info("a sender went away before its request was complete")
 
 
 def _path(scope: Message) -> str:

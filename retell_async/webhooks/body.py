@@ -1,11 +1,11 @@
-"""What a verified body holds."""
+"""The JSON of a verified body."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from retell_async._errors import WebhookVerificationError
-from retell_async._json import loads
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.json import loads
 
 from .signature import raw_bytes
 

@@ -1,4 +1,4 @@
-"""What happened: the events that Retell tells of, as classes to match on.
+"""Webhook events, as classes to match on.
 
 An event is a `Model`: its fields are attributes, `to_dict` gives back what was sent, and what this version does not know is kept.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from retell_async._errors import WebhookVerificationError
-from retell_async._masking import Hidden
-from retell_async._model import Many, Model, One, Spec, adopter, decoder, model
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.masking import Hidden
+from retell_async._core.model import Many, Model, One, Spec, adopter, decoder, model
 
 from .body import json_object
 from .inbound import InboundCall, InboundChat, inbound_request
@@ -41,15 +41,15 @@ __all__ = [
     "TransferEvent",
     "TransferStarted",
     "UnknownEvent",
-    "complete",
     "parse_event",
+    "require_subject",
     "unwrap",
 ]
 
 
 @model
 class CallEvent(Model):
-    """Base of what happens to a call."""
+    """Base class of events about a call."""
 
     __nested__: ClassVar[Mapping[str, Spec]] = {"call": One("CallResponse")}
 
@@ -68,7 +68,7 @@ class CallStarted(CallEvent):
 
 @model
 class CallEnded(CallEvent):
-    """A call is over, also one that never connected. It has no analysis yet."""
+    """A call is over, or never connected. It has no analysis yet."""
 
     event: Literal["call_ended"]
 
@@ -88,12 +88,12 @@ class TranscriptUpdated(CallEvent):
 
     event: Literal["transcript_updated"]
     transcript_with_tool_calls: list[UtteranceOrToolCall] | None = None
-    """The transcript where it stands beside the call; it may stand in `call.transcript_with_tool_calls` instead."""
+    """The transcript, unless Retell sends it in `call.transcript_with_tool_calls`."""
 
 
 @model
 class TransferEvent(CallEvent):
-    """Base of what happens to a transfer. One call may be transferred several times."""
+    """Base class of events about a transfer. One call may be transferred several times."""
 
     transfer_destination: dict[str, Any] | str | None = None
     """Where to; its fields depend on the kind of transfer."""
@@ -131,7 +131,7 @@ class TransferEnded(TransferEvent):
 
 @model
 class ChatEvent(Model):
-    """Base of what happens to a chat."""
+    """Base class of events about a chat."""
 
     __nested__: ClassVar[Mapping[str, Spec]] = {"chat": One("ChatResponse")}
 
@@ -164,17 +164,17 @@ class ChatAnalyzed(ChatEvent):
 
 @model
 class ChatTranscriptUpdated(ChatEvent):
-    """A chat got another message. May arrive out of order."""
+    """A chat has another message. May arrive out of order."""
 
     event: Literal["transcript_updated"]
 
 
 @model
 class Alert(Model):
-    """An alert rule that found its threshold crossed."""
+    """An alert: what a rule measures crossed the rule's threshold."""
 
     alert_incident_id: str
-    """What the triggered and the resolved event of one alert have in common."""
+    """The same in the triggered and in the resolved event of an alert."""
     alert_rule_id: str
     org_id: str
     name: str
@@ -182,19 +182,19 @@ class Alert(Model):
     metric_type: str
     """What is measured, such as ``call_success_rate``."""
     filter: dict[str, Any] | None = None
-    """Which calls or chats the rule looks at, as the rule has it."""
+    """Which calls or chats are measured, as the rule says it."""
     threshold_type: str
     """``absolute``, or ``relative`` to the previous value."""
     threshold_value: float
     """Cents where costs are measured."""
     comparator: str
-    """How the value stands to the threshold: ``gt``, ``ge``, ``lt`` or ``le``, or the sign of one of these."""
+    """How the value is compared with the threshold: ``gt``, ``ge``, ``lt`` or ``le``, or the sign of one of these."""
     current_value: float
     """Cents where costs are measured."""
     previous_value: float | None = None
-    """What a relative threshold is relative to."""
+    """The value that a relative threshold is compared with."""
     frequency: str
-    """How often the rule is looked at, such as ``5m``."""
+    """How often the rule is checked, such as ``5m``."""
     window: str
     """The time that a value is measured over, such as ``1h``."""
     emails: list[str] | None = None
@@ -225,7 +225,7 @@ class AlertResolved(Model):
 
 @model
 class UnknownEvent(Model):
-    """An event that this version does not know, or one without the object that it should be about (a router refuses that).
+    """An event that this version does not know, or one without its call, chat or alert. (A router refuses the latter.)
 
     `event["name"]` reads a field that is not declared here.
     """
@@ -258,7 +258,7 @@ Event = (
     | InboundChat
     | UnknownEvent
 )
-"""Whatever Retell may send to a webhook. The two inbound ones are requests that wait for an answer."""
+"""Everything that Retell may send to a webhook. `InboundCall` and `InboundChat` are requests that wait for an answer."""
 
 _EVENTS: Mapping[tuple[str, str], type[Model]] = {
     ("call_started", "call"): CallStarted,
@@ -276,13 +276,13 @@ _EVENTS: Mapping[tuple[str, str], type[Model]] = {
     ("alert_triggered", "alert"): AlertTriggered,
     ("alert_resolved", "alert"): AlertResolved,
 }
-"""The class of an event by its name and by what it is about."""
+"""The class of an event, by its name and by the field that holds its call, chat or alert."""
 
-_ABOUT: Mapping[str, tuple[str, ...]] = {
+_SUBJECTS: Mapping[str, tuple[str, ...]] = {
     **{name: tuple(subject for other, subject in _EVENTS if other == name) for name, _ in _EVENTS},
     **{kind.event: (kind.event,) for kind in (InboundCall, InboundChat)},
 }
-"""Where in its body each event has what it is about."""
+"""The fields of each event that may hold its call, chat or alert."""
 
 EVENT_NAMES = frozenset(name for name, _ in _EVENTS)
 """The names of the events that have a class here."""
@@ -295,8 +295,10 @@ def unwrap(
     api_key: str | Sequence[str],
     tolerance: float = TOLERANCE,
 ) -> Event:
-    """Verify a webhook and parse it: its raw body and its headers, as they were received.
+    """Verify a webhook and parse it.
 
+    :param body: the raw body as it was received.
+    :param headers: the headers as they were received.
     :param api_key: the API key with the webhook badge; several while keys are being changed.
     :param tolerance: seconds that the signature may lie in the past or in the future.
     :raises WebhookVerificationError: it does not come from Retell, or holds no event; the `reason` says why.
@@ -319,7 +321,7 @@ def parse_event(body: bytes | str) -> Event:
     request = inbound_request(data)
     if request is not None:
         return request
-    subject = next((key for key in _ABOUT.get(name, ()) if isinstance(data.get(key), dict)), None)
+    subject = next((key for key in _SUBJECTS.get(name, ()) if isinstance(data.get(key), dict)), None)
     if subject is None:
         for key, spec in (*CallEvent.__nested__.items(), *ChatEvent.__nested__.items()):
             if isinstance(data.get(key), dict):
@@ -331,11 +333,11 @@ def parse_event(body: bytes | str) -> Event:
     return adopt(data)
 
 
-def complete(event: Event) -> Event:
-    """An event that a handler may get for its name.
+def require_subject(event: Event) -> Event:
+    """The event, if it has the call, chat or alert that its name promises.
 
-    :raises WebhookVerificationError: it lacks what it is about.
+    :raises WebhookVerificationError: it has not.
     """
-    if isinstance(event, UnknownEvent) and (about := _ABOUT.get(event.event)):
-        raise WebhookVerificationError(f"unreadable: {event.event} has no object in `{'` or `'.join(about)}` to be about")
+    if isinstance(event, UnknownEvent) and (subjects := _SUBJECTS.get(event.event)):
+        raise WebhookVerificationError(f"unreadable: {event.event} has no object in `{'` or `'.join(subjects)}` to be about")
     return event

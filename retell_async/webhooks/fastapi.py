@@ -1,7 +1,7 @@
-"""For FastAPI endpoints that want just what was sent, verified and parsed: dependencies.
+"""FastAPI dependencies that verify and parse what Retell sends to an endpoint.
 
-They answer for the endpoint when a request does not come from Retell: 401, 403, 408 or 413, and 400 when it holds something else. The
-endpoint can still read the body.
+A request that Retell did not send gets 401, 403, 408 or 413, and one that holds something else gets 400; the endpoint is not called then.
+The endpoint can still read the body.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.webhooks.fastapi needs `pip install 'retell-async[fastapi]'`", name=error.name
     ) from None
 
-from retell_async._errors import WebhookVerificationError
+from retell_async._core.errors import WebhookVerificationError
 
 from .events import Event, parse_event
-from .exchange import Incoming, Refused
 from .functions import FunctionCall, parse_function
 from .gate import Gate, GateSettings
+from .http import IncomingRequest, Refused
 from .inbound import InboundCall, InboundChat, parse_inbound
 
 __all__ = ["verified_event", "verified_function", "verified_inbound"]
@@ -64,7 +64,7 @@ def _dependency(gate: Gate, parse: Callable[[bytes, Request], T]) -> Callable[[R
     return dependency
 
 
-def _incoming(request: Request) -> Incoming:
+def _incoming(request: Request) -> IncomingRequest:
     parts = request.stream()
 
     async def read() -> bytes:
@@ -73,7 +73,7 @@ def _incoming(request: Request) -> Incoming:
                 return part
         return b""
 
-    return Incoming(
+    return IncomingRequest(
         method=request.method,
         path=request.url.path,
         query=request.url.query,

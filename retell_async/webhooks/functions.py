@@ -1,4 +1,4 @@
-"""What an agent wants done: the requests of custom functions, and what they are answered with."""
+"""Custom functions: the requests that call them, and the answers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from retell_async._encode import json_bytes
-from retell_async._masking import Hidden
-from retell_async._model import Model, One, Spec, adopter, model
+from retell_async._core.encode import json_bytes
+from retell_async._core.masking import Hidden
+from retell_async._core.model import Model, One, Spec, adopter, model
 
 from .body import json_object
 from .signature import TOLERANCE, Headers, header_value, verify

@@ -1,4 +1,4 @@
-"""Letting a request in: from where, how large, how soon, and signed by whom."""
+"""The checks before a request is let in: its sender, size, speed and signature."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TypedDict
 
 import anyio
 
-from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import Hidden
+from retell_async._core.errors import ConfigurationError, WebhookVerificationError
+from retell_async._core.masking import Hidden
 
-from .exchange import Incoming, Refused
+from .http import IncomingRequest, Refused
 from .senders import Senders
 from .signature import TOLERANCE, Signature, header_value, signing_keys
 
@@ -31,13 +31,13 @@ class GateSettings(TypedDict, total=False):
 
 
 class Gate:
-    """What a request must be to be let in.
+    """Lets only those requests in that Retell sent.
 
     :param api_key: the API key with the webhook badge; several while keys are being changed.
     :param tolerance: seconds that a signature may lie in the past or in the future.
     :param max_bytes: the longest body that is read.
     :param read_timeout: seconds within which the body must have arrived.
-    :param senders: who may send, if the address is to be checked beside the signature.
+    :param senders: who may send; by default only the signature is checked, and not the address.
     :raises ConfigurationError: a setting cannot work.
     """
 
@@ -60,10 +60,10 @@ class Gate:
         self._read_timeout = read_timeout
         self._senders = senders
 
-    async def admit(self, request: Incoming) -> bytes:
-        """The whole body of a request that Retell sent. What can be refused without reading the body is.
+    async def admit(self, request: IncomingRequest) -> bytes:
+        """The whole body of a request. If the headers are reason enough to refuse it, the body is not read.
 
-        :raises Refused: it did not, or the body is too long or too slow.
+        :raises Refused: Retell did not send it, or the body is too long or too slow.
         """
         if self._senders is not None and not self._senders.allow(request.peer, header_value(request.headers, "x-forwarded-for")):
             raise Refused(HTTPStatus.FORBIDDEN, "wrong address: Retell does not send from there, or a proxy is not named in `senders`")
@@ -79,7 +79,7 @@ class Gate:
             raise Refused(HTTPStatus.UNAUTHORIZED, error.reason) from error
         return body
 
-    async def _read(self, request: Incoming) -> bytes:
+    async def _read(self, request: IncomingRequest) -> bytes:
         parts: list[bytes] = []
         size = 0
         with anyio.move_on_after(self._read_timeout):

@@ -1,4 +1,4 @@
-"""Who is to take it: the requests that Retell makes before an inbound call or text message is taken, and their answers."""
+"""Inbound webhooks: what Retell asks before it takes an inbound call or text message, and the answers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 
-from retell_async._encode import json_bytes
-from retell_async._errors import WebhookVerificationError
-from retell_async._json import loads
-from retell_async._masking import Hidden, masked_fields, masked_repr
-from retell_async._model import Model
-from retell_async._operation import Omit, given, omit
+from retell_async._core.encode import json_bytes
+from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.json import loads
+from retell_async._core.masking import Hidden, masked_fields, masked_repr
+from retell_async._core.model import Model
+from retell_async._core.operation import Omit, given, omit
 
 from .body import json_object
 from .signature import TOLERANCE, Headers, header_value, verify
@@ -27,7 +27,7 @@ __all__ = ["InboundAnswer", "InboundCall", "InboundChat", "InboundRequest", "inb
 
 @attrs.frozen(repr=False)
 class InboundAnswer:
-    """What becomes of an inbound call or chat: made by `accept` and `reject` of the request."""
+    """The answer to an inbound request, as its `accept` and `reject` make it."""
 
     event: str
     fields: Mapping[str, Any]
@@ -49,7 +49,7 @@ class InboundAnswer:
 
 @attrs.frozen(kw_only=True, repr=False)
 class InboundRequest:
-    """What an inbound call and an inbound chat have in common."""
+    """Base class of inbound requests."""
 
     event: ClassVar[str]
 
@@ -75,11 +75,11 @@ class InboundRequest:
         metadata: Mapping[str, Any] | Omit = omit,
         agent_override: AgentOverrideRequestParam | AgentOverrideRequest | Omit = omit,
     ) -> InboundAnswer:
-        """Let an agent take it: the number's own when no other is named. (A call to a number without one ends then.)
+        """Let an agent take the call or message: the number's own if no other is named. (If the number has none, the call ends.)
 
-        Retell takes an answer with one wrong value for no answer at all, so a wrong value is refused here.
+        Retell ignores the whole answer if one value is wrong, so wrong values are refused here.
 
-        :param override_agent_id: the agent to take it.
+        :param override_agent_id: the agent that is to take it.
         :param override_agent_version: the version of the agent.
         :param dynamic_variables: values for the agent's prompts; all of them strings.
         :param metadata: what to keep with the call or chat; any JSON object.
@@ -103,7 +103,7 @@ class InboundRequest:
         return answer
 
     def reject(self) -> InboundAnswer:
-        """Decline it: the call is hung up or the message dropped, and no call or chat comes into being."""
+        """Decline it: the call is hung up or the message dropped, and no call or chat is created."""
         return InboundAnswer(self.event, {"reject": True})
 
     def __repr__(self) -> str:
@@ -118,7 +118,7 @@ class InboundRequest:
 
 @attrs.frozen(kw_only=True, repr=False)
 class InboundCall(InboundRequest):
-    """A phone call that rings until this is answered."""
+    """An inbound phone call. It rings until this request is answered."""
 
     event: ClassVar[str] = "call_inbound"
 
@@ -130,7 +130,7 @@ class InboundCall(InboundRequest):
 
 @attrs.frozen(kw_only=True, repr=False)
 class InboundChat(InboundRequest):
-    """A text message that begins a chat and is not replied to until this is answered."""
+    """A text message that starts a chat. The agent does not reply until this request is answered."""
 
     event: ClassVar[str] = "chat_inbound"
 
@@ -208,7 +208,7 @@ def _check(fields: Mapping[str, Any]) -> None:
 
 def _check_override(override: Mapping[str, Any]) -> None:
     """Refuse values of the wrong kind. Fields and choices that this version does not know are let through."""
-    from retell_async._strict import problems
+    from retell_async._core.strict import problems
     from retell_async.raw.models import AgentOverrideRequest
 
     for problem in problems(AgentOverrideRequest, override):

@@ -1,7 +1,8 @@
-"""What is done with a request: which handler gets it, when it is answered, and with what."""
+"""The router: verifies and parses each request, and hands it to its handlers."""
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
@@ -10,12 +11,15 @@ from urllib.parse import parse_qsl
 
 import anyio
 
-from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import Hidden, mask_text
+from retell_async._core.errors import ConfigurationError, WebhookVerificationError
+from retell_async._core.masking import Hidden, mask_text
 
 from . import asgi
-from .deliveries import DeliveryStore, LegacyStore, MemoryStore, delivery_key
-from .dispatcher import Delivery, Dispatcher
+from ._dispatch.event_dispatcher import Delivery, EventDispatcher
+from ._dispatch.inbound_dispatcher import InboundDispatcher, InboundHandler
+from ._dispatch.outcome import Done, Failed
+from ._dispatch.runner import Runner, Stats, require_async
+from ._dispatch.store import DeliveryStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
     EVENT_NAMES,
     AlertResolved,
@@ -33,15 +37,13 @@ from .events import (
     TransferCancelled,
     TransferEnded,
     TransferStarted,
-    complete,
     parse_event,
+    require_subject,
 )
-from .exchange import Answer, Incoming, Refused, Respond
 from .functions import FunctionCall, function_answer, parse_function
 from .gate import MAX_BYTES, Gate
+from .http import IncomingRequest, Refused, Respond, Response
 from .inbound import InboundCall, InboundChat
-from .questions import InboundHandler, Questions
-from .runner import Done, Failed, Runner, Stats, checked, log
 from .senders import Senders
 from .signature import TOLERANCE
 
@@ -57,34 +59,39 @@ _FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})\Z")
 _FUNCTION_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 _LONGEST_RESULT = 15_000
 
-_FAILED = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
+_logger = logging.getLogger("retell_async.webhooks")
+
+_FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: a handler raised", "text/plain")
 
 
 class Router:
-    """Takes what Retell sends, for handlers that decorators register. An ASGI application: serve it, or mount it in Starlette or FastAPI.
+    """An ASGI application that answers what Retell sends, with handlers that are registered by decorators.
 
-    Its paths are ``/events`` and ``/inbound`` for webhooks (each takes either) and ``/functions/<name>`` for custom functions.
+    Serve it, or mount it in Starlette or FastAPI. Its paths are ``/events`` and ``/inbound`` for webhooks (each takes both kinds), and
+    ``/functions/<name>`` for custom functions.
 
     Events are acknowledged at once and handled afterwards: a slow handler delays nothing, and an event whose handler raises is not sent
-    again. Until their turn comes they wait in memory, where a crash loses them; when there is no more room, they are sent back with 503.
-    With `acknowledge_after`, handlers get that many seconds before the event is acknowledged, and one that raises within them is
-    answered with 500, after which Retell sends the event again. Inbound requests and functions are answered by their handlers.
+    again. Events that wait for their handlers are kept in memory, where a crash loses them. When there is no more room, the answer is 503,
+    and Retell sends the event again. With `acknowledge_after`, handlers get that many seconds before the event is acknowledged. If one
+    raises within them, the answer is 500, and Retell sends the event again. Inbound requests and functions are answered by their handlers.
 
-    A delivery that comes again is acknowledged when the first is done, and sent back with 503 while it is being handled. A handler that
-    ends cancelled has failed like one that raises. `SystemExit` and `KeyboardInterrupt` are raised again when all handlers were called.
+    When a delivery comes again, it is acknowledged if the first was handled, and answered with 503 while the first is being handled. A
+    handler that is cancelled has failed, like one that raises. `SystemExit` and `KeyboardInterrupt` are raised again when all handlers of
+    the event have run.
 
-    What is still to be done after the answer is done in the request's own task. Servers wait for these tasks when they shut down.
+    Work that is left after the answer is done before the application's call for the request returns. Servers wait for that when they shut
+    down.
 
     :param api_key: the API key with the webhook badge; several while keys are being changed.
     :param tolerance: seconds that a signature may lie in the past or in the future.
     :param max_bytes: the longest body that is read.
     :param deadline: seconds within which events and inbound requests are answered; Retell waits 10.
-    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged, the wait for their turn included.
-    :param max_in_flight: how many events are handled at a time; the others wait for their turn.
+    :param acknowledge_after: seconds that an event's handlers get before it is acknowledged; waiting to be handled counts.
+    :param max_in_flight: how many events are handled at a time; the others wait.
     :param max_waiting: how many events may wait.
-    :param max_waiting_bytes: how long the bodies of those that wait may be together; each takes some 20 kB beside its body.
-    :param store: what remembers deliveries, so that each is handled once; the memory of this process by default.
-    :param senders: who may send, if the address is to be checked beside the signature.
+    :param max_waiting_bytes: how many bytes the bodies of events that wait may have together. An event takes some 20 kB beside its body.
+    :param store: remembers deliveries, so that each is handled once; a `MemoryStore` by default, which is of this process alone.
+    :param senders: who may send; by default only the signature is checked, and not the address.
     :raises ConfigurationError: a setting cannot work.
     """
 
@@ -109,11 +116,11 @@ class Router:
         self._gate = Gate(key.value, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
         self._deadline = deadline
         self._events: dict[str | None, list[EventHandler[Any]]] = {}
-        self._inbound: InboundHandler | None = None
+        self._inbound_handler: InboundHandler | None = None
         self._functions: dict[str, FunctionHandler] = {}
         self._runner = Runner()
-        self._questions = Questions(self._runner)
-        self._dispatcher = Dispatcher(
+        self._inbound_dispatcher = InboundDispatcher(self._runner)
+        self._event_dispatcher = EventDispatcher(
             self._runner,
             MemoryStore() if store is None else store,
             acknowledge_after=acknowledge_after,
@@ -158,42 +165,42 @@ class Router:
     def on(self, *events: str) -> OnEvent[Any]:
         """Register a handler for events of these names, or for every event when none is named.
 
-        Several handlers of an event run one after the other. Events may arrive in another order than they happened in.
+        The handlers of an event run one after the other. Events may arrive out of order.
 
-        :raises ConfigurationError: a name is that of a request which wants an answer.
+        :raises ConfigurationError: a name is that of an inbound request, which is answered by the handler of `inbound`.
         :raises TypeError: the handler is not an async function.
         """
         for name in events:
             if name in {InboundCall.event, InboundChat.event}:
                 raise ConfigurationError(f"{name} wants an answer: register its handler with @router.inbound")
             if name not in EVENT_NAMES:
-                log.warning("a handler is registered for %r, an event that this version does not know", name)
+                _logger.warning("a handler is registered for %r, an event that this version does not know", name)
 
         def register(handler: EventHandler[Any]) -> EventHandler[Any]:
             for name in events or (None,):
-                self._events.setdefault(name, []).append(checked(handler))
+                self._events.setdefault(name, []).append(require_async(handler))
             return handler
 
         return register
 
     def inbound(self, handler: InboundHandler) -> InboundHandler:
-        """Register what answers inbound calls and text messages: with `accept` or `reject` of the request.
+        """Register the handler of inbound calls and text messages. It returns what `accept` or `reject` of the request gives.
 
-        A request that Retell repeats gets the answer of the first; the handler is not asked again unless it raised.
+        A request that Retell repeats gets the same answer. The handler runs again only if it raised.
 
         :raises ConfigurationError: there is a handler already.
         :raises TypeError: the handler is not an async function.
         """
-        if self._inbound is not None:
+        if self._inbound_handler is not None:
             raise ConfigurationError("a handler for inbound requests is registered already")
-        self._inbound = checked(handler)
+        self._inbound_handler = require_async(handler)
         return handler
 
     def function(self, name: str) -> Callable[[FunctionHandler], FunctionHandler]:
-        """Register what carries out a custom function, under the name that it has at Retell; the path in its URL ends in that name.
+        """Register the handler of a custom function. The path of the function's URL at Retell ends in ``/functions/<name>``.
 
-        What the handler returns goes to the agent: a text, or anything that JSON has. Retell may repeat a call that failed, and a repeated
-        call is carried out again, since an agent may also mean two calls with the same arguments.
+        The agent gets what the handler returns: text, or anything that JSON can hold. Retell may repeat a call that failed, and the handler
+        then runs again, since an agent may also mean two calls with the same arguments.
 
         :raises ConfigurationError: a function cannot have this name, or there is a handler for it already.
         :raises TypeError: the handler is not an async function.
@@ -202,7 +209,7 @@ class Router:
             raise ConfigurationError(f"{name!r} is registered already, or is not 1 to 64 letters, digits, '_' and '-'")
 
         def register(handler: FunctionHandler) -> FunctionHandler:
-            self._functions[name] = checked(handler)
+            self._functions[name] = require_async(handler)
             return handler
 
         return register
@@ -211,7 +218,7 @@ class Router:
         """Serve as an ASGI application."""
         await asgi.serve(self, scope, receive, send)
 
-    async def handle(self, request: Incoming, respond: Respond) -> None:
+    async def handle(self, request: IncomingRequest, respond: Respond) -> None:
         """Answer a request by calling `respond` once, and return when its handlers are done, which may be later."""
         until = anyio.current_time() + self._deadline
         self.stats.received += 1
@@ -223,23 +230,23 @@ class Router:
             status = error.status if isinstance(error, Refused) else HTTPStatus.BAD_REQUEST
             self.stats.refused += 1
             self.stats.failed += 0 if isinstance(error, Refused) else 1  # Retell signed it, and no handler can have it
-            log.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
-            await respond(Answer(status, error.reason.encode(), "text/plain"))
+            _logger.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
+            await respond(Response(status, error.reason.encode(), "text/plain"))
             return
         match sent:
             case FunctionCall():
                 ended = await self._carry_out(sent, str(function))
                 await respond(_FAILED if isinstance(ended, Failed) else ended.value)
                 if isinstance(ended, Failed):
-                    ended.leave()
+                    ended.raise_if_exit()
             case InboundCall() | InboundChat():
-                await self._questions.put(sent, body, self._inbound, until, respond)
+                await self._inbound_dispatcher.dispatch(sent, body, self._inbound_handler, until, respond)
             case _:
                 delivery = self._delivery(sent, body)
                 del sent  # it is large, and may wait
-                await self._dispatcher.put(delivery, until, respond)
+                await self._event_dispatcher.dispatch(delivery, until, respond)
 
-    def _function_named(self, request: Incoming) -> str | None:
+    def _function_named(self, request: IncomingRequest) -> str | None:
         """The function that a path is for, ``None`` when it is for webhooks."""
         path = request.path.removesuffix("/")
         match = _FUNCTION_PATH.search(path) if request.routed else _FUNCTION_PATH.match(path)
@@ -260,16 +267,16 @@ class Router:
             if function is not None:
                 raise _no_function() from None
             raise
-        return complete(sent)
+        return require_subject(sent)
 
-    async def _carry_out(self, call: FunctionCall, name: str) -> Done[Answer] | Failed:
-        async def carry_out(call: FunctionCall) -> Answer:
+    async def _carry_out(self, call: FunctionCall, name: str) -> Done[Response] | Failed:
+        async def carry_out(call: FunctionCall) -> Response:
             given = function_answer(await self._functions[name](call))
-            return Answer(HTTPStatus.OK, given.content, given.content_type)
+            return Response(HTTPStatus.OK, given.content, given.content_type)
 
         ended = await self._runner.run(carry_out, call, f"the function {name}")
         if isinstance(ended, Done) and len(ended.value.content.decode()) > _LONGEST_RESULT:
-            log.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
+            _logger.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
         return ended
 
     def _delivery(self, event: Event, body: bytes) -> Delivery:

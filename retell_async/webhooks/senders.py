@@ -1,11 +1,11 @@
-"""Where a request came from: the sender's address, behind proxies too."""
+"""The address of a request's sender, also behind proxies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from retell_async._errors import ConfigurationError
+from retell_async._core.errors import ConfigurationError
 
 __all__ = ["RETELL_ADDRESSES", "Senders"]
 
@@ -16,12 +16,12 @@ Address = IPv4Address | IPv6Address
 
 
 class Senders:
-    """Who may send, beside what the signature proves.
+    """Who may send: a check of the address beside that of the signature.
 
     :param addresses: addresses or networks that may send.
-    :param proxies: what stands in front of this service and writes ``X-Forwarded-For``: the addresses or networks of the proxies, or
-        their number where addresses are not known. The header is believed exactly that far, so a sender cannot write itself another
-        address. Without proxies the header counts for nothing.
+    :param proxies: the proxies in front of this service that write ``X-Forwarded-For``: their addresses or networks, or their number
+        when the addresses are not known. Only what these proxies wrote is believed, so a sender cannot claim another address. Without
+        proxies the header is ignored.
     """
 
     def __init__(self, addresses: Iterable[str] = RETELL_ADDRESSES, *, proxies: Sequence[str] | int = ()) -> None:

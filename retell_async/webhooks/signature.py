@@ -1,4 +1,4 @@
-"""Who sent a body: the signature that stands over everything Retell sends.
+"""The signature of what Retell sends: making it, and verifying it.
 
 The header's value is ``v=<Unix time in milliseconds>,d=<digest>``; the digest is the HMAC-SHA256, in lower-case hexadecimal, of the raw
 body followed by the digits of the time, under the API key that carries the webhook badge.
@@ -14,9 +14,9 @@ from typing import Literal, Protocol, cast, runtime_checkable
 
 import attrs
 
-from retell_async._errors import ConfigurationError, WebhookVerificationError
-from retell_async._masking import Hidden
-from retell_async._settings import check_key
+from retell_async._core.errors import ConfigurationError, WebhookVerificationError
+from retell_async._core.masking import Hidden
+from retell_async._engine.settings import check_key
 
 __all__ = ["HEADER", "Headers", "Signature", "header_value", "raw_bytes", "sign", "signing_keys", "verify"]
 
@@ -39,7 +39,7 @@ Headers = HasItems | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 
 
 def sign(body: bytes | str, api_key: str, *, timestamp_ms: int | None = None) -> str:
-    """The header's value for a body, as Retell would send it: for tests, and for what stands in for Retell.
+    """The header's value for a body, as Retell would send it: for tests and for simulations of Retell.
 
     :param timestamp_ms: the time of sending, in milliseconds; now by default.
     """
@@ -56,14 +56,14 @@ def verify(
     tolerance: float = TOLERANCE,
     now_ms: int | None = None,
 ) -> Literal[True]:
-    """Make sure that Retell sent this body, unchanged and lately: ``True``, or an error.
+    """Make sure that Retell sent this body recently and that it is unchanged: ``True``, or an error.
 
     :param body: the raw body as it was received, not JSON that was parsed and written again.
     :param api_key: the API key with the webhook badge; several while keys are being changed, any of which may fit.
     :param signature: the value of the header ``x-retell-signature``; ``None`` when there was none.
     :param tolerance: seconds that the signature may lie in the past or in the future.
     :param now_ms: the time to judge the age by, in milliseconds; now by default.
-    :raises WebhookVerificationError: it was not; the `reason` says why.
+    :raises WebhookVerificationError: one of these is not so; the `reason` says which.
     """
     raw, key = Hidden(body), Hidden(api_key)
     del body, api_key  # what is refused below shows them in no traceback
@@ -76,9 +76,9 @@ def verify(
 
 @attrs.frozen
 class Signature:
-    """A header's value, taken apart. Form and age can be checked before the body is read.
+    """The parts of the header's value. Its form and age can be checked before the body is read.
 
-    Each method raises `WebhookVerificationError` when its part is not as it should be.
+    Each method raises `WebhookVerificationError` when its check fails.
     """
 
     timestamp: str

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
-from codegen import update as updating
 from codegen.canonical import canonical
-from codegen.diff import Change, Impact
 from codegen.document import Json, Refused, load, visible
 from codegen.generate import GENERATED, ROOT, generate
-from codegen.render import code, docstring, only_code
-from codegen.report import markdown
-from codegen.types import literal
+from codegen.rendering.render import code, docstring, only_code
+from codegen.rendering.types import literal
+from codegen.revisions import update as updating
+from codegen.revisions.diff import Change, Impact
+from codegen.revisions.report import markdown
 from docs.builder import pages, sources
 
 from .small import STRING, array, content, document, enum, object_, operation, ref, refused

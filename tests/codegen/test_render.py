@@ -7,9 +7,9 @@ import attrs
 from codegen.canonical import canonical
 from codegen.document import Json
 from codegen.prepare import prepare
-from codegen.render import lowered, render
+from codegen.rendering.render import lowered, render
+from codegen.rendering.views import Views, views
 from codegen.surface import entries
-from codegen.views import Views, views
 
 from .revisions import REVISIONS
 from .small import STRING, array, content, document, enum, object_, operation, posting, refused

@@ -23,9 +23,9 @@ from codegen.canonical import canonical
 from codegen.document import Json, load_file, operations, resolved
 from codegen.generate import ROOT, Report, differences, generate, generate_pinned, pinned
 from codegen.prepare import prepare
-from codegen.views import may_be_unknown, unknown_name
+from codegen.rendering.views import may_be_unknown, unknown_name
 from retell_async import AsyncRetell
-from retell_async._operation import Operation, RequestOptions
+from retell_async._core.operation import Operation, RequestOptions
 from retell_async.raw import api
 
 from .revisions import REVISIONS, Revision
@@ -191,9 +191,7 @@ def code_lines(path: Path) -> int:
 def packaged(revision: Revision, folder: Path) -> tuple[Json, Report]:
     """A package of its own of a revision, with the hand-written modules of ours."""
     package = folder / "retell_async"
-    package.mkdir()
-    for path in PACKAGE.glob("*.py"):
-        shutil.copy(path, package)
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "raw", "resources", "sandbox", "webhooks"))
     document = canonical(revision.load())
     return document, generate(document, SURFACE, NO_WORDS, package)
 

@@ -10,7 +10,7 @@ from codegen import words
 from codegen.document import Json, Refused
 from codegen.generate import ROOT, pinned
 from codegen.prepare import prepare
-from codegen.render import docstring
+from codegen.rendering.render import docstring
 
 from .small import STRING, document, object_, operation
 

@@ -11,7 +11,7 @@ import pytest
 
 from retell_async import AsyncRetell, webhooks
 from retell_async.sandbox import RunningClock, Sandbox, serve
-from retell_async.sandbox.exchange import Answer
+from retell_async.sandbox.common.messages import Answer
 
 __all__ = ["KEY", "TYPES", "prelude"]
 

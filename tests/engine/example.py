@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 
 from retell_async._client import AsyncRetell
-from retell_async._limits import RateLimit
-from retell_async._model import Many, One, UnknownObject
-from retell_async._operation import Multipart, Operation, Paging, Request, RequestOptions
-from retell_async._pages import AsyncPaginator
-from retell_async._resource import RawSender, Resource, raw, raw_pages
+from retell_async._core.model import Many, One, UnknownObject
+from retell_async._core.operation import Multipart, Operation, Paging, Request, RequestOptions
+from retell_async._core.pages import AsyncPaginator
+from retell_async._core.resource import RawSender, Resource, raw, raw_pages
+from retell_async._engine.limits import RateLimit
 
 KEY = "key_0123456789abcdef"
 BASE_URL = "http://retell.test/prefix"

@@ -16,12 +16,12 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from retell_async import _errors as errors
 from retell_async._client import AsyncRetell
-from retell_async._events import Event, LimitEvent, RetryEvent, WaitEvent
-from retell_async._gate import Slots
-from retell_async._limits import RateLimit
-from retell_async._retry import RetryPolicy
+from retell_async._core import errors
+from retell_async._engine.events import Event, LimitEvent, RetryEvent, WaitEvent
+from retell_async._engine.limits import RateLimit
+from retell_async._engine.retry import RetryPolicy
+from retell_async._http.slots import Slots
 
 from .example import CREATE, KEY, NO_OPTIONS, UPLOAD, client_of, get
 

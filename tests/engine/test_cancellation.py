@@ -11,13 +11,13 @@ import attrs
 import httpx
 import pytest
 
+from retell_async._call_slots import CallSlots
 from retell_async._client import AsyncRetell
-from retell_async._limits import RateLimit
-from retell_async._retry import RetryPolicy
-from retell_async._slots import CallSlots
+from retell_async._engine.limits import RateLimit
+from retell_async._engine.retry import RetryPolicy
 
+from ..http.test_transport import EACH, ok, serving
 from .example import KEY, LIST, NO_OPTIONS, UPLOAD, get
-from .test_transport import EACH, ok, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 

@@ -17,8 +17,8 @@ import pytest
 
 from benchmarks.serving import serving, stats
 from retell_async._client import AsyncRetell
-from retell_async._errors import APIError, OutcomeUnknownError
-from retell_async._retry import RetryPolicy
+from retell_async._core.errors import APIError, OutcomeUnknownError
+from retell_async._engine.retry import RetryPolicy
 
 from .example import KEY
 

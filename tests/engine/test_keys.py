@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -241,6 +242,108 @@ def test_a_call_that_began_before_it_was_asked_for_is_not_the_one() -> None:
     new = {"call_id": "new", "call_type": "phone_call", "start_timestamp": time.time() * 1000, "metadata": "token"}
     assert isinstance(run(lambda: dial(listing(old), {"retry": RECONCILE, "max_retries": 0})), OutcomeUnknownError)
     assert run(lambda: dial(listing(old, new), {"retry": RECONCILE, "max_retries": 0})).call_id == "new"
+
+
+@pytest.mark.parametrize("call_id", [{}, {"call_id": None}, {"call_id": 5}, {"call_id": ""}], ids=str)
+def test_an_entry_without_an_id_is_no_call(call_id: dict[str, Any]) -> None:
+    server = listing({**call_id, "call_type": "phone_call", "metadata": "token"})
+    assert isinstance(run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0})), OutcomeUnknownError)
+
+
+def test_a_call_is_found_whatever_the_list_leaves_out_also_with_strict() -> None:
+    server = listing({"call_id": "new", "call_type": ["x"], "metadata": "token"})
+    assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0, "strict": True})).call_id == "new"
+
+
+def test_an_entry_that_is_no_object_hides_no_call_behind_it() -> None:
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        return httpx.Response(
+            200, json={"items": [None, 5, {"call_id": "new", "metadata": server.bodies[0]["metadata"]}], "has_more": False}
+        )
+
+    server = Server(answer)
+    assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0})).call_id == "new"
+
+
+@pytest.mark.parametrize("within", [3.0, 5.0, 10.0, 30.0])
+def test_a_call_that_is_listed_late_is_found_to_the_end(within: float) -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        items = [{"call_id": "new", "metadata": server.bodies[0]["metadata"]}] if now > within - 0.3 else []
+        return httpx.Response(200, json={"items": items, "has_more": False})
+
+    server = Server(answer)
+    retry = RetryPolicy(on_unknown_outcome="reconcile", reconcile_within=within)
+    assert run(lambda: dial(server, {"retry": retry, "max_retries": 0})).call_id == "new"
+    assert len(server.times("list")) < 20
+
+
+@pytest.mark.parametrize("age", [0.0, 600.0, 2 * HOUR])
+def test_a_call_that_is_resumed_is_looked_for_by_the_token_of_its_first_request(age: float) -> None:
+    given = {"retell_async_token": "the-first-one", "job": 7}
+
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        criteria = json.loads(request.content)["filter_criteria"]["metadata"]
+        assert criteria[0]["value"] == "the-first-one"
+        return httpx.Response(200, json={"items": [{"call_id": "first", "metadata": given}], "has_more": False})
+
+    server = Server(answer)
+    resumed: dict[str, Any] = {"idempotency_key": "job-4711", "metadata": given}
+    if age:
+        resumed["idempotency_key_since"] = time.time() - age
+    assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, **resumed)).call_id == "first"
+    assert all(body["metadata"] == given for body in server.bodies if "filter_criteria" not in body)
+
+
+def test_a_request_that_is_sent_again_by_its_key_is_the_request_that_it_was() -> None:
+    server = Server(lambda request, _: silence(request))
+    resumed: dict[str, Any] = {"idempotency_key": "job-4711", "idempotency_key_since": time.time() - 60, "metadata": {"job": 7}}
+    outcome = run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, **resumed))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.token is None
+    assert [body["metadata"] for body in server.bodies] == [{"job": 7}]
+
+
+def test_a_client_that_is_closed_looks_no_further() -> None:
+    server = Server(lambda request, _: httpx.Response(503) if "list" in request.url.path else silence(request))
+
+    async def main() -> float:
+        client = server.client(hooks=(), retry=RetryPolicy(on_unknown_outcome="reconcile", reconcile_within=300), max_retries=0)
+        start = trio.current_time()
+
+        async def close() -> None:
+            await trio.sleep(70)
+            await client.aclose()
+
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(close)
+            with pytest.raises(OutcomeUnknownError):
+                await client.call.create_web_call(agent_id="a")
+        return trio.current_time() - start
+
+    assert run(main) == 70
+    assert server.times("list")
+
+
+@pytest.mark.parametrize("number", [13, 1, 2], ids=["permission", "not permitted", "missing"])
+def test_an_os_error_of_a_users_hook_does_not_hide_that_something_was_sent(number: int) -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def audit(_: httpx.Response) -> None:
+        raise OSError(number, "no", "audit.log")
+
+    async def main() -> None:
+        own = httpx.AsyncClient(transport=server, event_hooks={"response": [audit]})
+        async with AsyncRetell(KEY, base_url="http://retell.test", http_client=own, max_retries=0, hooks=()) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await client.call.create_web_call(agent_id="a")
+
+    run(main)
 
 
 def test_a_transport_that_fails_as_it_should_not_leaves_the_outcome_unknown() -> None:

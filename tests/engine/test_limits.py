@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from retell_async._errors import ConfigurationError
-from retell_async._limits import History, Pacer, RateLimit, Turn, is_about_the_account
+from retell_async._core.errors import ConfigurationError
+from retell_async._engine.limits import History, Pacer, RateLimit, Turn, is_about_the_account
 
 
 class Limiter(Protocol):
@@ -465,4 +465,5 @@ def test_what_is_under_way_in_an_event_loop_that_is_gone_holds_nobody_back() -> 
     pacer.take(0.0)
     assert pacer.delay(0.5) > 1
     pacer.abandon(0.1)
-    assert pacer.delay(1.2) == 0
+    assert pacer.delay(1.2) > 0  # its bytes may still be on their way
+    assert pacer.delay(2.1) == 0

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 import pytest
 
-from retell_async._errors import ConfigurationError
-from retell_async._retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, Tries, backoff, may_have_acted
+from retell_async._core.errors import ConfigurationError
+from retell_async._engine.retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, Tries, backoff, may_have_acted
 
 POLICY = RetryPolicy()
 SILENCE = Fault()
@@ -158,6 +158,7 @@ def test_the_budget_has_a_top_and_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     "settings",
     [{"first_delay": -1}, {"max_delay": float("nan")}, {"max_retry_after": -1}, {"deadline": 0}, {"budget": -1}, {"reconcile_within": -1},
+     {"first_delay": "1"}, {"budget": 1.5}, {"budget": "1"}, {"deadline": "1"}, {"max_delay": True}, {"max_retry_after": float("inf")},
      {"on_unknown_outcome": "retry"}],
 )  # fmt: skip
 def test_a_policy_that_cannot_work_is_refused(settings: dict[str, Any]) -> None:

@@ -22,13 +22,14 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from retell_async import _errors as errors, webhooks
+from retell_async import webhooks
 from retell_async._client import AsyncRetell
-from retell_async._clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from retell_async._limits import RateLimit
+from retell_async._core import errors
+from retell_async._engine.limits import RateLimit
+from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
+from ..http.test_transport import ok
 from .example import CREATE, NO_OPTIONS, UPLOAD, get
-from .test_transport import ok
 
 # Under trio httpx leaves the iterators of bodies open that it does not read to their end.
 pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
@@ -354,7 +355,7 @@ async def test_where_an_error_was_raised_that_nobody_expects_is_in_its_notes(mon
     def broken(*_: object) -> None:
         raise AttributeError("nothing there")
 
-    monkeypatch.setattr("retell_async._line.Line._connect", broken)
+    monkeypatch.setattr("retell_async._http.http1.Line._connect", broken)
     async with AsyncRetell(KEY, base_url="http://127.0.0.1:1") as client:
         error = await error_of(place, client)
     assert_nothing_shows(error)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from retell_async._client import AsyncRetell
-from retell_async._errors import ConfigurationError, RetellError
-from retell_async._settings import check_base_url, check_headers, check_timeout
+from retell_async._core.errors import ConfigurationError, RetellError
+from retell_async._engine.settings import check_base_url, check_headers, check_timeout
 
 from .example import KEY
 

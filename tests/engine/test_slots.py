@@ -7,9 +7,9 @@ import anyio
 import httpx
 import pytest
 
+from retell_async._call_slots import CallSlots, Occupancy, room
 from retell_async._client import AsyncRetell
-from retell_async._errors import APIResponseValidationError, ConfigurationError, InternalServerError, PaymentRequiredError
-from retell_async._slots import CallSlots, Occupancy, room
+from retell_async._core.errors import APIResponseValidationError, ConfigurationError, InternalServerError, PaymentRequiredError
 from retell_async.raw.models.get_concurrency_response import GetConcurrencyResponse
 
 from .example import KEY

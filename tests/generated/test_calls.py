@@ -15,10 +15,10 @@ import pytest
 
 from codegen.document import ref_name, resolved
 from retell_async import AsyncRetell
-from retell_async._encode import encode
-from retell_async._model import Model, plain
-from retell_async._pages import AsyncPage, AsyncPaginator
-from retell_async._response import RawResponse
+from retell_async._core.encode import encode
+from retell_async._core.model import Model, plain
+from retell_async._core.pages import AsyncPage, AsyncPaginator
+from retell_async._core.response import RawResponse
 from retell_async.raw import api
 
 from .calls import BASE_URL, FILES, METHODS, Given, answered, everything

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 
 from codegen.document import ref_name, resolved
-from retell_async._model import Keyed, Model, One, Tagged, UnknownObject, declared, decoder, plain
-from retell_async._operation import Operation
-from retell_async._strict import check, problems
+from retell_async._core.model import Keyed, Model, One, Tagged, UnknownObject, declared, decoder, plain
+from retell_async._core.operation import Operation
+from retell_async._core.strict import check, problems
 from retell_async.raw import models
 
 from .instances import ANSWERED, DOCUMENT, OBJECTS, SCHEMAS, UNIONS, UNKNOWN, Maker, makers

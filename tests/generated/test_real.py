@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from retell_async._model import Model
-from retell_async._strict import problems
+from retell_async._core.model import Model
+from retell_async._core.strict import problems
 from retell_async.types import (
     AgentResponse,
     BookAppointmentCalTool,

@@ -23,8 +23,8 @@ from rich.console import Console
 
 import retell_async
 from retell_async import AsyncRetell, Model, UnknownObject, resources, types, webhooks
-from retell_async._hints import Hints, readable
-from retell_async._strict import problems
+from retell_async._core.hints import Hints, readable
+from retell_async._core.strict import problems
 from retell_async.raw import api
 from retell_async.types import AgentResponse, PhoneCallResponse, UnknownCallResponse, WebCallResponse
 

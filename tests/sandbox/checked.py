@@ -15,7 +15,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
 from retell_async.sandbox import Sandbox, Settings, SteppedClock
-from retell_async.sandbox.document import packaged
+from retell_async.sandbox.openapi.document import packaged_document
 
 Json = dict[str, Any]
 
@@ -93,7 +93,7 @@ class Api:
 
 def check(method: str, path: str, status: int, body: Any) -> None:
     """:raises AssertionError: the document does not allow this answer."""
-    found = packaged().match(method, path)
+    found = packaged_document().match(method, path)
     if found is None:
         assert status == 404
         return

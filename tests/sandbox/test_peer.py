@@ -11,9 +11,10 @@ import pytest
 from retell import AsyncRetell
 
 from codegen.document import load_file
+from retell_async import RequestOptions
 from retell_async.sandbox import Sandbox, Settings, SteppedClock, serve
-from retell_async.sandbox.operations.account import order_export
-from retell_async.sandbox.operations.agents import tag
+from retell_async.sandbox.operations.account.account import order_export
+from retell_async.sandbox.operations.agents.agents import tag
 
 from .checked import DOCUMENT, Json
 from .samples import properties, resolve, whole
@@ -22,7 +23,6 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
 
 SURFACE = load_file(Path(__file__).parents[2] / "openapi" / "surface.yaml")
 OPERATIONS = {name: key.split(" ") for key, said in SURFACE.items() for name in said["methods"]}
-NOT_OF_THE_API = {"extra_headers", "extra_query", "extra_body", "timeout", "max_retries"}
 PICTURE = ("logo.png", b"\x89PNG", "image/png")
 TAG = {"id": "0123456789abcdef" * 2, "label": "VIP"}
 STRING = {"type": "string", "op": "co", "value": "a"}
@@ -86,7 +86,7 @@ def methods(client: AsyncRetell) -> set[str]:
 
 
 def parameters(method: Any) -> set[str]:
-    return set(inspect.signature(method).parameters) - NOT_OF_THE_API
+    return set(inspect.signature(method).parameters) - RequestOptions.__annotations__.keys()
 
 
 def samples(name: str) -> Json:

@@ -21,7 +21,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
 from schemathesis.transport.requests import REQUESTS_TRANSPORT  # how schemathesis writes bodies
 
-from retell_async.sandbox.handling import receive
+from retell_async.sandbox.http.pipeline import receive
 
 from .checked import DOCUMENT, Api, Json
 

@@ -35,7 +35,7 @@ def local() -> LocalRetell:
 
 @pytest.fixture
 def number(local: LocalRetell) -> str:
-    return local.furnish().phone_number
+    return local.create_fixtures().phone_number
 
 
 async def test_a_call_lives_as_time_is_moved(local: LocalRetell, number: str) -> None:
@@ -67,7 +67,7 @@ async def test_what_was_carried_out_is_not_carried_out_again(local: LocalRetell,
     assert fault.count == 1
     local.assert_received("createPhoneCall", times=2)
     local.assert_none_placed_twice()
-    agent_id = local.furnish().agent_id
+    agent_id = local.create_fixtures().agent_id
     local.fault(kind, operation="createWebCall", acted=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises((OutcomeUnknownError, APIResponseValidationError)):
         await local.client().call.create_web_call(agent_id=agent_id)
@@ -155,7 +155,7 @@ async def test_webhooks_arrive_in_the_same_process(local: LocalRetell) -> None:
         heard.append(event.event)
 
     local.send_to(router)
-    number = local.furnish(webhook_url="http://service/events").phone_number
+    number = local.create_fixtures(webhook_url="http://service/events").phone_number
     await local.client().call.create_phone_call(from_number=number, to_number=PERSON)
     await local.advance(3600)
     assert heard == ["call_started", "call_ended", "call_analyzed"]

@@ -23,14 +23,14 @@ import retell_async
 import retell_async.sandbox
 from retell_async import AsyncRetell, RateLimit, RetryPolicy
 from retell_async.sandbox import Settings
-from retell_async.sandbox.faults import FaultKind
-from retell_async.sandbox.outgoing import Outgoing
+from retell_async.sandbox.faults.fault import FaultKind
+from retell_async.sandbox.outgoing.sender import Sender
 from retell_async.testing import LocalRetell
 
 from ..engine.clocks import Clocks, run
 from .service import DEADLINE, READ_DEADLINE, Address, Order, Service
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.needs("descriptors")]
 
 MINUTE = 60.0
 HOUR = 3600.0
@@ -132,14 +132,14 @@ class Day:
     async def main(self) -> None:
         async with trio.open_nursery() as outside:
             self.address = Address(outside)
-            furniture = self.local.furnish(webhook_url="https://service.test/events", webhook_events=["call_ended", "call_analyzed"])
-            outside.start_soon(Outgoing(self.local.sandbox, self.address, attended=True).run)
+            fixtures = self.local.create_fixtures(webhook_url="https://service.test/events", webhook_events=["call_ended", "call_analyzed"])
+            outside.start_soon(Sender(self.local.sandbox, self.address, attended=True).run)
             key = next(self.keys)
             self.sign_with(key)
             policy = RetryPolicy(deadline=DEADLINE, on_unknown_outcome="reconcile")
             options: dict[str, Any] = {"api_key": key, "retry": policy, "rate_limit": RateLimit(max_wait=600), "hooks": ()}
             async with self.local.client(**options) as client:
-                self.service = Service(client, self.clocks, furniture.phone_number, furniture.agent_id, self.random)
+                self.service = Service(client, self.clocks, fixtures.phone_number, fixtures.agent_id, self.random)
                 self.address.app = self.service.worker(key)
                 async with trio.open_nursery() as inside:
                     for task in (self.outages, self.rotations, self.deployments, self.reads, self.visitors, self.measuring):
@@ -176,10 +176,10 @@ class Day:
             self.local.fault(kind, **fields)
         for hour, minutes, kind, fields in OUTAGES:
             await self.until(hour)
-            struck = self.local.fault(kind, **fields)
+            active = self.local.fault(kind, **fields)
             await trio.sleep(minutes * MINUTE)
-            assert struck.count
-            self.local.sandbox.remove_fault(struck.id)
+            assert active.count
+            self.local.sandbox.remove_fault(active.id)
 
     async def rotations(self) -> None:
         """New keys: the receivers of webhooks know both for a while."""
@@ -276,7 +276,7 @@ def test_everybody_was_called_once(day: Day) -> None:
 def test_every_event_was_handled_once(day: Day) -> None:
     service = day.service
     assert {what: number for what, number in service.handled.items() if number > 1} == {}
-    delivered = {(errand.name, errand.about) for errand in day.local.sandbox.store.errands.log if errand.state == "delivered"}
+    delivered = {(delivery.name, delivery.about) for delivery in day.local.sandbox.outbox.log if delivery.state == "delivered"}
     assert len(delivered) > 1_500
     assert delivered - service.handled.keys() == set()
     assert {call.call_id for call in day.calls} - service.followed.keys() == set()

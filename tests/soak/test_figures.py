@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.serving import serving, stats
 from retell_async import AsyncRetell
-from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, furnish, serve
+from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, create_fixtures, serve
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
 
@@ -25,7 +25,7 @@ async def timed(awaited: Awaitable[Any], into: list[float]) -> None:
 
 async def test_reads_go_on_while_calls_are_placed_at_one_a_second() -> None:
     sandbox = Sandbox(Settings(seed=1), RunningClock(30))
-    number = furnish(sandbox).phone_number
+    number = create_fixtures(sandbox).phone_number
     sandbox.set_fault(Fault(kind="rate_limit", operation="createPhoneCall", requests=1, per=1.0, retry_after=1))
     reads: list[float] = []
     took = float("inf")

@@ -15,7 +15,7 @@ from benchmarks.serving import serving, stats
 
 from ..docs.blocks import ROOT
 
-pytestmark = [pytest.mark.soak, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")]
+pytestmark = [pytest.mark.soak, pytest.mark.needs("fork")]
 
 PROGRAM = Path(__file__).with_name("forking.py")
 PROCESSES = 1 + 5 * (3 + 1)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from codegen import overlay, report
+from codegen import overlay
 from codegen.canonical import canonical
-from codegen.diff import Change, Impact, Revision, difference, renamed
 from codegen.document import Json, load_file
 from codegen.generate import ROOT
+from codegen.revisions import report
+from codegen.revisions.diff import Change, Impact, Revision, difference, renamed
 
 from . import revisions
 

@@ -5,9 +5,10 @@ import pytest
 from codegen import overlay
 from codegen.__main__ import main
 from codegen.document import load_file
-from codegen.drift import Drift, Finding, Side, compare, drift
 from codegen.generate import ROOT
 from codegen.prepare import prepare
+from codegen.reserved import OPTIONS
+from codegen.revisions.drift import Drift, Finding, Side, compare, drift
 from codegen.surface import entries
 
 OPENAPI = ROOT / "openapi"
@@ -58,10 +59,22 @@ def test_every_addition_says_where_it_comes_from_and_finds_its_place() -> None:
         )
 
 
+def test_a_parameter_that_is_called_like_an_option_of_one_side_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all methods of the official SDK take are its options; ours has more of them, and the API may use their names."""
+    document = load_file(OPENAPI / "openapi.yaml")
+    document["paths"]["/v2/create-phone-call"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["deadline"] = {
+        "type": "number"
+    }
+    prepared = prepare(overlay.apply(document, OVERLAY))
+    findings = {str(finding) for finding in drift(prepared, entries(prepared, load_file(OPENAPI / "surface.yaml")))}
+    assert "keyword: client.call.create_phone_call() deadline" in findings
+    assert not [finding for finding in findings if finding.rpartition(" ")[2] in OPTIONS - {"deadline"}]
+
+
 def test_what_is_here_alone_is_told_and_no_fault(
     result: Drift, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("codegen.drift.compare", lambda: result)
+    monkeypatch.setattr("codegen.revisions.drift.compare", lambda: result)
     assert main(["drift"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("the official SDK has, and is missing here: 0\nis here, and the official SDK lacks: ")

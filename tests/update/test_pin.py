@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from codegen import changelog, pin
 from codegen.document import Refused
 from codegen.generate import ROOT
-from codegen.pin import Pin, Pins
+from codegen.revisions import changelog, pin
+from codegen.revisions.pin import Pin, Pins
 
 A, B, C = (Pin("https://source.test", name, date(2026, 1, 2), f"fetched-{name}", f"pinned-{name}") for name in "abc")
 

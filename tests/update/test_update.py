@@ -12,11 +12,11 @@ import httpx
 import pytest
 from pytest_httpx import HTTPXMock
 
-from codegen import changelog, update as updating
 from codegen.__main__ import main
 from codegen.document import Json, Refused
 from codegen.generate import ROOT
-from codegen.update import REPLACED, fetch, update
+from codegen.revisions import changelog, update as updating
+from codegen.revisions.update import REPLACED, fetch, update
 
 from . import revisions
 

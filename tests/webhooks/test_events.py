@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from retell_async import WebhookVerificationError, webhooks
-from retell_async._model import plain
+from retell_async._core.model import plain
 from retell_async.raw.models import ChatResponse, PhoneCallResponse, UnknownCallResponse, Utterance, WebCallResponse
-from retell_async.webhooks.events import complete
+from retell_async.webhooks.events import require_subject
 
 from .sending import CALL, CHAT, KEY, body_of, signed
 
@@ -209,16 +209,16 @@ def test_an_event_without_what_it_is_about_is_unknown_and_not_for_its_handlers(n
     assert type(event) is webhooks.UnknownEvent
     assert event.to_dict() == data
     with pytest.raises(WebhookVerificationError) as caught:
-        complete(event)
+        require_subject(event)
     assert caught.value.reason == f"unreadable: {name} has no object in {SUBJECTS.get(name, f'`{name}`')} to be about"
 
 
 def test_an_event_about_the_wrong_thing_is_unknown_and_what_stands_beside_is_no_matter() -> None:
     assert type(unwrap({"event": "call_ended", "chat": CHAT})) is webhooks.UnknownEvent
     about_a_chat = unwrap({"event": "chat_ended", "call": {"call_id": "call_1"}, "chat": CHAT})
-    assert type(complete(about_a_chat)) is webhooks.ChatEnded
+    assert type(require_subject(about_a_chat)) is webhooks.ChatEnded
     new = unwrap({"event": "call_paused"})
-    assert complete(new) is new
+    assert require_subject(new) is new
 
 
 json_values = st.recursive(
@@ -268,3 +268,12 @@ print(json.dumps(sorted(sys.modules)))
     tops = {name.partition(".")[0] for name in loaded}
     assert tops.isdisjoint({"starlette", "fastapi", "aiohttp", "uvicorn", "httpx", "pydantic"})
     assert [name for name in loaded if name.startswith("retell_async.raw.models.")] == []
+
+
+@pytest.mark.soak
+def test_a_program_that_makes_no_client_reads_events() -> None:
+    program = (
+        f"from retell_async import webhooks; print(webhooks.parse_event({body_of({'event': 'call_ended', 'call': CALL})!r}).call.call_id)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "call_1"

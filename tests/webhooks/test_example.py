@@ -75,7 +75,7 @@ async def test_an_outbound_call_from_its_order_to_its_analysis(caplog: pytest.Lo
             found.call_id: found.call_analysis.call_summary,
             unknown.call_id: unknown.call_analysis.call_summary,
         }
-        assert {errand.state for errand in sandbox.sandbox.store.errands.log} == {"delivered"}
+        assert {delivery.state for delivery in sandbox.sandbox.outbox.log} == {"delivered"}
     said = sorted(record.getMessage() for record in caplog.records if record.name == "service")
     assert said == sorted(f"call {call.call_id} ended: user_hangup" for call in calls)
 

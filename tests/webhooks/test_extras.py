@@ -34,3 +34,15 @@ def test_one_line_says_which_extra_to_install(extra: str, missing: str) -> None:
     assert done.stderr.splitlines()[-1] == (
         f"ModuleNotFoundError: {missing} is missing: {module} needs `pip install 'retell-async[{extra}]'`"
     )
+
+
+def test_an_event_is_read_where_nothing_else_of_the_package_was_used() -> None:
+    code = """
+from retell_async import webhooks
+call = '{"event": "call_ended", "call": {"call_type": "phone_call", "call_id": "call_1", "call_status": "ended"}}'
+signature = webhooks.sign(call, "key")
+event = webhooks.unwrap(call, {"x-retell-signature": signature}, api_key="key")
+print(type(event.call).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "PhoneCallResponse"

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..._model import Model, Spec
+    from ..._core.model import Model, Spec
     from .access_token_auth_config_response import AccessTokenAuthConfigResponse as AccessTokenAuthConfigResponse
     from .add_community_voice_request import AddCommunityVoiceRequest as AddCommunityVoiceRequest
     from .add_community_voice_request_voice_provider import AddCommunityVoiceRequestVoiceProvider as AddCommunityVoiceRequestVoiceProvider

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._model import Mapped, Model, One, model
+from ..._core.model import Mapped, Model, One, model
 
 if TYPE_CHECKING:
     from .agent_root_tag_state import AgentRootTagState

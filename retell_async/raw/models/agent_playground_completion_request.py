@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..._model import Many, Model, One, model
+from ..._core.model import Many, Model, One, model
 
 if TYPE_CHECKING:
     from .chat_message_input import ChatMessageInput

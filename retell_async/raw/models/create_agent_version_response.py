@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Keyed
+from ..._core.model import Keyed
 
 if TYPE_CHECKING:
     from .agent_response import AgentResponse

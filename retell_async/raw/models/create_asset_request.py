@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..._model import Model, model
+from ..._core.model import Model, model
 
 if TYPE_CHECKING:
-    from ..._operation import FileTypes
+    from ..._core.operation import FileTypes
 
 
 @model

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..._model import Model, One, model
+from ..._core.model import Model, One, model
 
 if TYPE_CHECKING:
     from .else_edge_prompt_condition import ElseEdgePromptCondition

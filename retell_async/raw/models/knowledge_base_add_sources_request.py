@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..._model import Many, Model, One, model
+from ..._core.model import Many, Model, One, model
 
 if TYPE_CHECKING:
-    from ..._operation import FileTypes
+    from ..._core.operation import FileTypes
     from .knowledge_base_text import KnowledgeBaseText
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..._model import KeyedModel, Many, One, model
+from ..._core.model import KeyedModel, Many, One, model
 
 if TYPE_CHECKING:
     from .call_analysis import CallAnalysis

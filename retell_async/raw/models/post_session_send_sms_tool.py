@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._model import Model, One, model
+from ..._core.model import Model, One, model
 
 if TYPE_CHECKING:
     from .equation_condition import EquationCondition

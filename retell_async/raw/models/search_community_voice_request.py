@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..._model import Model, model
+from ..._core.model import Model, model
 
 if TYPE_CHECKING:
     from .search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider

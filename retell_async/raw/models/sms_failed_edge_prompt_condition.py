@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..._model import Model, model
+from ..._core.model import Model, model
 
 
 @model

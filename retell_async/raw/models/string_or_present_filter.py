@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from ..._model import Tagged
+from ..._core.model import Tagged
 
 if TYPE_CHECKING:
     from .present_filter import PresentFilter

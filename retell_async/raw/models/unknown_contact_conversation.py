@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._model import UnknownObject, model
+from ..._core.model import UnknownObject, model
 
 if TYPE_CHECKING:
     from .sentiment import Sentiment

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..._model import UnknownObject, model
+from ..._core.model import UnknownObject, model
 
 
 @model

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.add_community_voice_request_voice_provider import AddCommunityVoiceRequestVoiceProvider
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AddCommunityVoiceRequestParam(TypedDict, total=False):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Required, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgentFilterParam(TypedDict, total=False):

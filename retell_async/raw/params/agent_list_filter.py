@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .channel_string_filter import ChannelStringFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgentListFilterParam(TypedDict, total=False):

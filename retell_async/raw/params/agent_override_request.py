@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .retell_llm_override import RetellLlmOverrideParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgentOverrideRequestParam(TypedDict, total=False):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .tool_mock import ToolMockParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgentPlaygroundCompletionRequestParam(TypedDict, total=False):

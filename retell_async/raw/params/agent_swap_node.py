@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .transfer_failed_edge import TransferFailedEdgeParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgentSwapNodeParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..models.post_call_analysis_setting import PostCallAnalysisSetting
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgentSwapToolParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .transfer_agent import TransferAgentParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AgenticTransferConfigParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .always_edge_prompt_condition import AlwaysEdgePromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AlwaysEdgeParam(TypedDict, total=False):

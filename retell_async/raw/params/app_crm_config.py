@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .crm_sync_mapping import CRMSyncMappingParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AppCRMConfigParam(TypedDict, total=False):

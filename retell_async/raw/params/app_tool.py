@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class AppToolParam(TypedDict, total=False):

@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.backfill_call_filter import BackfillCallFilter
     from .backfill_call_filter import BackfillCallFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class BackfillContactAnalysisDataRequestParam(TypedDict, total=False):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class BridgeTransferNodeParam(TypedDict, total=False):

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .user_sentiment_enum_filter import UserSentimentEnumFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CallFilterParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..models.call_status_enum_filter_value import CallStatusEnumFilterValue
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CallStatusEnumFilterParam(TypedDict, total=False):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .time_window import TimeWindowParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CallTimeWindowParam(TypedDict, total=False):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .response_engine import ResponseEngineParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ChatAgentRequestParam(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CheckAvailabilityCalToolParam(TypedDict, total=False):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import FileTypes
+    from ..._core.operation import FileTypes
     from ..models.clone_voice_request_voice_provider import CloneVoiceRequestVoiceProvider
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CloneVoiceRequestParam(TypedDict, total=False):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .node_finetune_transition_example import NodeFinetuneTransitionExampleParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ComponentNodeParam(TypedDict, total=False):

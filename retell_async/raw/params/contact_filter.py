@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .string_or_present_filter import StringOrPresentFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ContactFilterParam(TypedDict, total=False):

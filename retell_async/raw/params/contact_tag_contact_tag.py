@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ContactTagContactTagParam(TypedDict, total=False):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.backup_model import BackupModel
     from ..models.kb_config import KBConfig
     from .backup_model import BackupModelParam
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .model_config import ModelConfigParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ConversationFlowOverrideParam(TypedDict, total=False):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.always_edge import AlwaysEdge
     from ..models.custom_stt_config import CustomSttConfig
     from ..models.display_position import DisplayPosition
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .skip_response_edge import SkipResponseEdgeParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ConversationNodeParam(TypedDict, total=False):

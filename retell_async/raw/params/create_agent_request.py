@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.agent_request_webhook_event import AgentRequestWebhookEvent
     from ..models.ambient_sound import AmbientSound
     from ..models.call_screening_option import CallScreeningOption
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .voicemail_option import VoicemailOptionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateAgentRequestParam(TypedDict, total=False):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .auth_config_request import AuthConfigRequestParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateAppRequestParam(TypedDict, total=False):

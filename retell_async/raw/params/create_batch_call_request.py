@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .call_time_window import CallTimeWindowParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateBatchCallRequestParam(TypedDict, total=False):

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from .retell_response_engine import RetellResponseEngineParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateBatchTestRequestParam(TypedDict, total=False):

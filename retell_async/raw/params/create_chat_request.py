@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Required, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateChatRequestParam(TypedDict, total=False):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .note import NoteParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateConversationFlowComponentRequestParam(TypedDict, total=False):

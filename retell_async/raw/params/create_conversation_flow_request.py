@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.backup_model import BackupModel
     from ..models.begin_tag_display_position import BeginTagDisplayPosition
     from ..models.flow_component import FlowComponent
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .note import NoteParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateConversationFlowRequestParam(TypedDict, total=False):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .agent_override_request import AgentOverrideRequestParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CreateWebCallRequestParam(TypedDict, total=False):

@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.crm_custom_field_schema_type import CRMCustomFieldSchemaType
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CRMCustomFieldSchemaParam(TypedDict, total=False):

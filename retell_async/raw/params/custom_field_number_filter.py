@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.number_filter_op import NumberFilterOp
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CustomFieldNumberFilterParam(TypedDict, total=False):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Required, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CustomFieldRangeFilterParam(TypedDict, total=False):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.string_filter_op import StringFilterOp
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CustomFieldStringFilterParam(TypedDict, total=False):

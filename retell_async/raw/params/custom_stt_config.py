@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.asr_provider import AsrProvider
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class CustomSttConfigParam(TypedDict, total=False):

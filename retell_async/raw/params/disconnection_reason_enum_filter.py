@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..models.disconnection_reason import DisconnectionReason
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class DisconnectionReasonEnumFilterParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .else_edge_prompt_condition import ElseEdgePromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ElseEdgeParam(TypedDict, total=False):

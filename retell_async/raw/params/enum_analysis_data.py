@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class EnumAnalysisDataParam(TypedDict, total=False):

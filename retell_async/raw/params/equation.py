@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.equation_operator import EquationOperator
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class EquationParam(TypedDict, total=False):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .equation import EquationParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class EquationConditionParam(TypedDict, total=False):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .prompt_condition import PromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class EquationPromptConditionParam(TypedDict, total=False):

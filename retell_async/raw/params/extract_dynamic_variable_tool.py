@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .analysis_data import AnalysisDataParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ExtractDynamicVariableToolParam(TypedDict, total=False):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .node_model_config import NodeModelConfigParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class FunctionNodeParam(TypedDict, total=False):

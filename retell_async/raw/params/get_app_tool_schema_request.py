@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class GetAppToolSchemaRequestParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .finetune_example_utterance import FinetuneExampleUtteranceParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class GlobalNodeFinetuneTransitionExampleParam(TypedDict, total=False):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .node_edge import NodeEdgeParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class GlobalNodeSettingParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..models.output_topic import OutputTopic
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class GuardrailConfigParam(TypedDict, total=False):

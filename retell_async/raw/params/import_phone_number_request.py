@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.agent_weight import AgentWeight
     from .agent_weight import AgentWeightParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ImportPhoneNumberRequestParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .ivr_action_hangup import IvrActionHangupParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class IvrOptionParam(TypedDict, total=False):

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import FileTypes, Strings
+    from ..._core.operation import FileTypes, Strings
     from ..models.knowledge_base_text import KnowledgeBaseText
     from .knowledge_base_text import KnowledgeBaseTextParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class KnowledgeBaseRequestParam(TypedDict, total=False):

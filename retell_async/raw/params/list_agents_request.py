@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .agent_list_filter import AgentListFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ListAgentsRequestParam(TypedDict, total=False):

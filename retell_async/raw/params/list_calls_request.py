@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .call_filter import CallFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ListCallsRequestParam(TypedDict, total=False):

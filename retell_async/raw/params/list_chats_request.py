@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .chat_filter import ChatFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ListChatsRequestParam(TypedDict, total=False):

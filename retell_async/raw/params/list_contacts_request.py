@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.contact_filter import ContactFilter
     from .contact_filter import ContactFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ListContactsRequestParam(TypedDict, total=False):

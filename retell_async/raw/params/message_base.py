@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .sms_multimedia_item import SmsMultimediaItemParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class MessageBaseParam(TypedDict, total=False):

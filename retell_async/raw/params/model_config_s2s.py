@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .s2s_model_ref import S2SModelRefParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ModelConfigS2SParam(TypedDict, total=False):

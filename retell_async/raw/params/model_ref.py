@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.llm_model import LLMModel
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ModelRefParam(TypedDict, total=False):

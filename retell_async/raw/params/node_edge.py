@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .prompt_or_equation_condition import PromptOrEquationConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class NodeEdgeParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .model_ref import ModelRefParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class NodeModelConfigParam(TypedDict, total=False):

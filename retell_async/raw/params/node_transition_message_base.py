@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.transition_type import TransitionType
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class NodeTransitionMessageBaseParam(TypedDict, total=False):

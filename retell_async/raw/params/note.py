@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .note_size import NoteSizeParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class NoteParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..models.pii_config_category import PIIConfigCategory
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PIIConfigParam(TypedDict, total=False):

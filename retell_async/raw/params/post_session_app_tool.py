@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.equation_condition import EquationCondition
     from ..models.tool_parameter import ToolParameter
     from .equation_condition import EquationConditionParam
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .tool_parameter import ToolParameterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PostSessionAppToolParam(TypedDict, total=False):

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.equation_condition import EquationCondition
     from .equation_condition import EquationConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PostSessionCodeToolParam(TypedDict, total=False):

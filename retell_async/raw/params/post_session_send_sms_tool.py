@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.equation_condition import EquationCondition
     from .equation_condition import EquationConditionParam
     from .sms_content import SmsContentParam
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .sms_sender import SmsSenderParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PostSessionSendSMSToolParam(TypedDict, total=False):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PreSessionCodeToolParam(TypedDict, total=False):

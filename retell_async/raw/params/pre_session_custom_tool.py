@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.custom_tool_method import CustomToolMethod
     from ..models.tool_parameter import ToolParameter
     from .tool_parameter import ToolParameterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PreSessionCustomToolParam(TypedDict, total=False):

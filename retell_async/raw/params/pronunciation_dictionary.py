@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.pronunciation_dictionary_alphabet import PronunciationDictionaryAlphabet
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class PronunciationDictionaryParam(TypedDict, total=False):

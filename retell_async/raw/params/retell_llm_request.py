@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.backup_model import BackupModel
     from ..models.kb_config import KBConfig
     from ..models.mcp import MCP
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .tool import ToolParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class RetellLlmRequestParam(TypedDict, total=False):

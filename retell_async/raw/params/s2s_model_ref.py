@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.realtime_model import RealtimeModel
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class S2SModelRefParam(TypedDict, total=False):

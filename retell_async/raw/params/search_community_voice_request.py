@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ..models.search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class SearchCommunityVoiceRequestParam(TypedDict, total=False):

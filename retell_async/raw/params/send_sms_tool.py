@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .sms_sender import SmsSenderParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class SendSMSToolParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .skip_response_edge_prompt_condition import SkipResponseEdgePromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class SkipResponseEdgeParam(TypedDict, total=False):

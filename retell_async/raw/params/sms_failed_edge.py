@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .sms_failed_edge_prompt_condition import SmsFailedEdgePromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class SmsFailedEdgeParam(TypedDict, total=False):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .sms_success_edge import SmsSuccessEdgeParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class SmsNodeParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .sms_success_edge_prompt_condition import SmsSuccessEdgePromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class SmsSuccessEdgeParam(TypedDict, total=False):

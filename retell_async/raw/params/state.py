@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .tool import ToolParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class StateParam(TypedDict, total=False):

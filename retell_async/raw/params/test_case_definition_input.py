@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.llm_model import LLMModel
     from ..models.tool_mock import ToolMock
     from .retell_response_engine import RetellResponseEngineParam
     from .tool_mock import ToolMockParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class TestCaseDefinitionInputParam(TypedDict, total=False):

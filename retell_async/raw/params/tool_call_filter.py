@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .number_or_range_filter import NumberOrRangeFilterParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ToolCallFilterParam(TypedDict, total=False):

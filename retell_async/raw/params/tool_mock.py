@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .tool_mock_input_match_rule import ToolMockInputMatchRuleParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ToolMockParam(TypedDict, total=False):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Required, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class ToolMockInputMatchRulePartialMatchParam(TypedDict, total=False):

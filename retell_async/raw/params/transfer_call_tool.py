@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .transfer_option import TransferOptionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class TransferCallToolParam(TypedDict, total=False):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .transfer_failed_edge_prompt_condition import TransferFailedEdgePromptConditionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class TransferFailedEdgeParam(TypedDict, total=False):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .public_handoff_option import PublicHandoffOptionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class TransferOptionAgenticWarmTransferParam(TypedDict, total=False):

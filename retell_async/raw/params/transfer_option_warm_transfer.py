@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .warm_transfer_prompt import WarmTransferPromptParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class TransferOptionWarmTransferParam(TypedDict, total=False):

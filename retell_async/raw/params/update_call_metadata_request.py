@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class UpdateCallMetadataRequestParam(TypedDict, total=False):

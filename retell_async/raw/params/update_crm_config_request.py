@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import Strings
+    from ..._core.operation import Strings
     from ..models.contact_tag_contact_tag import ContactTagContactTag
     from ..models.crm_analysis_data_mapping import CRMAnalysisDataMapping
     from ..models.crm_custom_field_schema import CRMCustomFieldSchema
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .crm_custom_field_schema import CRMCustomFieldSchemaParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class UpdateCrmConfigRequestParam(TypedDict, total=False):

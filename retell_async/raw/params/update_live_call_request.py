@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .fields_to_override import FieldsToOverrideParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class UpdateLiveCallRequestParam(TypedDict, total=False):

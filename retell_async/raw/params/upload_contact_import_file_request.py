@@ -6,10 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
-    from ..._operation import FileTypes
+    from ..._core.operation import FileTypes
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class UploadContactImportFileRequestParam(TypedDict, total=False):

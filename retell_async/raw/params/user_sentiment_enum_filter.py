@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..models.user_sentiment_enum_filter_value import UserSentimentEnumFilterValue
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class UserSentimentEnumFilterParam(TypedDict, total=False):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .voicemail_action import VoicemailActionParam
 
 
-from ..._hints import readable
+from ..._core.hints import readable
 
 
 class VoicemailOptionParam(TypedDict, total=False):

@@ -1,32 +1,17 @@
-"""What each operation of the document does to the store. A handler takes a checked request, gives the body of the answer, or refuses."""
+"""The operations of the API. A handler gets the store and a checked request, and gives the body of the answer or raises `Refused`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..exchange import Incoming
-from ..store import Store
-from . import (
-    account,
-    agents,
-    apps,
-    batches,
-    calls,
-    chats,
-    contacts,
-    crm,
-    files,
-    flows,
-    generic,
-    knowledge,
-    llms,
-    numbers,
-    playground,
-    trials,
-    voices,
-)
-from .agents import CHAT, VOICE
+from ..common.messages import Incoming
+from ..state.store import Store
+from . import generic
+from .account import account, apps, contacts, crm, files, numbers
+from .agents import agent_tests, agents, flows, knowledge, llms, playground, voices
+from .agents.agents import CHAT, VOICE
+from .calls import batches, calls, chats
 
 __all__ = ["HANDLERS", "Handler", "generic"]
 
@@ -123,16 +108,16 @@ HANDLERS: Mapping[str, Handler] = {
     "addKnowledgeBaseSources": knowledge.add_sources,
     "deleteKnowledgeBaseSource": knowledge.delete_source,
     "deleteKnowledgeBase": knowledge.delete,
-    "createTestCaseDefinition": trials.create_case,
-    "getTestCaseDefinition": trials.retrieve_case,
-    "listTestCaseDefinitions": trials.list_cases,
-    "updateTestCaseDefinition": trials.update_case,
-    "deleteTestCaseDefinition": trials.delete_case,
-    "createBatchTest": trials.create_batch,
-    "getBatchTest": trials.retrieve_batch,
-    "listBatchTests": trials.list_batches,
-    "listTestRuns": trials.list_runs,
-    "getTestRun": trials.retrieve_run,
+    "createTestCaseDefinition": agent_tests.create_case,
+    "getTestCaseDefinition": agent_tests.retrieve_case,
+    "listTestCaseDefinitions": agent_tests.list_cases,
+    "updateTestCaseDefinition": agent_tests.update_case,
+    "deleteTestCaseDefinition": agent_tests.delete_case,
+    "createBatchTest": agent_tests.create_batch,
+    "getBatchTest": agent_tests.retrieve_batch,
+    "listBatchTests": agent_tests.list_batches,
+    "listTestRuns": agent_tests.list_runs,
+    "getTestRun": agent_tests.retrieve_run,
     "createAsset": files.create,
     "listVoices": voices.listing,
     "getVoice": voices.retrieve,
@@ -143,4 +128,4 @@ HANDLERS: Mapping[str, Handler] = {
     "getApiKeyInfo": account.key_info,
     "listExportRequests": account.list_exports,
 }
-"""By the id that the document gives the operation."""
+"""Handlers by the operation's id in the document."""

@@ -1,7 +1,7 @@
-"""Operations that came with a newer document and have no handler yet, answered by what the document says of them.
+"""Operations of a newer document that have no handler yet.
 
-What is created can be read, listed, changed and deleted, as far as the paths tell that it is the same thing. Anything else is
-answered with the least that the schema of the answer asks for.
+What is created can be read, listed, changed and deleted, where the paths show that it is the same resource. Everything else is
+answered with the smallest value that the schema of the answer allows.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Any, cast
 
-from ..document import Document, Route
-from ..exchange import Incoming, Json
-from ..instances import minimal, properties
-from ..store import Assets, Store
-from ._assets import existing, listed
+from ..common.messages import Incoming, Json
+from ..openapi.document import Document, Route
+from ..openapi.schema_values import minimal_value, properties
+from ..state.assets import Assets
+from ..state.store import Store
+from .helpers import existing, listed
 
 __all__ = ["handler"]
 
@@ -25,7 +26,7 @@ _NOT_FOUND = (404, 422, 400)
 
 
 def handler(document: Document, route: Route) -> Handler:
-    """What answers for an operation."""
+    """A handler for an operation without one."""
     return _Generic(document, route)
 
 
@@ -40,38 +41,38 @@ class _Generic:
 
     def __call__(self, store: Store, incoming: Incoming) -> Any:
         name = self._name.removesuffix("s") if self._verb == "list" else self._name
-        shelf = store.others.setdefault(name, Assets())
+        table = store.others.setdefault(name, Assets())
         id = next(iter(incoming.path.values()), None)
         if self._verb == "create" and id is None:
-            return self._create(store, shelf, name, incoming)
+            return self._create(store, table, name, incoming)
         if self._verb == "list" and id is None:
-            return self._list(shelf, incoming)
+            return self._list(table, incoming)
         if self._verb in {"get", "update", "delete"} and len(incoming.path) == 1 and id is not None:
-            asset = existing(shelf, id, next(iter(incoming.path)), self._absent)
+            asset = existing(table, id, next(iter(incoming.path)), self._absent)
             if self._verb == "delete":
-                shelf.remove(id)
+                table.remove(id)
                 return self._least()
             if self._verb == "update":
                 asset.write(asset.latest | incoming.body)
             return self._shown(asset.latest)
         return self._least()
 
-    def _create(self, store: Store, shelf: Assets, name: str, incoming: Incoming) -> Any:
+    def _create(self, store: Store, table: Assets, name: str, incoming: Incoming) -> Any:
         id = f"{name.replace('-', '_')}_{store.new_id(name)}"
         made: Json = dict.fromkeys(self._id_fields(name), id)
         made |= {field: store.now() for field in self._fields() if field.endswith("_timestamp")}
-        return self._shown(shelf.add(id, incoming.body | made).latest)
+        return self._shown(table.add(id, incoming.body | made).latest)
 
-    def _list(self, shelf: Assets, incoming: Incoming) -> Any:
+    def _list(self, table: Assets, incoming: Incoming) -> Any:
         schema = self._document.resolve(self._route.answer or {})
         if schema.get("type") == "array":
-            return [self._filled(schema["items"], asset.latest) for asset in shelf]
+            return [self._filled(schema["items"], asset.latest) for asset in table]
         fields = self._fields()
         if "items" not in fields or self._document.resolve(fields["items"]).get("type") != "array":
             return self._least()
         item = self._document.resolve(fields["items"])["items"]
         asked = incoming.query | incoming.body
-        return self._least() | listed(shelf.entries, asked, lambda asset: self._filled(item, asset.latest))
+        return self._least() | listed(table.entries, asked, lambda asset: self._filled(item, asset.latest))
 
     def _id_fields(self, name: str) -> list[str]:
         wanted = f"{name.replace('-', '_')}_id"
@@ -83,7 +84,7 @@ class _Generic:
         return properties(self._route.answer or {}, self._document.resolve)
 
     def _least(self) -> Any:
-        return None if self._route.answer is None else minimal(self._route.answer, self._document.resolve)
+        return None if self._route.answer is None else minimal_value(self._route.answer, self._document.resolve)
 
     def _shown(self, body: Json) -> Any:
         if self._route.answer is None:
@@ -91,8 +92,8 @@ class _Generic:
         return self._filled(self._route.answer, body)
 
     def _filled(self, schema: Json, body: Json) -> Any:
-        """The least that a schema asks for, with what is known in place of it."""
-        least = minimal(schema, self._document.resolve)
+        """The smallest value that a schema allows, with the known fields filled in."""
+        least = minimal_value(schema, self._document.resolve)
         if not isinstance(least, dict):
             return least
         fields = properties(schema, self._document.resolve)

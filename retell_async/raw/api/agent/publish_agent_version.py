@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from ...._hints import readable
-from ...._operation import Operation, Request, RequestOptions, Sender
+from ...._core.hints import readable
+from ...._core.operation import Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...params.publish_agent_version_request import PublishAgentVersionRequestParam

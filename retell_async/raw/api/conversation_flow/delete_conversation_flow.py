@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from ...._hints import readable
-from ...._operation import Omit, Operation, Request, RequestOptions, Sender, omit
+from ...._core.hints import readable
+from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender, omit
 
 OPERATION: Operation[None] = Operation(
     id="deleteConversationFlow", method="DELETE", path="/delete-conversation-flow/{conversation_flow_id}", repeat="safe", empty=True

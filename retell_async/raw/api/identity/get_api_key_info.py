@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from ...._hints import readable
-from ...._model import One
-from ...._operation import Operation, Request, RequestOptions, Sender
+from ...._core.hints import readable
+from ...._core.model import One
+from ...._core.operation import Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.get_api_key_info_response import GetApiKeyInfoResponse

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from ...._hints import readable
-from ...._operation import Operation, Request, RequestOptions, Sender
+from ...._core.hints import readable
+from ...._core.operation import Operation, Request, RequestOptions, Sender
 
 OPERATION: Operation[None] = Operation(
     id="deletePhoneNumber", method="DELETE", path="/delete-phone-number/{phone_number}", repeat="safe", empty=True

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from ...._hints import readable
-from ...._model import One
-from ...._operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
+from ...._core.hints import readable
+from ...._core.model import One
+from ...._core.operation import Omit, Operation, Paging, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
     from ...models.list_batch_tests_response import ListBatchTestsResponse

@@ -1,0 +1,54 @@
+"""The marks beside what the document says: all ``x-`` names that this generator knows, who puts them there and who reads them.
+
+A pass that has something to tell a later one says it under one of these names, in the place that it is about.
+"""
+
+from __future__ import annotations
+
+# The document's own.
+REVISION = "x-retell-spec-revision"
+"""In ``info``: what the revision is called. Kept by `canonical`, read by `pin`."""
+SDK_RESOURCE, SDK_METHOD = "x-retell-sdk-resource", "x-retell-sdk-method"
+"""On an operation: where it belongs. Kept by `canonical`, read by `surface` for an operation that our own file does not name."""
+
+# Ours beside the document, written by hand.
+NAME = "x-name"
+"""On a schema, from the overlay: what its class is called. Taken off by `lift` and `names`; `all_of` lets no copy of the schema have it.
+`generate` takes it out of the document that goes with the package."""
+NOTE = "x-note"
+"""On a schema or a parameter, from `openapi/notes.yaml` by `notes`: a unit, a range. Read by `words` and `views`.
+No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` takes it out, as
+above."""
+WORDS = "x-words"
+"""On an operation, a parameter or a schema, from `openapi/docs/` by `words`: our own sentences.
+Read by `words`, and by `views` off a parameter."""
+TAG = "x-tag"
+"""On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`, `types` and `views`."""
+
+# Between passes.
+ERRORS = "x-errors"
+"""On an operation, by `errors`: the statuses of its errors. Read by `views` and `diff`."""
+ERROR_BODY = "x-error-body"
+"""On the document, by `errors`: a reference to the one body of all errors, or ``None``. Read by `reachable`, `names` and `usage`."""
+UNREACHABLE = "x-unreachable"
+"""On the document, by `reachable`: names of schemas that no operation needs. Read by `generate` and `diff`."""
+ABSENT = "x-absent"
+"""On a schema, by `negation`: fields that must not be there. Taken off by `all_of`, which leaves them out."""
+EXCLUSIVE = "x-exclusive"
+"""On a schema, by `negation`: lists of fields of which only one may be sent. Joined by `all_of`, read by `views`."""
+BASE = "x-base"
+"""On a schema, by `all_of`: the name of the one that it narrows. Read by `lift` for a name; taken off by `aliases` and `lift`."""
+VALUES = "x-values"
+"""On a member of a union, by `unions`: the values of the tag that mean it. Read by `lift`, `types`, `views` and `diff`."""
+KEYED = "x-keyed"
+"""On a union, by `unions`: its members are told apart by the fields that are there. Read by `types` and `views`."""
+KEY = "x-key"
+"""On a member of such a union, by `unions`: the field that only it has; ``None`` for the last one. Read by `lift`, `types`, `views`."""
+SAID = "x-said"
+"""On a schema, by `lift` and only while it runs: what the schema said before anything inside it was lifted."""
+REQUEST = "x-request"
+"""On a component, by `usage`: requests hold it. Read by `views` and `words`."""
+RESPONSE = "x-response"
+"""On a component, by `usage`: answers hold it. Read by `words`."""
+IS_TAG = "x-is-tag"
+"""On a field of a model, by `views` for `types`: it is the tag of a union, whose values are closed."""

@@ -1,0 +1,59 @@
+"""What an operation of a prepared document takes and answers: the rules that generating, the difference and the drift share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .document import Json, Refused, resolved
+
+Fields = dict[str, tuple[Json, bool]]
+"""By the API's names: schema, and whether it is required."""
+
+Listing = Literal["object", "array", "pages"]
+
+
+def answer(operation: Json, where: str) -> Json | None:
+    """The schema of the one answer that means success; ``None`` if it has no body.
+
+    :param where: the operation's pointer.
+    :raises Refused: there is not exactly one, or it is no JSON.
+    """
+    if len(operation["responses"]) != 1:  # errors are none of them any more
+        raise Refused(f"{where}/responses", f"{len(operation['responses'])} answers mean success, one is expressed")
+    ((status, response),) = operation["responses"].items()
+    content = response.get("content", {})
+    if not content:
+        return None
+    if "application/json" not in content:
+        raise Refused(f"{where}/responses/{status}/content", f"{', '.join(content)} cannot be expressed")
+    schema: Json = content["application/json"]["schema"]
+    return schema
+
+
+def listing(document: Json, schema: Json) -> tuple[Listing, Json]:
+    """How an answer lists things, and the schema of one of them; that of the answer itself if it is no list."""
+    meant = resolved(document, schema)
+    if meant.get("type") == "array":
+        return "array", meant.get("items", {})
+    fields = meant.get("properties", {})
+    if fields.get("items", {}).get("type") == "array" and "has_more" in fields:
+        return "pages", fields["items"].get("items", {})
+    return "object", schema
+
+
+def keywords(document: Json, operation: Json) -> Fields:
+    """What a method takes: the parameters of the operation, and the fields of its body."""
+    found: Fields = {}
+    for parameter in operation["parameters"]:
+        deprecated = {"deprecated": True} if parameter.get("deprecated") else {}
+        found[parameter["name"]] = (parameter["schema"] | deprecated, parameter["in"] == "path" or bool(parameter.get("required")))
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        found |= properties(document, content["schema"], sent=True)
+    return found
+
+
+def properties(document: Json, schema: Json, *, sent: bool) -> Fields:
+    """The fields of an object; of one that is sent without those that can only be read."""
+    meant = resolved(document, schema)
+    required = meant.get("required", ())
+    return {name: (field, name in required) for name, field in meant.get("properties", {}).items() if not (sent and field.get("readOnly"))}

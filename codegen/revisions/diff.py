@@ -1,0 +1,388 @@
+"""What one revision of the document changes for a user of this SDK, against another.
+
+Both sides are taken as they are generated: prepared, with the overlay and the names of the facade. They are gone through side by side from
+each operation, what is sent and what is answered apart, so that a change is counted where a user meets it and a class that only has another
+name is no change of its fields. Where several places change in the same way, they are one change with several Python names.
+
+How a change is classed, in what is sent and in what is answered:
+
+- An operation, keyword or field gone is breaking. One that came is additive, but breaking where it has to be sent.
+- Required now is breaking where it is sent, additive where it is answered; optional now is the other way round, since a field that may be
+  missing may read as ``None``.
+- A kind of value more (a type, ``null``) is additive where it is sent, breaking where it is answered; a kind less the other way round.
+  Whether an optional field of an answer may also be ``null`` is internal.
+- A value of an enum or a member of a union that came is additive. One gone is breaking where it is sent, internal where it is answered:
+  there both are open.
+- Bounds, lengths and patterns that are narrower are breaking, wider ones additive; of answers they are internal. Another default is
+  breaking, since the same call does another thing.
+- A deprecation is additive: it warns.
+
+A method or class with another name is breaking. Paths, operation ids and statuses of errors are internal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from typing import Any, Literal, get_args
+
+import attrs
+
+from .. import marks
+from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, pointer, ref_name, resolved
+from ..operation import Fields, Listing, answer, keywords, listing, properties
+from ..prepare import prepare
+from ..rendering.views import keyword_name, python_name
+from ..surface import Entry, entries
+
+Subject = Literal["operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"]
+Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
+
+_SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+
+_LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
+
+
+class Impact(StrEnum):
+    """What a change means for code that uses this SDK, the worst first."""
+
+    BREAKING = "breaking"
+    ADDITIVE = "additive"
+    INTERNAL = "internal"
+
+
+@attrs.frozen
+class Change:
+    """One change, wherever it shows."""
+
+    impact: Impact
+    subject: Subject
+    action: Action
+    what: str
+    """What changed, as the API calls it, and how."""
+    names: tuple[str, ...]
+    """Where it shows in Python."""
+
+    @property
+    def order(self) -> tuple[int, int, str, str]:
+        return list(Impact).index(self.impact), _SUBJECTS.index(self.subject), self.action, self.what
+
+
+@attrs.frozen
+class Revision:
+    """One side: a prepared document and the names of its operations."""
+
+    prepared: Json
+    entries: dict[str, Entry]
+
+    @classmethod
+    def of(cls, document: Json, surface: Json) -> Revision:
+        """From a document with its overlay.
+
+        :raises Refused: something in the document cannot be expressed.
+        """
+        prepared = prepare(document)
+        return cls(prepared, entries(prepared, surface))
+
+    @property
+    def operations(self) -> dict[str, Json]:
+        return {operation_key(method, path): operation for method, path, operation in operations(self.prepared)}
+
+    def names(self, key: str) -> list[str]:
+        """Where an operation is found: ``client.<resource>.<method>``."""
+        return [f"client.{method}" for method in self.entries[key].methods]
+
+    def answer(self, key: str) -> Json | None:
+        """The schema of what an operation answers."""
+        verb, _, path = key.partition(" ")
+        return answer(self.operations[key], pointer("paths", path, verb.lower()))
+
+
+def difference(old: Revision, new: Revision) -> list[Change]:
+    """All changes from one revision to another, the worst first."""
+    found = _Difference(old, new)
+    found.run()
+    merged = {key: tuple(sorted(names)) for key, names in found.changes.items()}
+    return sorted((Change(*key, names) for key, names in merged.items()), key=lambda change: change.order)
+
+
+def renamed(old: Revision, new: Revision) -> dict[str, str]:
+    """Operations that go on under another path, old key to new key: by their id, their name in the facade, or else by what they say."""
+    gone = {key: operation for key, operation in old.operations.items() if key not in new.operations}
+    come = {key: operation for key, operation in new.operations.items() if key not in old.operations}
+    found: dict[str, str] = {}
+    for sign in (
+        lambda _revision, _key, operation: operation["operationId"],
+        lambda revision, key, _operation: tuple(revision.names(key)),
+        _form,
+    ):
+        olds, news = _by(sign, old, gone), _by(sign, new, come)
+        for signature in olds.keys() & news.keys():
+            if len(olds[signature]) == len(news[signature]) == 1:
+                found[olds[signature][0]] = news[signature][0]
+        gone = {key: operation for key, operation in gone.items() if key not in found}
+        come = {key: operation for key, operation in come.items() if key not in found.values()}
+    return found
+
+
+def _by(sign: Any, revision: Revision, some: dict[str, Json]) -> dict[Any, list[str]]:
+    keys: dict[Any, list[str]] = defaultdict(list)
+    for key, operation in some.items():
+        keys[sign(revision, key, operation)].append(key)
+    return keys
+
+
+def _form(revision: Revision, key: str, operation: Json) -> Any:
+    """What an operation takes, and the class of its answer; no other one is like one that answers with nothing that has a name."""
+    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(revision.answer(key) or {}) or key
+
+
+class _Difference:
+    def __init__(self, old: Revision, new: Revision) -> None:
+        self.old = old
+        self.new = new
+        self.changes: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
+        self._seen: set[tuple[str, str, bool]] = set()
+        self._classes: dict[str, str] = {}
+        self._old_classes: Json = old.prepared["components"]["schemas"]
+        self._new_classes: Json = new.prepared["components"]["schemas"]
+
+    def run(self) -> None:
+        olds, news = self.old.operations, self.new.operations
+        moved = renamed(self.old, self.new)
+        for key in olds.keys() - news.keys() - moved.keys():
+            self._add(Impact.BREAKING, "operation", "removed", key, self.old.names(key))
+        for key in news.keys() - olds.keys() - set(moved.values()):
+            self._add(Impact.ADDITIVE, "operation", "added", key, self.new.names(key))
+        for key in sorted(olds):
+            other = moved.get(key, key)
+            if other in news:
+                self._operation(key, other)
+        self._class_names()
+        for name in sorted({*self.old.prepared["info"], *self.new.prepared["info"]} - {"title"}):
+            was, now = self.old.prepared["info"].get(name), self.new.prepared["info"].get(name)
+            if was != now:
+                self._add(Impact.INTERNAL, "document", "changed", f"info.{name}: {was} → {now}", ())
+        unused = set(self.old.prepared[marks.UNREACHABLE]) ^ set(self.new.prepared[marks.UNREACHABLE])
+        if unused:
+            self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
+
+    def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
+        self.changes[impact, subject, action, what].update(names)
+
+    def _operation(self, key: str, other: str) -> None:
+        was, now = self.old.operations[key], self.new.operations[other]
+        had, has = self.old.names(key), self.new.names(other)
+        moved = key if key == other else f"{key} → {other}"
+        if lost := [name for name in had if name not in has]:
+            more = [name for name in has if name not in had]
+            self._add(Impact.BREAKING, "operation", "renamed", moved, [f"{name} → {', '.join(more or has)}" for name in lost])
+        elif more := [name for name in has if name not in had]:
+            self._add(Impact.ADDITIVE, "operation", "added", moved, more)
+        elif moved != key:
+            self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
+        if was["operationId"] != now["operationId"]:
+            self._add(Impact.INTERNAL, "operation", "changed", f"{other}: id {was['operationId']} → {now['operationId']}", ())
+        if was[marks.ERRORS] != now[marks.ERRORS]:
+            text = f"{other}: statuses of errors {_listed(was[marks.ERRORS])} → {_listed(now[marks.ERRORS])}"
+            self._add(Impact.INTERNAL, "operation", "changed", text, ())
+        if now.get("deprecated") and not was.get("deprecated"):
+            self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
+        olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
+        self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
+        self._answers(self.old.answer(key), self.new.answer(other), has)
+
+    def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
+        if old is None and new is None:
+            return
+        calls = [f"{name}()" for name in names]
+        if old is None or new is None:
+            impact = Impact.BREAKING if new is None else Impact.ADDITIVE
+            self._add(impact, "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
+            return
+        (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
+        if before != after:
+            impact = Impact.ADDITIVE if (before, after) == ("array", "pages") else Impact.BREAKING
+            self._add(impact, "list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", calls)
+            old, new = one, other
+        self._schemas(old, new, calls, "the answer", sent=False)
+
+    def _fields(self, olds: Fields, news: Fields, names: Callable[[str], list[str]], subject: Subject, *, sent: bool) -> None:
+        for name in olds.keys() - news.keys():
+            self._add(Impact.BREAKING, subject, "removed", name, names(name))
+        for name in news.keys() - olds.keys():
+            required = sent and news[name][1]
+            self._add(
+                Impact.BREAKING if required else Impact.ADDITIVE, subject, "added", f"{name}{', required' if required else ''}", names(name)
+            )
+        for name in olds.keys() & news.keys():
+            (old, was_required), (new, is_required) = olds[name], news[name]
+            if was_required != is_required:
+                impact = Impact.BREAKING if is_required == sent else Impact.ADDITIVE
+                self._add(impact, subject, "required" if is_required else "optional", name, names(name))
+            if new.get("deprecated") and not old.get("deprecated"):
+                self._add(Impact.ADDITIVE, subject, "deprecated", name, names(name))
+            self._schemas(old, new, names(name), name, sent=sent, optional=not was_required)
+
+    def _schemas(self, old: Json, new: Json, names: Iterable[str], what: str, *, sent: bool, optional: bool = False) -> None:
+        was, now = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
+        self._kinds(_kinds(self.old.prepared, old), _kinds(self.new.prepared, new), names, what, sent=sent, optional=optional)
+        self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
+        self._bounds({**was, **old}, {**now, **new}, names, what, sent=sent)
+        self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
+        inner, outer = _inner(self.old.prepared, was), _inner(self.new.prepared, now)
+        if inner is not None and outer is not None:
+            self._schemas(inner, outer, names, f"{what}[]", sent=sent)
+
+    def _kinds(self, was: set[str], now: set[str], names: Iterable[str], what: str, *, sent: bool, optional: bool) -> None:
+        more, less = now - was, was - now
+        if "float" in now and "float" not in was:  # takes ints too
+            less -= {"int"}
+        if "float" in was and "float" not in now:
+            more -= {"int"}
+        if more and less:
+            self._add(Impact.BREAKING, "type", "changed", f"{what}: {' | '.join(sorted(was))} → {' | '.join(sorted(now))}", names)
+            return
+        for kind in more:
+            impact = Impact.ADDITIVE if sent else Impact.INTERNAL if kind == "null" and optional else Impact.BREAKING
+            self._add(impact, "type", "added", f"{what}: {kind}", names)
+        for kind in less:
+            impact = Impact.BREAKING if sent else Impact.INTERNAL if kind == "null" and optional else Impact.ADDITIVE
+            self._add(impact, "type", "removed", f"{what}: {kind}", names)
+
+    def _values(self, was: frozenset[Any], now: frozenset[Any], names: Iterable[str], what: str, *, sent: bool) -> None:
+        if not was or not now:
+            if was != now:
+                closed = bool(now)
+                impact = Impact.INTERNAL if not sent else Impact.BREAKING if closed else Impact.ADDITIVE
+                self._add(impact, "type", "changed", f"{what}: {'only certain' if closed else 'any'} values", names)
+            return
+        if more := now - was:
+            self._add(Impact.ADDITIVE, "value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
+        if less := was - now:
+            impact = Impact.BREAKING if sent else Impact.INTERNAL
+            self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
+
+    def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
+        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, "pattern", "format", "uniqueItems", "default"):
+            before, after = was.get(keyword), now.get(keyword)
+            if before == after:
+                continue
+            if keyword in LOWER_BOUNDS or keyword in UPPER_BOUNDS:
+                narrower = after is not None and (before is None or (after > before) == (keyword in LOWER_BOUNDS))
+            else:
+                narrower = after is not None and keyword != "format"
+            subject: Subject = "default" if keyword == "default" else "bound"
+            impact = Impact.INTERNAL if not sent or keyword == "format" else Impact.BREAKING if narrower else Impact.ADDITIVE
+            if keyword == "default" and (before is None or after is None):
+                impact = Impact.INTERNAL  # the document says it now, or no longer does: nothing tells that it was another
+            self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
+
+    def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
+        left = list(news)
+        for old in olds:
+            if (match := self._match(old, left, alone=len(olds) == len(news) == 1)) is None:
+                if news:
+                    impact = Impact.BREAKING if sent else Impact.INTERNAL
+                    self._add(impact, "member", "removed", f"{what}: {_told(old)}", names)
+                continue
+            left.remove(match)
+            before, after = str(ref_name(old)), str(ref_name(match))
+            if before == after or not (before in self._new_classes or after in self._old_classes):
+                self._objects(old, match, sent=sent)
+            else:  # not one with a new name, but another of those that there are
+                self._add(Impact.BREAKING, "type", "changed", f"{what}: {before} → {after}", names)
+        for new in left if olds else ():
+            self._add(Impact.ADDITIVE, "member", "added", f"{what}: {_told(new)}", names)
+
+    def _match(self, old: Json, news: list[Json], *, alone: bool) -> Json | None:
+        for new in news:
+            if alone or ref_name(new) == ref_name(old):
+                return new
+        values = set(old.get(marks.VALUES, ()))
+        return next((new for new in news if values & set(new.get(marks.VALUES, ()))), None)
+
+    def _objects(self, old: Json, new: Json, *, sent: bool) -> None:
+        before, after = ref_name(old) or "", ref_name(new) or ""
+        if (before, after, sent) in self._seen:
+            return
+        self._seen.add((before, after, sent))
+        self._classes.setdefault(before, after)
+        was, now = properties(self.old.prepared, old, sent=sent), properties(self.new.prepared, new, sent=sent)
+
+        def names(name: str) -> list[str]:
+            return [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"]
+
+        self._fields(was, now, names, "field", sent=sent)
+
+    def _class_names(self) -> None:
+        come = self._new_classes.keys() - self._old_classes.keys()
+        for name in sorted(self._old_classes.keys() - self._new_classes.keys()):
+            if (now := self._classes.get(name)) in come and now is not None:
+                self._add(Impact.BREAKING, "class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",))
+                come.discard(now)
+            else:
+                self._add(Impact.BREAKING, "class", "removed", name, (f"types.{name}",))
+        for name in come:
+            self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
+
+
+def _choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
+    """(schema, what it means) of a schema, or of each member of a union."""
+    meant = resolved(document, schema)
+    if "oneOf" in meant:
+        for member in meant["oneOf"]:
+            yield from _choices(document, member)
+    else:
+        yield schema, meant
+
+
+def _kinds(document: Json, schema: Json) -> set[str]:
+    kinds: set[str] = set()
+    meant = resolved(document, schema)
+    if schema.get("nullable") or meant.get("nullable"):
+        kinds.add("null")
+    for _, choice in _choices(document, schema):
+        kind = str(choice.get("type"))
+        if is_object(choice):
+            kinds.add("object")
+        elif "enum" in choice:
+            kinds |= {type(value).__name__ for value in choice["enum"]}
+        else:
+            kinds.add({"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
+    return kinds
+
+
+def _values(document: Json, schema: Json) -> frozenset[Any]:
+    """The values that are listed; none where any will do."""
+    choices = [choice for _, choice in _choices(document, schema)]
+    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in choices):
+        return frozenset()
+    return frozenset(value for choice in choices for value in choice.get("enum", ()))
+
+
+def _objects(document: Json, schema: Json) -> list[Json]:
+    return [choice for choice, meant in _choices(document, schema) if is_object(meant)]
+
+
+def _inner(document: Json, schema: Json) -> Json | None:
+    """What arrays or maps in it hold."""
+    for _, choice in _choices(document, schema):
+        if not is_object(choice) and isinstance(found := choice.get("items") or choice.get("additionalProperties"), dict):
+            return found
+    return None
+
+
+def _told(member: Json) -> str:
+    values = member.get(marks.VALUES)
+    return repr(values[0]) if values else str(ref_name(member))
+
+
+def _listed(statuses: list[int]) -> str:
+    return ", ".join(map(str, statuses)) or "none"
+
+
+def _said(value: Any) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)

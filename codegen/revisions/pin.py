@@ -1,0 +1,93 @@
+"""`openapi/pin.toml`: which revision of the document is pinned, where it comes from, and which ones stood there since the last release."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+
+import attrs
+
+from .. import marks
+from ..document import Json
+
+_HEAD = (
+    "# Where openapi.yaml comes from. `fetched` is the document as published, `pinned` the canonical form of its facts that is kept here.\n"
+)
+_BEFORE = "\n# What was pinned since the last release, the newest first: an update that goes back to one of these undoes those after it.\n"
+
+
+@attrs.frozen
+class Pin:
+    """One revision, and how to recognise it."""
+
+    source: str
+    revision: str
+    date: dt.date
+    fetched: str
+    """SHA-256 of the document as published."""
+    pinned: str
+    """SHA-256 of its canonical form."""
+
+    @classmethod
+    def of(cls, document: Json, source: str, fetched: bytes, pinned: str, today: dt.date) -> Pin:
+        """A pin of a document; one that does not say its revision is called after the day and what it holds."""
+        digest = sha256(fetched)
+        said = document["info"].get(marks.REVISION)
+        revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
+        try:
+            dated = dt.date.fromisoformat(revision[:10])
+        except ValueError:
+            dated = today
+        return cls(source, revision, dated, digest, sha256(pinned.encode()))
+
+
+@attrs.frozen
+class Pins:
+    """What is pinned now, and what was before."""
+
+    now: Pin
+    before: tuple[Pin, ...] = ()
+
+    def moved(self, pin: Pin) -> tuple[Pins, tuple[str, ...]]:
+        """With another document pinned, and the revisions that this undoes, the newest first.
+
+        A document that stood there before comes back as it was, and what came after it is forgotten. Other facts under a name that is
+        taken get a name of their own.
+        """
+        if pin.pinned == self.now.pinned:
+            return Pins(pin, self.before), ()
+        for index, old in enumerate(self.before):
+            if old.pinned == pin.pinned:
+                undone = (self.now.revision, *(before.revision for before in self.before[:index]))
+                return Pins(old, self.before[index + 1 :]), undone
+        if pin.revision in (self.now.revision, *(old.revision for old in self.before)):
+            pin = attrs.evolve(pin, revision=f"{pin.revision}.{pin.pinned[:7]}")
+        return Pins(pin, (self.now, *self.before)), ()
+
+
+def load(path: Path) -> Pins:
+    said = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Pins(_pin(said), tuple(_pin(old) for old in said.get("before", ())))
+
+
+def dump(pins: Pins) -> str:
+    before = "".join(f"\n[[before]]\n{_said(old, 'before.')}" for old in pins.before)
+    return _HEAD + _said(pins.now, "") + (_BEFORE + before.removeprefix("\n") if before else "")
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _pin(said: Json) -> Pin:
+    return Pin(said["source"], said["revision"], said["date"], said["sha256"]["fetched"], said["sha256"]["pinned"])
+
+
+def _said(pin: Pin, table: str) -> str:
+    return (
+        f'source = "{pin.source}"\nrevision = "{pin.revision}"\ndate = {pin.date}\n\n'
+        f'[{table}sha256]\nfetched = "{pin.fetched}"\npinned = "{pin.pinned}"\n'
+    )

@@ -1,0 +1,1 @@
+"""What generated code stands on: operations, models, requests, answers, pages and errors."""

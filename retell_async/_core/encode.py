@@ -1,0 +1,249 @@
+"""From a `Request` to what goes over the wire, without I/O."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import isawaitable
+from pathlib import PurePath
+from typing import IO, Any, Literal, cast
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from .model import Model
+from .operation import FileContent, Multipart, Request
+
+__all__ = ["Encoded", "FilePart", "Part", "check_text", "encode", "is_seekable", "json_bytes"]
+
+FilePart = tuple[str, FileContent, str | None]
+"""A file name, its content, and its media type (``None``: told by the name)."""
+Part = tuple[str, str | FilePart]
+"""A field of a form: its name, and its text or its file."""
+
+
+@attrs.frozen
+class Encoded:
+    """One HTTP request. At most one of `content` and `form` is there."""
+
+    method: str
+    base_url: str = attrs.field(repr=False)
+    target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
+    """Path and query, under the base URL."""
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    content: bytes | None = attrs.field(default=None, repr=False)
+    form: Sequence[Part] | None = attrs.field(default=None, repr=False)
+    redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)
+    """Whether a redirect led here, and whether to where the request went at first or to another origin."""
+
+    @property
+    def url(self) -> str:
+        return self.base_url + self.target
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the body can be sent more than once: an open file that cannot be wound back cannot."""
+        return self.form is None or not any(isinstance(value, tuple) and not _can_be_read_again(value[1]) for _, value in self.form)
+
+
+def encode(
+    request: Request[Any],
+    *,
+    base_url: str,
+    headers: Sequence[Mapping[str, str]] = (),
+    query: Sequence[Mapping[str, object]] = (),
+    extra_body: Mapping[str, object] | None = None,
+) -> Encoded:
+    """Encode a request.
+
+    :param headers: layers of headers, of which a later one replaces an earlier one's, whatever the case of the names.
+    :param query: parameters under and over those of the request: the first layer is the client's, the request's own come after it,
+        then the other layers.
+    :param extra_body: fields added to the body.
+    :raises TypeError: a value is of a kind that cannot be sent; the message says where it is.
+    :raises ValueError: a value is of a right kind and cannot be sent, such as NaN.
+    """
+    own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json")}
+    body: Any = request.body if extra_body is None else {**(request.body or {}), **extra_body}
+    content: bytes | None = None
+    form: Sequence[Part] | None = None
+    if request.operation.multipart is not None:
+        form = list(_form(request.operation.multipart, body or {}))
+    elif body is not None:
+        content = json_bytes(body)
+        own["content-type"] = ("Content-Type", "application/json")
+    for layer in headers:
+        own.update((name.lower(), (name, value)) for name, value in layer.items())
+    return Encoded(
+        method=request.operation.method,
+        base_url=base_url,
+        target=_target(request.path, [*query[:1], request.query, *query[1:]]),
+        headers=dict(own.values()),
+        content=content,
+        form=form,
+    )
+
+
+def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> str:
+    """Refuse a text that is no Unicode, with half a pair of surrogates, as a cut emoji has it, or a file name in an unknown encoding."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise kind(f"{place}: a text with half a surrogate pair cannot be sent")
+    return text
+
+
+def _target(path: str, layers: Sequence[Mapping[str, object]]) -> str:
+    check_text(path, "the path")
+    merged: dict[str, object] = {}
+    for layer in layers:
+        merged.update(layer)
+    pairs = [pair for name, value in merged.items() for pair in _query_pairs(name, value)]
+    if not pairs:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(pairs, quote_via=quote)}"
+
+
+def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
+    if value is None:
+        return
+    if isinstance(value, (list, tuple)):
+        for item in cast("Sequence[object]", value):
+            yield from _query_pairs(name, item)
+    else:
+        yield check_text(name, "the name of a query parameter"), _text(name, value, "a query parameter")
+
+
+def _text(name: str, value: object, place: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return check_text(str.__str__(value), name)
+    if isinstance(value, (int, float)):
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: {value} cannot be sent as {place}")
+        return str(value)
+    raise TypeError(f"{name}: {type(value).__name__} cannot be sent as {place}")
+
+
+def _default(value: object) -> object:
+    if isinstance(value, Model):
+        return vars(value)
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    raise TypeError(type(value).__name__)
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_default).encode
+
+
+def json_bytes(value: object) -> bytes:
+    """Compact JSON in UTF-8, with models anywhere inside.
+
+    :raises TypeError: a value inside is of a kind that JSON does not have; the message says where it is.
+    :raises ValueError: a number is not finite, a text is not Unicode, or a value holds itself.
+    """
+    try:
+        return _to_json(value).encode()
+    except (TypeError, ValueError):
+        _refuse(value, "", ())
+        raise
+
+
+def _refuse(value: object, place: str, above: tuple[int, ...]) -> None:
+    """Raise an error that names the first value that cannot be sent."""
+    where = place or "body"
+    if value is None or isinstance(value, int):
+        return
+    if isinstance(value, str):
+        check_text(value, where)
+        return
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where}: {value} cannot be sent as JSON")
+        return
+    if id(value) in above:
+        raise ValueError(f"{where}: holds itself")
+    inside = (*above, id(value))
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(cast("Sequence[object]", value)):
+            _refuse(item, f"{place}[{index}]", inside)
+        return
+    fields: object = vars(value) if isinstance(value, Model) else value
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"{where}: {type(value).__name__} cannot be sent as JSON")
+    for name, item in cast("Mapping[object, object]", fields).items():
+        if name is not None and not isinstance(name, (str, int, float)):
+            raise TypeError(f"{where}: a key must be a str, not {type(name).__name__}")
+        _refuse(name, f"a key of {where}", inside)
+        _refuse(item, f"{place}.{name}" if place else str(name), inside)
+
+
+def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
+    for name, value in body.items():
+        if value is None:
+            continue
+        check_text(name, "the name of a field of a form")
+        if name in multipart.files:
+            for number, file in enumerate(_files(value)):
+                yield name, _file(file, f"{name}[{number}]")
+        elif name in multipart.json:
+            yield name, json_bytes(value).decode()
+        else:
+            yield name, _text(name, value, "a field of a form")
+
+
+def _can_be_read_again(content: FileContent) -> bool:
+    return isinstance(content, (bytes, os.PathLike)) or is_seekable(content)
+
+
+def is_seekable(file: IO[bytes]) -> bool:
+    """Whether a file can be wound back to its beginning."""
+    seekable = getattr(file, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
+def _files(value: Any) -> Sequence[Any]:
+    if isinstance(value, list) or (isinstance(value, tuple) and not (value and isinstance(value[0], str))):
+        return cast("Sequence[Any]", value)
+    return [value]
+
+
+def _is_binary_file(value: object, place: str) -> bool:
+    read = getattr(value, "read", None)
+    if not callable(read):
+        return False
+    if getattr(value, "closed", False) is True:
+        raise ValueError(f"{place}: the file is closed")
+    nothing = read(0)
+    if isawaitable(nothing):
+        close = getattr(nothing, "close", None)  # what is not awaited must be closed
+        if close is not None:
+            close()
+        raise TypeError(f"{place}: a file that is read with await cannot be sent: give its path, its bytes or a plain open file")
+    return isinstance(nothing, bytes)
+
+
+def _file(value: object, place: str) -> FilePart:
+    name: object = None
+    kind: object = None
+    content = value
+    if isinstance(value, tuple):
+        given = cast("tuple[object, ...]", value)
+        if len(given) not in {2, 3}:
+            raise TypeError(f"{place}: a file given as a tuple is (name, content) or (name, content, media type)")
+        name, content, kind = (*given, None)[:3]
+    if isinstance(content, os.PathLike):
+        name = name or PurePath(cast("os.PathLike[str]", content)).name
+    elif _is_binary_file(content, place):
+        name = name or PurePath(str(getattr(content, "name", "upload"))).name
+    elif not isinstance(content, bytes):
+        hint = "; give a path as pathlib.Path" if isinstance(content, str) else ""
+        raise TypeError(f"{place}: {type(content).__name__} is not a file: bytes, a path, an open binary file or a tuple is{hint}")
+    name = name or "upload"
+    if not isinstance(name, str) or not (kind is None or isinstance(kind, str)):
+        raise TypeError(f"{place}: the name and the media type of a file must be str")
+    check_text(name, f"the name of {place}")
+    if kind is not None and not (kind.isascii() and kind.isprintable()):
+        raise ValueError(f"{place}: a media type is in ASCII, without line breaks")
+    return name, cast("FileContent", content), kind

@@ -1,0 +1,370 @@
+"""What can go wrong, as one tree: `RetellError` is above all of it, `APIError` above what happened to a request.
+
+What is printed of an error (`str`, `repr`, a traceback) has phone numbers and API keys masked. `message`, `body`, `request` and `response`
+are what was received and sent, unmasked, until an error is pickled: what is unpickled has them masked too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from .masking import mask_text, masked
+from .reasons import stated_reason
+from .retry_after import retry_after_seconds
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import httpx
+
+E = TypeVar("E", bound="APIError")
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "ConflictError",
+    "InternalServerError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "RateLimitError",
+    "RetellError",
+    "UnprocessableEntityError",
+    "WaitTimeoutError",
+    "WebhookVerificationError",
+    "cut_off",
+    "reason",
+    "status_error",
+    "text_of",
+]
+
+
+class RetellError(Exception):
+    """Base of every error that this package raises on its own account."""
+
+
+class ConfigurationError(RetellError, ValueError):
+    """A setting that cannot work, such as an empty API key or a negative timeout; nothing was sent."""
+
+
+class WebhookVerificationError(RetellError):
+    """A delivery that is not proven to come from Retell; `reason` says why in a sentence and holds no secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class APIError(RetellError):
+    """A request that did not end with a usable answer.
+
+    `response` and `status_code` are ``None`` when no answer arrived. `body` is the parsed JSON of the answer, or its text when it is not
+    JSON, or ``None``. `idempotency_key` is the key under which the request was sent, if it was one that carries a key.
+    """
+
+    idempotency_key: str | None = None
+
+    def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
+        super().__init__(mask_text(_without_key(message, request)))
+        self.message = message
+        self.request = request
+        self.body = body
+        self._response = response
+
+    @property
+    def response(self) -> httpx.Response | None:
+        return self._response
+
+    @property
+    def status_code(self) -> int | None:
+        return None if self._response is None else self._response.status_code
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for this exchange, if it gave one."""
+        found: str | None = None if self._response is None else self._response.headers.get("x-request-id")
+        return found
+
+    def __str__(self) -> str:
+        status = "" if self.status_code is None else f"{self.status_code}: "
+        return f"{status}{self.args[0]} ({mask_text(f'{self.request.method} {self.request.url.path}')})"
+
+    def __copy__(self) -> Self:
+        return _restore(type(self), self.args, self.__dict__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.__copy__()  # what it holds is not changed by anybody
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        request = _masked_request(self.request)
+        response = None if self._response is None else _masked_response(self._response, request)
+        try:
+            body = masked(self.body)
+        except RecursionError:
+            body = None
+        state = {**self.__dict__, "message": mask_text(self.message), "request": request, "body": body, "_response": response}
+        return _restore, (type(self), self.args, state)
+
+
+class AnsweredError(APIError):
+    """Base of the errors that come of an answer."""
+
+    @property
+    def response(self) -> httpx.Response:
+        return cast("httpx.Response", self._response)
+
+    @property
+    def status_code(self) -> int:
+        return self.response.status_code
+
+
+class APIResponseValidationError(AnsweredError):
+    """An answer that says success but whose body is not what it should be: not JSON, cut off, or of another shape.
+
+    `problems` lists what strict mode found, each with its place in the body; it is empty otherwise.
+    """
+
+    def __init__(
+        self, response: httpx.Response, body: object | None, *, message: str | None = None, problems: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message or "the answer is not what it should be", response.request, body=body, response=response)
+        self.problems = problems
+
+
+class APIConnectionError(APIError):
+    """No whole answer arrived: no connection, or one that broke.
+
+    `sent` is ``False`` when nothing of the request can have reached the server.
+    """
+
+    def __init__(self, *, message: str = "the connection failed", request: httpx.Request, sent: bool = True) -> None:
+        super().__init__(message, request, body=None)
+        self.sent = sent
+
+
+class APITimeoutError(APIConnectionError):
+    """No answer within the time allowed."""
+
+    def __init__(self, request: httpx.Request, *, message: str = "the request timed out", sent: bool = True) -> None:
+        super().__init__(message=message, request=request, sent=sent)
+
+
+class OutcomeUnknownError(APIConnectionError):
+    """A request that may have been carried out or not, and that must not be repeated blindly. ``__cause__`` is what went wrong last.
+
+    What is known is here, for finding out: `operation` is its id in the API's document; `since` the Unix time at which the first attempt
+    left that may have been carried out; `attempts` how many there were; `response` the last answer, if it was one.
+
+    With an `idempotency_key` the same request under the same key may be sent again within an hour of `since`: it makes no second call.
+    With a `token` what was created can be found: it has the token in its ``metadata``, under ``retell_async_token``.
+    """
+
+    def __init__(
+        self,
+        *,
+        message: str = "the request may have been carried out or not",
+        request: httpx.Request,
+        response: httpx.Response | None = None,
+        body: object | None = None,
+        operation: str | None = None,
+        idempotency_key: str | None = None,
+        token: str | None = None,
+        attempts: int = 1,
+        since: float | None = None,
+    ) -> None:
+        super().__init__(message=message, request=request)
+        self._response = response
+        self.body = body
+        self.operation = operation
+        self.idempotency_key = idempotency_key
+        self.token = token
+        self.attempts = attempts
+        self.since = since
+
+    def __str__(self) -> str:
+        known = [
+            f"{name} {value}" for name, value in (("idempotency_key", self.idempotency_key), ("token", self.token)) if value is not None
+        ]
+        return " ".join([super().__str__(), *([f"[{', '.join(known)}]"] if known else [])])
+
+
+class WaitTimeoutError(RetellError, TimeoutError):
+    """What was waited for was not done in time. It goes on, and may be waited for again.
+
+    :param name: its id.
+    :param last: how it stood when it was seen last; ``None`` if it was not seen.
+    """
+
+    def __init__(self, name: str, within: float, last: object | None = None) -> None:
+        super().__init__(f"{name} was not done within {within:g} s{'' if last is not None else ', and was never seen'}")
+        self.name = name
+        self.within = within
+        self.last = last
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, {"name": self.name, "within": self.within, "last": None})  # which holds what was said
+
+
+class APIStatusError(AnsweredError):
+    """An answer with another status than success. `message` is the reason that its body states, on one line and shortened."""
+
+    def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
+        super().__init__(message, response.request, body=body, response=response)
+
+
+class BadRequestError(APIStatusError):
+    """400: the request is not as the API wants it."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the API key is missing or not valid."""
+
+
+class PaymentRequiredError(APIStatusError):
+    """402: the account has to pay before it may do this."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the account may not do this."""
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such thing. Older operations answer 422 instead (`UnprocessableEntityError`)."""
+
+
+class ConflictError(APIStatusError):
+    """409: the state of things is in the way."""
+
+
+class PreconditionFailedError(APIStatusError):
+    """412: something that must be so beforehand is not."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: the request is well formed and cannot be carried out; often what it names does not exist under this API key."""
+
+
+class RateLimitError(APIStatusError):
+    """429: too many requests. `retry_after` is the number of seconds that the server asks to wait, ``None`` when it does not say."""
+
+    def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
+        super().__init__(message, response=response, body=body)
+        self.retry_after = retry_after_seconds(response.headers, now=time.time())
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the server failed; what was asked for may have been done or not."""
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    412: PreconditionFailedError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def _without_key(message: str, request: httpx.Request) -> str:
+    """Leave out the API key, which a server may repeat in what it says."""
+    key = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return message.replace(key, "***") if key else message
+
+
+def status_error(response: httpx.Response) -> APIStatusError:
+    """The error that stands for an answer whose body is read and whose status is not 2xx."""
+    body = _body(response)
+    kind = InternalServerError if response.status_code >= 500 else _BY_STATUS.get(response.status_code, APIStatusError)
+    message = _message(response, body)
+    redirect = response.extensions.get("redirect")
+    if redirect is not None:
+        message = f"{message}; a redirect {redirect}"
+    return kind(message, response=response, body=body)
+
+
+def cut_off(response: httpx.Response, error: httpx.RequestError) -> APIError:
+    """The error that stands for an answer of success whose body did not come whole."""
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return APITimeoutError(response.request, message="the answer did not arrive whole in time")
+    return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
+
+
+def reason(error: Exception) -> str:
+    """What happened to a connection, in words."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _body(response: httpx.Response) -> object | None:
+    if not response.content:
+        return None
+    try:
+        return cast("object", response.json())
+    except (ValueError, RecursionError):
+        return text_of(response)
+
+
+def text_of(response: httpx.Response) -> str:
+    """The body as text, whatever the server says of its encoding."""
+    try:
+        return response.text
+    except Exception:  # noqa: BLE001 - any codec of Python's may be named, those among it that are none of text
+        return response.content.decode("utf-8", "replace")
+
+
+def _message(response: httpx.Response, body: object | None) -> str:
+    if stated := stated_reason(body):
+        return stated
+    phrase = response.reason_phrase or "no reason given"
+    if body is None:
+        return f"{phrase}, with an empty body"
+    if not isinstance(body, str):
+        return phrase
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    return f"{phrase}, with a body of {kind or 'unknown type'} in place of JSON"
+
+
+def _masked_request(request: httpx.Request) -> httpx.Request:
+    """What a request was about, without its body."""
+    import httpx
+
+    headers = {name: request.headers[name] for name in _TELLING if name in request.headers}
+    return httpx.Request(request.method, mask_text(str(request.url)), headers=headers)
+
+
+def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.Response:
+    import httpx
+
+    headers = {name: mask_text(response.headers[name]) for name in _TELLING if name in response.headers}
+    content = response.content if response.is_stream_consumed or response.is_closed else b""
+    try:
+        shown = json.dumps(masked(json.loads(content)))
+    except (ValueError, RecursionError):
+        shown = mask_text(content.decode("utf-8", "replace"))
+    extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
+    return httpx.Response(response.status_code, headers=headers, content=shown.encode(), extensions=extensions, request=request)
+
+
+_TELLING = ("content-type", "user-agent", "x-request-id", "retry-after", "location", "date", "server")
+"""Headers that are kept when an error is pickled."""
+
+
+def _restore(kind: type[E], args: tuple[Any, ...], state: dict[str, Any]) -> E:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

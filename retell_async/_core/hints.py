@@ -1,0 +1,133 @@
+"""Annotations whose names are imported for type checkers alone, and looked up when somebody asks for them at run time.
+
+`typing.get_type_hints`, `inspect.signature(..., eval_str=True)`, attrs, pydantic and injectors of dependencies read `__annotations__`. What
+they find there is resolved as they read it, so that a program which never asks imports nothing for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from functools import cache
+from importlib import import_module
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any, ForwardRef, Literal, cast, get_type_hints
+
+__all__ = ["Hints", "generated", "readable", "register"]
+
+_generated: list[str] = []
+
+
+def register(package: str) -> None:
+    """Say by name in which generated package models and params are looked up: it is imported when the first of them is."""
+    _generated[:] = [package]
+
+
+def generated(part: Literal["models", "params"]) -> ModuleType:
+    """The modules of the generated package that have all names of that kind."""
+    return import_module(f"{_generated[0]}.{part}")
+
+
+class Hints(dict[str, Any]):
+    """The annotations of a class or a function of this package: what is written as text is read as what it means.
+
+    A name that cannot be found (its package is not installed, or the source of its module is not there) leaves the text as it is.
+    """
+
+    def __init__(self, written: Mapping[str, Any], module: str) -> None:
+        super().__init__(written)
+        self._module = module
+
+    def written(self, name: str) -> Any:
+        """An annotation as it is written."""
+        return super().__getitem__(name)
+
+    def __getitem__(self, name: str) -> Any:
+        written = self.written(name)
+        if not isinstance(written, (str, ForwardRef)):
+            return written
+        said = ForwardRef(written, is_argument=False, is_class=True) if isinstance(written, str) else written
+        try:
+            return get_type_hints(
+                SimpleNamespace(__annotations__={name: said}), vars(sys.modules[self._module]), _names(self._module), include_extras=True
+            )[name]
+        except NameError:
+            return written
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default  # noqa: SIM401  # which is what this method is
+
+    def __iter__(self) -> Iterator[str]:  # with a way of its own to be gone through, `dict(hints)` asks for each value too
+        return super().__iter__()
+
+    def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
+        return {name: self[name] for name in self}.items()
+
+    def values(self) -> ValuesView[Any]:  # type: ignore[override]
+        return {name: self[name] for name in self}.values()
+
+
+def readable(thing: Any) -> None:
+    """Make the annotations of a function, or of a class and its methods, `Hints`."""
+    if isinstance(thing, type):
+        for member in cast("dict[str, object]", vars(thing)).values():
+            function = _function(member)
+            if isinstance(function, FunctionType):
+                readable(function)
+    if isinstance(thing, (type, FunctionType)) and not isinstance(thing.__annotations__, Hints):
+        thing.__annotations__ = Hints(thing.__annotations__, thing.__module__)
+
+
+def _function(member: object) -> object:
+    """What stands behind a method of a class, of an object or of neither, and behind a property, cached or not."""
+    for name in ("__func__", "fget", "func"):
+        member = getattr(member, name, member)
+    return member
+
+
+class _Names(dict[str, Any]):
+    """What a module imports for type checkers alone, imported name by name; then models and params, which refer to each other."""
+
+    def __init__(self, places: Mapping[str, tuple[str, str | None]]) -> None:
+        super().__init__()
+        self._places = places
+
+    def __missing__(self, name: str) -> Any:
+        found = self[name] = self._find(name)
+        return found
+
+    def _find(self, name: str) -> Any:
+        if name in self._places:
+            module, attribute = self._places[name]
+            try:
+                found = import_module(module)
+            except ImportError:
+                raise KeyError(name) from None
+            return found if attribute is None else getattr(found, attribute)
+        for names in (generated("models"), generated("params")) if _generated else ():
+            if name in dir(names):
+                return getattr(names, name)
+        raise KeyError(name)
+
+
+@cache
+def _names(module: str) -> _Names:
+    import ast
+    import inspect
+    from importlib.util import resolve_name
+
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return _Names({})
+    package = cast("str", sys.modules[module].__package__)
+    places: dict[str, tuple[str, str | None]] = {}
+    for block in tree.body:
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
+            for statement in block.body:
+                if isinstance(statement, ast.ImportFrom):
+                    source = resolve_name("." * statement.level + (statement.module or ""), package)
+                    places.update({alias.asname or alias.name: (source, alias.name) for alias in statement.names})
+                elif isinstance(statement, ast.Import):
+                    places.update({alias.asname or alias.name: (alias.name, None) for alias in statement.names if "." not in alias.name})
+    return _Names(places)

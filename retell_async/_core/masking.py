@@ -1,0 +1,166 @@
+"""Secrets stay out of everything that is printed or sent to error trackers: reprs, logs, messages of exceptions, tracebacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from traceback import extract_tb
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+__all__ = ["Hidden", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr"]
+
+E = TypeVar("E", bound=BaseException)
+T = TypeVar("T")
+
+# As it is written, and as it stands in a URL or in JSON that is ASCII alone.
+_PHONE = re.compile(
+    r"(?:\+|(?P<plus>%(?:25)*2[Bb]|\\u002[Bb]))\d(?:[\d\s().-]|%(?:20|28|29|2[DdEe])){4,}\d"
+    r"|(?<![\w.-])\d{10,15}(?![\w.-])"
+)
+_NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
+_API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer )|(?<=basic ))\S+")
+_SECRET_FIELD = re.compile(r"token$|secret|password|api_key|authorization|credential", re.IGNORECASE)
+_PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
+
+_LONGEST_TEXT = 80
+_MOST_ITEMS = 4
+
+# What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
+_ON_THE_WAY = frozenset(
+    [
+        *("retell_async", "httpx", "httpcore", "h11", "h2", "hpack", "socksio", "httpx_ws"),
+        *("aiohttp", "httpx_aiohttp", "aiohappyeyeballs", "yarl"),
+        *("anyio", "asyncio", "outcome", "trio", "uvloop"),
+        *("contextlib", "json", "selectors", "socket", "ssl", "urllib"),
+        *("ddtrace", "logfire", "newrelic", "opentelemetry", "sentry_sdk", "wrapt"),
+        *("pytest_httpx", "respx", "vcr"),
+    ]
+)
+_TRANSLATED = frozenset(("aiohttp", "h11", "h2", "httpcore"))
+
+
+def mask(value: str) -> str:
+    """Leave of a phone number what tells two apart in a log and calls nobody: ``+14155550100`` becomes ``+141******00``."""
+    keep = 4 if len(value) > 8 else 1
+    return value[:keep] + "*" * max(len(value) - keep - 2, 3) + (value[-2:] if len(value) > 8 else "")
+
+
+def mask_text(text: str) -> str:
+    """Mask every phone number and API key in a text, and what stands before the host in a URL."""
+    return _PHONE.sub(_masked_number, _USER_INFO.sub("***", _API_KEY.sub("***", text)))
+
+
+def _masked_number(match: re.Match[str]) -> str:
+    plus = match["plus"]
+    return mask(match.group()) if plus is None else plus + mask("+" + _NO_DIGIT.sub("", match.group().removeprefix(plus)))[1:]
+
+
+def masked(value: object, key: str = "") -> object:
+    """Parsed JSON with every secret in it masked.
+
+    :param key: the name of the field that holds it.
+    """
+    if isinstance(value, str):
+        return _masked_str(key, value)
+    if isinstance(value, (list, tuple)):
+        return [masked(item, key) for item in cast("Sequence[object]", value)]
+    if isinstance(value, Mapping):
+        return {mask_text(str(name)): masked(entry, str(name)) for name, entry in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
+        return mask(str(value))
+    return value
+
+
+class Hidden(Generic[T]):
+    """Holds what must not be seen where the local variables of a traceback are shown."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+def masked_repr(name: str, fields: Mapping[str, Any]) -> str:
+    """``Name(field=value, ...)``, short enough for a log line, with no secret in it."""
+    return f"{name}({', '.join(f'{key}={_shown(key, value)}' for key, value in fields.items())})"
+
+
+def masked_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values with no secret in them, whole, for what prints values in a way of its own."""
+    for name, value in fields.items():
+        yield mask_text(name), masked(value, name)
+
+
+def _shown(key: str, value: Any) -> str:
+    if isinstance(value, str):
+        text = _masked_str(key, value)
+        return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
+    kind = value.__class__
+    if kind is list:
+        shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
+        return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
+    if kind is dict:
+        return f"{{{', '.join(f'{mask_text(repr(name))}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
+    if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
+        return mask(str(value))
+    return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))
+
+
+def _masked_str(key: str, value: str) -> str:
+    if _SECRET_FIELD.search(key):
+        return "***"
+    return mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
+
+
+def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
+    """Take out of an error, and of all that led to it, the frames of what a request passes on its way. Those of others stay.
+
+    To be called where the error is caught and raised again, so that the frames above come to it afterwards.
+
+    :param until: an error that was being handled before, and is left as it is.
+    :param note: say in a note of the error where it was raised, for one that nobody expects.
+    """
+    if note:
+        error.add_note(
+            "\n".join(["raised in", *(f"  {frame.name}, {frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__))])
+        )
+    left: list[BaseException | None] = [error]
+    seen = {id(until)}
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = _without(one.__traceback__)
+        quiet = one.__suppress_context__
+        one.__cause__, one.__context__ = _behind(one.__cause__), _behind(one.__context__)
+        one.__suppress_context__ = quiet
+        left += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            left += cast("BaseExceptionGroup[BaseException]", one).exceptions
+    return error
+
+
+def _behind(error: BaseException | None) -> BaseException | None:
+    """Leave out errors that httpx has translated: what they say is said, and the repr of one of aiohttp shows headers."""
+    while error is not None and type(error).__module__.partition(".")[0] in _TRANSLATED:
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _without(traceback: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] not in _ON_THE_WAY:
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    found: TracebackType | None = None
+    for entry in reversed(kept):
+        found = TracebackType(found, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return found

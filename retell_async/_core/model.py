@@ -1,0 +1,439 @@
+"""What every model is: a typed view of one JSON object.
+
+The instance dictionary of a model *is* the JSON object that the server sent. That one decision gives all the rest: a field that was
+left out is not in it and reads as ``None`` (a class attribute), a field sent as ``null`` is in it as ``None``, an unknown field
+is an attribute like any other, key order is kept, and reading 68 KB of call costs little more than parsing the JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import repeat, takewhile
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast, dataclass_transform
+
+import attrs
+
+from .hints import Hints, generated
+from .masking import masked_fields, masked_repr
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["KeyedModel", "Model", "UnknownObject", "declared", "model"]
+
+ModelT = TypeVar("ModelT", bound="Model")
+Decode = Callable[[Any], Any]
+"""Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
+
+
+_FIELD_BY_FIELD = "models are not taken apart or put together field by field: to_dict() and from_dict() lose nothing and add nothing"
+
+
+class _NoType:
+    """Stands for the type of `__whole__`. cattrs, which looks up the type of every field before it goes to work, goes no further."""
+
+    def __hash__(self) -> int:
+        raise TypeError(_FIELD_BY_FIELD)
+
+
+class _NoFields(type):
+    """The class of a class that `attrs.asdict`, which asks every value for the fields of its class, cannot look into."""
+
+    @property
+    def __attrs_attrs__(cls) -> NoReturn:
+        raise TypeError(_FIELD_BY_FIELD)
+
+
+class _Whole(metaclass=_NoFields):
+    """A model on its way from one to another by `attrs.evolve`."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+
+@attrs.define(
+    these={"__whole__": attrs.field(default=None, alias="__whole__", type=cast("type", _NoType()))},
+    slots=False,
+    init=False,
+    eq=False,
+    repr=False,
+)
+class Model:
+    """Base of all models: build one from keywords, or from JSON with `from_dict`.
+
+    Attributes are the API's own field names. `name in model` tells whether a field is there at all: an optional field that was left out
+    reads as ``None`` just as one that is ``null`` does. Models are mutable; ``del model.name`` takes a field out again.
+
+    Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
+    out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each that was
+    left out, is refused with a `TypeError` (`attrs.asdict`, cattrs): that is what `to_dict` and `from_dict` are for.
+    """
+
+    if TYPE_CHECKING:
+        __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+    __nested__: ClassVar[Mapping[str, Spec]] = {}
+    __wire__: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, **fields: Any) -> None:
+        whole = fields.get("__whole__")
+        if whole is not None:  # `attrs.evolve` gives what is to be changed, then the model, then all that it has as if it had been given
+            fields = dict(takewhile(lambda item: item[1] is not whole, fields.items()))
+            self.__dict__.update(whole.model.__dict__)
+            _carry_key(whole.model, self)
+        self._refuse(fields, complete=whole is not None)
+        wire = self.__wire__
+        self.__dict__.update((wire.get(name, name), value) for name, value in fields.items())
+
+    def _refuse(self, fields: Mapping[str, Any], *, complete: bool) -> None:
+        names = {field.name: field for field in declared(type(self))}
+        for name in fields.keys() - names.keys() - self.__dict__.keys():
+            raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        missing = [name for name, field in names.items() if field.default is attrs.NOTHING and name not in fields]
+        if missing and not complete:
+            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+
+    @property
+    def __whole__(self) -> Any:
+        """A field only for attrs, before all others."""
+        return _Whole(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make a model of a JSON object. Nothing is refused: unknown, missing and mistyped fields are kept as they are."""
+        return adopter(cls)(_copy(data))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object, as plain dicts and lists: exactly what was sent, plus what was changed since."""
+        return {name: plain(value) for name, value in self.__dict__.items()}
+
+    def __contains__(self, name: object) -> bool:
+        return self.__wire__.get(cast("str", name), name) in self.__dict__
+
+    def __getitem__(self, name: str) -> Any:
+        """A field by its name in JSON, also one that this version does not know."""
+        return self.__dict__[name]
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Names in JSON and values of the fields that are there."""
+        return iter(self.__dict__.items())
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
+
+    def __repr__(self) -> str:
+        return masked_repr(type(self).__name__, self.__dict__)
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """What rich shows; left to itself it would show the fields of an attrs class, secrets and all."""
+        return masked_fields(self.__dict__)
+
+    def __replace__(self, **changes: Any) -> Self:
+        """For `copy.replace` (Python 3.13): a copy with some fields changed, those left out still left out."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        for name, value in changes.items():
+            setattr(new, name, value)
+        _carry_key(self, new)
+        return new
+
+
+def _carry_key(old: Model, new: Model) -> None:
+    """Let a copy have the idempotency key of what it is a copy of."""
+    if isinstance(old, KeyedModel) and isinstance(new, KeyedModel) and old.idempotency_key is not None:
+        new.__key__ = old.idempotency_key
+
+
+class KeyedModel(Model):
+    """A model of what the API creates once for each idempotency key."""
+
+    __slots__ = ("__key__",)  # beside the instance dictionary, which holds what the server sent and nothing else
+    __key__: str | None
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The key under which this client asked for it, ``None`` if it did not. It is no field: the server did not send it."""
+        return getattr(self, "__key__", None)
+
+
+class _Method:
+    """A method that a field of the same name in JSON cannot hide."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return self.function if instance is None else MethodType(self.function, instance)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise AttributeError("to_dict is a method")
+
+
+if not TYPE_CHECKING:
+    Model.to_dict = _Method(Model.to_dict)
+
+
+class _Renamed:
+    """A field whose name in JSON is not its name in Python."""
+
+    def __init__(self, wire: str) -> None:
+        self.wire = wire
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        return None if instance is None else instance.__dict__.get(self.wire)
+
+    def __set__(self, instance: object, value: object) -> None:
+        instance.__dict__[self.wire] = value
+
+    def __delete__(self, instance: object) -> None:
+        del instance.__dict__[self.wire]
+
+
+@dataclass_transform(kw_only_default=True)
+def model(cls: type[ModelT]) -> type[ModelT]:
+    """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
+    made: Any = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
+    for field in declared(cls):
+        setattr(made, field.name, _Renamed(made.__wire__[field.name]) if field.name in made.__wire__ else None)
+    made.__annotations__ = Hints(made.__annotations__, made.__module__)
+    del made.__attrs_init__
+    return cls
+
+
+def declared(cls: type[Model]) -> tuple[attrs.Attribute[Any], ...]:
+    """The fields that a model declares."""
+    return cls.__attrs_attrs__[1:]
+
+
+@attrs.define(slots=False, init=False, eq=False, repr=False)
+class UnknownObject(Model):
+    """A member of a union that this version of the package does not know, or that does not say which it is.
+
+    Every field of it is an attribute. What all members of its union have in common is declared in a subclass for each union (such as
+    `UnknownCallResponse`), typed as in them and ``None`` where it was left out.
+    """
+
+    def _refuse(self, fields: Mapping[str, Any], *, complete: bool) -> None:
+        """Nothing: it may have any field."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **fields: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def plain(value: Any) -> Any:
+    """Models inside out: what `json.dumps` takes. Containers are new, so a change to them changes no model."""
+    if isinstance(value, Model):
+        return {name: plain(item) for name, item in value.__dict__.items()}
+    kind = value.__class__  # models apart, JSON holds exact dicts and lists
+    if kind is list:
+        return [plain(item) for item in value]
+    if kind is dict:
+        return {name: plain(item) for name, item in value.items()}
+    return value
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _copy(item) for name, item in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item) for item in cast("list[Any]", value)]
+    return value
+
+
+# How the fields of a model that hold models are written down in generated code. A name stands for a class or a union in
+# `retell_async.raw.models`; it is looked up when the first object of its kind arrives, so that a model loads when it is needed.
+
+
+@attrs.frozen
+class One:
+    """An object (or a union's member) of this name."""
+
+    name: str
+
+
+@attrs.frozen
+class Many:
+    """An array of these."""
+
+    item: Spec
+
+
+@attrs.frozen
+class Mapped:
+    """An object whose values are these, under keys that the caller chose."""
+
+    item: Spec
+
+
+@attrs.frozen
+class Tagged:
+    """A union told apart by the value of one field: the table says which class stands for which value."""
+
+    tag: str
+    table: Mapping[Any, str]
+    other: str = "UnknownObject"
+    array: Spec | None = None
+
+
+@attrs.frozen
+class Keyed:
+    """A union told apart by which field is there: the first of these keys that the object has decides."""
+
+    keys: Mapping[str, str]
+    other: str = "UnknownObject"
+    array: Spec | None = None
+
+
+Spec = One | Many | Mapped | Tagged | Keyed
+
+_adopters: dict[type[Model], Callable[[dict[str, Any]], Model]] = {}
+
+
+def adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
+    """The function that turns a parsed JSON object into a model of this class, in place: the object belongs to the model from then on."""
+    found = _adopters.get(cls)
+    if found is None:
+        found = _adopters[cls] = _make_adopter(cls)
+    return cast("Callable[[dict[str, Any]], ModelT]", found)
+
+
+def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
+    new = object.__new__
+    if not cls.__nested__:
+
+        def adopt(data: dict[str, Any]) -> ModelT:
+            self = new(cls)
+            self.__dict__ = data
+            return self
+
+        return adopt
+
+    # Decoders are made at the first object, not here: a model may hold itself.
+    fields: list[tuple[str, Decode]] = []
+
+    def adopt_nested(data: dict[str, Any]) -> ModelT:
+        if not fields:
+            fields.extend((name, decoder(spec)) for name, spec in cls.__nested__.items())
+        for name, decode in fields:
+            value = data.get(name)
+            if value is not None:
+                data[name] = decode(value)
+        self = new(cls)
+        self.__dict__ = data
+        return self
+
+    return adopt_nested
+
+
+def decoder(spec: Spec) -> Decode:
+    """The function that decodes what a `Spec` describes."""
+    match spec:
+        case One(name):
+            found = lookup(name)
+            return _decode_object(found) if isinstance(found, type) else decoder(found)
+        case Many(item):
+            leaf = lookup(item.name) if isinstance(item, One) else None
+            return _decode_leaves(leaf) if isinstance(leaf, type) and not leaf.__nested__ else _decode_array(decoder(item))
+        case Mapped(item):
+            return _decode_mapping(decoder(item))
+        case Tagged() | Keyed():
+            return _decode_union(spec)
+
+
+def lookup(name: str) -> type[Model] | Spec:
+    """The class of an object, or the table of a union, by the name that a `Spec` has for it."""
+    if name == "UnknownObject":
+        return UnknownObject
+    found: type[Model] | Spec = generated("models").lookup(name)
+    return found
+
+
+def _decode_object(cls: type[Model]) -> Decode:
+    adopt = adopter(cls)
+
+    def decode(value: Any) -> Any:
+        kind = value.__class__
+        return adopt(value) if kind is dict else value
+
+    return decode
+
+
+def _decode_array(item: Decode) -> Decode:
+    def decode(value: Any) -> Any:
+        kind = value.__class__
+        return [item(entry) for entry in value] if kind is list else value
+
+    return decode
+
+
+def _decode_leaves(cls: type[Model]) -> Decode:
+    """As `_decode_array`, for objects with no models inside: the words of a call, hundreds at a time, where decoding spends its time."""
+    new = object.__new__
+
+    def decode(value: Any) -> Any:
+        kind = value.__class__
+        if kind is not list:
+            return value
+        leaves = list(map(new, repeat(cls, len(value))))
+        try:
+            for leaf, entry in zip(leaves, value, strict=True):
+                leaf.__dict__ = entry
+        except TypeError:  # what is no dict cannot be one's fields: it passes through
+            return [one(entry) for entry in value]
+        return leaves
+
+    one = _decode_object(cls)
+    return decode
+
+
+def _decode_mapping(item: Decode) -> Decode:
+    def decode(value: Any) -> Any:
+        kind = value.__class__
+        return {name: item(entry) for name, entry in value.items()} if kind is dict else value
+
+    return decode
+
+
+def _decode_union(spec: Tagged | Keyed) -> Decode:
+    by_name: dict[str, Decode] = {}
+    by_tag: dict[str, Decode] = {}
+    tag = spec.tag if isinstance(spec, Tagged) else ""
+    array = decoder(spec.array) if spec.array is not None else None
+
+    def found(value: dict[str, Any]) -> Decode:
+        name = choose(spec, value)
+        if name not in by_name:
+            meant = lookup(name)
+            by_name[name] = adopter(meant) if isinstance(meant, type) else decoder(meant)
+        if isinstance(spec, Tagged) and name != spec.other:
+            by_tag[value[tag]] = by_name[name]
+        return by_name[name]
+
+    def decode(value: Any) -> Any:
+        kind = value.__class__
+        if kind is dict:
+            tagged = value.get(tag)
+            kind = tagged.__class__
+            adopt = by_tag.get(tagged) if kind is str else None
+            return (adopt or found(value))(value)
+        return array(value) if array is not None else value
+
+    return decode
+
+
+def choose(union: Tagged | Keyed, data: Mapping[str, Any]) -> str:
+    """The name of the class that an object of this union belongs to."""
+    if isinstance(union, Keyed):
+        return next((name for key, name in union.keys.items() if key in data), union.other)
+    tag = data.get(union.tag)
+    return union.table.get(tag, union.other) if isinstance(tag, (str, int)) else union.other

@@ -1,0 +1,163 @@
+"""What one operation of the API is, and a request to it: values without I/O, made by generated code and sent by the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from urllib.parse import quote
+
+import attrs
+
+from .model import Decode, Model, Spec, decoder
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .pages import AsyncPaginator
+
+__all__ = ["FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "RequestOptions", "Sender", "Strings", "given", "omit"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Strings: TypeAlias = list[str] | tuple[str, ...]
+"""Several strings; a plain `str`, which is a sequence of strings to a type checker, is none."""
+
+FileContent: TypeAlias = bytes | IO[bytes] | PathLike[str]
+FileTypes: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
+"""A file to upload: its content, an open binary file or a path, or a tuple of file name, content and optionally content type."""
+
+
+class Omit:
+    """The type of `omit`: an argument that was not given, and that therefore is not sent (``None`` is sent, as ``null``)."""
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "omit"
+
+
+omit = Omit()
+"""Stands for "not given" wherever an argument is optional."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """What every method takes beside the operation's own parameters."""
+
+    extra_headers: Mapping[str, str] | None
+    """Headers added to this request; they replace those of the client."""
+    extra_query: Mapping[str, object] | None
+    """Query parameters added to this request."""
+    extra_body: Mapping[str, object] | None
+    """Fields added to the body of this request, for what this version does not know yet."""
+    timeout: float | httpx.Timeout | Omit | None
+    """Seconds for each attempt, or an `httpx.Timeout`; ``None`` waits for ever."""
+    max_retries: int | Omit
+    """How often this request may be tried again."""
+    deadline: float | Omit | None
+    """Seconds for this request with all its attempts and waits; ``None`` for as long as it takes."""
+    idempotency_key_since: float | datetime | None
+    """For an `idempotency_key` of your own that was sent before: when it was first, as Unix time in seconds or an aware `datetime`."""
+
+
+@attrs.frozen
+class Multipart:
+    """How a form is encoded: parts that are files, and fields that hold one JSON text."""
+
+    files: Sequence[str] = ()
+    json: Sequence[str] = ()
+
+
+@attrs.frozen
+class Paging:
+    """How a list goes on: where the key of the next page is sent."""
+
+    location: Literal["query", "body"]
+
+
+@attrs.frozen
+class Operation(Generic[T_co]):
+    """One operation of the API, as the pinned document and `openapi/surface.yaml` describe it."""
+
+    id: str
+    method: str
+    path: str
+    repeat: Literal["safe", "idempotency_key", "unsafe"]
+    """Whether the same request may be sent again once it may have been carried out."""
+    response: Spec | None = None
+    """What the body of an answer holds; ``None`` if there are no models in it."""
+    empty: bool = False
+    """The answer has no body."""
+    multipart: Multipart | None = None
+    paging: Paging | None = None
+    exclusive: Sequence[Sequence[str]] = ()
+    """Fields of the body that may not be sent together."""
+    timeout: float | None = None
+    """Seconds that an attempt may take where the client's own setting is left at its default; ``None`` for that default."""
+    limit: str | None = None
+    """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
+    optional: bool = False
+    """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
+
+    def request(
+        self,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, object] | Model | None = None,
+    ) -> Request[T_co]:
+        """A request to this operation, checked as far as that can be done before it is sent.
+
+        :raises ValueError: a path parameter is empty, a dot segment or no Unicode, or two fields exclude each other.
+        """
+        url = self.path
+        for name, value in (path or {}).items():
+            if not value:
+                raise ValueError(f"{name} is empty: {self.method} {self.path} needs one")
+            if value in {".", ".."}:
+                raise ValueError(f"{name} is {value!r}, which would make another path of {self.method} {self.path}")
+            try:
+                url = url.replace(f"{{{name}}}", quote(value, safe=""))
+            except UnicodeEncodeError:
+                raise ValueError(f"{name}: a text with half a surrogate pair cannot be sent") from None
+        fields = None if body is None else given(dict(body))
+        for names in self.exclusive:
+            if fields is not None and fields.keys() >= {*names}:
+                raise ValueError(f"{' and '.join(names)} exclude each other in {self.method} {self.path}: send one of them")
+        return Request(operation=self, path=url, query=given(query or {}), body=fields)
+
+    @cached_property
+    def decode(self) -> Decode:
+        """Takes a parsed body, which must belong to nobody else, and gives models."""
+        return decoder(self.response) if self.response is not None else lambda data: data
+
+
+@attrs.frozen
+class Request(Generic[T_co]):
+    """A request to one operation: its path filled in, its query and body without what was not given."""
+
+    operation: Operation[T_co]
+    path: str = attrs.field(repr=False)  # these three may hold phone numbers
+    query: Mapping[str, object] = attrs.field(repr=False)
+    body: Mapping[str, Any] | None = attrs.field(repr=False)
+
+
+class Sender(Protocol):
+    """What carries a request out: the client, or a view of it."""
+
+    async def send(self, request: Request[T], options: RequestOptions) -> T:
+        """Send it and give back what was answered."""
+        ...
+
+    def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
+        """Give what fetches the pages of a list when asked for them."""
+        ...
+
+
+def given(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Leave out what was not given."""
+    return {name: value for name, value in fields.items() if not isinstance(value, Omit)}

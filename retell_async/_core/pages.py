@@ -1,0 +1,278 @@
+"""Lists that come in pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
+
+import attrs
+
+from .errors import APIResponseValidationError
+from .model import Model, plain
+from .operation import Request, RequestOptions
+from .response import RawResponse, StreamedResponse
+
+__all__ = ["AsyncPage", "AsyncPaginator", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+KEY = "pagination_key"
+MOST_EMPTY_PAGES = 20
+
+
+class PageSender(Protocol):
+    """What fetches pages: the client."""
+
+    async def send_raw(self, request: Request[Any], options: RequestOptions, *, parse: bool = ...) -> RawResponse[Any]: ...
+
+
+class StreamingSender(PageSender, Protocol):
+    """What also gives answers before their bodies have come."""
+
+    def stream(self, request: Request[T], options: RequestOptions) -> AbstractAsyncContextManager[StreamedResponse[T]]: ...
+
+
+def next_request(request: Request[Any], fields: Mapping[str, Any]) -> Request[Any] | None:
+    """The request for the page after the one that answered `request` with these fields; ``None`` after the last page.
+
+    :raises ValueError: the answer promises more and does not say where: it has no key, or the one that was sent.
+    """
+    paging = request.operation.paging
+    key = fields.get(KEY)
+    if paging is None or not fields.get("has_more", key is not None):
+        return None
+    sent = (request.query if paging.location == "query" else request.body) or {}
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"the page says that there are more and has no {KEY}")
+    if key == sent.get(KEY):
+        raise ValueError(f"the page names itself as the next: its {KEY} is the one that was sent")
+    # The key says where to go on; the document takes no `skip` beside it, and it was done with the first page.
+    if paging.location == "query":
+        return attrs.evolve(request, query={**_without_skip(request.query), KEY: key})
+    return attrs.evolve(request, body={**_without_skip(request.body or {}), KEY: key})
+
+
+def _without_skip(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "skip"}
+
+
+class Walk:
+    """Notices a list that has no end, in little memory however many pages there are."""
+
+    def __init__(self) -> None:
+        self._marked: str | None = None
+        self._steps = 0
+        self._until_mark: int = 1
+        self._empty = 0
+
+    def step(self, key: str | None, items: int) -> None:
+        """Take note of one page: the key of the page after it, if any, and how many items it has.
+
+        :raises ValueError: the keys go round in a circle, or page after page is empty.
+        """
+        self._empty = 0 if items else self._empty + 1
+        if key is None:
+            return
+        if self._empty >= MOST_EMPTY_PAGES:
+            raise ValueError(f"{self._empty} pages in a row are empty and say that there are more")
+        if key == self._marked:
+            raise ValueError(f"the pages go round in a circle: a {KEY} came again")
+        # One key is kept and compared with all that follow, and another one after twice as many: every circle is noticed before its
+        # third round.
+        self._steps += 1
+        if self._steps == self._until_mark:
+            self._marked = key
+            self._steps = 0
+            self._until_mark *= 2
+
+
+class AsyncPage(Sequence[T]):
+    """One page of a list, which is also the sequence of its items."""
+
+    items: list[T]
+
+    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
+        self._sender = sender
+        self._request = request
+        self._options = options
+        self._raw = raw
+        self._fields = _fields(raw)
+        self.items = self._fields["items"]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are pages after this one."""
+        return bool(self._fields.get("has_more", self.pagination_key is not None))
+
+    @property
+    def pagination_key(self) -> str | None:
+        """Where the next page starts: given to the same list later, it goes on from there."""
+        return self._fields.get(KEY)
+
+    @property
+    def total(self) -> int | None:
+        """How many items there are on all pages, if the server was asked for that and said it."""
+        return self._fields.get("total")
+
+    async def next_page(self) -> AsyncPage[T] | None:
+        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
+
+        :raises APIResponseValidationError: this page promises more and does not say where.
+        """
+        try:
+            request = next_request(self._request, self._fields)
+        except ValueError as error:
+            raise self.invalid(str(error)) from error
+        return None if request is None else await _fetch(self._sender, request, self._options)
+
+    def invalid(self, message: str) -> APIResponseValidationError:
+        """The error that says what is wrong with this page."""
+        return APIResponseValidationError(self._raw.http_response, self._raw.json(), message=message)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The page as the server sent it; a list that has no pages comes as ``{"items": [...]}``."""
+        return cast("dict[str, Any]", plain(dict(self._fields)))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"AsyncPage({len(self.items)} items, has_more={self.has_more})"
+
+
+class AsyncPaginator(Generic[T]):
+    """A list that is fetched when it is asked for.
+
+    ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
+    before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
+    """
+
+    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions) -> None:
+        self._sender = sender
+        self._request = request
+        self._options = options
+
+    def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
+        return _fetch(self._sender, self._request, self._options).__await__()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self.pages())
+
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Every page, lazily.
+
+        :raises APIResponseValidationError: the list goes on without end: its keys come again, or it has nothing but empty pages.
+        """
+        return _Pages(self)
+
+    @asynccontextmanager
+    async def ahead(self, pages: int = 1) -> AsyncGenerator[AsyncPages[T]]:
+        """Fetch up to so many pages while the present one is used: ``async with client.call.list().ahead() as calls: async for ...``.
+
+        What is fetched ahead and not used is dropped when the block ends.
+        """
+        from .prefetch import ahead
+
+        if pages < 1:
+            raise ValueError(f"pages must be 1 or more, not {pages}")
+        async with ahead(self.pages(), pages) as fetched:
+            yield AsyncPages(fetched)
+
+    @asynccontextmanager
+    async def filled(self, fetch: Callable[[T], Awaitable[U]], *, at_once: int = 8) -> AsyncGenerator[AsyncIterator[U]]:
+        """Put each item through `fetch`, several at a time, and give the results in the order of the list.
+
+        A list of calls has no transcripts and a list of agents has summaries; this gives the whole of each:
+        ``async with client.call.list().filled(lambda item: client.call.retrieve(item.call_id)) as calls: async for call in calls: ...``.
+        An error comes out in its place among the results, and nothing after it.
+
+        :param at_once: so many are fetched, or wait to be used, at a time.
+        """
+        from .prefetch import mapped
+
+        if at_once < 1:
+            raise ValueError(f"at_once must be 1 or more, not {at_once}")
+        async with mapped(aiter(self), fetch, at_once) as results:
+            yield results
+
+    def __repr__(self) -> str:
+        return f"AsyncPaginator({self._request.operation.id})"
+
+
+class _Pages(AsyncIterator[AsyncPage[T]]):
+    def __init__(self, paginator: AsyncPaginator[T]) -> None:
+        self._paginator = paginator
+        self._page: AsyncPage[T] | None = None
+        self._walk = Walk()
+
+    async def __anext__(self) -> AsyncPage[T]:
+        page = self._page
+        if page is None:
+            self._page = await self._paginator
+            return self._page
+        try:
+            self._walk.step(page.pagination_key if page.has_more else None, len(page))
+        except ValueError as error:
+            raise page.invalid(str(error)) from error
+        following = await page.next_page()
+        if following is None:
+            raise StopAsyncIteration
+        self._page = following
+        return following
+
+
+class _Items(AsyncIterator[T]):
+    def __init__(self, pages: AsyncIterator[AsyncPage[T]]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter((await anext(self._pages)).items)
+
+
+class AsyncPages(_Items[T]):
+    """Pages that are fetched ahead, to be used once: ``async for`` gives every item of every page, and `pages` the pages."""
+
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Every page."""
+        return self._pages
+
+
+async def _fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPage[Any]:
+    return AsyncPage(sender, request, options, await sender.send_raw(request, options, parse=True))
+
+
+async def raw_page(sender: PageSender, request: Request[Any], options: RequestOptions) -> RawResponse[AsyncPage[Any]]:
+    """The first page of a list as the answer that it came in."""
+    raw = await sender.send_raw(request, options)
+    return raw.map(lambda _: AsyncPage(sender, request, options, raw))
+
+
+@asynccontextmanager
+async def streamed_page(
+    sender: StreamingSender, request: Request[Any], options: RequestOptions
+) -> AsyncGenerator[StreamedResponse[AsyncPage[Any]]]:
+    """The same, before its body has come."""
+    async with sender.stream(request, options) as response:
+        yield response.map(lambda raw: AsyncPage(sender, request, options, raw))
+
+
+def _fields(raw: RawResponse[Any]) -> Mapping[str, Any]:
+    body = raw.parse()
+    if isinstance(body, list):
+        return {"items": body}
+    fields = vars(body) if isinstance(body, Model) else body
+    if not isinstance(fields, dict) or not isinstance(cast("dict[str, Any]", fields).get("items"), list):
+        raise APIResponseValidationError(raw.http_response, raw.json(), message="the answer is no page: it has no array of items")
+    return cast("dict[str, Any]", fields)

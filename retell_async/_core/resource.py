@@ -1,0 +1,121 @@
+"""What every resource of the client is made of, and its methods whose operations end.
+
+Those that still work warn, those that do not say what to use instead.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
+
+from .errors import RetellError
+from .hints import readable
+from .operation import Request, RequestOptions, Sender
+from .pages import AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
+from .response import RawResponse, StreamedResponse
+
+__all__ = ["RawSender", "Resource", "StreamSender", "deprecated", "gone", "raw", "raw_pages", "streamed", "streamed_pages"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    # Every type checker brings the stub along, and marks the calls; nothing needs to be installed.
+    from typing_extensions import deprecated
+else:
+
+    def deprecated(message: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Let a method give a `DeprecationWarning` when it is called; Python shows one a place that calls it."""
+
+        def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+            @wraps(method)
+            def warn(*arguments: Any, **options: Any) -> Any:
+                warnings.warn(message, DeprecationWarning, stacklevel=2)
+                return method(*arguments, **options)
+
+            warn.__deprecated__ = message
+            return warn
+
+        return mark
+
+
+class Resource:
+    """The methods of one kind of thing, carried out by a client."""
+
+    def __init_subclass__(cls) -> None:
+        readable(cls)
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+
+class RawSender:
+    """A view of a client that gives answers as they came.
+
+    The methods of a resource are typed for what a client gives; `raw` and `raw_pages` type them for what this one gives:
+    a `RawResponse`, and for a list what is awaited for the `RawResponse` of its first page.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._client = cast("PageSender", sender)
+
+    async def send(self, request: Request[T], options: RequestOptions) -> T:
+        return cast("T", await self._client.send_raw(request, options))
+
+    def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
+        return cast("AsyncPaginator[Any]", raw_page(self._client, request, options))
+
+
+class StreamSender:
+    """A view of a client that gives answers before their bodies have come, as `streamed` expects them."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._client = cast("StreamingSender", sender)
+
+    async def send(self, request: Request[T], options: RequestOptions) -> T:
+        return cast("T", self._client.stream(request, options))
+
+    def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
+        return cast("AsyncPaginator[Any]", self._page(request, options))
+
+    async def _page(self, request: Request[Any], options: RequestOptions) -> AbstractAsyncContextManager[StreamedResponse[AsyncPage[Any]]]:
+        return streamed_page(self._client, request, options)
+
+
+def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[T]]]:
+    """Type a method of a resource whose sender is a `RawSender` as what it then is."""
+    return cast("Callable[P, Awaitable[RawResponse[T]]]", method)
+
+
+def raw_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]:
+    """The same for a method that lists: it gives the first page."""
+    return cast("Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]", method)
+
+
+def streamed(method: Callable[P, Awaitable[T]]) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[T]]]:
+    """Type a method of a resource whose sender is a `StreamSender` as what it then is, for ``async with``."""
+
+    @asynccontextmanager
+    async def opened(*args: P.args, **options: P.kwargs) -> AsyncGenerator[StreamedResponse[T]]:
+        response: Any = await method(*args, **options)
+        async with response as answer:
+            yield answer
+
+    return opened
+
+
+def streamed_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[AsyncPage[T]]]]:
+    """The same for a method that lists: it gives the first page."""
+    return streamed(cast("Callable[P, Awaitable[AsyncPage[T]]]", method))
+
+
+def gone(message: str) -> Callable[..., NoReturn]:
+    """Make a method that raises `RetellError` with a message, whatever it is called with."""
+
+    def fail(*_arguments: object, **_options: object) -> NoReturn:
+        raise RetellError(message)
+
+    return fail

@@ -1,0 +1,308 @@
+"""An answer as it came, and what it means."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import anyio
+
+from .errors import APIError, APIResponseValidationError, cut_off, text_of
+from .json import loads
+from .masking import cut
+from .model import KeyedModel, Many, Spec
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import httpx
+
+    from .operation import Operation
+
+__all__ = ["Answer", "RawResponse", "StreamedResponse", "decode", "is_empty"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+_NOTHING: Any = object()
+
+
+class Answer:
+    """A whole answer: what is always needed of it, and as httpx has it once somebody asks for that."""
+
+    __slots__ = ("_data", "_make", "_response", "content", "release", "seconds", "status_code")
+
+    def __init__(self, status_code: int, content: bytes, make: Callable[[], httpx.Response]) -> None:
+        self.status_code = status_code
+        self.content = content
+        """The body, decoded."""
+        self.seconds = 0.0
+        """From sending the request to the end of the answer."""
+        self.release: Callable[[], None] | None = None
+        """What gives its connection to others, while the body is still on its way."""
+        self._make = make
+        self._response: httpx.Response | None = None
+        self._data: Any = _NOTHING
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300
+
+    @property
+    def is_redirect(self) -> bool:
+        return self.status_code in {301, 302, 303, 307, 308}
+
+    def parse(self) -> None:
+        """Parse the body, for whoever takes it then.
+
+        :raises APIResponseValidationError: it is not JSON.
+        """
+        try:
+            self._data = loads(self.content)
+        except (ValueError, RecursionError) as error:
+            response = self.response
+            kind = response.headers.get("content-type", "no content-type")
+            message = f"the answer is not JSON ({kind}, {len(self.content)} bytes): {type(error).__name__}: {error}"
+            raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
+
+    def check(self, spec: Spec | None) -> None:
+        """Parse the body and look whether it is an object, or an array, as it should be.
+
+        :raises APIResponseValidationError: it is not.
+        """
+        self.parse()
+        if spec is None:
+            return
+        wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
+        if not isinstance(self._data, wanted):
+            raise APIResponseValidationError(self.response, self._data, message="the answer is JSON of another shape than it should be")
+
+    def take(self) -> Any:
+        """The parsed body, for the caller alone: models are made of it in place.
+
+        :raises APIResponseValidationError: it is not JSON.
+        """
+        if self._data is _NOTHING:
+            self.parse()
+        data, self._data = self._data, _NOTHING
+        return data
+
+    @property
+    def response(self) -> httpx.Response:
+        if self._response is None:
+            self._response = self._make()
+            self._response.elapsed = timedelta(seconds=self.seconds)
+        return self._response
+
+
+class Received:
+    """The status and the headers of a successful answer, and how it came about."""
+
+    def __init__(self, answer: Answer, *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
+        self._answer = answer
+        self.idempotency_key = idempotency_key
+        """The key that the request carried, if it was one that carries a key."""
+        self.retries_taken = retries_taken
+        """How often the request was sent again after a failure."""
+
+    @property
+    def http_response(self) -> httpx.Response:
+        """The answer as httpx has it."""
+        return self._answer.response
+
+    @property
+    def http_request(self) -> httpx.Request:
+        """The request as it was sent, with its secrets."""
+        return self.http_response.request
+
+    @property
+    def status_code(self) -> int:
+        """The status, which is one of success."""
+        return self._answer.status_code
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The headers of the answer; their names are found in any case."""
+        return self.http_response.headers
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's name for this exchange, if it gave one."""
+        found: str | None = self.headers.get("x-request-id")
+        return found
+
+    @property
+    def elapsed(self) -> timedelta:
+        """The time from sending the request to the end of the answer, or to the end of its headers where the body comes later."""
+        return timedelta(seconds=self._answer.seconds)
+
+
+class RawResponse(Received, Generic[T]):
+    """A successful answer, whole: its status, headers and bytes, and with `parse` what a method returns without `with_raw_response`."""
+
+    def __init__(self, answer: Answer, parse: Callable[[Answer], T], *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
+        super().__init__(answer, idempotency_key=idempotency_key, retries_taken=retries_taken)
+        self._parse = parse
+        self._parsed: T = _NOTHING
+
+    @property
+    def content(self) -> bytes:
+        """The body, decoded."""
+        return self._answer.content
+
+    def text(self) -> str:
+        """The body as text."""
+        return text_of(self.http_response)
+
+    def json(self) -> Any:
+        """The body as parsed JSON, parsed anew each time."""
+        return self.http_response.json()
+
+    def parse(self) -> T:
+        """What the answer means; the same object each time.
+
+        :raises APIResponseValidationError: the body is not what it should be.
+        """
+        if self._parsed is _NOTHING:
+            try:
+                self._parsed = self._parse(self._answer)
+            except APIError as error:
+                error.idempotency_key = self.idempotency_key
+                raise
+            keyed: object = self._parsed
+            if isinstance(keyed, KeyedModel):
+                keyed.__key__ = self.idempotency_key
+        return self._parsed
+
+    def map(self, change: Callable[[T], U]) -> RawResponse[U]:
+        """The same answer with another meaning."""
+        return RawResponse(
+            self._answer,
+            lambda _: change(self.parse()),
+            idempotency_key=self.idempotency_key,
+            retries_taken=self.retries_taken,
+        )
+
+    def __repr__(self) -> str:
+        return f"RawResponse({self.status_code}, {len(self.content)} bytes)"
+
+
+class StreamedResponse(Received, Generic[T]):
+    """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
+
+    It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
+    `APIResponseValidationError` when it breaks off.
+    """
+
+    def __init__(self, raw: RawResponse[T]) -> None:
+        super().__init__(raw._answer, idempotency_key=raw.idempotency_key, retries_taken=raw.retries_taken)
+        self._raw = raw
+
+    async def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """The body in pieces, decoded: of `chunk_size` bytes, or as they arrive."""
+        with self._reading():
+            async for part in self.http_response.aiter_bytes(chunk_size):
+                yield part
+
+    async def iter_text(self, chunk_size: int | None = None) -> AsyncIterator[str]:
+        """The body in pieces of text: of `chunk_size` characters, or as they arrive."""
+        with self._reading():
+            async for part in self.http_response.aiter_text(chunk_size):
+                yield part
+
+    async def iter_lines(self) -> AsyncIterator[str]:
+        """The body line by line, without the line ends."""
+        with self._reading():
+            async for line in self.http_response.aiter_lines():
+                yield line
+
+    async def stream_to_file(self, path: str | PathLike[str], *, chunk_size: int | None = None) -> None:
+        """Write the body to a file."""
+        async with await anyio.open_file(path, "wb") as file:
+            async for part in self.iter_bytes(chunk_size):
+                await file.write(part)
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        with self._reading():
+            self._answer.content = await self.http_response.aread()
+        return self._answer.content
+
+    async def text(self) -> str:
+        """The whole body as text."""
+        await self.read()
+        return self._raw.text()
+
+    async def json(self) -> Any:
+        """The whole body as parsed JSON."""
+        await self.read()
+        return self._raw.json()
+
+    async def parse(self) -> T:
+        """The whole body, as what a method returns without `with_streaming_response`.
+
+        :raises APIResponseValidationError: the body is not what it should be.
+        """
+        await self.read()
+        return self._raw.parse()
+
+    async def aclose(self) -> None:
+        """Let the connection go; what was not read is lost."""
+        release, self._answer.release = self._answer.release, None
+        try:
+            await self.http_response.aclose()
+        finally:
+            if release is not None:
+                release()
+
+    close = aclose
+
+    def map(self, change: Callable[[RawResponse[T]], U]) -> StreamedResponse[U]:
+        """The same answer with another meaning."""
+        return StreamedResponse(self._raw.map(lambda _: change(self._raw)))
+
+    @contextmanager
+    def _reading(self) -> Generator[None]:
+        import httpx
+
+        before = sys.exception()
+        try:
+            yield
+        except httpx.RequestError as error:
+            raise cut_off(self.http_response, error) from cut(error, before)
+
+    def __repr__(self) -> str:
+        return f"StreamedResponse({self.status_code})"
+
+
+def is_empty(answer: Answer, operation: Operation[Any]) -> bool:
+    """Whether an answer has nothing to say beyond its status."""
+    return operation.empty or (not answer.content and (operation.response is None or operation.optional))
+
+
+def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
+    """Read a successful answer to an operation as the operation says: models, plain JSON, or ``None`` where there is no body.
+
+    :param strict: compare the body with the document and refuse any difference; for tests.
+    :raises APIResponseValidationError: the body is not JSON, or of another shape.
+    """
+    if is_empty(answer, operation):
+        return operation.decode({}) if operation.optional else cast("T", None)
+    data = answer.take()
+    if strict:
+        from .strict import check
+
+        problems = tuple(check(operation, data))
+        if problems:
+            message = f"the answer is not as the document says: {'; '.join(problems)}"
+            wrong = APIResponseValidationError(answer.response, data, message=message, problems=problems)
+            del data
+            raise wrong
+    decoded: T = operation.decode(data)
+    if decoded is data and operation.response is not None:
+        wrong = APIResponseValidationError(answer.response, data, message="the answer is JSON of another shape than it should be")
+        del data, decoded
+        raise wrong
+    return decoded

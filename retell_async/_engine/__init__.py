@@ -1,0 +1,1 @@
+"""Carrying a request out: attempts, retries, limits, idempotency, reconciling."""

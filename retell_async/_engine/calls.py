@@ -1,0 +1,374 @@
+"""Carrying a request out: its turn, its attempts, and what is known when it ends."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import attrs
+import httpx
+
+from .._core.encode import Encoded
+from .._core.errors import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetellError,
+    status_error,
+)
+from .._core.operation import Omit, Operation
+from .._core.response import Answer, is_empty
+from .._core.retry_after import retry_after_seconds
+from .._http.redirects import Redirects
+from .events import Hook, LimitEvent, RetryEvent, WaitEvent
+from .limits import Turn
+from .retry import KEY_LIFETIME, Fault, RetryPolicy, Tries
+
+if TYPE_CHECKING:
+    from .._http.exchange import Http
+    from .._http.slots import Slots
+    from .gate import Account, Gate
+
+__all__ = ["Call", "fault"]
+
+_LOCKED = ("lock", "in progress", "try again", "being processed")
+_NOTICEABLE = 0.001  # seconds that a wait for a limit is told from
+_LONG = 5.0  # seconds that a wait for a connection is told from
+_CONNECTIONS = "max_connections"
+
+
+@attrs.define
+class Call:
+    """One request with all that decides how it is sent. `carry_out` may be called once."""
+
+    operation: Operation[Any]
+    encoded: Encoded
+    timeout: float | httpx.Timeout | Omit | None
+    policy: RetryPolicy
+    max_retries: int
+    max_wait: float | None
+    deadline: float | None
+    hooks: Sequence[Hook]
+    idempotency_key: str | None
+    key_since: float | None
+    """Unix time at which the caller's own key was sent first, if that was before."""
+    token: str | None
+    first: bool = False
+    """Whether it goes before others that wait for a connection."""
+    parse: bool = False
+    """Whether an answer that is not JSON is a failure."""
+    stream: bool = False
+    """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
+    attempts: int = 1
+    give_up_at: float | None = None
+    """By the clock of the account; ``None`` for never."""
+    _since: tuple[float, float] | None = None  # when the first attempt left, by the clock of the account and as Unix time
+    _sent: bool = False  # whether the present attempt left
+    _waits_at: Gate | None = None
+    _waited: float = 0.0  # seconds, for limits and for connections
+    _in_vain: bool = False  # whether all the time that there was for waiting is over
+    _refusal: RateLimitError | None = None  # the last 429
+    _before: APIError | None = None  # what became of the attempt before
+
+    async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
+        """Send the request as often as it takes and may be sent, and give the answer of success.
+
+        :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
+        :raises APIError: it was not carried out, or only read something.
+        """
+        clock = account.clock
+        if self.deadline is not None:
+            self.give_up_at = clock() + self.deadline
+        tries = Tries(
+            self.policy,
+            account.budget,
+            self.operation.repeat,
+            self.max_retries,
+            random=random.random,
+            give_up_at=self.give_up_at,
+            unknown=self.key_since is not None,
+        )
+        delay: float | None = 0.0
+        while True:
+            error: APIError
+            try:
+                if delay:
+                    with account.waiting():
+                        await anyio.sleep(delay)
+                answer = await self._attempt_in_time(http, account, slots)
+                if answer.is_success:
+                    if self.parse and not is_empty(answer, self.operation):
+                        answer.check(self.operation.response)
+                    tries.succeeded()
+                    return answer
+                error = status_error(answer.response)
+            except (APIConnectionError, APIResponseValidationError, RateLimitError) as failure:
+                error = failure
+            except _KeyForgotten:
+                if tries.unknown:
+                    last = self._before or self._refusal
+                    raise self._unknown(last, http) from last
+                error = cast("APIError", self._refusal or self._before)  # else it would be unknown, or not have left yet
+            except RetellError as failure:
+                # Such as: the client was closed meanwhile.
+                if tries.unknown:
+                    raise self._unknown(failure, http) from failure
+                raise
+            error.idempotency_key = self.idempotency_key
+            delay = tries.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
+            self.attempts = tries.attempts
+            if delay is None or self._in_vain:
+                if self._before is not None and error.__cause__ is None and error is not self._before:
+                    error.__cause__ = self._before
+                if tries.unknown:
+                    raise self._unknown(error, http) from error
+                raise error
+            self._tell(RetryEvent, attempt=tries.attempts - 1, delay=delay, error=error)
+            self._before = error
+
+    def _age(self, account: Account) -> float:
+        """Seconds since the request was sent first: by whichever clock says more.
+
+        The wall clock goes on while the machine sleeps; the clock of the account does not, but nobody sets it.
+        """
+        since = time.time() if self.key_since is None else self.key_since
+        if self._since is None:
+            return max(time.time() - since, 0.0)
+        return max(account.clock() - self._since[0], time.time() - min(self._since[1], since), 0.0)
+
+    async def _attempt_in_time(self, http: Http, account: Account, slots: Slots) -> Answer:
+        self._sent = False
+        if self.give_up_at is None:
+            return await self._attempt(http, account, slots)
+        with anyio.move_on_after(max(self.give_up_at - account.clock(), 0.0)):
+            return await self._attempt(http, account, slots)
+        if self._waits_at is not None:
+            raise self._no_turn(http, self._waits_at, self.deadline)
+        within = f"within the deadline of {self.deadline:g} s"
+        what = f"attempt {self.attempts} had no answer" if self._sent else "no free connection"
+        if self._before is not None:
+            within = f"{within}; the attempt before it ended with {self._before}"
+        elif self._refusal is not None:
+            within = f"{within}; before it: {self._refusal}"
+        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=self._sent)
+        raise error from (self._before or self._refusal)
+
+    async def _attempt(self, http: Http, account: Account, slots: Slots) -> Answer:
+        """Send the request once, and once more after each 429 as long as it may wait for the limit."""
+        clock = account.clock
+        gate = account.gate_of(self.operation)
+        encoded = self.encoded
+        redirects: Redirects | None = None
+        while True:
+            turns = await self._enter(http, account, gate, slots, first=self._goes_first or redirects is not None)
+            kept = answered = False
+            try:
+                if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
+                    raise _KeyForgotten
+                left_at = clock()
+                before = self._since
+                if before is None:
+                    self._since = left_at, time.time()
+                self._sent = True
+                leaves = self._leaving(turns, account, is_first=before is None) if http.tells_when_it_leaves else None
+                try:
+                    answer = await http.exchange(
+                        encoded,
+                        self.timeout,
+                        self.operation.timeout,
+                        stream=self.stream,
+                        leaves=leaves,
+                    )
+                    answered = True
+                except APIConnectionError as failure:
+                    if not failure.sent:
+                        answered = True  # it did not leave after all, and nothing of it is on its way
+                        self._since = before
+                    raise
+                except _KeyForgotten:
+                    answered = True
+                    self._since = before
+                    raise
+                if answer.status_code != 429:
+                    if answer.status_code < 500:  # a server that fails says nothing about its limits
+                        account.passed(gate, left_at, clock())
+                    if redirects is not None or answer.is_redirect:
+                        redirects = redirects or Redirects(encoded, follow=self.operation.repeat == "safe")
+                        there = redirects.after(encoded, answer)
+                        if isinstance(there, Encoded):
+                            encoded = there
+                            continue  # which takes a turn of its own
+                        answer = there
+                    if self.stream and answer.is_success:
+                        answer.release = slots.give
+                        kept = True
+                    return answer
+            finally:
+                account.done(turns, answered=answered)
+                if not kept:
+                    slots.give()
+            error = self._refusal = cast("RateLimitError", status_error(answer.response))
+            self._sent = False
+            now = clock()
+            limited, pause = account.refused(gate, left_at, error, now)
+            self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
+                return answer
+
+    def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
+        """What is to be called when the request goes out, which may be long after it was let go: once there is a connection."""
+        if not turns and self.idempotency_key is None:
+            return None
+        for _, turn in turns:
+            turn.waits = True
+
+        def leaves() -> None:
+            if is_first:
+                self._since = account.clock(), time.time()
+            if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
+                raise _KeyForgotten
+            for _, turn in turns:
+                turn.leaves(account.clock())
+
+        return leaves
+
+    def _most_wait(self, http: Http, now: float) -> float:
+        """Seconds that it may wait for a limit from now on; infinite for as long as it takes."""
+        return min(
+            self._rest_of(http.pool_timeout(self.timeout)),
+            self._rest_of(self.max_wait),
+            math.inf if self.give_up_at is None else self.give_up_at - now,
+        )
+
+    def _rest_of(self, seconds: float | None) -> float:
+        """What is left of so many seconds of waiting."""
+        return math.inf if seconds is None else max(seconds - self._waited, 0.0)
+
+    @property
+    def _goes_first(self) -> bool:
+        return self.first or self.attempts > 1 or self._refusal is not None
+
+    async def _enter(self, http: Http, account: Account, gate: Gate, slots: Slots, *, first: bool) -> list[tuple[Gate, Turn]]:
+        """Wait for a slot, and where there are limits for turns, which are given back with `Account.done`.
+
+        :param first: go before others that wait.
+        """
+        while gate.pacer.is_open() and account.whole.pacer.is_open():
+            if not slots.take_free():
+                await self._slot(http, account, slots, first=first)
+            if gate.pacer.is_open() and account.whole.pacer.is_open():
+                return []
+            slots.give()  # there was a 429 meanwhile
+        found = self.max_wait != 0
+        turns = account.try_turn(gate, slots, found=found)
+        if turns is not None:
+            return turns
+        if not found and account.is_ready(gate):
+            # There is a turn and no connection, which is no 429 to be told of.
+            await self._slot(http, account, slots, first=first)
+            turns = account.take(gate, found=False)
+            if turns is not None:
+                return turns
+            slots.give()
+        start = account.clock()
+        least = {one: one.least(start, first=first) for one in (gate, account.whole)}
+        closed = gate if least[gate] >= least[account.whole] and not gate.pacer.is_open() else account.whole
+        within = self._most_wait(http, start)
+        if least[closed] > within:
+            raise self._no_turn(http, closed, within)
+        self._waits_at = closed
+        with anyio.move_on_after(within), account.waiting():
+            turns = await account.turn(gate, slots, first=first, found=found)
+        waited = account.clock() - start
+        self._waited += waited
+        if turns is None:
+            raise self._no_turn(http, closed, within)
+        self._waits_at = None
+        if waited > _NOTICEABLE:
+            self._tell(WaitEvent, limit=closed.name, seconds=waited)
+        return turns
+
+    async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
+        start = account.clock()
+        # Not to wait for limits is not to wait for a connection too.
+        within = min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
+        with anyio.move_on_after(within) as scope, account.waiting():
+            await slots.take(first=first)
+        waited = account.clock() - start
+        self._waited += waited
+        if scope.cancelled_caught:
+            self._in_vain = True
+            message = f"no free connection within {self._waited:g} s: max_connections are in use"
+            raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
+        if waited > _LONG:
+            self._tell(WaitEvent, limit=_CONNECTIONS, seconds=waited)
+
+    def _no_turn(self, http: Http, gate: Gate, within: float | None) -> RateLimitError:
+        """The error for one whose wait for a limit would be, or was, too long: with what the server said last, if it said anything."""
+        if self._refusal is not None:
+            return self._refusal
+        message = f"no turn within {within:g} s: the client keeps to a limit of {gate.name}"
+        if gate.pacer.limit.requests is not None:
+            message = f"{message}, {gate.pacer.limit}"
+        request = http.build(self.encoded, self.timeout)
+        last = gate.refusal
+        if last is None:
+            error = RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+            error.retry_after = gate.pacer.least(gate.clock())
+            return error
+        response = httpx.Response(429, headers=last.response.headers, content=last.response.content, request=request)
+        error = RateLimitError(f"{message}; the server said last: {last.message}", response=response, body=last.body)
+        error.retry_after = last.retry_after
+        error.__cause__ = last
+        return error
+
+    def _tell(self, event: Callable[..., Any], **details: Any) -> None:
+        told = event(operation=self.operation.id, **details)
+        for hook in self.hooks:
+            try:
+                hook(told)
+            except Exception:
+                # No call is lost because somebody could not count it.
+                import logging
+
+                logging.getLogger("retell_async").exception("a hook failed")
+
+    def _unknown(self, last: RetellError | None, http: Http) -> OutcomeUnknownError:
+        """The error for what may have been carried out. `last` is what went wrong last, ``None`` if nothing was sent for the key's age."""
+        error = last if isinstance(last, APIError) else None
+        what = error.message if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
+        since = self.key_since if self._since is None else self._since[1]
+        return OutcomeUnknownError(
+            message=f"{self.operation.id} may have been carried out or not, and must not be repeated blindly: {what}",
+            request=http.build(self.encoded, self.timeout) if error is None else error.request,
+            response=None if error is None else error.response,
+            body=None if error is None else error.body,
+            operation=self.operation.id,
+            idempotency_key=self.idempotency_key,
+            token=self.token,
+            attempts=self.attempts if self._since is not None else 0,
+            since=since if since is None or self.key_since is None else min(since, self.key_since),
+        )
+
+
+class _KeyForgotten(Exception):
+    """The server may not know the idempotency key any more."""
+
+
+def fault(error: APIError) -> Fault:
+    """What an error says about the attempt that it ended."""
+    if isinstance(error, APIStatusError):
+        wait = retry_after_seconds(error.response.headers, now=time.time())
+        locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))
+        return Fault(status=error.status_code, locked=locked, retry_after=wait)
+    if isinstance(error, APIConnectionError):
+        return Fault(sent=error.sent)
+    return Fault(status=error.status_code)

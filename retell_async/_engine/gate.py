@@ -1,0 +1,230 @@
+"""Waiting for the turns that rate limits give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from .._core.errors import RetellError
+from .._http.slots import Slots
+from .limits import History, Pacer, RateLimit, Turn, is_about_the_account
+from .retry import Budget
+
+if TYPE_CHECKING:
+    from .._core.errors import RateLimitError
+    from .._core.operation import Operation
+
+__all__ = ["Account", "Gate"]
+
+_FULL = "concurren"  # a 429 that says so is for the calls that go on, and not for the pace of requests
+_WHOLE = "account"
+
+
+class Gate:
+    """One limit. Requests wait for it one behind the other: the first one for its turn, the others to be the first."""
+
+    def __init__(self, name: str, pacer: Pacer, clock: Callable[[], float]) -> None:
+        self.name = name
+        """What it limits: the name that operations share in the surface, the id of one operation, or ``account``."""
+        self.pacer = pacer
+        self.history = History()
+        self.refusal: RateLimitError | None = None
+        """The last 429."""
+        self.head = Slots(1)
+        self.clock = clock
+        self._changed: anyio.Event | None = None
+
+    async def opens(self, *, found: bool) -> None:
+        """Return when the next request may leave. Only whoever is at the head may wait here."""
+        while (delay := self.pacer.delay(self.clock(), found=found)) > 0:
+            self._changed = anyio.Event()
+            with anyio.move_on_after(delay):
+                await self._changed.wait()
+
+    def changed(self) -> None:
+        """Let whoever is at the head look again: an answer has come."""
+        if self._changed is not None:
+            self._changed.set()
+
+    def least(self, now: float, *, first: bool) -> float:
+        """Seconds that a request which comes now waits at the least, unless others before it give up.
+
+        :param first: whether it goes before those that wait.
+        """
+        return self.pacer.least(now, 0 if first else self.head.waiting)
+
+    def restart(self) -> None:
+        """Forget who waits and what is under way, in an event loop that is gone."""
+        self.head = Slots(1)
+        self._changed = None
+        self.pacer.abandon(self.clock())
+
+
+class Account:
+    """What all requests under one API key and address share: their limits and the retry budget."""
+
+    def __init__(self, limit: RateLimit, budget: int | None, clock: Callable[[], float]) -> None:
+        self.budget = Budget(budget)
+        self.clock = clock
+        self.users = 0
+        """Requests under way."""
+        self.used_at = clock()
+        self._waiting: set[anyio.CancelScope] = set()
+        self._histories: list[History] = []
+        self.whole = Gate(_WHOLE, Pacer(limit, self._histories), clock)
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, name: str) -> Gate:
+        """The limit of this name, a new one for a new name."""
+        gate = self._gates.get(name)
+        if gate is None:
+            history: list[History] = []
+            gate = self._gates[name] = Gate(name, Pacer(RateLimit(), history), self.clock)
+            history.append(gate.history)
+            self._histories.append(gate.history)
+        return gate
+
+    def gate_of(self, operation: Operation[object]) -> Gate:
+        """The limit that requests to an operation are under, beside that of the account."""
+        return self.gate(operation.limit or operation.id)
+
+    def know(self, limits: Iterable[tuple[str, RateLimit]]) -> None:
+        """Keep to these limits too, by their names."""
+        for name, limit in limits:
+            self.gate(name).pacer.know(limit)
+
+    def try_turn(self, gate: Gate, slots: Slots, *, found: bool) -> list[tuple[Gate, Turn]] | None:
+        """Take a slot and a turn at both limits if nobody has to wait for them."""
+        if not gate.head.take_free():
+            return None
+        try:
+            if not self.whole.head.take_free():
+                return None
+            try:
+                if not slots.take_free():
+                    return None
+                turns = self.take(gate, found=found)
+                if turns is None:
+                    slots.give()
+                return turns
+            finally:
+                self.whole.head.give()
+        finally:
+            gate.head.give()
+
+    async def turn(self, gate: Gate, slots: Slots, *, first: bool, found: bool) -> list[tuple[Gate, Turn]]:
+        """Wait for a slot and a turn at both limits; cancelled before, it takes nobody's.
+
+        A turn is taken together with the slot, so that a request leaves when its limit says so and not when there is a connection for it.
+        While it waits for its limit it holds none.
+        """
+        while True:
+            await gate.head.take(first=first)
+            with _given_back(gate.head):
+                await gate.opens(found=found)
+                # What was refused lately does not take the turns by which others would show that they are not refused.
+                await self.whole.head.take(first=not gate.history.was_refused_lately(self.clock()))
+                with _given_back(self.whole.head):
+                    await self.whole.opens(found=found)
+                    await slots.take(first=True)
+                    turns = self.take(gate, found=found)
+            if turns is not None:
+                return turns
+            slots.give()
+            first = True  # it is the one that waited longest
+
+    def is_ready(self, gate: Gate) -> bool:
+        """Whether pauses and limits that are known hold nobody back."""
+        now = self.clock()
+        return all(one.pacer.delay(now, found=False) == 0 for one in (gate, self.whole))
+
+    def take(self, gate: Gate, *, found: bool) -> list[tuple[Gate, Turn]] | None:
+        """Take a turn at both limits if they have one now."""
+        now = self.clock()
+        gates = (gate, self.whole)
+        if any(one.pacer.delay(now, found=found) > 0 for one in gates):
+            return None
+        return [(one, one.pacer.take(now)) for one in gates]
+
+    def done(self, turns: list[tuple[Gate, Turn]], *, answered: bool) -> None:
+        """Take note that a request was answered or did not leave; or was given up, and may still be on its way."""
+        now = self.clock()
+        for gate, turn in turns:
+            gate.pacer.done(turn, now if answered else None)
+            gate.changed()
+
+    def passed(self, gate: Gate, left_at: float, now: float) -> None:
+        """Take note of an answer that was not 429."""
+        gate.history.passed(now)
+        for one in (gate, self.whole):
+            if not one.pacer.is_open():
+                one.pacer.passed(left_at, now)
+                one.changed()
+
+    def refused(self, gate: Gate, left_at: float, error: RateLimitError, now: float) -> tuple[Gate, float]:
+        """Take note of a 429, and give what it is about and the seconds of the pause that follows."""
+        if _FULL in error.message.lower():
+            pause = gate.pacer.full(left_at, error.retry_after, now)
+        else:
+            gate.history.refused(now)
+            if is_about_the_account(self._histories, now):
+                for one in self._gates.values():
+                    if one.history.was_refused_lately(now):
+                        one.pacer.forget()
+                        one.changed()
+                gate = self.whole
+            elif sum(history.was_refused_lately(now) for history in self._histories) > 1:
+                self.whole.pacer.forget()  # others pass all the while: it was not for the account's sake
+                self.whole.changed()
+            pause = gate.pacer.refused(left_at, error.retry_after, now)
+        gate.refusal = error
+        gate.changed()
+        return gate, pause
+
+    def restart(self) -> None:
+        """Go on in another event loop or process: what was under way in the last one is gone."""
+        self.users = 0
+        self._waiting = set()  # as those who waited there are
+        for gate in (self.whole, *self._gates.values()):
+            gate.restart()
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Within this block somebody waits, and no longer than until the client is closed.
+
+        :raises RetellError: it was closed.
+        """
+        with anyio.CancelScope() as scope:
+            self._waiting.add(scope)
+            try:
+                yield
+            finally:
+                self._waiting.discard(scope)
+        if scope.cancelled_caught:
+            raise RetellError("the client is closed")
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        for scope in list(self._waiting):
+            scope.cancel()
+
+    def counts(self) -> bool:
+        """Whether requests that were sent count in a limit that is known."""
+        now = self.clock()
+        return any(gate.pacer.counts(now) for gate in (self.whole, *self._gates.values()))
+
+    def is_blank(self) -> bool:
+        """Whether a new one would do the same."""
+        now = self.clock()
+        return self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.whole, *self._gates.values()))
+
+
+@contextmanager
+def _given_back(slots: Slots) -> Generator[None]:
+    try:
+        yield
+    finally:
+        slots.give()

@@ -1,0 +1,239 @@
+"""What a client is told, checked before anything is sent."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import attrs
+
+from .._core.encode import check_text
+from .._core.errors import ConfigurationError
+from .._core.masking import Hidden
+from .._core.operation import Omit, Operation
+from .._http.hosts import is_host
+from .limits import RateLimit
+from .retry import RetryPolicy
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "DEFAULT_MAX_CONNECTIONS",
+    "DEFAULT_MAX_RETRIES",
+    "TOKEN",
+    "Settings",
+    "check_base_url",
+    "check_deadline",
+    "check_headers",
+    "check_key",
+    "check_kinds",
+    "check_query",
+    "check_rate_limits",
+    "check_retries",
+    "check_since",
+    "check_timeout",
+]
+
+_CLOCKS_DIFFER = 60.0  # seconds by which a moment may be in the future
+
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""What HTTP takes for a name of a header or a method."""
+
+DEFAULT_BASE_URL = "https://api.retellai.com"
+DEFAULT_MAX_RETRIES = 2
+DEFAULT_MAX_CONNECTIONS = 100
+
+
+@attrs.frozen
+class Settings:
+    """The settings of one view of a client; what views share is not in here."""
+
+    api_key: str = attrs.field(repr=False)
+    base_url: str
+    timeout: float | httpx.Timeout | Omit | None
+    max_retries: int
+    retry: RetryPolicy
+    default_headers: Mapping[str, str] = attrs.field(repr=False)
+    default_query: Mapping[str, object] = attrs.field(repr=False)
+    strict: bool
+    rate_limits: Mapping[str, RateLimit]
+    """Limits of operations that are known, by the names of limits."""
+    max_wait: float | None
+    known: tuple[tuple[str, RateLimit], ...] = ()
+    """The limits that this view and those it was made of know."""
+
+    @property
+    def account(self) -> tuple[str, str]:
+        """What limits are counted by."""
+        return self.base_url, self.api_key
+
+    def max_wait_of(self, operation: Operation[Any]) -> float | None:
+        """Seconds that a request to an operation waits for limits in all."""
+        limit = self.rate_limits.get(operation.limit or operation.id)
+        return self.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait
+
+
+def check_key(key: object) -> str:
+    """An API key that can be sent in a header."""
+    if not isinstance(key, str):
+        problem = f"must be a str, not {type(key).__name__}"
+    elif not key:
+        problem = "is empty"
+    elif not all("!" <= character <= "~" for character in key):
+        problem = "holds white space, a line break or a character that is not ASCII"
+    else:
+        return key
+    del key  # it is no key, and may still hold one
+    raise ConfigurationError(f"the API key {problem}")
+
+
+def check_base_url(url: object) -> str:
+    """The URL under which all paths are, without a slash at its end."""
+    text = Hidden(str(url))  # it may hold a password, and is refused then
+    del url
+    if any(character <= " " or character == "\x7f" for character in text.value):
+        raise ConfigurationError("the base URL holds white space or a control character")
+    check_text(text.value, "the base URL", ConfigurationError)
+    try:
+        parts = Hidden(urlsplit(text.value))
+        host, _ = parts.value.hostname, parts.value.port
+    except ValueError:
+        # What is wrong with it may be in a password, which such an error repeats.
+        raise ConfigurationError("the base URL is not a URL: its host or its port cannot be read") from None
+    if parts.value.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"the base URL must start with https:// or http:// and name a host: {DEFAULT_BASE_URL} is one")
+    if parts.value.query or parts.value.fragment or "@" in parts.value.netloc:
+        raise ConfigurationError("the base URL must have no user name, no query and no fragment")
+    if not is_host(host):
+        raise ConfigurationError(f"the base URL names {host[:80]!r}, and there can be no host of that name")
+    return text.value.rstrip("/")
+
+
+def check_kinds(max_connections: object, retry: object, rate_limit: object, hooks: object) -> None:
+    """Settings of a client that are not of the kind that they must be, or cannot work."""
+    if not isinstance(max_connections, int) or isinstance(max_connections, bool) or max_connections < 1:
+        raise ConfigurationError(f"max_connections must be a whole number, 1 or more, not {max_connections!r}")
+    if not (retry is None or isinstance(retry, RetryPolicy)):
+        raise ConfigurationError(f"retry must be a RetryPolicy, not {type(retry).__name__}")
+    if not (rate_limit is None or isinstance(rate_limit, RateLimit)):
+        raise ConfigurationError(f"rate_limit must be a RateLimit, not {type(rate_limit).__name__}")
+    if not isinstance(hooks, Iterable) or not all(map(callable, cast("Iterable[object]", hooks))):
+        raise ConfigurationError("hooks must be functions in a list or a tuple: hooks=() for none")
+    if any(map(iscoroutinefunction, cast("Iterable[object]", hooks))):
+        raise ConfigurationError("hooks must be plain functions: nobody waits for one that is async def")
+
+
+def check_timeout(timeout: object) -> float | httpx.Timeout | None:
+    """Seconds, an `httpx.Timeout`, or ``None`` to wait for ever."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
+        if timeout > 0:
+            return timeout
+    else:
+        import httpx
+
+        if not isinstance(timeout, httpx.Timeout):
+            raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {type(timeout).__name__}")
+        if all(part is None or part > 0 for part in timeout.as_dict().values()):
+            return timeout
+    raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
+
+
+def check_retries(number: object) -> int:
+    """How often a request may be tried again."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise ConfigurationError(f"max_retries must be a whole number, 0 or more, not {number!r}")
+    return number
+
+
+def check_deadline(deadline: object) -> float | None:
+    """Seconds for a call with all its attempts and waits, or ``None`` for as long as it takes."""
+    if deadline is None or (isinstance(deadline, (int, float)) and not isinstance(deadline, bool) and deadline > 0):
+        return deadline
+    raise ConfigurationError(f"a deadline must be a number of seconds above 0 or None, not {deadline!r}")
+
+
+def check_rate_limits(limits: object, operations: Mapping[str, str], shared: Mapping[str, str]) -> dict[str, RateLimit]:
+    """Limits of operations by the names of limits; given by names of methods, such as ``call.create_phone_call``.
+
+    :param operations: the operation of each method.
+    :param shared: the limit of each operation that shares one with others.
+    """
+    checked: dict[str, RateLimit] = {}
+    for method, limit in _mapping(limits, "rate_limits").items():
+        if method not in operations:
+            near = get_close_matches(str(method), operations, n=1)
+            hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
+            raise ConfigurationError(f"rate_limits: {method!r} is no method of the client{hint}")
+        if not isinstance(limit, RateLimit):
+            raise ConfigurationError(f"rate_limits: {method} must be a RateLimit, not {type(limit).__name__}")
+        name = shared.get(operations[method], operations[method])
+        other = checked.get(name)
+        checked[name] = limit if other is None or limit.rate <= other.rate else other
+    return checked
+
+
+def check_since(since: object) -> float | None:
+    """When an idempotency key was sent first, as Unix time in seconds."""
+    if since is None:
+        return None
+    if isinstance(since, datetime):
+        if since.tzinfo is None:
+            raise ConfigurationError("idempotency_key_since must be a datetime with a time zone")
+        since = since.timestamp()
+    if isinstance(since, (int, float)) and not isinstance(since, bool) and 0 < since <= time.time() + _CLOCKS_DIFFER:
+        return since
+    raise ConfigurationError(f"idempotency_key_since must be Unix time in seconds, and not in the future, not {since!r}")
+
+
+def check_query(query: object, name: str) -> dict[str, object]:
+    """Query parameters that can be sent.
+
+    :param name: the setting, for the error.
+    """
+    given = _mapping({} if query is None else query, name)
+    for key in given:
+        if not isinstance(key, str):
+            raise ConfigurationError(f"{name} has a name that is no str: {key!r}")
+    return dict(given)
+
+
+def _mapping(given: object, name: str) -> Mapping[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{name} must be a mapping, not {type(given).__name__}")
+    return cast("Mapping[Any, Any]", given)  # type: ignore[redundant-cast]
+
+
+def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Headers that HTTP can carry; an error names the header and never shows its value."""
+    try:
+        given = dict(headers or {})
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}") from None
+    for name, value in given.items():
+        problem = _problem(name, value)
+        if problem is not None:
+            del headers, given, value
+            raise ConfigurationError(problem)
+    return given
+
+
+def _problem(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
+        return f"{name!r} is no name of a header"
+    if not isinstance(value, str):
+        return f"the header {name} must be a str, not {type(value).__name__}"
+    if not all(" " <= character <= "~" or character == "\t" for character in value):
+        return f"the header {name} holds a line break or a character that is not ASCII"
+    if value != value.strip():
+        return f"the header {name} begins or ends with white space"
+    return None

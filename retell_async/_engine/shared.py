@@ -1,0 +1,194 @@
+"""What all views of a client share: its connections, its slots, and what limits each account."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from .._core.errors import ConfigurationError, RetellError
+from .._http.loops import Loop, clock_of, is_asyncio, is_running, running_loop, this_process
+from .._http.slots import Slots
+from .events import Hook
+from .gate import Account
+from .limits import RateLimit
+from .settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .._http.exchange import Http
+
+__all__ = ["Clock", "Shared", "Use"]
+
+_UNUSED = 600.0  # seconds after which what was found out about an account's limits is dropped
+_FEW = 64  # accounts that are kept without a look at whether they are needed
+
+
+class Clock:
+    """Seconds that go on from one event loop to the next: each run of trio begins to count anew."""
+
+    def __init__(self) -> None:
+        self._read: Callable[[], float] = time.monotonic
+        self._offset = 0.0
+        self._seen = (0.0, 0.0)
+        self._is_own = False  # whether it counts from a moment of its own
+
+    def __call__(self) -> float:
+        return self._read() + self._offset
+
+    def seen(self) -> None:
+        """Take note of the time, for an event loop that comes later."""
+        if self._is_own:
+            self._seen = self(), time.monotonic()
+
+    def move(self, loop: Loop) -> None:
+        """Go on in another event loop, which is running."""
+        now, real = self._seen if self._is_own else (self(), time.monotonic())
+        self._is_own = not is_asyncio(loop)
+        self._read = clock_of(loop)
+        self._offset = now + (time.monotonic() - real) - self._read()
+
+
+@attrs.define(eq=False)
+class _Place:
+    """An event loop in which the client is used, and its slots."""
+
+    loop: Loop
+    process: object
+    slots: Slots
+    under_way: int = 0
+
+
+@attrs.define(eq=False)
+class Use:
+    """One request that is carried out."""
+
+    place: _Place
+    http: Http
+    account: Account
+    name: tuple[str, str] = attrs.field(repr=False)  # the API key is in it
+
+    @property
+    def slots(self) -> Slots:
+        return self.place.slots
+
+
+class Shared:
+    """What all views of a client share. It is used in one event loop at a time; connections are opened with the first request.
+
+    :param given: the user's own HTTP client.
+    :param settings: those of the client, whose account is kept as long as it.
+    """
+
+    def __init__(
+        self,
+        given: httpx.AsyncClient | None,
+        max_connections: int,
+        limit: RateLimit,
+        settings: Settings,
+        hooks: Sequence[Hook],
+    ) -> None:
+        self.hooks = hooks
+        self._given = given
+        self._max_connections = max_connections
+        self._limit = limit
+        self._budget = settings.retry.budget
+        self._own = settings.account
+        self._accounts: dict[tuple[str, str], Account] = {}
+        self._look_at = _FEW
+        self._clock = Clock()
+        self._place: _Place | None = None
+        self._lock = threading.Lock()
+        self._http: Http | None = None if given is None else self._open()
+        self._closed = False
+
+    def _open(self) -> Http:
+        from .._http.exchange import Http
+
+        return Http(self._given, max_connections=self._max_connections)
+
+    def enter(self, settings: Settings) -> Use:
+        """Begin a request. `leave` must follow.
+
+        :raises RetellError: the client is closed.
+        :raises ConfigurationError: it is in use in another event loop.
+        """
+        if self._closed:
+            raise RetellError("the client is closed")
+        process = this_process()
+        if self._place is not None and self._place.process is not process:
+            self._lock = threading.Lock()  # another thread of the parent may have held it
+        with self._lock:
+            if self._http is None:
+                self._http = self._open()
+            loop = running_loop()
+            place = self._place
+            if place is None or place.loop is not loop or place.process is not process:
+                place = self._move(loop, place, self._http)
+            name = settings.account
+            account = self._accounts.get(name)
+            if account is None:
+                self._drop_unused()
+                account = self._accounts[name] = Account(self._limit, self._budget, self._clock)
+            if settings.known:
+                account.know(settings.known)
+            self._clock.seen()
+            account.users += 1
+            place.under_way += 1
+        return Use(place, self._http, account, name)
+
+    def leave(self, use: Use) -> None:
+        """End a request. An account whose limits say nothing is forgotten with its key, the client's own one apart."""
+        with self._lock:
+            use.place.under_way -= 1
+            if use.place is not self._place:
+                return  # the rest of an event loop that is gone
+            account = use.account
+            account.users -= 1
+            account.used_at = self._clock()
+            if not account.users and use.name != self._own and account.is_blank():
+                self._accounts.pop(use.name, None)
+
+    def _move(self, loop: Loop, last: _Place | None, http: Http) -> _Place:
+        if last is not None and last.process is this_process():
+            if is_asyncio(last.loop) != is_asyncio(loop):
+                was, now = ("asyncio", "trio") if is_asyncio(last.loop) else ("trio", "asyncio")
+                raise ConfigurationError(f"this client was used under {was} and cannot be used under {now}: make another one for it")
+            if last.under_way and is_running(last.loop):
+                raise ConfigurationError(
+                    "this client is in use in another event loop at the same time: "
+                    "make one for each thread, or send everything from one event loop"
+                )
+        self._clock.move(loop)
+        for account in self._accounts.values():
+            account.restart()
+        self._place = _Place(loop, this_process(), Slots(int(min(self._max_connections, http.most_connections))))
+        return self._place
+
+    def _drop_unused(self) -> None:
+        if len(self._accounts) < self._look_at:
+            return
+        before = self._clock() - _UNUSED
+        for name, account in list(self._accounts.items()):
+            if account.users or name == self._own:
+                continue
+            if account.is_blank() or (account.used_at < before and not account.counts()):
+                del self._accounts[name]
+        self._look_at = max(2 * len(self._accounts), _FEW)
+
+    @property
+    def closed(self) -> bool:
+        return self._closed or (self._http is not None and self._http.is_closed)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        place = self._place
+        if place is not None and place.process is this_process() and place.loop is running_loop():
+            for account in self._accounts.values():
+                account.close()
+        if self._http is not None:
+            await self._http.aclose()

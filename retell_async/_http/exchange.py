@@ -1,0 +1,405 @@
+"""The one module that speaks HTTP. It is loaded with the first request: httpx and its TLS settings cost a fifth of a second."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from time import perf_counter
+from typing import Any
+
+import attrs
+import httpx
+
+from .._core.encode import Encoded
+from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
+from .._core.masking import cut, mask_text
+from .._core.operation import Omit
+from .._core.response import Answer
+from .files import opened
+from .http1 import LEAVES, Origin, Plain, Times, Whole, origin_of
+from .instrumented import Methods
+from .logs import masked_logs
+from .loops import this_process
+from .transport import Transport
+
+__all__ = ["Http", "OwnClient", "no_cookies"]
+
+_logger = logging.getLogger("retell_async")
+
+# Waiting for a free connection of one's own is no failure, so there is no limit to it, unless an `httpx.Timeout` sets one.
+_TIMEOUT = 60.0
+_CONNECT_TIMEOUT = 5.0
+
+# What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+_WAITED_FOR: dict[type[httpx.TimeoutException], str] = {
+    httpx.ConnectTimeout: "no connection in time",
+    httpx.WriteTimeout: "the request could not be sent in time",
+    httpx.ReadTimeout: "no answer in time",
+    httpx.PoolTimeout: "no free connection in time",
+}
+
+_AS_IT_IS = re.compile(r"(?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
+"""A path and a query to which nothing has to be done: nothing to quote, and no `.` or `..`."""
+
+_USUAL_HEADERS = {
+    name: value
+    for name, value in httpx.AsyncClient(transport=httpx.AsyncBaseTransport(), trust_env=False).headers.items()
+    if name in {"accept-encoding", "connection"}
+}
+"""What an `httpx.AsyncClient` adds to every request and this package does not: among it the encodings that it can decode."""
+
+_WITH_A_BODY = {"POST", "PUT", "PATCH"}
+
+
+_REQUEST = Methods({httpx.AsyncClient: ("request",)})
+
+
+def no_cookies() -> CookieJar:
+    """A jar that stays empty: the API has no use for cookies, and one account's would go out with another's requests."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+
+
+class OwnClient(httpx.AsyncClient):
+    """An `httpx.AsyncClient` over a transport of this package, whose `exchange` is used as long as that makes no difference.
+
+    The objects of httpx cost more than all the rest of sending a small request.
+    """
+
+    def __init__(self, transport: Transport, **settings: Any) -> None:
+        self._is_plain = settings.keys() <= {"timeout", "trust_env"}
+        settings.setdefault("cookies", no_cookies())
+        super().__init__(transport=transport, **settings)
+        self._own = transport
+        self._usual = self.headers.raw
+
+    @property
+    def own(self) -> Transport | None:
+        """The transport, unless something stands in the way to it: of the methods of this client or of its class, or of the transport."""
+        own = self._own
+        way = _WAY
+        seen = self._transport is not own or self._mounts or way.are_replaced() or way.stand_in(self) or way.stand_in(own)
+        return None if seen else own
+
+    @property
+    def straight(self) -> Transport | None:
+        """The same, and nothing that this client has to add of its own either."""
+        hooks = self.event_hooks
+        plain = (
+            self._is_plain
+            and not (hooks["request"] or hooks["response"] or self.auth or self.params or self.follow_redirects)
+            and not len(self.cookies.jar)
+            and self.headers.raw == self._usual
+        )
+        return self.own if plain else None
+
+
+_WAY = Methods(
+    {
+        OwnClient: (
+            "request",
+            "build_request",
+            "send",
+            "_send_handling_auth",
+            "_send_handling_redirects",
+            "_send_single_request",
+            "_transport_for_url",
+        ),
+        Transport: ("handle_async_request",),
+    }
+)
+"""What httpx calls one after the other, down to the transport."""
+
+
+class Http:
+    """One pool of connections, made here or given by the user, and closed here."""
+
+    def __init__(self, given: object | None, *, max_connections: int) -> None:
+        if given is not None and not isinstance(given, httpx.AsyncClient):
+            raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
+        self._closed = False
+        self._is_given = given is not None
+        self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
+        self._used_in: object = None  # the process
+        # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
+        self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        self._closed = True
+        await self._client.aclose()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed or self._client.is_closed
+
+    @property
+    def _own(self) -> Transport | None:
+        """The transport of a client that was made here, as long as nothing stands in the way to it.
+
+        What an `httpx.AsyncClient` would add is of no use then and costs as much as all the rest.
+        """
+        return self._client.own if isinstance(self._client, OwnClient) and not self._is_given else None
+
+    @property
+    def _straight(self) -> Transport | None:
+        if not isinstance(self._client, OwnClient):
+            return None
+        return self._client.straight if self._is_given else self._client.own
+
+    def build(self, encoded: Encoded, timeout: float | httpx.Timeout | Omit | None) -> httpx.Request:
+        """The request as an error shows it: without the form, if it has one."""
+        return self._request(encoded, self._times(timeout, None), None)
+
+    def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
+        own = self._own is not None or encoded.redirected == "outside"
+        headers = httpx.Headers(_USUAL_HEADERS if own else {})
+        headers.update(encoded.headers)
+        build = httpx.Request if own else self._client.build_request
+        request = build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
+        if encoded.redirected is not None:
+            request.url = httpx.URL(encoded.url)  # without the parameters that the client adds, which the first request had
+        return request
+
+    def _times(self, timeout: float | httpx.Timeout | Omit | None, usual: float | None) -> Times:
+        connect = None
+        if isinstance(timeout, Omit):
+            timeout = self._timeout
+            if timeout is None:
+                timeout, connect = usual or _TIMEOUT, _CONNECT_TIMEOUT
+        if isinstance(timeout, httpx.Timeout):
+            return timeout.as_dict()
+        return {"connect": connect or timeout, "read": timeout, "write": timeout, "pool": None}
+
+    @property
+    def most_connections(self) -> float:
+        """How many connections the user's own client opens at most, as far as that can be told.
+
+        A request that leaves when its limit says so must not have to wait for one after that.
+        """
+        transport: Any = getattr(self._client, "_transport", None)
+        pool = getattr(transport, "_pool", None)
+        if getattr(transport, "http2", False) or getattr(pool, "_http2", False):
+            return math.inf  # one connection carries many requests
+        found = getattr(pool, "_max_connections", None) or getattr(getattr(transport, "limits", None), "max_connections", None)
+        return found if isinstance(found, int) else math.inf
+
+    @property
+    def tells_when_it_leaves(self) -> bool:
+        """Whether `exchange` says when a request goes out: over connections of this package."""
+        return isinstance(self._client, OwnClient)
+
+    def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
+        """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""
+        return self._times(timeout, None).get("pool")
+
+    async def exchange(
+        self,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None = None,
+        *,
+        stream: bool = False,
+        leaves: Callable[[], None] | None = None,
+    ) -> Answer:
+        """Send a request once and read the whole answer, of whatever status. Redirects are not followed.
+
+        :param timeout: seconds for each step, `omit` for the client's own.
+        :param usual: seconds for each step where neither says.
+        :param stream: leave the body of an answer of success where it is.
+        :param leaves: called when there is a connection and the request goes out, if `tells_when_it_leaves`.
+        :raises APIConnectionError: no whole answer arrived.
+        :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
+        """
+        if self.is_closed:
+            raise RetellError("the client is closed")
+        start = perf_counter()
+        before = sys.exception()
+        try:
+            answer = await self._exchange(encoded, timeout, usual, stream=stream, leaves=leaves)
+        except BaseException as error:
+            cut(error, before)
+            raise
+        answer.seconds = perf_counter() - start
+        return answer
+
+    async def _exchange(
+        self,
+        encoded: Encoded,
+        timeout: float | httpx.Timeout | Omit | None,
+        usual: float | None,
+        *,
+        stream: bool,
+        leaves: Callable[[], None] | None = None,
+    ) -> Answer:
+        times = self._times(timeout, usual)
+        start = perf_counter()
+        before = sys.exception()
+        try:
+            straight = None if stream or encoded.form is not None else self._straight
+            if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
+                answer = await self._go_straight(straight, encoded, times, leaves)
+            else:
+                answer = await self._go_by_httpx(encoded, times, stream=stream, leaves=leaves)
+        except httpx.TimeoutException as error:
+            message = _WAITED_FOR.get(type(error), "the request timed out")
+            sent = not isinstance(error, _NOT_SENT)
+            raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
+        except httpx.RequestError as error:
+            sent = not isinstance(error, _NOT_SENT)
+            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
+        except httpx.HTTPStatusError as error:
+            answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
+        except RetellError:
+            raise
+        except _FileError as error:
+            raise error.error from None
+        except Exception as error:  # noqa: BLE001
+            # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
+            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout)) from cut(error, before, note=True)
+        if _logger.isEnabledFor(logging.DEBUG):
+            path = mask_text(httpx.URL(encoded.url).path)
+            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
+        return answer
+
+    async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, leaves: Callable[[], None] | None) -> Answer:
+        whole = await straight.exchange(_plain(encoded, leaves), times)
+
+        def response(whole: Whole) -> httpx.Response:
+            made = whole.response()
+            made.request = self._request(encoded, times, None)
+            return made
+
+        answer = Answer(whole.status, whole.content, lambda: response(whole))
+        broken = whole.broken
+        if broken is None and any(name.lower() == b"content-encoding" for name, _ in whole.headers):
+            try:
+                answer.content = answer.response.content
+            except httpx.DecodingError as error:
+                broken = error
+        if broken is not None:
+            return _without_body(response(attrs.evolve(whole, broken=broken)), broken)
+        return answer
+
+    async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, leaves: Callable[[], None] | None) -> Answer:
+        async with AsyncExitStack() as stack:
+            try:
+                files = await stack.enter_async_context(opened(encoded.form))
+            except OSError as error:
+                raise _FileError(error) from None
+            with masked_logs():
+                response = await self._respond(encoded, times, files, stream=stream, leaves=leaves)
+            if stream and response.is_success:
+                return Answer(response.status_code, b"", lambda: response)
+            try:
+                await response.aread()
+            except httpx.RequestError as error:
+                return _without_body(httpx.Response(response.status_code, headers=response.headers, request=response.request), error)
+            finally:
+                await response.aclose()
+        return Answer(response.status_code, response.content, lambda: response)
+
+    async def _respond(
+        self,
+        encoded: Encoded,
+        times: Times,
+        files: list[tuple[str, Any]] | None,
+        *,
+        stream: bool,
+        leaves: Callable[[], None] | None,
+    ) -> httpx.Response:
+        own = self._own
+        request = self._request(encoded, times, files)
+        if leaves is not None:
+            request.extensions[LEAVES] = leaves
+        if own is not None:
+            response = await own.handle_async_request(request)
+            response.request = request
+            return response
+        client = self._client
+        process = this_process()
+        if self._used_in not in {None, process} and not isinstance(client, OwnClient):
+            raise ConfigurationError(
+                "http_client was used before this process was forked, and its connections belong to the parent: "
+                "make one in each process, or use DefaultAsyncHttpxClient, which sees to that by itself"
+            )
+        self._used_in = process
+        # Redirects are followed by whoever knows which request may be. To another origin goes nothing of the client's either.
+        if encoded.redirected == "outside":
+            return await client.send(request, stream=True, follow_redirects=False, auth=None)
+        if stream or encoded.redirected is not None or not (_REQUEST.are_replaced() or _REQUEST.stand_in(client)):
+            return await client.send(request, stream=True, follow_redirects=False)
+        return await client.request(
+            encoded.method,
+            encoded.url,
+            headers=encoded.headers,
+            content=encoded.content,
+            files=files,
+            extensions={"timeout": times},
+            follow_redirects=False,
+        )
+
+
+class _FileError(Exception):
+    """A file to upload cannot be read, and nothing was sent."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _refused(response: httpx.Response) -> Answer:
+    """An answer that was made an error of, with its body if that was read before."""
+    try:
+        content = response.content
+    except httpx.ResponseNotRead:
+        content = b""
+        response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
+    return Answer(response.status_code, content, lambda: response)
+
+
+def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:
+    """What an answer is worth whose body did not come whole: its status, if that says that nothing was done."""
+    if bare.is_success or isinstance(error, httpx.TimeoutException):
+        raise cut_off(bare, error) from error
+    return Answer(bare.status_code, b"", lambda: bare)
+
+
+@attrs.frozen
+class _Base:
+    """A base URL as it is needed for sending."""
+
+    origin: Origin
+    host: str
+    root: str
+    """The URL up to the path."""
+    path: str
+
+
+@lru_cache(maxsize=64)
+def _base(url: str) -> _Base:
+    parsed = httpx.URL(url)
+    host = parsed.netloc.decode("ascii")
+    return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
+
+
+def _plain(encoded: Encoded, leaves: Callable[[], None] | None = None) -> Plain:
+    base = _base(encoded.base_url)
+    target = base.path + encoded.target
+    if not _AS_IT_IS.fullmatch(target):
+        target = httpx.URL(encoded.url).raw_path.decode("ascii")
+    content = encoded.content or b""
+    own = {"Host": base.host, **_USUAL_HEADERS}
+    if content or encoded.method in _WITH_A_BODY:
+        own["Content-Length"] = str(len(content))
+    given = {name.lower() for name in encoded.headers}
+    headers = [(name, value) for name, value in own.items() if name.lower() not in given]
+    headers.extend(encoded.headers.items())
+    return Plain(base.origin, encoded.method, base.root, target, headers, content, leaves)

@@ -1,0 +1,266 @@
+"""A line to one server: HTTP/1.1 by h11 over one connection at a time, with the errors of httpx."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.lowlevel
+import attrs
+import h11
+import httpx
+
+from .streams import Wire, open_wire
+
+__all__ = ["LEAVES", "Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
+
+Origin = tuple[str, str, int | None]
+"""Scheme, host in ASCII and port; the port only if it is not the scheme's own."""
+
+LEAVES = "retell_async.leaves"
+"""The extension of a request under which a function stands that is called when it goes out."""
+
+Times = Mapping[str, float | None]
+"""Seconds for ``connect``, ``write``, ``read`` and ``pool``, as `httpx.Timeout.as_dict` gives them."""
+
+_LONGEST_HEAD = 100 * 1024
+
+
+@attrs.frozen
+class Plain:
+    """A request as it goes over the wire, whose body is there as a whole. It may hold secrets."""
+
+    origin: Origin
+    method: str
+    root: str
+    """The URL up to the path."""
+    target: str = attrs.field(repr=False)
+    """Path and query of the URL."""
+    headers: list[tuple[str, str]] = attrs.field(repr=False)
+    content: bytes = attrs.field(repr=False)
+    leaves: Callable[[], None] | None = None
+    """Called when there is a connection and the request goes out."""
+
+
+@attrs.frozen
+class Whole:
+    """An answer with its body, or as much of it as came."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    reason: bytes
+    content: bytes = attrs.field(repr=False)
+    broken: httpx.RequestError | None = None
+    """Why the body is not whole, if it is not."""
+
+    def response(self) -> httpx.Response:
+        """The same as httpx has it, its body decoded; without a body if that is not whole.
+
+        :raises httpx.DecodingError: the body is not encoded as the headers say.
+        """
+        content = self.content if self.broken is None else b""
+        return httpx.Response(self.status, headers=self.headers, content=content, extensions=_extensions(self.reason))
+
+
+class Line:
+    """One connection at most, opened when there is none. It carries one request after the other.
+
+    :param context: for TLS.
+    """
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        self._host = host
+        self._port = port
+        self._context = context
+        self._wire: Wire | None = None
+        self._protocol: h11.Connection
+
+    async def exchange(self, request: Plain, times: Times) -> Whole:
+        """Send a request and read the answer to its end.
+
+        :raises httpx.RequestError: no answer began to arrive.
+        """
+        read = times.get("read")
+        try:
+            wire = await self._connect(times)
+            if request.leaves is not None:
+                request.leaves()
+            send = self._protocol.send
+            try:
+                data = send(h11.Request(method=request.method, target=request.target, headers=request.headers)) or b""
+                if request.content:
+                    data += send(h11.Data(data=request.content)) or b""
+                data += send(h11.EndOfMessage()) or b""
+            except h11.LocalProtocolError as error:
+                raise httpx.LocalProtocolError(str(error)) from error
+            await self._send(wire, data, times.get("write"))
+            head = await self._head(wire, read)
+        except BaseException:
+            await self.aclose()
+            raise
+        parts: list[bytes] = []
+        broken: httpx.RequestError | None = None
+        try:
+            while (part := await self.next_part(wire, read)) is not None:
+                parts.append(part)
+        except httpx.RequestError as error:
+            broken = error
+        finally:
+            await self.finish()
+        return Whole(head.status_code, head.headers.raw_items(), head.reason, b"".join(parts), broken)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request whose body may be a stream, and give the answer, whose body is one."""
+        times: Times = request.extensions.get("timeout", {})
+        try:
+            wire = await self._connect(times)
+            leaves = request.extensions.get(LEAVES)
+            if leaves is not None:
+                leaves()
+            whole = await self._send_stream(wire, request, times.get("write"))
+            head = await self._head(wire, times.get("read"))
+            if not whole and 200 <= head.status_code < 300:
+                raise httpx.WriteError("the server answered before it had the whole request")
+        except BaseException:
+            await self.aclose()
+            raise
+        return httpx.Response(
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=_Body(self, wire, times.get("read")),
+            extensions=_extensions(head.reason),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
+
+    def drop(self) -> None:
+        """Close the connection from outside of its event loop, while it carries nothing."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.drop()
+
+    async def _connect(self, times: Times) -> Wire:
+        if self._wire is not None:
+            if self._wire.is_quiet():
+                return self._wire
+            await self.aclose()
+        try:
+            self._wire = await open_wire(self._host, self._port, self._context, times.get("connect"))
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("no connection in time") from error
+        except OSError as error:
+            raise httpx.ConnectError(str(error)) from error
+        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        return self._wire
+
+    async def _send(self, wire: Wire, data: bytes, timeout: float | None) -> bool:
+        """Send, and say whether the server takes it: it may have answered and closed, and then its answer says more than an error."""
+        try:
+            await wire.send(data, timeout)
+        except TimeoutError as error:
+            raise httpx.WriteTimeout("the request could not be sent in time") from error
+        except OSError:
+            return False
+        return True
+
+    async def _send_stream(self, wire: Wire, request: httpx.Request, timeout: float | None) -> bool:
+        """Send, and say whether the server took all of it."""
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            raise TypeError(f"a {type(request.stream).__name__} cannot be sent asynchronously")
+        send = self._protocol.send
+        target = request.url.raw_path
+        try:
+            data = send(h11.Request(method=request.method, target=target, headers=request.headers.raw)) or b""
+            async with _closing(aiter(request.stream)) as parts:
+                async for part in parts:
+                    data += send(h11.Data(data=part)) or b""
+                    if not await self._send(wire, data, timeout):
+                        return False
+                    data = b""
+                    await anyio.lowlevel.checkpoint()  # a server that takes all at once leaves others their turn
+            data += send(h11.EndOfMessage()) or b""
+        except h11.LocalProtocolError as error:
+            raise httpx.LocalProtocolError(str(error)) from error
+        return not data or await self._send(wire, data, timeout)
+
+    async def _head(self, wire: Wire, timeout: float | None) -> h11.Response:
+        while True:
+            event = await self._event(wire, timeout)
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
+
+    async def next_part(self, wire: Wire, timeout: float | None) -> bytes | None:
+        """The next part of the body; ``None`` at its end."""
+        event = await self._event(wire, timeout)
+        return bytes(event.data) if isinstance(event, h11.Data) else None
+
+    async def _event(self, wire: Wire, timeout: float | None) -> object:
+        protocol = self._protocol
+        try:
+            while True:
+                event = protocol.next_event()
+                if event is not h11.NEED_DATA:
+                    return event
+                data = await wire.receive(timeout)
+                if not data and protocol.their_state is h11.SEND_RESPONSE:
+                    raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
+                protocol.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            # What it quotes of the answer stays out: servers repeat what they were sent.
+            raise httpx.RemoteProtocolError(f"the answer is no HTTP: {str(error).partition(':')[0]}") from error
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer in time") from error
+        except OSError as error:
+            raise httpx.ReadError(str(error)) from error
+
+    async def finish(self) -> None:
+        """Make ready for another request, or close the connection if it cannot carry one."""
+        protocol = self._protocol
+        # What comes after an answer belongs to none, and must not be taken for the next one's.
+        if protocol.our_state is h11.DONE and protocol.their_state is h11.DONE and not protocol.trailing_data[0]:
+            protocol.start_next_cycle()
+        else:
+            await self.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, to be read once; closing it frees the line."""
+
+    def __init__(self, line: Line, wire: Wire, timeout: float | None) -> None:
+        self._line = line
+        self._wire = wire
+        self._timeout = timeout
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (part := await self._line.next_part(self._wire, self._timeout)) is not None:
+            yield part
+
+    async def aclose(self) -> None:
+        await self._line.finish()
+
+
+@asynccontextmanager
+async def _closing(parts: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
+    """Close an iterator that can be closed, as generators can, when it is not read to its end."""
+    try:
+        yield parts
+    finally:
+        if isinstance(parts, AsyncGenerator):
+            await parts.aclose()
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Where a URL leads."""
+    return url.scheme, url.raw_host.decode("ascii"), url.port
+
+
+def _extensions(reason: bytes) -> dict[str, Any]:
+    return {"http_version": b"HTTP/1.1", "reason_phrase": reason}

@@ -1,0 +1,109 @@
+"""Where an answer sends a request to, and whether it goes there: decisions without I/O."""
+
+from __future__ import annotations
+
+import attrs
+import httpx
+
+from .._core.encode import Encoded
+from .._core.response import Answer
+from .hosts import is_host
+
+__all__ = ["Redirects", "followed"]
+
+_MOST = 20  # redirects of one request that are followed
+
+_NOWHERE = "to nowhere: it has no Location, or one that is no address of HTTP"
+_AS_IT_WAS = {307, 308}  # the other redirects make a GET of what was none
+_READS = {"GET", "HEAD"}
+_HARMLESS = {"accept", "accept-encoding", "connection", "user-agent"}
+
+
+class Redirects:
+    """The way of one request from redirect to redirect.
+
+    :param follow: whether it goes anywhere: whether it may be repeated.
+    """
+
+    def __init__(self, first: Encoded, *, follow: bool) -> None:
+        self._follow = follow
+        self._seen = {first.url}
+        self._last: Answer | None = None
+
+    def after(self, encoded: Encoded, answer: Answer) -> Encoded | Answer:
+        """The request that follows; or the answer that it ends with, which tells, if it is a redirect, why it goes no further."""
+        if not answer.is_redirect:
+            if self._last is not None and encoded.redirected == "outside" and answer.status_code in {401, 403}:
+                to = f"to {_shown(httpx.URL(encoded.url))}, another origin, which got no API key and answered {answer.status_code}"
+                return _ended(self._last, to)
+            return answer
+        location = answer.response.headers.get("location")
+        if not self._follow:
+            return _ended(answer, f"{_leading(encoded, location)}, where this {encoded.method} is not sent too")
+        there = followed(encoded, answer.status_code, location)
+        if isinstance(there, str):
+            return _ended(answer, there)
+        if there.url in self._seen:
+            return _ended(answer, f"{_leading(encoded, location)}, in a circle")
+        if len(self._seen) > _MOST:
+            return _ended(answer, f"{_leading(encoded, location)}, after {_MOST} others")
+        self._seen.add(there.url)
+        self._last = answer
+        return there
+
+
+def _ended(answer: Answer, why: str) -> Answer:
+    answer.response.extensions["redirect"] = why
+    return answer
+
+
+def followed(encoded: Encoded, status: int, location: str | None) -> Encoded | str:
+    """The request that follows a redirect of one that may be repeated, or why there is none, in words that go on from "a redirect".
+
+    GET and HEAD go wherever they are sent; what has another method goes on as it is, body and all, within its origin. To another origin
+    (scheme, host and port) go neither the API key nor any other header of a user's.
+    """
+    here = httpx.URL(encoded.url)
+    there = _joined(here, location)
+    if there is None:
+        return _NOWHERE
+    same = (here.scheme, here.raw_host, here.port) == (there.scheme, there.raw_host, there.port)
+    if encoded.method not in _READS:
+        if status not in _AS_IT_WAS:
+            return f"to {_shown(there)}, which is not followed: it would make a GET of this {encoded.method}"
+        if not same:
+            return f"to {_shown(there)}, which is not followed: it is another origin, and this {encoded.method} has a body"
+    headers = encoded.headers
+    if not same:
+        headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+    return attrs.evolve(
+        encoded,
+        base_url=f"{there.scheme}://{there.netloc.decode('ascii')}",
+        target=there.raw_path.decode("ascii"),
+        headers=headers,
+        redirected="inside" if same and encoded.redirected != "outside" else "outside",
+    )
+
+
+def _leading(encoded: Encoded, location: str | None) -> str:
+    """Where a redirect leads, in words that go on from "a redirect"."""
+    there = _joined(httpx.URL(encoded.url), location)
+    return _NOWHERE if there is None else f"to {_shown(there)}"
+
+
+def _shown(url: httpx.URL) -> str:
+    """A URL as an error may show it: numbers in a path are written out, so that they are masked, and what a query says is left out."""
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}{'?…' if url.query else ''}"
+
+
+def _joined(here: httpx.URL, location: str | None) -> httpx.URL | None:
+    if not location:
+        return None
+    try:
+        there = here.join(location)
+    except (httpx.InvalidURL, ValueError):
+        return None
+    port = there.port
+    if there.scheme not in {"http", "https"} or not is_host(there.raw_host.decode("ascii")) or (port is not None and not 0 < port < 65536):
+        return None
+    return there

@@ -1,0 +1,372 @@
+"""The connections of a client, at a cost for each request that does not grow with their number."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+import warnings
+from collections import deque
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import Any, cast
+
+import anyio
+import attrs
+import httpcore
+import httpx
+
+from .._core.errors import RetellError
+from .http1 import LEAVES, Line, Origin, Plain, Times, Whole, origin_of
+from .instrumented import Methods
+from .loops import close_soon, is_over, running_loop, this_process
+from .proxies import Proxies
+from .slots import Slots
+from .streams import keep_alive
+
+__all__ = ["Transport"]
+
+_PORTS = {"http": 80, "https": 443}
+
+_BELOW = Methods(
+    dict.fromkeys(
+        (httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection),
+        ("handle_async_request",),
+    )
+)
+
+
+@attrs.define(eq=False)
+class _Place:
+    """One connection at most."""
+
+    origin: Origin
+    line: Line | httpx.AsyncHTTPTransport
+    """Through a proxy, a whole httpx transport, whose pool has a single place."""
+    idle_since: float = 0.0
+
+
+_of_parents: list[_Pool] = []
+"""To collect the connections of another process would close them."""
+
+
+class _Pool:
+    """The connections of one event loop, as those of one cannot be used, or even closed, in another."""
+
+    def __init__(self, loop: Any, limits: httpx.Limits) -> None:
+        self.shared: dict[Origin, httpx.AsyncHTTPTransport] = {}
+        self.process = this_process()
+        self.loop = loop
+        self._idle: dict[Origin, deque[_Place]] = {}  # of each, those that were used last are at the right
+        self._idle_number = 0
+        self._most_idle = limits.max_keepalive_connections
+        self._expiry = limits.keepalive_expiry
+        self._slots = None if limits.max_connections is None else Slots(limits.max_connections)
+        self._most = limits.max_connections
+        self._busy = 0
+        self._waiting: set[anyio.CancelScope] = set()
+        self._closed = False
+
+    @property
+    def idle(self) -> int:
+        """How many connections are open that nobody uses."""
+        return self._idle_number
+
+    async def enter(self, timeout: float | None) -> None:
+        """Wait until one of the connections that may be open at once can be used."""
+        if self._slots is not None and not self._slots.take_free():
+            with anyio.move_on_after(timeout) as scope:
+                self._waiting.add(scope)
+                try:
+                    await self._slots.take()
+                finally:
+                    self._waiting.discard(scope)
+            if scope.cancelled_caught:
+                if self._closed:
+                    raise RetellError("the client is closed")
+                raise httpx.PoolTimeout("no free connection in time")
+        self._busy += 1
+
+    def leave(self) -> None:
+        """Let another one use a connection."""
+        self._busy -= 1
+        if self._slots is not None:
+            self._slots.give()
+
+    async def take(self, origin: Origin) -> _Place | None:
+        """A place whose connection to there is open, or ``None`` and room for another one."""
+        await self._close_expired()
+        idle = self._idle.get(origin)
+        if idle:
+            self._idle_number -= 1
+            return idle.pop()
+        if self._most is not None and self._busy + self._idle_number > self._most:
+            await self._close(min((places for places in self._idle.values() if places), key=lambda places: places[0].idle_since))
+        return None
+
+    async def release(self, place: _Place) -> None:
+        """Take back a place whose answer was read, or will not be."""
+        place.idle_since = monotonic()
+        self._idle.setdefault(place.origin, deque()).append(place)
+        self._idle_number += 1
+        self.leave()
+        if self._closed or (self._most_idle is not None and self._idle_number > self._most_idle):
+            await self._close(self._idle[place.origin])
+
+    async def _close_expired(self) -> None:
+        if self._expiry is None:
+            return
+        oldest = monotonic() - self._expiry
+        for places in self._idle.values():
+            while places and places[0].idle_since < oldest:
+                await self._close(places)
+
+    async def _close(self, places: deque[_Place]) -> None:
+        """Close the one of these that was idle longest."""
+        self._idle_number -= 1
+        place = places.popleft()
+        with anyio.CancelScope(shield=True):
+            await place.line.aclose()
+
+    async def aclose(self) -> None:
+        """Close the idle connections; the others close when their answers are read, and who waits for one gets an error."""
+        self._closed = True
+        for scope in self._waiting:
+            scope.cancel()
+        for places in self._idle.values():
+            while places:
+                await self._close(places)
+        for transport in self.shared.values():
+            await transport.aclose()
+
+    def drop(self) -> None:
+        """Close the idle connections from outside of their event loop."""
+        self._closed = True
+        for places in self._idle.values():
+            while places:
+                self._idle_number -= 1
+                place = places.popleft()
+                if isinstance(place.line, Line):
+                    place.line.drop()
+                else:
+                    close_soon(self.loop, place.line.aclose)
+        for transport in self.shared.values():
+            close_soon(self.loop, transport.aclose)
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """An httpx transport that stays as fast with a thousand requests at once as with one.
+
+    httpx looks at every connection and every waiting request of its pool each time that one of them changes. Here a connection is taken
+    from a stack and put back, and what is sent over it goes straight from h11 to the event loop. Each event loop in which it is used has
+    connections of its own, and so has each process.
+
+    :param verify: as of `httpx.AsyncHTTPTransport`, as are `cert`, `http2` and `limits`. With `http2` one httpx pool is used after all,
+        since a connection then carries many requests.
+    :param trust_env: take certificates and proxies from the environment, as `httpx.AsyncClient` does by itself.
+    :param proxy: one for all requests, in place of those of the environment.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify: ssl.SSLContext | str | bool = True,
+        cert: Any = None,
+        http2: bool = False,
+        limits: httpx.Limits | None = None,
+        trust_env: bool = True,
+        proxy: httpx.Proxy | None = None,
+    ) -> None:
+        self._pools: dict[Any, _Pool] = {}
+        self._verify = verify
+        self._cert = cert
+        self.http2 = http2
+        self.limits = limits or httpx.Limits(max_connections=100)
+        self._trust_env = trust_env
+        self._proxy = proxy
+        self._proxies = Proxies() if trust_env and proxy is None else None
+        self._ways: dict[Origin, httpx.Proxy | None] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._closed = False
+
+    def is_straight(self, origin: Origin) -> bool:
+        """Whether `exchange` can send there, with nothing of httpx on the way.
+
+        :raises ConfigurationError: the environment names what cannot be a proxy.
+        """
+        return not self._is_shared() and self._proxy_to(origin) is None
+
+    async def exchange(self, request: Plain, times: Times) -> Whole:
+        """Send a request for whose origin `is_straight` holds, and read the answer to its end.
+
+        :raises httpx.RequestError: no answer began to arrive.
+        """
+        pool = self._pool()
+        place = await self._enter(pool, request.origin, times.get("pool"))
+        try:
+            return await cast("Line", place.line).exchange(request, times)
+        finally:
+            # If its connection is gone, the next one can be opened in its place.
+            await pool.release(place)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        origin = origin_of(request.url)
+        pool = self._pool()
+        if self._is_shared():
+            shared = pool.shared.get(origin)
+            if shared is None:
+                shared = pool.shared[origin] = self._open_httpx(origin, self.limits)
+            return await _by_httpx(shared, request)
+        place = await self._enter(pool, origin, request.extensions.get("timeout", {}).get("pool"))
+        try:
+            if isinstance(place.line, Line):
+                response = await place.line.handle_async_request(request)
+            else:
+                response = await _by_httpx(place.line, request)
+        except BaseException:
+            await pool.release(place)
+            raise
+        if not isinstance(response.stream, httpx.AsyncByteStream):
+            raise TypeError(f"a {type(response.stream).__name__} cannot be read asynchronously")
+        response.stream = _Stream(response.stream, self, pool, place)
+        return response
+
+    def _is_shared(self) -> bool:
+        """Whether requests go through one pool of httpx: for HTTP/2, and where somebody wants to see them pass there."""
+        return self.http2 or _BELOW.are_replaced()
+
+    def _pool(self) -> _Pool:
+        """The connections of the event loop that this is called in."""
+        if self._closed:
+            raise RetellError("the client is closed")
+        loop = running_loop()
+        pool = self._pools.get(loop)
+        if pool is None or pool.process is not this_process():
+            if pool is not None:
+                _of_parents.append(pool)
+            for other in [other for other in self._pools if is_over(other)]:
+                self._pools.pop(other).drop()
+            pool = self._pools[loop] = _Pool(loop, self.limits)
+        return pool
+
+    async def _enter(self, pool: _Pool, origin: Origin, timeout: float | None) -> _Place:
+        """Wait for one of the connections that may be open at once: one that is open, if there is one to there."""
+        await pool.enter(timeout)
+        try:
+            if self._closed:
+                raise RetellError("the client is closed")
+            return await pool.take(origin) or _Place(origin, self._open(origin))
+        except BaseException:
+            pool.leave()
+            raise
+
+    def _open(self, origin: Origin) -> Line | httpx.AsyncHTTPTransport:
+        if self._proxy_to(origin) is not None:
+            return self._open_httpx(origin, httpx.Limits(max_connections=1, keepalive_expiry=self.limits.keepalive_expiry))
+        scheme, host, port = origin
+        if scheme not in _PORTS:
+            raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {scheme}://")
+        return Line(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
+
+    def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self.http2, limits=limits, proxy=self._proxy_to(origin))
+
+    def _proxy_to(self, origin: Origin) -> httpx.Proxy | None:
+        if self._proxies is None:
+            return self._proxy
+        if origin not in self._ways:
+            self._ways[origin] = self._proxies.of(*origin)
+        return self._ways[origin]
+
+    def _context(self, scheme: str) -> ssl.SSLContext:
+        """One for all connections, since loading the certificates takes long; without them where there is no TLS."""
+        context = self._contexts.get(scheme)
+        if context is None:
+            if scheme == "https":
+                context = httpx.create_ssl_context(verify=self._verify, cert=self._cert, trust_env=self._trust_env)
+                context.set_alpn_protocols(["http/1.1"])  # where HTTP/2 is wanted, httpx says so itself
+            else:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            self._contexts[scheme] = context
+        return context
+
+    async def aclose(self) -> None:
+        """Close the idle connections; the others close when their answers are read."""
+        self._closed = True
+        here = running_loop()
+        for pool in self._take_pools():
+            if pool.loop is here:
+                await pool.aclose()
+            else:
+                pool.drop()
+
+    def _take_pools(self) -> list[_Pool]:
+        """The pools that are to be closed. Those of a process from which this one was forked are not."""
+        pools, self._pools = self._pools, {}
+        return [pool for pool in pools.values() if pool.process is this_process()]
+
+    def __del__(self) -> None:
+        if sys.is_finalizing():
+            return
+        open_ = [pool for pool in self._take_pools() if pool.idle or (self.http2 and pool.shared)]
+        for pool in open_:
+            pool.drop()
+        if open_:
+            warnings.warn(
+                "an HTTP client was dropped while it had connections open: use `async with`, or `await client.aclose()`",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
+
+class _Stream(httpx.AsyncByteStream):
+    """The body of an answer, which gives its place back when it is closed."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, owner: Transport, pool: _Pool, place: _Place) -> None:
+        self._inner = inner
+        self._owner = owner  # which closes its connections when nobody has it any more
+        self._pool = pool
+        self._place: _Place | None = place
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield chunk
+
+    async def aclose(self) -> None:
+        place, self._place = self._place, None
+        if place is None:
+            return
+        try:
+            await self._inner.aclose()
+        finally:
+            await self._pool.release(place)
+
+
+async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    """Send by httpx, whose connections to proxies take no options of sockets."""
+    trace = request.extensions.get("trace")
+    leaves = request.extensions.get(LEAVES)
+    left = False
+
+    async def traced(event: str, details: dict[str, Any]) -> None:
+        nonlocal left
+        if event.endswith("connect_tcp.complete"):
+            keep_alive(details["return_value"].get_extra_info("socket"))
+        elif event.endswith("send_request_headers.started") and details["request"].method != b"CONNECT":
+            left = True
+            if leaves is not None:
+                leaves()
+        if trace is not None:
+            await trace(event, details)
+
+    request.extensions = {**request.extensions, "trace": traced}
+    try:
+        return await transport.handle_async_request(request)
+    except httpx.TransportError as error:
+        if left or isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
+            raise
+        # A proxy did not make the way to the server.
+        kind = httpx.ConnectTimeout if isinstance(error, httpx.TimeoutException) else httpx.ConnectError
+        raise kind(str(error) or "the proxy gave no way to the server") from error
+    except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy
+        raise httpx.ConnectError(f"there can be no such host: {error}") from error

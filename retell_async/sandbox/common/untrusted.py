@@ -1,0 +1,72 @@
+"""JSON from outside the sandbox, which may be anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+__all__ = ["parse_json", "replace_surrogates"]
+
+_DEEPEST = 100
+"""Levels of JSON: more than anybody sends, and fewer than Python's recursion limit."""
+_LONGEST_NUMBER = 300
+"""Digits: a longer number does not fit into a float, and arithmetic with it fails."""
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Parse JSON from outside.
+
+    :raises ValueError: it is not JSON, has a number that JSON does not know or that is too long, or is nested too deeply.
+    """
+    try:
+        value = json.loads(content, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("too deep") from None
+    text = content if isinstance(content, str) else content.decode(errors="replace")
+    if text.count("[") + text.count("{") > _DEEPEST:
+        _check_depth(value)
+    return value
+
+
+def replace_surrogates(value: Any) -> Any:
+    """The same JSON with a question mark in place of each lone surrogate, which cannot be encoded."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case list():
+            return [replace_surrogates(item) for item in cast("list[object]", value)]
+        case dict():
+            return {replace_surrogates(name): replace_surrogates(item) for name, item in cast("dict[str, object]", value).items()}
+        case _:
+            return value
+
+
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for holder in level
+            if isinstance(holder, (dict, list))
+            for item in (holder.values() if isinstance(holder, dict) else holder)  # pyright: ignore[reportUnknownVariableType]
+        ]
+        if not level:
+            return
+    raise ValueError("too deep")
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise ValueError(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError("too long")
+    return int(text)

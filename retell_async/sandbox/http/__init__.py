@@ -1,0 +1,1 @@
+"""HTTP: the API, the control interface under ``/sandbox/``, the page, and the server."""

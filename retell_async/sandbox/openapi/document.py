@@ -1,0 +1,271 @@
+"""The pinned OpenAPI document: finds the operation of a request, and checks the request against it."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cached_property, lru_cache
+from importlib import resources
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote
+
+import jsonschema_rs
+
+from ..common.messages import Incoming, Json, Refused
+from ..common.untrusted import parse_json, replace_surrogates
+from .multipart import Upload, read_form
+from .schema_values import properties
+from .validation_errors import describe_error
+
+__all__ = ["Document", "Route", "packaged_document"]
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_REFUSALS = (422, 404, 400, 409, 412)
+"""Statuses of refusals. Where an operation does not document a status, the first of these that it does document takes its place."""
+_WORDS = {"true": True, "false": False}
+_ANY = " "  # a key of the tree of routes; with its space it is no segment of a path
+
+
+class Document:
+    """The operations of an OpenAPI 3.0 document, found by method and path."""
+
+    def __init__(self, data: Json) -> None:
+        self._components: Json = {"schemas": _as_json_schema(data["components"]["schemas"], names=True)}
+        self._parameters: Json = data["components"].get("parameters", {})
+        self._tree: Json = {}
+        self.routes: dict[str, Route] = {}
+        for path, item in data["paths"].items():
+            for method, operation in item.items():
+                self._add(method.upper(), path, operation)
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """The names of webhook events that an agent can subscribe to."""
+        fields = (schema.get("properties", {}).get("webhook_events") for schema in self._components["schemas"].values())
+        return frozenset(name for field in fields if field is not None for name in field["items"]["enum"])
+
+    @lru_cache  # noqa: B019 - one document has few of them
+    def carries(self, schema: str, field: str) -> bool:
+        """Whether a schema of this name has the field."""
+        found = self._components["schemas"].get(schema)
+        return found is not None and field in properties(found, self.resolve)
+
+    def fields(self, id: str | None) -> frozenset[str]:
+        """The fields that the JSON body of an operation may have; without an id, those of all operations."""
+        routes = self.routes.values() if id is None else [self.routes[id]]
+        schemas = [route.json_schema for route in routes if route.json_schema is not None]
+        return frozenset(name for schema in schemas for name in properties(schema, self.resolve))
+
+    def resolve(self, schema: Json) -> Json:
+        """The schema that a ``$ref`` leads to, or the schema itself."""
+        while "$ref" in schema:
+            schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema
+
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+        """The operation of a request and the parameters in its path, or ``None``. The path is as it was sent, still percent-encoded."""
+        node, values = self._tree, list[str]()
+        for segment in path.removeprefix("/").split("/"):
+            below = node.get(segment)
+            if below is None and segment:
+                below = node.get(_ANY)
+                values.append(unquote(segment))
+            if below is None:
+                return None
+            node = below
+        route = node.get(f" {method}")
+        return None if route is None else (route, dict(zip(route.names, values, strict=True)))
+
+    def _add(self, method: str, path: str, operation: Json) -> None:
+        node, names = self._tree, list[str]()
+        for segment in path.removeprefix("/").split("/"):
+            name = segment[1:-1] if segment.startswith("{") else None
+            if name is not None:
+                names.append(name)
+            node = node.setdefault(segment if name is None else _ANY, {})
+        described = (self._parameters[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in operation.get("parameters", ()))
+        query = [parameter for parameter in described if parameter["in"] == "query"]
+        route = Route(method, path, operation, tuple(names), query, self._components)
+        node[f" {method}"] = self.routes[route.id] = route
+
+
+class Route:
+    """One operation of the document."""
+
+    def __init__(self, method: str, path: str, operation: Json, names: tuple[str, ...], query: list[Json], components: Json) -> None:
+        self.id: str = operation["operationId"]
+        self.method = method
+        self.path = path
+        self.changes = method != "GET" and not self.id.startswith("list")
+        """Whether a request may change something."""
+        self.names = names
+        self.statuses = frozenset(int(status) for status in operation["responses"] if status.isdecimal())
+        self.status = min(status for status in self.statuses if status < 300)
+        self.answer: Json | None = operation["responses"][str(self.status)].get("content", {}).get("application/json", {}).get("schema")
+        """The schema of a successful answer; ``None`` when it has no body."""
+        self._query = query
+        self._body: Json = operation.get("requestBody", {})
+        self._components = components
+
+    @property
+    def json_schema(self) -> Json | None:
+        """The schema of the JSON body; ``None`` when the operation takes none."""
+        return cast("Json | None", self._body.get("content", {}).get("application/json", {}).get("schema"))
+
+    def read(self, path: dict[str, str], query: str, content: bytes, content_type: str) -> Incoming:
+        """Check a request against the document.
+
+        :raises Refused: it does not match.
+        """
+        try:
+            return Incoming(path, self.read_query(query), self.read_body(content, content_type))
+        except Refused as refused:
+            raise self.as_documented(refused) from None
+
+    @cached_property
+    def refuses(self) -> bool:
+        """Whether the operation documents a status for refusals."""
+        return not self.statuses.isdisjoint(_REFUSALS)
+
+    def as_documented(self, refused: Refused) -> Refused:
+        """The same refusal with a status that the operation documents."""
+        if refused.status not in _REFUSALS or refused.status in self.statuses or not self.refuses:
+            return refused
+        return Refused(next(status for status in _REFUSALS if status in self.statuses), refused.message)
+
+    def read_query(self, text: str) -> Json:
+        """The query parameters that the document knows, converted to their types.
+
+        :raises Refused: one is missing or of a wrong type. Where the operation does not document 400, a wrong one is left out.
+        """
+        sent = parse_qs(text, keep_blank_values=True)
+        values: Json = {}
+        for parameter, check in self._parameter_checks:
+            name = parameter["name"]
+            if name in sent:
+                try:
+                    values[name] = _converted(sent[name][-1], check, f"query parameter {name}")
+                except Refused:
+                    if 400 in self.statuses:
+                        raise
+            elif parameter.get("required"):
+                raise Refused(400, f"query parameter {name} is missing")
+        return values
+
+    def read_body(self, content: bytes, content_type: str) -> Json:
+        """The checked body; an empty object for an operation without one. Files are `Upload`s.
+
+        :raises Refused: it is missing, of a wrong content type, malformed, or does not match its schema.
+        """
+        if not self._body:
+            return {}
+        if "multipart/form-data" in self._body["content"]:
+            form = read_form(content, content_type, self._form_properties)
+            self._check(self._form_check, _without_files(form), "body")
+            return form
+        if not content:
+            if self._body.get("required"):
+                raise Refused(400, "a JSON body is needed")
+            return {}
+        if content_type.partition(";")[0].strip().lower() != "application/json":
+            raise Refused(400, "the content type must be application/json")
+        body = _parse(content)
+        self._check(self._body_check, body, "body")
+        return cast("Json", body)
+
+    def allows(self, name: str, value: Any) -> bool:
+        """Whether a field of the JSON body may have this value. A field that the document does not know may have none."""
+        schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
+        return schema is not None and _is_valid(self._field_check(name), value)
+
+    @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
+    def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._body["content"]["application/json"]["schema"]["properties"][name])
+
+    def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
+        if not _is_valid(check, value):
+            raise Refused(400, f"{where}{describe_error(check, replace_surrogates(value))}")
+
+    @cached_property
+    def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
+        return [(parameter, self._validator(parameter["schema"])) for parameter in self._query]
+
+    @cached_property
+    def _body_check(self) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._body["content"]["application/json"]["schema"])
+
+    @cached_property
+    def _form_schema(self) -> Json:
+        schema: Json = self._body["content"]["multipart/form-data"]["schema"]
+        return self._components["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+    @cached_property
+    def _form_properties(self) -> Json:
+        return cast("Json", self._form_schema.get("properties", {}))
+
+    @cached_property
+    def _form_check(self) -> jsonschema_rs.Draft4Validator:
+        return self._validator(self._form_schema)
+
+    def _validator(self, schema: Json) -> jsonschema_rs.Draft4Validator:
+        # Messages are masked: what was sent may be a phone number.
+        whole = {"allOf": [_as_json_schema(schema)], "components": self._components}
+        return jsonschema_rs.Draft4Validator(whole, mask="the value")
+
+
+@lru_cache(maxsize=1)
+def packaged_document() -> Document:
+    """The document that this package was generated from."""
+    return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
+
+
+def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
+    try:
+        return check.is_valid(value)
+    except UnicodeEncodeError:
+        return check.is_valid(replace_surrogates(value))
+
+
+def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:
+    candidates: list[Any] = [_WORDS[text]] if text in _WORDS else []
+    if _INTEGER.fullmatch(text):
+        candidates.append(int(text))
+    for candidate in (*candidates, text):
+        if check.is_valid(candidate):
+            return candidate
+    raise Refused(400, f"{where}: {next(iter(check.iter_errors((*candidates, text)[0]))).message}")
+
+
+def _without_files(value: Any) -> Any:
+    """A form with names in place of files: the document types files as strings."""
+    if isinstance(value, Upload):
+        return value.filename
+    if isinstance(value, list):
+        return [_without_files(item) for item in cast("list[object]", value)]
+    return {name: _without_files(item) for name, item in cast("Json", value).items()} if isinstance(value, dict) else value
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return parse_json(content)
+    except ValueError:
+        raise Refused(400, "the body is not valid JSON") from None
+
+
+def _as_json_schema(value: Any, *, names: bool = False) -> Any:
+    """An OpenAPI 3.0 schema as JSON Schema draft 4, which has no ``nullable``.
+
+    :param names: whether the keys are names of properties, not keywords.
+    """
+    if isinstance(value, list):
+        return [_as_json_schema(item) for item in cast("list[object]", value)]
+    if not isinstance(value, dict):
+        return value
+    schema = {key: _as_json_schema(item, names=not names and key == "properties") for key, item in cast("Json", value).items()}
+    if names or not schema.pop("nullable", False):
+        return schema
+    if set(schema) & {"$ref", "allOf", "anyOf", "oneOf"} or "type" not in schema:
+        return {"anyOf": [{"type": "null"}, schema]}
+    # Means the same, and gives a better message when the value is neither.
+    enum = {"enum": [*schema["enum"], None]} if None not in schema.get("enum", [None]) else {}
+    return schema | {"type": [schema["type"], "null"]} | enum

@@ -1,0 +1,1 @@
+"""Operations on the account: its numbers, contacts, apps and files."""

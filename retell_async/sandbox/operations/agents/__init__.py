@@ -1,0 +1,1 @@
+"""Operations on agents, and on what they are made of."""

@@ -1,0 +1,416 @@
+"""The only I/O with the user's own endpoints: sends deliveries and connects to custom LLMs, and reports the results to the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from threading import get_ident
+from typing import Any, Protocol, cast
+from urllib.parse import urlsplit
+
+import anyio
+import attrs
+import httpcore
+import httpx
+import httpx_ws
+from anyio.abc import TaskGroup, TaskStatus
+from wsproto.events import BytesMessage, Event, TextMessage
+from wsproto.utilities import ProtocolError
+
+from retell_async._http.exchange import no_cookies
+from retell_async.webhooks import sign
+from retell_async.webhooks.signature import HEADER
+
+from ..common.guard import contain_errors, log_warning
+from ..common.messages import Refused
+from ..state.clock import SteppedClock
+from ..state.store import Store
+from .llm_session import CONNECT_SECONDS, Session, socket_url
+from .outbox import AttemptResult, Delivery, Outbox
+
+__all__ = ["Sender", "Source"]
+
+_AT_A_TIME = 64
+_SHOWN = 4096
+"""Bytes that are kept of an answer whose body is not used."""
+_PATIENCE = 5.0
+"""Real seconds that a clock stands still for the other side of a conversation to answer."""
+_GLANCE = 0.002
+_LONGEST = 1 << 20
+"""The most bytes of an answer, and of a WebSocket message."""
+_SENT_WITHIN = 10.0
+"""Seconds within which the other side must take a message."""
+_CLOSED_WITHIN = 2.0
+_CHUNK = 1 << 16
+_AGAIN = 0.5
+"""Seconds until a write to the journal is tried again."""
+_ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
+
+
+class _Unusable(Exception):
+    """An answer that cannot be used."""
+
+
+# Failures of the network, URLs and headers that cannot be sent, answers that cannot be used.
+_USUAL = (httpx.RequestError, httpx.InvalidURL, httpx_ws.HTTPXWSException, ProtocolError, TimeoutError, ValueError, OSError, _Unusable)
+
+
+class Source(Protocol):
+    """What has something to send, and gets the results: a `Sandbox`."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """Ongoing custom-LLM conversations, by the ids of their calls."""
+        ...
+
+    def mark_seen(self, now: int) -> None:
+        """Note that somebody sees this time."""
+        ...
+
+    def attempted(self, delivery_id: str, result: AttemptResult) -> None:
+        """Take the result of an attempt."""
+        ...
+
+    def session_event(self, call_id: str, what: str, **about: Any) -> None:
+        """Take an event of the connection to a custom LLM."""
+        ...
+
+
+class Sender:
+    """Sends what a sandbox has to send: webhooks, custom functions, inbound webhooks, and frames to custom LLMs.
+
+    Timeouts are real time, whatever the speed of the sandbox's clock. A sandbox has one running sender at a time.
+
+    :param transport: carries the requests instead of the network: an `httpx.ASGITransport` reaches an application in this process.
+    :param attended: whether `run` is called elsewhere; otherwise `settle` and `advance` run it while they last.
+    """
+
+    def __init__(self, sandbox: Source, transport: httpx.AsyncBaseTransport | None = None, *, attended: bool = False) -> None:
+        self._sandbox = sandbox
+        self._transport = transport
+        self._attended = attended
+        self._running: set[str] = set()
+        self._talking: set[str] = set()
+        self._frames_ready: dict[str, anyio.Event] = {}
+        self._waker: _Waker | None = None
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled."""
+        waker = self._waker = _Waker()
+        store = self._sandbox.store
+        unheard, store.scheduler.notify = store.scheduler.notify, waker.wake
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_AT_A_TIME)
+        try:
+            async with (
+                httpx.AsyncClient(
+                    transport=self._transport,
+                    timeout=None,  # noqa: S113 - each delivery has its own
+                    limits=limits,
+                    trust_env=False,
+                    cookies=no_cookies(),  # requests have nothing in common, cookies included
+                ) as http,
+                anyio.create_task_group() as tasks,
+            ):
+                task_status.started()
+                while True:
+                    store.scheduler.run_due(store.clock.now())
+                    self._start(tasks, http)
+                    due = store.scheduler.next_due
+                    await waker.wait(None if due is None else store.clock.seconds_until(due))
+        finally:
+            self._waker, store.scheduler.notify = None, unheard
+            self._running.clear()
+            self._talking.clear()
+
+    async def settle(self) -> None:
+        """Wait until nothing is due any more. Answers of the other side of a conversation are waited for up to a few seconds."""
+        async with self._at_work():
+            patient_until = anyio.current_time() + _PATIENCE
+            while not self._done or (self._listening and anyio.current_time() < patient_until):  # noqa: ASYNC110 - `run` may be in another thread
+                await anyio.sleep(_GLANCE)
+
+    @property
+    def _done(self) -> bool:
+        """Whether nothing is due or being sent, conversations aside."""
+        store = self._sandbox.store
+        due = store.scheduler.next_due
+        return not self._sandbox.outbox.waiting and store.scheduler.frozen_at is None and (due is None or due > store.clock.now())
+
+    @property
+    def _listening(self) -> bool:
+        """Whether the other side of a conversation is to receive or to answer something."""
+        now = self._sandbox.store.clock.now()
+        return any(session.busy(now) for session in list(self._sandbox.sessions.values()))
+
+    async def advance(self, seconds: float) -> None:
+        """Move a stepped clock forward, from one action that is due to the next. Each is done before the clock moves on.
+
+        :raises TypeError: the clock runs by itself.
+        """
+        clock = self._sandbox.store.clock
+        if not isinstance(clock, SteppedClock):
+            raise TypeError("the sandbox's clock runs by itself: it cannot be moved")
+        target = clock.now() + round(seconds * 1000)
+        async with self._at_work():
+            while True:
+                await self.settle()
+                due = self._sandbox.store.scheduler.next_due
+                if due is None or due > target:
+                    break
+                clock.advance(max(0, due - clock.now()) / 1000)
+            clock.advance((target - clock.now()) / 1000)
+            await self.settle()
+
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncGenerator[None, None]:
+        while self._attended and self._waker is None:  # noqa: ASYNC110 - it may start in another thread
+            await anyio.sleep(_GLANCE)
+        if self._waker is not None:
+            yield
+            return
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self.run)
+            yield
+            tasks.cancel_scope.cancel()
+
+    def _start(self, tasks: TaskGroup, http: httpx.AsyncClient) -> None:
+        for delivery in self._sandbox.outbox.waiting.values():
+            if len(self._running) >= _AT_A_TIME:
+                break
+            if delivery.id not in self._running:
+                self._running.add(delivery.id)
+                tasks.start_soon(self._send, http, delivery)
+        now = self._sandbox.store.clock.now()
+        for call_id, session in list(self._sandbox.sessions.items()):
+            if call_id not in self._talking and session.connect_at is not None and session.connect_at <= now:
+                self._talking.add(call_id)
+                tasks.start_soon(self._talk, http, call_id, session)
+            elif call_id in self._frames_ready and (session.frames or session.closing is not None):
+                self._frames_ready[call_id].set()
+
+    async def _attempt(self, what: str, work: Callable[[], Awaitable[None]]) -> str | None:
+        """Do something with an endpoint. No failure gets past this point.
+
+        :returns: what went wrong, in a few words; ``None`` if nothing did.
+        """
+        with contain_errors(what, _USUAL) as problems:
+            await work()
+        return next((str(error) if isinstance(error, (_Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
+
+    async def _tell(self, what: str, tell: Callable[[], None]) -> None:
+        """Report a result to the sandbox, as soon as its journal can be written to."""
+        while True:
+            try:
+                return tell()
+            except Refused as refused:
+                log_warning(f"{what} waits: {refused.message}")
+                await anyio.sleep(_AGAIN)
+
+    async def _send(self, http: httpx.AsyncClient, delivery: Delivery) -> None:
+        begun = time.monotonic()
+        answer = _Answer()
+        problem = await self._attempt(f"{delivery.kind} {delivery.name}", partial(self._request, http, delivery, answer))
+        seconds = time.monotonic() - begun
+        result = (
+            AttemptResult(answer.status, answer.content, None, seconds, answer.signature)
+            if problem is None
+            else AttemptResult(problem=problem, seconds=seconds, signature=answer.signature)
+        )
+        await self._tell(f"the answer to {delivery.name}", partial(self._sandbox.attempted, delivery.id, result))
+        self._running.discard(delivery.id)
+        self._sandbox.store.scheduler.notify()
+
+    async def _request(self, http: httpx.AsyncClient, delivery: Delivery, answer: _Answer) -> None:
+        self._sandbox.mark_seen(self._sandbox.store.clock.now())
+        request = delivery.make_request()
+        answer.signature = sign(request.content, self._sandbox.store.webhook_key)
+        headers = {"accept-encoding": ", ".join(_ENCODINGS), **request.headers, HEADER: answer.signature}
+        url = _checked(request.url).copy_merge_params(request.query)
+        with anyio.move_on_after(delivery.timeout_ms / 1000) as patience:
+            async with http.stream(request.method, url, content=request.content, headers=headers) as response:
+                answer.content = await _content(response, delivery.reads_content)
+                answer.status = response.status_code
+        if patience.cancelled_caught:
+            raise TimeoutError(f"no answer within {delivery.timeout_ms / 1000:g} s")
+
+    async def _talk(self, http: httpx.AsyncClient, call_id: str, session: Session) -> None:
+        """One connection to a custom LLM, from its opening to its end."""
+        talk = _Talk()
+        await self._attempt("a conversation", partial(self._connect, http, call_id, session, talk))
+        about = {"what": "closed", "code": talk.code} if talk.opened else {"what": "failed"}
+        await self._tell("the end of a conversation", partial(self._sandbox.session_event, call_id, **about))
+        self._talking.discard(call_id)
+        self._frames_ready.pop(call_id, None)
+        self._sandbox.store.scheduler.notify()
+
+    async def _connect(self, http: httpx.AsyncClient, call_id: str, session: Session, talk: _Talk) -> None:
+        with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
+            url, socket_class = socket_url(session.url, call_id), _Socket
+            socket: _Socket
+            async with httpx_ws.aconnect_ws(
+                url, http, keepalive_ping_interval_seconds=None, max_message_size_bytes=_CHUNK, session_class=socket_class
+            ) as socket:
+                talk.opened = True
+                scope.deadline = float("inf")
+                await self._tell("a conversation", partial(self._sandbox.session_event, call_id, "opened"))
+                talk.code = await self._exchange(socket, call_id, session)
+
+    async def _exchange(self, socket: _Socket, call_id: str, session: Session) -> int:
+        """Send and receive until one side closes.
+
+        :returns: the server's code, or 1006 when the connection was lost.
+        """
+        code = 1006
+        async with anyio.create_task_group() as tasks:
+
+            async def send() -> None:
+                while True:
+                    notify = self._frames_ready[call_id] = anyio.Event()
+                    while session.frames:
+                        with anyio.fail_after(_SENT_WITHIN):
+                            await socket.send_text(session.frames.popleft())
+                    if session.closing is not None:
+                        await socket.close(session.closing)
+                        tasks.cancel_scope.cancel()
+                    await notify.wait()
+
+            tasks.start_soon(send)
+            while True:
+                try:
+                    event = await socket.receive()
+                except httpx_ws.WebSocketDisconnect as closed:
+                    code = int(closed.code)
+                    break
+                except httpx_ws.WebSocketNetworkError:
+                    break
+                if isinstance(event, TextMessage):
+                    await self._tell("a frame", partial(self._sandbox.session_event, call_id, "received", text=event.data))
+                elif isinstance(event, BytesMessage):
+                    await self._tell("a frame", partial(self._sandbox.session_event, call_id, "binary"))
+            tasks.cancel_scope.cancel()
+        return code
+
+
+class _Socket(httpx_ws.AsyncWebSocketSession):
+    """A WebSocket with limits: its other side may send without end, or take nothing."""
+
+    _unseen = 0
+
+    async def receive(self, timeout: float | None = None) -> Event:
+        event = await super().receive(timeout)
+        self._unseen = 0
+        return event
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        with anyio.move_on_after(_CLOSED_WITHIN) as patience:
+            await super().close(code, reason)
+        if patience.cancelled_caught:
+            with anyio.move_on_after(_CLOSED_WITHIN, shield=True):
+                await self.stream.aclose()
+
+    async def _read_stream(self, max_bytes: int) -> bytes:
+        data = await super()._read_stream(max_bytes)
+        self._unseen += len(data)
+        if self._unseen > _LONGEST:
+            raise httpcore.ReadError("a message without an end")
+        return data
+
+
+@attrs.define
+class _Answer:
+    signature: str = ""
+    status: int | None = None
+    content: bytes = b""
+
+
+@attrs.define
+class _Talk:
+    opened: bool = False
+    code: int = 1006
+
+
+async def _content(response: httpx.Response, decides: bool) -> bytes:
+    """The body of an answer; only its beginning where the body is not used.
+
+    :raises _Unusable: the body is used, and is too long, or of an unknown or wrong encoding.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    unpack = bytes if encoding == "identity" else _unpacked(encoding) if decides or encoding in _ENCODINGS else _nothing
+    content = bytearray()
+    taken = 0
+    # Not `aiter_raw`, which refuses an answer that a user's transport has in memory.
+    async for chunk in cast("AsyncIterable[bytes]", response.stream):
+        taken += len(chunk)
+        with suppress(*(() if decides else (_Unusable,))):
+            content += unpack(chunk)
+        if max(taken, len(content)) > _LONGEST:
+            if decides:
+                raise _Unusable(f"an answer of more than {_LONGEST} bytes")
+            break
+    return bytes(content if decides else content[:_SHOWN])
+
+
+def _nothing(_: bytes) -> bytes:
+    return b""
+
+
+def _unpacked(encoding: str) -> Callable[[bytes], bytes]:
+    if encoding not in _ENCODINGS:
+        raise _Unusable("an answer in an encoding that was not asked for")
+    unpacker = zlib.decompressobj(_ENCODINGS[encoding])
+
+    def unpack(chunk: bytes) -> bytes:
+        try:
+            return unpacker.decompress(chunk, _LONGEST + 1)
+        except zlib.error:
+            raise _Unusable("an answer that is not in the encoding that it names") from None
+
+    return unpack
+
+
+def _checked(url: str) -> httpx.URL:
+    """:raises ValueError: it is not a URL, or its port is not a number."""
+    _ = urlsplit(url).port
+    return httpx.URL(url)
+
+
+class _Waker:
+    """Wakes the task that made it, from any thread."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+        self._thread = get_ident()
+        self._submit = _submitter()
+
+    def wake(self) -> None:
+        if get_ident() == self._thread:
+            self._event.set()
+        else:
+            self._submit(self._set)
+
+    async def wait(self, seconds: float | None) -> None:
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+        self._event = anyio.Event()
+
+    def _set(self) -> None:
+        self._event.set()
+
+
+def _submitter() -> Callable[[Callable[[], None]], object]:
+    try:
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon

@@ -1,0 +1,1 @@
+"""How calls and chats go. Pure: what happens follows from a seed."""

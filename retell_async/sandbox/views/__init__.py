@@ -1,0 +1,1 @@
+"""How calls and chats look to who asks for them."""

@@ -1,0 +1,110 @@
+"""Inbound requests: the handler runs once for each, however often it arrives, and the answer is in time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from uuid import uuid4
+
+import anyio
+import attrs
+
+from ..http import Respond, Response
+from ..inbound import InboundAnswer, InboundCall, InboundChat
+from .outcome import Done, Failed
+from .runner import Runner
+
+__all__ = ["InboundDispatcher", "InboundHandler"]
+
+InboundHandler = Callable[[InboundCall | InboundChat], Awaitable[InboundAnswer]]
+
+_FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: the handler of the inbound request raised", "text/plain")
+_LATE = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"late: the handler of the inbound request is not done", "text/plain")
+
+_logger = logging.getLogger("retell_async.webhooks")
+
+
+@attrs.define
+class _Pending:
+    """A request whose handler runs or has run."""
+
+    done: anyio.Event = attrs.field(factory=anyio.Event)
+    response: Response = _FAILED
+    failed: Failed | None = None
+
+
+class InboundDispatcher:
+    """Runs the handler of inbound requests.
+
+    A request that Retell repeats gets the answer of the first, so that a handler which takes longer than the deadline can still answer the
+    repetition. The handler runs again only if it raised.
+
+    :param remembered: how many answers are remembered.
+    """
+
+    def __init__(self, runner: Runner, *, remembered: int = 1_000) -> None:
+        self._runner = runner
+        self._remembered = remembered
+        self._requests: dict[str, _Pending] = {}
+
+    async def dispatch(
+        self, request: InboundCall | InboundChat, body: bytes, handler: InboundHandler | None, until: float, respond: Respond
+    ) -> None:
+        """Answer a request by `until`, in seconds of the event loop's clock, and return when its handler is done."""
+        if handler is None:
+            self._runner.stats.unhandled += 1
+            _logger.warning("%s arrived and no handler is registered for it: the number's own agent takes it", request.event)
+            await respond(_response(request.accept()))
+            return
+        key = _key(request, body)
+        pending = self._requests.get(key)
+        if pending is not None:
+            self._runner.stats.duplicates += 1
+            await self._answer(pending, until, respond)
+            return
+        pending = self._requests[key] = _Pending()
+        if len(self._requests) > self._remembered:
+            del self._requests[next(iter(self._requests))]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run_handler, key, pending, handler, request)
+            await self._answer(pending, until, respond)
+        if pending.failed is not None:
+            pending.failed.raise_if_exit()
+
+    async def _run_handler(self, key: str, pending: _Pending, handler: InboundHandler, request: InboundCall | InboundChat) -> None:
+        async def handle(request: InboundCall | InboundChat) -> Response:
+            answer = await handler(request)
+            if getattr(answer, "event", None) != request.event:
+                raise TypeError(f"a handler of inbound requests must return accept() or reject() of its request, not {answer!r}")
+            return _response(answer)
+
+        try:
+            outcome = await self._runner.run(handle, request, request.event)
+            if isinstance(outcome, Done):
+                pending.response = outcome.value
+            else:
+                pending.failed = outcome
+        finally:
+            if pending.response is _FAILED and self._requests.get(key) is pending:
+                del self._requests[key]
+            pending.done.set()
+
+    async def _answer(self, pending: _Pending, until: float, respond: Respond) -> None:
+        with anyio.CancelScope(deadline=until):
+            await pending.done.wait()
+        if not pending.done.is_set():
+            self._runner.stats.late += 1
+        await respond(pending.response if pending.done.is_set() else _LATE)
+
+
+def _response(answer: InboundAnswer) -> Response:
+    return Response(HTTPStatus.OK, answer.to_json(), "application/json")
+
+
+def _key(request: InboundCall | InboundChat, body: bytes) -> str:
+    subject = request.call_id if isinstance(request, InboundCall) else request.chat_id
+    if subject is None and request.event_timestamp is None:
+        return uuid4().hex  # two calls between the same numbers have the same body then
+    return f"{request.event}:{subject or hashlib.sha256(body).hexdigest()}"

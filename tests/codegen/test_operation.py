@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from codegen.document import Json, Refused
+from codegen.operation import answer, keywords, listing, properties
+
+from .small import STRING, array, object_, ref
+
+ITEM = object_(id=STRING)
+PAGE = {"type": "object", "properties": {"items": {"type": "array", "items": ref("A")}, "has_more": {"type": "boolean"}}}
+DOCUMENT: Json = {"components": {"schemas": {"A": ITEM, "Page": PAGE, "All": array(ref("A"))}}}
+
+
+def responses(*statuses: str, **content: Json) -> Json:
+    return {
+        "responses": {
+            status: {"content": {kind.replace("_", "/"): {"schema": schema} for kind, schema in content.items()}} for status in statuses
+        }
+    }
+
+
+def test_one_answer_means_success() -> None:
+    assert answer(responses("201", application_json=ref("A")), "/paths/x/get") == ref("A")
+    assert answer(responses("204"), "/paths/x/get") is None
+
+
+@pytest.mark.parametrize(
+    ("operation_", "where"),
+    [
+        (responses(), "/paths/x/get/responses"),
+        (responses("200", "202", application_json=ref("A")), "/paths/x/get/responses"),
+        (responses("200", text_plain=STRING), "/paths/x/get/responses/200/content"),
+    ],
+)
+def test_any_other_number_or_kind_of_answers_is_refused(operation_: Json, where: str) -> None:
+    with pytest.raises(Refused) as caught:
+        answer(operation_, "/paths/x/get")
+    assert caught.value.pointer == where
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (ref("Page"), ("pages", ref("A"))),
+        (ref("All"), ("array", ref("A"))),
+        ({"type": "array"}, ("array", {})),
+        (ref("A"), ("object", ref("A"))),
+        (
+            {"type": "object", "properties": {"items": array(ref("A"))}},
+            ("object", {"type": "object", "properties": {"items": array(ref("A"))}}),
+        ),
+    ],
+)
+def test_how_an_answer_lists(schema: Json, expected: tuple[str, Json]) -> None:
+    assert listing(DOCUMENT, schema) == expected
+
+
+def test_what_a_method_takes() -> None:
+    body = {"type": "object", "required": ["a"], "properties": {"a": STRING, "b": STRING, "made": STRING | {"readOnly": True}}}
+    given = {
+        "parameters": [
+            {"name": "id", "in": "path", "schema": STRING},
+            {"name": "limit", "in": "query", "schema": STRING, "deprecated": True},
+        ],
+        "requestBody": {"content": {"application/json": {"schema": body}}},
+    }
+    taken = {name: required for name, (_, required) in keywords(DOCUMENT, given).items()}
+    assert taken == {"id": True, "limit": False, "a": True, "b": False}
+    assert keywords(DOCUMENT, given)["limit"][0]["deprecated"]
+    assert properties(DOCUMENT, body, sent=False).keys() == {"a", "b", "made"}

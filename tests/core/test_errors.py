@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import httpx
+import pytest
+
+from retell_async._core import errors
+from retell_async._core.errors import APIStatusError, status_error
+
+from ..engine.example import KEY
+
+REQUEST = httpx.Request("GET", "https://api.retellai.com/get-phone-number/%2B14155550100", headers={"Authorization": f"Bearer {KEY}"})
+
+
+def answer(status: int, **parts: Any) -> httpx.Response:
+    return httpx.Response(status, request=REQUEST, **parts)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.BadRequestError),
+        (401, errors.AuthenticationError),
+        (402, errors.PaymentRequiredError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.NotFoundError),
+        (409, errors.ConflictError),
+        (412, errors.PreconditionFailedError),
+        (418, APIStatusError),
+        (422, errors.UnprocessableEntityError),
+        (429, errors.RateLimitError),
+        (500, errors.InternalServerError),
+        (503, errors.InternalServerError),
+        (302, APIStatusError),
+    ],
+)
+def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> None:
+    response = answer(status, json={"status": "error", "message": "why"}, headers={"x-request-id": "r1"})
+    error = status_error(response)
+    assert type(error) is kind
+    assert (error.status_code, error.message, error.body) == (status, "why", {"status": "error", "message": "why"})
+    assert error.response is response
+    assert error.request is REQUEST
+    assert error.request_id == "r1"
+    assert isinstance(error, errors.RetellError)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message", "body"),
+    [
+        ({"json": {"status": "error", "error_message": "other name"}}, "other name", {"status": "error", "error_message": "other name"}),
+        ({"json": {"message": ["a"]}}, "a", {"message": ["a"]}),
+        ({"json": ["a"]}, "a", ["a"]),
+        ({"json": {"message": "", "status": "error"}}, "Bad Gateway", {"message": "", "status": "error"}),
+        ({"json": [None, True, {}]}, "Bad Gateway", [None, True, {}]),
+        ({"html": "<h1>no</h1>"}, "no", "<h1>no</h1>"),
+        ({"html": "<p></p>"}, "Bad Gateway, with a body of text/html in place of JSON", "<p></p>"),
+        ({"content": b'{"mess'}, '{"mess', '{"mess'),
+        ({"content": b"[" * 3000}, "[" * 499 + "…", "[" * 3000),
+        ({"content": b"\xff\xfe"}, "Bad Gateway, with a body of unknown type in place of JSON", "��"),
+        ({}, "Bad Gateway, with an empty body", None),
+    ],
+)
+def test_any_body_gives_a_short_message(parts: dict[str, Any], message: str, body: object) -> None:
+    error = status_error(answer(502, **parts))
+    assert (error.message, error.body) == (message, body)
+
+
+def test_no_secret_is_printed() -> None:
+    error = status_error(answer(404, json={"message": f"no +14155550100 for {KEY}"}))
+    assert str(error) == "404: no +141******00 for *** (GET /get-phone-number/+141******00)"
+    assert error.message == f"no +14155550100 for {KEY}"
+    assert "4155550100" not in repr(error)
+    assert KEY not in repr(error)
+
+
+def test_an_error_without_an_answer_has_no_status() -> None:
+    for error in (errors.APIConnectionError(request=REQUEST), errors.APITimeoutError(REQUEST), errors.OutcomeUnknownError(request=REQUEST)):
+        assert (error.response, error.status_code, error.body, error.request_id) == (None, None, None, None)
+        assert isinstance(error, errors.APIConnectionError)
+        assert str(error).endswith(" (GET /get-phone-number/+141******00)")
+
+
+def test_errors_can_be_made_as_users_of_the_official_sdk_make_them() -> None:
+    response = answer(429, headers={"retry-after": "2"})
+    assert errors.RateLimitError("slow", response=response, body=None).retry_after == 2
+    assert errors.APITimeoutError(request=REQUEST).request is REQUEST
+    assert errors.APIConnectionError(message="gone", request=REQUEST).message == "gone"
+    assert errors.APIResponseValidationError(response=response, body={}).status_code == 429
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        status_error(answer(429, json={"message": "slow"}, headers={"retry-after": "2"})),
+        errors.APITimeoutError(REQUEST),
+        errors.APIResponseValidationError(answer(200, text="x"), "x", problems=("a: b",)),
+    ],
+)
+def test_errors_can_be_pickled(error: errors.APIError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert (copy.status_code, copy.body, copy.message) == (error.status_code, error.body, error.message)
+    assert vars(copy).keys() == vars(error).keys()

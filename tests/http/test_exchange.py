@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from pytest_httpx import HTTPXMock
+
+from retell_async._client import AsyncRetell
+from retell_async._core import errors
+from retell_async._core.model import UnknownObject
+from retell_async._engine.limits import RateLimit
+
+from ..engine.example import CREATE, DELETE, KEY, LIST_WHOLE, NO_OPTIONS, UPLOAD, answering, client_of, get
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_request_as_it_arrives() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == "http://retell.test/prefix/create-thing?a=1&b=2"
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.headers["user-agent"].startswith("retell-async/")
+        assert request.headers["content-type"] == "application/json"
+        assert request.headers["x-one"] == "call"
+        assert request.extensions["timeout"] == {"connect": 7, "read": 7, "write": 7, "pool": None}
+        return httpx.Response(201, json={"thing_id": "thing_1", "got": json.loads(request.content)})
+
+    async with client_of(serve, default_headers={"X-One": "client"}, default_query={"a": 1}) as client:
+        thing = await client.send(
+            CREATE.request(body={"name": "x"}),
+            {"timeout": 7.0, "extra_headers": {"x-one": "call"}, "extra_query": {"b": 2}, "extra_body": {"new": None}},
+        )
+    assert thing == UnknownObject(thing_id="thing_1", got={"name": "x", "new": None})
+
+
+async def test_the_timeout_of_a_client_that_says_none_is_a_minute_and_no_limit_for_ones_own_queue() -> None:
+    seen: list[Any] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(200, json={})
+
+    async with client_of(serve) as client:
+        await client.send(get(), {})
+        await client.with_options(timeout=3).send(get(), {})
+        await client.with_options(timeout=3).send(get(), {"timeout": None})
+    assert [(timeout["connect"], timeout["read"], timeout["pool"]) for timeout in seen] == [
+        (5.0, 60.0, None),
+        (3, 3, None),
+        (None, None, None),
+    ]
+
+
+async def test_the_timeout_of_a_given_client_is_kept() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=request.extensions["timeout"]["read"])
+
+    async with AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve), timeout=9)) as client:
+        assert await client.request("GET", "/") == 9
+
+
+async def test_an_operation_without_an_answer_gives_none() -> None:
+    async with answering(204) as client:
+        await client.send(DELETE.request(path={"thing_id": "1"}), {})
+        assert await client.request("DELETE", "/x") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"a": 1', b"\xff", b"[" * 100_000])
+async def test_a_body_that_is_not_json_gives_one_error_that_carries_the_answer(content: bytes) -> None:
+    async with answering(content=content, headers={"content-type": "text/html"}) as client:
+        with pytest.raises(errors.APIResponseValidationError, match=f"not JSON .text/html, {len(content)} bytes") as caught:
+            await client.send(get(), {})
+    assert caught.value.response.content == content
+    assert caught.value.status_code == 200
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("body", [[], "text", 1, None])
+async def test_a_body_of_another_shape_gives_one_error_that_carries_it(body: Any) -> None:
+    async with answering(content=json.dumps(body)) as client:
+        with pytest.raises(errors.APIResponseValidationError, match="another shape") as caught:
+            await client.send(get(), {})
+        with pytest.raises(errors.APIResponseValidationError):
+            await answering(json={}).send(LIST_WHOLE.request(), {})
+    assert caught.value.body == body
+
+
+async def test_strict_mode_refuses_what_the_document_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    strict = ModuleType("retell_async._core.strict")
+    strict.check = lambda operation, data: [f"{operation.id} {name}: unknown" for name in data]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, strict.__name__, strict)
+    async with answering(json={"a": 1, "b": 2}) as client:
+        await client.send(get(), {})
+        with pytest.raises(errors.APIResponseValidationError, match="getThing a: unknown; getThing b: unknown") as caught:
+            await client.with_options(strict=True).send(get(), {})
+    assert caught.value.problems == ("getThing a: unknown", "getThing b: unknown")
+
+
+class CutOff(httpx.AsyncByteStream):
+    def __init__(self, error: type[httpx.RequestError]) -> None:
+        self.error = error
+        self.closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"a":'
+        raise self.error("cut off")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("error", [httpx.RemoteProtocolError, httpx.ReadError])
+async def test_an_answer_that_is_cut_off_gives_one_error_with_its_status(error: type[httpx.RequestError]) -> None:
+    stream = CutOff(error)
+    async with answering(stream=stream, headers={"x-request-id": "r1"}) as client:
+        with pytest.raises(errors.APIResponseValidationError, match=r"not be read whole: .*cut off") as caught:
+            await client.send(get(), {})
+    assert (caught.value.status_code, caught.value.request_id, caught.value.response.content) == (200, "r1", b"")
+    assert stream.closed
+
+
+async def test_an_answer_that_stops_arriving_is_a_timeout() -> None:
+    async with answering(stream=CutOff(httpx.ReadTimeout)) as client:
+        with pytest.raises(errors.APITimeoutError, match="whole in time"):
+            await client.send(get(), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ConnectError("refused"), errors.APIConnectionError),
+        (httpx.RemoteProtocolError("closed"), errors.APIConnectionError),
+        (httpx.ReadError(""), errors.APIConnectionError),
+        (httpx.ConnectTimeout(""), errors.APITimeoutError),
+        (httpx.ReadTimeout(""), errors.APITimeoutError),
+        (httpx.WriteTimeout(""), errors.APITimeoutError),
+        (httpx.PoolTimeout(""), errors.APITimeoutError),
+    ],
+)
+async def test_a_failed_connection_keeps_its_cause(error: httpx.TransportError, kind: type[errors.APIError]) -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    async with client_of(serve) as client:
+        with pytest.raises(kind) as caught:
+            await client.send(get(), {})
+    assert type(caught.value) is kind
+    assert caught.value.__cause__ is error
+    assert caught.value.request.url.path == "/prefix/get-thing/thing_1"
+
+
+async def test_an_error_status_is_an_error() -> None:
+    async with answering(
+        429, json={"status": "error", "message": "Account rate limited"}, headers={"retry-after": "1.5"}, rate_limit=RateLimit(max_wait=0)
+    ) as client:
+        with pytest.raises(errors.RateLimitError, match="429: Account rate limited") as caught:
+            await client.send(get(), {})
+    assert caught.value.retry_after == 1.5
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with answering(307, headers={"location": "https://elsewhere.test/"}) as client:
+        with pytest.raises(errors.APIStatusError, match="307"):
+            await client.request("POST", "/create-phone-call", json={})
+
+
+async def test_any_request_can_be_sent() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=[request.method, str(request.url), request.content.decode()])
+
+    async with client_of(serve) as client:
+        assert await client.request("post", "/new?x=1", json=[1], params={"y": True}, extra_headers={"a": "b"}) == [
+            "POST",
+            "http://retell.test/prefix/new?x=1&y=true",
+            "[1]",
+        ]
+        assert await client.request("GET", "/new") == ["GET", "http://retell.test/prefix/new", ""]
+        with pytest.raises(ValueError, match="slash"):
+            await client.request("GET", "https://elsewhere.test/")
+        with pytest.raises(ValueError, match="no method"):
+            await client.request("GE T", "/new")
+        with pytest.raises(ValueError, match="fragment"):
+            await client.request("GET", "/new#1")
+
+
+async def test_a_bad_option_is_refused_before_anything_is_sent() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        raise AssertionError
+
+    async with client_of(serve) as client:
+        with pytest.raises(errors.ConfigurationError, match="timeout"):
+            await client.send(get(), {"timeout": -1})
+        with pytest.raises(errors.ConfigurationError, match="max_retries"):
+            await client.send(get(), {"max_retries": -1})
+        with pytest.raises(errors.ConfigurationError, match="header"):
+            await client.send(get(), {"extra_headers": {"a": "b\n"}})
+        with pytest.raises(TypeError, match="set"):
+            await client.send(CREATE.request(body={"a": set[str]()}), {})
+
+
+async def test_a_closed_client_sends_nothing_and_neither_do_its_views() -> None:
+    client = answering(json={})
+    view = client.with_options(timeout=1)
+    assert not view.is_closed()
+    async with client:
+        await view.send(get(), {})
+    assert client.is_closed()
+    assert view.is_closed()
+    for closed in (client, view):
+        with pytest.raises(errors.RetellError, match="closed"):
+            await closed.send(get(), {})
+    await client.close()
+
+
+async def test_a_client_that_was_never_used_can_be_closed() -> None:
+    client = AsyncRetell(KEY)
+    await client.aclose()
+    with pytest.raises(errors.RetellError, match="closed"):
+        await client.send(get(), {})
+
+
+async def test_a_given_client_that_its_owner_closed_is_closed_here_too() -> None:
+    own = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={})))
+    client = AsyncRetell(KEY, http_client=own)
+    await own.aclose()
+    assert client.is_closed()
+    with pytest.raises(errors.RetellError, match="closed"):
+        await client.send(get(), {})
+
+
+async def test_pytest_httpx_sees_the_client(httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(url="https://api.retellai.com/get-thing/thing_1", json={"thing_id": "thing_1"})
+    async with AsyncRetell(KEY) as client:
+        assert (await client.send(get(), {})).thing_id == "thing_1"
+
+
+async def test_a_form_as_it_arrives(tmp_path: Path) -> None:
+    (tmp_path / "two.txt").write_bytes(b"two")
+    bodies: list[bytes] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        boundary = request.headers["content-type"].removeprefix("multipart/form-data; boundary=")
+        bodies.append(request.content.replace(boundary.encode(), b"B"))
+        return httpx.Response(201, json={})
+
+    with (tmp_path / "two.txt").open("rb") as opened:
+        async with client_of(serve) as client:
+            await client.send(
+                UPLOAD.request(
+                    body={
+                        "knowledge_base_name": "Ä",
+                        "knowledge_base_texts": [{"title": "a", "text": "b"}],
+                        "knowledge_base_files": [("one.txt", b"one", "text/x-one"), tmp_path / "two.txt", opened],
+                    }
+                ),
+                NO_OPTIONS,
+            )
+            await client.send(UPLOAD.request(body={"knowledge_base_name": "only text"}), {})
+    two = (
+        b'--B\r\nContent-Disposition: form-data; name="knowledge_base_files"; filename="two.txt"\r\nContent-Type: text/plain\r\n\r\ntwo\r\n'
+    )
+    assert bodies[0] == (
+        b'--B\r\nContent-Disposition: form-data; name="knowledge_base_name"\r\n\r\n\xc3\x84\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="knowledge_base_texts"\r\n\r\n[{"title":"a","text":"b"}]\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="knowledge_base_files"; filename="one.txt"\r\nContent-Type: text/x-one\r\n\r\none\r\n'
+        + two
+        + two
+        + b"--B--\r\n"
+    )
+    assert bodies[1] == b'--B\r\nContent-Disposition: form-data; name="knowledge_base_name"\r\n\r\nonly text\r\n--B--\r\n'
+
+
+async def test_a_file_that_is_not_there_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    async with answering(json={}) as client:
+        with pytest.raises(FileNotFoundError):
+            await client.send(UPLOAD.request(body={"knowledge_base_files": [tmp_path / "none"]}), {})
+
+
+async def test_a_request_that_is_cancelled_leaves_a_client_that_works() -> None:
+    async def serve(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("slow"):
+            await anyio.sleep_forever()
+        return httpx.Response(200, json={})
+
+    async with AsyncRetell(KEY, http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve))) as client:
+        with anyio.move_on_after(0.01) as scope:
+            await client.send(get("slow"), {})
+        assert scope.cancelled_caught
+        await client.send(get(), {})
+
+
+async def test_a_misspelt_keyword_is_refused_before_anything_is_sent() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("sent")
+
+    async with AsyncRetell("key_test", http_client=httpx.AsyncClient(transport=httpx.MockTransport(refuse))) as client:
+        misspelt: Any = {"agent_nam": "Front desk"}
+        with pytest.raises(TypeError, match=r"PATCH /update-agent/.* has no parameter 'agent_nam'"):
+            await client.agent.update("agent_1", **misspelt)
+        with pytest.raises(TypeError, match="POST /v3/list-calls has no parameter 'agent_nam'"):
+            client.call.list(**misspelt)

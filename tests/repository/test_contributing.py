@@ -1,0 +1,94 @@
+"""What CONTRIBUTING.md and SECURITY.md say is there, and the repository keeps what they promise."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ..conftest import NEEDS
+
+ROOT = Path(__file__).parents[2]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PLACES = re.findall(
+    r"`([\w./-]+/[\w./-]*|[A-Z]+\.md|Makefile|pyproject\.toml)`", CONTRIBUTING + (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+)
+BY_HAND = [
+    folder
+    for top in ("benchmarks", "codegen", "docs", "examples", "retell_async", "tests")
+    for folder in [ROOT / top, *(ROOT / top).rglob("*/")]
+    if not {"__pycache__", "raw", "resources"} & {*folder.relative_to(ROOT).parts}
+]
+
+
+def source(folder: str) -> str:
+    found = ROOT / folder
+    return "\n".join(path.read_text(encoding="utf-8") for path in ([found] if found.is_file() else sorted(found.rglob("*.py"))))
+
+
+@pytest.mark.parametrize("place", sorted({*PLACES}))
+def test_every_place_is_there(place: str) -> None:
+    assert place.startswith(".venv") or (ROOT / place).exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "pattern"),
+    [
+        ("retell_async/_engine/retry.py", r"^class Fault\b"),
+        ("retell_async/_engine/retry.py", r"^def may_have_acted\b"),
+        ("retell_async/sandbox/faults/fault.py", r"^FaultKind = Literal\["),
+        ("retell_async/sandbox/faults/fault.py", r"^class Fault:"),
+        ("retell_async/sandbox/faults/fault.py", r"^def _about\b"),
+        ("retell_async/sandbox/faults/kinds.py", r"^KINDS: "),
+        ("retell_async/_version.py", r"^__version__ = "),
+        ("codegen/prepare.py", r"^PASSES = \("),
+        ("codegen/passes", r"^def run\(document: Json\) -> None:"),
+    ],
+)
+def test_what_is_to_be_changed_is_found_by_its_name(where: str, pattern: str) -> None:
+    assert re.search(pattern, source(where), re.MULTILINE)
+
+
+def test_commands_are_targets_of_make_and_of_codegen() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z-]+)", CONTRIBUTING)) <= targets
+    commands = set(re.findall(r'commands\.add_parser\("(\w+)"|add_parser\("(\w+)"', source("codegen/__main__.py")))
+    known = {name for pair in commands for name in pair if name}
+    assert set(re.findall(r"python -m codegen (\w+)", CONTRIBUTING)) <= known
+
+
+def test_the_table_has_all_that_tests_may_need() -> None:
+    table = re.findall(r"^\| `(\w+)` \| .* \| (yes|no) \| (yes|no) \|$", CONTRIBUTING, re.MULTILINE)
+    assert [name for name, _, _ in table] == list(NEEDS)
+    named = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        for text in re.findall(r"\.needs\(([^)]*)\)", path.read_text(encoding="utf-8"))
+        for name in re.findall(r'"(\w+)"', text)
+    }
+    assert named | {"uvloop"} == {*NEEDS}
+
+
+def test_no_test_is_skipped_in_silence() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not re.search(r"pytest\.(mark\.skip|skip\(|importorskip|mark\.xfail)", path.read_text(encoding="utf-8")) or path == Path(
+            __file__
+        )
+
+
+def test_no_folder_has_more_than_fifteen_files_by_hand() -> None:
+    counts = {folder.relative_to(ROOT).as_posix(): sum(path.name != "__init__.py" for path in folder.glob("*.py")) for folder in BY_HAND}
+    assert {name: count for name, count in counts.items() if count > 15} == {}
+
+
+@pytest.mark.soak
+def test_the_source_distribution_brings_all_that_its_tests_read() -> None:
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    names = {name.removeprefix("/") for name in shipped} | {"pyproject.toml", ".gitignore"}
+    assert all((ROOT / name).exists() for name in names)
+    if (ROOT / ".git").exists():  # not so in what was unpacked
+        tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert {line.partition("/")[0] for line in tracked.splitlines()} == names

@@ -1,0 +1,91 @@
+"""The workflows: every version that the package is for, every system, the lowest and the newest dependencies; a release without a token."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GITHUB = ROOT / ".github"
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+def load(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load(GITHUB / name)
+
+
+def commands(job: Any) -> str:
+    return "\n".join(step.get("run", "") for step in job["steps"])
+
+
+CI = load("workflows/ci.yml")
+RELEASE = load("workflows/release.yml")
+
+
+def test_it_runs_for_every_push_and_every_change() -> None:
+    assert {"push", "pull_request"} <= CI["on"].keys()
+
+
+def test_every_version_on_every_system() -> None:
+    matrix = CI["jobs"]["test"]["strategy"]["matrix"]
+    versions = [
+        found[1]
+        for name in PROJECT["project"]["classifiers"]
+        if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", name))
+    ]
+    assert matrix["python"] == versions
+    assert {name.partition("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert PROJECT["project"]["requires-python"] == f">={versions[0]}"
+
+
+def test_the_lowest_dependencies_and_the_newest() -> None:
+    job = CI["jobs"]["test"]
+    matrix = job["strategy"]["matrix"]
+    assert matrix["dependencies"] == ["highest"]
+    assert {one["dependencies"] for one in matrix["include"]} == {"lowest-direct"}
+    assert "uv pip compile --resolution ${{ matrix.dependencies }} --all-extras" in commands(job)
+
+
+def test_every_extra_is_installed_and_every_test_runs() -> None:
+    (installed,) = re.findall(r'--editable "\.\[([\w,]+)\]"', commands(CI["jobs"]["test"]))
+    assert {*installed.split(",")} == {*EXTRAS}
+    assert '-m "not soak"' in commands(CI["jobs"]["test"])
+    everything = "\n".join(commands(job) for job in CI["jobs"].values())
+    for target in re.search(r"for target in (.*?);", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))[1].split():  # type: ignore[index]
+        assert f"make {target}" in everything or target == "test"
+
+
+def test_what_is_built_is_tested_before_it_is_published() -> None:
+    package = commands(CI["jobs"]["package"])
+    assert package.index("uv build") < package.index("make --directory unpacked test")
+    jobs = RELEASE["jobs"]
+    assert (jobs["ci"]["needs"], jobs["publish"]["needs"]) == ("version", "ci")
+    assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
+    assert "workflow_call" in CI["on"]
+
+
+def test_a_release_is_published_without_a_token() -> None:
+    publish = RELEASE["jobs"]["publish"]
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["environment"] == "release"
+    (last,) = publish["steps"][-1:]
+    assert last["uses"].startswith("pypa/gh-action-pypi-publish@")
+    assert "with" not in last
+    for path in (GITHUB / "workflows").iterdir():
+        assert "secrets." not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted((GITHUB / "ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem)
+def test_a_form_asks_for_something(path: Path) -> None:
+    form = load(f"ISSUE_TEMPLATE/{path.name}")
+    assert form["name"]
+    assert form["description"]
+    fields = [field for field in form["body"] if field["type"] != "markdown"]
+    assert any(field.get("validations", {}).get("required") for field in fields)
+    assert len({field["id"] for field in fields}) == len(fields)
