@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 import time
 
@@ -30,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         journal = None if asked.file is None else Journal(asked.file, settings)
         last = 0 if journal is None else journal.last
         clock = SteppedClock(max(last, int(time.time() * 1000))) if asked.still else RunningClock(asked.speed, last)
+        for name in asked.allow_host:
+            if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+", name):
+                raise ValueError(f"--allow-host takes a name such as sandbox, without scheme, port and path, not {name!r}")
         sandbox = Sandbox(settings, clock, journal)
         for text in asked.fault:
             sandbox.set_fault(Fault.parse(text))
