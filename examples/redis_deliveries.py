@@ -35,7 +35,7 @@ class RedisDeliveries:
     :param remember: seconds for which deliveries that were handled are known.
     """
 
-    def __init__(self, redis: Redis, *, lease: float = 5, remember: float = 86_400, prefix: str = "retell:") -> None:
+    def __init__(self, redis: Redis, *, lease: float = 3, remember: float = 86_400, prefix: str = "retell:") -> None:
         self.lease = lease
         self._redis = redis
         self._remember = remember

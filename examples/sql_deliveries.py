@@ -41,7 +41,7 @@ class SqlDeliveries:
     :param remember: seconds for which deliveries that were handled are known.
     """
 
-    def __init__(self, path: Path, *, lease: float = 5, remember: float = 86_400) -> None:
+    def __init__(self, path: Path, *, lease: float = 3, remember: float = 86_400) -> None:
         self.lease = lease
         self._path = path
         self._values = {"holder": uuid4().hex, "lease": lease, "remember": remember}

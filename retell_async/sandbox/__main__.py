@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import sys
 import time
 
@@ -32,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         last = 0 if journal is None else journal.last
         clock = SteppedClock(max(last, int(time.time() * 1000))) if asked.still else RunningClock(asked.speed, last)
         for name in asked.allow_host:
-            if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+", name):
+            if not name or name.count(":") == 1 or not {*name}.isdisjoint("/[] "):  # more colons: an address of version 6
                 raise ValueError(f"--allow-host takes a name such as sandbox, without scheme, port and path, not {name!r}")
         sandbox = Sandbox(settings, clock, journal)
         for text in asked.fault:

@@ -35,7 +35,7 @@ def _url_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: obj
         return
     try:
         url = httpx.URL(value if isinstance(value, str) else "")
-        _ = urlsplit(str(url)).port  # httpx takes ports that do not exist
+        urlsplit(str(url)).port  # noqa: B018 - httpx takes ports that do not exist, and this raises
     except (ValueError, httpx.InvalidURL):
         url = httpx.URL()
     if url.scheme not in {"http", "https"} or not url.host:  # the text may be a key that was mixed up with it, and is not shown

@@ -100,15 +100,18 @@ class Claims:
         return claims[0]
 
     async def _release_unused(self, key: str, claims: Sequence[Claim]) -> None:
-        """Undo a claim that is not wanted any more. One that the store has not answered may have been carried out, or be somebody else's;
-        a `LegacyStore` would release it then too.
+        """Undo a claim that is not wanted any more.
+
+        One that the store has not answered may have been carried out, or be somebody else's, and a `LegacyStore` releases that as well.
         """
         if claims[:1] == [Claim.MINE] or not (claims or self._done is None):
             await self.settle(key, succeeded=False)
             return
         self.forget(key)
         if not claims:
-            _logger.error("%s counts as done if the store took the claim, and is lost then: it has no leases, and who has it is not known", key)
+            _logger.error(
+                "%s counts as done if the store took the claim, and is lost then: it has no leases, and who has it is not known", key
+            )
 
     def _claim(self, answer: object) -> Claim:
         with contextlib.suppress(ValueError):

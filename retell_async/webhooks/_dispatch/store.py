@@ -13,7 +13,7 @@ from ..events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnd
 
 __all__ = ["LEASE", "Claim", "DeliveryStore", "LeasedStore", "LegacyStore", "MemoryStore", "delivery_key"]
 
-LEASE = 5.0
+LEASE = 3.0
 """Seconds that a claim holds in a store that does not say. Retell repeats a delivery a few times, within seconds perhaps: when the holder
 of one dies, its lease has to lapse before the repetitions are used up."""
 
@@ -42,8 +42,9 @@ class DeliveryStore(Protocol):
 
     When `claim` raises, or does not answer within the router's deadline and its lease, Retell sends the delivery again, and the claim is
     released unless it turns out to be somebody else's. An answer that is neither a `Claim` nor the value of one is taken by its truth:
-    `Claim.MINE`, or `Claim.IN_PROGRESS` with a warning, since it does not say that the delivery was handled. When `done` raises, the lease lapses, and a duplicate may be handled again. Errors are logged. A cancellation that
-    comes out of the store itself is an error like others.
+    `Claim.MINE`, or `Claim.IN_PROGRESS` with a warning, since it does not say that the delivery was handled. When `done` raises, the lease
+    lapses, and a duplicate may be handled again. Errors are logged. A cancellation that comes out of the store itself is an error like
+    others.
     """
 
     async def claim(self, key: str) -> Claim:
@@ -73,13 +74,16 @@ class LeasedStore(DeliveryStore, Protocol):
 
 
 class LegacyStore(Protocol):
-    """A store of the older kind, without `done` and leases. What one process handles counts as done for all others, even if that process
-    dies. When `claim` raises or does not answer, nothing is released: the key may be somebody else's.
+    """A store of the older kind, without `done` and leases.
+
+    What one process handles counts as done for all others, even if that process dies. When `claim` raises or does not answer, nothing is
+    released: the key may be somebody else's.
     """
 
     async def claim(self, key: str) -> object:
-        """Remember a delivery. The answer is taken by its truth: true for the caller that is to handle it, false (`None`, 0) when it was
-        claimed before.
+        """Remember a delivery.
+
+        The answer is taken by its truth: true for the caller that is to handle it, false (``None``, 0) when it was claimed before.
         """
         ...
 
