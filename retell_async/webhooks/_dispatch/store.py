@@ -80,7 +80,7 @@ class LegacyStore(Protocol):
     released: the key may be somebody else's.
     """
 
-    async def claim(self, key: str) -> object:
+    async def claim(self, key: str) -> int | None:
         """Remember a delivery.
 
         The answer is taken by its truth: true for the caller that is to handle it, false (``None``, 0) when it was claimed before.
