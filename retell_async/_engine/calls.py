@@ -184,7 +184,7 @@ class Call:
                         self.timeout,
                         self.operation.timeout,
                         stream=self.stream,
-                        leaves=_leaving(turns, clock) if turns and http.tells_when_it_leaves else None,
+                        leaves=_leaving(turns, clock) if turns else None,
                     )
                 except APIConnectionError as failure:
                     if not failure.sent:
