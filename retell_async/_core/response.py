@@ -274,13 +274,10 @@ class StreamedResponse(Received, Generic[T]):
             failure = cut_off(self.http_response, error)
             failure.idempotency_key = self.idempotency_key
             raise failure from cut(error, before)
-        except httpx.StreamConsumed:
-            wrong = "the body was read already, and can be read once: keep what `read` gives"
-        except httpx.StreamClosed:
-            wrong = "the body cannot be read any more: its connection was let go"
-        else:
-            return
-        raise RetellError(wrong)
+        except httpx.StreamConsumed as error:
+            raise RetellError("the body was read already, and can be read once: keep what `read` gives") from cut(error, before)
+        except httpx.StreamClosed as error:
+            raise RetellError("the body cannot be read any more: its connection was let go") from cut(error, before)
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
