@@ -126,7 +126,9 @@ def _through(transport: object) -> Iterator[object]:
             yield one
         elif isinstance(one, httpx.AsyncBaseTransport):
             for value in vars(one).values():
-                if isinstance(value, (list, tuple, dict)):
-                    left += cast("dict[Any, Any]", value).values() if isinstance(value, dict) else cast("list[Any]", value)
+                if isinstance(value, dict):
+                    left += cast("dict[object, object]", value).values()
+                elif isinstance(value, (list, tuple)):
+                    left += cast("list[object]", value)
                 else:
                     left.append(value)

@@ -7,6 +7,7 @@ import itertools
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from retell_async import APIConnectionError, APITimeoutError, AsyncRetell, Defau
 from retell_async._core.encode import encode
 from retell_async._http.exchange import Http
 
-from ..engine.example import CREATE, KEY, UPLOAD, get
+from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_tls import serving_http2
 from .test_transport import Server, ok, serving
 
@@ -133,6 +134,7 @@ async def test_what_is_held_back_then_is_not_sent_and_the_client_goes_on(make: M
                 await exchange(http, server.url, request, Leaving(server, error), stream=stream)
             assert caught.value is error
             assert not hasattr(error, "__notes__")
+            assert KEY not in "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
             assert await exchange(http, server.url, request, stream=stream) == 200
             await anyio.sleep(0.02)
             assert len(server.requests) == before + 1
@@ -315,7 +317,7 @@ async def test_a_known_limit_holds_where_a_connection_opens_slowly(anyio_backend
         anyio.create_task_group() as tasks,
     ):
         for _ in range(4):
-            tasks.start_soon(client.send, get(), {})
+            tasks.start_soon(client.send, get(), NO_OPTIONS)
     arrived.sort()
     assert len(arrived) == 4
     assert all(later - earlier > 0.48 for earlier, later in itertools.pairwise(arrived))
