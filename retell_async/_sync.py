@@ -64,7 +64,8 @@ class _Sender:
             try:
                 yield SyncStreamedResponse(use, response.map(meaning))
             finally:
-                use.run(opened.__aexit__, None, None, None)
+                if not use.is_inherited:
+                    use.run(opened.__aexit__, None, None, None)
 
 
 class Retell(Resources):

@@ -12,6 +12,7 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
 import anyio
@@ -100,7 +101,8 @@ class Background:
             if thread is None or self._users or not self.closed:
                 return
             self._thread = None
-        thread.portal.start_task_soon(thread.portal.stop)
+        with suppress(RuntimeError):  # it has ended
+            thread.portal.start_task_soon(thread.portal.stop)
         thread.thread.join(_FAREWELL)
 
     def close(self) -> None:
@@ -153,13 +155,18 @@ class Use:
         self._background = background
         self._thread = thread
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether the loop is one of the process from which this one was forked."""
+        return self._thread.process is not this_process()
+
     def run(self, function: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
         """Have this done in the loop, and wait for it. Whoever is interrupted meanwhile has it cancelled.
 
-        :raises RetellError: it is a loop of the process from which this one was forked.
+        :raises RetellError: the loop is inherited.
         """
         thread = self._thread
-        if thread.process is not this_process():
+        if self.is_inherited:
             raise RetellError("this was opened before the process was forked, and belongs to the parent")
         job = _Job[T](function, arguments)
         try:
@@ -173,7 +180,7 @@ class Use:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self._thread.process is this_process():
+        if not self.is_inherited:
             self._background.leave()
 
 

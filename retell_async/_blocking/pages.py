@@ -50,13 +50,16 @@ class _Pages(Iterator[SyncPage[T]]):
     def __init__(self, first: SyncPage[T]) -> None:
         self._first: SyncPage[T] | None = first
         self._page = first
+        self._walked: SyncPage[T] | None = None
         self._walk = Walk()
 
     def __next__(self) -> SyncPage[T]:
         first, self._first = self._first, None
         if first is not None:
             return first
-        self._page.step(self._walk)
+        if self._walked is not self._page:  # else the page after it could not be fetched
+            self._page.step(self._walk)
+            self._walked = self._page
         following = self._page.next_page()
         if following is None:
             raise StopIteration

@@ -230,6 +230,7 @@ class _Pages(AsyncIterator[AsyncPage[T]]):
     def __init__(self, paginator: AsyncPaginator[T]) -> None:
         self._paginator = paginator
         self._page: AsyncPage[T] | None = None
+        self._walked: AsyncPage[T] | None = None
         self._walk = Walk()
 
     async def __anext__(self) -> AsyncPage[T]:
@@ -237,7 +238,9 @@ class _Pages(AsyncIterator[AsyncPage[T]]):
         if page is None:
             self._page = await self._paginator
             return self._page
-        page.step(self._walk)
+        if self._walked is not page:  # else the page after it could not be fetched
+            page.step(self._walk)
+            self._walked = page
         following = await page.next_page()
         if following is None:
             raise StopAsyncIteration
