@@ -139,10 +139,17 @@ def test_a_stream_to_a_file(tmp_path: Path) -> None:
 
 def test_an_error_within_a_stream_is_the_users_own() -> None:
     with answering(json=CALL, headers={"x-request-id": "r1"}) as client:
-        with pytest.raises(KeyError) as caught, client.call.with_streaming_response.retrieve("call_1") as response:
-            assert response.request_id == "r1"
-            raise KeyError("own")
-        assert traceback.extract_tb(caught.value.__traceback__)[-1].line == 'raise KeyError("own")'
+        own = KeyError("own")
+
+        def use() -> None:
+            with client.call.with_streaming_response.retrieve("call_1") as response:
+                assert response.request_id == "r1"
+                raise own
+
+        with pytest.raises(KeyError) as caught:
+            use()
+        assert caught.value is own
+        assert traceback.extract_tb(own.__traceback__)[-1].line == "raise own"
         assert client.call.retrieve("call_1").call_id == "call_1"
 
 
