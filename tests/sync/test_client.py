@@ -99,7 +99,7 @@ def test_a_list_can_be_gone_on_with_after_an_error() -> None:
 def test_a_list_without_end_is_an_error() -> None:
     with answering(json={"items": [CALL], "has_more": True, "pagination_key": "key_1"}) as client:
         items = iter(client.call.list())
-        next(items), next(items)
+        assert [next(items).call_id for _ in range(2)] == ["call_1"] * 2
         with pytest.raises(APIResponseValidationError, match="round in a circle"):
             next(items)
 
@@ -216,7 +216,8 @@ def test_no_traceback_shows_a_secret() -> None:
 )
 def test_settings_that_are_refused_show_no_secret(settings: dict[str, Any]) -> None:
     client = Retell("key_1")
-    for make in (lambda: Retell(**{"api_key": "key_1", **settings}), lambda: client.with_options(**settings)):
+    makes: list[Callable[[], Retell]] = [lambda: Retell(**{"api_key": "key_1", **settings}), lambda: client.with_options(**settings)]
+    for make in makes:
         with pytest.raises(ConfigurationError) as caught:
             make()
         for frame, _ in traceback.walk_tb(caught.value.__traceback__):

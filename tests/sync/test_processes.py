@@ -204,8 +204,10 @@ def test_ctrl_c_cancels_the_request_and_the_client_goes_on(how: str) -> None:
     print(client.request("GET", "/thing"))  # there is one connection, which is free again
     client.close()
     """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with silent("/") as server, subprocess.Popen(command(program, server.url), text=True, **pipes) as process:
+    with (
+        silent("/") as server,
+        subprocess.Popen(command(program, server.url), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
         wait_for(lambda: len(server.requests) == 1)
