@@ -115,7 +115,10 @@ class Background:
             if thread is None and not self._always:
                 return
             if thread is not None and thread.thread is threading.current_thread():
-                self._end_soon(thread)
+                if self._users:
+                    close_soon(thread.loop, self._close)  # the last one who uses it ends the loop
+                else:
+                    self._end_soon(thread)
                 return
             use = self._use()
         with use:
@@ -172,7 +175,8 @@ class Use:
         try:
             thread.portal.start_task_soon(job.run).result()
         except BaseException:
-            thread.portal.start_task_soon(job.drop)
+            with suppress(RuntimeError):  # the loop has ended
+                thread.portal.start_task_soon(job.drop)
             raise
         return job.outcome()
 

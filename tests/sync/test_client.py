@@ -420,6 +420,10 @@ def test_a_client_that_is_closed_in_its_own_loop_ends() -> None:
         return httpx.Response(200, json=CALL)
 
     client = client_of(serve)
+    with client.call.with_streaming_response.retrieve("call_1") as response:
+        assert client.is_closed()
+        assert response.parse().call_id == "call_1"
+    client = client_of(serve)
     assert client.call.retrieve("call_1").call_id == "call_1"
     assert client.is_closed()
     until(lambda: not loops())
