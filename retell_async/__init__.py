@@ -1,5 +1,7 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
+from ._blocking.pages import SyncPage
+from ._blocking.response import SyncStreamedResponse
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (
@@ -33,6 +35,7 @@ from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
+from ._sync import Retell
 from ._version import __version__
 
 __all__ = [
@@ -66,10 +69,13 @@ __all__ = [
     "RateLimitError",
     "RawResponse",
     "RequestOptions",
+    "Retell",
     "RetellError",
     "RetryEvent",
     "RetryPolicy",
     "StreamedResponse",
+    "SyncPage",
+    "SyncStreamedResponse",
     "UnknownObject",
     "UnprocessableEntityError",
     "WaitEvent",

@@ -191,6 +191,11 @@ class AsyncRetell(Resources):
         :param json: the body, if there is one.
         :return: the parsed JSON of the answer; ``None`` when it has no body.
         """
+        request = self._request(method, path, json, params)
+        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
+        return await self.send(request, options)
+
+    def _request(self, method: str, path: str, json: object, params: Mapping[str, object] | None) -> Request[Any]:
         if not path.startswith("/"):
             raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
         if not TOKEN.fullmatch(method):
@@ -203,9 +208,7 @@ class AsyncRetell(Resources):
         name = re.match(r"(/v\d+)?/[^/?]*", path)
         shown = mask_text(path if name is None else name.group())
         operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=mask_text(path), repeat=repeat)
-        request: Request[Any] = Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
-        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
-        return await self.send(request, options)
+        return Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
@@ -225,9 +228,17 @@ class AsyncRetell(Resources):
 
         :raises APIError: there was no answer, or none of success.
         """
+        async with self._opened(self._prepare(request, options, stream=True)) as response:
+            yield response
+
+    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False) -> RawResponse[T]:
+        return await self._carry_out(self._prepare(request, options, first=first, parse=parse))
+
+    @asynccontextmanager
+    async def _opened(self, call: Call) -> AsyncGenerator[StreamedResponse[Any]]:
         use = self._shared.enter(self._settings)
         try:
-            response = StreamedResponse(await self._send(request, options, stream=True))
+            response = StreamedResponse(await self._carry_out(call))
             try:
                 yield response
             finally:
@@ -236,10 +247,10 @@ class AsyncRetell(Resources):
         finally:
             self._shared.leave(use)
 
-    async def _send(
-        self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
-    ) -> RawResponse[T]:
-        settings = self._settings
+    def _prepare(
+        self, request: Request[Any], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
+    ) -> Call:
+        """A request with all that decides how it is sent. This may be done in any thread, `_carry_out` in one event loop."""
         try:
             call = self._call(request, options)
         except Exception as error:
@@ -248,11 +259,15 @@ class AsyncRetell(Resources):
         call.first = first
         call.parse = parse
         call.stream = stream
+        return call
+
+    async def _carry_out(self, call: Call) -> RawResponse[Any]:
+        settings = self._settings
         use = self._shared.enter(settings)
         try:
             answer = await call.carry_out(use.http, use.account, use.slots)
         except OutcomeUnknownError as error:
-            found = await self._found(request.operation, call, error, use.account)
+            found = await self._found(call, error, use.account)
             if found is None:
                 raise
             return found
@@ -260,7 +275,7 @@ class AsyncRetell(Resources):
             self._shared.leave(use)
         return RawResponse(
             answer,
-            partial(decode, operation=request.operation, strict=settings.strict),
+            partial(decode, operation=call.operation, strict=settings.strict),
             idempotency_key=call.idempotency_key,
             retries_taken=call.attempts - 1,
         )
@@ -313,7 +328,7 @@ class AsyncRetell(Resources):
             token=token,
         )
 
-    async def _found(self, operation: Operation[T], call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[T] | None:
+    async def _found(self, call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[Any] | None:
         """What a call created whose outcome is not known, if it appears in the list of calls in time."""
         from ._engine.reconcile import find
 
@@ -325,7 +340,7 @@ class AsyncRetell(Resources):
         look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
         try:
             with account.waiting():
-                found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+                found = await find(look, call.operation, call.token, since=error.since or 0.0, within=within)
         except RetellError:  # the client was closed meanwhile
             return None
         if found is not None:

@@ -13,7 +13,7 @@ from .model import Model, plain
 from .operation import Request, RequestOptions
 from .response import RawResponse, StreamedResponse
 
-__all__ = ["AsyncPage", "AsyncPaginator", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
+__all__ = ["AsyncPage", "AsyncPaginator", "Page", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -87,12 +87,12 @@ class Walk:
             self._until_mark *= 2
 
 
-class AsyncPage(Sequence[T]):
-    """One page of a list, which is also the sequence of its items."""
+class Page(Sequence[T]):
+    """One page of a list."""
 
     items: list[T]
 
-    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
+    def __init__(self, sender: Any, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
         self._sender = sender
         self._request = request
         self._options = options
@@ -115,16 +115,21 @@ class AsyncPage(Sequence[T]):
         """How many items there are on all pages, if the server was asked for that and said it."""
         return self._fields.get("total")
 
-    async def next_page(self) -> AsyncPage[T] | None:
-        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
-
-        :raises APIResponseValidationError: this page promises more and does not say where.
-        """
+    def _next(self) -> Request[Any] | None:
         try:
-            request = next_request(self._request, self._fields)
+            return next_request(self._request, self._fields)
         except ValueError as error:
             raise self.invalid(str(error)) from error
-        return None if request is None else await _fetch(self._sender, request, self._options)
+
+    def step(self, walk: Walk) -> None:
+        """Let a walk through the list take note of this page.
+
+        :raises APIResponseValidationError: the list goes on without end.
+        """
+        try:
+            walk.step(self.pagination_key if self.has_more else None, len(self))
+        except ValueError as error:
+            raise self.invalid(str(error)) from error
 
     def invalid(self, message: str) -> APIResponseValidationError:
         """The error that says what is wrong with this page."""
@@ -145,7 +150,21 @@ class AsyncPage(Sequence[T]):
         return len(self.items)
 
     def __repr__(self) -> str:
-        return f"AsyncPage({len(self.items)} items, has_more={self.has_more})"
+        return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
+
+
+class AsyncPage(Page[T]):
+    """One page of a list, which is also the sequence of its items."""
+
+    _sender: PageSender
+
+    async def next_page(self) -> AsyncPage[T] | None:
+        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
+
+        :raises APIResponseValidationError: this page promises more and does not say where.
+        """
+        request = self._next()
+        return None if request is None else await _fetch(self._sender, request, self._options)
 
 
 class AsyncPaginator(Generic[T]):
@@ -211,6 +230,7 @@ class _Pages(AsyncIterator[AsyncPage[T]]):
     def __init__(self, paginator: AsyncPaginator[T]) -> None:
         self._paginator = paginator
         self._page: AsyncPage[T] | None = None
+        self._walked: AsyncPage[T] | None = None
         self._walk = Walk()
 
     async def __anext__(self) -> AsyncPage[T]:
@@ -218,10 +238,9 @@ class _Pages(AsyncIterator[AsyncPage[T]]):
         if page is None:
             self._page = await self._paginator
             return self._page
-        try:
-            self._walk.step(page.pagination_key if page.has_more else None, len(page))
-        except ValueError as error:
-            raise page.invalid(str(error)) from error
+        if self._walked is not page:  # else the page after it could not be fetched
+            page.step(self._walk)
+            self._walked = page
         following = await page.next_page()
         if following is None:
             raise StopAsyncIteration

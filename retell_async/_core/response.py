@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .operation import Operation
 
-__all__ = ["Answer", "RawResponse", "StreamedResponse", "decode", "is_empty"]
+__all__ = ["Answer", "RawResponse", "Received", "StreamedResponse", "decode", "is_empty"]
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from retell_async._client import AsyncRetell
-from retell_async._core.errors import APIResponseValidationError
+from retell_async._core.errors import APIResponseValidationError, InternalServerError
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request
 from retell_async._core.pages import MOST_EMPTY_PAGES, AsyncPage, Walk, next_request
@@ -174,6 +174,21 @@ async def test_a_list_goes_on_where_it_was_left() -> None:
         page: AsyncPage[Any] = await client.paginate(LIST.request(query={"limit": 2}), {})
         again = client.paginate(LIST.request(query={"limit": 2, "pagination_key": page.pagination_key}), {})
         assert [item["n"] async for item in again] == [2, 3, 4, 5]
+
+
+@pytest.mark.anyio
+async def test_a_list_can_be_gone_on_with_after_an_error() -> None:
+    answers = [
+        httpx.Response(200, json={"items": [1], "has_more": True, "pagination_key": "a"}),
+        httpx.Response(500),
+        httpx.Response(200, json={"items": [2], "has_more": False}),
+    ]
+    async with client_of(lambda _: answers.pop(0)) as client:
+        items = aiter(client.paginate(LIST.request(), {}))
+        assert await anext(items) == 1
+        with pytest.raises(InternalServerError):
+            await anext(items)
+        assert [item async for item in items] == [2]
 
 
 @pytest.mark.anyio

@@ -74,7 +74,7 @@ def test_errors_of_both() -> None:
 
 
 def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
-    for name in ("Retell", "NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
+    for name in ("NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
         assert hasattr(retell, name)
         assert not hasattr(retell_async, name)
     for part in ("iter_bytes", "iter_text", "iter_lines", "read", "text", "json", "parse"):

@@ -7,8 +7,8 @@ from typing import assert_type
 import attrs
 import httpx
 
-from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError, UnknownObject
-from retell_async.types import AgentResponse, PhoneCallResponse, UnknownCallResponse, WebCallResponse
+from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError, Retell, UnknownObject
+from retell_async.types import AgentListItemResponse, AgentResponse, PhoneCallResponse, UnknownCallResponse, WebCallResponse
 
 
 async def main() -> None:
@@ -89,3 +89,26 @@ async def handled(client: AsyncRetell) -> float | None:
     except APIConnectionError as error:
         assert_type(error.request, httpx.Request)
     return None
+
+
+def without_await() -> None:
+    with Retell(api_key="key", timeout=30.0, default_headers={"X-Team": "voice"}) as client:
+        call = client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101", metadata={"a": 1}, timeout=10.0)
+        assert_type(call, PhoneCallResponse)
+        assert_type(client.call.stop("call_1"), None)
+        for item in client.call.list(limit=100):
+            assert_type(item.call_id, str)
+        page = client.agent.list()
+        assert_type(page.items[0], AgentListItemResponse)
+        following = page.next_page()
+        assert_type(following is not None and following.has_more, bool)
+        for each in page.pages():
+            assert_type(list(each), list[AgentListItemResponse])
+        raw = client.call.with_raw_response.retrieve("call_1")
+        assert_type(raw.parse().call_id, str)
+        assert_type(client.call.with_raw_response.list().parse().has_more, bool)
+        with client.call.with_streaming_response.retrieve("call_1") as response:
+            assert_type(list(response.iter_bytes()), list[bytes])
+            assert_type(response.parse().call_id, str)
+        assert_type(client.with_options(timeout=None).call.retrieve("call_1").call_id, str)
+        client.request("POST", "/not-in-the-document-yet", json={"a": 1})
