@@ -17,7 +17,7 @@ from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
 from ._core.operation import Omit, Operation, Request, RequestOptions, omit
-from ._core.pages import AsyncPaginator
+from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
 from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, with_key
@@ -333,7 +333,7 @@ class AsyncRetell(Resources):
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""
         _refuse_unknown(request, options)
-        return AsyncPaginator(self, request, options)
+        return paginated(self, request, options)
 
     def is_closed(self) -> bool:
         """Whether the client is closed, and with it all views of it."""
