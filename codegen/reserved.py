@@ -77,7 +77,9 @@ CLASSES = _of_templates("*")
 MODULES = _of_templates("resource", "names_init", "macros")
 RESOURCES = members("_client.py", "AsyncRetell") | _of_templates("resources_init")
 METHODS = members("_core/resource.py", "Resource") | _of_templates("resource", "macros") | _TYPES - {"list"}  # `list` is what users know
-FIELDS = members("_core/model.py", "Model") | _DUMPED | members("_core/interop/methods.py", "PydanticMethods") | _TYPES | {"self", "options"}
+FIELDS = (
+    members("_core/model.py", "Model") | _DUMPED | members("_core/interop/methods.py", "PydanticMethods") | _TYPES | {"self", "options"}
+)
 KEYED_FIELDS = members("_core/model.py", "KeyedModel")
 KEYWORDS = OPTIONS | {"self", "options"}
 RAW_KEYWORDS = KEYWORDS | _of_templates("endpoint_module") | {"body", "client"}

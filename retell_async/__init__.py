@@ -26,7 +26,7 @@ from ._core.errors import (
 from ._core.hints import readable, register
 from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
-from ._core.pages import AsyncPage, AsyncPaginator
+from ._core.pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse
 from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
@@ -40,6 +40,8 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncListPage",
+    "AsyncListPaginator",
     "AsyncPage",
     "AsyncPaginator",
     "AsyncRetell",

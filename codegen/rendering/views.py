@@ -612,7 +612,7 @@ def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
 def alias(wire: str) -> str | None:
     """What the official SDK calls a field whose name is not written as Python writes names."""
     name = python_name(wire)
-    return None if name in {wire, f"{wire}_"} else name
+    return None if name in {wire, f"{wire}_"} or not wire[:1].isalpha() else name
 
 
 def _body_aliases(document: Json, name: str) -> tuple[str, list[str]] | None:

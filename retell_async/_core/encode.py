@@ -210,7 +210,7 @@ def _files(value: Any) -> Iterable[Any]:
     named = isinstance(value, tuple) and value and (value[0] is None or isinstance(value[0], str))
     if named or isinstance(value, (str, bytes, os.PathLike)) or hasattr(value, "read") or not isinstance(value, Iterable):
         return [value]
-    return cast("Iterable[Any]", value)
+    return cast("Iterable[Any]", value)  # type: ignore[redundant-cast]
 
 
 def _is_binary_file(value: object, place: str) -> bool:

@@ -8,7 +8,6 @@ is an attribute like any other, key order is kept, and reading 68 KB of call cos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from itertools import repeat, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
 
@@ -86,18 +85,20 @@ class Model(PydanticMethods):
             _carry_key(whole.model, self)
         wire = self.__wire__
         given = {wire.get(name, name): value for name, value in fields.items()}
-        if whole is None:
-            self._check(given)
-        elif unknown := fields.keys() - {field.name for field in declared(type(self))} - self.__dict__.keys():
-            raise TypeError(f"{type(self).__name__} has no field {min(unknown)!r}")
+        self._check(fields, evolves=whole is not None)
         for name, decode in _nested(type(self)):
             if name in given:
                 given[name] = decode(copied(given[name]))
         self.__dict__.update(given)
 
-    def _check(self, fields: Mapping[str, Any]) -> None:
-        required = [field.name for field in declared(type(self)) if field.default is attrs.NOTHING]
-        missing = [name for name in required if self.__wire__.get(name, name) not in fields]
+    def _check(self, fields: Mapping[str, Any], *, evolves: bool) -> None:
+        names = {field.name: field for field in declared(type(self))}
+        if evolves:
+            for name in fields.keys() - names.keys() - self.__dict__.keys():
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+            return
+        required = [name for name, field in names.items() if field.default is attrs.NOTHING]
+        missing = [name for name in required if name not in fields and self.__wire__.get(name) not in fields]
         if missing:
             from .interop.validate import MissingFieldsError
 
@@ -214,7 +215,7 @@ class UnknownObject(Model):
     `UnknownCallResponse`), typed as in them and ``None`` where it was left out.
     """
 
-    def _check(self, fields: Mapping[str, Any]) -> None:
+    def _check(self, fields: Mapping[str, Any], *, evolves: bool) -> None:
         """Nothing is wrong: it may have any fields."""
 
     if TYPE_CHECKING:
@@ -304,10 +305,15 @@ def adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
     return cast("Callable[[dict[str, Any]], ModelT]", found)
 
 
-@cache
+_nested_by_class: dict[type[Model], list[tuple[str, Decode]]] = {}
+
+
 def _nested(cls: type[Model]) -> list[tuple[str, Decode]]:
     """What decodes the fields of a model that hold models."""
-    return [(name, decoder(spec)) for name, spec in cls.__nested__.items()]
+    found = _nested_by_class.get(cls)
+    if found is None:
+        found = _nested_by_class[cls] = [(name, decoder(spec)) for name, spec in cls.__nested__.items()]
+    return found
 
 
 def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:

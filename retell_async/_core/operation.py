@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 
     from .pages import AsyncPaginator
 
-__all__ = ["Aliases", "FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "RequestOptions", "Sender", "Strings", "given", "omit"]
+__all__ = [
+    "Aliases",
+    "FileTypes",
+    "Multipart",
+    "Omit",
+    "Operation",
+    "Paging",
+    "Request",
+    "RequestOptions",
+    "Sender",
+    "Strings",
+    "given",
+    "omit",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -14,7 +14,18 @@ from .model import Many, Model, UnknownObject, adopter
 from .operation import Request, RequestOptions
 from .response import RawResponse, StreamedResponse
 
-__all__ = ["AsyncListPage", "AsyncListPaginator", "AsyncPage", "AsyncPaginator", "paginated", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
+__all__ = [
+    "AsyncListPage",
+    "AsyncListPaginator",
+    "AsyncPage",
+    "AsyncPaginator",
+    "paginated",
+    "StreamingSender",
+    "Walk",
+    "next_request",
+    "raw_page",
+    "streamed_page",
+]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -91,8 +102,8 @@ class Walk:
 class AsyncPage(Dumped, Sequence[T]):
     """One page of a list, which is also the sequence of its items.
 
-    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), ``dict(page)`` gives its fields, and a copy or a pickle of it
-    has all but the client: it has no next page.
+    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle of
+    it has all but the client, and so no next page.
     """
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
@@ -276,11 +287,11 @@ class AsyncListPaginator(AsyncPaginator[T]):
 def _kept(value: Any) -> Any:
     """The same with lists in place of what can be gone through only once."""
     if isinstance(value, Iterator):
-        return [_kept(item) for item in cast("Iterator[Any]", value)]
+        return [_kept(item) for item in cast("Iterator[Any]", value)]  # type: ignore[redundant-cast]
     if isinstance(value, dict):
         return {name: _kept(item) for name, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_kept(item) for item in cast("list[Any]", value)]
+        return [_kept(item) for item in cast("list[Any]", value)]  # type: ignore[redundant-cast]
     return value
 
 
@@ -359,7 +370,7 @@ async def streamed_page(
 def _body(raw: RawResponse[Any]) -> Model:
     body = raw.parse()
     if isinstance(body, list):
-        return adopter(UnknownObject)({"items": cast("list[Any]", body)})
+        return adopter(UnknownObject)({"items": body})
     model = body if isinstance(body, Model) or not isinstance(body, dict) else adopter(UnknownObject)(cast("dict[str, Any]", body))
     if not isinstance(model, Model) or not isinstance(vars(model).get("items"), list):
         raise APIResponseValidationError(raw.http_response, raw.json(), message="the answer is no page: it has no array of items")

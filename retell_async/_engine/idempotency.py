@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import attrs
 
-from .._core.model import Model
 from .._core.operation import Operation, Request
 
 __all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "with_key"]
@@ -54,5 +53,12 @@ def marked(request: Request[T], token: str) -> Request[T]:
     """The request with a token in the metadata of what it creates, beside the caller's own."""
     body = request.body or {}
     metadata: Any = body.get("metadata")
-    own = vars(metadata) if isinstance(metadata, Model) else cast("Mapping[str, Any]", metadata or {})
+    if metadata is None:
+        own: Mapping[str, Any] = {}
+    elif isinstance(metadata, Mapping):
+        own = cast("Mapping[str, Any]", metadata)
+    else:
+        from .._core.interop.values import fields
+
+        own = fields(metadata) or {}
     return attrs.evolve(request, body={**body, "metadata": {**own, MARK: token}})

@@ -68,7 +68,9 @@ async def opened(form: Sequence[Part] | None) -> AsyncGenerator[list[tuple[str, 
                 else:
                     # In a thread: what a pipe gives may come from another task here.
                     content = await to_thread.run_sync(_measured, content, files, abandon_on_cancel=True)
-            parts.append((name, (file_name, content, kind, headers) if headers else (file_name, content, kind) if kind else (file_name, content)))
+            parts.append(
+                (name, (file_name, content, kind, headers) if headers else (file_name, content, kind) if kind else (file_name, content))
+            )
         yield None if form is None else parts
 
 

@@ -28,7 +28,7 @@ def _value(spec: Spec, value: Any, place: str) -> Any:
                 return _value(found, value, place)
             return dict(_object(found, cast("dict[str, Any]", value), place)) if isinstance(value, dict) else value
         case Many(item) if isinstance(value, list):
-            return [_value(item, entry, f"{place}[{index}]") for index, entry in enumerate(cast("list[Any]", value))]
+            return [_value(item, entry, f"{place}[{index}]") for index, entry in enumerate(cast("list[Any]", value))]  # type: ignore[redundant-cast]
         case Mapped(item) if isinstance(value, dict):
             return {key: _value(item, entry, f"{place}.{key}") for key, entry in cast("dict[str, Any]", value).items()}
         case Tagged() | Keyed() if isinstance(value, dict):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Set as AbstractSet
-from functools import cache
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 import attrs
@@ -22,7 +21,7 @@ Choice: TypeAlias = AbstractSet[Any] | Mapping[Any, Any]
 class DumpOptions(TypedDict, total=False):
     """Keywords of pydantic's `model_dump`."""
 
-    mode: Literal["json", "python"] | str
+    mode: str
     include: Choice | None
     exclude: Choice | None
     by_alias: bool | None
@@ -49,17 +48,24 @@ class Name:
     required: bool
 
 
-@cache
+_by_class: dict[type[Model], dict[str, Name]] = {}
+
+
 def names(cls: type[Model]) -> Mapping[str, Name]:
     """The fields that a model declares, by their names in JSON."""
-    found: dict[str, Name] = {}
+    found = _by_class.get(cls)
+    if found is None:
+        found = _by_class[cls] = dict(_names(cls))
+    return found
+
+
+def _names(cls: type[Model]) -> Iterator[tuple[str, Name]]:
     for field in declared(cls):
         wire = cls.__wire__.get(field.name, field.name)
         official = wire if field.name == f"{wire}_" else field.name  # which stepped aside here and not there
         if official.startswith("model_"):
             official = f"api_{official}"
-        found[wire] = Name(field.name, official, field.default is attrs.NOTHING)
-    return found
+        yield wire, Name(field.name, official, field.default is attrs.NOTHING)
 
 
 def dump(
@@ -105,11 +111,11 @@ class _Dump:
         if isinstance(value, Model):
             return dict(self._fields(value, include, exclude))
         if isinstance(value, dict):
-            fields = cast("dict[Any, Any]", value)
-            return {name: self.value(item, *inside) for name, item in fields.items() if (inside := _inside(name, include, exclude))}
+            items = cast("dict[Any, Any]", value).items()  # type: ignore[redundant-cast]
+            return {name: self.value(item, *inside) for name, item in items if (inside := _inside(name, include, exclude))}
         if isinstance(value, (list, tuple)):
-            items = enumerate(cast("list[Any]", value))
-            made = [self.value(item, *inside) for index, item in items if (inside := _inside(index, include, exclude))]
+            numbered = enumerate(cast("list[Any]", value))
+            made = [self.value(item, *inside) for index, item in numbered if (inside := _inside(index, include, exclude))]
             return made if self.json or isinstance(value, list) else tuple(made)
         return self._leaf(value) if self.json else value
 
@@ -139,7 +145,7 @@ def _inside(key: Any, include: Choice | None, exclude: Choice | None) -> tuple[C
     kept, dropped = _chosen(key, include), _chosen(key, exclude)
     if (include is not None and kept is None) or dropped is True:
         return None
-    return (None if kept is True else kept), cast("Choice | None", dropped)
+    return (None if kept is True else kept), dropped
 
 
 def _chosen(key: Any, choice: Choice | None) -> Choice | Literal[True] | None:

@@ -1,7 +1,7 @@
 """Models, unions and pages as types of pydantic's: how it takes them, writes them, and what its JSON schema says of them.
 
-What is taken is as lenient as an answer is: an object in which the required fields are there, with whatever values. The JSON schema says all
-that the API's document says.
+What is taken is as lenient as an answer is: an object in which the required fields are there, with whatever values. The JSON schema says
+all that the API's document says.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _defined(cls: type[Any], make: Callable[[], CoreSchema]) -> CoreSchema:
         if ref in begun:
             return core_schema.definition_reference_schema(ref)
         begun.add(ref)
-        return {**make(), "ref": ref}  # type: ignore[return-value,misc]
+        return {**make(), "ref": ref}
 
 
 @contextmanager
@@ -84,7 +84,8 @@ def _all() -> Generator[set[str]]:
     if begun is not None:
         yield begun
         return
-    token = _begun.set(made := set())
+    made: set[str] = set()
+    token = _begun.set(made)
     try:
         yield made
     finally:
@@ -93,6 +94,9 @@ def _all() -> Generator[set[str]]:
 
 def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema) -> CoreSchema:
     """What is taken and written by functions of ours, with a schema that is never used but to be shown."""
+
+    def taken(value: Any, handler: Callable[[Any], Any]) -> Any:
+        return take(value, handler)
 
     def write(value: Any, info: core_schema.SerializationInfo) -> Any:
         return dump(
@@ -106,8 +110,9 @@ def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema) 
             exclude_none=info.exclude_none,
         )
 
+    taken.__qualname__ = taken.__name__ = cls.__name__  # which errors show
     return core_schema.no_info_wrap_validator_function(
-        take, said, serialization=core_schema.plain_serializer_function_ser_schema(write, info_arg=True)
+        taken, said, serialization=core_schema.plain_serializer_function_ser_schema(write, info_arg=True)
     )
 
 
@@ -138,7 +143,7 @@ def _is_object(member: Any) -> bool:
     return isinstance(member, type) and issubclass(member, Model)
 
 
-def _model(cls: type[Model], value: Any, _handler: Callable[[Any], Any]) -> Any:
+def _model(cls: type[Any], value: Any, _handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, cls):
         return value
     if not isinstance(value, Mapping):
@@ -146,7 +151,7 @@ def _model(cls: type[Model], value: Any, _handler: Callable[[Any], Any]) -> Any:
     return _whole(cls, cls.from_dict(cast("Mapping[str, Any]", value)))
 
 
-def _member(cls: NamedUnion, value: Any, _handler: Callable[[Any], Any]) -> Any:
+def _member(cls: type[Any], value: Any, _handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, cls):
         return value
     made = decoder(One(cls.__name__))(copied(value))

@@ -50,7 +50,7 @@ def missing(value: Any, place: Place = ()) -> Iterator[Place]:
         for name, item in cast("dict[str, Any]", value).items():
             yield from missing(item, (*place, name))
     elif isinstance(value, list):
-        for index, item in enumerate(cast("list[Any]", value)):
+        for index, item in enumerate(cast("list[Any]", value)):  # type: ignore[redundant-cast]
             yield from missing(item, (*place, index))
 
 

@@ -93,6 +93,7 @@ def fields(value: object) -> Mapping[Any, object] | None:
         return cast("Mapping[Any, object]", cast("Any", value).dict(by_alias=True, exclude_unset=True))
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in fields_of(value)}
-    if attrs.has(type(value)):
-        return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    kind: type[Any] = type(value)
+    if attrs.has(kind):
+        return {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
     return None
