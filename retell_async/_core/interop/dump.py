@@ -131,7 +131,7 @@ class _Dump:
 
     def _fields(self, model: Model, include: Choice | None, exclude: Choice | None) -> Iterator[tuple[str, Any]]:
         known, there = names(type(model)), vars(model)
-        for wire in there if self.exclude_unset else {**there, **dict.fromkeys(known.keys() - there.keys())}:
+        for wire in there if self.exclude_unset else {**there, **{wire: None for wire in known if wire not in there}}:
             value, name = there.get(wire), known.get(wire)
             if value is None and (self.exclude_none or (self.exclude_defaults and name is not None and not name.required)):
                 continue

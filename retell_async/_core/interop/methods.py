@@ -58,6 +58,15 @@ class Dumped:
         @property
         def __content__(self) -> Model: ...
 
+    else:
+
+        @property
+        def __pydantic_serializer__(self) -> Any:
+            """What pydantic asks a value of no known type for."""
+            from .schema import serializer
+
+            return serializer()
+
     @method
     def to_dict(
         self,

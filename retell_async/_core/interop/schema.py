@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 try:
     from pydantic import PydanticSchemaGenerationError, TypeAdapter
-    from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
+    from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaSerializer, ValidationError, core_schema
 except ImportError as error:
     raise ImportError("JSON schemas are pydantic's: pip install pydantic") from error
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = ["adapter", "of_model", "of_page", "of_union"]
+__all__ = ["adapter", "of_model", "of_page", "of_union", "serializer"]
 
 _begun: ContextVar[set[str] | None] = ContextVar("begun", default=None)
 """What has a definition already, in the schema that is being made: models are in each other, and some in themselves."""
@@ -92,27 +92,34 @@ def _all() -> Generator[set[str]]:
         _begun.reset(token)
 
 
+@cache
+def serializer() -> SchemaSerializer:
+    """What writes a model, or a page, where the type is `Any`."""
+    return SchemaSerializer(core_schema.any_schema(serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)))
+
+
 def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema) -> CoreSchema:
     """What is taken and written by functions of ours, with a schema that is never used but to be shown."""
 
     def taken(value: Any, handler: Callable[[Any], Any]) -> Any:
         return take(value, handler)
 
-    def write(value: Any, info: core_schema.SerializationInfo) -> Any:
-        return dump(
-            value if isinstance(value, (Model, list)) else getattr(value, "__content__", value),
-            mode=info.mode,
-            include=cast("Any", info.include),
-            exclude=cast("Any", info.exclude),
-            by_alias=info.by_alias,
-            exclude_unset=info.exclude_unset,
-            exclude_defaults=info.exclude_defaults,
-            exclude_none=info.exclude_none,
-        )
-
     taken.__qualname__ = taken.__name__ = cls.__name__  # which errors show
     return core_schema.no_info_wrap_validator_function(
-        taken, said, serialization=core_schema.plain_serializer_function_ser_schema(write, info_arg=True)
+        taken, said, serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)
+    )
+
+
+def _write(value: Any, info: core_schema.SerializationInfo) -> Any:
+    return dump(
+        value if isinstance(value, list) else getattr(value, "__content__", value),
+        mode=info.mode,
+        include=cast("Any", info.include),
+        exclude=cast("Any", info.exclude),
+        by_alias=info.by_alias,
+        exclude_unset=info.exclude_unset,
+        exclude_defaults=info.exclude_defaults,
+        exclude_none=info.exclude_none,
     )
 
 
