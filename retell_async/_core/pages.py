@@ -102,8 +102,8 @@ class Walk:
 class AsyncPage(Dumped, Sequence[T]):
     """One page of a list, which is also the sequence of its items.
 
-    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle of
-    it has all but the client, and so no next page.
+    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
+    of it has all but the client, and so no next page.
     """
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:

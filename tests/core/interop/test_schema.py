@@ -54,7 +54,7 @@ def application() -> FastAPI:
         return await client.voice.list()
 
     @app.get("/untyped/{what}")
-    async def untyped(what: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def untyped(what: str):  # type: ignore[no-untyped-def]
         return {"call": await client.call.retrieve("c"), "calls": await client.call.list(), "voices": await client.voice.list()}[what]
 
     @app.post("/call")
