@@ -206,11 +206,13 @@ def is_seekable(file: IO[bytes]) -> bool:
     return seekable is not None and bool(seekable())
 
 
-def _files(value: Any) -> Iterable[Any]:
-    named = isinstance(value, tuple) and value and (value[0] is None or isinstance(value[0], str))
-    if named or isinstance(value, (str, bytes, os.PathLike)) or hasattr(value, "read") or not isinstance(value, Iterable):
-        return [value]
-    return cast("Iterable[Any]", value)  # type: ignore[redundant-cast]
+def _files(value: object) -> Iterable[Any]:
+    if isinstance(value, tuple):
+        items = cast("tuple[object, ...]", value)
+        return [items] if items and isinstance(items[0], str | None) else items
+    if isinstance(value, (str, bytes, os.PathLike)) or hasattr(value, "read") or not isinstance(value, Iterable):
+        return [cast("object", value)]
+    return cast("Iterable[Any]", value)
 
 
 def _is_binary_file(value: object, place: str) -> bool:

@@ -177,7 +177,8 @@ class AsyncPage(Dumped, Sequence[T]):
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: Any) -> Any:
-        return self._fields[index] if isinstance(index, str) else self.items[index]
+        items: list[Any] = self.items
+        return self._fields[index] if isinstance(index, str) else items[index]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -190,7 +191,7 @@ class AsyncListPage(list[T], AsyncPage[T]):
     """The whole of a list that has no pages: a list, with what a page has."""
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
-        AsyncPage.__init__(self, sender, request, options, raw)
+        AsyncPage.__init__(self, sender, request, options, raw)  # pyright: ignore[reportUnknownMemberType]
         super().__init__(self._fields.pop("items"))
 
     @property
@@ -292,7 +293,7 @@ def _kept(value: Any) -> Any:
         return {name: _kept(item) for name, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [_kept(item) for item in cast("list[Any]", value)]  # type: ignore[redundant-cast]
-    return value
+    return cast("Any", value)
 
 
 class _Pages(AsyncIterator[AsyncPage[T]]):
@@ -338,14 +339,16 @@ class AsyncPages(_Items[T]):
 
 
 def _page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> AsyncPage[Any]:
-    kind: type[AsyncPage[Any]] = AsyncListPage if isinstance(raw.parse(), list) else AsyncPage
-    return kind(sender, request, options, raw)
+    if isinstance(raw.parse(), list):
+        return AsyncListPage[Any](sender, request, options, raw)
+    return AsyncPage[Any](sender, request, options, raw)
 
 
 def paginated(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
     """What fetches a list when it is asked for."""
-    kind: type[AsyncPaginator[Any]] = AsyncListPaginator if isinstance(request.operation.response, Many) else AsyncPaginator
-    return kind(sender, request, options)
+    if isinstance(request.operation.response, Many):
+        return AsyncListPaginator[Any](sender, request, options)
+    return AsyncPaginator[Any](sender, request, options)
 
 
 async def _fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPage[Any]:

@@ -95,7 +95,9 @@ def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[
 
 
 @overload
-def raw_pages(method: Callable[P, AsyncListPaginator[T]]) -> Callable[P, Awaitable[RawResponse[AsyncListPage[T]]]]: ...
+def raw_pages(  # pyright: ignore[reportOverlappingOverload]
+    method: Callable[P, AsyncListPaginator[T]],
+) -> Callable[P, Awaitable[RawResponse[AsyncListPage[T]]]]: ...
 @overload
 def raw_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]: ...
 def raw_pages(method: Callable[P, Any]) -> Callable[P, Any]:
@@ -116,7 +118,7 @@ def streamed(method: Callable[P, Awaitable[T]]) -> Callable[P, AbstractAsyncCont
 
 
 @overload
-def streamed_pages(
+def streamed_pages(  # pyright: ignore[reportOverlappingOverload]
     method: Callable[P, AsyncListPaginator[T]],
 ) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[AsyncListPage[T]]]]: ...
 @overload

@@ -102,7 +102,7 @@ def test_a_header_that_is_not_refused_can_be_sent(headers: dict[str, str]) -> No
         checked = check_headers(headers)
     except ConfigurationError:
         return
-    h11.Request(method="GET", target="/", headers=[("Host", "x"), *checked.items()])
+    h11.Request(method="GET", target="/", headers=[("Host", "x"), *((name, str(value)) for name, value in checked.items())])
 
 
 def test_only_an_async_client_can_be_given() -> None:

@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Iterator
 from functools import cache
 from random import Random
-from typing import Annotated, Any, Literal, Required, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Required, Union, cast, get_args, get_origin, get_type_hints
 
 import httpx
 import pytest
@@ -107,7 +107,7 @@ def hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
-def aliased(annotation: Any, seen: tuple[Any, ...] = ()) -> Iterator[dict[str, Any] | list[Any] | Any]:
+def aliased(annotation: Any, seen: tuple[Any, ...] = ()) -> Iterator[Any]:
     """Values for a type, each with one field in it under another name than the API's, and with what tells unions apart."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in {Required, Annotated}:
@@ -231,7 +231,7 @@ def test_what_is_a_list_there_is_one_here() -> None:
         for name, method in inspect.getmembers(getattr(client, resource), inspect.iscoroutinefunction):
             if name.startswith("_"):
                 continue
-            returned = get_type_hints(inspect.unwrap(method.__func__)).get("return")
+            returned = get_type_hints(inspect.unwrap(cast("Any", method).__func__)).get("return")
             if get_origin(returned) is list:
                 lists.add(f"{resource}.{name}")
                 here = getattr(getattr(ours, resource), name)

@@ -94,7 +94,8 @@ def dump(
 def dump_json(value: Any, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
     """The same as a text of JSON."""
     separators = (",", ":") if indent is None else (",", ": ")
-    plain = dump(value, **{**options, "mode": "json"})
+    options["mode"] = "json"
+    plain = dump(value, **options)
     return json.dumps(plain, indent=indent, ensure_ascii=ensure_ascii, separators=separators, allow_nan=False)
 
 

@@ -57,7 +57,7 @@ def of_page(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> CoreS
             raise PydanticCustomError("page", "Input should be a page that a client answered with")
         return value
 
-    if issubclass(cls, list):
+    if list in cls.__mro__:
         return _wrapped(cls, page, items)
     optional = core_schema.nullable_schema
     fields = {
@@ -75,7 +75,9 @@ def _defined(cls: type[Any], make: Callable[[], CoreSchema]) -> CoreSchema:
         if ref in begun:
             return core_schema.definition_reference_schema(ref)
         begun.add(ref)
-        return {**make(), "ref": ref}
+        made: Any = make()
+        made["ref"] = ref
+        return cast("CoreSchema", made)
 
 
 @contextmanager
@@ -135,19 +137,19 @@ def _fields(cls: type[Model], handler: GetCoreSchemaHandler) -> Iterator[tuple[s
 
 def _choices(cls: NamedUnion, handler: GetCoreSchemaHandler) -> CoreSchema:
     spec = lookup(cls.__name__)
-    members = [member for member in cls.__args__ if not (isinstance(member, type) and issubclass(member, UnknownObject))]
-    others = [handler.generate_schema(member) for member in members if not _is_object(member)]
+    members: list[Any] = [member for member in cls.__args__ if not _is(member, UnknownObject)]
+    others = [handler.generate_schema(member) for member in members if not _is(member, Model)]
     if isinstance(spec, Tagged):
         tagged = {tag: handler.generate_schema(lookup(name)) for tag, name in spec.table.items()}
         objects: list[CoreSchema] = [core_schema.tagged_union_schema(tagged, spec.tag)]
     else:
-        objects = [handler.generate_schema(member) for member in members if _is_object(member)]
+        objects = [handler.generate_schema(member) for member in members if _is(member, Model)]
     found = [*objects, *others]
     return found[0] if len(found) == 1 else core_schema.union_schema(found)  # type: ignore[arg-type]
 
 
-def _is_object(member: Any) -> bool:
-    return isinstance(member, type) and issubclass(member, Model)
+def _is(member: Any, kind: type[Model]) -> bool:
+    return isinstance(member, type) and issubclass(member, kind)
 
 
 def _model(cls: type[Any], value: Any, _handler: Callable[[Any], Any]) -> Any:

@@ -25,7 +25,7 @@ class NamedUnion(type):
         return any(_is(value, member) for member in cls.__args__)
 
     def __subclasscheck__(cls, other: type) -> bool:
-        return other is cls or any(isinstance(member, type) and issubclass(other, member) for member in cls.__args__)
+        return type.__subclasscheck__(cls, other) or any(isinstance(member, type) and issubclass(other, member) for member in cls.__args__)
 
     def __call__(cls, *_arguments: Any, **_fields: Any) -> Any:
         raise TypeError(f"{cls.__name__} is one of several: {', '.join(cls.__written__)}")

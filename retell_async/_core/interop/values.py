@@ -49,7 +49,7 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
     if id(value) in above:
         raise ValueError(f"{where}: holds itself")
     inside = (*above, id(value))
-    found = fields(value)
+    found = fields(cast("object", value))  # type: ignore[redundant-cast]
     if found is not None:
         return {
             _key(name, where): settled(item, f"{place}.{name}" if place else str(name), inside)
@@ -57,7 +57,8 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
             if not isinstance(item, Omit)
         }
     if isinstance(value, Iterable) and not isinstance(value, _NO_ARRAYS):
-        return [settled(item, f"{place}[{index}]", inside) for index, item in enumerate(cast("Iterable[object]", value))]
+        items = cast("Iterable[object]", value)
+        return [settled(item, f"{place}[{index}]", inside) for index, item in enumerate(items)]
     raise TypeError(f"{where}: {type(value).__name__} cannot be sent as JSON")
 
 

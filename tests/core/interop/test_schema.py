@@ -42,7 +42,7 @@ def application() -> FastAPI:
         return await client.call.retrieve("c")
 
     @app.get("/calls")
-    async def calls() -> AsyncPage[types.CallResponse]:
+    async def calls() -> AsyncPage[types.V3CallResponse]:
         return await client.call.list()
 
     @app.get("/voices")
@@ -128,7 +128,7 @@ def test_the_schema_that_fastapi_shows(app: TestClient) -> None:
     assert "ended" in status[0]["enum"]
     assert status[1] == {"type": "string"}  # what it will have one day
     page = said["paths"]["/calls"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
-    assert page["properties"]["items"]["items"] == {"$ref": "#/components/schemas/CallResponse"}
+    assert page["properties"]["items"]["items"] == {"$ref": "#/components/schemas/V3CallResponse"}
     assert page["required"] == ["items", "has_more"]
 
 
