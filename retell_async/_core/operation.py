@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from os import PathLike
@@ -36,14 +36,16 @@ __all__ = [
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+if TYPE_CHECKING:
 
-class _Strings(Protocol):
-    def __contains__(self, value: object, /) -> bool: ...  # which a str does not: it is asked for strings alone
-    def __iter__(self) -> Iterator[str]: ...
-    def __len__(self) -> int: ...
+    class _Strings(Protocol):
+        def __contains__(self, value: object, /) -> bool: ...  # which a str does not: it is asked for strings alone
+        def __iter__(self) -> Iterator[str]: ...
+        def __len__(self) -> int: ...
 
-
-Strings: TypeAlias = _Strings | Iterator[str]
+    Strings: TypeAlias = _Strings | Iterator[str]
+else:
+    Strings = Iterable[str]
 """Several strings, in whatever holds or gives them; a plain `str`, which is a sequence of strings to a type checker, is none."""
 
 FileContent: TypeAlias = bytes | IO[bytes] | PathLike[str]
@@ -105,13 +107,12 @@ class Paging:
     location: Literal["query", "body"]
 
 
-@attrs.frozen
 class Aliases:
     """Other names for fields of a body: those that the official SDK has for what is not written as Python writes names."""
 
-    body: Spec
-    names: Sequence[str]
-    """All of them."""
+    def __init__(self, body: Spec, names: Sequence[str]) -> None:
+        self.body = body
+        self.names = names
 
     def replaced(self, content: bytes) -> bytes:
         """The JSON of a body with the API's names.

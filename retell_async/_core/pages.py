@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, KeysView, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -99,6 +99,10 @@ class Walk:
             self._until_mark *= 2
 
 
+_Origin: TypeAlias = "tuple[PageSender, Request[Any], RequestOptions, RawResponse[Any]]"
+"""Where a page came from, for the next one."""
+
+
 class AsyncPage(Dumped, Sequence[T]):
     """One page of a list, which is also the sequence of its items.
 
@@ -107,7 +111,7 @@ class AsyncPage(Dumped, Sequence[T]):
     """
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
-        self._origin: _Origin | None = _Origin(sender, request, options, raw)
+        self._origin: _Origin | None = (sender, request, options, raw)
         self._body = _body(raw)
         self._fields = vars(self._body)
 
@@ -153,7 +157,7 @@ class AsyncPage(Dumped, Sequence[T]):
 
     def invalid(self, message: str) -> APIResponseValidationError:
         """The error that says what is wrong with this page, fetched by a client."""
-        raw = cast("_Origin", self._origin).raw
+        *_, raw = cast("_Origin", self._origin)
         return APIResponseValidationError(raw.http_response, raw.json(), message=message)
 
     if not TYPE_CHECKING:
@@ -206,15 +210,6 @@ class AsyncListPage(list[T], AsyncPage[T]):
     def copy(self) -> list[T]:
         """A plain list of the items."""
         return list(self)
-
-
-class _Origin(NamedTuple):
-    """Where a page came from, for the next one."""
-
-    sender: PageSender
-    request: Request[Any]
-    options: RequestOptions
-    raw: RawResponse[Any]
 
 
 class AsyncPaginator(Generic[T]):

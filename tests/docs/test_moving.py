@@ -309,7 +309,7 @@ async def test_headers(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 async def test_lists_that_have_no_pages(name: str, arguments: dict[str, str]) -> None:
     assert f"`{name}`" in row("Lists that have no pages")
-    ids = ["agent_1"] if arguments else []
+    ids, arguments = (["agent_1"], {"mcp_id": "m"}) if name == "mcp_tool.get_mcp_tools" else ([], {})
     answers, _ = await Sent([{"name": "n"}]).both(lambda client: attrgetter(name)(client)(*ids, **arguments))
     assert [(isinstance(answer, list), len(answer), answer[0].name) for answer in answers] == [(True, 1, "n")] * 2
 
