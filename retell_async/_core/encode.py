@@ -211,8 +211,8 @@ def _files(value: object) -> Iterable[Any]:
         items = cast("tuple[object, ...]", value)
         return [items] if items and isinstance(items[0], str | None) else items
     if isinstance(value, (str, bytes, os.PathLike)) or hasattr(value, "read") or not isinstance(value, Iterable):
-        return [cast("object", value)]
-    return cast("Iterable[Any]", value)
+        return [cast("object", value)]  # type: ignore[redundant-cast]
+    return cast("Iterable[Any]", value)  # type: ignore[redundant-cast]
 
 
 def _is_binary_file(value: object, place: str) -> bool:

@@ -288,7 +288,7 @@ def _kept(value: Any) -> Any:
         return {name: _kept(item) for name, item in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
         return [_kept(item) for item in cast("list[Any]", value)]  # type: ignore[redundant-cast]
-    return cast("Any", value)
+    return value
 
 
 class _Pages(AsyncIterator[AsyncPage[T]]):

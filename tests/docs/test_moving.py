@@ -150,6 +150,11 @@ class Spot:
     x: int
 
 
+def omit_of(client: Any) -> Any:
+    """What stands for "not given" with a client."""
+    return retell.omit if isinstance(client, retell.AsyncRetell) else retell_async.omit
+
+
 class Sent:
     """A client of each package, and what they send."""
 
@@ -207,7 +212,8 @@ def test_attributes() -> None:
 def test_unions() -> None:
     assert "`isinstance(call, CallResponse)`" in row("Unions")
     unions: list[Any] = [retell.types.CallResponse, types.CallResponse]
-    for kind, union in zip((retell.types.PhoneCallResponse, types.PhoneCallResponse), unions, strict=True):
+    kinds: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind, union in zip(kinds, unions, strict=True):
         assert isinstance(kind.construct(**CALL), union)
         assert not isinstance(CALL, union)
 
@@ -226,9 +232,8 @@ async def test_keys_and_values() -> None:
     parameters = {"type": "object", "properties": {"additional_properties": {"type": "string"}}, "additional_properties": False}
 
     def create(client: Any) -> Awaitable[Any]:
-        omitted = retell.omit if isinstance(client, retell.AsyncRetell) else retell_async.omit
         made: Awaitable[Any] = client.llm.create(
-            general_tools=({"type": "custom", "name": name, "parameters": parameters, "timeout_ms": omitted} for name in "ab"),
+            general_tools=({"type": "custom", "name": name, "parameters": parameters, "timeout_ms": omit_of(client)} for name in "ab"),
             knowledge_base_ids=deque("cd"),
             default_dynamic_variables={"additional_properties": "1"},
             kb_config=MappingProxyType({"top_k": 1}),
@@ -271,7 +276,6 @@ async def test_queries() -> None:
         ("a.txt", io.BytesIO(b"a"), "text/plain"),
         ("a.txt", b"a", "text/plain", {"X-Part": "1"}),
     ],
-    ids=str,
 )
 async def test_files(file: Any) -> None:
     assert "bytes, paths, open files, and tuples of name, content (text too), media type and headers" in row("Files")
@@ -294,8 +298,7 @@ async def test_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETELL_CUSTOM_HEADERS", "X-One: 1\nX-Two: 2")
 
     def retrieve(client: Any) -> Awaitable[Any]:
-        omitted = retell.omit if isinstance(client, retell.AsyncRetell) else retell_async.omit
-        made: Awaitable[Any] = client.call.retrieve("c", extra_headers={"X-Two": omitted, "X-Three": omitted})
+        made: Awaitable[Any] = client.call.retrieve("c", extra_headers={"X-Two": omit_of(client), "X-Three": omit_of(client)})
         return made
 
     _, requests = await Sent(default_headers={"X-Three": "3", "X-Four": "4"}).both(retrieve)
@@ -341,7 +344,6 @@ class Kind(Enum):
 @pytest.mark.parametrize(
     ("value", "meant"),
     [({1}, [1]), (Kind.A, "a"), (date(2026, 1, 2), "2026-01-02"), (Spot(1), {"x": 1}), (attrs.make_class("Point", ["x"])(1), {"x": 1})],
-    ids=str,
 )
 async def test_values_that_only_we_send(value: Any, meant: Any) -> None:
     assert "a `set`, a dataclass, a model of attrs, a plain `Enum` or a `date` in a body is a `TypeError`" in GUIDE

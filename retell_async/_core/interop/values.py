@@ -59,7 +59,7 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
     if isinstance(value, Iterable) and not isinstance(value, _NO_ARRAYS):
         items = cast("Iterable[object]", value)
         return [settled(item, f"{place}[{index}]", inside) for index, item in enumerate(items)]
-    raise TypeError(f"{where}: {type(value).__name__} cannot be sent as JSON")
+    raise TypeError(f"{where}: {type(cast('object', value)).__name__} cannot be sent as JSON")  # type: ignore[redundant-cast]
 
 
 def in_query(value: object, name: str) -> Any:
