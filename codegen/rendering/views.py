@@ -389,7 +389,7 @@ def _params(document: Json, name: str, schema: Json) -> Class:
     fields.extend(
         Field(other, types.sent(field), required=False, doc=f"`{wire}`, as the official SDK calls it.")
         for wire, (field, _) in sent
-        if (other := alias(wire)) is not None and other not in dict(sent)
+        if (other := alias(wire)) is not None
     )
     return Class(**_imports(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))
 

@@ -63,8 +63,10 @@ class Dumped:
         @property
         def __pydantic_serializer__(self) -> Any:
             """What pydantic asks a value of no known type for."""
-            from .schema import serializer
-
+            try:
+                from .schema import serializer
+            except ImportError as error:  # whoever looks through all attributes must not need pydantic
+                raise AttributeError(str(error)) from error
             return serializer()
 
     @method

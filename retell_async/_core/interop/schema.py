@@ -16,7 +16,7 @@ try:
     from pydantic import PydanticSchemaGenerationError, TypeAdapter
     from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaSerializer, ValidationError, core_schema
 except ImportError as error:
-    raise ImportError("JSON schemas are pydantic's: pip install pydantic") from error
+    raise ImportError("the JSON schema of a model is made by pydantic: pip install pydantic") from error
 
 from ..model import Model, One, Tagged, UnknownObject, copied, decoder, lookup
 from .dump import dump, names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -199,3 +200,13 @@ def test_the_schema_of_what_holds_most_is_whole(name: str) -> None:
 def test_every_model_and_union_is_a_type_for_pydantic(name: str) -> None:
     kind: Any = getattr(models, name)
     assert pydantic.TypeAdapter(kind).json_schema()
+
+
+def test_without_pydantic_one_line_says_what_to_install_and_all_else_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    monkeypatch.delitem(sys.modules, "retell_async._core.interop.schema", raising=False)
+    call = types.PhoneCallResponse.from_dict(CALL)
+    with pytest.raises(ImportError, match="pip install pydantic"):
+        call.model_json_schema()
+    assert not hasattr(call, "__pydantic_serializer__")
+    assert call.model_dump(exclude_unset=True) == types.PhoneCallResponse.model_validate(CALL).to_dict() == CALL
