@@ -50,6 +50,15 @@ def _find(target: str, domain: PythonDomain) -> str | None:
     if last[:1].isupper():
         candidates += [
             f"retell_async.{module}{last}"
-            for module in ("", "types.", "webhooks.", "sandbox.", "sandbox.faults.", "sandbox.state.request_log.", "testing.")
+            for module in (
+                "",
+                "types.",
+                "webhooks.",
+                "sandbox.",
+                "sandbox.faults.",
+                "sandbox.state.request_log.",
+                "testing.",
+                "_core.interop.dump.",
+            )
         ]
     return next((name for name in candidates if name in objects), None)

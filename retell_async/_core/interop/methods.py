@@ -5,9 +5,10 @@ They stand here for type checkers and for `dir`; what they do is imported by the
 
 from __future__ import annotations
 
+import builtins  # inside the classes `dict` is a method
 from collections.abc import Callable, Mapping
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from .dump import DumpOptions
 
 __all__ = ["Dumped", "PydanticMethods", "method"]
-
-Fields: TypeAlias = "dict[str, Any]"  # inside the classes `dict` is a method
 
 
 class _Method:
@@ -79,7 +78,7 @@ class Dumped:
         exclude_defaults: bool = False,
         exclude_none: bool = False,
         warnings: bool = True,
-    ) -> Fields:
+    ) -> builtins.dict[str, Any]:
         """The JSON object, as plain dicts and lists: exactly what was sent, plus what was changed since.
 
         :param mode: ``"json"`` makes text of a `datetime` and the like, which only a program puts into a model.
@@ -92,7 +91,7 @@ class Dumped:
         from ..model import plain
 
         if mode == "python" and use_api_names and exclude_unset and not exclude_defaults and not exclude_none:
-            found: Fields = plain(self.__content__)
+            found: builtins.dict[str, Any] = plain(self.__content__)
             return found
         return self.model_dump(
             mode=mode,
@@ -125,11 +124,11 @@ class Dumped:
         )
 
     @method
-    def model_dump(self, **options: Unpack[DumpOptions]) -> Fields:
+    def model_dump(self, **options: Unpack[DumpOptions]) -> builtins.dict[str, Any]:
         """As pydantic's: plain dicts and lists, with a ``None`` for each field that was left out unless `exclude_unset` is set."""
         from .dump import dump
 
-        found: Fields = dump(self.__content__, **options)
+        found: builtins.dict[str, Any] = dump(self.__content__, **options)
         return found
 
     @method
@@ -140,7 +139,7 @@ class Dumped:
         return dump_json(self.__content__, indent=indent, ensure_ascii=ensure_ascii, **options)
 
     @method
-    def dict(self, **options: Unpack[DumpOptions]) -> Fields:
+    def dict(self, **options: Unpack[DumpOptions]) -> builtins.dict[str, Any]:
         """`model_dump` under its older name."""
         return self.model_dump(**options)
 
@@ -211,7 +210,7 @@ class PydanticMethods(Dumped):
         return cls.model_construct(_fields_set, **values)
 
     @classmethod
-    def model_json_schema(cls, **options: Any) -> Fields:
+    def model_json_schema(cls, **options: Any) -> builtins.dict[str, Any]:
         """The JSON schema that pydantic makes of the model, with the keywords of its `TypeAdapter.json_schema`; pydantic is needed."""
         from .schema import adapter
 
@@ -245,7 +244,7 @@ class PydanticMethods(Dumped):
         return {declared[wire].official for wire in vars(self) if wire in declared}
 
     @property
-    def model_extra(self) -> Fields:
+    def model_extra(self) -> builtins.dict[str, Any]:
         """The fields that this version does not know."""
         from .dump import names
 
