@@ -1,6 +1,6 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
-from ._blocking.pages import SyncPage
+from ._blocking.pages import SyncListPage, SyncPage
 from ._blocking.response import SyncStreamedResponse
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
@@ -29,7 +29,7 @@ from ._core.errors import (
 from ._core.hints import readable, register
 from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
-from ._core.pages import AsyncPage, AsyncPaginator
+from ._core.pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse
 from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
@@ -44,6 +44,8 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncListPage",
+    "AsyncListPaginator",
     "AsyncPage",
     "AsyncPaginator",
     "AsyncRetell",
@@ -74,6 +76,7 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "StreamedResponse",
+    "SyncListPage",
     "SyncPage",
     "SyncStreamedResponse",
     "UnknownObject",

@@ -17,7 +17,7 @@ from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
 from ._core.operation import Omit, Operation, Request, RequestOptions, omit
-from ._core.pages import AsyncPaginator
+from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
 from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
@@ -39,6 +39,7 @@ from ._engine.settings import (
     check_retries,
     check_since,
     check_timeout,
+    headers_of_environment,
 )
 from ._engine.shared import Shared
 from ._version import __version__
@@ -65,7 +66,8 @@ _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.
 class AsyncRetell(Resources):
     """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
 
-    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``.
+    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``. A client with an empty one sends nothing but
+        requests with an ``Authorization`` header of their own.
     :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
     :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
         ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
@@ -76,7 +78,8 @@ class AsyncRetell(Resources):
         account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
     :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
-    :param default_headers: headers added to every request.
+    :param default_headers: headers added to every request, over those in the lines of ``RETELL_CUSTOM_HEADERS``; `omit` takes one out that
+        every request has.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
     :param strict: compare every answer with the API's document and refuse any difference; for tests.
@@ -95,7 +98,7 @@ class AsyncRetell(Resources):
         rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         http_client: httpx.AsyncClient | None = None,
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
@@ -108,12 +111,12 @@ class AsyncRetell(Resources):
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         check_kinds(max_connections, retry, rate_limit, hooks)
         self._settings = Settings(
-            api_key=check_key(key.value),
+            api_key="" if key.value == "" else check_key(key.value),
             base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
-            default_headers=check_headers(headers.value),
+            default_headers={**headers_of_environment(), **check_headers(headers.value)},
             default_query=check_query(default_query, "default_query"),
             strict=strict,
             rate_limits=(known := _known(rate_limits)),
@@ -142,7 +145,7 @@ class AsyncRetell(Resources):
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int | Omit = omit,
         retry: RetryPolicy | Omit = omit,
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
         rate_limits: Mapping[str, RateLimit] | None = None,
@@ -159,7 +162,7 @@ class AsyncRetell(Resources):
         del api_key, base_url, default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
-            api_key=check_key(key.value),
+            api_key="" if key.value == "" else check_key(key.value),
             base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
@@ -301,6 +304,10 @@ class AsyncRetell(Resources):
             if token is None and since is None:  # what was sent before is sent again as it was
                 token = new_key()  # never the caller's key, which may have been used before
                 request = marked(request, token)
+        own = {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"}
+        given = (settings.default_headers, check_headers(options.get("extra_headers")))
+        if not settings.api_key and not any(name.lower() == "authorization" for layer in given for name in layer):
+            raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
         deadline = options.get("deadline", omit)
@@ -309,11 +316,7 @@ class AsyncRetell(Resources):
             encoded=encode(
                 request,
                 base_url=settings.base_url,
-                headers=(
-                    {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
-                    settings.default_headers,
-                    check_headers(options.get("extra_headers")),
-                ),
+                headers=(own, *given),
                 query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
@@ -350,7 +353,7 @@ class AsyncRetell(Resources):
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""
         _refuse_unknown(request, options)
-        return AsyncPaginator(self, request, options)
+        return paginated(self, request, options)
 
     def is_closed(self) -> bool:
         """Whether the client is closed, and with it all views of it."""

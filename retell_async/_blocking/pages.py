@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol, TypeVar
 
+import attrs
+
+from .._core.model import Model, UnknownObject
 from .._core.operation import Request, RequestOptions
-from .._core.pages import Page, Walk
+from .._core.pages import Page, Walk, kept
 from .._core.response import RawResponse
 
-__all__ = ["PageSender", "SyncPage"]
+__all__ = ["PageSender", "SyncListPage", "SyncPage", "fetch", "page"]
 
 T = TypeVar("T")
 
@@ -23,15 +26,14 @@ class PageSender(Protocol):
 class SyncPage(Page[T]):
     """One page of a list of a `Retell`. Length and indexes are those of its `items`; ``for`` goes on through all pages after it, lazily."""
 
-    _sender: PageSender
-
     def next_page(self) -> SyncPage[T] | None:
         """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
 
         :raises APIResponseValidationError: this page promises more and does not say where.
+        :raises RuntimeError: it is a copy, which has no client: give its `pagination_key` to the list.
         """
-        request = self._next()
-        return None if request is None else fetch(self._sender, request, self._options)
+        following = self._next()
+        return None if following is None else _fetch(*following)
 
     def pages(self) -> Iterator[SyncPage[T]]:
         """This page and every page after it, lazily.
@@ -42,6 +44,27 @@ class SyncPage(Page[T]):
 
     def __iter__(self) -> Iterator[T]:
         return _Items(self.pages())
+
+
+class SyncListPage(list[T], SyncPage[T]):
+    """The whole of a list that has no pages: a list, with what a page has."""
+
+    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
+        SyncPage.__init__(self, sender, request, options, raw)  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(self._fields.pop("items"))
+
+    @property
+    def items(self) -> list[T]:
+        """The list itself."""
+        return self
+
+    @property
+    def __content__(self) -> Model:
+        return UnknownObject(items=list(self))
+
+    def copy(self) -> list[T]:
+        """A plain list of the items."""
+        return list(self)
 
 
 class _Pages(Iterator[SyncPage[T]]):
@@ -79,6 +102,17 @@ class _Items(Iterator[T]):
             self._items = iter(next(self._pages).items)
 
 
+def page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> SyncPage[Any]:
+    """The page that an answer is."""
+    if isinstance(raw.parse(), list):
+        return SyncListPage[Any](sender, request, options, raw)
+    return SyncPage[Any](sender, request, options, raw)
+
+
 def fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
-    """The page that a request asks for."""
-    return SyncPage(sender, request, options, sender.send_raw(request, options, parse=True))
+    """The first page of a list."""
+    return _fetch(sender, attrs.evolve(request, query=kept(request.query), body=kept(request.body)), kept(options))
+
+
+def _fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
+    return page(sender, request, options, sender.send_raw(request, options, parse=True))

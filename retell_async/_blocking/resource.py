@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 from .._core.hints import readable
 from .._core.operation import Request, RequestOptions
 from .._core.response import RawResponse
-from .pages import SyncPage
+from .pages import SyncListPage, SyncPage, page
 from .response import SyncStreamedResponse
 
 __all__ = ["RawSender", "Resource", "Sender", "StreamSender", "raw", "streamed"]
@@ -49,6 +49,10 @@ class Resource:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
+    def _whole(self, request: Request[list[T]], options: RequestOptions) -> SyncListPage[T]:
+        """Fetch a list that has no pages."""
+        return cast("SyncListPage[T]", self._sender.paginate(request, options))
+
 
 class RawSender:
     """A view of a client that gives answers as they came: a method of a resource then gives a `RawResponse`, as `raw` types it."""
@@ -62,10 +66,10 @@ class RawSender:
     def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
         response = self._client.send_raw(request, options)
 
-        def page(_: object) -> SyncPage[Any]:
-            return SyncPage(self._client, request, options, response)
+        def first(_: object) -> SyncPage[Any]:
+            return page(self._client, request, options, response)
 
-        return cast("SyncPage[Any]", response.map(page))
+        return cast("SyncPage[Any]", response.map(first))
 
 
 class StreamSender:
@@ -81,10 +85,10 @@ class StreamSender:
         return cast("T", self._client.stream(request, options, whole))
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
-        def page(response: RawResponse[Any]) -> SyncPage[Any]:
-            return SyncPage(self._client, request, options, response)
+        def first(response: RawResponse[Any]) -> SyncPage[Any]:
+            return page(self._client, request, options, response)
 
-        return cast("SyncPage[Any]", self._client.stream(request, options, page))
+        return cast("SyncPage[Any]", self._client.stream(request, options, first))
 
 
 def raw(method: Callable[P, T]) -> Callable[P, RawResponse[T]]:

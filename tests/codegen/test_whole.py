@@ -288,7 +288,7 @@ async def main():
         assert "keeper_id" not in inspect.signature(client.keeper.create).parameters
         assert [one.to_dict() async for one in client.keeper.list(sort="ascending")] == [KEEPER, KEEPER]
         assert [one async for one in client.cage.list(tags=["a", "b"])] == [models.Cage(cage_id="c")]
-        assert seen[-1][1] == "/list-cages?tags=a&tags=b"
+        assert seen[-1][1] == "/list-cages?tags%5B%5D=a&tags%5B%5D=b"
         assert type(await client.animal.move("cage", animal="ani mal")) is models.PlaceOutsideSince
         assert seen[-1][:2] == ("PUT", "/move-animal/ani%20mal/to/cage")
         assert (await client.anything.retrieve()) == KEEPER

@@ -13,6 +13,7 @@ async def main(client: AsyncRetell) -> None:
     await client.agent.create(response_engine={"type": "retell-llm", "id": "llm_1"}, voice_id="v")  # E: no such key
     await client.agent.create(response_engine={"type": "retell-lm", "llm_id": "llm_1"}, voice_id="v")  # E: no such type
     await client.agent.update("agent_1", language="en_US")  # E: no such language
+    await client.llm.create(knowledge_base_ids="kb_1")  # E: several strings, not one
     client.call.list(sort_order="up")  # E: no such order
     client.call.list(filter_criteria={"call_status": {"type": "enum", "op": "is", "value": ["ended"]}})  # E: no such operator
     call = await client.call.retrieve("call_1")
