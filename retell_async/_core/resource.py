@@ -31,6 +31,8 @@ else:
         """Let a method give a `DeprecationWarning` when it is called; Python shows one a place that calls it."""
 
         def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+            readable(method)  # before what wraps it takes its annotations over
+
             @wraps(method)
             def warn(*arguments: Any, **options: Any) -> Any:
                 warnings.warn(message, DeprecationWarning, stacklevel=2)

@@ -11,8 +11,7 @@ import anyio
 import attrs
 
 from .._core.errors import (
-    APIConnectionError,
-    APIStatusError,
+    APIError,
     ConfigurationError,
     NotFoundError,
     RateLimitError,
@@ -21,6 +20,7 @@ from .._core.errors import (
     WaitTimeoutError,
 )
 from .._core.masking import mask_text
+from .._engine.calls import fault
 from .._http.loops import Loop, running_loop
 
 __all__ = ["EVERY", "EVERY_WITH_EVENTS", "WITHIN", "Ask", "Events", "Watch", "one_by_one"]
@@ -218,9 +218,8 @@ def _check(what: str, seconds: object) -> None:
 
 
 def _may_pass(error: Exception) -> bool:
-    if isinstance(error, APIStatusError):
-        return isinstance(error, RateLimitError) or error.status_code in {408, 409} or error.status_code >= 500
-    return isinstance(error, APIConnectionError)
+    """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
+    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).passes)
 
 
 async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -> dict[str, T]:
