@@ -282,7 +282,7 @@ class AsyncPaginator(Generic[T]):
 
         A list of calls has no transcripts and a list of agents has summaries; this gives the whole of each:
         ``async with client.call.list().filled(lambda item: client.call.retrieve(item.call_id)) as calls: async for call in calls: ...``.
-        An error comes out in its place among the results, and nothing after it.
+        When fetching one fails, the error is raised in its place, and the results end there.
 
         :param at_once: so many are fetched, or wait to be used, at a time.
         """
