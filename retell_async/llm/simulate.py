@@ -79,7 +79,8 @@ def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
     names = {scenario.name for scenario in found}
     if unknown := [name for name in asked.scenario if name not in names]:
         raise ValueError(f"there is no scenario {unknown[0]!r}: there are {', '.join(sorted(names))}")
-    return [scenario for scenario in found if not asked.scenario or scenario.name in asked.scenario] * asked.calls
+    chosen = [scenario for scenario in found if not asked.scenario or scenario.name in asked.scenario]
+    return [scenario for scenario in chosen for _ in range(asked.calls)]
 
 
 def _print(lines: Iterable[tuple[Style, str]], to: TextIO) -> None:

@@ -58,6 +58,10 @@ def socket_url(url: str, call_id: str) -> str:
     return urlunsplit(parts._replace(scheme=scheme, path=f"{parts.path.rstrip('/')}/{call_id}"))
 
 
+def _queue(steps: Iterable[Step]) -> deque[Step]:
+    return deque(steps)
+
+
 @attrs.define
 class _Turn:
     """What was asked for last."""
@@ -107,7 +111,7 @@ class Player:
     :param open_ended: whether more steps may come: the call does not end with the last.
     """
 
-    steps: deque[Step] = attrs.field(converter=deque[Step])
+    steps: deque[Step] = attrs.field(converter=_queue)
     details: Json
     epoch: float = 0.0
     pace: float = 20.0
@@ -413,7 +417,8 @@ class Player:
         return {"role": role, "content": " ".join(words), "words": timed}
 
     def _update(self, turntaking: str | None = None, more: Iterable[Json] = ()) -> UpdateOnly:
-        return UpdateOnly(**self._transcripts(more), **({} if turntaking is None else {"turntaking": turntaking}))
+        turn: Json = {} if turntaking is None else {"turntaking": turntaking}
+        return UpdateOnly(**self._transcripts(more), **turn)
 
     def _transcripts(self, more: Iterable[Json] = ()) -> Json:
         said = [*self.spoken, *more]

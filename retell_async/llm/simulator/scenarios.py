@@ -99,6 +99,7 @@ def scenarios(lines: Lines | None = None, tools: Sequence[str] = ()) -> list[Sce
     """
     say = lines or Lines()
     begin, answer, words = Wait(), Wait(), Wait("words")
+    three: list[Step] = [Say(say.first), words, Say(say.second), words] * 3
     return [
         Scenario(
             "plain",
@@ -106,9 +107,7 @@ def scenarios(lines: Lines | None = None, tools: Sequence[str] = ()) -> list[Sce
             [begin, Say(say.first), answer, Say(say.second), answer, Say(say.third), answer],
         ),
         Scenario("greeting", "the caller speaks over the greeting", [Wait("words"), Say(say.first), answer]),
-        Scenario(
-            "interruption", "the caller interrupts three answers", [begin, *[Say(say.first), words, Say(say.second), words] * 3, answer]
-        ),
+        Scenario("interruption", "the caller interrupts three answers", [begin, *three, answer]),
         Scenario(
             "false start",
             "the caller goes on speaking: three answers are asked for before one can come",
@@ -157,7 +156,7 @@ def read_scenarios(text: str) -> list[Scenario]:
     found: Any = tomllib.loads(text).get("scenario")
     if not isinstance(found, list) or not found:
         raise ValueError("there is no table [[scenario]]")
-    return [_scenario(cast("Any", each), f"scenario {number}") for number, each in enumerate(cast("list[Any]", found), 1)]
+    return [_scenario(each, f"scenario {number}") for number, each in enumerate(cast("Sequence[Any]", found), 1)]
 
 
 def _scenario(table: Any, place: str) -> Scenario:
@@ -175,7 +174,7 @@ def _scenario(table: Any, place: str) -> Scenario:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in cast("list[Any]", value))
+    return isinstance(value, list) and all(isinstance(each, str) for each in cast("Sequence[Any]", value))
 
 
 def read_step(text: str, place: str) -> Step:

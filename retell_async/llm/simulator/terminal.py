@@ -68,12 +68,16 @@ async def talk(url: str, settings: Settings, *, lines: TextIO | None = None, wri
     """
     screen = Screen()
     put = write or _write
+
+    def show(player: Player) -> None:
+        put(screen.changes(player))
+
     call = Call(
         url,
         Scenario("terminal", "typed by a person", ()),
         Settings(settings.answer_within, settings.slack, _PACE, settings.metadata),
         open_ended=True,
-        heard=lambda player: put(screen.changes(player)),
+        heard=show,
     )
     put(f"{HELP}\n")
     loop = asyncio.get_running_loop()

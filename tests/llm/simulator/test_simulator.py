@@ -22,8 +22,8 @@ from retell_async.llm.simulator.results import as_json, as_junit, as_lines
 from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Wait, scenarios
 from retell_async.llm.simulator.terminal import Screen, step_of, talk
 
+from ..serving import SECRET, served
 from .faulty import FAULTS, faulty
-from .serving import SECRET, served
 
 CALM = Settings(answer_within=2.0)
 
