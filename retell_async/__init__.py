@@ -1,5 +1,7 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
+from ._blocking.pages import SyncListPage, SyncPage
+from ._blocking.response import SyncStreamedResponse
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (
@@ -27,12 +29,13 @@ from ._core.errors import (
 from ._core.hints import readable, register
 from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
-from ._core.pages import AsyncPage, AsyncPaginator
+from ._core.pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse
 from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
+from ._sync import Retell
 from ._version import __version__
 
 __all__ = [
@@ -41,6 +44,8 @@ __all__ = [
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncListPage",
+    "AsyncListPaginator",
     "AsyncPage",
     "AsyncPaginator",
     "AsyncRetell",
@@ -66,10 +71,14 @@ __all__ = [
     "RateLimitError",
     "RawResponse",
     "RequestOptions",
+    "Retell",
     "RetellError",
     "RetryEvent",
     "RetryPolicy",
     "StreamedResponse",
+    "SyncListPage",
+    "SyncPage",
+    "SyncStreamedResponse",
     "UnknownObject",
     "UnprocessableEntityError",
     "WaitEvent",

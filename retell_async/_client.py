@@ -17,7 +17,7 @@ from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
 from ._core.operation import Omit, Operation, Request, RequestOptions, omit
-from ._core.pages import AsyncPaginator
+from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
 from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
@@ -39,6 +39,7 @@ from ._engine.settings import (
     check_retries,
     check_since,
     check_timeout,
+    headers_of_environment,
 )
 from ._engine.shared import Shared
 from ._version import __version__
@@ -65,7 +66,8 @@ _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.
 class AsyncRetell(Resources):
     """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
 
-    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``.
+    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``. A client with an empty one sends nothing but
+        requests with an ``Authorization`` header of their own.
     :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
     :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
         ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
@@ -76,7 +78,8 @@ class AsyncRetell(Resources):
         account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
     :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
-    :param default_headers: headers added to every request.
+    :param default_headers: headers added to every request, over those in the lines of ``RETELL_CUSTOM_HEADERS``; `omit` takes one out that
+        every request has.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
     :param strict: compare every answer with the API's document and refuse any difference; for tests.
@@ -95,7 +98,7 @@ class AsyncRetell(Resources):
         rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
         http_client: httpx.AsyncClient | None = None,
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
@@ -108,12 +111,12 @@ class AsyncRetell(Resources):
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         check_kinds(max_connections, retry, rate_limit, hooks)
         self._settings = Settings(
-            api_key=check_key(key.value),
+            api_key="" if key.value == "" else check_key(key.value),
             base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
             retry=retry or RetryPolicy(),
-            default_headers=check_headers(headers.value),
+            default_headers={**headers_of_environment(), **check_headers(headers.value)},
             default_query=check_query(default_query, "default_query"),
             strict=strict,
             rate_limits=(known := _known(rate_limits)),
@@ -142,7 +145,7 @@ class AsyncRetell(Resources):
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int | Omit = omit,
         retry: RetryPolicy | Omit = omit,
-        default_headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
         rate_limits: Mapping[str, RateLimit] | None = None,
@@ -159,7 +162,7 @@ class AsyncRetell(Resources):
         del api_key, base_url, default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
-            api_key=check_key(key.value),
+            api_key="" if key.value == "" else check_key(key.value),
             base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
@@ -191,6 +194,11 @@ class AsyncRetell(Resources):
         :param json: the body, if there is one.
         :return: the parsed JSON of the answer; ``None`` when it has no body.
         """
+        request = self._request(method, path, json, params)
+        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
+        return await self.send(request, options)
+
+    def _request(self, method: str, path: str, json: object, params: Mapping[str, object] | None) -> Request[Any]:
         if not path.startswith("/"):
             raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
         if not TOKEN.fullmatch(method):
@@ -203,9 +211,7 @@ class AsyncRetell(Resources):
         name = re.match(r"(/v\d+)?/[^/?]*", path)
         shown = mask_text(path if name is None else name.group())
         operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=mask_text(path), repeat=repeat)
-        request: Request[Any] = Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
-        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
-        return await self.send(request, options)
+        return Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
@@ -225,9 +231,17 @@ class AsyncRetell(Resources):
 
         :raises APIError: there was no answer, or none of success.
         """
+        async with self._opened(self._prepare(request, options, stream=True)) as response:
+            yield response
+
+    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False) -> RawResponse[T]:
+        return await self._carry_out(self._prepare(request, options, first=first, parse=parse))
+
+    @asynccontextmanager
+    async def _opened(self, call: Call) -> AsyncGenerator[StreamedResponse[Any]]:
         use = self._shared.enter(self._settings)
         try:
-            response = StreamedResponse(await self._send(request, options, stream=True))
+            response = StreamedResponse(await self._carry_out(call))
             try:
                 yield response
             finally:
@@ -236,10 +250,10 @@ class AsyncRetell(Resources):
         finally:
             self._shared.leave(use)
 
-    async def _send(
-        self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
-    ) -> RawResponse[T]:
-        settings = self._settings
+    def _prepare(
+        self, request: Request[Any], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
+    ) -> Call:
+        """A request with all that decides how it is sent. This may be done in any thread, `_carry_out` in one event loop."""
         try:
             call = self._call(request, options)
         except Exception as error:
@@ -248,11 +262,15 @@ class AsyncRetell(Resources):
         call.first = first
         call.parse = parse
         call.stream = stream
+        return call
+
+    async def _carry_out(self, call: Call) -> RawResponse[Any]:
+        settings = self._settings
         use = self._shared.enter(settings)
         try:
             answer = await call.carry_out(use.http, use.account, use.slots)
         except OutcomeUnknownError as error:
-            found = await self._found(request.operation, call, error, use.account)
+            found = await self._found(call, error, use.account)
             if found is None:
                 raise
             return found
@@ -260,7 +278,7 @@ class AsyncRetell(Resources):
             self._shared.leave(use)
         return RawResponse(
             answer,
-            partial(decode, operation=request.operation, strict=settings.strict),
+            partial(decode, operation=call.operation, strict=settings.strict),
             idempotency_key=call.idempotency_key,
             retries_taken=call.attempts - 1,
         )
@@ -286,6 +304,10 @@ class AsyncRetell(Resources):
             if token is None and since is None:  # what was sent before is sent again as it was
                 token = new_key()  # never the caller's key, which may have been used before
                 request = marked(request, token)
+        own = {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"}
+        given = (settings.default_headers, check_headers(options.get("extra_headers")))
+        if not settings.api_key and not any(name.lower() == "authorization" for layer in given for name in layer):
+            raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
         deadline = options.get("deadline", omit)
@@ -294,11 +316,7 @@ class AsyncRetell(Resources):
             encoded=encode(
                 request,
                 base_url=settings.base_url,
-                headers=(
-                    {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
-                    settings.default_headers,
-                    check_headers(options.get("extra_headers")),
-                ),
+                headers=(own, *given),
                 query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
@@ -313,7 +331,7 @@ class AsyncRetell(Resources):
             token=token,
         )
 
-    async def _found(self, operation: Operation[T], call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[T] | None:
+    async def _found(self, call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[Any] | None:
         """What a call created whose outcome is not known, if it appears in the list of calls in time."""
         from ._engine.reconcile import find
 
@@ -325,7 +343,7 @@ class AsyncRetell(Resources):
         look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
         try:
             with account.waiting():
-                found = await find(look, operation, call.token, since=error.since or 0.0, within=within)
+                found = await find(look, call.operation, call.token, since=error.since or 0.0, within=within)
         except RetellError:  # the client was closed meanwhile
             return None
         if found is not None:
@@ -335,7 +353,7 @@ class AsyncRetell(Resources):
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""
         _refuse_unknown(request, options)
-        return AsyncPaginator(self, request, options)
+        return paginated(self, request, options)
 
     def is_closed(self) -> bool:
         """Whether the client is closed, and with it all views of it."""

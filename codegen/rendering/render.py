@@ -200,7 +200,8 @@ class _Package(Project):
                 self._write("package_init.py.jinja", api / view.group / "__init__.py", title=f"Operations of `{view.group}`.")
                 self._write("endpoint_module.py.jinja", api / view.group / f"{view.module}.py", endpoint=endpoint)
         resources = self.package_dir.parent / "resources"
-        self._write("resources_init.py.jinja", resources / "__init__.py", views=self.views.resources)
         self._write("resources_operations.py.jinja", resources / "_operations.py", views=self.views.resources)
-        for resource in self.views.resources:
-            self._write("resource.py.jinja", resources / f"{resource.name}.py", view=resource)
+        for folder, sync in ((resources, False), (resources / "_sync", True)):
+            self._write("resources_init.py.jinja", folder / "__init__.py", views=self.views.resources, sync=sync)
+            for resource in self.views.resources:
+                self._write("resource.py.jinja", folder / f"{resource.name}.py", view=resource, sync=sync)

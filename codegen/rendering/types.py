@@ -65,9 +65,9 @@ class Types:
             return self.literal(schema)
         if schema.get("type") == "array":
             item = self.sent(schema.get("items", {}))
-            if item == "str":  # a str is a Sequence[str] too, and never what is meant
+            if item == "str":  # a str is an Iterable[str] too, and never what is meant
                 return "Strings"
-            return f"Sequence[{item}]"
+            return f"Iterable[{item}]"
         if (values := _map_values(schema)) is not None:
             value = self.sent(values)
             return f"Mapping[str, {'object' if value == 'Any' else value}]"

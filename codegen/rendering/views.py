@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import attrs
 from openapi_python_client.strings import PythonIdentifier
@@ -96,6 +96,13 @@ class Class(Module):
         return [field for field in self.fields if field.name != field.wire]
 
     @property
+    def aliases(self) -> list[tuple[str, Field]]:
+        """The names that the official SDK gives the attributes which pydantic would not have: ``model_`` is its own."""
+        taken = {field.name for field in self.fields}
+        named = [(f"api_{field.name}", field) for field in self.fields if field.name.startswith("model_")]
+        return [(name, field) for name, field in named if name not in taken]
+
+    @property
     def functional(self) -> bool:
         """Whether a field's name in JSON cannot be written as one in a class body, which gives those with two underscores its own."""
         return any(not is_name(field.wire) or field.wire.startswith("__") for field in self.fields)
@@ -142,6 +149,8 @@ class Operation(Module):
     files: list[str]
     json: list[str]
     multipart: bool
+    aliases: tuple[str, list[str]] | None
+    """The schema of the body, and other names for fields in it: what Python calls those that are not written as it writes names."""
     paging: str | None
     exclusive: list[list[str]]
     timeout: float | None
@@ -161,6 +170,21 @@ class Operation(Module):
     def keywords(self) -> list[Field]:
         fields = [*self.path_fields[:-1], *self.query_fields, *self.body_fields]
         return [*(field for field in fields if field.required), *(field for field in fields if not field.required)]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it lists things and has no pages."""
+        return self.item is not None and self.paging is None
+
+    @property
+    def paginator(self) -> str | None:
+        """What a method that lists gives."""
+        return None if self.item is None else f"Async{'List' if self.whole else ''}Paginator[{self.item}]"
+
+    @property
+    def page(self) -> str | None:
+        """The same for those who do not await."""
+        return None if self.item is None else f"Sync{'List' if self.whole else ''}Page[{self.item}]"
 
     @property
     def docstring(self) -> str:
@@ -369,6 +393,11 @@ def _params(document: Json, name: str, schema: Json) -> Class:
     types = Types(document)
     sent = sorted(properties(document, schema, sent=True).items(), key=lambda item: (not item[1][1], item[0]))
     fields = [Field(wire, types.sent(field), required, about(field)) for wire, (field, required) in sent]
+    fields.extend(
+        Field(other, types.sent(field), required=False, doc=f"`{wire}`, as the official SDK calls it.")
+        for wire, (field, _) in sent
+        if (other := alias(wire)) is not None
+    )
     return Class(**_imports(types, name), name=f"{name}Param", module=module_name(name), fields=fields, doc=about(schema))
 
 
@@ -537,6 +566,7 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         files=files,
         json=json,
         multipart=multipart,
+        aliases=None if multipart or body_name is None else _body_aliases(document, body_name.removesuffix("Param")),
         paging=paging,
         exclusive=exclusive,
         timeout=entry.timeout,
@@ -584,6 +614,40 @@ def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
         if multipart and wire not in files and _is_structured(resolved(document, field))
     ]
     return f"{name}Param", fields, multipart, files, json, schema.get(marks.EXCLUSIVE, []), bool(schema.get("required"))
+
+
+def alias(wire: str) -> str | None:
+    """What the official SDK calls a field whose name is not written as Python writes names."""
+    name = python_name(wire)
+    return None if name in {wire, f"{wire}_"} or not wire[:1].isalpha() else name
+
+
+def _body_aliases(document: Json, name: str) -> tuple[str, list[str]] | None:
+    """Other names for the fields of a body and of all that is in it."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    left = [name]
+    while left:
+        one = left.pop()
+        if one in seen:
+            continue
+        seen.add(one)
+        schema = document["components"]["schemas"][one]
+        found.update(filter(None, map(alias, schema.get("properties", {}))))
+        left.extend(_references(schema))
+    return (name, sorted(found)) if found else None
+
+
+def _references(schema: Any) -> Generator[str]:
+    """Names of the schemas that a schema refers to."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _references(item)
+    elif isinstance(schema, dict):
+        if (name := ref_name(schema)) is not None:
+            yield name
+        for item in schema.values():
+            yield from _references(item)
 
 
 def _is_structured(schema: Json) -> bool:

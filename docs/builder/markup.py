@@ -37,7 +37,7 @@ def signature(text: str) -> str:
 
 def private(annotation: str) -> str:
     """An annotation without the names that only the package itself uses."""
-    return _STRINGS.sub("list[str] | tuple[str, ...]", annotation)
+    return _STRINGS.sub("Iterable[str]", annotation)
 
 
 def _code(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from inspect import isawaitable
 from pathlib import PurePath
 from typing import IO, Any, Literal, cast
@@ -14,12 +15,12 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from .model import Model
-from .operation import FileContent, Multipart, Request
+from .operation import FileContent, Multipart, Omit, Request
 
 __all__ = ["Encoded", "FilePart", "Part", "check_text", "encode", "is_seekable", "json_bytes"]
 
-FilePart = tuple[str, FileContent, str | None]
-"""A file name, its content, and its media type (``None``: told by the name)."""
+FilePart = tuple[str, FileContent, str | None, Mapping[str, str] | None]
+"""A file name, its content, its media type (``None``: told by the name), and headers of its part, if it has any."""
 Part = tuple[str, str | FilePart]
 """A field of a form: its name, and its text or its file."""
 
@@ -52,15 +53,17 @@ def encode(
     request: Request[Any],
     *,
     base_url: str,
-    headers: Sequence[Mapping[str, str]] = (),
+    headers: Sequence[Mapping[str, str | Omit]] = (),
     query: Sequence[Mapping[str, object]] = (),
     extra_body: Mapping[str, object] | None = None,
 ) -> Encoded:
     """Encode a request.
 
-    :param headers: layers of headers, of which a later one replaces an earlier one's, whatever the case of the names.
+    :param headers: layers of headers, of which a later one replaces an earlier one's, or takes it out with `omit`, whatever the case of
+        the names.
     :param query: parameters under and over those of the request: the first layer is the client's, the request's own come after it,
-        then the other layers.
+        then the other layers. As with the official SDK, an array is sent as ``name[]=1&name[]=2`` and an object as ``name[key]=1``, and
+        what is empty is not sent.
     :param extra_body: fields added to the body.
     :raises TypeError: a value is of a kind that cannot be sent; the message says where it is.
     :raises ValueError: a value is of a right kind and cannot be sent, such as NaN.
@@ -73,9 +76,15 @@ def encode(
         form = list(_form(request.operation.multipart, body or {}))
     elif body is not None:
         content = json_bytes(body)
+        if request.operation.aliases is not None:
+            content = request.operation.aliases.replaced(content)
         own["content-type"] = ("Content-Type", "application/json")
     for layer in headers:
-        own.update((name.lower(), (name, value)) for name, value in layer.items())
+        for name, text in layer.items():
+            if isinstance(text, Omit):
+                own.pop(name.lower(), None)
+            else:
+                own[name.lower()] = name, text
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
@@ -105,16 +114,28 @@ def _target(path: str, layers: Sequence[Mapping[str, object]]) -> str:
 
 
 def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
-    if value is None:
+    if value is None or isinstance(value, Omit):
         return
-    if isinstance(value, (list, tuple)):
-        for item in cast("Sequence[object]", value):
-            yield from _query_pairs(name, item)
+    if isinstance(value, (str, int, float)):
+        if value != "":
+            yield check_text(name, "the name of a query parameter"), _text(name, value, "a query parameter")
+        return
+    from .interop.values import in_query
+
+    plain = in_query(value, name)
+    if isinstance(plain, dict):
+        for key, item in cast("dict[str, object]", plain).items():
+            yield from _query_pairs(f"{name}[{key}]", item)
+    elif isinstance(plain, list):
+        for item in cast("list[object]", plain):
+            yield from _query_pairs(f"{name}[]", item)
     else:
-        yield check_text(name, "the name of a query parameter"), _text(name, value, "a query parameter")
+        yield from _query_pairs(name, plain)
 
 
 def _text(name: str, value: object, place: str) -> str:
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -138,50 +159,22 @@ _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 def json_bytes(value: object) -> bytes:
-    """Compact JSON in UTF-8, with models anywhere inside.
+    """Compact JSON in UTF-8. Anywhere inside may be models (ours, pydantic's, attrs', dataclasses), any iterable and any mapping.
 
-    :raises TypeError: a value inside is of a kind that JSON does not have; the message says where it is.
+    :raises TypeError: a value inside is of a kind that cannot be sent; the message says where it is.
     :raises ValueError: a number is not finite, a text is not Unicode, or a value holds itself.
     """
     try:
         return _to_json(value).encode()
-    except (TypeError, ValueError):
-        _refuse(value, "", ())
-        raise
+    except (TypeError, ValueError):  # before anything that can be gone through only once has been
+        from .interop.values import settled
 
-
-def _refuse(value: object, place: str, above: tuple[int, ...]) -> None:
-    """Raise an error that names the first value that cannot be sent."""
-    where = place or "body"
-    if value is None or isinstance(value, int):
-        return
-    if isinstance(value, str):
-        check_text(value, where)
-        return
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{where}: {value} cannot be sent as JSON")
-        return
-    if id(value) in above:
-        raise ValueError(f"{where}: holds itself")
-    inside = (*above, id(value))
-    if isinstance(value, (list, tuple)):
-        for index, item in enumerate(cast("Sequence[object]", value)):
-            _refuse(item, f"{place}[{index}]", inside)
-        return
-    fields: object = vars(value) if isinstance(value, Model) else value
-    if not isinstance(fields, Mapping):
-        raise TypeError(f"{where}: {type(value).__name__} cannot be sent as JSON")
-    for name, item in cast("Mapping[object, object]", fields).items():
-        if name is not None and not isinstance(name, (str, int, float)):
-            raise TypeError(f"{where}: a key must be a str, not {type(name).__name__}")
-        _refuse(name, f"a key of {where}", inside)
-        _refuse(item, f"{place}.{name}" if place else str(name), inside)
+        return _to_json(settled(value)).encode()
 
 
 def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
     for name, value in body.items():
-        if value is None:
+        if value is None or isinstance(value, Omit):
             continue
         check_text(name, "the name of a field of a form")
         if name in multipart.files:
@@ -189,8 +182,18 @@ def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
                 yield name, _file(file, f"{name}[{number}]")
         elif name in multipart.json:
             yield name, json_bytes(value).decode()
-        else:
+        elif isinstance(value, (str, int, float)):
             yield name, _text(name, value, "a field of a form")
+        else:
+            yield name, _text_of_form(name, value)
+
+
+def _text_of_form(name: str, value: object) -> str:
+    """A value that is no scalar: an array or an object as JSON, an enum or a moment as it is in JSON, without quotes."""
+    from .interop.values import settled
+
+    plain = settled(value, name)
+    return plain if isinstance(plain, str) else json_bytes(plain).decode()
 
 
 def _can_be_read_again(content: FileContent) -> bool:
@@ -203,10 +206,13 @@ def is_seekable(file: IO[bytes]) -> bool:
     return seekable is not None and bool(seekable())
 
 
-def _files(value: Any) -> Sequence[Any]:
-    if isinstance(value, list) or (isinstance(value, tuple) and not (value and isinstance(value[0], str))):
-        return cast("Sequence[Any]", value)
-    return [value]
+def _files(value: object) -> Iterable[Any]:
+    if isinstance(value, tuple):
+        items = cast("tuple[object, ...]", value)
+        return [items] if items and isinstance(items[0], str | None) else items
+    if isinstance(value, (str, bytes, os.PathLike)) or hasattr(value, "read") or not isinstance(value, Iterable):
+        return [cast("object", value)]  # type: ignore[redundant-cast]
+    return cast("Iterable[Any]", value)  # type: ignore[redundant-cast]
 
 
 def _is_binary_file(value: object, place: str) -> bool:
@@ -227,12 +233,15 @@ def _is_binary_file(value: object, place: str) -> bool:
 def _file(value: object, place: str) -> FilePart:
     name: object = None
     kind: object = None
+    headers: object = None
     content = value
     if isinstance(value, tuple):
         given = cast("tuple[object, ...]", value)
-        if len(given) not in {2, 3}:
-            raise TypeError(f"{place}: a file given as a tuple is (name, content) or (name, content, media type)")
-        name, content, kind = (*given, None)[:3]
+        if len(given) not in {2, 3, 4}:
+            raise TypeError(f"{place}: a file given as a tuple is (name, content), (name, content, media type) or the same with headers")
+        name, content, kind, headers = (*given, None, None)[:4]
+        if isinstance(content, str):
+            content = check_text(content, place).encode()
     if isinstance(content, os.PathLike):
         name = name or PurePath(cast("os.PathLike[str]", content)).name
     elif _is_binary_file(content, place):
@@ -246,4 +255,16 @@ def _file(value: object, place: str) -> FilePart:
     check_text(name, f"the name of {place}")
     if kind is not None and not (kind.isascii() and kind.isprintable()):
         raise ValueError(f"{place}: a media type is in ASCII, without line breaks")
-    return name, cast("FileContent", content), kind
+    return name, cast("FileContent", content), kind, _headers_of_part(headers, place)
+
+
+def _headers_of_part(headers: object, place: str) -> Mapping[str, str] | None:
+    if headers is None:
+        return None
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"{place}: the headers of a file must be a mapping, not {type(headers).__name__}")
+    for name, text in cast("Mapping[object, object]", headers).items():
+        for part in (name, text):
+            if not isinstance(part, str) or not (part.isascii() and part.isprintable()):
+                raise ValueError(f"{place}: a header of a file is a str in ASCII, without line breaks")
+    return cast("Mapping[str, str]", headers)

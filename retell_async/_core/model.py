@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat, takewhile
-from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
 
 import attrs
 
 from .hints import Hints, generated
+from .interop.methods import PydanticMethods
 from .masking import masked_fields, masked_repr
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["KeyedModel", "Model", "UnknownObject", "declared", "model"]
+__all__ = ["Alias", "KeyedModel", "Model", "UnknownObject", "copied", "declared", "model"]
 
+T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound="Model")
 Decode = Callable[[Any], Any]
 """Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
@@ -59,11 +60,12 @@ class _Whole(metaclass=_NoFields):
     eq=False,
     repr=False,
 )
-class Model:
+class Model(PydanticMethods):
     """Base of all models: build one from keywords, or from JSON with `from_dict`.
 
     Attributes are the API's own field names. `name in model` tells whether a field is there at all: an optional field that was left out
-    reads as ``None`` just as one that is ``null`` does. Models are mutable; ``del model.name`` takes a field out again.
+    reads as ``None`` just as one that is ``null`` does. Models are mutable; ``del model.name`` takes a field out again. Keywords may be any
+    fields, those that this version does not know among them, and dicts in them become models; what is required must be there.
 
     Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
     out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each that was
@@ -81,17 +83,30 @@ class Model:
             fields = dict(takewhile(lambda item: item[1] is not whole, fields.items()))
             self.__dict__.update(whole.model.__dict__)
             _carry_key(whole.model, self)
-        self._refuse(fields, complete=whole is not None)
         wire = self.__wire__
-        self.__dict__.update((wire.get(name, name), value) for name, value in fields.items())
+        given = {wire.get(name, name): value for name, value in fields.items()}
+        self._check(fields, evolves=whole is not None)
+        for name, decode in _nested(type(self)):
+            if name in given:
+                given[name] = decode(copied(given[name]))
+        self.__dict__.update(given)
 
-    def _refuse(self, fields: Mapping[str, Any], *, complete: bool) -> None:
+    def _check(self, fields: Mapping[str, Any], *, evolves: bool) -> None:
         names = {field.name: field for field in declared(type(self))}
-        for name in fields.keys() - names.keys() - self.__dict__.keys():
-            raise TypeError(f"{type(self).__name__} has no field {name!r}")
-        missing = [name for name, field in names.items() if field.default is attrs.NOTHING and name not in fields]
-        if missing and not complete:
-            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+        if evolves:
+            for name in fields.keys() - names.keys() - self.__dict__.keys():
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+            return
+        required = [name for name, field in names.items() if field.default is attrs.NOTHING]
+        missing = [name for name in required if name not in fields and self.__wire__.get(name) not in fields]
+        if missing:
+            from .interop.validate import MissingFieldsError
+
+            raise MissingFieldsError(f"{type(self).__name__} needs {', '.join(missing)}")
+
+    @property
+    def __content__(self) -> Self:
+        return self
 
     @property
     def __whole__(self) -> Any:
@@ -101,11 +116,7 @@ class Model:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Make a model of a JSON object. Nothing is refused: unknown, missing and mistyped fields are kept as they are."""
-        return adopter(cls)(_copy(data))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON object, as plain dicts and lists: exactly what was sent, plus what was changed since."""
-        return {name: plain(value) for name, value in self.__dict__.items()}
+        return adopter(cls)(copied(data))
 
     def __contains__(self, name: object) -> bool:
         return self.__wire__.get(cast("str", name), name) in self.__dict__
@@ -160,37 +171,23 @@ class KeyedModel(Model):
         return getattr(self, "__key__", None)
 
 
-class _Method:
-    """A method that a field of the same name in JSON cannot hide."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
-
-    def __get__(self, instance: object | None, owner: type) -> Any:
-        return self.function if instance is None else MethodType(self.function, instance)
-
-    def __set__(self, instance: object, value: object) -> None:
-        raise AttributeError("to_dict is a method")
-
-
-if not TYPE_CHECKING:
-    Model.to_dict = _Method(Model.to_dict)
-
-
-class _Renamed:
-    """A field whose name in JSON is not its name in Python."""
+class Alias(Generic[T]):
+    """A field under another name than its own in JSON."""
 
     def __init__(self, wire: str) -> None:
         self.wire = wire
 
-    def __get__(self, instance: object | None, owner: type) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, instance: Model, owner: type) -> T: ...
+    def __get__(self, instance: Model | None, owner: type) -> T | None:
         return None if instance is None else instance.__dict__.get(self.wire)
 
-    def __set__(self, instance: object, value: object) -> None:
+    def __set__(self, instance: Model, value: T) -> None:
         instance.__dict__[self.wire] = value
 
-    def __delete__(self, instance: object) -> None:
+    def __delete__(self, instance: Model) -> None:
         del instance.__dict__[self.wire]
 
 
@@ -199,7 +196,7 @@ def model(cls: type[ModelT]) -> type[ModelT]:
     """Make a class with annotated fields a model, which is an attrs class whose fields read as ``None`` until they are there."""
     made: Any = attrs.define(cls, slots=False, init=False, eq=False, repr=False, kw_only=True)
     for field in declared(cls):
-        setattr(made, field.name, _Renamed(made.__wire__[field.name]) if field.name in made.__wire__ else None)
+        setattr(made, field.name, Alias[Any](made.__wire__[field.name]) if field.name in made.__wire__ else None)
     made.__annotations__ = Hints(made.__annotations__, made.__module__)
     del made.__attrs_init__
     return cls
@@ -218,8 +215,8 @@ class UnknownObject(Model):
     `UnknownCallResponse`), typed as in them and ``None`` where it was left out.
     """
 
-    def _refuse(self, fields: Mapping[str, Any], *, complete: bool) -> None:
-        """Nothing: it may have any field."""
+    def _check(self, fields: Mapping[str, Any], *, evolves: bool) -> None:
+        """Nothing is wrong: it may have any fields."""
 
     if TYPE_CHECKING:
 
@@ -240,13 +237,14 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _copy(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """JSON as plain dicts and lists that nobody else holds; models in it stay as they are."""
     if isinstance(value, Model):
         return value
     if isinstance(value, Mapping):
-        return {name: _copy(item) for name, item in cast("Mapping[str, Any]", value).items()}
+        return {name: copied(item) for name, item in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, (list, tuple)):
-        return [_copy(item) for item in cast("list[Any]", value)]
+        return [copied(item) for item in cast("list[Any]", value)]
     return value
 
 
@@ -307,6 +305,17 @@ def adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
     return cast("Callable[[dict[str, Any]], ModelT]", found)
 
 
+_nested_by_class: dict[type[Model], list[tuple[str, Decode]]] = {}
+
+
+def _nested(cls: type[Model]) -> list[tuple[str, Decode]]:
+    """What decodes the fields of a model that hold models."""
+    found = _nested_by_class.get(cls)
+    if found is None:
+        found = _nested_by_class[cls] = [(name, decoder(spec)) for name, spec in cls.__nested__.items()]
+    return found
+
+
 def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
     new = object.__new__
     if not cls.__nested__:
@@ -318,12 +327,11 @@ def _make_adopter(cls: type[ModelT]) -> Callable[[dict[str, Any]], ModelT]:
 
         return adopt
 
-    # Decoders are made at the first object, not here: a model may hold itself.
     fields: list[tuple[str, Decode]] = []
 
     def adopt_nested(data: dict[str, Any]) -> ModelT:
-        if not fields:
-            fields.extend((name, decoder(spec)) for name, spec in cls.__nested__.items())
+        if not fields:  # at the first object, not before: a model may hold itself
+            fields.extend(_nested(cls))
         for name, decode in fields:
             value = data.get(name)
             if value is not None:

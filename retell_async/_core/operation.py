@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, cast
 from urllib.parse import quote
 
 import attrs
@@ -18,17 +18,45 @@ if TYPE_CHECKING:
 
     from .pages import AsyncPaginator
 
-__all__ = ["FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "RequestOptions", "Sender", "Strings", "given", "omit"]
+__all__ = [
+    "Aliases",
+    "FileTypes",
+    "Multipart",
+    "Omit",
+    "Operation",
+    "Paging",
+    "Request",
+    "RequestOptions",
+    "Sender",
+    "Strings",
+    "given",
+    "omit",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-Strings: TypeAlias = list[str] | tuple[str, ...]
-"""Several strings; a plain `str`, which is a sequence of strings to a type checker, is none."""
+if TYPE_CHECKING:
+
+    class _Strings(Protocol):
+        def __contains__(self, value: object, /) -> bool: ...  # which a str does not: it is asked for strings alone
+        def __iter__(self) -> Iterator[str]: ...
+        def __len__(self) -> int: ...
+
+    Strings: TypeAlias = _Strings | Iterator[str]
+else:
+    Strings = Iterable[str]
+"""Several strings, in whatever holds or gives them; a plain `str`, which is a sequence of strings to a type checker, is none."""
 
 FileContent: TypeAlias = bytes | IO[bytes] | PathLike[str]
-FileTypes: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
-"""A file to upload: its content, an open binary file or a path, or a tuple of file name, content and optionally content type."""
+FileTypes: TypeAlias = (
+    FileContent
+    | tuple[str | None, FileContent | str]
+    | tuple[str | None, FileContent | str, str | None]
+    | tuple[str | None, FileContent | str, str | None, Mapping[str, str]]
+)
+"""A file to upload: its content, an open binary file or a path, or a tuple of file name, content (which may be a text there) and optionally
+content type and headers of its part."""
 
 
 class Omit:
@@ -48,8 +76,8 @@ omit = Omit()
 class RequestOptions(TypedDict, total=False):
     """What every method takes beside the operation's own parameters."""
 
-    extra_headers: Mapping[str, str] | None
-    """Headers added to this request; they replace those of the client."""
+    extra_headers: Mapping[str, str | Omit] | None
+    """Headers added to this request; they replace those of the client, and `omit` takes one out."""
     extra_query: Mapping[str, object] | None
     """Query parameters added to this request."""
     extra_body: Mapping[str, object] | None
@@ -79,6 +107,25 @@ class Paging:
     location: Literal["query", "body"]
 
 
+class Aliases:
+    """Other names for fields of a body: those that the official SDK has for what is not written as Python writes names."""
+
+    def __init__(self, body: Spec, names: Sequence[str]) -> None:
+        self.body = body
+        self.names = names
+
+    def replaced(self, content: bytes) -> bytes:
+        """The JSON of a body with the API's names.
+
+        :raises ValueError: one field is there under both names.
+        """
+        if not any(f'"{name}"'.encode() in content for name in self.names):
+            return content
+        from .interop.aliases import replaced
+
+        return replaced(self.body, content)
+
+
 @attrs.frozen
 class Operation(Generic[T_co]):
     """One operation of the API, as the pinned document and `openapi/surface.yaml` describe it."""
@@ -93,6 +140,7 @@ class Operation(Generic[T_co]):
     empty: bool = False
     """The answer has no body."""
     multipart: Multipart | None = None
+    aliases: Aliases | None = None
     paging: Paging | None = None
     exclusive: Sequence[Sequence[str]] = ()
     """Fields of the body that may not be sent together."""
@@ -124,7 +172,7 @@ class Operation(Generic[T_co]):
                 url = url.replace(f"{{{name}}}", quote(value, safe=""))
             except UnicodeEncodeError:
                 raise ValueError(f"{name}: a text with half a surrogate pair cannot be sent") from None
-        fields = None if body is None else given(dict(body))
+        fields = None if body is None else given(_fields(body))
         for names in self.exclusive:
             if fields is not None and fields.keys() >= {*names}:
                 raise ValueError(f"{' and '.join(names)} exclude each other in {self.method} {self.path}: send one of them")
@@ -156,6 +204,17 @@ class Sender(Protocol):
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""
         ...
+
+
+def _fields(body: Any) -> dict[str, Any]:
+    if isinstance(body, (Mapping, Model)):
+        return dict(cast("Mapping[str, Any]", body))
+    from .interop.values import fields
+
+    found = fields(body)
+    if found is None:
+        raise TypeError(f"the body must be a mapping or a model, not {type(body).__name__}")
+    return dict(found)
 
 
 def given(fields: Mapping[str, object]) -> dict[str, Any]:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, KeysView, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
 from .errors import APIResponseValidationError
-from .model import Model, plain
+from .interop.methods import Dumped
+from .model import Many, Model, UnknownObject, adopter
 from .operation import Request, RequestOptions
 from .response import RawResponse, StreamedResponse
 
-__all__ = ["AsyncPage", "AsyncPaginator", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
+__all__ = [
+    "AsyncListPage",
+    "AsyncListPaginator",
+    "AsyncPage",
+    "AsyncPaginator",
+    "Page",
+    "StreamingSender",
+    "Walk",
+    "kept",
+    "next_request",
+    "paginated",
+    "raw_page",
+    "streamed_page",
+]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -87,18 +101,31 @@ class Walk:
             self._until_mark *= 2
 
 
-class AsyncPage(Sequence[T]):
-    """One page of a list, which is also the sequence of its items."""
+_Origin: TypeAlias = "tuple[Any, Request[Any], RequestOptions, RawResponse[Any]]"
+"""Where a page came from, for the next one: what sends, the request, and its answer."""
 
-    items: list[T]
 
-    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
-        self._sender = sender
-        self._request = request
-        self._options = options
-        self._raw = raw
-        self._fields = _fields(raw)
-        self.items = self._fields["items"]
+class Page(Dumped, Sequence[T]):
+    """One page of a list, which is also the sequence of its items.
+
+    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
+    of it has all but the client, and so no next page.
+    """
+
+    def __init__(self, sender: Any, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
+        self._origin: _Origin | None = (sender, request, options, raw)
+        self._body = _body(raw)
+        self._fields = vars(self._body)
+
+    @property
+    def items(self) -> list[T]:
+        """What is on this page."""
+        found: list[T] = self._fields["items"]
+        return found
+
+    @property
+    def __content__(self) -> Model:
+        return self._body
 
     @property
     def has_more(self) -> bool:
@@ -115,37 +142,99 @@ class AsyncPage(Sequence[T]):
         """How many items there are on all pages, if the server was asked for that and said it."""
         return self._fields.get("total")
 
-    async def next_page(self) -> AsyncPage[T] | None:
-        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
-
-        :raises APIResponseValidationError: this page promises more and does not say where.
-        """
+    def _next(self) -> tuple[Any, Request[Any], RequestOptions] | None:
+        """What sends the request for the page after this one, and that request."""
+        if self._origin is None:
+            raise RuntimeError("a copy of a page has no client: give its pagination_key to the list that it is a page of")
+        sender, request, options, _ = self._origin
         try:
-            request = next_request(self._request, self._fields)
+            following = next_request(request, self._fields)
         except ValueError as error:
             raise self.invalid(str(error)) from error
-        return None if request is None else await _fetch(self._sender, request, self._options)
+        return None if following is None else (sender, following, options)
+
+    def step(self, walk: Walk) -> None:
+        """Let a walk through the list take note of this page.
+
+        :raises APIResponseValidationError: the list goes on without end.
+        """
+        try:
+            walk.step(self.pagination_key if self.has_more else None, len(self))
+        except ValueError as error:
+            raise self.invalid(str(error)) from error
 
     def invalid(self, message: str) -> APIResponseValidationError:
-        """The error that says what is wrong with this page."""
-        return APIResponseValidationError(self._raw.http_response, self._raw.json(), message=message)
+        """The error that says what is wrong with this page, fetched by a client."""
+        *_, raw = cast("_Origin", self._origin)
+        return APIResponseValidationError(raw.http_response, raw.json(), message=message)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The page as the server sent it; a list that has no pages comes as ``{"items": [...]}``."""
-        return cast("dict[str, Any]", plain(dict(self._fields)))
+    if not TYPE_CHECKING:
+
+        def keys(self) -> KeysView[str]:
+            """Names of its fields: what ``dict(page)`` and FastAPI ask for."""
+            return self._fields.keys()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_origin": None}
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """What pydantic asks for, when a page is the type of a field or of an answer of FastAPI."""
+        from .interop.schema import of_page
+
+        return of_page(cls, source, handler)
 
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
-        return self.items[index]
+    def __getitem__(self, index: Any) -> Any:
+        items: list[Any] = self.items
+        return self._fields[index] if isinstance(index, str) else items[index]
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __repr__(self) -> str:
-        return f"AsyncPage({len(self.items)} items, has_more={self.has_more})"
+        return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
+
+
+class AsyncPage(Page[T]):
+    """One page of a list, which is also the sequence of its items.
+
+    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
+    of it has all but the client, and so no next page.
+    """
+
+    async def next_page(self) -> AsyncPage[T] | None:
+        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
+
+        :raises APIResponseValidationError: this page promises more and does not say where.
+        :raises RuntimeError: it is a copy, which has no client: give its `pagination_key` to the list.
+        """
+        following = self._next()
+        return None if following is None else await _fetch(*following)
+
+
+class AsyncListPage(list[T], AsyncPage[T]):
+    """The whole of a list that has no pages: a list, with what a page has."""
+
+    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
+        AsyncPage.__init__(self, sender, request, options, raw)  # pyright: ignore[reportUnknownMemberType]
+        super().__init__(self._fields.pop("items"))
+
+    @property
+    def items(self) -> list[T]:
+        """The list itself."""
+        return self
+
+    @property
+    def __content__(self) -> Model:
+        return UnknownObject(items=list(self))
+
+    def copy(self) -> list[T]:
+        """A plain list of the items."""
+        return list(self)
 
 
 class AsyncPaginator(Generic[T]):
@@ -157,8 +246,9 @@ class AsyncPaginator(Generic[T]):
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions) -> None:
         self._sender = sender
-        self._request = request
-        self._options = options
+        # Every page is asked for with these: what gives its items once has to give them more than once.
+        self._request = attrs.evolve(request, query=kept(request.query), body=kept(request.body))
+        self._options: RequestOptions = kept(options)
 
     def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
         return _fetch(self._sender, self._request, self._options).__await__()
@@ -207,10 +297,30 @@ class AsyncPaginator(Generic[T]):
         return f"AsyncPaginator({self._request.operation.id})"
 
 
+class AsyncListPaginator(AsyncPaginator[T]):
+    """A list that has no pages: ``await`` gives all of it, which is a list."""
+
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, Any, AsyncListPage[T]]: ...
+
+
+def kept(value: Any) -> Any:
+    """The same with lists in place of what can be gone through only once."""
+    if isinstance(value, Iterator):
+        return [kept(item) for item in cast("Iterator[Any]", value)]  # type: ignore[redundant-cast]
+    if isinstance(value, dict):
+        return {name: kept(item) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [kept(item) for item in cast("list[Any]", value)]  # type: ignore[redundant-cast]
+    return value
+
+
 class _Pages(AsyncIterator[AsyncPage[T]]):
     def __init__(self, paginator: AsyncPaginator[T]) -> None:
         self._paginator = paginator
         self._page: AsyncPage[T] | None = None
+        self._walked: AsyncPage[T] | None = None
         self._walk = Walk()
 
     async def __anext__(self) -> AsyncPage[T]:
@@ -218,10 +328,9 @@ class _Pages(AsyncIterator[AsyncPage[T]]):
         if page is None:
             self._page = await self._paginator
             return self._page
-        try:
-            self._walk.step(page.pagination_key if page.has_more else None, len(page))
-        except ValueError as error:
-            raise page.invalid(str(error)) from error
+        if self._walked is not page:  # else the page after it could not be fetched
+            page.step(self._walk)
+            self._walked = page
         following = await page.next_page()
         if following is None:
             raise StopAsyncIteration
@@ -249,14 +358,27 @@ class AsyncPages(_Items[T]):
         return self._pages
 
 
+def _page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> AsyncPage[Any]:
+    if isinstance(raw.parse(), list):
+        return AsyncListPage[Any](sender, request, options, raw)
+    return AsyncPage[Any](sender, request, options, raw)
+
+
+def paginated(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
+    """What fetches a list when it is asked for."""
+    if isinstance(request.operation.response, Many):
+        return AsyncListPaginator[Any](sender, request, options)
+    return AsyncPaginator[Any](sender, request, options)
+
+
 async def _fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPage[Any]:
-    return AsyncPage(sender, request, options, await sender.send_raw(request, options, parse=True))
+    return _page(sender, request, options, await sender.send_raw(request, options, parse=True))
 
 
 async def raw_page(sender: PageSender, request: Request[Any], options: RequestOptions) -> RawResponse[AsyncPage[Any]]:
     """The first page of a list as the answer that it came in."""
     raw = await sender.send_raw(request, options)
-    return raw.map(lambda _: AsyncPage(sender, request, options, raw))
+    return raw.map(lambda _: _page(sender, request, options, raw))
 
 
 @asynccontextmanager
@@ -265,14 +387,14 @@ async def streamed_page(
 ) -> AsyncGenerator[StreamedResponse[AsyncPage[Any]]]:
     """The same, before its body has come."""
     async with sender.stream(request, options) as response:
-        yield response.map(lambda raw: AsyncPage(sender, request, options, raw))
+        yield response.map(lambda raw: _page(sender, request, options, raw))
 
 
-def _fields(raw: RawResponse[Any]) -> Mapping[str, Any]:
+def _body(raw: RawResponse[Any]) -> Model:
     body = raw.parse()
     if isinstance(body, list):
-        return {"items": body}
-    fields = vars(body) if isinstance(body, Model) else body
-    if not isinstance(fields, dict) or not isinstance(cast("dict[str, Any]", fields).get("items"), list):
+        return adopter(UnknownObject)({"items": body})
+    model = body if isinstance(body, Model) or not isinstance(body, dict) else adopter(UnknownObject)(cast("dict[str, Any]", body))
+    if not isinstance(model, Model) or not isinstance(vars(model).get("items"), list):
         raise APIResponseValidationError(raw.http_response, raw.json(), message="the answer is no page: it has no array of items")
-    return cast("dict[str, Any]", fields)
+    return model

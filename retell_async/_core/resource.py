@@ -9,12 +9,12 @@ import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from .errors import RetellError
 from .hints import readable
 from .operation import Request, RequestOptions, Sender
-from .pages import AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
+from .pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
 from .response import RawResponse, StreamedResponse
 
 __all__ = ["RawSender", "Resource", "StreamSender", "deprecated", "gone", "raw", "raw_pages", "streamed", "streamed_pages"]
@@ -50,6 +50,10 @@ class Resource:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
+
+    def _whole(self, request: Request[list[T]], options: RequestOptions) -> AsyncListPaginator[T]:
+        """What fetches a list that has no pages."""
+        return cast("AsyncListPaginator[T]", self._sender.paginate(request, options))
 
 
 class RawSender:
@@ -90,9 +94,15 @@ def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[
     return cast("Callable[P, Awaitable[RawResponse[T]]]", method)
 
 
-def raw_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]:
+@overload
+def raw_pages(  # pyright: ignore[reportOverlappingOverload]
+    method: Callable[P, AsyncListPaginator[T]],
+) -> Callable[P, Awaitable[RawResponse[AsyncListPage[T]]]]: ...
+@overload
+def raw_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]: ...
+def raw_pages(method: Callable[P, Any]) -> Callable[P, Any]:
     """The same for a method that lists: it gives the first page."""
-    return cast("Callable[P, Awaitable[RawResponse[AsyncPage[T]]]]", method)
+    return method
 
 
 def streamed(method: Callable[P, Awaitable[T]]) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[T]]]:
@@ -107,9 +117,17 @@ def streamed(method: Callable[P, Awaitable[T]]) -> Callable[P, AbstractAsyncCont
     return opened
 
 
-def streamed_pages(method: Callable[P, AsyncPaginator[T]]) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[AsyncPage[T]]]]:
+@overload
+def streamed_pages(  # pyright: ignore[reportOverlappingOverload]
+    method: Callable[P, AsyncListPaginator[T]],
+) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[AsyncListPage[T]]]]: ...
+@overload
+def streamed_pages(
+    method: Callable[P, AsyncPaginator[T]],
+) -> Callable[P, AbstractAsyncContextManager[StreamedResponse[AsyncPage[T]]]]: ...
+def streamed_pages(method: Callable[P, Any]) -> Callable[P, Any]:
     """The same for a method that lists: it gives the first page."""
-    return streamed(cast("Callable[P, Awaitable[AsyncPage[T]]]", method))
+    return streamed(method)
 
 
 def gone(message: str) -> Callable[..., NoReturn]:

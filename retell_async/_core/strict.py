@@ -203,9 +203,8 @@ def _meant(annotation: ast.expr) -> Iterator[Any]:
 
 def _scalars(name: str) -> Iterator[Any]:
     """The members of a named union that are neither objects nor arrays."""
-    for member in get_args(getattr(generated("models"), name)):
-        written = getattr(member, "__forward_arg__", None)
-        for meant in _meant(ast.parse(written, mode="eval").body) if written is not None else ():
+    for written in getattr(generated("models"), name).__written__:
+        for meant in _meant(ast.parse(written, mode="eval").body):
             if not isinstance(meant, _Container):
                 yield meant
 

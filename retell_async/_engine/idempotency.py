@@ -10,7 +10,6 @@ from uuid import uuid4
 import attrs
 
 from .._core.errors import ConfigurationError
-from .._core.model import Model
 from .._core.operation import Operation, Request
 
 __all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "token_of", "with_key"]
@@ -64,4 +63,10 @@ def marked(request: Request[T], token: str) -> Request[T]:
 
 def _metadata(request: Request[Any]) -> Mapping[str, Any]:
     metadata: Any = (request.body or {}).get("metadata")
-    return vars(metadata) if isinstance(metadata, Model) else cast("Mapping[str, Any]", metadata or {})
+    if metadata is None:
+        return {}
+    if isinstance(metadata, Mapping):
+        return cast("Mapping[str, Any]", metadata)
+    from .._core.interop.values import fields
+
+    return fields(metadata) or {}

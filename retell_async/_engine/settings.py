@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,7 @@ __all__ = [
     "check_retries",
     "check_since",
     "check_timeout",
+    "headers_of_environment",
 ]
 
 _CLOCKS_DIFFER = 60.0  # seconds by which a moment may be in the future
@@ -61,7 +63,7 @@ class Settings:
     timeout: float | httpx.Timeout | Omit | None
     max_retries: int
     retry: RetryPolicy
-    default_headers: Mapping[str, str] = attrs.field(repr=False)
+    default_headers: Mapping[str, str | Omit] = attrs.field(repr=False)
     default_query: Mapping[str, object] = attrs.field(repr=False)
     strict: bool
     rate_limits: Mapping[str, RateLimit]
@@ -213,8 +215,17 @@ def _mapping(given: object, name: str) -> Mapping[Any, Any]:
     return cast("Mapping[Any, Any]", given)  # type: ignore[redundant-cast]
 
 
-def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
-    """Headers that HTTP can carry; an error names the header and never shows its value."""
+def headers_of_environment() -> dict[str, str | Omit]:
+    """Headers in the lines of ``RETELL_CUSTOM_HEADERS``, each ``Name: value``, as the official SDK reads them."""
+    lines = Hidden([line.partition(":") for line in os.environ.get("RETELL_CUSTOM_HEADERS", "").split("\n")])
+    try:
+        return check_headers({name.strip(): value.strip() for name, colon, value in lines.value if colon})
+    except ConfigurationError as error:
+        raise ConfigurationError(f"RETELL_CUSTOM_HEADERS: {error}") from None
+
+
+def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str | Omit]:
+    """Headers that HTTP can carry, or `omit` for one that is taken out; an error names the header and never shows its value."""
     try:
         given = dict(headers or {})
     except (TypeError, ValueError):
@@ -230,6 +241,8 @@ def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
 def _problem(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
         return f"{name!r} is no name of a header"
+    if isinstance(value, Omit):
+        return None
     if not isinstance(value, str):
         return f"the header {name} must be a str, not {type(value).__name__}"
     if not all(" " <= character <= "~" or character == "\t" for character in value):

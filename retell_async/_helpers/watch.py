@@ -143,7 +143,8 @@ class Watch(Generic[T]):
         self._sources.add(source)
 
         async def take(event: Any) -> None:
-            self.tell(*told(event))
+            if self._loop is running_loop():  # else nobody here can be woken from there
+                self.tell(*told(event))
 
         for event in events:
             source.on(event)(take)

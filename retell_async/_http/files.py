@@ -61,14 +61,16 @@ async def opened(form: Sequence[Part] | None) -> AsyncGenerator[list[tuple[str, 
             if isinstance(value, str):
                 parts.append((name, (None, value)))
                 continue
-            file_name, content, kind = value
+            file_name, content, kind, headers = value
             if not isinstance(content, bytes):
                 if _is_at_hand(content):
                     content = _measured(content, files)
                 else:
                     # In a thread: what a pipe gives may come from another task here.
                     content = await to_thread.run_sync(_measured, content, files, abandon_on_cancel=True)
-            parts.append((name, (file_name, content, kind) if kind else (file_name, content)))
+            parts.append(
+                (name, (file_name, content, kind, headers) if headers else (file_name, content, kind) if kind else (file_name, content))
+            )
         yield None if form is None else parts
 
 

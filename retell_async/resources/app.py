@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -101,7 +101,7 @@ class AppResource(Resource):
         app_id: str,
         *,
         app_tool_template_name: str,
-        parameters: Sequence[ToolParameterParam | ToolParameter] | Omit = omit,
+        parameters: Iterable[ToolParameterParam | ToolParameter] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> GetAppToolSchemaResponse:
         """Ask what a tool of an app takes and answers.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from .._core.operation import Omit, omit
@@ -24,7 +24,7 @@ class BatchCallResource(Resource):
         self,
         *,
         from_number: str,
-        tasks: Sequence[BatchCallTaskParam | BatchCallTask],
+        tasks: Iterable[BatchCallTaskParam | BatchCallTask],
         call_time_window: CallTimeWindowParam | CallTimeWindow | Omit = omit,
         name: str | Omit = omit,
         reserved_concurrency: int | Omit = omit,

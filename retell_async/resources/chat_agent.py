@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -49,17 +49,17 @@ class ChatAgentResource(Resource):
         end_chat_after_silence_ms: int | None | Omit = omit,
         guardrail_config: GuardrailConfigParam | GuardrailConfig | Omit = omit,
         handbook_config: ChatHandbookConfigParam | ChatHandbookConfig | Omit = omit,
-        language: Language | Sequence[Language] | Literal["multi"] | Omit = omit,
+        language: Language | Iterable[Language] | Literal["multi"] | Omit = omit,
         opt_in_signed_url: bool | Omit = omit,
         pii_config: PIIConfigParam | PIIConfig | Omit = omit,
-        post_chat_analysis_data: Sequence[PostChatAnalysisDataParam] | None | Omit = omit,
+        post_chat_analysis_data: Iterable[PostChatAnalysisDataParam] | None | Omit = omit,
         post_chat_analysis_model: NullableLLMModel | None | Omit = omit,
-        post_session_tools: Sequence[PostSessionToolParam] | None | Omit = omit,
-        pre_session_tools: Sequence[PreSessionToolParam] | None | Omit = omit,
+        post_session_tools: Iterable[PostSessionToolParam] | None | Omit = omit,
+        pre_session_tools: Iterable[PreSessionToolParam] | None | Omit = omit,
         signed_url_expiration_ms: int | None | Omit = omit,
         timezone: str | None | Omit = omit,
         version_title: str | None | Omit = omit,
-        webhook_events: Sequence[ChatAgentRequestWebhookEvent] | None | Omit = omit,
+        webhook_events: Iterable[ChatAgentRequestWebhookEvent] | None | Omit = omit,
         webhook_timeout_ms: int | Omit = omit,
         webhook_url: str | None | Omit = omit,
         **options: Unpack[RequestOptions],
@@ -274,18 +274,18 @@ class ChatAgentResource(Resource):
         end_chat_after_silence_ms: int | None | Omit = omit,
         guardrail_config: GuardrailConfigParam | GuardrailConfig | Omit = omit,
         handbook_config: ChatHandbookConfigParam | ChatHandbookConfig | Omit = omit,
-        language: Language | Sequence[Language] | Literal["multi"] | Omit = omit,
+        language: Language | Iterable[Language] | Literal["multi"] | Omit = omit,
         opt_in_signed_url: bool | Omit = omit,
         pii_config: PIIConfigParam | PIIConfig | Omit = omit,
-        post_chat_analysis_data: Sequence[PostChatAnalysisDataParam] | None | Omit = omit,
+        post_chat_analysis_data: Iterable[PostChatAnalysisDataParam] | None | Omit = omit,
         post_chat_analysis_model: NullableLLMModel | None | Omit = omit,
-        post_session_tools: Sequence[PostSessionToolParam] | None | Omit = omit,
-        pre_session_tools: Sequence[PreSessionToolParam] | None | Omit = omit,
+        post_session_tools: Iterable[PostSessionToolParam] | None | Omit = omit,
+        pre_session_tools: Iterable[PreSessionToolParam] | None | Omit = omit,
         response_engine: ResponseEngineParam | Omit = omit,
         signed_url_expiration_ms: int | None | Omit = omit,
         timezone: str | None | Omit = omit,
         version_title: str | None | Omit = omit,
-        webhook_events: Sequence[ChatAgentRequestWebhookEvent] | None | Omit = omit,
+        webhook_events: Iterable[ChatAgentRequestWebhookEvent] | None | Omit = omit,
         webhook_timeout_ms: int | Omit = omit,
         webhook_url: str | None | Omit = omit,
         **options: Unpack[RequestOptions],

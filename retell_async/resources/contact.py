@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -113,7 +113,7 @@ class ContactResource(Resource):
     async def create_import(
         self,
         *,
-        column_mapping: Sequence[CRMSyncMappingParam | CRMSyncMapping],
+        column_mapping: Iterable[CRMSyncMappingParam | CRMSyncMapping],
         upload_id: str,
         contact_tags: Strings | Omit = omit,
         default_country: str | Omit = omit,

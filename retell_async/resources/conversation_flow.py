@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -43,7 +43,7 @@ class ConversationFlowResource(Resource):
         self,
         *,
         start_speaker: Literal["agent", "user"],
-        nodes: Sequence[ConversationFlowNodeParam],
+        nodes: Iterable[ConversationFlowNodeParam],
         begin_after_user_silence_ms: int | None | Omit = omit,
         kb_config: KBConfigParam | KBConfig | Omit = omit,
         knowledge_base_ids: Strings | None | Omit = omit,
@@ -53,15 +53,15 @@ class ConversationFlowResource(Resource):
         backup_model: BackupModelParam | BackupModel | None | Omit = omit,
         model_config: ModelConfigParam | Omit = omit,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
-        components: Sequence[FlowComponentParam | FlowComponent] | None | Omit = omit,
+        components: Iterable[FlowComponentParam | FlowComponent] | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         flex_mode: bool | None | Omit = omit,
         global_prompt: str | None | Omit = omit,
         is_transfer_cf: bool | None | Omit = omit,
-        mcps: Sequence[MCPParam | MCP] | None | Omit = omit,
-        notes: Sequence[NoteParam | Note] | None | Omit = omit,
+        mcps: Iterable[MCPParam | MCP] | None | Omit = omit,
+        notes: Iterable[NoteParam | Note] | None | Omit = omit,
         start_node_id: str | None | Omit = omit,
-        tools: Sequence[NodeToolParam] | None | Omit = omit,
+        tools: Iterable[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowResponse:
         """Create a conversation flow: the nodes that a conversation passes through and the edges between them.
@@ -208,16 +208,16 @@ class ConversationFlowResource(Resource):
         backup_model: BackupModelParam | BackupModel | None | Omit = omit,
         model_config: ModelConfigParam | Omit = omit,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
-        components: Sequence[FlowComponentParam | FlowComponent] | None | Omit = omit,
+        components: Iterable[FlowComponentParam | FlowComponent] | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         flex_mode: bool | None | Omit = omit,
         global_prompt: str | None | Omit = omit,
         is_transfer_cf: bool | None | Omit = omit,
-        mcps: Sequence[MCPParam | MCP] | None | Omit = omit,
-        nodes: Sequence[ConversationFlowNodeParam] | Omit = omit,
-        notes: Sequence[NoteParam | Note] | None | Omit = omit,
+        mcps: Iterable[MCPParam | MCP] | None | Omit = omit,
+        nodes: Iterable[ConversationFlowNodeParam] | Omit = omit,
+        notes: Iterable[NoteParam | Note] | None | Omit = omit,
         start_node_id: str | None | Omit = omit,
-        tools: Sequence[NodeToolParam] | None | Omit = omit,
+        tools: Iterable[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowResponse:
         """Change a conversation flow.

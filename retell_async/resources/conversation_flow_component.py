@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -35,13 +35,13 @@ class ConversationFlowComponentResource(Resource):
         self,
         *,
         name: str,
-        nodes: Sequence[ConversationFlowNodeParam],
+        nodes: Iterable[ConversationFlowNodeParam],
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
         flex_mode: bool | None | Omit = omit,
-        mcps: Sequence[MCPParam | MCP] | None | Omit = omit,
-        notes: Sequence[NoteParam | Note] | None | Omit = omit,
+        mcps: Iterable[MCPParam | MCP] | None | Omit = omit,
+        notes: Iterable[NoteParam | Note] | None | Omit = omit,
         start_node_id: str | None | Omit = omit,
-        tools: Sequence[NodeToolParam] | None | Omit = omit,
+        tools: Iterable[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowComponentResponse:
         """Create a flow component: a part of a conversation flow that several flows share.
@@ -139,12 +139,12 @@ class ConversationFlowComponentResource(Resource):
         *,
         begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None | Omit = omit,
         flex_mode: bool | None | Omit = omit,
-        mcps: Sequence[MCPParam | MCP] | None | Omit = omit,
+        mcps: Iterable[MCPParam | MCP] | None | Omit = omit,
         name: str | Omit = omit,
-        nodes: Sequence[ConversationFlowNodeParam] | Omit = omit,
-        notes: Sequence[NoteParam | Note] | None | Omit = omit,
+        nodes: Iterable[ConversationFlowNodeParam] | Omit = omit,
+        notes: Iterable[NoteParam | Note] | None | Omit = omit,
         start_node_id: str | None | Omit = omit,
-        tools: Sequence[NodeToolParam] | None | Omit = omit,
+        tools: Iterable[NodeToolParam] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> ConversationFlowComponentResponse:
         """Change a flow component for every flow that uses it.

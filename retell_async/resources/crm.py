@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from .._core.operation import Omit, omit
@@ -78,9 +78,9 @@ class CrmResource(Resource):
         app_id: str | None | Omit = omit,
         contact_columns_order: Strings | Omit = omit,
         contact_memory_update_prompt: str | None | Omit = omit,
-        contact_tags: Sequence[ContactTagContactTagParam | ContactTagContactTag] | None | Omit = omit,
-        crm_analysis_data_mappings: Sequence[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping] | Omit = omit,
-        custom_fields: Sequence[CRMCustomFieldSchemaParam | CRMCustomFieldSchema] | Omit = omit,
+        contact_tags: Iterable[ContactTagContactTagParam | ContactTagContactTag] | None | Omit = omit,
+        crm_analysis_data_mappings: Iterable[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping] | Omit = omit,
+        custom_fields: Iterable[CRMCustomFieldSchemaParam | CRMCustomFieldSchema] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> CRMConfig:
         """Change the settings for contacts and their CRM.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from .._core.operation import Omit, omit
@@ -20,7 +20,7 @@ from ..raw.api.knowledge_base import (
 
 if TYPE_CHECKING:
     from .._core.operation import FileTypes, RequestOptions, Strings
-    from .._core.pages import AsyncPaginator
+    from .._core.pages import AsyncListPaginator
     from ..raw.models.knowledge_base_response import KnowledgeBaseResponse
     from ..raw.models.knowledge_base_text import KnowledgeBaseText
     from ..raw.params.knowledge_base_text import KnowledgeBaseTextParam
@@ -31,8 +31,8 @@ class KnowledgeBaseResource(KnowledgeBaseHelper):
         self,
         knowledge_base_id: str,
         *,
-        knowledge_base_files: Sequence[FileTypes] | Omit = omit,
-        knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText] | Omit = omit,
+        knowledge_base_files: Iterable[FileTypes] | Omit = omit,
+        knowledge_base_texts: Iterable[KnowledgeBaseTextParam | KnowledgeBaseText] | Omit = omit,
         knowledge_base_urls: Strings | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> KnowledgeBaseResponse:
@@ -67,8 +67,8 @@ class KnowledgeBaseResource(KnowledgeBaseHelper):
         *,
         knowledge_base_name: str,
         enable_auto_refresh: bool | Omit = omit,
-        knowledge_base_files: Sequence[FileTypes] | Omit = omit,
-        knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText] | Omit = omit,
+        knowledge_base_files: Iterable[FileTypes] | Omit = omit,
+        knowledge_base_texts: Iterable[KnowledgeBaseTextParam | KnowledgeBaseText] | Omit = omit,
         knowledge_base_urls: Strings | Omit = omit,
         max_chunk_size: int | Omit = omit,
         min_chunk_size: int | Omit = omit,
@@ -136,14 +136,14 @@ class KnowledgeBaseResource(KnowledgeBaseHelper):
             delete_knowledge_base_source.OPERATION.request(path={"knowledge_base_id": knowledge_base_id, "source_id": source_id}), options
         )
 
-    def list(self, **options: Unpack[RequestOptions]) -> AsyncPaginator[KnowledgeBaseResponse]:
+    def list(self, **options: Unpack[RequestOptions]) -> AsyncListPaginator[KnowledgeBaseResponse]:
         """List all knowledge bases, in a single answer.
 
         Calls `GET /list-knowledge-bases`.
 
         :raises APIStatusError: AuthenticationError, RateLimitError, InternalServerError
         """
-        return self._sender.paginate(list_knowledge_bases.OPERATION.request(), options)
+        return self._whole(list_knowledge_bases.OPERATION.request(), options)
 
     async def retrieve(self, knowledge_base_id: str, **options: Unpack[RequestOptions]) -> KnowledgeBaseResponse:
         """Fetch a knowledge base: whether it is ready, and from what it was made.

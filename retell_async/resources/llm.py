@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -47,11 +47,11 @@ class LlmResource(Resource):
         model_ultrafast: bool | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         general_prompt: str | None | Omit = omit,
-        general_tools: Sequence[ToolParam] | None | Omit = omit,
+        general_tools: Iterable[ToolParam] | None | Omit = omit,
         is_transfer_llm: bool | None | Omit = omit,
-        mcps: Sequence[MCPParam | MCP] | None | Omit = omit,
+        mcps: Iterable[MCPParam | MCP] | None | Omit = omit,
         starting_state: str | None | Omit = omit,
-        states: Sequence[StateParam | State] | None | Omit = omit,
+        states: Iterable[StateParam | State] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> LlmResponse:
         """Create a Retell LLM: the model, prompts, states and tools behind an agent.
@@ -195,11 +195,11 @@ class LlmResource(Resource):
         model_ultrafast: bool | None | Omit = omit,
         default_dynamic_variables: Mapping[str, str] | None | Omit = omit,
         general_prompt: str | None | Omit = omit,
-        general_tools: Sequence[ToolParam] | None | Omit = omit,
+        general_tools: Iterable[ToolParam] | None | Omit = omit,
         is_transfer_llm: bool | None | Omit = omit,
-        mcps: Sequence[MCPParam | MCP] | None | Omit = omit,
+        mcps: Iterable[MCPParam | MCP] | None | Omit = omit,
         starting_state: str | None | Omit = omit,
-        states: Sequence[StateParam | State] | None | Omit = omit,
+        states: Iterable[StateParam | State] | None | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> LlmResponse:
         """Change a Retell LLM.

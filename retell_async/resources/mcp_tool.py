@@ -11,7 +11,7 @@ from ..raw.api.mcp_tool import get_mcp_tools
 
 if TYPE_CHECKING:
     from .._core.operation import RequestOptions
-    from .._core.pages import AsyncPaginator
+    from .._core.pages import AsyncListPaginator
     from ..raw.models.mcp_tool_definition import MCPToolDefinition
 
 
@@ -24,7 +24,7 @@ class McpToolResource(Resource):
         component_id: str | Omit = omit,
         version: str | int | Omit = omit,
         **options: Unpack[RequestOptions],
-    ) -> AsyncPaginator[MCPToolDefinition]:
+    ) -> AsyncListPaginator[MCPToolDefinition]:
         """List the tools that an MCP server of an agent offers.
 
         An unknown id is answered with 422, not 404.
@@ -38,7 +38,7 @@ class McpToolResource(Resource):
             counts as `latest`. Default: latest.
         :raises APIStatusError: BadRequestError, AuthenticationError, UnprocessableEntityError, InternalServerError
         """
-        return self._sender.paginate(
+        return self._whole(
             get_mcp_tools.OPERATION.request(
                 path={"agent_id": agent_id}, query={"component_id": component_id, "mcp_id": mcp_id, "version": version}
             ),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -34,11 +34,11 @@ class PhoneNumberResource(Resource):
         area_code: int | Omit = omit,
         country_code: Literal["CA", "US"] | Omit = omit,
         fallback_number: str | None | Omit = omit,
-        inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        inbound_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
         inbound_webhook_url: str | None | Omit = omit,
         nickname: str | Omit = omit,
         number_provider: Literal["telnyx", "twilio"] | Omit = omit,
-        outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        outbound_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
         phone_number: str | Omit = omit,
         toll_free: bool | Omit = omit,
         transport: str | None | Omit = omit,
@@ -115,10 +115,10 @@ class PhoneNumberResource(Resource):
         allowed_inbound_country_list: Strings | None | Omit = omit,
         allowed_outbound_country_list: Strings | None | Omit = omit,
         ignore_e164_validation: bool | Omit = omit,
-        inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        inbound_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
         inbound_webhook_url: str | None | Omit = omit,
         nickname: str | Omit = omit,
-        outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        outbound_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
         sip_trunk_auth_password: str | Omit = omit,
         sip_trunk_auth_username: str | Omit = omit,
         transport: str | None | Omit = omit,
@@ -221,13 +221,13 @@ class PhoneNumberResource(Resource):
         auth_password: str | Omit = omit,
         auth_username: str | Omit = omit,
         fallback_number: str | None | Omit = omit,
-        inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
-        inbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        inbound_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        inbound_sms_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
         inbound_sms_webhook_url: str | None | Omit = omit,
         inbound_webhook_url: str | None | Omit = omit,
         nickname: str | None | Omit = omit,
-        outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
-        outbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        outbound_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
+        outbound_sms_agents: Iterable[AgentWeightParam | AgentWeight] | None | Omit = omit,
         termination_uri: str | Omit = omit,
         transport: str | None | Omit = omit,
         codecs: Strings | Omit = omit,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack
 
 from .._core.operation import Omit, omit
@@ -23,13 +23,13 @@ class PlaygroundResource(Resource):
         self,
         agent_id: str,
         *,
-        messages: Sequence[ChatMessageInputParam],
+        messages: Iterable[ChatMessageInputParam],
         version: str | int | Omit = omit,
         component_id: str | Omit = omit,
         current_node_id: str | Omit = omit,
         current_state: str | Omit = omit,
         dynamic_variables: Mapping[str, str] | Omit = omit,
-        tool_mocks: Sequence[ToolMockParam | ToolMock] | Omit = omit,
+        tool_mocks: Iterable[ToolMockParam | ToolMock] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> AgentPlaygroundCompletionResponse:
         """Let an agent answer one turn of a conversation that you make up, without a call or a chat.

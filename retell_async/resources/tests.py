@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
@@ -67,7 +67,7 @@ class TestsResource(TestsHelper):
         user_prompt: str,
         dynamic_variables: Mapping[str, str] | Omit = omit,
         llm_model: LLMModel | Omit = omit,
-        tool_mocks: Sequence[ToolMockParam | ToolMock] | Omit = omit,
+        tool_mocks: Iterable[ToolMockParam | ToolMock] | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> TestCaseDefinition:
         """Define a test case: what a simulated user wants, and what the agent has to do about it.
@@ -260,7 +260,7 @@ class TestsResource(TestsHelper):
         metrics: Strings | Omit = omit,
         name: str | Omit = omit,
         response_engine: RetellResponseEngineParam | Omit = omit,
-        tool_mocks: Sequence[ToolMockParam | ToolMock] | Omit = omit,
+        tool_mocks: Iterable[ToolMockParam | ToolMock] | Omit = omit,
         user_prompt: str | Omit = omit,
         **options: Unpack[RequestOptions],
     ) -> TestCaseDefinition:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from .._core.operation import Omit, omit
@@ -12,7 +12,7 @@ from ..raw.api.voice import add_community_voice, clone_voice, get_voice, list_vo
 
 if TYPE_CHECKING:
     from .._core.operation import FileTypes, RequestOptions
-    from .._core.pages import AsyncPaginator
+    from .._core.pages import AsyncListPaginator
     from ..raw.models.add_community_voice_request_voice_provider import AddCommunityVoiceRequestVoiceProvider
     from ..raw.models.clone_voice_request_voice_provider import CloneVoiceRequestVoiceProvider
     from ..raw.models.search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider
@@ -58,7 +58,7 @@ class VoiceResource(Resource):
     async def clone(
         self,
         *,
-        files: Sequence[FileTypes],
+        files: Iterable[FileTypes],
         voice_name: str,
         voice_provider: CloneVoiceRequestVoiceProvider,
         **options: Unpack[RequestOptions],
@@ -81,14 +81,14 @@ class VoiceResource(Resource):
             clone_voice.OPERATION.request(body={"files": files, "voice_name": voice_name, "voice_provider": voice_provider}), options
         )
 
-    def list(self, **options: Unpack[RequestOptions]) -> AsyncPaginator[VoiceResponse]:
+    def list(self, **options: Unpack[RequestOptions]) -> AsyncListPaginator[VoiceResponse]:
         """List all voices that agents can speak with, in a single answer.
 
         Calls `GET /list-voices`.
 
         :raises APIStatusError: AuthenticationError, InternalServerError
         """
-        return self._sender.paginate(list_voices.OPERATION.request(), options)
+        return self._whole(list_voices.OPERATION.request(), options)
 
     async def retrieve(self, voice_id: str, **options: Unpack[RequestOptions]) -> VoiceResponse:
         """Fetch a voice.

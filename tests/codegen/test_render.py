@@ -94,3 +94,25 @@ def test_what_an_operation_cannot_be_is_refused() -> None:
         assert refused(viewed, document({"/create-thing": {"post": said}}))[0] == f"{post}{where}"
     same = document({"/a": {"get": operation("getThing")}, "/b": {"get": operation("get-thing")}})
     assert refused(viewed, same)[0] == "/paths/~1b"
+
+
+def test_the_official_names_of_fields_are_kept_beside_the_apis() -> None:
+    inner = object_(fooBar=STRING, model_x=STRING, api_model_y=STRING, model_y=STRING, **{"from": STRING, "__z": STRING})
+    given = posting(object_(things=array(inner), map={"type": "object", "additionalProperties": inner}, plain=STRING))
+    given["paths"]["/create-other"] = posting(object_(a=STRING))["paths"]["/create-thing"]["post"] | {"operationId": "createOther"}
+    given["paths"]["/create-other"] = {"post": given["paths"]["/create-other"]}
+    given["paths"]["/get-thing"] = {"get": operation(answer=inner)}
+    _, seen = viewed(given)
+    assert {view.id: view.aliases for view in seen.operations} == {
+        "createThing": ("CreateThingRequest", ["foo_bar"]),
+        "createOther": None,
+        "getThing": None,
+    }
+    sent = [[field.wire for field in view.fields] for view in seen.params if "fooBar" in {field.wire for field in view.fields}]
+    assert sent
+    assert all(fields[-1] == "foo_bar" and "field_z" not in fields for fields in sent)
+    aliases = [
+        {name: field.wire for name, field in view.aliases} for view in seen.models if any(field.wire == "fooBar" for field in view.fields)
+    ]
+    assert aliases
+    assert all(one == {"api_model_x": "model_x"} for one in aliases)

@@ -85,7 +85,7 @@ def parameters(key: str) -> tuple[list[str], list[str], list[str], list[str]]:
 
 def test_the_pinned_document_has_as_many_operations_as_it_is_known_for() -> None:
     assert len(OPERATIONS) == 109
-    assert SURFACE.keys() == OPERATIONS.keys()
+    assert SURFACE.keys() == OPERATIONS.keys() | {"inherits"}
 
 
 def test_every_operation_has_a_raw_module() -> None:
@@ -288,7 +288,7 @@ async def main():
         assert "keeper_id" not in inspect.signature(client.keeper.create).parameters
         assert [one.to_dict() async for one in client.keeper.list(sort="ascending")] == [KEEPER, KEEPER]
         assert [one async for one in client.cage.list(tags=["a", "b"])] == [models.Cage(cage_id="c")]
-        assert seen[-1][1] == "/list-cages?tags=a&tags=b"
+        assert seen[-1][1] == "/list-cages?tags%5B%5D=a&tags%5B%5D=b"
         assert type(await client.animal.move("cage", animal="ani mal")) is models.PlaceOutsideSince
         assert seen[-1][:2] == ("PUT", "/move-animal/ani%20mal/to/cage")
         assert (await client.anything.retrieve()) == KEEPER

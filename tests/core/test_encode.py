@@ -1,24 +1,59 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import os
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict, deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID, uuid4
 
+import attrs
 import pytest
+import retell
 from hypothesis import given, strategies as st
+from pydantic import BaseModel, ConfigDict, Field
 
 from retell_async._core.encode import Encoded, encode, json_bytes
 from retell_async._core.model import UnknownObject
-from retell_async._core.operation import Request
+from retell_async._core.operation import Request, omit
 
 from ..engine.example import BASE_URL, CREATE, LIST, UPLOAD, get
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    LOW = 1
+
+
+@attrs.frozen
+class Point:
+    x: int
+    more: Any = omit
+
+
+@dataclass
+class Spot:
+    y: int | None
+    inside: Point
+
+
+class Taken(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    when: datetime
+    left: int | None = None
+    named: int = Field(default=0, serialization_alias="asNamed")
 
 
 def encoded(request: Request[Any], **more: Any) -> Encoded:
@@ -49,9 +84,10 @@ def test_without_a_body_there_is_none_and_extra_fields_make_one() -> None:
 @pytest.mark.parametrize(
     ("value", "place", "error"),
     [
-        (datetime(2026, 1, 1, tzinfo=UTC), "datetime", TypeError),
         (Decimal(1), "Decimal", TypeError),
-        ({1, 2}, "set", TypeError),
+        (uuid4(), "UUID", TypeError),
+        (io.BytesIO(b"x"), "BytesIO", TypeError),
+        (Colour, "EnumType", TypeError),
         (b"bytes", "bytes", TypeError),
         ({("a",): 1}, "key", TypeError),
         (math.nan, "nan", ValueError),
@@ -76,18 +112,80 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 
 
 def test_query_values() -> None:
-    query = {"a": True, "b": False, "none": None, "n": 3, "list": ["x y", 2, None], "e": "", "phone": "+1&=é"}
+    query = {"a": True, "b": False, "none": None, "n": 3, "list": ["x y", 2, None], "e": "", "o": omit, "phone": "+1&=é"}
     made = encoded(LIST.request(query=query), query=({"a": "client", "z": 1}, {"n": 4}))
-    assert made.url == "http://retell.test/prefix/v2/list-things?a=true&z=1&b=false&n=4&list=x%20y&list=2&e=&phone=%2B1%26%3D%C3%A9"
+    assert (
+        made.url == "http://retell.test/prefix/v2/list-things?a=true&z=1&b=false&n=4&list%5B%5D=x%20y&list%5B%5D=2&phone=%2B1%26%3D%C3%A9"
+    )
     assert encoded(LIST.request(query={"a": None})).url == "http://retell.test/prefix/v2/list-things"
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, datetime(2026, 1, 1, tzinfo=UTC), b"x", [{"a": 1}]])
+@pytest.mark.parametrize("value", [object(), b"x", [b"x"], {"a": object()}])
 def test_a_query_value_of_another_kind_is_refused(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"limit: .* query parameter"):
+    with pytest.raises(TypeError, match=r"limit.* query parameter"):
         encoded(LIST.request(query={"limit": value}))
     with pytest.raises(ValueError, match="limit: nan"):
         encoded(LIST.request(query={"limit": math.nan}))
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ({3}, [3]),
+        (frozenset({"a"}), ["a"]),
+        ((1, 2), [1, 2]),
+        (deque([1, (2, {3})]), [1, [2, [3]]]),
+        (range(2), [0, 1]),
+        ((item for item in "ab"), ["a", "b"]),
+        (map(str, [1]), ["1"]),
+        ({"a": 1}.keys(), ["a"]),
+        ({"a": 1}.values(), [1]),
+        ({"a": 1}.items(), [["a", 1]]),
+        (ChainMap[str, Any]({"a": {1}}, {"b": 2}), {"a": [1], "b": 2}),
+        (datetime(2026, 1, 2, 3, tzinfo=UTC), "2026-01-02T03:00:00+00:00"),
+        (date(2026, 1, 2), "2026-01-02"),
+        (Colour.RED, "red"),
+        (Level.LOW, 1),
+        ({Colour.RED: Level.LOW}, {"red": 1}),
+        (Spot(None, Point(1)), {"y": None, "inside": {"x": 1}}),
+        (Point(1, {2}), {"x": 1, "more": [2]}),
+        (Taken(when=datetime(2026, 1, 2, tzinfo=UTC)), {"when": "2026-01-02T00:00:00Z"}),
+        (Taken(when=datetime(2026, 1, 2, tzinfo=UTC), named=1), {"when": "2026-01-02T00:00:00Z", "asNamed": 1}),
+        ([{"a": omit, "b": UnknownObject(c=(1,), d=omit)}], [{"b": {"c": [1]}}]),
+    ],
+)
+def test_what_stands_for_arrays_objects_and_texts(value: Any, sent: Any) -> None:
+    made = encoded(CREATE.request(body={"at": {"depth": value}}))
+    assert json.loads(made.content or b"") == {"at": {"depth": sent}}
+
+
+def test_a_body_may_be_any_object() -> None:
+    assert encoded(CREATE.request(body=Point(1))).content == b'{"x":1}'  # type: ignore[arg-type]
+    assert encoded(CREATE.request(body=Taken(when=datetime(2026, 1, 2, tzinfo=UTC)))).content == b'{"when":"2026-01-02T00:00:00Z"}'  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="the body must be"):
+        CREATE.request(body=[1])  # type: ignore[arg-type]
+
+
+def test_a_query_is_written_as_the_official_sdk_writes_it() -> None:
+    official = retell.AsyncRetell(api_key="key_1").qs
+    queries: tuple[dict[str, Any], ...] = (
+        {"a": [1, "x y"], "b": {"c": True, "d": [1, 2], "e": {"f": "g"}}, "g": None, "h": "", "i": [], "j": {}},
+        {"a": [[1, 2], {"b": 3}], "d": Decimal("1.50"), "u": UUID(int=1)},
+    )
+    for query in queries:
+        ours = encoded(LIST.request(query=query)).target.partition("?")[2]
+        assert parse_qsl(ours) == official.stringify_items(query)
+    made = encoded(LIST.request(query={"s": {1}, "when": date(2026, 1, 2), "colour": Colour.RED, "p": Point(1)}))
+    assert parse_qsl(made.target.partition("?")[2]) == [("s[]", "1"), ("when", "2026-01-02"), ("colour", "red"), ("p[x]", "1")]
+
+
+def test_omit_takes_a_header_out_whatever_its_case() -> None:
+    layers: tuple[dict[str, Any], ...] = (
+        {"Authorization": "Bearer a", "X": "1"},
+        {"authorization": omit, "x": omit, "y": omit},
+        {"X": "2"},
+    )
+    assert encoded(get(), headers=layers).headers == {"Accept": "application/json", "X": "2"}
 
 
 def test_a_path_keeps_its_parameter_in_one_piece() -> None:
@@ -121,11 +219,11 @@ def test_a_form_has_a_part_a_file_and_one_json_text_a_structured_field() -> None
         ("knowledge_base_name", "Ünï"),
         ("knowledge_base_texts", '[{"title":"a","text":"ä"}]'),
         ("knowledge_base_urls", '["https://a.test"]'),
-        ("knowledge_base_files", ("upload", b"1", None)),
-        ("knowledge_base_files", ("two.pdf", Path("/tmp/two.pdf"), None)),
-        ("knowledge_base_files", ("upload", opened, None)),
-        ("knowledge_base_files", ("four.md", b"4", None)),
-        ("knowledge_base_files", ("five", Path("x.bin"), "text/plain")),
+        ("knowledge_base_files", ("upload", b"1", None, None)),
+        ("knowledge_base_files", ("two.pdf", Path("/tmp/two.pdf"), None, None)),
+        ("knowledge_base_files", ("upload", opened, None, None)),
+        ("knowledge_base_files", ("four.md", b"4", None, None)),
+        ("knowledge_base_files", ("five", Path("x.bin"), "text/plain", None)),
         ("enable_auto_refresh", "true"),
         ("max_chunk_size", "2000"),
     ]
@@ -137,15 +235,30 @@ def test_one_file_needs_no_list() -> None:
     assert form(knowledge_base_files=[]) == []
 
 
-@pytest.mark.parametrize("file", ["path.txt", io.StringIO("text"), 1, ("a",), ("a", "text"), ("a", b"x", 1), (1, b"x"), None])
+@pytest.mark.parametrize("file", ["path.txt", io.StringIO("text"), 1, ("a",), ("a", b"x", 1), (1, b"x"), ("a", b"x", None, "X: 1"), None])
 def test_what_is_no_file_is_refused_with_its_place(file: Any) -> None:
     with pytest.raises(TypeError, match=r"knowledge_base_files\[1\]"):
         form(knowledge_base_files=[b"ok", file])
 
 
-def test_a_structured_value_in_a_plain_field_is_refused() -> None:
-    with pytest.raises(TypeError, match="knowledge_base_name: dict cannot be sent as a field of a form"):
-        form(knowledge_base_name={})
+def test_a_plain_field_of_a_form_holds_json_of_what_is_no_text_and_nothing_that_json_does_not_have() -> None:
+    assert form(knowledge_base_name={"a": [1, "é"]}, a=Colour.RED, b=date(2026, 1, 2), c=omit) == [
+        ("knowledge_base_name", '{"a":[1,"é"]}'),
+        ("a", "red"),
+        ("b", "2026-01-02"),
+    ]
+    with pytest.raises(TypeError, match="knowledge_base_name: bytes cannot be sent"):
+        form(knowledge_base_name=b"x")
+
+
+def test_files_come_in_anything_that_gives_them_with_texts_and_headers() -> None:
+    part = ("a.txt", "Zoë", "text/plain", {"X-Part": "1"})
+    sent = [("knowledge_base_files", ("a.txt", "Zoë".encode(), "text/plain", {"X-Part": "1"}))]
+    assert form(knowledge_base_files=iter([part])) == form(knowledge_base_files=part) == form(knowledge_base_files=deque([part])) == sent
+    assert form(knowledge_base_files={b"1": ...}.keys()) == form(knowledge_base_files=(None, b"1")) == form(knowledge_base_files=b"1")
+    for headers in ({"X": "a\r\nb"}, {"X\n": "a"}, {"X": 1}):
+        with pytest.raises(ValueError, match=r"knowledge_base_files\[0\]: a header"):
+            form(knowledge_base_files=[("a", b"x", None, headers)])
 
 
 HALF = "half \ud83d"
@@ -189,8 +302,6 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_json_comes_back_as_it_was(value: Any) -> None:
-    import json
-
     assert json.loads(json_bytes(value)) == value
 
 

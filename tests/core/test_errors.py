@@ -105,3 +105,10 @@ def test_errors_can_be_pickled(error: errors.APIError) -> None:
     assert str(copy) == str(error)
     assert (copy.status_code, copy.body, copy.message) == (error.status_code, error.body, error.message)
     assert vars(copy).keys() == vars(error).keys()
+
+
+def test_an_error_whose_answer_was_not_read_can_be_pickled() -> None:
+    response = answer(500, stream=httpx.ByteStream(b"{}"))
+    response.is_stream_consumed = True
+    error = pickle.loads(pickle.dumps(errors.InternalServerError("why", response=response, body=None)))
+    assert (error.message, error.response.content) == ("why", b"")

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from retell_async._client import AsyncRetell
-from retell_async._core.errors import APIResponseValidationError
+from retell_async._core.errors import APIResponseValidationError, InternalServerError
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request
-from retell_async._core.pages import MOST_EMPTY_PAGES, AsyncPage, Walk, next_request
+from retell_async._core.pages import MOST_EMPTY_PAGES, AsyncListPage, AsyncPage, Walk, next_request, raw_page
 
 from ..engine.example import LIST, LIST_BY_POST, LIST_WHOLE, ThingResource, answering, client_of
 
@@ -177,6 +179,21 @@ async def test_a_list_goes_on_where_it_was_left() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_list_can_be_gone_on_with_after_an_error() -> None:
+    answers = [
+        httpx.Response(200, json={"items": [1], "has_more": True, "pagination_key": "a"}),
+        httpx.Response(500),
+        httpx.Response(200, json={"items": [2], "has_more": False}),
+    ]
+    async with client_of(lambda _: answers.pop(0)) as client:
+        items = aiter(client.paginate(LIST.request(), {}))
+        assert await anext(items) == 1
+        with pytest.raises(InternalServerError):
+            await anext(items)
+        assert [item async for item in items] == [2]
+
+
+@pytest.mark.anyio
 async def test_raw_answers() -> None:
     async with server(2, []) as client:
         raw = await ThingResource(client).with_raw_response.list(limit=2)
@@ -197,3 +214,48 @@ async def test_raw_answers() -> None:
         assert one.http_request.url.path == "/prefix/get-thing/1"
         assert one.elapsed.total_seconds() >= 0
         assert repr(one) == f"RawResponse(200, {len(one.content)} bytes)"
+
+
+@pytest.mark.anyio
+async def test_a_list_without_pages_is_a_list() -> None:
+    async with answering(json=[{"voice_id": "a"}, {"voice_id": "b"}]) as client:
+        page = await client.paginate(LIST_WHOLE.request(), {})
+        raw = await raw_page(client, LIST_WHOLE.request(), {})
+    assert issubclass(AsyncListPage, list)
+    assert isinstance(page, AsyncListPage)
+    assert (page == [*page], len(page), page.items is page, page[:1], page.copy()) == (True, 2, True, [page[0]], [*page])
+    assert type(page.copy()) is list
+    page.append(UnknownObject(voice_id="c"))
+    assert page.to_dict() == {"items": [{"voice_id": "a"}, {"voice_id": "b"}, {"voice_id": "c"}]}
+    assert (page.has_more, page.pagination_key, page.total, await page.next_page()) == (False, None, None, None)
+    assert isinstance(raw.parse(), list)
+    assert raw.parse() is raw.parse()
+    for again in (copy.copy(page), copy.deepcopy(page), pickle.loads(pickle.dumps(page))):
+        assert (type(again), again, again.to_dict()) == (AsyncListPage, page, page.to_dict())
+
+
+@pytest.mark.anyio
+async def test_a_page_is_json_without_its_client() -> None:
+    async with server(2, []) as client:
+        page = await client.paginate(LIST.request(query={"limit": 2}), {})
+    said = {"items": [{"n": 0}, {"n": 1}], "has_more": True, "pagination_key": page.pagination_key}
+    assert page.to_dict() == page.model_dump() == page.dict() == json.loads(page.model_dump_json()) == json.loads(page.to_json()) == said
+    assert dict(cast("Any", page)) == {**cast("Any", page)} == {**said, "items": page.items}
+    for again in (copy.copy(page), copy.deepcopy(page), pickle.loads(pickle.dumps(page))):
+        assert (again.items, again.pagination_key) == (page.items, page.pagination_key)
+        assert client not in vars(again).values()
+        with pytest.raises(RuntimeError, match="give its pagination_key to the list"):
+            await again.next_page()
+
+
+@pytest.mark.anyio
+async def test_every_page_is_asked_for_with_what_can_be_gone_through_once() -> None:
+    requests: list[httpx.Request] = []
+    async with server(3, requests) as client:
+        asked = LIST_BY_POST.request(body={"limit": 2, "filter_criteria": {"agent": [{"ids": (item for item in "ab")}]}})
+        calls = client.paginate(asked, {"extra_query": {"x": iter("cd")}})
+        assert len([item async for item in calls]) == len([item async for item in calls]) == 6
+    assert len(requests) == 6
+    for request in requests:
+        assert json.loads(request.content)["filter_criteria"] == {"agent": [{"ids": ["a", "b"]}]}
+        assert request.url.params.get_list("x[]") == ["c", "d"]

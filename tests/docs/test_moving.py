@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Iterator
+import io
+import json
+import pickle
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from email.parser import BytesParser
+from enum import Enum
+from operator import attrgetter
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import attrs
 import httpx
+import pydantic
 import pytest
 import retell
 import retell._response
+import retell.types
 
 import retell_async
-from retell_async import webhooks
+from retell_async import types, webhooks
 
 from .blocks import ROOT
 
@@ -74,7 +90,7 @@ def test_errors_of_both() -> None:
 
 
 def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
-    for name in ("Retell", "NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
+    for name in ("NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
         assert hasattr(retell, name)
         assert not hasattr(retell_async, name)
     for part in ("iter_bytes", "iter_text", "iter_lines", "read", "text", "json", "parse"):
@@ -85,9 +101,6 @@ def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_asyn
     for setting in ("http_client", "set_default_headers", "set_default_query"):
         assert setting in inspect.signature(there.with_options).parameters
         assert setting not in inspect.signature(here.with_options).parameters
-    for method in ("model_dump", "to_json", "model_fields_set"):
-        assert hasattr(retell.BaseModel, method)
-        assert not hasattr(retell_async.Model, method)
 
 
 def test_raw_answers_are_awaited_there() -> None:
@@ -110,3 +123,241 @@ def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         retell.AsyncRetell()
     with pytest.raises(retell_async.ConfigurationError):
         retell_async.AsyncRetell()
+
+
+CALL: dict[str, Any] = {
+    "call_id": "call_1",
+    "call_type": "phone_call",
+    "agent_id": "agent_1",
+    "agent_version": 1,
+    "call_status": "ended",
+    "from_number": "+14155550100",
+    "to_number": "+14155550101",
+    "direction": "outbound",
+    "call_analysis": {"call_summary": "short"},
+    "new_field": {"a": 1},
+}
+
+
+def row(start: str) -> str:
+    """A row of the guide's tables, by its first cell."""
+    (found,) = (line for line in GUIDE.splitlines() if line.startswith(f"| {start}"))
+    return found
+
+
+@dataclass
+class Spot:
+    x: int
+
+
+def omit_of(client: Any) -> Any:
+    """What stands for "not given" with a client."""
+    return retell.omit if isinstance(client, retell.AsyncRetell) else retell_async.omit
+
+
+class Sent:
+    """A client of each package, and what they send."""
+
+    def __init__(self, answer: Any = None, **settings: Any) -> None:
+        self.requests: list[httpx.Request] = []
+        self.answer = {} if answer is None else answer
+        settings = {"api_key": "key_1", "max_retries": 0, **settings}
+        self.clients: list[Any] = [
+            kind(http_client=httpx.AsyncClient(transport=httpx.MockTransport(self.serve)), **settings)
+            for kind in (retell.AsyncRetell, retell_async.AsyncRetell)
+        ]
+
+    def serve(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(200, json=self.answer)
+
+    async def both(self, call: Callable[[Any], Awaitable[Any]]) -> tuple[list[Any], list[httpx.Request]]:
+        """What both clients answer, and what they send."""
+        self.requests.clear()
+        answers = [await call(client) for client in self.clients]
+        return answers, self.requests[:]
+
+
+def test_methods_of_models() -> None:
+    said = row("Models |")
+    for name in re.findall(r"`(\w+)`", said):
+        assert hasattr(retell.BaseModel, name)
+        assert hasattr(retell_async.Model, name)
+    for name in ("model_dump", "model_dump_json", "to_dict", "to_json"):
+        keywords = inspect.signature(getattr(retell.BaseModel, name)).parameters.keys() - {"self", "mode"}
+        assert getattr(retell_async.UnknownObject(a=1), name)(**dict.fromkeys(keywords))
+    models: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind in models:
+        made = kind(**CALL)
+        assert (made.call_analysis.call_summary, made.new_field, made.to_dict()) == ("short", {"a": 1}, CALL)
+
+
+def test_models_elsewhere() -> None:
+    assert "pydantic" in row("Models elsewhere")
+    for kind in (retell.types.PhoneCallResponse, types.PhoneCallResponse):
+        held: Any = pydantic.create_model("Held", call=(kind, ...))(call=CALL)
+        assert (type(held.call), held.model_dump(exclude_unset=True)) == (kind, {"call": CALL})
+        assert copy.deepcopy(held.call) == pickle.loads(pickle.dumps(held.call)) == held.call
+        assert "to_number" in held.model_json_schema()["$defs"]["PhoneCallResponse"]["required"]
+
+
+def test_attributes() -> None:
+    assert "`llm.api_model_config`, `tool.input_schema`" in row("Attributes")
+    llms: list[Any] = [retell.types.LlmResponse.construct(model_config={}), types.LlmResponse.from_dict({"model_config": {}})]
+    assert all(llm.api_model_config is not None for llm in llms)
+    tools: list[Any] = [retell.types.McpToolDefinition.construct(inputSchema={}), types.MCPToolDefinition.from_dict({"inputSchema": {}})]
+    assert all(tool.input_schema is not None for tool in tools)
+
+
+def test_unions() -> None:
+    assert "`isinstance(call, CallResponse)`" in row("Unions")
+    unions: list[Any] = [retell.types.CallResponse, types.CallResponse]
+    kinds: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind, union in zip(kinds, unions, strict=True):
+        assert isinstance(kind.construct(**CALL), union)
+        assert not isinstance(CALL, union)
+
+
+class Engine(pydantic.BaseModel):
+    type: str = "retell-llm"
+    llm_id: str
+    version: int | None = None
+
+
+@pytest.mark.anyio
+async def test_keys_and_values() -> None:
+    assert "`additional_properties` is sent as `additionalProperties`" in row("Keys of dicts")
+    for word in ("any iterable", "any mapping", "`datetime`", "models of pydantic", "`omit`"):
+        assert word in row("Values")
+    parameters = {"type": "object", "properties": {"additional_properties": {"type": "string"}}, "additional_properties": False}
+
+    def create(client: Any) -> Awaitable[Any]:
+        made: Awaitable[Any] = client.llm.create(
+            general_tools=({"type": "custom", "name": name, "parameters": parameters, "timeout_ms": omit_of(client)} for name in "ab"),
+            knowledge_base_ids=deque("cd"),
+            default_dynamic_variables={"additional_properties": "1"},
+            kb_config=MappingProxyType({"top_k": 1}),
+            extra_body={"when": datetime(2026, 1, 2, tzinfo=UTC), "engine": Engine(type="retell-llm", llm_id="l")},
+        )
+        return made
+
+    _, (there, here) = await Sent().both(create)
+    body = json.loads(here.content)
+    assert body == json.loads(there.content)
+    assert [tool["name"] for tool in body["general_tools"]] == ["a", "b"]
+    assert body["general_tools"][0]["parameters"] == {
+        "type": "object",
+        "properties": {"additional_properties": {"type": "string"}},
+        "additionalProperties": False,
+    }
+    assert (body["default_dynamic_variables"], body["when"]) == ({"additional_properties": "1"}, "2026-01-02T00:00:00+00:00")
+
+
+@pytest.mark.anyio
+async def test_queries() -> None:
+    assert "`name[]=1&name[]=2`, an object `name[key]=1`; what is empty is not sent" in row("Queries")
+    query = {"name": [1, 2], "at": {"key": 1, "deep": {"x": True}}, "empty": "", "none": None}
+    _, (there, here) = await Sent(default_query={"more": ["a b"]}).both(lambda client: client.call.retrieve("c", extra_query=query))
+    assert here.url.params.multi_items() == there.url.params.multi_items()
+    assert set(here.url.params.multi_items()) == {
+        *(("name[]", "1"), ("name[]", "2"), ("at[key]", "1"), ("at[deep][x]", "true"), ("more[]", "a b"))
+    }
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"a",
+        io.BytesIO(b"a"),
+        Path(__file__),
+        ("a.txt", b"a"),
+        ("a.txt", "text"),
+        ("a.txt", io.BytesIO(b"a"), "text/plain"),
+        ("a.txt", b"a", "text/plain", {"X-Part": "1"}),
+    ],
+)
+async def test_files(file: Any) -> None:
+    assert "bytes, paths, open files, and tuples of name, content (text too), media type and headers" in row("Files")
+    sending: Any = {"knowledge_base_name": "n", "knowledge_base_files": [file]}
+    _, requests = await Sent().both(lambda client: client.knowledge_base.create(**sending))
+    parts = [next(part for part in BytesParser().parsebytes(head(one) + one.content).walk() if part.get_filename()) for one in requests]
+    for name in ("Content-Type", "X-Part"):
+        assert parts[0][name] == parts[1][name]
+    assert parts[0].get_payload() == parts[1].get_payload()
+    assert parts[0].get_filename() == parts[1].get_filename()
+
+
+def head(request: httpx.Request) -> bytes:
+    return f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+
+
+@pytest.mark.anyio
+async def test_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "`omit` takes out one that every request has; `RETELL_CUSTOM_HEADERS` has more" in row("Headers")
+    monkeypatch.setenv("RETELL_CUSTOM_HEADERS", "X-One: 1\nX-Two: 2")
+
+    def retrieve(client: Any) -> Awaitable[Any]:
+        made: Awaitable[Any] = client.call.retrieve("c", extra_headers={"X-Two": omit_of(client), "X-Three": omit_of(client)})
+        return made
+
+    _, requests = await Sent(default_headers={"X-Three": "3", "X-Four": "4"}).both(retrieve)
+    for request in requests:
+        assert [request.headers.get(f"X-{name}") for name in ("One", "Two", "Three", "Four")] == ["1", None, None, "4"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("voice.list", {}), ("knowledge_base.list", {}), ("mcp_tool.get_mcp_tools", {"mcp_id": "m"})]
+)
+async def test_lists_that_have_no_pages(name: str, arguments: dict[str, str]) -> None:
+    assert f"`{name}`" in row("Lists that have no pages")
+    ids, arguments = (["agent_1"], {"mcp_id": "m"}) if name == "mcp_tool.get_mcp_tools" else ([], {})
+    answers, _ = await Sent([{"name": "n"}]).both(lambda client: attrgetter(name)(client)(*ids, **arguments))
+    assert [(isinstance(answer, list), len(answer), answer[0].name) for answer in answers] == [(True, 1, "n")] * 2
+
+
+def test_models_of_attrs() -> None:
+    assert "`isinstance(call, pydantic.BaseModel)`, `model_fields`" in row("models are pydantic's")
+    assert issubclass(retell.types.PhoneCallResponse, pydantic.BaseModel)
+    assert not issubclass(types.PhoneCallResponse, pydantic.BaseModel)
+    assert hasattr(retell.types.PhoneCallResponse, "model_fields")
+    assert not hasattr(types.PhoneCallResponse, "model_fields")
+    assert "call_id" in {field.name for field in attrs.fields(types.PhoneCallResponse)}
+
+
+def test_validating() -> None:
+    assert "`pydantic.ValidationError`" in row("`model_validate` refuses values of another kind")
+    for wrong in ({**CALL, "call_status": "of next year"}, {"call_type": "phone_call"}):
+        with pytest.raises(pydantic.ValidationError):
+            retell.types.PhoneCallResponse.model_validate(wrong)
+    assert types.PhoneCallResponse.model_validate({**CALL, "call_status": "of next year"}).call_status == "of next year"
+    with pytest.raises(ValueError, match="needs"):
+        types.PhoneCallResponse.model_validate({"call_type": "phone_call"})
+
+
+class Kind(Enum):
+    A = "a"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [({1}, [1]), (Kind.A, "a"), (date(2026, 1, 2), "2026-01-02"), (Spot(1), {"x": 1}), (attrs.make_class("Point", ["x"])(1), {"x": 1})],
+)
+async def test_values_that_only_we_send(value: Any, meant: Any) -> None:
+    assert "a `set`, a dataclass, a model of attrs, a plain `Enum` or a `date` in a body is a `TypeError`" in GUIDE
+    sent = Sent()
+    with pytest.raises(TypeError, match="JSON serializable"):
+        await sent.clients[0].call.create_web_call(agent_id="a", metadata={"x": value})
+    await sent.clients[1].call.create_web_call(agent_id="a", metadata={"x": value})
+    assert json.loads(sent.requests[-1].content)["metadata"] == {"x": meant}
+
+
+@pytest.mark.anyio
+async def test_an_empty_key() -> None:
+    assert row('an empty API key (`api_key=""`)')
+    with pytest.raises(retell_async.ConfigurationError, match="the API key is empty"):
+        await Sent(api_key="").clients[1].call.retrieve("c")
+    for client in Sent(api_key="", default_headers={"Authorization": "Basic x"}).clients:
+        await client.call.retrieve("c")

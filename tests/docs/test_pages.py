@@ -52,5 +52,5 @@ def test_docstrings(text: str, shown: str) -> None:
 
 def test_signatures() -> None:
     text = "(name: str | Omit = omit, ids: Strings | Omit = omit, hook: Hook = <function log at 0x7f00>, data: dict = NOTHING)"
-    shown = "(name: str = omit, ids: list[str] | tuple[str, ...] = omit, hook: Hook = log, data: dict = ...)"
+    shown = "(name: str = omit, ids: Iterable[str] = omit, hook: Hook = log, data: dict = ...)"
     assert markup.signature(text) == shown

@@ -1,21 +1,25 @@
 from __future__ import annotations
 
 import math
+import traceback
 from typing import Any
 
+import anyio
 import h11
 import httpx
 import pytest
+import retell
 from hypothesis import given, strategies as st
 
 from retell_async._client import AsyncRetell
 from retell_async._core.errors import ConfigurationError, RetellError
+from retell_async._core.operation import omit
 from retell_async._engine.settings import check_base_url, check_headers, check_timeout
 
 from .example import KEY
 
 
-@pytest.mark.parametrize("key", ["", " ", "key_1\n", "key 1", "ключ", "key_1\x00", b"key_1", 1])
+@pytest.mark.parametrize("key", [" ", "key_1\n", "key 1", "ключ", "key_1\x00", b"key_1", 1])
 def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: Any) -> None:
     with pytest.raises(ConfigurationError, match="API key") as refused:
         AsyncRetell(key)
@@ -98,7 +102,7 @@ def test_a_header_that_is_not_refused_can_be_sent(headers: dict[str, str]) -> No
         checked = check_headers(headers)
     except ConfigurationError:
         return
-    h11.Request(method="GET", target="/", headers=[("Host", "x"), *checked.items()])
+    h11.Request(method="GET", target="/", headers=[("Host", "x"), *((name, str(value)) for name, value in checked.items())])
 
 
 def test_only_an_async_client_can_be_given() -> None:
@@ -121,3 +125,64 @@ def test_options_change_a_view_and_not_the_client() -> None:
     assert type(view) is AsyncRetell
     with pytest.raises(ConfigurationError, match="timeout"):
         client.copy(timeout=-1)
+
+
+def sent(**settings: Any) -> httpx.Headers:
+    """The headers that a request has."""
+    found: list[httpx.Headers] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        found.append(request.headers)
+        return httpx.Response(200, json={})
+
+    options = settings.pop("options", {})
+
+    async def ask() -> None:
+        async with AsyncRetell(http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve)), **settings) as client:
+            await client.request("GET", "/get-thing", **options)
+
+    anyio.run(ask)
+    return found[0]
+
+
+def test_an_empty_key_makes_a_client_that_sends_nothing_without_a_header_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETELL_API_KEY", "")
+    assert (
+        retell.AsyncRetell().api_key
+        == AsyncRetell().api_key
+        == AsyncRetell("").api_key
+        == AsyncRetell(KEY).with_options(api_key="").api_key
+        == ""
+    )
+    for settings in ({}, {"api_key": ""}, {"default_headers": {"X": "1"}}):
+        with pytest.raises(ConfigurationError, match="the API key is empty: give api_key, or set the environment variable RETELL_API_KEY"):
+            sent(**settings)
+    assert sent(default_headers={"authorization": "Basic x"})["Authorization"] == "Basic x"
+    assert sent(options={"extra_headers": {"Authorization": "Basic y"}})["Authorization"] == "Basic y"
+    assert "Authorization" not in sent(default_headers={"Authorization": omit})
+
+
+def test_omit_takes_a_header_out() -> None:
+    assert "Authorization" not in sent(api_key=KEY, options={"extra_headers": {"authorization": omit}})
+    assert sent(api_key=KEY, default_headers={"X": "1"})["X"] == "1"
+    assert "X" not in sent(api_key=KEY, default_headers={"X": "1"}, options={"extra_headers": {"x": omit}})
+    assert sent(api_key=KEY, default_headers={"X": omit}, options={"extra_headers": {"x": "2"}})["X"] == "2"
+
+
+@pytest.mark.parametrize("lines", ["X-One: 1\n x-two :2:3 \nnothing", "X-One:1\nX-Three:", "\n", ""])
+def test_headers_of_the_environment_are_read_as_the_official_sdk_reads_them(lines: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETELL_CUSTOM_HEADERS", lines)
+    official = retell.AsyncRetell(api_key=KEY, default_headers={"X-Four": "4"})
+    ours = sent(api_key=KEY, default_headers={"X-Four": "4"})
+    for name in ("X-One", "X-Two", "X-Three", "X-Four"):
+        assert ours.get(name) == httpx.Headers(official._custom_headers).get(name)
+    assert sent(api_key=KEY, default_headers={"x-one": "5"})["X-One"] == "5"
+
+
+def test_a_header_of_the_environment_that_cannot_be_sent_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETELL_CUSTOM_HEADERS", "X-One: sécret")
+    with pytest.raises(ConfigurationError, match="RETELL_CUSTOM_HEADERS: the header X-One") as refused:
+        AsyncRetell(KEY)
+    _, *frames = traceback.walk_tb(refused.value.__traceback__)  # the first is this one
+    assert len(frames) > 1
+    assert "sécret" not in f"{refused.value}{[frame.f_locals for frame, _ in frames]}"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import trio
 
-from retell_async import AuthenticationError, ConfigurationError, RetellError, UnprocessableEntityError, WaitTimeoutError, webhooks
+from retell_async import AuthenticationError, ConfigurationError, Retell, RetellError, UnprocessableEntityError, WaitTimeoutError, webhooks
 
 from ..engine.virtual import Server, run
 
@@ -347,3 +347,28 @@ def test_one_client_waits_in_one_event_loop_after_the_other() -> None:
     account.calls["call_1"]["ends"] = 0
     account.server.start = None
     run(again)
+
+
+def test_a_client_without_await_waits_and_finds_too() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        call: Json = {"call_id": "call_1", "call_type": "web_call", "call_status": "ended", "end_timestamp": 2}
+        if "get-call" in path:
+            return httpx.Response(200, json=call | {"transcript": "hello"})
+        if "list-calls" in path:
+            return httpx.Response(200, json={"items": [call], "has_more": False})
+        if "knowledge-base" in path:
+            return httpx.Response(200, json={"knowledge_base_id": "kb_1", "knowledge_base_name": "one", "status": "complete"})
+        if "chat" in path:
+            chat: Json = {"chat_id": "chat_1", "chat_status": "ended", "transcript": "hello"}
+            return httpx.Response(200, json={"items": [chat], "has_more": False})
+        return httpx.Response(200, json={"test_case_batch_job_id": "job_1", "status": "complete"})
+
+    with Retell("key", http_client=httpx.AsyncClient(transport=httpx.MockTransport(answer))) as client:
+        assert client.call.wait("call_1").transcript == "hello"
+        assert [call.call_id for call in client.call.ended_since(1.0)] == ["call_1"]
+        assert client.chat.wait("chat_1").transcript == "hello"
+        assert client.knowledge_base.wait("kb_1").status == "complete"
+        assert client.tests.wait("job_1").status == "complete"
+        with pytest.raises(ConfigurationError):
+            client.call.wait("call_1", within=0)

@@ -187,7 +187,7 @@ async def test_a_file_that_does_not_wait_is_one_error() -> None:
 async def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "plain"
     path.write_bytes(LARGE)
-    async with _files.opened([("f", ("f.bin", path, None))]) as parts:
+    async with _files.opened([("f", ("f.bin", path, None, None))]) as parts:
         assert parts is not None
         assert not isinstance(parts[0][1][1], bytes)
 

@@ -164,8 +164,6 @@ def test_messages_are_models_like_all_others() -> None:
     }
     with pytest.raises(TypeError, match="content_complete"):
         Response(response_id=1, content="")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="end_cal"):
-        Response(response_id=1, content="", content_complete=True, end_cal=True)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

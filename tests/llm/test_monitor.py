@@ -16,7 +16,7 @@ import trustme
 from websockets.asyncio.server import ServerConnection, serve as serve_websockets
 from websockets.http11 import Request, Response
 
-from retell_async import AsyncRetell, AuthenticationError, DefaultAsyncHttpxClient, RetellError
+from retell_async import AsyncRetell, AuthenticationError, DefaultAsyncHttpxClient, Retell, RetellError
 from retell_async.llm import monitor as monitoring
 from retell_async.llm.monitor import MonitorError, MonitorItem, Watched
 from retell_async.sandbox import Sandbox, Settings, serve
@@ -242,3 +242,17 @@ def test_a_call_of_the_sandbox(backend: str) -> None:
                     await watch(stranger, call_id)
 
     anyio.run(main, backend=backend)
+
+
+@pytest.mark.soak
+def test_without_await() -> None:
+    async def main() -> None:
+        async with scripted([second_half]) as (port, _):
+
+            def watched() -> list[str]:
+                with Retell(api_key="key_of_the_tests", base_url=f"http://127.0.0.1:{port}") as client:
+                    return [item.id for item in client.call.monitor("call_1")]
+
+            assert await anyio.to_thread.run_sync(watched) == ["i1", "i2", "i3"]
+
+    asyncio.run(main())

@@ -111,7 +111,7 @@ def test_an_override_may_be_a_model_or_hold_what_is_new() -> None:
         ({"override_agent_version": 1.0}, r"override_agent_version must be a whole number, not float"),
         ({"override_agent_version": True}, r"override_agent_version must be a whole number, not bool"),
         ({"metadata": "crm"}, r"metadata must be a mapping, not str"),
-        ({"metadata": {"since": datetime.date(2026, 1, 1)}}, r"metadata\.since: date cannot be sent"),
+        ({"metadata": {"since": datetime.time(1)}}, r"metadata\.since: time cannot be sent"),
         ({"metadata": {"items": [{"price": Decimal(1)}]}}, r"metadata\.items\[0\]\.price: Decimal cannot be sent"),
         ({"agent_override": [1]}, r"agent_override must be a mapping, not list"),
         ({"agent_override": {"agent": {"voice_speed": "fast"}}}, r"agent_override\.agent\.voice_speed: a string"),

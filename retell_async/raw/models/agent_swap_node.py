@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Model, One, model
+from ..._core.model import Alias, Model, One, model
 
 if TYPE_CHECKING:
     from .agent_swap_webhook_setting import AgentSwapWebhookSetting
@@ -71,3 +71,6 @@ class AgentSwapNode(Model):
     """Whose webhook gets the events of the session, the first agent's, the new one's or both. Default:
     only_source_agent.
     """
+
+    api_model_choice = Alias["ModelChoiceCascading | None"]("model_choice")
+    api_model_config = Alias["NodeModelConfig | None"]("model_config")

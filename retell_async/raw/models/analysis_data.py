@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -24,3 +25,6 @@ SPEC = Tagged(
     {"string": "StringAnalysisData", "enum": "EnumAnalysisData", "boolean": "BooleanAnalysisData", "number": "NumberAnalysisData"},
     other="UnknownAnalysisData",
 )
+
+if not TYPE_CHECKING:
+    AnalysisData = union(AnalysisData, __name__, "AnalysisData")

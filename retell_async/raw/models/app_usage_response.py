@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 AppUsageResponse: TypeAlias = Union["AgentAppUsage", "KnowledgeBaseAppUsage", "UnknownAppUsageResponse"]
 
 SPEC = Tagged("type", {"agent": "AgentAppUsage", "knowledge_base": "KnowledgeBaseAppUsage"}, other="UnknownAppUsageResponse")
+
+if not TYPE_CHECKING:
+    AppUsageResponse = union(AppUsageResponse, __name__, "AppUsageResponse")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -21,3 +22,6 @@ SPEC = Tagged(
     {"oauth2": "OAuthConfigRequest", "api_key": "ApiKeyAuthConfigRequest", "basic": "BasicAuthConfigRequest"},
     other="UnknownAuthConfigRequest",
 )
+
+if not TYPE_CHECKING:
+    AuthConfigRequest = union(AuthConfigRequest, __name__, "AuthConfigRequest")

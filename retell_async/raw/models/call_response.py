@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 CallResponse: TypeAlias = Union["WebCallResponse", "PhoneCallResponse", "UnknownCallResponse"]
 
 SPEC = Tagged("call_type", {"web_call": "WebCallResponse", "phone_call": "PhoneCallResponse"}, other="UnknownCallResponse")
+
+if not TYPE_CHECKING:
+    CallResponse = union(CallResponse, __name__, "CallResponse")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Many, Model, One, model
+from ..._core.model import Alias, Many, Model, One, model
 
 if TYPE_CHECKING:
     from .display_position import DisplayPosition
@@ -69,3 +69,6 @@ class CodeNode(Model):
     """Who speaks first, if this is the first node of its flow."""
     timeout_ms: int | None = None
     """How long the code may run. Milliseconds. From 5_000 to 60_000. Default: 30_000."""
+
+    api_model_choice = Alias["ModelChoiceCascading | None"]("model_choice")
+    api_model_config = Alias["NodeModelConfig | None"]("model_config")

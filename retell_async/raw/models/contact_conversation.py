@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 ContactConversation: TypeAlias = Union["ContactCall", "ContactChat", "UnknownContactConversation"]
 
 SPEC = Tagged("type", {"call": "ContactCall", "chat": "ContactChat"}, other="UnknownContactConversation")
+
+if not TYPE_CHECKING:
+    ContactConversation = union(ContactConversation, __name__, "ContactConversation")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Many, Model, One, model
+from ..._core.model import Alias, Many, Model, One, model
 
 if TYPE_CHECKING:
     from .backup_model import BackupModel
@@ -87,3 +87,7 @@ class ConversationFlow(Model):
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
     tools: list[NodeTool] | None = None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
+
+    api_model_choice = Alias["ModelChoice | None"]("model_choice")
+    api_model_config = Alias["ModelConfig | None"]("model_config")
+    api_model_temperature = Alias["float | None"]("model_temperature")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -66,3 +67,6 @@ SPEC = Tagged(
     },
     other="UnknownConversationFlowNode",
 )
+
+if not TYPE_CHECKING:
+    ConversationFlowNode = union(ConversationFlowNode, __name__, "ConversationFlowNode")

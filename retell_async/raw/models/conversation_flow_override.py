@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Model, One, model
+from ..._core.model import Alias, Model, One, model
 
 if TYPE_CHECKING:
     from .backup_model import BackupModel
@@ -49,3 +49,7 @@ class ConversationFlowOverride(Model):
     """Who speaks first."""
     tool_call_strict_mode: bool | None = None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
+
+    api_model_choice = Alias["ModelChoice | None"]("model_choice")
+    api_model_config = Alias["ModelConfig | None"]("model_config")
+    api_model_temperature = Alias["float | None"]("model_temperature")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -39,3 +40,6 @@ SPEC = Tagged(
     },
     other="UnknownCustomFieldFilter",
 )
+
+if not TYPE_CHECKING:
+    CustomFieldFilter = union(CustomFieldFilter, __name__, "CustomFieldFilter")

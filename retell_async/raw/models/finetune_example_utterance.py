@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -31,3 +32,6 @@ SPEC = Tagged(
     },
     other="UnknownFinetuneExampleUtterance",
 )
+
+if not TYPE_CHECKING:
+    FinetuneExampleUtterance = union(FinetuneExampleUtterance, __name__, "FinetuneExampleUtterance")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -23,3 +24,6 @@ SPEC = Tagged(
     {"prompt": "PromptCondition", "equation": "EquationCondition", "equation_prompt": "EquationPromptCondition"},
     other="UnknownGlobalNodeSettingCondition",
 )
+
+if not TYPE_CHECKING:
+    GlobalNodeSettingCondition = union(GlobalNodeSettingCondition, __name__, "GlobalNodeSettingCondition")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -43,3 +44,6 @@ SPEC = Tagged(
     },
     other="UnknownMessageOrToolCall",
 )
+
+if not TYPE_CHECKING:
+    MessageOrToolCall = union(MessageOrToolCall, __name__, "MessageOrToolCall")

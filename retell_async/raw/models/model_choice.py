@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 ModelChoice: TypeAlias = Union["ModelChoiceCascading", "ModelChoiceS2S", "UnknownModelChoice"]
 
 SPEC = Tagged("type", {"cascading": "ModelChoiceCascading", "s2s": "ModelChoiceS2S"}, other="UnknownModelChoice")
+
+if not TYPE_CHECKING:
+    ModelChoice = union(ModelChoice, __name__, "ModelChoice")

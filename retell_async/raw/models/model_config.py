@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 ModelConfig: TypeAlias = Union["ModelConfigCascading", "ModelConfigS2S", "UnknownModelConfig"]
 
 SPEC = Tagged("type", {"cascading": "ModelConfigCascading", "s2s": "ModelConfigS2S"}, other="UnknownModelConfig")
+
+if not TYPE_CHECKING:
+    ModelConfig = union(ModelConfig, __name__, "ModelConfig")

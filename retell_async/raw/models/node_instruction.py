@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 NodeInstruction: TypeAlias = Union["NodeInstructionPrompt", "NodeInstructionStaticText", "UnknownNodeInstruction"]
 
 SPEC = Tagged("type", {"prompt": "NodeInstructionPrompt", "static_text": "NodeInstructionStaticText"}, other="UnknownNodeInstruction")
+
+if not TYPE_CHECKING:
+    NodeInstruction = union(NodeInstruction, __name__, "NodeInstruction")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 NumberOrRangeFilter: TypeAlias = Union["NumberFilter", "RangeFilter", "UnknownNumberOrRangeFilter"]
 
 SPEC = Tagged("type", {"number": "NumberFilter", "range": "RangeFilter"}, other="UnknownNumberOrRangeFilter")
+
+if not TYPE_CHECKING:
+    NumberOrRangeFilter = union(NumberOrRangeFilter, __name__, "NumberOrRangeFilter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 OutputSelection: TypeAlias = Union["OutputSelectionAll", "OutputSelectionSubset", "UnknownOutputSelection"]
 
 SPEC = Tagged("mode", {"all": "OutputSelectionAll", "subset": "OutputSelectionSubset"}, other="UnknownOutputSelection")
+
+if not TYPE_CHECKING:
+    OutputSelection = union(OutputSelection, __name__, "OutputSelection")

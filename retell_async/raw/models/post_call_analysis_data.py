@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -36,3 +37,6 @@ SPEC = Tagged(
     },
     other="UnknownPostCallAnalysisData",
 )
+
+if not TYPE_CHECKING:
+    PostCallAnalysisData = union(PostCallAnalysisData, __name__, "PostCallAnalysisData")

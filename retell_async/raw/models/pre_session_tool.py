@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -21,3 +22,6 @@ SPEC = Tagged(
     {"integration_app": "PreSessionAppTool", "custom": "PreSessionCustomTool", "code": "PreSessionCodeTool"},
     other="UnknownPreSessionTool",
 )
+
+if not TYPE_CHECKING:
+    PreSessionTool = union(PreSessionTool, __name__, "PreSessionTool")

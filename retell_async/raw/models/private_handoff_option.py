@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 PrivateHandoffOption: TypeAlias = Union["WarmTransferPrompt", "WarmTransferStaticMessage", "UnknownPrivateHandoffOption"]
 
 SPEC = Tagged("type", {"prompt": "WarmTransferPrompt", "static_message": "WarmTransferStaticMessage"}, other="UnknownPrivateHandoffOption")
+
+if not TYPE_CHECKING:
+    PrivateHandoffOption = union(PrivateHandoffOption, __name__, "PrivateHandoffOption")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 PromptOrEquationCondition: TypeAlias = Union["PromptCondition", "EquationCondition", "UnknownPromptOrEquationCondition"]
 
 SPEC = Tagged("type", {"prompt": "PromptCondition", "equation": "EquationCondition"}, other="UnknownPromptOrEquationCondition")
+
+if not TYPE_CHECKING:
+    PromptOrEquationCondition = union(PromptOrEquationCondition, __name__, "PromptOrEquationCondition")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Keyed
 
 if TYPE_CHECKING:
@@ -15,3 +16,6 @@ if TYPE_CHECKING:
 RepairAgentResponse: TypeAlias = Union["AgentResponse", "ChatAgentResponse"]
 
 SPEC = Keyed({"voice_id": "AgentResponse"}, other="ChatAgentResponse")
+
+if not TYPE_CHECKING:
+    RepairAgentResponse = union(RepairAgentResponse, __name__, "RepairAgentResponse")

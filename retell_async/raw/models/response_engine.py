@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -23,3 +24,6 @@ SPEC = Tagged(
     {"retell-llm": "ResponseEngineRetellLm", "custom-llm": "ResponseEngineCustomLm", "conversation-flow": "ResponseEngineConversationFlow"},
     other="UnknownResponseEngine",
 )
+
+if not TYPE_CHECKING:
+    ResponseEngine = union(ResponseEngine, __name__, "ResponseEngine")

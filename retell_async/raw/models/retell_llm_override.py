@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Model, One, model
+from ..._core.model import Alias, Model, One, model
 
 if TYPE_CHECKING:
     from .backup_model import BackupModel
@@ -55,3 +55,8 @@ class RetellLlmOverride(Model):
     """Who speaks first."""
     tool_call_strict_mode: bool | None = None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
+
+    api_model_config = Alias["ModelConfig | None"]("model_config")
+    api_model_high_priority = Alias["bool | None"]("model_high_priority")
+    api_model_temperature = Alias["float | None"]("model_temperature")
+    api_model_ultrafast = Alias["bool | None"]("model_ultrafast")

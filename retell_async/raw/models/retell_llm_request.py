@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Many, Model, One, model
+from ..._core.model import Alias, Many, Model, One, model
 
 if TYPE_CHECKING:
     from .backup_model import BackupModel
@@ -83,3 +83,8 @@ class RetellLlmRequest(Model):
     """Parts of the conversation, each with a prompt and tools of its own. Null or empty for one prompt throughout."""
     tool_call_strict_mode: bool | None = None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
+
+    api_model_config = Alias["ModelConfig | None"]("model_config")
+    api_model_high_priority = Alias["bool | None"]("model_high_priority")
+    api_model_temperature = Alias["float | None"]("model_temperature")
+    api_model_ultrafast = Alias["bool | None"]("model_ultrafast")

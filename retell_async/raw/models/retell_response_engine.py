@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -20,3 +21,6 @@ SPEC = Tagged(
     {"retell-llm": "ResponseEngineRetellLm", "conversation-flow": "ResponseEngineConversationFlow"},
     other="UnknownRetellResponseEngine",
 )
+
+if not TYPE_CHECKING:
+    RetellResponseEngine = union(RetellResponseEngine, __name__, "RetellResponseEngine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -21,3 +22,6 @@ SPEC = Tagged(
     {"predefined": "SmsContentPredefined", "inferred": "SmsContentInferred", "template": "SmsContentTemplate"},
     other="UnknownSmsContent",
 )
+
+if not TYPE_CHECKING:
+    SmsContent = union(SmsContent, __name__, "SmsContent")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -18,3 +19,6 @@ SmsDestination: TypeAlias = Union["SmsDestinationCustomerNumber", "SmsDestinatio
 SPEC = Tagged(
     "type", {"customer_number": "SmsDestinationCustomerNumber", "phone_number": "SmsDestinationPhoneNumber"}, other="UnknownSmsDestination"
 )
+
+if not TYPE_CHECKING:
+    SmsDestination = union(SmsDestination, __name__, "SmsDestination")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Model, One, model
+from ..._core.model import Alias, Model, One, model
 
 if TYPE_CHECKING:
     from .display_position import DisplayPosition
@@ -61,3 +61,6 @@ class SmsNode(Model):
     """Which number to send it from. Null or left out for the agent's own."""
     start_speaker: Literal["agent", "user"] | str | None = None
     """Who speaks first, if this is the first node of its flow."""
+
+    api_model_choice = Alias["ModelChoiceCascading | None"]("model_choice")
+    api_model_config = Alias["NodeModelConfig | None"]("model_config")

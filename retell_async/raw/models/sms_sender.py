@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 SmsSender: TypeAlias = Union["SmsSenderCurrentNumber", "SmsSenderRetellLongCode", "UnknownSmsSender"]
 
 SPEC = Tagged("type", {"current_number": "SmsSenderCurrentNumber", "retell_long_code": "SmsSenderRetellLongCode"}, other="UnknownSmsSender")
+
+if not TYPE_CHECKING:
+    SmsSender = union(SmsSender, __name__, "SmsSender")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 StringOrEnumFilter: TypeAlias = Union["StringFilter", "EnumFilter", "UnknownStringOrEnumFilter"]
 
 SPEC = Tagged("type", {"string": "StringFilter", "enum": "EnumFilter"}, other="UnknownStringOrEnumFilter")
+
+if not TYPE_CHECKING:
+    StringOrEnumFilter = union(StringOrEnumFilter, __name__, "StringOrEnumFilter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 StringOrPresentFilter: TypeAlias = Union["StringFilter", "PresentFilter", "UnknownStringOrPresentFilter"]
 
 SPEC = Tagged("type", {"string": "StringFilter", "present": "PresentFilter"}, other="UnknownStringOrPresentFilter")
+
+if not TYPE_CHECKING:
+    StringOrPresentFilter = union(StringOrPresentFilter, __name__, "StringOrPresentFilter")

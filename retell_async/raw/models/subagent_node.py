@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Many, Model, One, model
+from ..._core.model import Alias, Many, Model, One, model
 
 if TYPE_CHECKING:
     from .always_edge import AlwaysEdge
@@ -117,3 +117,6 @@ class SubagentNode(Model):
     """Further tools, for this node alone."""
     voice_speed: float | None = None
     """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""
+
+    api_model_choice = Alias["ModelChoiceCascading | None"]("model_choice")
+    api_model_config = Alias["NodeModelConfig | None"]("model_config")

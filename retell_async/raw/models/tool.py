@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -63,3 +64,6 @@ SPEC = Tagged(
     },
     other="UnknownTool",
 )
+
+if not TYPE_CHECKING:
+    Tool = union(Tool, __name__, "Tool")

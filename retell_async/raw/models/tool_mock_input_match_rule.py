@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -22,3 +23,6 @@ SPEC = Tagged(
     {"any": "ToolMockInputMatchRuleAny", "partial_match": "ToolMockInputMatchRulePartialMatch"},
     other="UnknownToolMockInputMatchRule",
 )
+
+if not TYPE_CHECKING:
+    ToolMockInputMatchRule = union(ToolMockInputMatchRule, __name__, "ToolMockInputMatchRule")

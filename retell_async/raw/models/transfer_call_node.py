@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..._core.model import Model, One, model
+from ..._core.model import Alias, Model, One, model
 
 if TYPE_CHECKING:
     from .display_position import DisplayPosition
@@ -65,3 +65,6 @@ class TransferCallNode(Model):
     """Whether the agent says `instruction` meanwhile; otherwise it does this in silence."""
     start_speaker: Literal["agent", "user"] | str | None = None
     """Who speaks first, if this is the first node of its flow."""
+
+    api_model_choice = Alias["ModelChoiceCascading | None"]("model_choice")
+    api_model_config = Alias["NodeModelConfig | None"]("model_config")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -18,3 +19,6 @@ TransferDestination: TypeAlias = Union["TransferDestinationPredefined", "Transfe
 SPEC = Tagged(
     "type", {"predefined": "TransferDestinationPredefined", "inferred": "TransferDestinationInferred"}, other="UnknownTransferDestination"
 )
+
+if not TYPE_CHECKING:
+    TransferDestination = union(TransferDestination, __name__, "TransferDestination")

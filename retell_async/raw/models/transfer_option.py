@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -27,3 +28,6 @@ SPEC = Tagged(
     },
     other="UnknownTransferOption",
 )
+
+if not TYPE_CHECKING:
+    TransferOption = union(TransferOption, __name__, "TransferOption")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -44,3 +45,6 @@ SPEC = Tagged(
     },
     other="UnknownUtteranceOrToolCall",
 )
+
+if not TYPE_CHECKING:
+    UtteranceOrToolCall = union(UtteranceOrToolCall, __name__, "UtteranceOrToolCall")

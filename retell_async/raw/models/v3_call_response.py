@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -16,3 +17,6 @@ if TYPE_CHECKING:
 V3CallResponse: TypeAlias = Union["V3WebCallResponse", "V3PhoneCallResponse", "UnknownV3CallResponse"]
 
 SPEC = Tagged("call_type", {"web_call": "V3WebCallResponse", "phone_call": "V3PhoneCallResponse"}, other="UnknownV3CallResponse")
+
+if not TYPE_CHECKING:
+    V3CallResponse = union(V3CallResponse, __name__, "V3CallResponse")

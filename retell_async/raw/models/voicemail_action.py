@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from ..._core.interop.unions import union
 from ..._core.model import Tagged
 
 if TYPE_CHECKING:
@@ -29,3 +30,6 @@ SPEC = Tagged(
     },
     other="UnknownVoicemailAction",
 )
+
+if not TYPE_CHECKING:
+    VoicemailAction = union(VoicemailAction, __name__, "VoicemailAction")

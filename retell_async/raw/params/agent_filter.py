@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Required, TypedDict
 
 from ..._core.hints import readable
@@ -14,7 +14,7 @@ class AgentFilterParam(TypedDict, total=False):
 
     agent_id: Required[str]
     """The agent; from `agent.list`."""
-    version: Sequence[float]
+    version: Iterable[float]
     """Numbers of the versions that count. Left out or empty, all do."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ from ..._core.hints import readable
 class AgentPlaygroundCompletionRequestParam(TypedDict, total=False):
     """A made-up conversation that an agent shall go on with."""
 
-    messages: Required[Sequence[ChatMessageInputParam]]
+    messages: Required[Iterable[ChatMessageInputParam]]
     """The conversation so far, the user's latest message last. `message_id` and `created_timestamp` may be left out."""
     component_id: str
     """The flow component that holds `current_node_id`. Required if the node is inside one."""
@@ -30,7 +30,7 @@ class AgentPlaygroundCompletionRequestParam(TypedDict, total=False):
     """State of the Retell LLM in which the agent is. Only for agents with a Retell LLM."""
     dynamic_variables: Mapping[str, str]
     """What replaces `{{name}}` in the agent's prompts and tools, by name. Values are strings."""
-    tool_mocks: Sequence[ToolMockParam | ToolMock]
+    tool_mocks: Iterable[ToolMockParam | ToolMock]
     """What tools answer, in place of being called."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ from ..._core.hints import readable
 class AppCRMConfigParam(TypedDict, total=False):
     """How contacts and a CRM are kept in step."""
 
-    inbound_sync_mappings: Sequence[CRMSyncMappingParam | CRMSyncMapping]
+    inbound_sync_mappings: Iterable[CRMSyncMappingParam | CRMSyncMapping]
     """Which field of the CRM fills which contact field. One has to fill `phone_number`; `do_not_call` is set by a sync
     and never taken back. 0 to 200 items.
     """
-    outbound_sync_mappings: Sequence[CRMSyncMappingParam | CRMSyncMapping]
+    outbound_sync_mappings: Iterable[CRMSyncMappingParam | CRMSyncMapping]
     """Which contact field fills which field of the CRM. 0 to 200 items."""
     sync_conversation_activity: bool
     """Whether the CRM is told of calls and chats. Default: false."""

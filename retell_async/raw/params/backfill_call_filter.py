@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ from ..._core.hints import readable
 class BackfillCallFilterParam(TypedDict, total=False):
     """Which calls to take findings from: a call has to meet all conditions given."""
 
-    agent: Sequence[AgentFilterParam | AgentFilter]
+    agent: Iterable[AgentFilterParam | AgentFilter]
     """Agents, any of which may have had the call."""
     start_timestamp: NumberOrRangeFilterParam
     """When the call started, since the epoch. Milliseconds."""

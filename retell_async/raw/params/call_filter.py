@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ from ..._core.hints import readable
 class CallFilterParam(TypedDict, total=False):
     """Conditions for calls: one has to meet all that are given."""
 
-    agent: Sequence[AgentFilterParam | AgentFilter]
+    agent: Iterable[AgentFilterParam | AgentFilter]
     """Agents, any of which may have had the call."""
     agent_tag: EnumFilterParam | EnumFilter
     """Tag of the agent's version."""
@@ -56,9 +56,9 @@ class CallFilterParam(TypedDict, total=False):
     """`phone_call` or `web_call`."""
     combined_cost: NumberOrRangeFilterParam
     """What the call cost. Cents."""
-    custom_analysis_data: Sequence[CustomFieldFilterParam]
+    custom_analysis_data: Iterable[CustomFieldFilterParam]
     """Findings of the agent's own analysis; `key` is the name of one."""
-    custom_attributes: Sequence[CustomFieldFilterParam]
+    custom_attributes: Iterable[CustomFieldFilterParam]
     """Your attributes; `key` is the id of one."""
     data_storage_setting: DataStorageSettingEnumFilterParam | DataStorageSettingEnumFilter
     """How much is stored of the call."""
@@ -68,7 +68,7 @@ class CallFilterParam(TypedDict, total=False):
     """Why the call ended."""
     duration_ms: NumberOrRangeFilterParam
     """How long the call lasted. Milliseconds."""
-    dynamic_variables: Sequence[CustomFieldFilterParam]
+    dynamic_variables: Iterable[CustomFieldFilterParam]
     """Dynamic variables; `key` is the name of one."""
     e2e_latency_p50: NumberOrRangeFilterParam
     """Median time from the end of the user's words to the beginning of the agent's. Milliseconds."""
@@ -78,13 +78,13 @@ class CallFilterParam(TypedDict, total=False):
     """The number that called."""
     in_voicemail: BooleanFilterParam | BooleanFilter
     """Whether the call reached a voicemail."""
-    metadata: Sequence[CustomFieldFilterParam]
+    metadata: Iterable[CustomFieldFilterParam]
     """Your own data; `key` is one of its top-level keys."""
     start_timestamp: NumberOrRangeFilterParam
     """When the call started, since the epoch. Milliseconds."""
     to_number: StringFilterParam | StringFilter
     """The number that was called."""
-    tool_calls: Sequence[ToolCallFilterParam | ToolCallFilter]
+    tool_calls: Iterable[ToolCallFilterParam | ToolCallFilter]
     """Tool calls, each of which has to have happened."""
     user_sentiment: UserSentimentEnumFilterParam | UserSentimentEnumFilter
     """How the user felt, as the analysis found."""

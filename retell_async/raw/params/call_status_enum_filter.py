@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class CallStatusEnumFilterParam(TypedDict, total=False):
     """Always `in`: one of."""
     type: Required[Literal["enum"]]
     """Always `enum`: tells this filter from others."""
-    value: Required[Sequence[CallStatusEnumFilterValue]]
+    value: Required[Iterable[CallStatusEnumFilterValue]]
     """The values, any of which will do."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ class CallTimeWindowParam(TypedDict, total=False):
     before it ends and lies within one day. Minutes since local midnight. From 0 to 1_440.
     """
 
-    windows: Required[Sequence[TimeWindowParam | TimeWindow]]
+    windows: Required[Iterable[TimeWindowParam | TimeWindow]]
     """The parts of the day. Minutes since local midnight."""
-    day: Sequence[DayOfWeek]
+    day: Iterable[DayOfWeek]
     """On which days of the week. Default: every day."""
     timezone: str
     """The time zone of the windows, by its IANA name such as `Europe/Berlin`. Default: America/Los_Angeles."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, Required, TypedDict
 
 from ..._core.hints import readable
@@ -16,7 +16,7 @@ class CallTypeEnumFilterParam(TypedDict, total=False):
     """Always `in`: one of."""
     type: Required[Literal["enum"]]
     """Always `enum`: tells this filter from others."""
-    value: Required[Sequence[Literal["phone_call", "web_call"]]]
+    value: Required[Iterable[Literal["phone_call", "web_call"]]]
     """The values, any of which will do."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ChatAgentRequestParam(TypedDict, total=False):
     """Topics that the agent neither takes up nor writes about."""
     handbook_config: ChatHandbookConfigParam | ChatHandbookConfig
     """Ready-made habits of style and conduct, switched on one by one."""
-    language: Language | Sequence[Language] | Literal["multi"]
+    language: Language | Iterable[Language] | Literal["multi"]
     """Language that the agent writes: one locale, or a list of them for a multilingual agent. `multi` is the old way to
     say the latter. Default: en-US.
     """
@@ -60,13 +60,13 @@ class ChatAgentRequestParam(TypedDict, total=False):
     """Whether links to logs and other files are signed and expire. Default: false."""
     pii_config: PIIConfigParam | PIIConfig
     """Which personal data is scrubbed from transcripts."""
-    post_chat_analysis_data: Sequence[PostChatAnalysisDataParam] | None
+    post_chat_analysis_data: Iterable[PostChatAnalysisDataParam] | None
     """What to find out about each chat once it has ended; the answers stand in its `chat_analysis`."""
     post_chat_analysis_model: NullableLLMModel | None
     """Model that does the analysis of a chat. Default: gpt-5.6-terra."""
-    post_session_tools: Sequence[PostSessionToolParam] | None
+    post_session_tools: Iterable[PostSessionToolParam] | None
     """What runs after a chat has ended, ordered by `depends_on`. 0 to 15 items."""
-    pre_session_tools: Sequence[PreSessionToolParam] | None
+    pre_session_tools: Iterable[PreSessionToolParam] | None
     """What runs before the first message, for example to look up the user; ordered by `depends_on`. 0 to 15 items."""
     response_engine: ResponseEngineParam
     """What decides what the agent writes: a Retell LLM, a conversation flow, or your own server."""
@@ -80,7 +80,7 @@ class ChatAgentRequestParam(TypedDict, total=False):
     """
     version_title: str | None
     """Short name of this version, for people."""
-    webhook_events: Sequence[ChatAgentRequestWebhookEvent] | None
+    webhook_events: Iterable[ChatAgentRequestWebhookEvent] | None
     """Which events are sent to the webhook. Null for the default. Default: chat_started, chat_ended, chat_analyzed."""
     webhook_timeout_ms: int
     """How long the webhook may take for its answer before the attempt counts as failed and is repeated. Milliseconds.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ from ..._core.hints import readable
 class ChatFilterParam(TypedDict, total=False):
     """Conditions for chats: one has to meet all that are given."""
 
-    agent: Sequence[AgentFilterParam | AgentFilter]
+    agent: Iterable[AgentFilterParam | AgentFilter]
     """Agents, any of which may have had the chat."""
     agent_number: StringFilterParam | StringFilter
     """The agent's phone number, in an SMS chat."""
@@ -54,9 +54,9 @@ class ChatFilterParam(TypedDict, total=False):
     """`api_chat` or `sms_chat`."""
     combined_cost: NumberOrRangeFilterParam
     """What the chat cost. Cents."""
-    custom_analysis_data: Sequence[CustomFieldFilterParam]
+    custom_analysis_data: Iterable[CustomFieldFilterParam]
     """Findings of the agent's own analysis; `key` is the name of one."""
-    custom_attributes: Sequence[CustomFieldFilterParam]
+    custom_attributes: Iterable[CustomFieldFilterParam]
     """Your attributes; `key` is the id of one."""
     data_storage_setting: DataStorageSettingEnumFilterParam | DataStorageSettingEnumFilter
     """How much is stored of the chat."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, Required, TypedDict
 
 from ..._core.hints import readable
@@ -16,7 +16,7 @@ class ChatTypeEnumFilterParam(TypedDict, total=False):
     """Always `in`: one of."""
     type: Required[Literal["enum"]]
     """Always `enum`: tells this filter from others."""
-    value: Required[Sequence[Literal["api_chat", "sms_chat"]]]
+    value: Required[Iterable[Literal["api_chat", "sms_chat"]]]
     """The values, any of which will do."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ from ..._core.hints import readable
 class CloneVoiceRequestParam(TypedDict, total=False):
     """A voice to make out of recordings."""
 
-    files: Required[Sequence[FileTypes]]
+    files: Required[Iterable[FileTypes]]
     """Recordings of the speaker. `cartesia` and `minimax` take one, `inworld` up to three. 0 to 25 items."""
     voice_name: Required[str]
     """Name for the voice. 1 to 200 characters."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class CodeNodeParam(TypedDict, total=False):
     """Whether the conversation stays here until the result is there; `false` goes on at once."""
     display_position: DisplayPositionParam | DisplayPosition
     """Where the editor draws the node. It has no effect on conversations."""
-    edges: Sequence[NodeEdgeParam | NodeEdge]
+    edges: Iterable[NodeEdgeParam | NodeEdge]
     """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
     """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool
     """Whether the user hears typing while it runs."""
-    finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    finetune_transition_examples: Iterable[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
     """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class ComponentNodeParam(TypedDict, total=False):
     """Says that the node stands for a component."""
     display_position: DisplayPositionParam | DisplayPosition
     """Where the editor draws the node. It has no effect on conversations."""
-    edges: Sequence[NodeEdgeParam | NodeEdge]
+    edges: Iterable[NodeEdgeParam | NodeEdge]
     """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
-    finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    finetune_transition_examples: Iterable[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
     """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class ContactFilterParam(TypedDict, total=False):
     """The contact itself."""
     contact_tag_ids: EnumFilterParam | EnumFilter
     """Tags, any of which the contact may have, by id; `crm.get_config` lists them."""
-    custom_fields: Sequence[CustomFieldFilterParam]
+    custom_fields: Iterable[CustomFieldFilterParam]
     """Custom fields; `key` is the name of one that the CRM settings define."""
     do_not_call: BooleanFilterParam | BooleanFilter
     """Whether the contact must not be called."""

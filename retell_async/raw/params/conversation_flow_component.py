@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ class ConversationFlowComponentParam(TypedDict, total=False):
     """Where the editor draws the mark of the beginning. It has no effect on conversations."""
     flex_mode: bool | None
     """Whether all nodes are run as one single prompt, so that the conversation is not bound to the order of the edges."""
-    mcps: Sequence[MCPParam | MCP] | None
+    mcps: Iterable[MCPParam | MCP] | None
     """MCP servers whose tools MCP nodes may use."""
     name: str
     """Name for people."""
-    nodes: Sequence[ConversationFlowNodeParam]
+    nodes: Iterable[ConversationFlowNodeParam]
     """The nodes; each names by its edges where it leads."""
-    notes: Sequence[NoteParam | Note] | None
+    notes: Iterable[NoteParam | Note] | None
     """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None
     """The node to begin in, by its `id`."""
-    tools: Sequence[NodeToolParam] | None
+    tools: Iterable[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """How long the user may stay silent before the call ends with the reason `inactivity`. Milliseconds. At least
     10_000. Default: 600_000.
     """
-    expressive_emotion_tags: Sequence[ExpressiveEmotionTag]
+    expressive_emotion_tags: Iterable[ExpressiveEmotionTag]
     """Which emotions and sounds the voice may use. Only counts with `enable_expressive_mode`."""
     expressive_mode_prompt: str | None
     """When and how to use the tags of `expressive_emotion_tags`. Blank, null or left out for the built-in text."""
@@ -134,7 +134,7 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """Whether this is a transfer agent, which talks with the destination of agentic warm transfers."""
     ivr_option: IvrOptionParam | IvrOption | None
     """What to do when a phone menu answers. It is looked for in the first three minutes of a call. Null turns this off."""
-    language: Language | Sequence[Language] | Literal["multi"]
+    language: Language | Iterable[Language] | Literal["multi"]
     """Language, with its accent or region, that is spoken and transcribed: one locale, or a list of them for a
     multilingual agent. `multi` is the old way to say the latter. Default: en-US.
     """
@@ -148,20 +148,20 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """
     pii_config: PIIConfigParam | PIIConfig
     """Which personal data is scrubbed from transcripts and recordings."""
-    post_call_analysis_data: Sequence[PostCallAnalysisDataParam] | None
+    post_call_analysis_data: Iterable[PostCallAnalysisDataParam] | None
     """What to find out about each call once it has ended; the answers stand in its `call_analysis`."""
     post_call_analysis_model: NullableLLMModel | None
     """Model that does the analysis of a call. Default: gpt-5.6-terra."""
-    post_session_tools: Sequence[PostSessionToolParam] | None
+    post_session_tools: Iterable[PostSessionToolParam] | None
     """What runs after a call and its analysis, ordered by `depends_on`. After five minutes whatever is still running is
     stopped. Null for nothing. 0 to 15 items.
     """
-    pre_session_tools: Sequence[PreSessionToolParam] | None
+    pre_session_tools: Iterable[PreSessionToolParam] | None
     """What runs before the first word, for example to look up the caller, ordered by `depends_on`. What it answers
     becomes dynamic variables. The call waits a minute for it, or five if it is dialled only afterwards; what comes
     later no longer reaches the prompt. Null for nothing. 0 to 15 items.
     """
-    pronunciation_dictionary: Sequence[PronunciationDictionaryParam | PronunciationDictionary] | None
+    pronunciation_dictionary: Iterable[PronunciationDictionaryParam | PronunciationDictionary] | None
     """How to pronounce words that the voice gets wrong."""
     reminder_max_count: int
     """How many times in a row the agent reminds a silent user; 0 for never. Default: 1."""
@@ -205,7 +205,7 @@ class CreateAgentRequestParam(TypedDict, total=False):
     """What to do when voicemail answers. It is looked for in the first three minutes of a call. Null turns this off."""
     volume: float
     """How loud the agent is; higher is louder. From 0 to 2. Default: 1."""
-    webhook_events: Sequence[AgentRequestWebhookEvent] | None
+    webhook_events: Iterable[AgentRequestWebhookEvent] | None
     """Which events are sent to the webhook. Null for the default. Default: call_started, call_ended, call_analyzed."""
     webhook_timeout_ms: int
     """How long the webhook may take for its answer before the attempt counts as failed and is repeated. Milliseconds.

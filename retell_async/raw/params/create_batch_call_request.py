@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class CreateBatchCallRequestParam(TypedDict, total=False):
 
     from_number: Required[str]
     """The number that calls, in E.164 form: bought from Retell or imported."""
-    tasks: Required[Sequence[BatchCallTaskParam | BatchCallTask]]
+    tasks: Required[Iterable[BatchCallTaskParam | BatchCallTask]]
     """The calls, one entry each."""
     call_time_window: CallTimeWindowParam | CallTimeWindow
     """When calls may be placed. Calls that would start outside wait. Left out, at any time."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ from ..._core.hints import readable
 class CreateContactImportRequestParam(TypedDict, total=False):
     """How to import an uploaded file of contacts."""
 
-    column_mapping: Required[Sequence[CRMSyncMappingParam | CRMSyncMapping]]
+    column_mapping: Required[Iterable[CRMSyncMappingParam | CRMSyncMapping]]
     """Which column (`external_field_name`) fills which contact field (`field_name`). Exactly one has to fill
     `phone_number`. 1 to 200 items.
     """

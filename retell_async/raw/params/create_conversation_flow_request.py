@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ from ..._core.hints import readable
 class CreateConversationFlowRequestParam(TypedDict, total=False):
     """A conversation flow to create."""
 
-    nodes: Required[Sequence[ConversationFlowNodeParam]]
+    nodes: Required[Iterable[ConversationFlowNodeParam]]
     """The nodes; each names by its edges where it leads."""
     start_speaker: Required[Literal["agent", "user"]]
     """Who speaks first."""
@@ -46,7 +46,7 @@ class CreateConversationFlowRequestParam(TypedDict, total=False):
     """
     begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
     """Where the editor draws the mark of the beginning. It has no effect on conversations."""
-    components: Sequence[FlowComponentParam | FlowComponent] | None
+    components: Iterable[FlowComponentParam | FlowComponent] | None
     """Components that belong to this flow alone; its component nodes refer to them."""
     default_dynamic_variables: Mapping[str, str] | None
     """Values of `{{name}}` for sessions that bring none. Values must be strings."""
@@ -64,7 +64,7 @@ class CreateConversationFlowRequestParam(TypedDict, total=False):
     """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
     none.
     """
-    mcps: Sequence[MCPParam | MCP] | None
+    mcps: Iterable[MCPParam | MCP] | None
     """MCP servers whose tools MCP nodes may use."""
     model_choice: ModelChoiceParam
     """Model that words what the agent says and decides on the way, where a node has none of its own."""
@@ -72,13 +72,13 @@ class CreateConversationFlowRequestParam(TypedDict, total=False):
     """Models and their settings in one, in place of `model_choice`, `backup_model` and `model_temperature`."""
     model_temperature: float | None
     """How much answers vary. 0 varies least, and suits tool calls. From 0 to 1."""
-    notes: Sequence[NoteParam | Note] | None
+    notes: Iterable[NoteParam | Note] | None
     """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None
     """The node to begin in, by its `id`."""
     tool_call_strict_mode: bool | None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""
-    tools: Sequence[NodeToolParam] | None
+    tools: Iterable[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
 
 

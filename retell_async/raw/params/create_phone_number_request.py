@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class CreatePhoneNumberRequestParam(TypedDict, total=False):
     """Country of the number. Default: US."""
     fallback_number: str | None
     """Where inbound calls go that find no free slot. Not this number itself, nor one that has a fallback of its own."""
-    inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    inbound_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
     proportion. Left out or null, the number takes no calls unless the webhook names an agent.
     """
@@ -40,7 +40,7 @@ class CreatePhoneNumberRequestParam(TypedDict, total=False):
     """A name by which you recognise the number."""
     number_provider: Literal["telnyx", "twilio"]
     """Who provides the number. Default: twilio."""
-    outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    outbound_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
     one of them by chance, in that proportion. Left out or null, each outbound call has to name its agent.
     """

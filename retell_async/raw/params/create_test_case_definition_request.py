@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class CreateTestCaseDefinitionRequestParam(TypedDict, total=False):
     """What replaces `{{name}}` in the agent's prompts and tools during the test, by name. Values are strings."""
     llm_model: LLMModel
     """The model that plays the user."""
-    tool_mocks: Sequence[ToolMockParam | ToolMock]
+    tool_mocks: Iterable[ToolMockParam | ToolMock]
     """What tools answer during the test, in place of being called."""
 
 

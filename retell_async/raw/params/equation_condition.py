@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ from ..._core.hints import readable
 class EquationConditionParam(TypedDict, total=False):
     """A condition on variables, decided without the model."""
 
-    equations: Required[Sequence[EquationParam | Equation]]
+    equations: Required[Iterable[EquationParam | Equation]]
     """The comparisons to make. 0 to 50 items."""
     operator: Required[Literal["&&", "||"]]
     """Whether all of them must hold (`and`, `&&`) or one is enough (`or`, `||`)."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ from ..._core.hints import readable
 class EquationPromptConditionParam(TypedDict, total=False):
     """A condition on variables, together with one that the model judges."""
 
-    equations: Required[Sequence[EquationParam | Equation]]
+    equations: Required[Iterable[EquationParam | Equation]]
     """The comparisons to make."""
     operator: Required[Literal["&&", "||"]]
     """Whether all of them must hold (`&&`) or one is enough (`||`)."""

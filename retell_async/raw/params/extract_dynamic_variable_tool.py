@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class ExtractDynamicVariableToolParam(TypedDict, total=False):
     """
     type: Required[Literal["extract_dynamic_variable"]]
     """Says that the tool extracts variables."""
-    variables: Required[Sequence[AnalysisDataParam]]
+    variables: Required[Iterable[AnalysisDataParam]]
     """What to extract; each answer becomes the variable of its `name`."""
     enable_typing_sound: bool
     """Whether the user hears typing while it runs."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ class ExtractDynamicVariablesNodeParam(TypedDict, total=False):
     """Id of the node, unique in the flow or component; edges and `start_node_id` refer to it."""
     type: Required[Literal["extract_dynamic_variables"]]
     """Says that the node extracts variables."""
-    variables: Required[Sequence[AnalysisDataParam]]
+    variables: Required[Iterable[AnalysisDataParam]]
     """What to extract; each answer becomes the variable of its `name`."""
     display_position: DisplayPositionParam | DisplayPosition
     """Where the editor draws the node. It has no effect on conversations."""
-    edges: Sequence[NodeEdgeParam | NodeEdge]
+    edges: Iterable[NodeEdgeParam | NodeEdge]
     """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
     """Where to go on when no edge and no global node fits."""
     enable_typing_sound: bool
     """Whether the user hears typing while it runs."""
-    finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    finetune_transition_examples: Iterable[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
     """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class FlowComponentParam(TypedDict, total=False):
 
     name: Required[str]
     """Name for people."""
-    nodes: Required[Sequence[ConversationFlowNodeParam]]
+    nodes: Required[Iterable[ConversationFlowNodeParam]]
     """The nodes; each names by its edges where it leads."""
     begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
     """Where the editor draws the mark of the beginning. It has no effect on conversations."""
@@ -33,13 +33,13 @@ class FlowComponentParam(TypedDict, total=False):
     """The flow component: an id from `conversation_flow_component.create` or its `list`."""
     flex_mode: bool | None
     """Whether all nodes are run as one single prompt, so that the conversation is not bound to the order of the edges."""
-    mcps: Sequence[MCPParam | MCP] | None
+    mcps: Iterable[MCPParam | MCP] | None
     """MCP servers whose tools MCP nodes may use."""
-    notes: Sequence[NoteParam | Note] | None
+    notes: Iterable[NoteParam | Note] | None
     """Notes that the editor shows beside the nodes. They have no effect on conversations."""
     start_node_id: str | None
     """The node to begin in, by its `id`."""
-    tools: Sequence[NodeToolParam] | None
+    tools: Iterable[NodeToolParam] | None
     """Tools that function nodes and subagent nodes use, by `tool_id`."""
     user_modified_timestamp: int
     """When a user last changed it. Milliseconds since the epoch."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class GetAppToolSchemaRequestParam(TypedDict, total=False):
 
     app_tool_template_name: Required[str]
     """Which tool of the app."""
-    parameters: Sequence[ToolParameterParam | ToolParameter]
+    parameters: Iterable[ToolParameterParam | ToolParameter]
     """What was filled in so far. Empty in the first round. 0 to 5 items."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ from ..._core.hints import readable
 class GlobalNodeFinetuneTransitionExampleParam(TypedDict, total=False):
     """An example of when to come, or not to come, to a global node."""
 
-    transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
+    transcript: Required[Iterable[FinetuneExampleUtteranceParam]]
     """The conversation so far."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ class GlobalNodeSettingParam(TypedDict, total=False):
     """When to come here. A plain string is a prompt condition."""
     cool_down: float
     """How many moves between nodes must pass before the conversation may come here again. Node transitions. At least 1."""
-    go_back_conditions: Sequence[NodeEdgeParam | NodeEdge]
+    go_back_conditions: Iterable[NodeEdgeParam | NodeEdge]
     """When to go back to where the conversation came from. These edges have no `destination_node_id`."""
-    negative_finetune_examples: Sequence[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
+    negative_finetune_examples: Iterable[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
     """Conversations in which not to come here."""
-    positive_finetune_examples: Sequence[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
+    positive_finetune_examples: Iterable[GlobalNodeFinetuneTransitionExampleParam | GlobalNodeFinetuneTransitionExample]
     """Conversations in which to come here."""
 
 

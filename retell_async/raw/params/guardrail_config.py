@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ from ..._core.hints import readable
 class GuardrailConfigParam(TypedDict, total=False):
     """Topics that are kept out of conversations."""
 
-    input_topics: Sequence[Literal["platform_integrity_jailbreaking"]] | None
+    input_topics: Iterable[Literal["platform_integrity_jailbreaking"]] | None
     """What in the user's words is not passed to the model; a stock answer is given instead. Null or empty checks
     nothing.
     """
-    output_topics: Sequence[OutputTopic] | None
+    output_topics: Iterable[OutputTopic] | None
     """What the agent must not say; a stock answer takes its place. Null or empty checks nothing."""
 
 

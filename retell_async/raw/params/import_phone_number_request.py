@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ImportPhoneNumberRequestParam(TypedDict, total=False):
     """Take `phone_number` as it is, even if it is no E.164 number, such as an internal extension. A boolean; strings are
     refused. Default: true.
     """
-    inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    inbound_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
     proportion. Left out or null, the number takes no calls unless the webhook names an agent.
     """
@@ -44,7 +44,7 @@ class ImportPhoneNumberRequestParam(TypedDict, total=False):
     """
     nickname: str
     """A name by which you recognise the number."""
-    outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    outbound_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
     one of them by chance, in that proportion. Left out or null, each outbound call has to name its agent.
     """

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ class KnowledgeBaseRequestParam(TypedDict, total=False):
     """Name of the knowledge base: under 40 characters."""
     enable_auto_refresh: bool
     """Whether web pages are read again every day."""
-    knowledge_base_files: Sequence[FileTypes]
+    knowledge_base_files: Iterable[FileTypes]
     """Files to add. Each has at most 50 MB. 0 to 25 items."""
-    knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText]
+    knowledge_base_texts: Iterable[KnowledgeBaseTextParam | KnowledgeBaseText]
     """Texts to add."""
     knowledge_base_urls: Strings
     """Addresses of web pages to read and add."""

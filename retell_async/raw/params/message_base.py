@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class MessageBaseParam(TypedDict, total=False):
     """When the message was made, since the epoch. Left out, the server fills it in."""
     message_id: str
     """Identifies the message within its chat. Left out, the server makes one."""
-    multimedia: Sequence[SmsMultimediaItemParam | SmsMultimediaItem]
+    multimedia: Iterable[SmsMultimediaItemParam | SmsMultimediaItem]
     """Pictures and other media, as answers have them. Ignored in a request."""
 
 

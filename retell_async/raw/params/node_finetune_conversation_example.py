@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class NodeFinetuneConversationExampleParam(TypedDict, total=False):
 
     id: Required[str]
     """Id of the example, unique in the node."""
-    transcript: Required[Sequence[FinetuneExampleUtteranceParam]]
+    transcript: Required[Iterable[FinetuneExampleUtteranceParam]]
     """The conversation."""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ from ..._core.hints import readable
 class PIIConfigParam(TypedDict, total=False):
     """Which personal data is scrubbed."""
 
-    categories: Required[Sequence[PIIConfigCategory]]
+    categories: Required[Iterable[PIIConfigCategory]]
     """Kinds of data to take out; an empty list turns scrubbing off. Default:."""
     mode: Required[Literal["post_call"]]
     """When the data is scrubbed; `post_call` means once the session is over. Default: post_call."""

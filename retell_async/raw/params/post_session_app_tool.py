@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PostSessionAppToolParam(TypedDict, total=False):
     """No effect here. Default: prompt."""
     output_selection: OutputSelectionParam
     """What of the app's answer the model sees. Left out, all of it."""
-    parameters: Sequence[ToolParameterParam | ToolParameter]
+    parameters: Iterable[ToolParameterParam | ToolParameter]
     """The app's inputs, one schema for each round that `app.get_tool_schema` asks. `selected_input_mode` of a property
     says where its value comes from: `const_enum`, `const_boolean` and `const_value` need `const` beside them;
     `description_custom` and `description_preset` do not allow it. 0 to 5 items.

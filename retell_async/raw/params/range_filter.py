@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, Required, TypedDict
 
 from ..._core.hints import readable
@@ -16,7 +16,7 @@ class RangeFilterParam(TypedDict, total=False):
     """Always `bt`: between."""
     type: Required[Literal["range"]]
     """Always `range`: tells this filter from others."""
-    value: Required[Sequence[float]]
+    value: Required[Iterable[float]]
     """Lower bound, then upper bound. 2 items."""
 
 

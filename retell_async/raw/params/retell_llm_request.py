@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class RetellLlmRequestParam(TypedDict, total=False):
     """Values of `{{name}}` for sessions that bring none. Values must be strings."""
     general_prompt: str | None
     """Who the agent is and what it does. With `states`, it stands before the prompt of each of them."""
-    general_tools: Sequence[ToolParam] | None
+    general_tools: Iterable[ToolParam] | None
     """What the agent can do in every state."""
     is_transfer_llm: bool | None
     """Whether the LLM is for an agent that others use for agentic warm transfers. Fixed at creation; an update does not
@@ -58,7 +58,7 @@ class RetellLlmRequestParam(TypedDict, total=False):
     """What the agent can look things up in; ids from `knowledge_base.create` or `knowledge_base.list`. Null or empty for
     none.
     """
-    mcps: Sequence[MCPParam | MCP] | None
+    mcps: Iterable[MCPParam | MCP] | None
     """MCP servers whose tools the LLM may use."""
     model: NullableLLMModel | None
     """Text model that answers. Not together with `s2s_model`. Default: gpt-5.6-terra."""
@@ -76,7 +76,7 @@ class RetellLlmRequestParam(TypedDict, total=False):
     """Who speaks first. The API's documentation calls it required, so always send it when creating."""
     starting_state: str | None
     """Name of the state to begin in. Required where `states` holds any."""
-    states: Sequence[StateParam | State] | None
+    states: Iterable[StateParam | State] | None
     """Parts of the conversation, each with a prompt and tools of its own. Null or empty for one prompt throughout."""
     tool_call_strict_mode: bool | None
     """Whether arguments of tools keep to their schema without exception. Only some models can."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ class StateParam(TypedDict, total=False):
     """Name by which edges and `starting_state` refer to the state; unique in the LLM. Letters, digits, `_` and `-`, up
     to 64 of them.
     """
-    edges: Sequence[StateEdgeParam | StateEdge]
+    edges: Iterable[StateEdgeParam | StateEdge]
     """Where the conversation can go from here. Empty or left out, it stays."""
     state_prompt: str
     """What the agent does in this state; it follows `general_prompt`."""
-    tools: Sequence[ToolParam]
+    tools: Iterable[ToolParam]
     """What the agent can do in this state, besides `general_tools`."""
 
 

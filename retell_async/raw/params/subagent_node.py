@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ class SubagentNodeParam(TypedDict, total=False):
     """Transcriber in this node. Required where `stt_mode` is `custom`. Null or left out for the agent's setting."""
     display_position: DisplayPositionParam | DisplayPosition
     """Where the editor draws the node. It has no effect on conversations."""
-    edges: Sequence[NodeEdgeParam | NodeEdge]
+    edges: Iterable[NodeEdgeParam | NodeEdge]
     """Where to go on, each with its condition. Equations are tried first, in the order of this list, then prompts."""
     else_edge: ElseEdgeParam | ElseEdge
     """Where to go on when no edge and no global node fits."""
-    finetune_conversation_examples: Sequence[NodeFinetuneConversationExampleParam | NodeFinetuneConversationExample]
+    finetune_conversation_examples: Iterable[NodeFinetuneConversationExampleParam | NodeFinetuneConversationExample]
     """Conversations that show the model how to talk in this node."""
-    finetune_transition_examples: Sequence[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
+    finetune_transition_examples: Iterable[NodeFinetuneTransitionExampleParam | NodeFinetuneTransitionExample]
     """Conversations that show the model where to go on from here."""
     global_node_setting: GlobalNodeSettingParam | GlobalNodeSetting
     """Makes the node reachable from every other, on a condition. Left out, only edges lead to it."""
@@ -111,7 +111,7 @@ class SubagentNodeParam(TypedDict, total=False):
     """
     tool_ids: Strings | None
     """Which of the flow's `tools` may be used here, by `tool_id`."""
-    tools: Sequence[ToolParam] | None
+    tools: Iterable[ToolParam] | None
     """Further tools, for this node alone."""
     voice_speed: float | None
     """Pace of speech in this node. Null or left out for the agent's setting. From 0.5 to 2."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class TestCaseDefinitionInputParam(TypedDict, total=False):
     """A name by which you recognise the test case."""
     response_engine: RetellResponseEngineParam
     """The Retell LLM or conversation flow under test. A custom LLM cannot be tested."""
-    tool_mocks: Sequence[ToolMockParam | ToolMock]
+    tool_mocks: Iterable[ToolMockParam | ToolMock]
     """What tools answer during the test, in place of being called."""
     user_prompt: str
     """Who the simulated user is and what they want, in words."""

@@ -26,6 +26,8 @@ class ToolParameterParam(TypedDict, total=False):
     """Whether arguments that `properties` does not name may be given too."""
     required: Strings
     """Which of `properties` must be given."""
+    additional_properties: bool
+    """`additionalProperties`, as the official SDK calls it."""
 
 
 readable(ToolParameterParam)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class UpdateCrmConfigRequestParam(TypedDict, total=False):
     """Tells the model how to bring `contact_memory` up to date after a conversation. Placeholders such as `{{name}}` are
     filled in. Null goes back to the built-in text. 0 to 2_000 characters.
     """
-    contact_tags: Sequence[ContactTagContactTagParam | ContactTagContactTag] | None
+    contact_tags: Iterable[ContactTagContactTagParam | ContactTagContactTag] | None
     """The tags that contacts can have, in place of those there are. Null or an empty list removes all; no id may come
     twice. 0 to 1_000 items.
     """
-    crm_analysis_data_mappings: Sequence[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping]
+    crm_analysis_data_mappings: Iterable[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping]
     """Which findings of the analysis fill which contact fields, in place of the mappings there are. 0 to 200 items."""
-    custom_fields: Sequence[CRMCustomFieldSchemaParam | CRMCustomFieldSchema]
+    custom_fields: Iterable[CRMCustomFieldSchemaParam | CRMCustomFieldSchema]
     """The fields that contacts have beside the built-in ones, in place of those there are. Names are in snake_case, are
     none of the built-in ones, and begin with neither `contact` nor `external`. 0 to 200 items.
     """

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class UpdatePhoneNumberRequestParam(TypedDict, total=False):
     """Where inbound calls go that find no free slot. Not this number itself, nor one that has a fallback of its own.
     Null removes it.
     """
-    inbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    inbound_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Agents that take inbound calls. The weights add up to 1; each call goes to one of them by chance, in that
     proportion. Null unbinds all.
     """
-    inbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    inbound_sms_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Chat agents that take inbound SMS. The weights add up to 1; each conversation goes to one of them by chance, in
     that proportion. Null unbinds all.
     """
@@ -52,11 +52,11 @@ class UpdatePhoneNumberRequestParam(TypedDict, total=False):
     """
     nickname: str | None
     """A name by which you recognise the number. Null removes it."""
-    outbound_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    outbound_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Agents that speak on outbound calls that name no agent of their own. The weights add up to 1; each call goes to
     one of them by chance, in that proportion. Null unbinds all.
     """
-    outbound_sms_agents: Sequence[AgentWeightParam | AgentWeight] | None
+    outbound_sms_agents: Iterable[AgentWeightParam | AgentWeight] | None
     """Chat agents that write outbound SMS where no other is named. The weights add up to 1; each conversation goes to
     one of them by chance, in that proportion. Null unbinds all.
     """

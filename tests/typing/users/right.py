@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from collections import deque
+from typing import Any, assert_type
 
 import attrs
 import httpx
 
-from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError, UnknownObject
-from retell_async.types import AgentResponse, PhoneCallResponse, UnknownCallResponse, WebCallResponse
+from retell_async import APIConnectionError, APIStatusError, AsyncRetell, RateLimitError, Retell, UnknownObject, omit
+from retell_async.types import (
+    AgentListItemResponse,
+    AgentResponse,
+    EndCallToolParam,
+    PhoneCallResponse,
+    ToolParameterParam,
+    UnknownCallResponse,
+    VoiceResponse,
+    WebCallResponse,
+)
 
 
 async def main() -> None:
@@ -45,6 +55,8 @@ async def main() -> None:
             assert_type(page.has_more, bool)
         voices = await client.voice.list()
         assert_type([voice.voice_id for voice in voices], list[str])
+        kept: list[VoiceResponse] = voices
+        kept.extend((await client.voice.with_raw_response.list()).parse())
 
         raw = await client.call.with_raw_response.retrieve("call_1")
         assert_type(raw.status_code, int)
@@ -75,6 +87,30 @@ async def unions(client: AsyncRetell) -> str:
     return kind or ""
 
 
+async def as_with_the_official_sdk(client: AsyncRetell) -> dict[str, Any]:
+    tools: list[EndCallToolParam] = [{"type": "end_call", "name": "end"}]
+    llm = await client.llm.create(
+        general_tools=(tool for tool in tools),
+        knowledge_base_ids={"kb_1"},
+        extra_headers={"X-Team": omit},
+    )
+    assert_type(llm.api_model_temperature, float | None)
+    llm.api_model_temperature = 0.5
+    await client.llm.update("llm_1", knowledge_base_ids=(f"kb_{number}" for number in range(2)))
+    await client.llm.update("llm_1", knowledge_base_ids=deque(["kb_1"]))
+    await client.llm.update("llm_1", knowledge_base_ids={"kb_1": 1}.keys())
+    await client.knowledge_base.create(
+        knowledge_base_name="n", knowledge_base_files=(file for file in [("a.txt", "text", "text/plain", {"X-Part": "1"})])
+    )
+    schema: ToolParameterParam = {"type": "object", "properties": {}, "additional_properties": False}
+    call = PhoneCallResponse.model_validate({"parameters": schema})
+    assert_type(call.model_copy(update={"call_id": "c"}), PhoneCallResponse)
+    assert_type(call.model_dump_json(indent=2, exclude_none=True), str)
+    assert_type(call.to_json(), str)
+    page = await client.call.list()
+    return call.model_dump(mode="json", by_alias=True) | page.model_dump(exclude_unset=True)
+
+
 def changed(agent: AgentResponse) -> AgentResponse:
     return attrs.evolve(agent, voice_id="retell-Cimo")
 
@@ -89,3 +125,26 @@ async def handled(client: AsyncRetell) -> float | None:
     except APIConnectionError as error:
         assert_type(error.request, httpx.Request)
     return None
+
+
+def without_await() -> None:
+    with Retell(api_key="key", timeout=30.0, default_headers={"X-Team": "voice"}) as client:
+        call = client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101", metadata={"a": 1}, timeout=10.0)
+        assert_type(call, PhoneCallResponse)
+        assert_type(client.call.stop("call_1"), None)
+        for item in client.call.list(limit=100):
+            assert_type(item.call_id, str)
+        page = client.agent.list()
+        assert_type(page.items[0], AgentListItemResponse)
+        following = page.next_page()
+        assert_type(following is not None and following.has_more, bool)
+        for each in page.pages():
+            assert_type(list(each), list[AgentListItemResponse])
+        raw = client.call.with_raw_response.retrieve("call_1")
+        assert_type(raw.parse().call_id, str)
+        assert_type(client.call.with_raw_response.list().parse().has_more, bool)
+        with client.call.with_streaming_response.retrieve("call_1") as response:
+            assert_type(list(response.iter_bytes()), list[bytes])
+            assert_type(response.parse().call_id, str)
+        assert_type(client.with_options(timeout=None).call.retrieve("call_1").call_id, str)
+        client.request("POST", "/not-in-the-document-yet", json={"a": 1})

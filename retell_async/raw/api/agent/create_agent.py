@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.agent_response import AgentResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[AgentResponse] = Operation(
-    id="createAgent", method="POST", path="/create-agent", repeat="unsafe", response=One("AgentResponse")
+    id="createAgent",
+    method="POST",
+    path="/create-agent",
+    repeat="unsafe",
+    response=One("AgentResponse"),
+    aliases=Aliases(One("CreateAgentRequest"), ["additional_properties"]),
 )
 
 

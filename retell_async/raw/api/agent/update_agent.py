@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender, omit
+from ...._core.operation import Aliases, Omit, Operation, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
     from ...models.agent_response import AgentResponse
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[AgentResponse] = Operation(
-    id="updateAgent", method="PATCH", path="/update-agent/{agent_id}", repeat="safe", response=One("AgentResponse"), optional=True
+    id="updateAgent",
+    method="PATCH",
+    path="/update-agent/{agent_id}",
+    repeat="safe",
+    response=One("AgentResponse"),
+    aliases=Aliases(One("AgentRequest"), ["additional_properties"]),
+    optional=True,
 )
 
 

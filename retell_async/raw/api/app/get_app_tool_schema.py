@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.get_app_tool_schema_response import GetAppToolSchemaResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[GetAppToolSchemaResponse] = Operation(
-    id="getAppToolSchema", method="POST", path="/get-app-tool-schema/{app_id}", repeat="safe", response=One("GetAppToolSchemaResponse")
+    id="getAppToolSchema",
+    method="POST",
+    path="/get-app-tool-schema/{app_id}",
+    repeat="safe",
+    response=One("GetAppToolSchemaResponse"),
+    aliases=Aliases(One("GetAppToolSchemaRequest"), ["additional_properties"]),
 )
 
 

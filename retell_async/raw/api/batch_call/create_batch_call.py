@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.batch_call_response import BatchCallResponse
@@ -20,6 +20,7 @@ OPERATION: Operation[BatchCallResponse] = Operation(
     path="/create-batch-call",
     repeat="unsafe",
     response=One("BatchCallResponse"),
+    aliases=Aliases(One("CreateBatchCallRequest"), ["additional_properties"]),
     timeout=300,
     limit="phone_calls",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.phone_call_response import PhoneCallResponse
@@ -20,6 +20,7 @@ OPERATION: Operation[PhoneCallResponse] = Operation(
     path="/v2/create-phone-call",
     repeat="idempotency_key",
     response=One("PhoneCallResponse"),
+    aliases=Aliases(One("CreatePhoneCallRequest"), ["additional_properties"]),
     timeout=120,
     limit="phone_calls",
 )

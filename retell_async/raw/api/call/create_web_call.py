@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.create_web_call_response import CreateWebCallResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[CreateWebCallResponse] = Operation(
-    id="createWebCall", method="POST", path="/v3/create-web-call", repeat="unsafe", response=One("CreateWebCallResponse")
+    id="createWebCall",
+    method="POST",
+    path="/v3/create-web-call",
+    repeat="unsafe",
+    response=One("CreateWebCallResponse"),
+    aliases=Aliases(One("CreateWebCallRequest"), ["additional_properties"]),
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.phone_call_response import PhoneCallResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[PhoneCallResponse] = Operation(
-    id="registerPhoneCall", method="POST", path="/v2/register-phone-call", repeat="unsafe", response=One("PhoneCallResponse")
+    id="registerPhoneCall",
+    method="POST",
+    path="/v2/register-phone-call",
+    repeat="unsafe",
+    response=One("PhoneCallResponse"),
+    aliases=Aliases(One("RegisterPhoneCallRequest"), ["additional_properties"]),
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.chat_agent_response import ChatAgentResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[ChatAgentResponse] = Operation(
-    id="createChatAgent", method="POST", path="/create-chat-agent", repeat="unsafe", response=One("ChatAgentResponse")
+    id="createChatAgent",
+    method="POST",
+    path="/create-chat-agent",
+    repeat="unsafe",
+    response=One("ChatAgentResponse"),
+    aliases=Aliases(One("CreateChatAgentRequest"), ["additional_properties"]),
 )
 
 

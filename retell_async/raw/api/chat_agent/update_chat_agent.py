@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender, omit
+from ...._core.operation import Aliases, Omit, Operation, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
     from ...models.chat_agent_response import ChatAgentResponse
@@ -20,6 +20,7 @@ OPERATION: Operation[ChatAgentResponse] = Operation(
     path="/update-chat-agent/{agent_id}",
     repeat="safe",
     response=One("ChatAgentResponse"),
+    aliases=Aliases(One("ChatAgentRequest"), ["additional_properties"]),
     optional=True,
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.conversation_flow_response import ConversationFlowResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[ConversationFlowResponse] = Operation(
-    id="createConversationFlow", method="POST", path="/create-conversation-flow", repeat="unsafe", response=One("ConversationFlowResponse")
+    id="createConversationFlow",
+    method="POST",
+    path="/create-conversation-flow",
+    repeat="unsafe",
+    response=One("ConversationFlowResponse"),
+    aliases=Aliases(One("CreateConversationFlowRequest"), ["additional_properties"]),
 )
 
 

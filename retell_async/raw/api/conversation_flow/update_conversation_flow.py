@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender, omit
+from ...._core.operation import Aliases, Omit, Operation, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
     from ...models.conversation_flow_response import ConversationFlowResponse
@@ -20,6 +20,7 @@ OPERATION: Operation[ConversationFlowResponse] = Operation(
     path="/update-conversation-flow/{conversation_flow_id}",
     repeat="safe",
     response=One("ConversationFlowResponse"),
+    aliases=Aliases(One("ConversationFlow"), ["additional_properties"]),
     optional=True,
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Operation, Request, RequestOptions, Sender
+from ...._core.operation import Aliases, Operation, Request, RequestOptions, Sender
 
 if TYPE_CHECKING:
     from ...models.conversation_flow_component_response import ConversationFlowComponentResponse
@@ -20,6 +20,7 @@ OPERATION: Operation[ConversationFlowComponentResponse] = Operation(
     path="/create-conversation-flow-component",
     repeat="unsafe",
     response=One("ConversationFlowComponentResponse"),
+    aliases=Aliases(One("CreateConversationFlowComponentRequest"), ["additional_properties"]),
 )
 
 

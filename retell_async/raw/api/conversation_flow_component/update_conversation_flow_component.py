@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender, omit
+from ...._core.operation import Aliases, Omit, Operation, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
     from ...models.conversation_flow_component_response import ConversationFlowComponentResponse
@@ -20,6 +20,7 @@ OPERATION: Operation[ConversationFlowComponentResponse] = Operation(
     path="/update-conversation-flow-component/{conversation_flow_component_id}",
     repeat="safe",
     response=One("ConversationFlowComponentResponse"),
+    aliases=Aliases(One("ConversationFlowComponent"), ["additional_properties"]),
     optional=True,
 )
 

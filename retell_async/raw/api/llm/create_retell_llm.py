@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from ...._core.hints import readable
 from ...._core.model import One
-from ...._core.operation import Omit, Operation, Request, RequestOptions, Sender, omit
+from ...._core.operation import Aliases, Omit, Operation, Request, RequestOptions, Sender, omit
 
 if TYPE_CHECKING:
     from ...models.llm_response import LlmResponse
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 OPERATION: Operation[LlmResponse] = Operation(
-    id="createRetellLLM", method="POST", path="/create-retell-llm", repeat="unsafe", response=One("LlmResponse")
+    id="createRetellLLM",
+    method="POST",
+    path="/create-retell-llm",
+    repeat="unsafe",
+    response=One("LlmResponse"),
+    aliases=Aliases(One("RetellLlmRequest"), ["additional_properties"]),
 )
 
 

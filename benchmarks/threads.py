@@ -1,0 +1,31 @@
+"""How many requests a second `Retell` carries out for so many threads, beside `AsyncRetell` for as many tasks."""
+
+from __future__ import annotations
+
+import json
+
+from .frame import Side, Table, interleaved, medians
+from .serving import serving
+
+REPEATS = 3
+AT_ONCE = (1, 50)
+NUMBER = 3000
+LEAST = {1: 0.0, 50: 0.5}
+
+
+def run() -> Table:
+    """Each side in a process of its own, turn by turn, against a server in another; "new" and "steady" as in `throughput`."""
+    table = Table(
+        f"requests a second of Retell from threads on loopback: medians of {REPEATS} runs each",
+        ("threads", "AsyncRetell", "Retell", "ratio", "target"),
+    )
+    with serving() as url:
+        for at_once in AT_ONCE:
+            order = json.dumps({"url": url, "throughput": at_once, "number": NUMBER})
+            sides = [Side("AsyncRetell", "ours", "load_ours", order), Side("Retell", "ours", "threads_ours", order)]
+            tasks, threads = (medians(rates) for rates in interleaved(sides, REPEATS))
+            for phase in ("new", "steady"):
+                ratio = f"{threads[phase] / tasks[phase]:.2f}"
+                target = f">= {LEAST[at_once]:.1f}" if LEAST[at_once] else ""
+                table.rows.append((f"{at_once} {phase}", f"{tasks[phase]:,.0f}", f"{threads[phase]:,.0f}", ratio, target))
+    return table

@@ -1,0 +1,267 @@
+"""An event loop in a thread of its own, in which others have things done and wait for them.
+
+It begins with the first that somebody waits for. A process that is forked off begins another one when it needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
+
+import anyio
+
+from .._core.errors import RetellError
+from .._core.masking import cut
+from .._http.loops import close_soon, running_loop, this_process
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.from_thread import BlockingPortal
+
+    from .._http.loops import Loop
+
+__all__ = ["Background", "Use"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_FAREWELL = 1.0  # seconds for which `close` waits for the thread's end, which a look-up of an address may hold up
+
+
+class _Thread:
+    """One event loop and the portal to it."""
+
+    def __init__(self, loop: Loop, portal: BlockingPortal) -> None:
+        self.loop = loop
+        self.portal = portal
+        self.process = this_process()
+        self.thread = threading.current_thread()
+
+
+class Background:
+    """The event loop of a client and all its views, which keep it: without them it ends.
+
+    :param close: closes the client; called in the loop before it ends.
+    :param always: call it even where nothing was ever done.
+    """
+
+    def __init__(self, close: Callable[[], Awaitable[None]], *, always: bool) -> None:
+        self.closed = False
+        self._close = close
+        self._always = always
+        self._thread: _Thread | None = None
+        self._users = 0
+        self._lock = threading.RLock()  # a collection of garbage may close the client while it is held
+        _all.add(self)
+
+    def forked(self) -> None:
+        """Take note that this is another process, in which only the thread that forked goes on."""
+        if self._thread is not None:
+            _of_parents.append(self._thread)
+        self._thread = None
+        self._always = False  # what the parent opened is the parent's to close
+        self._users = 0
+        self._lock = threading.RLock()
+
+    def use(self) -> Use:
+        """The loop, which does not end before `Use` does.
+
+        :raises RetellError: the client is closed, or the caller is in this very loop.
+        """
+        with self._lock:
+            if self.closed:
+                raise RetellError("the client is closed")
+            return self._use()
+
+    def _use(self) -> Use:
+        thread = self._thread
+        if thread is None or not thread.thread.is_alive():
+            thread = self._thread = _start()
+        elif thread.thread is threading.current_thread():
+            raise RetellError(
+                "a hook, an HTTP client or a file of this Retell called it: it runs in the event loop that would send the request"
+            )
+        self._users += 1
+        return Use(self, thread)
+
+    def leave(self) -> None:
+        """End a use."""
+        with self._lock:
+            self._users -= 1
+            thread = self._thread
+            if thread is None or self._users or not self.closed:
+                return
+            self._thread = None
+        with suppress(RuntimeError):  # it has ended
+            thread.portal.start_task_soon(thread.portal.stop)
+        thread.thread.join(_FAREWELL)
+
+    def close(self) -> None:
+        """Close the client. What is under way in other threads goes on to its end, and the loop ends after it."""
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            thread = self._thread
+            if thread is None and not self._always:
+                return
+            if thread is not None and thread.thread is threading.current_thread():
+                if self._users:
+                    close_soon(thread.loop, self._close)  # the last one who uses it ends the loop
+                else:
+                    self._end_soon(thread)
+                return
+            use = self._use()
+        with use:
+            use.run(self._close)
+
+    def _end_soon(self, thread: _Thread) -> None:
+        close, portal = self._close, thread.portal
+
+        async def end() -> None:
+            try:
+                await close()
+            finally:
+                await portal.stop()
+
+        self._thread = None
+        close_soon(thread.loop, end)
+
+    def __del__(self) -> None:
+        thread = self._thread
+        if thread is None or self.closed or sys.is_finalizing():
+            return
+        self._end_soon(thread)
+        warnings.warn(
+            "a Retell was dropped while its event loop was running: use `with`, or `client.close()`",
+            ResourceWarning,
+            source=self,
+            stacklevel=2,
+        )
+
+
+class Use:
+    """A loop that is in use, for ``with``."""
+
+    __slots__ = ("_background", "_thread")
+
+    def __init__(self, background: Background, thread: _Thread) -> None:
+        self._background = background
+        self._thread = thread
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether the loop is one of the process from which this one was forked."""
+        return self._thread.process is not this_process()
+
+    def run(self, function: Callable[[*Ts], Awaitable[T]], *arguments: *Ts) -> T:
+        """Have this done in the loop, and wait for it. Whoever is interrupted meanwhile has it cancelled.
+
+        :raises RetellError: the loop is inherited.
+        """
+        thread = self._thread
+        if self.is_inherited:
+            raise RetellError("this was opened before the process was forked, and belongs to the parent")
+        job = _Job[T](function, arguments)
+        try:
+            thread.portal.start_task_soon(job.run).result()
+        except BaseException:
+            with suppress(RuntimeError):  # the loop has ended
+                thread.portal.start_task_soon(job.drop)
+            raise
+        return job.outcome()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if not self.is_inherited:
+            self._background.leave()
+
+
+class _Job(Generic[T]):
+    """Something that is done in the loop while a thread waits for it."""
+
+    def __init__(self, function: Callable[..., Awaitable[T]], arguments: tuple[Any, ...]) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._scope: anyio.CancelScope | None = None
+        self._value: T
+        self._error: BaseException | None = None
+
+    async def run(self) -> None:
+        with anyio.CancelScope() as self._scope:
+            try:
+                self._value = await self._function(*self._arguments)
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the thread waits, and no end of the loop
+                self._error = error
+
+    def drop(self) -> None:
+        """Cancel it. Called in the loop."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def outcome(self) -> T:
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise cut(error)  # the frames of the loop's thread; those of the caller come to it now
+        finally:
+            del error
+
+
+def _start() -> _Thread:
+    started: Future[_Thread] = Future()
+    threading.Thread(target=_run, args=(started,), name="retell-async", daemon=True).start()
+    try:
+        return started.result()
+    except BaseException:
+        if started.cancel() or started.exception() is not None:
+            raise
+        thread = started.result()  # it was interrupted when the loop had begun
+        close_soon(thread.loop, thread.portal.stop)
+        raise
+
+
+def _run(started: Future[_Thread]) -> None:
+    try:
+        anyio.run(_main, started)
+    except BaseException as error:
+        if started.done():
+            raise
+        started.set_exception(error)
+
+
+async def _main(started: Future[_Thread]) -> None:
+    from anyio.from_thread import BlockingPortal
+
+    async with BlockingPortal() as portal:
+        if started.set_running_or_notify_cancel():
+            started.set_result(_Thread(running_loop(), portal))
+            await portal.sleep_until_stopped()
+
+
+_all: weakref.WeakSet[Background] = weakref.WeakSet()
+_of_parents: list[_Thread] = []
+"""Loops of the process from which this one was forked: to collect them would do what only their own thread may."""
+
+
+def _forked() -> None:
+    for background in list(_all):
+        background.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,89 @@
+"""An answer whose body is read later, for those who do not await."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .._core.response import Received, StreamedResponse
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from .loop import Use
+
+__all__ = ["SyncStreamedResponse"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+_END: Any = object()
+
+
+class SyncStreamedResponse(Received, Generic[T]):
+    """A `StreamedResponse` of a `Retell`, for ``with``: its body is still on its way, and is read with one of the methods here, once.
+
+    It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
+    `APIResponseValidationError` when it breaks off.
+    """
+
+    def __init__(self, use: Use, response: StreamedResponse[T]) -> None:
+        super().__init__(
+            response._answer,  # pyright: ignore[reportPrivateUsage]
+            idempotency_key=response.idempotency_key,
+            retries_taken=response.retries_taken,
+        )
+        self._use = use
+        self._response = response
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """The body in pieces, decoded: of `chunk_size` bytes, or as they arrive."""
+        return self._each(self._response.iter_bytes(chunk_size))
+
+    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]:
+        """The body in pieces of text: of `chunk_size` characters, or as they arrive."""
+        return self._each(self._response.iter_text(chunk_size))
+
+    def iter_lines(self) -> Iterator[str]:
+        """The body line by line, without the line ends."""
+        return self._each(self._response.iter_lines())
+
+    def stream_to_file(self, path: str | PathLike[str], *, chunk_size: int | None = None) -> None:
+        """Write the body to a file."""
+
+        async def write() -> None:
+            await self._response.stream_to_file(path, chunk_size=chunk_size)
+
+        self._use.run(write)
+
+    def read(self) -> bytes:
+        """The whole body."""
+        return self._use.run(self._response.read)
+
+    def text(self) -> str:
+        """The whole body as text."""
+        return self._use.run(self._response.text)
+
+    def json(self) -> Any:
+        """The whole body as parsed JSON."""
+        return self._use.run(self._response.json)
+
+    def parse(self) -> T:
+        """The whole body, as what a method returns without `with_streaming_response`.
+
+        :raises APIResponseValidationError: the body is not what it should be.
+        """
+        return self._use.run(self._response.parse)
+
+    def close(self) -> None:
+        """Let the connection go; what was not read is lost."""
+        self._use.run(self._response.aclose)
+
+    def _each(self, parts: AsyncIterator[U]) -> Iterator[U]:
+        async def following() -> U:
+            return await anext(parts, _END)
+
+        while (part := self._use.run(following)) is not _END:
+            yield part
+
+    def __repr__(self) -> str:
+        return f"SyncStreamedResponse({self.status_code})"

@@ -1,0 +1,67 @@
+"""Models made as pydantic makes them: of an object in which the required fields are there, or of any."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+from ..model import Model
+from .dump import names
+
+__all__ = ["MissingFieldsError", "construct", "copied", "missing", "validate"]
+
+T = TypeVar("T")
+Place = tuple[str | int, ...]
+
+
+class MissingFieldsError(TypeError, ValueError):
+    """A field that must be there is not."""
+
+
+def validate(cls: type[T], value: Any, *, from_attributes: bool = False) -> T:
+    """A model of an object, which has all that is required of it and of what is inside.
+
+    :raises ValueError: it is no object.
+    :raises MissingFieldsError: a field that must be there is not.
+    """
+    if isinstance(value, cls):
+        return value
+    kind = cast("type[Model]", cls)
+    if isinstance(value, Mapping):
+        made = kind.from_dict(cast("Mapping[str, Any]", value))
+    elif from_attributes:
+        own = {wire: name.own for wire, name in names(kind).items()}
+        made = kind.from_dict({wire: getattr(value, name) for wire, name in own.items() if hasattr(value, name)})
+    else:
+        raise ValueError(f"{cls.__name__} is made of a JSON object, not of {type(value).__name__}")
+    if places := [".".join(map(str, place)) for place in missing(made)]:
+        raise MissingFieldsError(f"{cls.__name__} needs {', '.join(places)}")
+    return cast("T", made)
+
+
+def missing(value: Any, place: Place = ()) -> Iterator[Place]:
+    """Where in a value with models a field is left out that must be there."""
+    if isinstance(value, Model):
+        there = vars(value)
+        yield from ((*place, wire) for wire, name in names(type(value)).items() if name.required and wire not in there)
+        value = there
+    if isinstance(value, dict):
+        for name, item in cast("dict[str, Any]", value).items():
+            yield from missing(item, (*place, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):  # type: ignore[redundant-cast]
+            yield from missing(item, (*place, index))
+
+
+def construct(cls: type[T], values: Mapping[str, Any]) -> T:
+    """A model of any fields."""
+    return cast("T", cast("type[Model]", cls).from_dict(values))
+
+
+def copied(model: T, update: Mapping[str, Any], *, deep: bool) -> T:
+    """A copy of a model with some fields changed, by the names of their attributes or those in JSON."""
+    made = copy.deepcopy(model) if deep else copy.copy(model)
+    wires = {spelling: wire for wire, name in names(cast("type[Model]", type(model))).items() for spelling in (name.own, name.official)}
+    vars(made).update({wires.get(name, name): value for name, value in update.items()})
+    return made

@@ -1,0 +1,238 @@
+"""The client without `await`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._blocking.loop import Background
+from ._blocking.pages import SyncPage, fetch
+from ._blocking.response import SyncStreamedResponse
+from ._client import AsyncRetell
+from ._core.errors import ConfigurationError
+from ._core.masking import Hidden
+from ._core.operation import Omit, Request, RequestOptions, omit
+from ._core.response import RawResponse
+from ._engine.events import Hook, log
+from ._engine.limits import RateLimit
+from ._engine.retry import RetryPolicy
+from ._engine.settings import DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RETRIES
+from .resources._sync import Resources
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    import httpx
+
+__all__ = ["Retell"]
+
+T = TypeVar("T")
+
+
+class _Sender:
+    """Has a client carry requests out in its event loop. What can be done in the caller's thread is done there.
+
+    The resources hold this and not the `Retell`, which would otherwise be kept by what it keeps.
+    """
+
+    def __init__(self, client: AsyncRetell, background: Background) -> None:
+        self.client = client
+        self.background = background
+
+    def send(self, request: Request[T], options: RequestOptions) -> T:
+        return self.send_raw(request, options, parse=True).parse()
+
+    def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
+        call = self.client._prepare(request, options, parse=parse)  # pyright: ignore[reportPrivateUsage]
+        with self.background.use() as use:
+            return use.run(self.client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
+
+    def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
+        return fetch(self, request, options)
+
+    def call(self, method: Callable[[AsyncRetell], Awaitable[T]]) -> T:
+        with self.background.use() as use:
+            return use.run(method, self.client)
+
+    def iterate(self, method: Callable[[AsyncRetell], AsyncGenerator[T]]) -> Iterator[T]:
+        with self.background.use() as use:
+            found = method(self.client)
+            try:
+                while True:
+                    try:
+                        item = use.run(found.__anext__)
+                    except StopAsyncIteration:
+                        return
+                    yield item
+            finally:
+                use.run(found.aclose)
+
+    @contextmanager
+    def stream(
+        self, request: Request[Any], options: RequestOptions, meaning: Callable[[RawResponse[Any]], Any]
+    ) -> Generator[SyncStreamedResponse[Any]]:
+        opened = self.client._opened(  # pyright: ignore[reportPrivateUsage]
+            self.client._prepare(request, options, stream=True)  # pyright: ignore[reportPrivateUsage]
+        )
+        with self.background.use() as use:
+            response = use.run(opened.__aenter__)
+            try:
+                yield SyncStreamedResponse(use, response.map(meaning))
+            finally:
+                if not use.is_inherited:
+                    use.run(opened.__aexit__, None, None, None)
+
+
+class Retell(Resources):
+    """The same client as `AsyncRetell` for programs that do not await, safe to share among any number of threads.
+
+    It has the same resources, methods, settings and errors. Requests are carried out by one `AsyncRetell`, in an event loop that a thread
+    in the background runs from the first request until the client is closed, or nobody has it any more. Where an event loop runs already,
+    this client works and stops that loop until the answer is there: use `AsyncRetell` there.
+
+    :param http_client: an `httpx.AsyncClient` here too, such as `DefaultAsyncHttpxClient` makes; it is used in the background.
+    :param hooks: called in the background, where they cannot use this client.
+    :raises ConfigurationError: a setting cannot work.
+
+    All other settings are those of `AsyncRetell`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | httpx.URL | None = None,
+        timeout: float | httpx.Timeout | Omit | None = omit,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | None = None,
+        rate_limits: Mapping[str, RateLimit] | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        http_client: httpx.AsyncClient | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        hooks: Sequence[Hook] = (log,),
+        strict: bool = False,
+    ) -> None:
+        key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
+        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
+        if http_client is not None:
+            _refuse_sync(http_client)
+        self._client = AsyncRetell(
+            key.value,
+            base_url=url.value,
+            timeout=timeout,
+            max_retries=max_retries,
+            retry=retry,
+            rate_limit=rate_limit,
+            rate_limits=rate_limits,
+            max_connections=max_connections,
+            http_client=http_client,
+            default_headers=headers.value,
+            default_query=default_query,
+            hooks=hooks,
+            strict=strict,
+        )
+        self._background = Background(self._client.aclose, always=http_client is not None)
+        self._sender = _Sender(self._client, self._background)
+
+    @property
+    def api_key(self) -> str:
+        return self._client.api_key
+
+    @property
+    def base_url(self) -> str:
+        return self._client.base_url
+
+    @property
+    def max_retries(self) -> int:
+        return self._client.max_retries
+
+    def with_options(
+        self,
+        *,
+        api_key: str | Omit = omit,
+        base_url: str | httpx.URL | Omit = omit,
+        timeout: float | httpx.Timeout | Omit | None = omit,
+        max_retries: int | Omit = omit,
+        retry: RetryPolicy | Omit = omit,
+        default_headers: Mapping[str, str | Omit] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        strict: bool | Omit = omit,
+        rate_limits: Mapping[str, RateLimit] | None = None,
+    ) -> Self:
+        """Give a view of this client with other settings, as `AsyncRetell.with_options` does.
+
+        Both share one event loop, one pool of connections and their limits: closing one closes the other.
+        """
+        key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
+        del api_key, base_url, default_headers  # as above
+        view = object.__new__(type(self))
+        view._client = self._client.with_options(
+            api_key=key.value,
+            base_url=url.value,
+            timeout=timeout,
+            max_retries=max_retries,
+            retry=retry,
+            default_headers=headers.value,
+            default_query=default_query,
+            strict=strict,
+            rate_limits=rate_limits,
+        )
+        view._background = self._background
+        view._sender = _Sender(view._client, view._background)
+        return view
+
+    copy = with_options
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        params: Mapping[str, object] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Any:
+        """Send a request that this version has no method for, with this client's authentication, errors and settings.
+
+        :param path: the path under the base URL, starting with a slash.
+        :param json: the body, if there is one.
+        :return: the parsed JSON of the answer; ``None`` when it has no body.
+        """
+        request = self._client._request(method, path, json, params)  # pyright: ignore[reportPrivateUsage]
+        del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
+        return self._sender.send(request, options)
+
+    def is_closed(self) -> bool:
+        """Whether the client is closed, and with it all views of it."""
+        return self._background.closed or self._client.is_closed()
+
+    def close(self) -> None:
+        """Close all connections and end the event loop; what is sent afterwards is a `RetellError`.
+
+        Requests that other threads have under way go on to their end.
+        """
+        self._background.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        client: AsyncRetell | None = vars(self).get("_client")  # a client that cannot be made is shown too, in tracebacks
+        return f"{type(self).__name__}({'' if client is None else f'base_url={client.base_url!r}'})"
+
+
+def _refuse_sync(http_client: object) -> None:
+    import httpx
+
+    if isinstance(http_client, httpx.Client):
+        raise ConfigurationError(
+            "http_client must be an httpx.AsyncClient for Retell too, not an httpx.Client: it sends from an event loop of its own; "
+            "DefaultAsyncHttpxClient(...) takes the same settings"
+        )

@@ -1,0 +1,228 @@
+"""Models, unions and pages as types of pydantic's and of FastAPI's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pydantic
+import pytest
+from fastapi import Body, FastAPI
+
+from retell_async import AsyncListPage, AsyncPage, AsyncRetell, types
+from retell_async.raw import models
+
+from .test_models import CALL
+
+VOICE = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
+
+
+def served(request: httpx.Request) -> httpx.Response:
+    answers: dict[str, Any] = {
+        "/v3/list-calls": {"items": [CALL], "has_more": True, "pagination_key": "k"},
+        "/list-voices": [VOICE],
+        "/v2/get-call/c": CALL,
+    }
+    return httpx.Response(200, json=answers[request.url.path])
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+    client = AsyncRetell("key_secret", http_client=httpx.AsyncClient(transport=httpx.MockTransport(served)))
+
+    @app.get("/call")
+    async def call() -> types.CallResponse:
+        return await client.call.retrieve("c")
+
+    @app.get("/set", response_model=types.CallResponse, response_model_exclude_unset=True)
+    async def only_set() -> object:
+        return await client.call.retrieve("c")
+
+    @app.get("/calls")
+    async def calls() -> AsyncPage[types.V3CallResponse]:
+        return await client.call.list()
+
+    @app.get("/voices")
+    async def voices() -> list[types.VoiceResponse]:
+        return await client.voice.list()
+
+    @app.get("/page-of-voices")
+    async def page_of_voices() -> AsyncListPage[types.VoiceResponse]:
+        return await client.voice.list()
+
+    @app.get("/untyped/{what}")
+    async def untyped(what: str):  # type: ignore[no-untyped-def]
+        return {"call": await client.call.retrieve("c"), "calls": await client.call.list(), "voices": await client.voice.list()}[what]
+
+    @app.post("/call")
+    async def take(call: types.CallResponse = Body()) -> str:  # noqa: B008
+        return type(call).__name__
+
+    return app
+
+
+class Asked:
+    """An application, and what it answers."""
+
+    def __init__(self) -> None:
+        self._app = application()
+
+    def get(self, path: str) -> httpx.Response:
+        return anyio.run(self._ask, "GET", path, None)
+
+    def post(self, path: str, json: object) -> httpx.Response:
+        return anyio.run(self._ask, "POST", path, json)
+
+    async def _ask(self, method: str, path: str, body: object) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url="http://app.test") as client:
+            return await client.request(method, path, json=body)
+
+
+@pytest.fixture(name="app")
+def one_application() -> Asked:
+    return Asked()
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/set", CALL),
+        ("/untyped/call", CALL),
+        ("/untyped/calls", {"items": [CALL], "has_more": True, "pagination_key": "k"}),
+        ("/untyped/voices", [VOICE]),
+    ],
+)
+def test_fastapi_answers_with_what_the_server_sent(app: Asked, path: str, meant: Any) -> None:
+    answer = app.get(path)
+    assert (answer.status_code, answer.json()) == (200, meant)
+
+
+def test_fastapi_answers_with_null_for_what_was_left_out_as_with_any_model_of_pydantics(app: Asked) -> None:
+    whole = {name: item for name, item in CALL.items() if name not in {"call_analysis", "transcript_object"}}
+    for call in (app.get("/call").json(), app.get("/calls").json()["items"][0]):
+        assert call.items() >= whole.items()
+        assert call["call_cost"] is None
+    voices = app.get("/voices").json()
+    assert voices == app.get("/page-of-voices").json()
+    assert voices[0].items() >= VOICE.items()
+
+
+def test_fastapi_takes_a_call_and_says_what_is_missing(app: Asked) -> None:
+    assert app.post("/call", json=CALL).json() == "PhoneCallResponse"
+    assert app.post("/call", json={"call_type": "fax_call", "agent_id": "a", "agent_version": 1, "call_id": "c"}).status_code == 422
+    refused = app.post("/call", json={**CALL, "transcript_object": [{"role": "agent", "words": []}]})
+    assert [(one["type"], one["loc"]) for one in refused.json()["detail"]] == [("missing", ["body", "transcript_object", 0, "content"])]
+    assert app.post("/call", json=[1]).json()["detail"][0]["msg"] == "Input should be a CallResponse"
+
+
+def test_the_schema_that_fastapi_shows(app: Asked) -> None:
+    said = app.get("/openapi.json").json()
+    shown = said["components"]["schemas"]
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/CallResponse"}}}
+    assert (
+        said["paths"]["/call"]["get"]["responses"]["200"]["content"] == said["paths"]["/call"]["post"]["requestBody"]["content"] == content
+    )
+    assert shown["CallResponse"] == {
+        "oneOf": [{"$ref": "#/components/schemas/WebCallResponse"}, {"$ref": "#/components/schemas/PhoneCallResponse"}],
+        "discriminator": {
+            "propertyName": "call_type",
+            "mapping": {
+                name: f"#/components/schemas/{kind}"
+                for name, kind in (("web_call", "WebCallResponse"), ("phone_call", "PhoneCallResponse"))
+            },
+        },
+    } | {name: shown["CallResponse"][name] for name in ("title",) if name in shown["CallResponse"]}
+    call = shown["PhoneCallResponse"]
+    assert set(call["required"]) >= {"call_id", "to_number"}
+    assert call["properties"]["call_id"] == {"type": "string", "title": "Call Id"}
+    assert call["properties"]["call_analysis"]["anyOf"] == [{"$ref": "#/components/schemas/CallAnalysis"}, {"type": "null"}]
+    assert call["properties"]["call_type"]["const"] == "phone_call"
+    status = call["properties"]["call_status"]["anyOf"]
+    assert "ended" in status[0]["enum"]
+    assert status[1] == {"type": "string"}  # what it will have one day
+    page = said["paths"]["/calls"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert page["properties"]["items"]["items"] == {"$ref": "#/components/schemas/V3CallResponse"}
+    assert page["required"] == ["items", "has_more"]
+
+
+class Kept(pydantic.BaseModel):
+    """A model of the user's with ours in it."""
+
+    call: types.CallResponse
+    analysis: types.CallAnalysis | None = None
+    calls: list[types.PhoneCallResponse] = []
+
+
+def test_a_model_of_pydantics_holds_ours() -> None:
+    kept = Kept.model_validate({"call": CALL, "analysis": {"call_summary": "x"}, "calls": [CALL]})
+    assert type(kept.call) is type(kept.calls[0]) is types.PhoneCallResponse
+    assert kept.model_dump(exclude_unset=True) == {"call": CALL, "analysis": {"call_summary": "x"}, "calls": [CALL]}
+    assert json.loads(kept.model_dump_json(exclude_unset=True)) == kept.model_dump(exclude_unset=True)
+    assert Kept.model_validate_json(kept.model_dump_json(exclude_unset=True)) == kept
+    same = Kept(call=kept.call)
+    assert same.call is kept.call
+    with pytest.raises(pydantic.ValidationError) as refused:
+        Kept.model_validate({"call": {"call_type": "phone_call", "to_number": "+14155550101"}})
+    assert {one["loc"] for one in refused.value.errors()} >= {("call", "call_id"), ("call", "from_number")}
+    assert "+14155550101" not in str(refused.value)
+
+
+def test_an_unknown_member_of_a_union_is_taken() -> None:
+    fields = {field: CALL[field] for field in ("agent_id", "agent_version", "call_id", "call_status")}
+    taken = pydantic.TypeAdapter(types.CallResponse).validate_python({**fields, "call_type": "fax_call"})
+    assert type(taken) is types.UnknownCallResponse
+
+
+def test_a_value_of_no_known_type_is_written_all_the_same() -> None:
+    call = types.PhoneCallResponse.from_dict(CALL)
+    page = AsyncPage.__new__(AsyncPage)
+    vars(page).update({"_origin": None, "_body": (body := types.UnknownCallResponse.from_dict({"items": [call]})), "_fields": vars(body)})
+    for value, meant in ((call, CALL), ({"call": [call]}, {"call": [CALL]}), (page, {"items": [CALL]})):
+        assert pydantic.TypeAdapter(Any).dump_python(value, exclude_unset=True) == meant
+        assert json.loads(pydantic.TypeAdapter(Any).dump_json(value, exclude_unset=True)) == meant
+
+
+def test_a_page_is_only_given() -> None:
+    with pytest.raises(pydantic.ValidationError, match="a page that a client answered with"):
+        pydantic.TypeAdapter(AsyncPage[types.CallResponse]).validate_python({"items": []})
+
+
+def refs(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(found := schema.get("$ref"), str):
+            yield found.rpartition("/")[2]
+        for item in schema.values():
+            yield from refs(item)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from refs(item)
+
+
+@pytest.mark.parametrize("name", ["AgentResponse", "LlmResponse", pytest.param("ConversationFlowResponse", marks=pytest.mark.soak)])
+def test_the_schema_of_what_holds_most_is_whole(name: str) -> None:
+    kind: Any = models.lookup(name)
+    said = kind.model_json_schema()
+    assert {*refs(said)} <= said["$defs"].keys()
+    assert said["properties"].keys() == {kind.__wire__.get(field, field) for field in kind.__annotations__}
+    assert said == pydantic.TypeAdapter(kind).json_schema(mode="serialization")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", sorted(dir(models)))
+def test_every_model_and_union_is_a_type_for_pydantic(name: str) -> None:
+    kind: Any = getattr(models, name)
+    assert pydantic.TypeAdapter(kind).json_schema()
+
+
+def test_without_pydantic_one_line_says_what_to_install_and_all_else_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    monkeypatch.delitem(sys.modules, "retell_async._core.interop.schema", raising=False)
+    call = types.PhoneCallResponse.from_dict(CALL)
+    with pytest.raises(ImportError, match="pip install pydantic"):
+        call.model_json_schema()
+    assert not hasattr(call, "__pydantic_serializer__")
+    assert call.model_dump(exclude_unset=True) == types.PhoneCallResponse.model_validate(CALL).to_dict() == CALL

@@ -1,0 +1,255 @@
+"""A `Retell` over sockets: many threads at once, forks, Ctrl-C, and the end of a program."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio.from_thread
+import pytest
+
+from retell_async import AsyncRetell, Retell
+
+from ..engine.example import KEY
+from ..http.test_forks import echoing
+from ..http.test_transport import Server, ok, serving
+from .example import loops
+
+pytestmark = pytest.mark.soak
+
+AT_ONCE = 50
+PRELUDE = """
+import asyncio, gc, json, os, sys, threading, time
+from retell_async import *
+def client_of(**settings): return Retell("key_1", base_url=sys.argv[1], max_retries=0, timeout=5, **settings)
+def ask(client, name): return client.request("GET", f"/get-thing/{name}")["thing_id"] == name
+"""
+
+
+@contextmanager
+def silent(path: str = "/silent") -> Generator[Server]:
+    """A server that never answers what is asked under this path."""
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(serving(lambda asked: None if asked.startswith(path) else ok())) as server,
+    ):
+        yield server
+
+
+def command(program: str, url: str) -> list[str]:
+    fork = ["-W", "ignore:This process:DeprecationWarning"]  # that it has threads, which is what is tried
+    return [sys.executable, "-W", "error", *fork, "-c", PRELUDE + textwrap.dedent(program), url]
+
+
+def run(program: str, url: str) -> str:
+    ended = subprocess.run(command(program, url), capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+# Threads
+
+
+def test_fifty_threads_at_once() -> None:
+    with echoing() as (url, used_by), Retell(KEY, base_url=url, max_retries=0) as client:
+
+        def ask(number: int) -> bool:
+            found = client.with_options(timeout=20).request("GET", f"/get-thing/{number}", extra_headers={"x-process": str(number % 2)})
+            return bool(found["thing_id"] == str(number))
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            assert all(threads.map(ask, range(20 * AT_ONCE)))
+        assert len(loops()) == 1
+    assert len(used_by) <= AT_ONCE
+    assert not loops()
+
+
+def test_many_clients_that_are_dropped_leave_nothing() -> None:
+    with echoing() as (url, _):
+        before = descriptors()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for number in range(30):
+                assert Retell(KEY, base_url=url).request("GET", f"/get-thing/{number}")["thing_id"] == str(number)
+        assert len([warning for warning in told if "a Retell was dropped" in str(warning.message)]) == 30
+        end = time.monotonic() + 10
+        while loops() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert not loops()
+        assert descriptors() < before + 10
+
+
+def descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_an_event_loop_beside_it() -> None:
+    async def main(url: str) -> bool:
+        async with AsyncRetell(KEY, base_url=url) as client:
+            found = await asyncio.gather(*(client.request("GET", f"/get-thing/{number}") for number in range(AT_ONCE)))
+            return [each["thing_id"] for each in found] == list(map(str, range(AT_ONCE)))
+
+    with echoing() as (url, _), Retell(KEY, base_url=url) as client, ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(client.request, "GET", f"/get-thing/{number}") for number in range(4 * AT_ONCE)]
+        assert all(asyncio.run(main(url)) for _ in range(3))
+        assert [each.result()["thing_id"] for each in asked] == list(map(str, range(4 * AT_ONCE)))
+
+
+# Forks
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.parametrize("end", ["client.close()", "del client", "pass"])
+@pytest.mark.parametrize("settings", ["", "http_client=DefaultAsyncHttpxClient()"])
+def test_parent_and_child_go_on_each_by_itself(settings: str, end: str) -> None:
+    program = f"""
+    import warnings
+    warnings.simplefilter("ignore", ResourceWarning)  # that a client is dropped
+    client = client_of({settings})
+    assert ask(client, "before")  # what is imported with the first request is there now
+    def use():  # in many threads
+        threads = [threading.Thread(target=lambda n=n: [ask(client, f"{{n}}-{{i}}") or os._exit(3) for i in range(10)]) for n in range(8)]
+        [thread.start() for thread in threads]
+        return threads
+    running = use()  # some requests are under way now
+    pid = os.fork()
+    if pid == 0:
+        [thread.join(10) for thread in use()]
+        {end}
+        print("child", flush=True)
+        os._exit(0)
+    [thread.join(10) for thread in running + use()]
+    assert os.waitpid(pid, 0)[1] == 0
+    assert ask(client, "after")
+    client.close()
+    print("parent")
+    """
+    with echoing() as (url, _):
+        assert run(program, url).split() == ["child", "parent"]
+
+
+@pytest.mark.needs("fork")
+def test_a_child_that_never_uses_the_client_ends_well_and_leaves_it_to_the_parent() -> None:
+    program = """
+    client = client_of()
+    with client.call.with_streaming_response.retrieve("call_1") as response:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                response.read()
+            except RetellError as error:
+                print(error, flush=True)
+        else:
+            assert os.waitpid(pid, 0)[1] == 0
+            assert response.json() == {"thing_id": "call_1"}
+    client.close()
+    print("end", client.is_closed(), flush=True)
+    """
+    with echoing() as (url, _):
+        first, *ends = run(program, url).splitlines()
+    assert first == "this was opened before the process was forked, and belongs to the parent"
+    assert ends == ["end True"] * 2
+
+
+# The end of a program
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "pass",
+        "client.close()",
+        "threading.Thread(target=ask, args=(client, 'other'), daemon=True).start()",
+        "threading.Thread(target=client.request, args=('GET', '/silent'), daemon=True).start(); time.sleep(0.2)",
+        "import atexit; atexit.register(ask, client, '1')",
+        "import atexit; atexit.register(client.close)",
+        "kept = [client]; kept.append(kept); client.kept = kept",
+        "views = [client.with_options(max_retries=1) for _ in range(3)]",
+    ],
+)
+def test_a_program_ends_at_once_and_without_a_word(end: str) -> None:
+    with silent() as server:
+        server.respond = lambda path: None if path == "/silent" else ok(b'{"thing_id":"%s"}' % path.rpartition("/")[2].encode())
+        start = time.monotonic()
+        assert run(f"client = client_of(); assert ask(client, '1')\n{end}", server.url) == ""
+        assert time.monotonic() - start < 10
+
+
+# Ctrl-C
+
+
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("how", ["client.request('GET', '/silent')", "list(client.call.list())", "opened()"])
+def test_ctrl_c_cancels_the_request_and_the_client_goes_on(how: str) -> None:
+    program = f"""
+    def opened():
+        with client.call.with_streaming_response.retrieve("x"): pass
+    client = Retell("key_1", base_url=sys.argv[1], max_retries=0, timeout=60, max_connections=1)
+    try:
+        {how}
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    sys.stdin.readline()
+    print(client.request("GET", "/thing"))  # there is one connection, which is free again
+    client.close()
+    """
+    with (
+        silent("/") as server,
+        subprocess.Popen(command(program, server.url), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        wait_for(lambda: len(server.requests) == 1)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        wait_for(lambda: server.open == 0)  # its connection is closed
+        server.respond = lambda _: ok()
+        process.stdin.write("\n")
+        process.stdin.close()
+        assert process.stdout.read() == "{'thing_id': '1'}\n"
+        assert process.wait(10) == 0
+
+
+@pytest.mark.needs("signals")
+def test_ctrl_c_ends_a_program_that_does_not_catch_it() -> None:
+    program = """
+    with client_of() as client:
+        client.request("GET", "/silent")
+    """
+    with silent() as server, subprocess.Popen(command(program, server.url), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        wait_for(lambda: len(server.requests) == 1)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(10) == -signal.SIGINT
+        assert time.monotonic() - start < 5
+    assert told.count("Traceback") == 1
+    assert told.splitlines()[-1].startswith("KeyboardInterrupt")
+
+
+def wait_for(happened: object) -> None:
+    assert callable(happened)
+    end = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_the_thread_is_no_reason_for_a_program_to_go_on() -> None:
+    with echoing() as (url, _), Retell(KEY, base_url=url) as client:
+        client.request("GET", "/get-thing/1")
+        (thread,) = loops()
+        assert thread.daemon
+        assert thread is not threading.current_thread()
