@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from retell_async._core.pages import StreamingSender
 
 try:
-    from wsproto.connection import Connection, ConnectionType
-    from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+    from wsproto.connection import Connection, ConnectionState, ConnectionType
+    from wsproto.events import CloseConnection, Ping, TextMessage
     from wsproto.utilities import RemoteProtocolError
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"{error.name} is missing: call.monitor needs `pip install 'retell-async[llm]'`", name=error.name) from None
@@ -206,9 +206,7 @@ async def _texts(connection: Connection, stream: Any) -> AsyncGenerator[str]:
                         await _write(stream, connection.send(event.response()))
                     case CloseConnection():
                         raise _Closed(int(event.code), event.reason or "")
-                    case BytesMessage() | Pong():
-                        pass
-                    case _:
+                    case _:  # a pong, or a binary message, which there are none of
                         pass
         except RemoteProtocolError:
             raise _Closed(1006) from None
@@ -225,8 +223,6 @@ async def _write(stream: Any, data: bytes) -> None:
 
 async def _leave(connection: Connection, stream: Any) -> None:
     """Say goodbye, if the other side still listens."""
-    from wsproto.connection import ConnectionState
-
     if connection.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
         try:
             await stream.write(connection.send(CloseConnection(1000)), timeout=1.0)
