@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from .._helpers import call, chat, knowledge_base, tests
+    from ..llm.monitor import MonitorItem
     from ..raw.models import CallResponse, ChatResponse, KnowledgeBaseResponse, TestCaseBatchJob, V3CallResponse
 
 __all__ = ["CallHelper", "ChatHelper", "KnowledgeBaseHelper", "TestsHelper"]
@@ -83,6 +84,20 @@ class CallHelper(_Helper):
         :raises ConfigurationError: the moment has no time zone.
         """
         return self._client.iterate(lambda client: client.call.ended_since(moment))
+
+    def monitor(self, call_id: str) -> Iterator[MonitorItem]:
+        """Watch a live call: give what is said and done in it as it happens, and end when it is over. Needs the extra ``[llm]``.
+
+        An item comes again as it grows, with the same `id`: ``items[item.id] = item`` keeps the transcript as it is. A lost connection is
+        opened again, after which nothing comes twice unless it has changed. As long as it is watched, it takes one of the client's
+        connections. Leave it early inside ``with contextlib.closing(client.call.monitor(call_id)) as items``.
+
+        :param call_id: the id of a call that is going on.
+        :raises MonitorError: of `retell_async.llm.monitor`: the call is not ongoing (its `code` is 4004), five others watch it (4008), or
+            the connection was lost again and again.
+        :raises APIStatusError: there is no such call, or the key may not see it.
+        """
+        return self._client.iterate(lambda client: client.call.monitor(call_id))
 
 
 class ChatHelper(_Helper):

@@ -48,7 +48,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        return 200 <= self.status_code < 300
+        return 200 <= self.status_code < 300 or self.status_code == 101  # which only a WebSocket gets
 
     @property
     def is_redirect(self) -> bool:

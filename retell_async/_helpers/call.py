@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -14,6 +15,7 @@ from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Events, Watch
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
+    from ..llm.monitor import MonitorItem
     from ..raw.models import CallResponse, V3CallResponse
 
 __all__ = ["CallHelper"]
@@ -102,6 +104,26 @@ class CallHelper(Resource):
         async for call in self._calls.list(filter_criteria=never, limit=_MOST, sort_order="ascending"):
             if call.end_timestamp is None and (call.start_timestamp is None or call.start_timestamp >= start) and call.call_id not in seen:
                 yield call
+
+    async def monitor(self, call_id: str) -> AsyncGenerator[MonitorItem]:
+        """Watch a live call: give what is said and done in it as it happens, and end when it is over. Needs the extra ``[llm]``.
+
+        An item comes again as it grows, with the same `id`: ``items[item.id] = item`` keeps the transcript as it is. A lost connection is
+        opened again, after which nothing comes twice unless it has changed. As long as it is watched, it takes one of the client's
+        connections. Leave it early inside ``async with contextlib.aclosing(client.call.monitor(call_id)) as items``.
+
+        :param call_id: the id of a call that is going on.
+        :raises MonitorError: of `retell_async.llm.monitor`: the call is not ongoing (its `code` is 4004), five others watch it (4008), or
+            the connection was lost again and again.
+        :raises APIStatusError: there is no such call, or the key may not see it.
+        """
+        from ..llm.monitor import monitor  # a wing of its own: nothing of it is loaded before it is used
+
+        if not call_id:
+            raise ValueError("call_id is empty")
+        async with aclosing(monitor(self._sender, call_id)) as items:
+            async for item in items:
+                yield item
 
 
 def _is_over(call: Any) -> bool:

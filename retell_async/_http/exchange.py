@@ -307,7 +307,7 @@ class Http:
                 raise _FileError(error) from None
             with masked_logs():
                 response = await self._respond(encoded, times, files, stream=stream, departure=departure)
-            if stream and response.is_success:
+            if stream and (response.is_success or response.status_code == 101):
                 return Answer(response.status_code, b"", lambda: response)
             try:
                 await response.aread()

@@ -214,6 +214,8 @@ class Transport(OwnTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         origin = origin_of(request.url)
         pool = self._pool()
+        if "upgrade" in request.headers:
+            return await self._upgrade(origin, request)
         if self._is_shared():
             shared = pool.shared.get(origin)
             if shared is None:
@@ -231,6 +233,19 @@ class Transport(OwnTransport):
         if not isinstance(response.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(response.stream).__name__} cannot be read asynchronously")
         response.stream = _Stream(response.stream, self, pool, place)
+        return response
+
+    async def _upgrade(self, origin: Origin, request: httpx.Request) -> httpx.Response:
+        """Ask for another protocol, such as that of WebSockets, over a connection that is used for nothing else."""
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
+        transport = httpx.AsyncHTTPTransport(verify=self._context(origin[0]), limits=limits, proxy=self._proxy_to(origin))
+        try:
+            response = await _by_httpx(transport, request)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await transport.aclose()
+            raise
+        response.stream = _Upgraded(cast("httpx.AsyncByteStream", response.stream), transport)
         return response
 
     def _is_shared(self) -> bool:
@@ -343,6 +358,24 @@ class _Stream(httpx.AsyncByteStream):
             await self._inner.aclose()
         finally:
             await self._pool.release(place)
+
+
+class _Upgraded(httpx.AsyncByteStream):
+    """The body of an answer, with whose end its connection is closed."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, transport: httpx.AsyncHTTPTransport) -> None:
+        self._inner = inner
+        self._transport = transport
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._inner.aclose()
+        finally:
+            await self._transport.aclose()
 
 
 async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:

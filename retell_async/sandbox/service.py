@@ -126,6 +126,14 @@ class Sandbox:
         except Refused as refused:
             return refused.answer()
 
+    def refusal(self, authorization: str) -> int | None:
+        """The status with which a request is refused that has this authorization; ``None`` if it is let in."""
+        try:
+            self._authenticate(authorization)
+        except Refused as refused:
+            return refused.status
+        return None
+
     def post(self, path: str, fields: Json) -> Answer:
         """The API's answer to a POST of the sandbox itself. It is not logged and meets no faults."""
         return self.answer(

@@ -60,7 +60,7 @@ RULES: dict[Rule, str] = {
     "one-action": "an answer has one action at most",
     "pong": "pings are answered in time, under `response_type`",
     "tool-calls": "tool calls have ids of their own, and results belong to them",
-    "effects-once": "the same tool is not called twice with the same arguments",
+    "effects-once": "no tool is called twice with the same arguments, and those that are named exactly once",
     "stays-open": "the server does not close the connection but to hang up",
 }
 
@@ -140,12 +140,14 @@ class Judge:
     :param answer_within: seconds within which an answer must be complete, unless it goes on being sent.
     :param pong_within: seconds within which a ping must be answered.
     :param side_effects: names of the tools that must not be called twice with the same arguments; ``None`` for all of them.
+    :param exactly_once: names of the tools that must be called once in the call, whatever the arguments.
     """
 
     slack: float = 0.25
     answer_within: float = 15.0
     pong_within: float = 5.0
     side_effects: frozenset[str] | None = None
+    exactly_once: frozenset[str] = frozenset()
     _findings: list[Finding] = attrs.field(factory=list[Finding])
     _seen: Counter[Rule] = attrs.field(factory=Counter[Rule])
     _turns: dict[int, _Turn] = attrs.field(factory=dict[int, _Turn])
@@ -157,6 +159,7 @@ class Judge:
     _interrupts: dict[int, bool] = attrs.field(factory=dict[int, bool])
     _tools: dict[str, bool] = attrs.field(factory=dict[str, bool])
     _effects: Counter[str] = attrs.field(factory=Counter[str])
+    _calls: Counter[str] = attrs.field(factory=Counter[str])
 
     def opened(self, at: float) -> None:
         """A connection was opened, for which a begin message is wanted."""
@@ -216,6 +219,11 @@ class Judge:
             late = at - (turn.asked_at if turn.frame_at is None else turn.frame_at) > self.answer_within
             if turn.wanted and not turn.complete and late:
                 missing.append(Finding(rule, at, f"{id} was never completed" if turn.frame_at is not None else f"{id} was never answered"))
+        missing += [
+            Finding("effects-once", at, f"{name!r} was called {self._calls[name]} times, not once")
+            for name in sorted(self.exactly_once)
+            if self._calls[name] != 1
+        ]
         self._missing_pongs(at)
         found = [*self._findings, *missing]
         verdicts = [
@@ -313,6 +321,7 @@ class Judge:
         if id in self._tools:
             self._find("tool-calls", at, "two calls with one id")
         self._tools[id] = True
+        self._calls[answer.name] += 1
         arguments = _arguments(answer.arguments)
         if not isinstance(arguments, dict):
             self._find("tool-calls", at, "arguments that are no JSON object as text")
@@ -321,7 +330,7 @@ class Judge:
             effect = f"{answer.name}({json.dumps(arguments, sort_keys=True)})"
             self._effects[effect] += 1
             if self._effects[effect] == 2:
-                self._find("effects-once", at, f"{answer.name} was called again with the same arguments")
+                self._find("effects-once", at, f"{answer.name[:40]!r} was called again with the same arguments")
 
     def _find(self, rule: Rule, at: float, what: str) -> None:
         self._findings.append(Finding(rule, at, what))

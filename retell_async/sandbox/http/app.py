@@ -16,6 +16,7 @@ from ..common.messages import Refused
 from ..faults.replies import Reply, whole
 from ..service import Sandbox
 from . import access, connections, control
+from .monitor import Watchers
 from .pipeline import receive as received
 
 __all__ = ["create_app"]
@@ -31,10 +32,11 @@ def create_app(sandbox: Sandbox, hosts: Collection[str] = ()) -> Starlette:
 
     :param hosts: names by which browsers may reach it, beside ``localhost`` and the address that it listens on.
     """
+    watchers = Watchers(sandbox)
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await send({"type": "websocket.close"})
+            await watchers.serve(_path(scope), scope, receive, send)
             return
         request = Request(scope, receive)
         content = bytearray()

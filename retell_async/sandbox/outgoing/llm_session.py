@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import attrs
+
+from retell_async.llm.simulator.player import CONNECT_SECONDS, socket_url
 
 from ..common.messages import Json
 from ..common.untrusted import parse_json
@@ -22,8 +23,6 @@ from ..simulation.lifecycle import CallPlan, talks
 
 __all__ = ["CONNECT_SECONDS", "Session", "socket_url"]
 
-CONNECT_SECONDS = 7.0
-"""How long one attempt to connect may take, in real time."""
 _CONNECTS = 3
 _CONNECT_PAUSE_MS = 3_000
 _RECONNECTS = {"silent": 2, "abnormal": 4}
@@ -40,17 +39,6 @@ _MOST_DIGITS = 100
 _SPEECHLESS = frozenset({"inactivity", "error_no_audio_received", "error_asr"})
 
 Phase = Literal["connecting", "begin", "agent", "pause", "user", "waiting", "silent", "leaving", "over"]
-
-
-def socket_url(url: str, call_id: str) -> str:
-    """The URL of a call's WebSocket: the server's, with the call's id at the end of its path.
-
-    :raises ValueError: it is not a URL.
-    """
-    parts = urlsplit(url)
-    _ = parts.port  # raises when it is not a number
-    scheme = {"https": "wss", "http": "ws"}.get(parts.scheme, parts.scheme)
-    return urlunsplit(parts._replace(scheme=scheme, path=f"{parts.path.rstrip('/')}/{call_id}"))
 
 
 @attrs.define(eq=False, kw_only=True)

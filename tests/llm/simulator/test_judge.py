@@ -13,8 +13,8 @@ from retell_async import llm
 from retell_async.llm.messages import Ping, ReminderRequired, ResponseRequired
 from retell_async.llm.simulator.judge import RULES, Judge, Report
 
-from .talk import Line, agent, run, talking, user
-from .test_session import application
+from ..talk import Line, agent, run, talking, user
+from ..test_session import application
 
 Json = dict[str, Any]
 

@@ -1,0 +1,230 @@
+"""Watching a live call: what is said and done in it, as it happens, over the WebSocket that Retell has for that."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
+
+import anyio
+import attrs
+import httpcore
+import msgspec
+
+from retell_async import APIConnectionError, RetellError
+from retell_async._core.masking import mask_text
+from retell_async._core.model import Model, adopter, model
+from retell_async._core.operation import Operation, Request
+
+if TYPE_CHECKING:
+    from retell_async._core.operation import Sender
+    from retell_async._core.pages import StreamingSender
+
+try:
+    from wsproto.connection import Connection, ConnectionState, ConnectionType
+    from wsproto.events import CloseConnection, Ping, TextMessage
+    from wsproto.utilities import RemoteProtocolError
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error.name} is missing: call.monitor needs `pip install 'retell-async[llm]'`", name=error.name) from None
+
+__all__ = ["MonitorError", "MonitorItem", "Watched", "monitor"]
+
+_OPERATION: Operation[Any] = Operation(id="GET /v2/monitor-call", method="GET", path="/v2/monitor-call/{call_id}", repeat="safe")
+_ACCEPTED = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_NOT_ONGOING = 4004
+_CROWDED = 4008
+_FINAL = {1002, 1003, 1007, 1008, 1009, 1010}
+_SAID = {
+    _NOT_ONGOING: "the call is not ongoing: it has not begun, or is over",
+    _CROWDED: "five others watch the call, and there may be no more",
+    1008: "the server does not let this client watch",
+}
+_ATTEMPTS = 6
+_PAUSE = 0.5
+_LONGEST_PAUSE = 8.0
+_QUIET = 20.0
+"""Seconds without anything after which the server is asked whether it is there, and then after which it is not."""
+_LONGEST = 1 << 22
+_CHUNK = 1 << 16
+
+
+class MonitorError(RetellError):
+    """A call cannot be watched, or not any longer. `code` is the WebSocket's close code."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        said = _SAID.get(code, "the connection was closed")
+        super().__init__(f"{said} (close code {code}{f': {mask_text(reason[:200])}' if reason else ''})")
+        self.code = code
+
+
+@model
+class MonitorItem(Model):
+    """Something that was said or done in the call. ``item["name"]`` reads the fields that are the kind's own."""
+
+    id: str
+    """An item with the id of an earlier one takes its place."""
+    role: str | None = None
+    """``agent``, ``user``, ``tool_call_invocation``, ``tool_call_result``, ``node_transition`` or another kind."""
+    content: str | None = None
+    time_sec: float | None = None
+    """Seconds from the beginning of the call."""
+
+
+@attrs.define
+class Watched:
+    """What is known of a call that is watched, over any number of connections. No I/O, no clock."""
+
+    items: dict[str, MonitorItem] = attrs.field(factory=dict[str, MonitorItem])
+    seen: bool = False
+    """Whether the call was seen to be going on."""
+    failures: int = 0
+    """How many connections were lost, one after the other, with which nothing came."""
+
+    def received(self, text: str) -> list[MonitorItem]:
+        """The items in a message that are new or have changed. What is no item is passed over."""
+        try:
+            data: Any = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+            return []
+        self.seen, self.failures = True, 0
+        changed: list[MonitorItem] = []
+        for each in cast("Sequence[Any]", data) if isinstance(data, list) else [data]:
+            if not isinstance(each, dict) or not isinstance(cast("Any", each).get("id"), str):
+                continue
+            item = adopter(MonitorItem)(cast("dict[str, Any]", each))
+            known = self.items.get(item.id)
+            if known is None or known.to_dict() != item.to_dict():
+                self.items[item.id] = item
+                changed.append(item)
+        return changed
+
+    def closed(self, code: int, reason: str = "") -> Literal["over", "again"]:
+        """What to do once the connection is gone; 1006 if it was lost.
+
+        :raises MonitorError: the call cannot be watched.
+        """
+        if code == 1000 or (code == _NOT_ONGOING and self.seen):
+            return "over"
+        self.failures += 1
+        if code >= 4000 or code in _FINAL or self.failures >= _ATTEMPTS:
+            raise MonitorError(code, reason)
+        return "again"
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next attempt to connect."""
+        return min(_LONGEST_PAUSE, _PAUSE * 2.0 ** max(0, self.failures - 1))
+
+
+class _Closed(Exception):
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason
+
+
+async def monitor(sender: Sender, call_id: str) -> AsyncGenerator[MonitorItem]:
+    """Give what is said and done in a call, each item again when it has grown, until the call is over.
+
+    :raises MonitorError: the call is not ongoing, too many watch it, or the connection is lost again and again.
+    :raises APIError: the server does not open a WebSocket.
+    """
+    watched = Watched()
+    while True:
+        code, reason = 1006, ""
+        try:
+            async with aclosing(_messages(cast("StreamingSender", sender), call_id)) as messages:
+                async for text in messages:
+                    for item in watched.received(text):
+                        yield item
+        except _Closed as closed:
+            code, reason = closed.code, closed.reason
+        except APIConnectionError:
+            if not watched.seen:
+                raise
+        if watched.closed(code, reason) == "over":
+            return
+        await anyio.sleep(watched.pause)
+
+
+async def _messages(sender: StreamingSender, call_id: str) -> AsyncGenerator[str]:
+    """The messages of one connection.
+
+    :raises _Closed: there will be no more.
+    """
+    key = base64.b64encode(os.urandom(16)).decode()
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    request: Request[Any] = Request(_OPERATION, f"/v2/monitor-call/{quote(call_id, safe='')}", {}, None)
+    async with sender.stream(request, {"extra_headers": headers}) as response:
+        answer = response.http_response
+        stream = answer.extensions.get("network_stream")
+        accepted = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPTED, usedforsecurity=False).digest()).decode()
+        if answer.status_code != 101 or stream is None or answer.headers.get("sec-websocket-accept") != accepted:
+            raise RetellError("the server opened no WebSocket, or the client's http_client cannot: httpx's own transport is needed")
+        connection = Connection(ConnectionType.CLIENT)
+        try:
+            async with aclosing(_texts(connection, stream)) as texts:
+                async for text in texts:
+                    yield text
+        finally:
+            with anyio.move_on_after(1, shield=True):
+                await _leave(connection, stream)
+
+
+async def _texts(connection: Connection, stream: Any) -> AsyncGenerator[str]:
+    parts: list[str] = []
+    length, asked = 0, False
+    while True:
+        try:
+            data = await stream.read(_CHUNK, timeout=_QUIET)
+        except httpcore.ReadTimeout:
+            if asked:
+                raise _Closed(1006, "nothing came any more") from None
+            asked = True
+            await _write(stream, connection.send(Ping()))
+            continue
+        except (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError):
+            raise _Closed(1006) from None
+        asked = False
+        try:
+            connection.receive_data(data or None)
+            for event in connection.events():
+                match event:
+                    case TextMessage():
+                        length += len(event.data)
+                        if length > _LONGEST:
+                            raise _Closed(1009, "a message without an end")
+                        parts.append(event.data)
+                        if event.message_finished:
+                            yield "".join(parts)
+                            parts, length = [], 0
+                    case Ping():
+                        await _write(stream, connection.send(event.response()))
+                    case CloseConnection():
+                        raise _Closed(int(event.code), event.reason or "")
+                    case _:  # a pong, or a binary message, which there are none of
+                        pass
+        except RemoteProtocolError:
+            raise _Closed(1006) from None
+        if not data:
+            raise _Closed(1006)
+
+
+async def _write(stream: Any, data: bytes) -> None:
+    try:
+        await stream.write(data, timeout=_QUIET)
+    except (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError):
+        raise _Closed(1006) from None
+
+
+async def _leave(connection: Connection, stream: Any) -> None:
+    """Say goodbye, if the other side still listens."""
+    if connection.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
+        try:
+            await stream.write(connection.send(CloseConnection(1000)), timeout=1.0)
+        except (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError):
+            return

@@ -1,0 +1,150 @@
+"""``python -m retell_async.llm.simulate ws://127.0.0.1:8080/secret``: Retell's side against a server in any language, with a verdict."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TextIO
+
+import attrs
+
+from .simulator.results import Style, as_json, as_junit, as_lines
+from .simulator.scenarios import Lines, Scenario, read_scenarios, scenarios
+
+__all__ = ["main"]
+
+_LINES = [field.name for field in attrs.fields(Lines)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play calls and say what came of them.
+
+    :returns: 0 when no rule was broken, 1 when one was, 2 when nothing could be played.
+    """
+    asked = _parser().parse_args(arguments)
+    try:
+        found = _scenarios(asked)
+        if asked.list:
+            _print((("", f"{scenario.name:16}  {scenario.about}") for scenario in found), sys.stdout)
+            return 0
+        if asked.url is None:
+            raise ValueError("the server's URL is missing")
+        from .simulator.link import Settings, play_all
+        from .simulator.player import socket_url
+        from .simulator.terminal import talk
+
+        if not socket_url(asked.url, "").startswith(("ws://", "wss://")):
+            raise ValueError("the URL must start with ws:// or wss://")
+        settings = Settings(asked.answer_within, asked.slack, metadata=None if asked.metadata is None else json.loads(asked.metadata))
+    except (ModuleNotFoundError, ValueError, OSError) as error:
+        print(f"Nothing can be played: {error}", file=sys.stderr)
+        return 2
+    try:
+        results = (
+            [asyncio.run(talk(asked.url, settings))]
+            if asked.interactive
+            else asyncio.run(play_all(asked.url, found, settings, at_once=asked.at_once))
+        )
+        for write, path in ((as_json, asked.json), (as_junit, asked.junit)):
+            if path is not None and str(path) != "-":
+                path.write_text(write(results), encoding="utf-8")
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        print(f"The results cannot be written: {error}", file=sys.stderr)
+        return 2
+    if "-" in {str(asked.json), str(asked.junit)}:
+        print(as_json(results) if str(asked.json) == "-" else as_junit(results))
+    else:
+        _print(as_lines(results), sys.stdout)
+    if not any(result.connected for result in results):
+        return 2
+    return 0 if all(result.passed for result in results) else 1
+
+
+def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
+    """:raises ValueError: there is no such scenario or line, or the file cannot be read."""
+    lines: dict[str, str] = {}
+    for given in asked.line:
+        name, separator, text = given.partition("=")
+        if name not in _LINES or not separator or not text.strip():
+            raise ValueError(f"--line is to be one of {', '.join(_LINES)}, then = and a text")
+        lines[name] = text
+    found = scenarios(Lines(**lines), asked.tool) if asked.script is None else read_scenarios(asked.script.read_text(encoding="utf-8"))
+    names = {scenario.name for scenario in found}
+    if unknown := [name for name in asked.scenario if name not in names]:
+        raise ValueError(f"there is no scenario {unknown[0]!r}: there are {', '.join(sorted(names))}")
+    chosen = [scenario for scenario in found if not asked.scenario or scenario.name in asked.scenario]
+    return [scenario for scenario in chosen for _ in range(asked.calls)]
+
+
+def _print(lines: Iterable[tuple[Style, str]], to: TextIO) -> None:
+    """In colour at a terminal, if rich is there."""
+    console = None
+    if to.isatty() and find_spec("rich") is not None:
+        from rich.console import Console
+
+        console = Console(file=to, highlight=False, soft_wrap=True)
+    for style, text in lines:
+        if console is None:
+            print(text, file=to)
+        else:
+            console.print(text, style=style, markup=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m retell_async.llm.simulate",
+        description="Play Retell's side of custom-LLM calls against a server, and judge what it does by the rules of the protocol.",
+        epilog="The exit status is 0 when no rule was broken, 1 when one was, and 2 when nothing could be played. "
+        'A script is TOML: tables [[scenario]] with a name and steps, such as steps = ["wait", "say At ten.", "wait words", "lose", '
+        '"silence", "pause 2", "hang up"], and with tools, the names of those that are to be called exactly once.',
+    )
+    parser.add_argument("url", nargs="?", help="the server's URL, its secret included; the id of the call is added to its path")
+    parser.add_argument("--interactive", "-i", action="store_true", help="be the caller, at this terminal")
+    parser.add_argument("--scenario", action="append", default=[], metavar="NAME", help="play only this one; may be repeated")
+    parser.add_argument("--list", action="store_true", help="say which scenarios there are")
+    parser.add_argument("--script", type=Path, metavar="FILE", help="one's own scenarios, in place of those that there are")
+    parser.add_argument("--line", action="append", default=[], metavar="NAME=TEXT", help=f"what the caller says: {', '.join(_LINES)}")
+    parser.add_argument(
+        "--tool", action="append", default=[], metavar="NAME", help="a tool that the line `tool` is to have called exactly once"
+    )
+    parser.add_argument("--metadata", metavar="JSON", help="the metadata of the calls")
+    parser.add_argument("--calls", type=_whole, default=1, metavar="N", help="play each scenario so often (default: 1)")
+    parser.add_argument("--at-once", type=_whole, default=4, metavar="N", help="how many calls go on at once (default: %(default)s)")
+    parser.add_argument(
+        "--answer-within", type=_seconds, default=15.0, metavar="SECONDS", help="how long an answer may take (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--slack",
+        type=_seconds,
+        default=0.25,
+        metavar="SECONDS",
+        help="how long something may still come for an answer after a newer one was asked for (default: %(default)g)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON; - for the standard output")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit's XML; - for the standard output")
+    return parser
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 3600:
+        raise ValueError
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
