@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -349,6 +349,19 @@ class AsyncRetell(Resources):
         if found is not None:
             found.idempotency_key = call.idempotency_key
         return found
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Within this block the client is in use in this event loop, and no longer than until it is closed.
+
+        :raises RetellError: it is closed.
+        """
+        use = self._shared.enter(self._settings)
+        try:
+            with use.account.waiting():
+                yield
+        finally:
+            self._shared.leave(use)
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
         """Give what fetches the pages of a list when asked for them."""

@@ -212,7 +212,7 @@ class WaitTimeoutError(RetellError, TimeoutError):
         self.last = last
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.args, {"name": self.name, "within": self.within, "last": None})  # which holds what was said
+        return type(self), (self.name, self.within, None if self.last is None else {})  # what it holds was said in confidence
 
 
 class APIStatusError(AnsweredError):

@@ -105,8 +105,6 @@ class Call:
                         await anyio.sleep(delay)
                 answer = await self._attempt_in_time(http, account, slots)
                 if answer.is_success:
-                    if self.parse and not is_empty(answer, self.operation):
-                        answer.check(self.operation.response)
                     tries.succeeded()
                     return answer
                 error = status_error(answer.response)
@@ -196,6 +194,8 @@ class Call:
                     answered = True
                     self._since = before
                     raise
+                if self.parse and answer.is_success and not is_empty(answer, self.operation):
+                    answer.check(self.operation.response)
                 if answer.status_code != 429:
                     if answer.status_code < 500:  # a server that fails says nothing about its limits
                         account.passed(gate, left_at, clock())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
-from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Events, Watch
+from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Client, Events, Watch
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -52,7 +52,7 @@ class CallHelper(Resource):
                     found[call.call_id] = call
             return found
 
-        return Watch(ask, self._calls.retrieve)
+        return Watch(ask, self._calls.retrieve, cast("Client", self._sender).waiting)
 
     async def wait(
         self,
@@ -82,8 +82,9 @@ class CallHelper(Resource):
             self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
         if every is None:
             every = EVERY if router is None else EVERY_WITH_EVENTS
-        call = await self._watch.wait(call_id, _is_over if until == "ended" else _is_analyzed, within=within, every=every)
-        return call if "transcript" in call else await self._calls.retrieve(call_id)  # which lists leave out
+        is_done = _is_over if until == "ended" else _is_analyzed
+        call: CallResponse = await self._watch.wait(call_id, is_done, within=within, every=every, is_whole=_is_whole)
+        return call
 
     async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
@@ -145,3 +146,7 @@ def _in_ms(moment: object) -> int:
     if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= time.time() + 86400:
         raise ConfigurationError(f"a moment must be Unix time in seconds and not in the future, not {moment!r}")
     return int(moment * 1000)
+
+
+def _is_whole(call: Any) -> bool:
+    return "transcript" in call  # which lists leave out

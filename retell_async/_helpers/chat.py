@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
-from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Events, Watch
+from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Client, Events, Watch
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -46,7 +46,7 @@ class ChatHelper(Resource):
                     found[chat.chat_id] = chat
             return found
 
-        return Watch(ask, self._chats.retrieve)
+        return Watch(ask, self._chats.retrieve, cast("Client", self._sender).waiting)
 
     async def wait(
         self,
@@ -75,8 +75,9 @@ class ChatHelper(Resource):
             self._watch.listen(router, ("chat_ended", "chat_analyzed"), lambda event: (event.chat.chat_id, event.chat))
         if every is None:
             every = EVERY if router is None else EVERY_WITH_EVENTS
-        chat = await self._watch.wait(chat_id, _is_over if until == "ended" else _is_analyzed, within=within, every=every)
-        return chat if "transcript" in chat else await self._chats.retrieve(chat_id)  # which lists leave out
+        is_done = _is_over if until == "ended" else _is_analyzed
+        chat: ChatResponse = await self._watch.wait(chat_id, is_done, within=within, every=every, is_whole=_is_whole)
+        return chat
 
 
 def _is_over(chat: Any) -> bool:
@@ -85,3 +86,7 @@ def _is_over(chat: Any) -> bool:
 
 def _is_analyzed(chat: Any) -> bool:
     return chat.chat_analysis is not None
+
+
+def _is_whole(chat: Any) -> bool:
+    return "transcript" in chat  # which lists leave out

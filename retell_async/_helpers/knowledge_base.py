@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .._core.resource import Resource
-from .watch import EVERY, Watch, one_by_one
+from .watch import EVERY, Client, Watch, one_by_one
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -40,7 +40,7 @@ class KnowledgeBaseHelper(Resource):
                 return await one_by_one(self._bases.retrieve, ids)
             return {one.knowledge_base_id: one async for one in self._bases.list()}
 
-        return Watch(ask, self._bases.retrieve)
+        return Watch(ask, self._bases.retrieve, cast("Client", self._sender).waiting)
 
     async def wait(self, knowledge_base_id: str, *, within: float | None = _WITHIN, every: float = EVERY) -> KnowledgeBaseResponse:
         """Wait until the sources of a knowledge base are read, and return it: its status is then ``complete`` or ``error``.

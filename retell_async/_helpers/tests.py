@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .._core.resource import Resource
-from .watch import EVERY, Watch, one_by_one
+from .watch import EVERY, Client, Watch, one_by_one
 
 if TYPE_CHECKING:
     from ..raw.models import TestCaseBatchJob
@@ -35,7 +35,7 @@ class TestsHelper(Resource):
         async def ask(ids: Sequence[str], _: bool) -> Mapping[str, TestCaseBatchJob]:
             return await one_by_one(self._tests.get_batch_test, ids)
 
-        return Watch(ask, self._tests.get_batch_test)
+        return Watch(ask, self._tests.get_batch_test, cast("Client", self._sender).waiting)
 
     async def wait(self, test_case_batch_job_id: str, *, within: float | None = _WITHIN, every: float = EVERY) -> TestCaseBatchJob:
         """Wait until all runs of a batch of tests are done, and return it: how many passed and failed.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import attrs
 
+from .._core.encode import check_text
 from .._core.errors import (
     APIError,
+    BadRequestError,
     ConfigurationError,
     NotFoundError,
     RateLimitError,
@@ -23,7 +26,7 @@ from .._core.masking import mask_text
 from .._engine.calls import fault
 from .._http.loops import Loop, running_loop
 
-__all__ = ["EVERY", "EVERY_WITH_EVENTS", "WITHIN", "Ask", "Events", "Watch", "one_by_one"]
+__all__ = ["EVERY", "EVERY_WITH_EVENTS", "WITHIN", "Ask", "Client", "Events", "Watch", "check_id", "one_by_one"]
 
 T = TypeVar("T")
 
@@ -44,6 +47,14 @@ Ask = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
 """Takes ids and whether all of them are wanted, or those that are done will do; gives the things that there are, by id."""
 
 
+class Client(Protocol):
+    """What the sender of a resource is."""
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """A block within which the client is in use, and which ends when it is closed."""
+        ...
+
+
 class Events(Protocol):
     """What gives events to handlers, as `retell_async.webhooks.Router` does."""
 
@@ -58,7 +69,7 @@ class _Waiter(Generic[T]):
     is_done: Callable[[T], bool]
     every: float
     changed: anyio.Event = attrs.field(factory=anyio.Event)
-    asked: int = 0
+    questions: int = 0
     missed: int = 0
     seen: T | None = None
     done: T | None = None
@@ -86,72 +97,97 @@ class Watch(Generic[T]):
 
     :param ask: what asks the API for several things at once.
     :param fetch: what asks for a single one; it raises if there is none.
+    :param waiting: a block within which the client is in use, and which ends when the client is closed.
     """
 
-    def __init__(self, ask: Ask[T], fetch: Callable[[str], Awaitable[T]]) -> None:
+    def __init__(self, ask: Ask[T], fetch: Callable[[str], Awaitable[T]], waiting: Callable[[], AbstractContextManager[None]]) -> None:
         self._ask = ask
         self._fetch = fetch
+        self._waiting = waiting
         self._waiters: set[_Waiter[T]] = set()
         self._loop: Loop | None = None
         self._asks: _Waiter[T] | None = None  # the one that asks for all
+        self._question: anyio.CancelScope | None = None  # while it does
         self._next_at = 0.0
-        self._sources: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    async def wait(self, name: str, is_done: Callable[[T], bool], *, within: float | None, every: float) -> T:
-        """Return the thing of this id once it is done.
+    async def wait(
+        self,
+        name: str,
+        is_done: Callable[[T], bool],
+        *,
+        within: float | None,
+        every: float,
+        is_whole: Callable[[T], bool] = lambda _: True,
+    ) -> T:
+        """Return the thing of this id once it is done, and if what is asked for together is not the whole of it, fetched by itself.
 
         :raises WaitTimeoutError: it was not, within so many seconds.
         :raises APIStatusError: there is no such thing, or it may not be seen.
+        :raises RetellError: the client is closed.
         """
-        if not name:
-            raise ValueError("the id of what is waited for must not be empty")
+        check_id(name)
         if within is not None:
             _check("within", within)
         _check("every", every)
-        self._enter()
         waiter: _Waiter[T] = _Waiter(name, is_done, every)
-        self._waiters.add(waiter)
-        self._ask_at(anyio.current_time() + _TOGETHER)
-        try:
-            with anyio.move_on_after(within):
+        with anyio.move_on_after(within), self._waiting():
+            self._enter()
+            self._waiters.add(waiter)
+            self._ask_at(anyio.current_time() + _TOGETHER)
+            try:
                 while not waiter.is_over:
                     if self._asks is None:
                         await self._ask_for_all(waiter)
                     else:
                         waiter.changed = anyio.Event()
                         await waiter.changed.wait()
-        finally:
-            self._waiters.discard(waiter)
-        if waiter.done is not None:
-            return waiter.done
-        if waiter.error is not None:
-            raise waiter.error.with_traceback(None)  # which others may have raised too
+            finally:
+                self._waiters.discard(waiter)
+            if waiter.done is not None:
+                return waiter.done if is_whole(waiter.done) else await self._whole(waiter)
+            if waiter.error is not None:
+                raise waiter.error.with_traceback(None)  # which others may have raised too
         raise WaitTimeoutError(name, within or 0.0, waiter.seen)
+
+    async def _whole(self, waiter: _Waiter[T]) -> T:
+        while True:
+            try:
+                return await self._fetch(waiter.name)
+            except RetellError as error:
+                if not _may_pass(error):
+                    raise
+            await anyio.sleep(waiter.every)
 
     def tell(self, name: str | None, thing: T) -> None:
         """Take note of what an event says of a thing."""
         for waiter in [one for one in self._waiters if one.name == name]:
             waiter.look(thing)
+            if waiter is self._asks and waiter.is_over and self._question is not None:
+                self._question.cancel()
 
-    def listen(self, source: Events, events: Iterable[str], told: Callable[[Any], tuple[str | None, T]]) -> None:
+    def listen(self, source: Events, events: tuple[str, ...], told: Callable[[Any], tuple[str | None, T]]) -> None:
         """Take note of what events say, from now on.
 
         :param told: gives of an event the id and how the thing stands.
         """
-        if source in self._sources:
-            return
-        self._sources.add(source)
+        listeners = _listeners.setdefault(source, {})
+        watches = listeners.get(events)
+        if watches is None:
+            found = listeners[events] = weakref.WeakSet[Watch[Any]]()
 
-        async def take(event: Any) -> None:
-            if self._loop is running_loop():  # else nobody here can be woken from there
-                self.tell(*told(event))
+            async def take(event: Any) -> None:
+                for watch in list(found):
+                    if watch._loop is running_loop():  # else nobody there can be woken from here
+                        watch.tell(*told(event))
 
-        for event in events:
-            source.on(event)(take)
+            for event in events:
+                source.on(event)(take)
+            watches = found
+        watches.add(self)
 
     def _enter(self) -> None:
         loop = running_loop()
-        if self._loop is not loop:  # whoever asked in the last one is gone
+        if self._loop is not loop:  # whoever waited in the last one is gone: a client is used in one at a time
             self._loop = loop
             self._waiters.clear()
             self._asks = None
@@ -171,31 +207,42 @@ class Watch(Generic[T]):
                 with anyio.move_on_after(self._next_at - anyio.current_time()) as slept:
                     await own.changed.wait()
                 if slept.cancelled_caught:
-                    await self._round()
-                    self._next_at = anyio.current_time() + min(waiter.every for waiter in self._waiters)
+                    with anyio.CancelScope() as self._question:
+                        await self._round()
+                    self._question = None
+                    new = any(waiter.questions == 0 for waiter in self._waiters)
+                    self._next_at = anyio.current_time() + (_TOGETHER if new else min(waiter.every for waiter in self._waiters))
         finally:
-            self._asks = None
+            self._asks = self._question = None
             if (following := next((waiter for waiter in self._waiters if waiter is not own and not waiter.is_over), None)) is not None:
                 following.changed.set()  # which goes on with it
 
     async def _round(self) -> None:
         waiting = [waiter for waiter in self._waiters if not waiter.is_over]
-        whole = [waiter for waiter in waiting if waiter.seen is None or waiter.asked % _LOOK_AGAIN == 0]
+        for waiter in waiting:
+            waiter.questions += 1
+        whole = [waiter for waiter in waiting if waiter.seen is None or waiter.questions % _LOOK_AGAIN == 0]
         rest = [waiter for waiter in waiting if waiter not in whole]
         for waiters, everything in ((whole, True), (rest, False)):
             if not waiters:
                 continue
             try:
                 found = await self._ask(sorted({waiter.name for waiter in waiters}), everything)
-            except (RetellError, ValueError) as error:
+            except RetellError as error:
                 if _may_pass(error):
                     _logger.info("waiting: %s; it is asked again", mask_text(str(error)))
-                    continue
-                for waiter in self._waiters:
-                    waiter.fail(error)
-                return
+                elif isinstance(error, (BadRequestError, NotFoundError, UnprocessableEntityError)):
+                    for waiter in waiters:  # one of them is to blame
+                        if len(waiters) > 1:
+                            await self._alone(waiter)
+                        else:
+                            waiter.fail(error)
+                else:
+                    for waiter in self._waiters:
+                        waiter.fail(error)
+                    return
+                continue
             for waiter in waiters:
-                waiter.asked += 1
                 if waiter.name in found:
                     waiter.look(found[waiter.name])
                 elif everything:
@@ -205,11 +252,29 @@ class Watch(Generic[T]):
                 await self._alone(waiter)
 
     async def _alone(self, waiter: _Waiter[T]) -> None:
+        if waiter.is_over:
+            return
         try:
             waiter.look(await self._fetch(waiter.name))
-        except (RetellError, ValueError) as error:
+        except RetellError as error:
             if not _may_pass(error):
                 waiter.fail(error)
+
+
+_listeners: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], weakref.WeakSet[Watch[Any]]]] = weakref.WeakKeyDictionary()
+
+
+def check_id(name: object) -> None:
+    """Refuse what is no id: it would be asked for together with those of others.
+
+    :raises TypeError: it is no text.
+    :raises ValueError: it is empty, or no text that can be sent.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the id of what is waited for must be a str, not {type(name).__name__}")
+    if not name:
+        raise ValueError("the id of what is waited for must not be empty")
+    check_text(name, "the id of what is waited for", ValueError)
 
 
 def _check(what: str, seconds: object) -> None:
@@ -228,6 +293,6 @@ async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -
     for name in ids:
         try:
             found[name] = await fetch(name)
-        except (NotFoundError, UnprocessableEntityError):
-            continue  # with either the API says that there is none
+        except (BadRequestError, NotFoundError, UnprocessableEntityError):
+            continue  # with each of them the API may say that there is none
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
+import weakref
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -372,3 +374,134 @@ def test_a_client_without_await_waits_and_finds_too() -> None:
         assert client.tests.wait("job_1").status == "complete"
         with pytest.raises(ConfigurationError):
             client.call.wait("call_1", within=0)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_id_that_the_api_refuses_ends_its_own_wait_alone(status: int) -> None:
+    def fault(request: httpx.Request, _: float) -> httpx.Response | None:
+        refused = httpx.Response(status, json={"status": "error", "message": "an id is malformed"})
+        if LIST in request.url.path:
+            return refused if "bad" in json.loads(request.content)["filter_criteria"]["call_id"]["value"] else None
+        return refused if request.url.path.endswith("bad") else None
+
+    account = Account({"call_1": {"ends": 10}, "call_2": {"ends": 20}}, fault)
+    ended: dict[str, str] = {}
+
+    async def main(client: Any) -> None:
+        async def one(name: str) -> None:
+            try:
+                ended[name] = (await client.call.wait(name)).call_status
+            except RetellError as error:
+                ended[name] = type(error).__name__
+
+        async with trio.open_nursery() as tasks:
+            for name in ("call_1", "bad", "call_2"):
+                tasks.start_soon(one, name)
+
+    account.run(main)
+    assert ended.pop("bad") in {"BadRequestError", "UnprocessableEntityError"}
+    assert ended == {"call_1": "ended", "call_2": "ended"}
+
+
+@pytest.mark.parametrize("name", ["", "call_\ud83d", 7, b"call_1", None], ids=repr)
+def test_what_is_no_id_is_said_to_whoever_gives_it(name: Any) -> None:
+    account = Account({"call_1": {"ends": 5}})
+
+    async def main(client: Any) -> None:
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(client.call.wait, "call_1")
+            await trio.sleep(1)
+            with pytest.raises((TypeError, ValueError), match="id of what is waited for"):
+                await client.call.wait(name)
+
+    account.run(main)
+
+
+@pytest.mark.parametrize("answer", [503, b"<html>", b"null", b"[]"], ids=repr)
+@pytest.mark.parametrize("path", [LIST, GET])
+def test_an_outage_of_any_kind_is_outlasted_to_the_last_question(path: str, answer: int | bytes) -> None:
+    def fault(request: httpx.Request, now: float) -> httpx.Response | None:
+        if path not in request.url.path or not 8 < now < 60:
+            return None
+        return httpx.Response(answer) if isinstance(answer, int) else httpx.Response(200, content=answer)
+
+    account = Account({"call_1": {"ends": 10}}, fault)
+
+    async def main(client: Any) -> None:
+        assert (await client.call.wait("call_1")).transcript == "hello"
+
+    account.run(main, max_retries=0)
+
+
+def test_the_time_to_wait_holds_for_fetching_the_whole_too() -> None:
+    account = Account({"call_1": {"ends": 10}}, lambda request, _: httpx.Response(503) if GET in request.url.path else None)
+
+    async def main(client: Any) -> None:
+        start = trio.current_time()
+        with pytest.raises(WaitTimeoutError):
+            await client.call.wait("call_1", within=30)
+        assert trio.current_time() - start == 30
+
+    account.run(main)
+
+
+def test_a_wait_ends_at_once_with_the_client_and_is_asked_for_at_once_when_it_joins_others() -> None:
+    account = Account({"call_1": {"ends": 1000}, "call_2": {"ends": 0}})
+
+    async def main() -> None:
+        client = account.server.client(hooks=())
+        async with trio.open_nursery() as tasks:
+
+            async def waits() -> None:
+                with pytest.raises(RetellError, match="closed"):
+                    await client.call.wait("call_1", every=600)
+
+            tasks.start_soon(waits)
+            await trio.sleep(0.12)  # the question is under way
+            start = trio.current_time()
+            await client.call.wait("call_2", every=600)
+            assert trio.current_time() - start < 2
+            await client.aclose()
+
+    async def begun() -> None:
+        start = trio.current_time()
+        await main()
+        assert trio.current_time() - start < 5
+
+    run(begun)
+
+
+def test_an_event_ends_the_wait_of_the_one_who_asks_while_it_asks() -> None:
+    account = Account(
+        {"call_1": {"ends": 1000}}, lambda request, now: httpx.Response(429, headers={"retry-after": "300"}) if now > 1 else None
+    )
+    router = webhooks.Router("key")
+
+    async def main(client: Any) -> None:
+        start = trio.current_time()
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(lambda: client.call.wait("call_1", router=router, every=2.0))
+            await trio.sleep(5)
+            call = {"call_id": "call_1", "call_type": "web_call", "call_status": "ended", "transcript": "bye"}
+            await deliver(router, json.dumps({"event": "call_ended", "call": call}))
+        assert trio.current_time() - start < 6
+
+    account.run(main)
+
+
+def test_views_that_waited_leave_no_key_and_no_handler_with_a_router() -> None:
+    account = Account({"call_1": {"ends": 0}})
+    router = webhooks.Router("key")
+    views: list[weakref.ref[Any]] = []
+
+    async def main(client: Any) -> None:
+        for number in range(20):
+            view = client.with_options(api_key=f"key_of_tenant_{number}")
+            views.append(weakref.ref(view))
+            await view.call.wait("call_1", router=router)
+            del view
+        gc.collect()
+        assert not [view for view in views if view() is not None]
+        assert len(router._events["call_ended"]) == 1
+
+    account.run(main)

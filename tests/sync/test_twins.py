@@ -34,7 +34,7 @@ from ..generated.test_calls import Server, check_answer, check_request
 ASYNC, SYNC = AsyncRetell("key_1"), Retell("key_1")
 TWINS = {SyncPage: AsyncPage, SyncListPage: AsyncListPage, SyncStreamedResponse: StreamedResponse, Retell: AsyncRetell}
 ALONE = {
-    Retell: {"send", "send_raw", "stream", "paginate", "aclose"},  # they are not for users, and `close` is there
+    Retell: {"send", "send_raw", "stream", "paginate", "waiting", "aclose"},  # they are not for users, and `close` is there
     SyncPage: set[str](),
     SyncListPage: set[str](),
     SyncStreamedResponse: {"aclose", "map"},
