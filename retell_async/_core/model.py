@@ -7,7 +7,7 @@ is an attribute like any other, key order is kept, and reading 68 KB of call cos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import repeat, takewhile
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast, dataclass_transform
@@ -124,6 +124,11 @@ class Model:
         return self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """The model itself: for what is written ``await raw.parse()``."""
+        return self
+        yield
 
     def __repr__(self) -> str:
         return masked_repr(type(self).__name__, self.__dict__)

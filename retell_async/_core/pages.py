@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 import attrs
 
@@ -12,6 +12,9 @@ from .errors import APIResponseValidationError
 from .model import Model, plain
 from .operation import Request, RequestOptions
 from .response import RawResponse, StreamedResponse
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["AsyncPage", "AsyncPaginator", "StreamingSender", "Walk", "next_request", "raw_page", "streamed_page"]
 
@@ -144,16 +147,25 @@ class AsyncPage(Sequence[T]):
     def __len__(self) -> int:
         return len(self.items)
 
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """The page itself: for what is written ``await raw.parse()``."""
+        return self
+        yield
+
     def __repr__(self) -> str:
         return f"AsyncPage({len(self.items)} items, has_more={self.has_more})"
 
 
-class AsyncPaginator(Generic[T]):
+class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
     """A list that is fetched when it is asked for.
 
     ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
     before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
+
+    What takes a coroutine takes it too, for the first page: `asyncio.create_task`, `asyncio.run`, `TaskGroup.create_task`.
     """
+
+    _first: Coroutine[Any, Any, AsyncPage[T]] | None = None  # made when it is run as a coroutine, so that there is none to warn of else
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions) -> None:
         self._sender = sender
@@ -162,6 +174,24 @@ class AsyncPaginator(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
         return _fetch(self._sender, self._request, self._options).__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Run it as a coroutine, as an event loop does with a task."""
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in it, as an event loop does with a task that is cancelled."""
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        """End it, if it has begun to run as a coroutine."""
+        if self._first is not None:
+            self._first.close()
+
+    def _coroutine(self) -> Coroutine[Any, Any, AsyncPage[T]]:
+        if self._first is None:
+            self._first = _fetch(self._sender, self._request, self._options)
+        return self._first
 
     def __aiter__(self) -> AsyncIterator[T]:
         return _Items(self.pages())

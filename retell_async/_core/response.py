@@ -123,6 +123,26 @@ class Received:
         return self._answer.status_code
 
     @property
+    def method(self) -> str:
+        """The method of the request that was answered."""
+        return self.http_request.method
+
+    @property
+    def url(self) -> httpx.URL:
+        """Where the answer came from."""
+        return self.http_response.url
+
+    @property
+    def http_version(self) -> str:
+        """The version of HTTP that the answer came in, such as ``HTTP/1.1``."""
+        return self.http_response.http_version
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is to come of the answer."""
+        return self.http_response.is_closed
+
+    @property
     def headers(self) -> httpx.Headers:
         """The headers of the answer; their names are found in any case."""
         return self.http_response.headers
@@ -152,19 +172,34 @@ class RawResponse(Received, Generic[T]):
         """The body, decoded."""
         return self._answer.content
 
-    def text(self) -> str:
+    async def read(self) -> bytes:
+        """The body, decoded."""
+        return self.content
+
+    def text(self) -> Text:
         """The body as text."""
-        return text_of(self.http_response)
+        return Text(text_of(self.http_response))
 
     def json(self) -> Any:
         """The body as parsed JSON, parsed anew each time."""
-        return self.http_response.json()
+        return awaited(self.http_response.json())
 
-    def parse(self) -> T:
+    @overload
+    def parse(self) -> T: ...
+    @overload
+    def parse(self, *, to: type[U]) -> U: ...
+    def parse(self, *, to: Any = None) -> Any:
         """What the answer means; the same object each time.
 
+        What is given may be awaited as well, for itself.
+
+        :param to: read the body as this instead: a model, a class of pydantic, `dict`, `list`, `str`, `bytes` or `httpx.Response`.
         :raises APIResponseValidationError: the body is not what it should be.
         """
+        if to is not None:
+            from .cast import cast_answer
+
+            return awaited(cast_answer(self._answer, to))
         if self._parsed is _NOTHING:
             try:
                 self._parsed = self._parse(self._answer)
@@ -174,7 +209,27 @@ class RawResponse(Received, Generic[T]):
             keyed: object = self._parsed
             if isinstance(keyed, KeyedModel):
                 keyed.__key__ = self.idempotency_key
-        return self._parsed
+        return awaited(self._parsed)
+
+    async def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """The body in pieces: of `chunk_size` bytes, or whole."""
+        for part in self.http_response.iter_bytes(chunk_size):
+            yield part
+
+    async def iter_text(self, chunk_size: int | None = None) -> AsyncIterator[str]:
+        """The body in pieces of text: of `chunk_size` characters, or whole."""
+        for part in self.http_response.iter_text(chunk_size):
+            yield part
+
+    async def iter_lines(self) -> AsyncIterator[str]:
+        """The body line by line, without the line ends."""
+        for line in self.http_response.iter_lines():
+            yield line
+
+    async def aclose(self) -> None:
+        """Nothing: the answer is whole, and its connection was given back."""
+
+    close = aclose
 
     def map(self, change: Callable[[T], U]) -> RawResponse[U]:
         """The same answer with another meaning."""

@@ -22,6 +22,7 @@ from .._core.errors import (
     OutcomeUnknownError,
     RateLimitError,
     RetellError,
+    outcome_unknown,
     status_error,
 )
 from .._core.operation import Omit, Operation
@@ -300,7 +301,7 @@ class Call:
             error.retry_after = gate.pacer.least(gate.clock())
             return error
         response = httpx.Response(429, headers=last.response.headers, content=last.response.content, request=request)
-        error = RateLimitError(f"{message}; the server said last: {last.message}", response=response, body=last.body)
+        error = RateLimitError(f"{message}; the server said last: {last.args[0]}", response=response, body=last.body)
         error.retry_after = last.retry_after
         error.__cause__ = last
         return error
@@ -319,9 +320,10 @@ class Call:
     def _unknown(self, last: RetellError | None, http: Http) -> OutcomeUnknownError:
         """The error for what may have been carried out. `last` is what went wrong last, ``None`` if nothing was sent for the key's age."""
         error = last if isinstance(last, APIError) else None
-        what = error.message if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
+        what = error.args[0] if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
         since = self.key_since if self._since is None else self._since[1]
-        return OutcomeUnknownError(
+        return outcome_unknown(
+            last,
             message=f"{self.operation.id} may have been carried out or not, and must not be repeated blindly: {what}",
             request=http.build(self.encoded, self.timeout) if error is None else error.request,
             response=None if error is None else error.response,

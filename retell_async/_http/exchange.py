@@ -249,12 +249,12 @@ class Http:
             else:
                 answer = await self._go_by_httpx(encoded, times, stream=stream, leaves=leaves)
         except httpx.TimeoutException as error:
-            message = _WAITED_FOR.get(type(error), "the request timed out")
+            message = f"Request timed out: {_WAITED_FOR.get(type(error), reason(error))}"
             sent = not isinstance(error, _NOT_SENT)
             raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
         except httpx.RequestError as error:
             sent = not isinstance(error, _NOT_SENT)
-            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout), sent=sent) from cut(error, before)
+            raise APIConnectionError(message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except httpx.HTTPStatusError as error:
             answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
         except RetellError:
@@ -263,7 +263,7 @@ class Http:
             raise error.error from None
         except Exception as error:  # noqa: BLE001
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
-            raise APIConnectionError(message=reason(error), request=self.build(encoded, timeout)) from cut(error, before, note=True)
+            raise APIConnectionError(message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout)) from cut(error, before, note=True)
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
             _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
