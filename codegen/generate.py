@@ -17,7 +17,7 @@ from .passes import notes
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.views import views
-from .surface import Entry, entries
+from .surface import Entry, entries, helpers
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources")
@@ -52,7 +52,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     prepared = prepare(document)
     words.lay(prepared, docs)
     named: dict[str, Entry] = entries(prepared, surface)
-    seen = views(prepared, named, retired.retired(prepared, named, past or {}))
+    seen = views(prepared, named, retired.retired(prepared, named, past or {}), helpers(surface))
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)

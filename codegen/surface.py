@@ -24,10 +24,11 @@ import attrs
 from . import marks
 from .document import Json, Refused, operation_key, operations, pointer
 from .passes.lift import singular
-from .reserved import METHODS, RESOURCES, aside, is_name
+from .reserved import METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
+_INHERITS = "inherits"
 _VERBS = {"get": "retrieve"}
 _READING = re.compile(r"^/(v\d+/)?(list|get|search)-")
 
@@ -57,8 +58,15 @@ class Entry:
     """Whether the surface names it, or it named itself."""
 
 
+def helpers(surface: Json) -> dict[str, str]:
+    """The classes in ``retell_async/_helpers`` that the classes of resources inherit, by resource; each is in the file of that name."""
+    return dict(surface.get(_INHERITS) or {})
+
+
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
+    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in helpers(surface).items()}
+    surface = {key: said for key, said in surface.items() if key != _INHERITS}
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
     keys = [(operation_key(method, path), path, operation) for method, path, operation in operations(document)]
@@ -80,6 +88,9 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             raise Refused(pointer("paths", path), f"names itself {method}, as {taken[method]} does: name it in the surface")
         taken[method] = key
         found[key] = Entry((method,), _repeat(key, path), None, None, named=False)
+    for method, key in taken.items():
+        if method.name in by_hand.get(method.resource, ()):
+            raise Refused(pointer("surface", key), f"client.{method} is written by hand in retell_async/_helpers: give one another name")
     return {key: found[key] for key, _, _ in keys}
 
 

@@ -21,6 +21,7 @@ from ._core.errors import (
     RateLimitError,
     RetellError,
     UnprocessableEntityError,
+    WaitTimeoutError,
     WebhookVerificationError,
 )
 from ._core.hints import readable, register
@@ -72,6 +73,7 @@ __all__ = [
     "UnknownObject",
     "UnprocessableEntityError",
     "WaitEvent",
+    "WaitTimeoutError",
     "WebhookVerificationError",
     "__version__",
     "log",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TypedDict
 
@@ -191,6 +191,8 @@ class Resource:
     methods: list[Method]
     gone: list[tuple[str, str]] = attrs.field(factory=list)
     """Names that are no longer there, and what to say to those who call them."""
+    helper: str | None = None
+    """The class with its methods by hand."""
 
     @property
     def class_name(self) -> str:
@@ -244,8 +246,8 @@ class Views:
         return sorted((view.name, view.module) for view in views)
 
 
-def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = None) -> Views:
-    """Decide every file from a prepared document, the names of its operations, and what is said of those that end."""
+def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = None, helpers: Mapping[str, str] | None = None) -> Views:
+    """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
     retired = retired or Retired()
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     found = Views([], [], [], [], [], [], [], [], [])
@@ -284,7 +286,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
             if said.resource == name
         ]
         lost = [(method, message) for resource, method, message in gone if resource == name]
-        found.resources.append(Resource(name, sorted(methods, key=lambda method: method.name), lost))
+        found.resources.append(Resource(name, sorted(methods, key=lambda method: method.name), lost, (helpers or {}).get(name)))
     _check_classes(found)
     return found
 

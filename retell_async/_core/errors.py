@@ -40,6 +40,7 @@ __all__ = [
     "RateLimitError",
     "RetellError",
     "UnprocessableEntityError",
+    "WaitTimeoutError",
     "WebhookVerificationError",
     "cut_off",
     "outcome_unknown",
@@ -201,6 +202,23 @@ class OutcomeUnknownError(APIError):
             f"{name} {value}" for name, value in (("idempotency_key", self.idempotency_key), ("token", self.token)) if value is not None
         ]
         return " ".join([super().__str__(), *([f"[{', '.join(known)}]"] if known else [])])
+
+
+class WaitTimeoutError(RetellError, TimeoutError):
+    """What was waited for was not done in time. It goes on, and may be waited for again.
+
+    :param name: its id.
+    :param last: how it stood when it was seen last; ``None`` if it was not seen.
+    """
+
+    def __init__(self, name: str, within: float, last: object | None = None) -> None:
+        super().__init__(f"{name} was not done within {within:g} s{'' if last is not None else ', and was never seen'}")
+        self.name = name
+        self.within = within
+        self.last = last
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, {"name": self.name, "within": self.within, "last": None})  # which holds what was said
 
 
 class APIStatusError(AnsweredError):

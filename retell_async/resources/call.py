@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
-from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.call import CallHelper
 from ..raw.api.call import (
     create_phone_call,
     create_web_call,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from ..raw.params.fields_to_override import FieldsToOverrideParam
 
 
-class CallResource(Resource):
+class CallResource(CallHelper):
     async def create_phone_call(
         self,
         *,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
-from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.chat import ChatHelper
 from ..raw.api.chat import (
     create_chat,
     create_chat_completion,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ..raw.params.chat_filter import ChatFilterParam
 
 
-class ChatResource(Resource):
+class ChatResource(ChatHelper):
     async def create(
         self,
         *,

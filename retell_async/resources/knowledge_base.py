@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from .._core.operation import Omit, omit
-from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.knowledge_base import KnowledgeBaseHelper
 from ..raw.api.knowledge_base import (
     add_knowledge_base_sources,
     create_knowledge_base,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..raw.params.knowledge_base_text import KnowledgeBaseTextParam
 
 
-class KnowledgeBaseResource(Resource):
+class KnowledgeBaseResource(KnowledgeBaseHelper):
     async def add_sources(
         self,
         knowledge_base_id: str,

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from .._core.operation import Omit, omit
-from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
+from .._helpers.tests import TestsHelper
 from ..raw.api.tests import (
     create_batch_test,
     create_test_case_definition,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ..raw.params.tool_mock import ToolMockParam
 
 
-class TestsResource(Resource):
+class TestsResource(TestsHelper):
     async def create_batch_test(
         self, *, response_engine: RetellResponseEngineParam, test_case_definition_ids: Strings, **options: Unpack[RequestOptions]
     ) -> TestCaseBatchJob:

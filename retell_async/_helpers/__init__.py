@@ -1,0 +1,1 @@
+"""Methods by hand: what resources inherit beside what is generated, as `openapi/surface.yaml` says."""

@@ -1,0 +1,125 @@
+"""`client.call`: what waits for calls, and finds those that ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from .._core.errors import ConfigurationError
+from .._core.resource import Resource
+from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Events, Watch
+
+if TYPE_CHECKING:
+    from .._core.pages import AsyncPaginator
+    from ..raw.models import CallResponse, V3CallResponse
+
+__all__ = ["CallHelper"]
+
+_OVER = ("ended", "error", "not_connected")
+"""The statuses of calls that are over, as the API names them."""
+_NEVER_HEARD = ("error", "not_connected")
+_MOST = 1000  # calls that one page holds
+
+
+class _Calls(Protocol):
+    """What the generated resource has."""
+
+    def list(self, *, filter_criteria: Any, limit: int, sort_order: Any = ...) -> AsyncPaginator[V3CallResponse]: ...
+    def retrieve(self, call_id: str) -> Awaitable[CallResponse]: ...
+
+
+class CallHelper(Resource):
+    """Methods of `client.call` beside those of the API."""
+
+    @property
+    def _calls(self) -> _Calls:
+        return cast("_Calls", self)
+
+    @cached_property
+    def _watch(self) -> Watch[Any]:
+        async def ask(ids: Sequence[str], everything: bool) -> Mapping[str, V3CallResponse]:
+            found: dict[str, V3CallResponse] = {}
+            for first in range(0, len(ids), _MOST):
+                criteria: dict[str, Any] = {"call_id": {"type": "enum", "op": "in", "value": ids[first : first + _MOST]}}
+                if not everything:
+                    criteria["call_status"] = {"type": "enum", "op": "in", "value": list(_OVER)}
+                async for call in self._calls.list(filter_criteria=criteria, limit=_MOST):
+                    found[call.call_id] = call
+            return found
+
+        return Watch(ask, self._calls.retrieve)
+
+    async def wait(
+        self,
+        call_id: str,
+        *,
+        until: Literal["ended", "analyzed"] = "ended",
+        within: float | None = WITHIN,
+        every: float | None = None,
+        router: Events | None = None,
+    ) -> CallResponse:
+        """Wait until a call is over, or until it is analysed, and return it whole.
+
+        All who wait on one client are asked for together, with one request. A call is over when its status is ``ended``, ``error`` or
+        ``not_connected``. One that never connected, or of which nothing is stored to be analysed, is as good as analysed when it is over.
+
+        :param call_id: the id that `create_phone_call` or another method gave.
+        :param until: ``"ended"``, or ``"analyzed"`` for `call_analysis` too.
+        :param within: seconds to wait at most, by default two hours; ``None`` for as long as it takes.
+        :param every: seconds from one question to the next: by default 2, and with a `router` 30.
+        :param router: a `webhooks.Router` that gets the account's events: these end the wait at once.
+        :raises WaitTimeoutError: it was not over in time. It goes on.
+        :raises APIStatusError: there is no such call, or the key may not see it.
+        """
+        if until not in {"ended", "analyzed"}:
+            raise ConfigurationError(f'until must be "ended" or "analyzed", not {until!r}')
+        if router is not None:
+            self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
+        if every is None:
+            every = EVERY if router is None else EVERY_WITH_EVENTS
+        call = await self._watch.wait(call_id, _is_over if until == "ended" else _is_analyzed, within=within, every=every)
+        return call if "transcript" in call else await self._calls.retrieve(call_id)  # which lists leave out
+
+    async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
+        """All calls that ended from a moment on: to find after an outage what webhooks missed.
+
+        Calls that never connected may have no time at all. All of those are given, whenever they were placed: compare ids with what you
+        know. Calls come as lists have them, without their transcripts.
+
+        :param moment: a `datetime` with a time zone, or Unix time in seconds.
+        :raises ConfigurationError: the moment has no time zone.
+        """
+        start = _in_ms(moment)
+        since: dict[str, Any] = {"type": "number", "op": "ge", "value": start}
+        seen: set[str] = set()
+        async for call in self._calls.list(filter_criteria={"end_timestamp": since}, limit=_MOST, sort_order="ascending"):
+            seen.add(call.call_id)
+            yield call
+        never: dict[str, Any] = {"call_status": {"type": "enum", "op": "in", "value": list(_NEVER_HEARD)}}
+        async for call in self._calls.list(filter_criteria=never, limit=_MOST, sort_order="ascending"):
+            if call.end_timestamp is None and (call.start_timestamp is None or call.start_timestamp >= start) and call.call_id not in seen:
+                yield call
+
+
+def _is_over(call: Any) -> bool:
+    return call.call_status in _OVER or call.end_timestamp is not None
+
+
+def _is_analyzed(call: Any) -> bool:
+    if call.call_analysis is not None:
+        return True
+    nothing = call.call_status == "not_connected" or call.start_timestamp is None or call.data_storage_setting == "basic_attributes_only"
+    return _is_over(call) and nothing
+
+
+def _in_ms(moment: object) -> int:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ConfigurationError("a moment must be a datetime with a time zone, or Unix time in seconds")
+        moment = moment.timestamp()
+    if isinstance(moment, bool) or not isinstance(moment, (int, float)) or not 0 <= moment <= time.time() + 86400:
+        raise ConfigurationError(f"a moment must be Unix time in seconds and not in the future, not {moment!r}")
+    return int(moment * 1000)

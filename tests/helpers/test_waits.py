@@ -1,0 +1,347 @@
+"""Waiting for what goes on, and finding what ended: the client in virtual time."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from retell_async import AuthenticationError, ConfigurationError, RetellError, UnprocessableEntityError, WaitTimeoutError, webhooks
+
+from ..engine.virtual import Server, run
+
+Json = dict[str, Any]
+LIST, GET = "list-calls", "get-call"
+
+
+class Account:
+    """An account whose calls end, and are analysed, at times of their own."""
+
+    def __init__(self, calls: dict[str, Json], fault: Callable[[httpx.Request, float], httpx.Response | None] = lambda *_: None) -> None:
+        self.calls = calls
+        self.fault = fault
+        self.server = Server(self.answer, latency=0.05)
+
+    def call(self, name: str, now: float) -> Json:
+        said = self.calls[name]
+        over = now >= said["ends"]
+        call: Json = {
+            "call_id": name,
+            "call_type": "web_call",
+            "agent_id": "a",
+            "call_status": said.get("status", "ended") if over else "ongoing",
+        }
+        if said.get("status") != "not_connected":
+            call["start_timestamp"] = 1
+        if over and said.get("status") != "not_connected":
+            call["end_timestamp"] = 2
+        if now >= said.get("analysed", float("inf")):
+            call["call_analysis"] = {"call_summary": "short"}
+        return call | said.get("more", {})
+
+    def answer(self, request: httpx.Request, now: float) -> httpx.Response:
+        if (fault := self.fault(request, now)) is not None:
+            return fault
+        path = request.url.path
+        if GET in path:
+            name = path.rpartition("/")[2]
+            if name not in self.calls:
+                return httpx.Response(422, json={"status": "error", "message": "no such call"})
+            return httpx.Response(200, json=self.call(name, now) | {"transcript": "hello"})
+        criteria = json.loads(request.content)["filter_criteria"]
+        found = [self.call(name, now) for name in criteria["call_id"]["value"] if name in self.calls]
+        if "call_status" in criteria:
+            found = [call for call in found if call["call_status"] in criteria["call_status"]["value"]]
+        return httpx.Response(200, json={"items": found, "has_more": False})
+
+    def run(self, main: Callable[[Any], Awaitable[None]], **settings: Any) -> None:
+        async def begun() -> None:
+            async with self.server.client(hooks=(), **settings) as client:
+                await main(client)
+
+        run(begun)
+
+
+def test_all_who_wait_are_asked_for_with_one_request() -> None:
+    account = Account({f"call_{number}": {"ends": 10 + number % 5} for number in range(300)})
+    ended: dict[str, float] = {}
+
+    async def main(client: Any) -> None:
+        start = trio.current_time()
+
+        async def one(name: str) -> None:
+            call = await client.call.wait(name)
+            assert (call.call_status, call.transcript) == ("ended", "hello")
+            ended[name] = trio.current_time() - start
+
+        async with trio.open_nursery() as tasks:
+            for name in account.calls:
+                tasks.start_soon(one, name)
+
+    account.run(main)
+    assert len(ended) == 300
+    assert all(account.calls[name]["ends"] <= moment <= account.calls[name]["ends"] + 3 for name, moment in ended.items())
+    assert len(account.server.times(LIST)) <= 10
+    assert len(account.server.times(GET)) == 300
+
+
+@pytest.mark.parametrize(
+    ("said", "after"),
+    [
+        pytest.param({"ends": 10, "analysed": 30}, 30, id="analysed later"),
+        pytest.param({"ends": 10, "status": "not_connected"}, 10, id="never connected"),
+        pytest.param({"ends": 10, "more": {"data_storage_setting": "basic_attributes_only"}}, 10, id="nothing stored"),
+        pytest.param({"ends": 10, "status": "error", "analysed": 20}, 20, id="error"),
+        pytest.param({"ends": 10, "status": "archived", "analysed": 20}, 20, id="a status of tomorrow"),
+    ],
+)
+def test_a_call_is_waited_for_until_it_is_analysed_or_cannot_be(said: Json, after: float) -> None:
+    account = Account({"call_1": said})
+
+    async def main(client: Any) -> None:
+        start = trio.current_time()
+        call = await client.call.wait("call_1", until="analyzed")
+        assert after <= trio.current_time() - start <= after + 70
+        assert (call.call_analysis is not None) == ("analysed" in said)
+
+    account.run(main)
+
+
+def test_time_runs_out_with_what_was_seen_last() -> None:
+    account = Account({"call_1": {"ends": 1000}})
+
+    async def main(client: Any) -> None:
+        start = trio.current_time()
+        with pytest.raises(WaitTimeoutError, match="call_1 was not done within 60 s") as caught:
+            await client.call.wait("call_1", within=60)
+        assert trio.current_time() - start == 60
+        assert caught.value.last is not None
+        assert isinstance(caught.value, TimeoutError)
+        assert pickle.loads(pickle.dumps(caught.value)).name == "call_1"
+        with pytest.raises(WaitTimeoutError, match="never seen"):
+            await client.call.wait("call_1", within=0.05)
+
+    account.run(main)
+
+
+def test_a_call_that_is_not_there_ends_its_own_wait_and_no_other() -> None:
+    account = Account({"call_1": {"ends": 30}})
+
+    async def main(client: Any) -> None:
+        async def missing() -> None:
+            with pytest.raises(UnprocessableEntityError, match="no such call"):
+                await client.call.wait("call_0")
+
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(missing)
+            assert (await client.call.wait("call_1")).call_id == "call_1"
+
+    account.run(main)
+
+
+def test_a_key_that_may_not_ask_ends_all_waits_at_once() -> None:
+    account = Account({}, fault=lambda *_: httpx.Response(401, json={"message": "no"}))
+    ended: list[Exception] = []
+
+    async def main(client: Any) -> None:
+        async def one() -> None:
+            try:
+                await client.call.wait("call_1")
+            except RetellError as error:
+                ended.append(error)
+
+        async with trio.open_nursery() as tasks:
+            for _ in range(50):
+                tasks.start_soon(one)
+
+    account.run(main)
+    assert {type(error) for error in ended} == {AuthenticationError}
+    assert len(ended) == 50
+    assert len(account.server.arrivals) == 1
+
+
+def test_an_outage_is_outlasted() -> None:
+    account = Account({"call_1": {"ends": 10}}, fault=lambda _, now: httpx.Response(503) if 5 < now < 300 else None)
+
+    async def main(client: Any) -> None:
+        assert (await client.call.wait("call_1")).call_status == "ended"
+
+    account.run(main, max_retries=0)
+    assert account.server.times()[-1] >= 300
+
+
+def test_whoever_asks_for_all_may_leave() -> None:
+    account = Account({"call_1": {"ends": 100}, "call_2": {"ends": 20}})
+
+    async def main(client: Any) -> None:
+        async with trio.open_nursery() as tasks:
+
+            async def leaves() -> None:
+                with trio.move_on_after(5):
+                    await client.call.wait("call_1")
+
+            tasks.start_soon(leaves)
+            await trio.sleep(1)
+            assert (await client.call.wait("call_2")).call_status == "ended"
+
+    account.run(main)
+    assert len(account.server.times(LIST)) <= 14
+
+
+def test_events_end_a_wait_at_once_and_make_questions_rare() -> None:
+    account = Account({f"call_{number}": {"ends": 1000} for number in range(100)})
+    router = webhooks.Router("key")
+    ended: list[Any] = []
+
+    async def main(client: Any) -> None:
+        async def one(name: str) -> None:
+            ended.append(await client.call.wait(name, router=router))
+
+        async with trio.open_nursery() as tasks:
+            for name in account.calls:
+                tasks.start_soon(one, name)
+            await trio.sleep(45)
+            for name in account.calls:
+                call = {"call_id": name, "call_type": "web_call", "call_status": "ended", "transcript": "bye"}
+                body = json.dumps({"event": "call_ended", "call": call})
+                await deliver(router, body)
+
+    account.run(main)
+    assert {call.transcript for call in ended} == {"bye"}
+    assert len(ended) == 100
+    assert len(account.server.times(LIST)) == 2
+    assert not account.server.times(GET)
+
+
+async def deliver(router: Any, body: str) -> None:
+    transport = httpx.ASGITransport(router)
+    async with httpx.AsyncClient(transport=transport, base_url="http://own.test") as sender:
+        answer = await sender.post("/events", content=body, headers={"x-retell-signature": webhooks.sign(body, "key")})
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"until": "over"}, {"within": 0}, {"within": "1"}, {"every": -1}, {"every": True}],
+    ids=str,
+)
+def test_what_cannot_be_waited_for_is_said_at_once(wrong: Json) -> None:
+    account = Account({})
+
+    async def main(client: Any) -> None:
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            await client.call.wait("call_1", **wrong)
+        with pytest.raises(ValueError, match="empty"):
+            await client.call.wait("")
+
+    account.run(main)
+    assert not account.server.arrivals
+
+
+def test_what_ended_since_a_moment_is_found_and_what_never_connected_among_it() -> None:
+    def call(name: str, status: str, start: int | None, end: int | None) -> Json:
+        times = {"start_timestamp": start, "end_timestamp": end}
+        return {"call_id": name, "call_type": "phone_call", "call_status": status, **{key: value for key, value in times.items() if value}}
+
+    since = datetime(2026, 10, 1, tzinfo=UTC)
+    moment = int(since.timestamp() * 1000)
+    calls = [
+        call("old", "ended", moment - 9000, moment - 5000),
+        call("new", "ended", moment - 9000, moment + 5000),
+        call("broken", "error", moment + 1000, None),
+        call("failed", "error", moment - 9000, moment + 1),
+        call("unheard", "not_connected", None, None),
+        call("old and broken", "error", moment - 9000, None),
+    ]
+
+    def answer(request: httpx.Request, _: float) -> httpx.Response:
+        criteria = json.loads(request.content)["filter_criteria"]
+        found = [
+            one
+            for one in calls
+            if ("end_timestamp" not in criteria or one.get("end_timestamp", 0) >= criteria["end_timestamp"]["value"])
+            and ("call_status" not in criteria or one["call_status"] in criteria["call_status"]["value"])
+        ]
+        return httpx.Response(200, json={"items": found, "has_more": False})
+
+    async def main() -> None:
+        async with Server(answer).client() as client:
+            for form in (since, since.timestamp()):
+                found = [one.call_id async for one in client.call.ended_since(form)]
+                assert sorted(found) == ["broken", "failed", "new", "unheard"]
+            for wrong in (since.replace(tzinfo=None), "yesterday", since.timestamp() * 1000, True):
+                with pytest.raises(ConfigurationError):
+                    await anext(client.call.ended_since(wrong))
+
+    run(main)
+
+
+def test_a_chat_a_knowledge_base_and_a_batch_of_tests_are_waited_for_too() -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response:
+        path = request.url.path
+        chat: Json = {"chat_id": "chat_1", "agent_id": "a", "chat_status": "ended" if now >= 5 else "ongoing"}
+        if now >= 12:
+            chat["chat_analysis"] = {"chat_summary": "short"}
+        if "list-chats" in path:
+            return httpx.Response(200, json={"items": [chat], "has_more": False})
+        if "get-chat" in path:
+            return httpx.Response(200, json=chat | {"transcript": "hello"})
+        if "get-knowledge-base" in path:
+            ready = {"knowledge_base_id": "kb_1", "knowledge_base_name": "one", "status": "complete" if now >= 20 else "in_progress"}
+            return httpx.Response(200, json=ready)
+        if "list-knowledge-bases" in path:
+            names = ("kb_1", "kb_2")
+            return httpx.Response(
+                200,
+                json=[
+                    {"knowledge_base_id": name, "knowledge_base_name": name, "status": "error" if now >= 30 else "in_progress"}
+                    for name in names
+                ],
+            )
+        return httpx.Response(200, json={"test_case_batch_job_id": "job_1", "status": "complete" if now >= 40 else "in_progress"})
+
+    server = Server(answer)
+
+    async def main() -> None:
+        async with server.client() as client:
+            start = trio.current_time()
+            assert (await client.chat.wait("chat_1")).transcript == "hello"
+            assert (await client.chat.wait("chat_1", until="analyzed")).chat_analysis is not None
+            assert (await client.knowledge_base.wait("kb_1")).status == "complete"
+            statuses: list[str] = []
+
+            async def one(name: str) -> None:
+                statuses.append((await client.knowledge_base.wait(name)).status)
+
+            async with trio.open_nursery() as tasks:
+                tasks.start_soon(one, "kb_2")
+                tasks.start_soon(one, "kb_1")
+            assert statuses == ["error", "error"]
+            assert (await client.tests.wait("job_1")).status == "complete"
+            assert 40 <= trio.current_time() - start <= 43
+
+    run(main)
+
+
+def test_one_client_waits_in_one_event_loop_after_the_other() -> None:
+    account = Account({"call_1": {"ends": 10}})
+    client = account.server.client(hooks=())
+
+    async def main() -> None:
+        with trio.move_on_after(5):
+            await client.call.wait("call_1")
+
+    async def again() -> None:
+        assert (await client.call.wait("call_1")).call_status == "ended"
+        await client.aclose()
+
+    run(main)
+    account.calls["call_1"]["ends"] = 0
+    account.server.start = None
+    run(again)
