@@ -1,5 +1,7 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (
@@ -34,6 +36,27 @@ from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import resources as resources, types as types
+    from ._official_names import (
+        DEFAULT_CONNECTION_LIMITS as DEFAULT_CONNECTION_LIMITS,
+        DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES,
+        DEFAULT_TIMEOUT as DEFAULT_TIMEOUT,
+        NOT_GIVEN as NOT_GIVEN,
+        AsyncAPIResponse as AsyncAPIResponse,
+        AsyncClient as AsyncClient,
+        AsyncStream as AsyncStream,
+        BaseModel as BaseModel,
+        NoneType as NoneType,
+        NotGiven as NotGiven,
+        ProxiesTypes as ProxiesTypes,
+        Timeout as Timeout,
+        Transport as Transport,
+        __title__ as __title__,
+        file_from_path as file_from_path,
+        not_given as not_given,
+    )
 
 __all__ = [
     "APIConnectionError",
@@ -83,3 +106,15 @@ __all__ = [
 register(f"{__name__}.raw")
 for _name in __all__:
     readable(globals()[_name])
+
+
+def __getattr__(name: str) -> Any:
+    """What the official SDK exports beside these, found when it is asked for."""
+    from importlib import import_module
+
+    if name in {"resources", "types"}:
+        return import_module(f"{__name__}.{name}")
+    names = import_module(f"{__name__}._official_names")
+    if name not in names.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(names, name)

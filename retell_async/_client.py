@@ -16,13 +16,13 @@ import attrs
 from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
-from ._core.operation import Omit, Operation, Request, RequestOptions, omit
+from ._core.operation import Omit, Operation, Request, RequestOptions, given, omit
 from ._core.pages import AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
 from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
-from ._engine.retry import RetryPolicy
+from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_CONNECTIONS,
@@ -41,6 +41,7 @@ from ._engine.settings import (
     check_timeout,
 )
 from ._engine.shared import Shared
+from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources
 
@@ -62,7 +63,7 @@ _OPTIONS = frozenset(RequestOptions.__annotations__)
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 
 
-class AsyncRetell(Resources):
+class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
 
     :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``.
@@ -79,9 +80,12 @@ class AsyncRetell(Resources):
     :param default_headers: headers added to every request.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
-    :param strict: compare every answer with the API's document and refuse any difference; for tests.
+    :param strict: compare every answer with the API's document and refuse any difference; for tests. ``_strict_response_validation`` is
+        its name in the official SDK.
     :raises ConfigurationError: a setting cannot work.
     """
+
+    _user_agent = _USER_AGENT
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class AsyncRetell(Resources):
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
+        _strict_response_validation: bool = False,
     ) -> None:
         key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
         url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
@@ -115,24 +120,12 @@ class AsyncRetell(Resources):
             retry=retry or RetryPolicy(),
             default_headers=check_headers(headers.value),
             default_query=check_query(default_query, "default_query"),
-            strict=strict,
+            strict=strict or _strict_response_validation,
             rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
         self._shared = Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks))
-
-    @property
-    def api_key(self) -> str:
-        return self._settings.api_key
-
-    @property
-    def base_url(self) -> str:
-        return self._settings.base_url
-
-    @property
-    def max_retries(self) -> int:
-        return self._settings.max_retries
 
     def with_options(
         self,
@@ -146,17 +139,34 @@ class AsyncRetell(Resources):
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
         rate_limits: Mapping[str, RateLimit] | None = None,
+        rate_limit: RateLimit | Omit = omit,
+        max_connections: int | Omit = omit,
+        http_client: httpx.AsyncClient | Omit | None = omit,
+        hooks: Sequence[Hook] | Omit = omit,
+        set_default_headers: Mapping[str, str] | None = None,
+        set_default_query: Mapping[str, object] | None = None,
     ) -> Self:
         """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
 
         Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
         retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
+
+        :param rate_limit: with this, `max_connections`, `http_client` or `hooks` it is no view but a client of its own, which shares nothing
+            and is closed by itself.
+        :param set_default_headers: headers in place of those that it has.
+        :param set_default_query: query parameters in place of those that it has.
+        :raises ValueError: what is to be added and what is to take its place are both given.
         """
+        if default_headers is not None and set_default_headers is not None:
+            raise ValueError("The `default_headers` and `set_default_headers` arguments are mutually exclusive")
+        if default_query is not None and set_default_query is not None:
+            raise ValueError("The `default_query` and `set_default_query` arguments are mutually exclusive")
         old = self._settings
         key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
         url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
-        headers = Hidden(default_headers)
-        del api_key, base_url, default_headers  # as above
+        headers = Hidden({**(old.default_headers if set_default_headers is None else set_default_headers), **(default_headers or {})})
+        query = {**(old.default_query if set_default_query is None else set_default_query), **(default_query or {})}
+        del api_key, base_url, default_headers, set_default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
             api_key=check_key(key.value),
@@ -164,14 +174,15 @@ class AsyncRetell(Resources):
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
-            default_headers={**old.default_headers, **check_headers(headers.value)},
-            default_query={**old.default_query, **check_query(default_query, "default_query")},
+            default_headers=check_headers(headers.value),
+            default_query=check_query(query, "default_query"),
             strict=old.strict if isinstance(strict, Omit) else strict,
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
-            max_wait=old.max_wait,
+            max_wait=old.max_wait if isinstance(rate_limit, Omit) or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        view._shared = self._shared
+        own = {"given": http_client, "max_connections": max_connections, "limit": rate_limit, "hooks": hooks}
+        view._shared = self._shared.like(view._settings, given(own))
         return view
 
     copy = with_options
@@ -192,7 +203,7 @@ class AsyncRetell(Resources):
         :return: the parsed JSON of the answer; ``None`` when it has no body.
         """
         if not path.startswith("/"):
-            raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
+            raise ValueError(f"path must start with a slash, it goes under {self._settings.base_url}")
         if not TOKEN.fullmatch(method):
             raise ValueError(f"{method!r} is no method of HTTP")
         if "#" in path:
@@ -209,7 +220,7 @@ class AsyncRetell(Resources):
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
-        return (await self._send(request, options, parse=True)).parse()
+        return (await self._send(request, options, parse=True)).meaning
 
     async def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
         """Carry out a request to an operation and give back the answer as it came.
@@ -237,7 +248,14 @@ class AsyncRetell(Resources):
             self._shared.leave(use)
 
     async def _send(
-        self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
+        self,
+        request: Request[T],
+        options: RequestOptions,
+        *,
+        first: bool = False,
+        parse: bool = False,
+        stream: bool = False,
+        follow: bool | None = None,
     ) -> RawResponse[T]:
         settings = self._settings
         try:
@@ -248,6 +266,7 @@ class AsyncRetell(Resources):
         call.first = first
         call.parse = parse
         call.stream = stream
+        call.follow = follow
         use = self._shared.enter(settings)
         try:
             answer = await call.carry_out(use.http, use.account, use.slots)
@@ -293,7 +312,7 @@ class AsyncRetell(Resources):
                 request,
                 base_url=settings.base_url,
                 headers=(
-                    {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"},
+                    {"User-Agent": _USER_AGENT, **self.platform_headers(), RETRY_COUNT: "0", **self.auth_headers},
                     settings.default_headers,
                     check_headers(options.get("extra_headers")),
                 ),

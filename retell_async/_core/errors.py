@@ -42,6 +42,7 @@ __all__ = [
     "UnprocessableEntityError",
     "WaitTimeoutError",
     "WebhookVerificationError",
+    "WrongKindError",
     "cut_off",
     "outcome_unknown",
     "reason",
@@ -56,6 +57,10 @@ class RetellError(Exception):
 
 class ConfigurationError(RetellError, ValueError):
     """A setting that cannot work, such as an empty API key or a negative timeout; nothing was sent."""
+
+
+class WrongKindError(ConfigurationError, TypeError):
+    """A setting of a kind that it cannot be of."""
 
 
 class WebhookVerificationError(RetellError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from os import PathLike
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .pages import AsyncPaginator
 
-__all__ = ["FileTypes", "Multipart", "Omit", "Operation", "Paging", "Request", "RequestOptions", "Sender", "Strings", "given", "omit"]
+__all__ = ["FileContent", "FilePart", "FileTypes", "Multipart", "Omit", "Operation", "Paging", "Part", "Request", "RequestOptions", "Sender", "Strings", "given", "omit"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -29,6 +29,12 @@ Strings: TypeAlias = list[str] | tuple[str, ...]
 FileContent: TypeAlias = bytes | IO[bytes] | PathLike[str]
 FileTypes: TypeAlias = FileContent | tuple[str, FileContent] | tuple[str, FileContent, str]
 """A file to upload: its content, an open binary file or a path, or a tuple of file name, content and optionally content type."""
+
+
+FilePart: TypeAlias = tuple[str, FileContent, str | None]
+"""A file name, its content, and its media type (``None``: told by the name)."""
+Part: TypeAlias = tuple[str, str | FilePart]
+"""A field of a form: its name, and its text or its file."""
 
 
 class Omit:
@@ -48,8 +54,8 @@ omit = Omit()
 class RequestOptions(TypedDict, total=False):
     """What every method takes beside the operation's own parameters."""
 
-    extra_headers: Mapping[str, str] | None
-    """Headers added to this request; they replace those of the client."""
+    extra_headers: Mapping[str, str | Omit] | None
+    """Headers added to this request; they replace those of the client, and `omit` takes one out."""
     extra_query: Mapping[str, object] | None
     """Query parameters added to this request."""
     extra_body: Mapping[str, object] | None
@@ -117,7 +123,7 @@ class Operation(Generic[T_co]):
         url = self.path
         for name, value in (path or {}).items():
             if not value:
-                raise ValueError(f"{name} is empty: {self.method} {self.path} needs one")
+                raise ValueError(f"Expected a non-empty value for `{name}` but received {value!r}: {self.method} {self.path} needs one")
             if value in {".", ".."}:
                 raise ValueError(f"{name} is {value!r}, which would make another path of {self.method} {self.path}")
             try:
@@ -144,6 +150,10 @@ class Request(Generic[T_co]):
     path: str = attrs.field(repr=False)  # these three may hold phone numbers
     query: Mapping[str, object] = attrs.field(repr=False)
     body: Mapping[str, Any] | None = attrs.field(repr=False)
+    content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
+    """A body that is sent as it is."""
+    form: Sequence[Part] | None = attrs.field(default=None, repr=False)
+    """A body that is a form."""
 
 
 class Sender(Protocol):

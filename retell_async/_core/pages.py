@@ -299,7 +299,7 @@ async def streamed_page(
 
 
 def _fields(raw: RawResponse[Any]) -> Mapping[str, Any]:
-    body = raw.parse()
+    body = raw.meaning
     if isinstance(body, list):
         return {"items": body}
     fields = vars(body) if isinstance(body, Model) else body

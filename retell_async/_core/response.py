@@ -6,10 +6,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import anyio
 
+from .interop.awaited import Text, awaited
 from .errors import APIError, APIResponseValidationError, cut_off, text_of
 from .json import loads
 from .masking import cut
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .operation import Operation
 
-__all__ = ["Answer", "RawResponse", "StreamedResponse", "decode", "is_empty"]
+__all__ = ["Answer", "RawResponse", "Received", "StreamedResponse", "answer_of", "decode", "is_empty"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -97,7 +98,7 @@ class Answer:
         return self._response
 
 
-class Received:
+class Received(Generic[T]):
     """The status and the headers of a successful answer, and how it came about."""
 
     def __init__(self, answer: Answer, *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
@@ -159,7 +160,7 @@ class Received:
         return timedelta(seconds=self._answer.seconds)
 
 
-class RawResponse(Received, Generic[T]):
+class RawResponse(Received[T]):
     """A successful answer, whole: its status, headers and bytes, and with `parse` what a method returns without `with_raw_response`."""
 
     def __init__(self, answer: Answer, parse: Callable[[Answer], T], *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
@@ -171,6 +172,20 @@ class RawResponse(Received, Generic[T]):
     def content(self) -> bytes:
         """The body, decoded."""
         return self._answer.content
+
+    @property
+    def meaning(self) -> T:
+        """What `parse` gives, as it is without anybody who awaits it."""
+        if self._parsed is _NOTHING:
+            try:
+                self._parsed = self._parse(self._answer)
+            except APIError as error:
+                error.idempotency_key = self.idempotency_key
+                raise
+            keyed: object = self._parsed
+            if isinstance(keyed, KeyedModel):
+                keyed.__key__ = self.idempotency_key
+        return self._parsed
 
     async def read(self) -> bytes:
         """The body, decoded."""
@@ -197,19 +212,10 @@ class RawResponse(Received, Generic[T]):
         :raises APIResponseValidationError: the body is not what it should be.
         """
         if to is not None:
-            from .cast import cast_answer
+            from .interop.cast import cast_answer
 
             return awaited(cast_answer(self._answer, to))
-        if self._parsed is _NOTHING:
-            try:
-                self._parsed = self._parse(self._answer)
-            except APIError as error:
-                error.idempotency_key = self.idempotency_key
-                raise
-            keyed: object = self._parsed
-            if isinstance(keyed, KeyedModel):
-                keyed.__key__ = self.idempotency_key
-        return awaited(self._parsed)
+        return awaited(self.meaning)
 
     async def iter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """The body in pieces: of `chunk_size` bytes, or whole."""
@@ -235,7 +241,7 @@ class RawResponse(Received, Generic[T]):
         """The same answer with another meaning."""
         return RawResponse(
             self._answer,
-            lambda _: change(self.parse()),
+            lambda _: change(self.meaning),
             idempotency_key=self.idempotency_key,
             retries_taken=self.retries_taken,
         )
@@ -244,7 +250,7 @@ class RawResponse(Received, Generic[T]):
         return f"RawResponse({self.status_code}, {len(self.content)} bytes)"
 
 
-class StreamedResponse(Received, Generic[T]):
+class StreamedResponse(Received[T]):
     """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
@@ -288,20 +294,24 @@ class StreamedResponse(Received, Generic[T]):
     async def text(self) -> str:
         """The whole body as text."""
         await self.read()
-        return self._raw.text()
+        return text_of(self.http_response)
 
     async def json(self) -> Any:
         """The whole body as parsed JSON."""
         await self.read()
-        return self._raw.json()
+        return self.http_response.json()
 
-    async def parse(self) -> T:
-        """The whole body, as what a method returns without `with_streaming_response`.
+    @overload
+    async def parse(self) -> T: ...
+    @overload
+    async def parse(self, *, to: type[U]) -> U: ...
+    async def parse(self, *, to: Any = None) -> Any:
+        """The whole body, as what a method returns without `with_streaming_response`, or as `to`, as `RawResponse.parse` has it.
 
         :raises APIResponseValidationError: the body is not what it should be.
         """
         await self.read()
-        return self._raw.parse()
+        return self._raw.meaning if to is None else await self._raw.parse(to=to)
 
     async def aclose(self) -> None:
         """Let the connection go; what was not read is lost."""
@@ -330,6 +340,11 @@ class StreamedResponse(Received, Generic[T]):
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
+
+
+def answer_of(received: Received[Any]) -> Answer:
+    """What was received, before anything was read of it."""
+    return received._answer  # pyright: ignore[reportPrivateUsage]
 
 
 def is_empty(answer: Answer, operation: Operation[Any]) -> bool:

@@ -31,7 +31,7 @@ from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .events import Hook, LimitEvent, RetryEvent, WaitEvent
 from .limits import Turn
-from .retry import KEY_LIFETIME, Fault, RetryPolicy, Tries
+from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, Tries
 
 if TYPE_CHECKING:
     from .._http.exchange import Http
@@ -68,6 +68,8 @@ class Call:
     """Whether an answer that is not JSON is a failure."""
     stream: bool = False
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
+    follow: bool | None = None
+    """Whether redirects are followed, whatever the operation; ``None`` where it may be repeated."""
     attempts: int = 1
     give_up_at: float | None = None
     """By the clock of the account; ``None`` for never."""
@@ -167,6 +169,8 @@ class Call:
         clock = account.clock
         gate = account.gate_of(self.operation)
         encoded = self.encoded
+        if self.attempts > 1 and encoded.headers.get(RETRY_COUNT) == "0":
+            encoded = attrs.evolve(encoded, headers={**encoded.headers, RETRY_COUNT: str(self.attempts - 1)})
         redirects: Redirects | None = None
         while True:
             turns = await self._enter(http, account, gate, slots, first=self._goes_first or redirects is not None)
@@ -194,7 +198,9 @@ class Call:
                 if answer.status_code != 429:
                     account.passed(gate, left_at, clock())
                     if redirects is not None or answer.is_redirect:
-                        redirects = redirects or Redirects(encoded, follow=self.operation.repeat == "safe")
+                        redirects = redirects or Redirects(
+                            encoded, follow=self.operation.repeat == "safe" if self.follow is None else self.follow, reads=bool(self.follow)
+                        )
                         there = redirects.after(encoded, answer)
                         if isinstance(there, Encoded):
                             encoded = there

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._core.encode import check_text
-from .._core.errors import ConfigurationError
+from .._core.errors import ConfigurationError, WrongKindError
 from .._core.masking import Hidden
 from .._core.operation import Omit, Operation
 from .._http.hosts import is_host
@@ -147,6 +147,8 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
 
 def check_retries(number: object) -> int:
     """How often a request may be tried again."""
+    if number is None:
+        raise WrongKindError("max_retries cannot be None: 0 is for no retries, and leaving it out for the usual 2")
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ConfigurationError(f"max_retries must be a whole number, 0 or more, not {number!r}")
     return number
@@ -210,7 +212,7 @@ def _mapping(given: object, name: str) -> Mapping[Any, Any]:
     return cast("Mapping[Any, Any]", given)  # type: ignore[redundant-cast]
 
 
-def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
+def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, Any]:
     """Headers that HTTP can carry; an error names the header and never shows its value."""
     try:
         given = dict(headers or {})
@@ -227,6 +229,8 @@ def check_headers(headers: Mapping[Any, Any] | None) -> dict[str, str]:
 def _problem(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
         return f"{name!r} is no name of a header"
+    if isinstance(value, Omit):
+        return None
     if not isinstance(value, str):
         return f"the header {name} must be a str, not {type(value).__name__}"
     if not all(" " <= character <= "~" or character == "\t" for character in value):

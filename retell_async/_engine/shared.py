@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,7 +15,7 @@ from .._http.slots import Slots
 from .events import Hook
 from .gate import Account
 from .limits import RateLimit
-from .settings import Settings
+from .settings import Settings, check_kinds
 
 if TYPE_CHECKING:
     import httpx
@@ -105,6 +105,22 @@ class Shared:
         self._lock = threading.Lock()
         self._http: Http | None = None if given is None else self._open()
         self._closed = False
+
+    def like(self, settings: Settings, changes: Mapping[str, Any]) -> Shared:
+        """This, or one of its own with these of its parameters changed, if there are any."""
+        if not changes:
+            return self
+        usual = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
+        check_kinds(changes.get("max_connections", 1), None, changes.get("limit"), changes.get("hooks", ()))
+        return Shared(**{**usual, **changes}, settings=settings)
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """What a client waits for that was told nothing of it: as its user's own HTTP client has it, or the default."""
+        import httpx
+
+        own = None if self._given is None else self._given.timeout
+        return httpx.Timeout(60.0, connect=5.0) if own is None or own == httpx.Timeout(5.0) else own
 
     def _open(self) -> Http:
         from .._http.exchange import Http

@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import httpx
 
 from .._core.encode import Encoded
-from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
+from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, WrongKindError, cut_off, reason
 from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
@@ -123,7 +123,7 @@ class Http:
 
     def __init__(self, given: object | None, *, max_connections: int) -> None:
         if given is not None and not isinstance(given, httpx.AsyncClient):
-            raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
+            raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
         self._closed = False
         self._is_given = given is not None
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
@@ -243,7 +243,8 @@ class Http:
         start = perf_counter()
         before = sys.exception()
         try:
-            straight = None if stream or encoded.form is not None else self._straight
+            by_parts = encoded.form is not None or not (encoded.content is None or isinstance(encoded.content, bytes))
+            straight = None if stream or by_parts else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
                 answer = await self._go_straight(straight, encoded, times, leaves)
             else:
@@ -395,7 +396,7 @@ def _plain(encoded: Encoded, leaves: Callable[[], None] | None = None) -> Plain:
     target = base.path + encoded.target
     if not _AS_IT_IS.fullmatch(target):
         target = httpx.URL(encoded.url).raw_path.decode("ascii")
-    content = encoded.content or b""
+    content = cast("bytes", encoded.content or b"")
     own = {"Host": base.host, **_USUAL_HEADERS}
     if content or encoded.method in _WITH_A_BODY:
         own["Content-Length"] = str(len(content))

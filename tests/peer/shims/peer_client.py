@@ -2,4 +2,62 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import anyio.to_thread
+import httpx
+import pydantic
 from peer_names import *  # noqa: F403
+
+import retell_async
+from retell_async import *  # noqa: F403
+from retell_async._core.retry_after import retry_after_seconds
+from retell_async._engine.retry import RetryPolicy, backoff
+from retell_async._engine.verbs import verb
+
+BaseModel = pydantic.BaseModel  # the tests are about classes of their own, which may be pydantic's
+BaseClient = retell_async.AsyncRetell
+DefaultHttpxClient = getattr(retell_async, "DefaultHttpxClient", None)
+HTTPX_DEFAULT_TIMEOUT = httpx.Timeout(5.0)
+DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=5.0, pool=None)  # a free connection is waited for without end
+OtherPlatform = str
+get_platform = platform.system
+
+
+class FinalRequestOptions(SimpleNamespace):
+    construct: Callable[..., Any]
+
+
+FinalRequestOptions.construct = FinalRequestOptions
+
+
+def make_request_options(*, query: Any = None, extra_query: Any = None, extra_headers: Any = None) -> dict[str, Any]:
+    return {"params": {**(query or {}), **(extra_query or {})}, "headers": extra_headers}
+
+
+def asyncify(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *arguments: anyio.to_thread.run_sync(function, *arguments)
+
+
+def _build_request(client: Any, given: Any) -> httpx.Request:
+    """What would be sent, as an error shows it, with the form if it has one."""
+    client = getattr(client, "_client", client) if not isinstance(client, BaseClient) else client
+    names = ("headers", "params", "timeout", "max_retries", "extra_json")
+    options = {name: getattr(given, name) for name in names if getattr(given, name, None) is not None}
+    request, options, _ = verb(given.method.upper(), given.url, options, getattr(given, "json_data", None), None, getattr(given, "files", None))
+    call = client._call(request, options)
+    http = client._shared._http or client._shared._open()
+    parts = [(name, (None, part) if isinstance(part, str) else part[:2]) for name, part in call.encoded.form or ()]
+    return http._request(call.encoded, http._times(call.timeout, None), parts or None)
+
+
+def _calculate_retry_timeout(client: Any, remaining: int, given: Any, headers: httpx.Headers) -> float:
+    after = retry_after_seconds(headers, now=1696004797.0)
+    return backoff(RetryPolicy(), max(given.max_retries - remaining + 1, 1), after, lambda: 0.875)
+
+
+retell_async.AsyncRetell._build_request = _build_request
+retell_async.AsyncRetell._calculate_retry_timeout = _calculate_retry_timeout
