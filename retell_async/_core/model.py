@@ -72,6 +72,7 @@ class Model:
 
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+    __test__ = False  # `TestCaseJob` and the like are no tests, whatever pytest finds imported
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
 

@@ -93,6 +93,7 @@ class Walk:
 class AsyncPage(Sequence[T]):
     """One page of a list, which is also the sequence of its items."""
 
+    __test__ = False  # some names of pages begin as those of tests do
     items: list[T]
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:

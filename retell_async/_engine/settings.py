@@ -86,8 +86,8 @@ def check_key(key: object) -> str:
         problem = f"must be a str, not {type(key).__name__}"
     elif not key:
         problem = "is empty"
-    elif not all("!" <= character <= "~" for character in key):
-        problem = "holds white space, a line break or a character that is not ASCII"
+    elif not all(" " <= character <= "~" for character in key) or key != key.strip():
+        problem = "begins or ends with white space, or holds a line break or a character that is not ASCII"
     else:
         return key
     del key  # it is no key, and may still hold one
@@ -140,7 +140,7 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
 
         if not isinstance(timeout, httpx.Timeout):
             raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {type(timeout).__name__}")
-        if all(part is None or part > 0 for part in timeout.as_dict().values()):
+        if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
     raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -76,7 +77,11 @@ def _fields(body: object) -> list[Part]:
     if not isinstance(body, Mapping):
         raise TypeError(f"the fields of a form must be a mapping, not {type(body).__name__}")
     fields = cast("Mapping[str, object]", body).items()
-    return [(name, value if isinstance(value, str) else json_bytes(value).decode()) for name, value in fields if value is not None]
+    return [(name, value if isinstance(value, str) else _text(value)) for name, value in fields if value is not None]
+
+
+def _text(value: object) -> str:
+    return json.dumps(json.loads(json_bytes(value)))  # with the spaces that the official SDK writes
 
 
 def _files(files: Any) -> list[Part]:

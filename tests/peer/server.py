@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 _DOCUMENT = Path(__file__).parents[2] / "openapi" / "openapi.yaml"
 _DEEPEST = 8
+_ALSO = {"AgentListItemResponse": {"is_suspended": False}}
+"""Fields that the official SDK wants, strictly, and the document does not have, by schema."""
 
 Json = dict[str, Any]
 
@@ -43,6 +45,9 @@ class Answers:
         return int(status), json.dumps(self._value(content["application/json"]["schema"])) if "application/json" in content else None
 
     def _value(self, schema: Json, depth: int = 0) -> Any:
+        also = _ALSO.get(str(schema.get("$ref")).rpartition("/")[2])
+        if also is not None:
+            return also | self._value(self._schemas[schema["$ref"].rpartition("/")[2]], depth)
         schema = self._whole(schema)
         if "enum" in schema:
             return schema["enum"][0]
@@ -53,8 +58,10 @@ class Answers:
                 return {name: self._value(field, depth + 1) for name, field in fields if name in needed or depth < _DEEPEST}
             case "array":
                 return [self._value(schema["items"], depth + 1)] if depth < _DEEPEST else []
-            case "integer" | "number":
+            case "integer":
                 return schema.get("minimum", 1)
+            case "number":
+                return schema.get("minimum", 0) + 0.5
             case "boolean":
                 return True
             case "string":
@@ -72,7 +79,11 @@ class Answers:
             fields, needed = whole.get("properties", {}), whole.get("required", [])
             whole = whole | part
             if fields or "properties" in part:
-                whole |= {"type": "object", "properties": fields | part.get("properties", {}), "required": [*needed, *part.get("required", ())]}
+                whole |= {
+                    "type": "object",
+                    "properties": fields | part.get("properties", {}),
+                    "required": [*needed, *part.get("required", ())],
+                }
         return whole
 
 

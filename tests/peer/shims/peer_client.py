@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import anyio.to_thread
 import httpx
 import pydantic
+from httpx._utils import URLPattern
 from peer_names import *  # noqa: F403
 
 import retell_async
@@ -28,18 +29,14 @@ get_platform = platform.system
 
 
 class FinalRequestOptions(SimpleNamespace):
-    construct: Callable[..., Any]
-
-
-FinalRequestOptions.construct = FinalRequestOptions
+    construct = classmethod(lambda cls, **given: cls(**given))
 
 
 def make_request_options(*, query: Any = None, extra_query: Any = None, extra_headers: Any = None) -> dict[str, Any]:
     return {"params": {**(query or {}), **(extra_query or {})}, "headers": extra_headers}
 
 
-def asyncify(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: anyio.to_thread.run_sync(function, *arguments)
+asyncify = partial(partial, anyio.to_thread.run_sync)
 
 
 def _build_request(client: Any, given: Any) -> httpx.Request:
@@ -47,7 +44,9 @@ def _build_request(client: Any, given: Any) -> httpx.Request:
     client = getattr(client, "_client", client) if not isinstance(client, BaseClient) else client
     names = ("headers", "params", "timeout", "max_retries", "extra_json")
     options = {name: getattr(given, name) for name in names if getattr(given, name, None) is not None}
-    request, options, _ = verb(given.method.upper(), given.url, options, getattr(given, "json_data", None), None, getattr(given, "files", None))
+    request, options, _ = verb(
+        given.method.upper(), given.url, options, getattr(given, "json_data", None), None, getattr(given, "files", None)
+    )
     call = client._call(request, options)
     http = client._shared._http or client._shared._open()
     parts = [(name, (None, part) if isinstance(part, str) else part[:2]) for name, part in call.encoded.form or ()]
@@ -59,5 +58,20 @@ def _calculate_retry_timeout(client: Any, remaining: int, given: Any, headers: h
     return backoff(RetryPolicy(), max(given.max_retries - remaining + 1, 1), after, lambda: 0.875)
 
 
+class _Transport(httpx.AsyncHTTPTransport):
+    def __init__(self, client: Any) -> None:
+        place = client._shared._place
+        self._pool = SimpleNamespace(_requests=[None] * (0 if place is None else place.under_way))
+
+
+def DefaultAsyncHttpxClient(**settings: Any) -> Any:
+    """With the proxies of the environment where httpx has them."""
+    client = retell_async.DefaultAsyncHttpxClient(**settings)
+    proxies = client.own._proxies
+    client._mounts = {URLPattern(f"{scheme}://"): proxy for scheme, proxy in proxies._urls.items()}
+    return client
+
+
+retell_async.AsyncRetell._client = property(lambda client: SimpleNamespace(_transport=_Transport(client)))
 retell_async.AsyncRetell._build_request = _build_request
 retell_async.AsyncRetell._calculate_retry_timeout = _calculate_retry_timeout

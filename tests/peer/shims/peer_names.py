@@ -16,7 +16,6 @@ import attrs
 from typing_extensions import TypeAliasType
 
 
-
 package = import_module(os.environ["PEER_PACKAGE"])
 Omit = package.Omit
 BaseModel = package.BaseModel
@@ -45,27 +44,22 @@ def is_union_type(kind: Any) -> bool:
 
 
 def is_annotated_type(kind: Any) -> bool:
-    return typing.get_origin(kind) is typing.Annotated
+    """Whether its first part is to be looked at: a name for a type has what it names."""
+    return typing.get_origin(kind) is typing.Annotated or isinstance(kind, typing.ForwardRef)
 
 
 def is_type_alias_type(kind: Any) -> bool:
-    """Whether its `__value__` is to be looked at: a name for a type is one."""
-    return isinstance(kind, (TypeAliasType, _Named))
+    return isinstance(kind, TypeAliasType)
 
 
 def extract_type_arg(kind: Any, index: int) -> Any:
-    return typing.get_args(kind)[index]
-
-
-class _Named:
-    """A type that is written as a name, in `retell_async.types`."""
-
-    def __init__(self, name: str) -> None:
-        self.__value__ = getattr(package.types, name)
+    return getattr(package.types, kind.__forward_arg__) if isinstance(kind, typing.ForwardRef) else typing.get_args(kind)[index]
 
 
 def get_model_fields(model: Any) -> dict[str, Any]:
-    """The fields of a model of pydantic, or of attrs, with what makes their types."""
+    """The fields of a model of pydantic, or of attrs, or of a page, with what makes their types."""
+    if issubclass(model, getattr(package, "AsyncPage", ())):
+        return {"items": list[object], "has_more": bool, "pagination_key": str | None}
     if not attrs.has(model):
         return dict(model.model_fields)
     hints = typing.get_type_hints(model)
@@ -74,14 +68,4 @@ def get_model_fields(model: Any) -> dict[str, Any]:
 
 def field_outer_type(field: Any) -> Any:
     """The type of a field."""
-    return _looked_up(getattr(field, "annotation", field))
-
-
-def _looked_up(kind: Any) -> Any:
-    if isinstance(kind, typing.ForwardRef):
-        return _Named(kind.__forward_arg__)
-    if is_union_type(kind):
-        return typing.Union[tuple(_looked_up(member) for member in typing.get_args(kind))]
-    return kind
-
-
+    return getattr(field, "annotation", field)

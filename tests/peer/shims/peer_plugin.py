@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from types import SimpleNamespace
 
 import retell_async
@@ -12,7 +13,6 @@ if os.environ["PEER_PACKAGE"] == "retell_async":
     if not hasattr(retell_async, "Retell"):
         retell_async.Retell = SimpleNamespace  # the tests import it, whichever half counts
 
-    import peer_client
-
+    shim = import_module(os.environ["PEER_SHIM"])
     for name in ("_base_client", "_compat", "_exceptions", "_models", "_types", "_utils"):
-        sys.modules[f"retell_async.{name}"] = peer_client
+        sys.modules[f"retell_async.{name}"] = shim
