@@ -103,10 +103,13 @@ class CallSlots:
             while self._occupancy.free <= self._keep_free:
                 await self._ask()
             self._occupancy.take()
-        from ._core.errors import APIStatusError
+        from ._core.errors import APIStatusError, OutcomeUnknownError
 
         try:
             yield
+        except OutcomeUnknownError:
+            self._occupancy.created()
+            raise
         except APIStatusError:
             self._occupancy.failed()
             raise
@@ -121,8 +124,10 @@ class CallSlots:
         if wait > 0:
             await anyio.sleep(wait)
         self._ask_at = self._clock() + self._every
+        from .raw.api.concurrency import get_concurrency
+
         question = self._occupancy.asking()
-        raw = await self._client.concurrency.with_raw_response.retrieve()
+        raw = await self._client.send_raw(get_concurrency.OPERATION.request(), {}, parse=True)
         try:
             free = room(raw.parse(), burst=self._burst)
         except ValueError as error:

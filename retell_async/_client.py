@@ -20,7 +20,7 @@ from ._core.operation import Omit, Operation, Request, RequestOptions, given, om
 from ._core.pages import AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
-from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, with_key
+from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
 from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
@@ -301,8 +301,10 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if request.operation.repeat == "idempotency_key":
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
-            token = new_key()  # never the caller's key, which may have been used before
-            request = marked(request, token)
+            token = token_of(request)
+            if token is None and since is None:  # what was sent before is sent again as it was
+                token = new_key()  # never the caller's key, which may have been used before
+                request = marked(request, token)
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
         deadline = options.get("deadline", omit)
@@ -337,7 +339,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         within = call.policy.reconcile_within
         if call.give_up_at is not None:
             within = min(within, call.give_up_at - account.clock())
-        if call.token is None or within <= 0 or error.attempts == 0:
+        if call.token is None or within <= 0:
             return None
         look = partial(self._send, options={"timeout": call.timeout}, first=True, parse=True)
         try:

@@ -174,7 +174,7 @@ class Call:
         redirects: Redirects | None = None
         while True:
             turns = await self._enter(http, account, gate, slots, first=self._goes_first or redirects is not None)
-            kept = False
+            kept = answered = False
             try:
                 if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
                     raise _KeyForgotten
@@ -183,20 +183,28 @@ class Call:
                 if before is None:
                     self._since = left_at, time.time()
                 self._sent = True
+                leaves = self._leaving(turns, account, is_first=before is None) if http.tells_when_it_leaves else None
                 try:
                     answer = await http.exchange(
                         encoded,
                         self.timeout,
                         self.operation.timeout,
                         stream=self.stream,
-                        leaves=_leaving(turns, clock) if turns and http.tells_when_it_leaves else None,
+                        leaves=leaves,
                     )
+                    answered = True
                 except APIConnectionError as failure:
                     if not failure.sent:
-                        self._since = before  # it did not leave after all
+                        answered = True  # it did not leave after all, and nothing of it is on its way
+                        self._since = before
+                    raise
+                except _KeyForgotten:
+                    answered = True
+                    self._since = before
                     raise
                 if answer.status_code != 429:
-                    account.passed(gate, left_at, clock())
+                    if answer.status_code < 500:  # a server that fails says nothing about its limits
+                        account.passed(gate, left_at, clock())
                     if redirects is not None or answer.is_redirect:
                         redirects = redirects or Redirects(
                             encoded, follow=self.operation.repeat == "safe" if self.follow is None else self.follow, reads=bool(self.follow)
@@ -211,7 +219,7 @@ class Call:
                         kept = True
                     return answer
             finally:
-                account.done(turns)
+                account.done(turns, answered=answered)
                 if not kept:
                     slots.give()
             error = self._refusal = cast("RateLimitError", status_error(answer.response))
@@ -221,6 +229,23 @@ class Call:
             self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
             if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
+
+    def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
+        """What is to be called when the request goes out, which may be long after it was let go: once there is a connection."""
+        if not turns and self.idempotency_key is None:
+            return None
+        for _, turn in turns:
+            turn.waits = True
+
+        def leaves() -> None:
+            if is_first:
+                self._since = account.clock(), time.time()
+            if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
+                raise _KeyForgotten
+            for _, turn in turns:
+                turn.leaves(account.clock())
+
+        return leaves
 
     def _most_wait(self, http: Http, now: float) -> float:
         """Seconds that it may wait for a limit from now on; infinite for as long as it takes."""
@@ -340,18 +365,6 @@ class Call:
             attempts=self.attempts if self._since is not None else 0,
             since=since if since is None or self.key_since is None else min(since, self.key_since),
         )
-
-
-def _leaving(turns: Sequence[tuple[Gate, Turn]], clock: Callable[[], float]) -> Callable[[], None]:
-    """What notes that a request goes out, which is not on its way before there is a connection."""
-    for _, turn in turns:
-        turn.waits = True
-
-    def leaves() -> None:
-        for _, turn in turns:
-            turn.leaves(clock())
-
-    return leaves
 
 
 class _KeyForgotten(Exception):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 import attrs
@@ -9,6 +11,8 @@ import attrs
 from .._core.errors import APIError
 
 _LONG = 5.0  # seconds of a wait that is logged as a warning
+_SAID_AGAIN = 10.0  # seconds after which the same is a warning again
+_said: dict[tuple[str, str], float] = {}
 
 __all__ = ["Event", "Hook", "LimitEvent", "RetryEvent", "WaitEvent", "log"]
 
@@ -60,7 +64,8 @@ Hook = Callable[[Event], None]
 def log(event: Event) -> None:
     """The hook that a client has unless it is given others: writes events to the logger ``retell_async``.
 
-    The fields of the event are in the record's ``retell`` attribute, for structured logs.
+    The fields of the event are in the record's ``retell`` attribute, for structured logs. A wait of over 5 s is a warning, and so is the
+    next one of the same operation for the same limit after 10 s; those between, of a queue that is thousands long, are told as information.
     """
     import logging
 
@@ -68,11 +73,19 @@ def log(event: Event) -> None:
     if isinstance(event, RetryEvent):
         level = logging.INFO
     elif isinstance(event, WaitEvent):
-        level = logging.WARNING if event.seconds > _LONG else logging.DEBUG
+        level = logging.DEBUG if event.seconds <= _LONG else logging.WARNING if _is_news(event) else logging.INFO
     else:
         level = logging.WARNING if event.pause > _LONG else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(level, "%s", _text(event), extra={"retell": event})
+
+
+def _is_news(event: WaitEvent) -> bool:
+    name, now = (event.operation, event.limit), time.monotonic()
+    if now < _said.get(name, -math.inf) + _SAID_AGAIN:
+        return False
+    _said[name] = now
+    return True
 
 
 def _text(event: Event) -> str:

@@ -149,11 +149,11 @@ class Account:
             return None
         return [(one, one.pacer.take(now)) for one in gates]
 
-    def done(self, turns: list[tuple[Gate, Turn]]) -> None:
-        """Take note that a request was answered, or was given up."""
+    def done(self, turns: list[tuple[Gate, Turn]], *, answered: bool) -> None:
+        """Take note that a request was answered or did not leave; or was given up, and may still be on its way."""
         now = self.clock()
         for gate, turn in turns:
-            gate.pacer.done(turn, now)
+            gate.pacer.done(turn, now if answered else None)
             gate.changed()
 
     def passed(self, gate: Gate, left_at: float, now: float) -> None:
@@ -187,6 +187,7 @@ class Account:
     def restart(self) -> None:
         """Go on in another event loop or process: what was under way in the last one is gone."""
         self.users = 0
+        self._waiting = set()  # as those who waited there are
         for gate in (self.whole, *self._gates.values()):
             gate.restart()
 
@@ -209,6 +210,11 @@ class Account:
         """Let nobody wait any longer."""
         for scope in list(self._waiting):
             scope.cancel()
+
+    def counts(self) -> bool:
+        """Whether requests that were sent count in a limit that is known."""
+        now = self.clock()
+        return any(gate.pacer.counts(now) for gate in (self.whole, *self._gates.values()))
 
     def is_blank(self) -> bool:
         """Whether a new one would do the same."""

@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import attrs
 
+from .._core.errors import ConfigurationError
 from .._core.model import Model
 from .._core.operation import Operation, Request
 
-__all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "with_key"]
+__all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "token_of", "with_key"]
 
 T = TypeVar("T")
 
@@ -39,20 +40,28 @@ def new_key() -> str:
 def with_key(request: Request[T], make: Callable[[], str] = new_key) -> tuple[Request[T], str]:
     """The request with an idempotency key in its body, and that key: the caller's, or one made for it.
 
-    :raises ValueError: the caller's key is one that the server refuses.
+    :raises ConfigurationError: the caller's key is one that the server refuses.
     """
     body = request.body or {}
     key = body.get(KEY_FIELD)
     if key is None:
         key = make()
     elif not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise ValueError(f"{KEY_FIELD} must be 5 to 255 letters, digits, '_' and '-'")
+        raise ConfigurationError(f"{KEY_FIELD} must be 5 to 255 letters, digits, '_' and '-'")
     return attrs.evolve(request, body={**body, KEY_FIELD: key}), key
+
+
+def token_of(request: Request[Any]) -> str | None:
+    """The token that a caller has put into the metadata of what the request creates."""
+    token = _metadata(request).get(MARK)
+    return token if isinstance(token, str) and token else None
 
 
 def marked(request: Request[T], token: str) -> Request[T]:
     """The request with a token in the metadata of what it creates, beside the caller's own."""
-    body = request.body or {}
-    metadata: Any = body.get("metadata")
-    own = vars(metadata) if isinstance(metadata, Model) else cast("Mapping[str, Any]", metadata or {})
-    return attrs.evolve(request, body={**body, "metadata": {**own, MARK: token}})
+    return attrs.evolve(request, body={**(request.body or {}), "metadata": {**_metadata(request), MARK: token}})
+
+
+def _metadata(request: Request[Any]) -> Mapping[str, Any]:
+    metadata: Any = (request.body or {}).get("metadata")
+    return vars(metadata) if isinstance(metadata, Model) else cast("Mapping[str, Any]", metadata or {})

@@ -112,7 +112,7 @@ def _is_number(value: object, *, above: float) -> bool:
 
 @attrs.define(eq=False)
 class Turn:
-    """A request that was let go, and when it was answered or given up; ``None`` until then."""
+    """A request that was let go, and when it was answered; ``None`` until then, and for one that was given up."""
 
     left_at: float
     done_at: float | None = None
@@ -272,7 +272,8 @@ class Pacer:
         self._under_way = 0
         for window in self._windows:
             for turn in window.turns:
-                turn.done_at = turn.done_at or now
+                if turn.waits:
+                    turn.leaves(now)
 
     def is_open(self) -> bool:
         """Whether nobody has to wait, so that no turn need be taken."""
@@ -289,8 +290,11 @@ class Pacer:
     def is_blank(self, now: float) -> bool:
         """Whether a new one would do the same."""
         learned = self.rate != self._most or self._window is not None or self._refused_at is not None
-        counted = not all(window.is_empty(now) for window in self._windows)
-        return not (learned or self._under_way or counted or self.paused_until > now)
+        return not (learned or self._under_way or self.counts(now) or self.paused_until > now)
+
+    def counts(self, now: float) -> bool:
+        """Whether requests that were sent count in a limit that is known."""
+        return not all(window.is_empty(now) for window in self._windows)
 
     def delay(self, now: float, *, found: bool = True) -> float:
         """Seconds until the next request may leave, if no answer comes meanwhile; 0 when it may leave now.
@@ -346,9 +350,10 @@ class Pacer:
             self._found = False
             self.paused_until = 0.0
 
-    def done(self, turn: Turn, now: float) -> None:
-        """Take note that a request was answered, or was given up."""
+    def done(self, turn: Turn, now: float | None) -> None:
+        """Take note that a request was answered or did not leave, or was given up: then there is no time of its arrival."""
         turn.done_at = now
+        turn.waits = False
         self._under_way -= 1
 
     def passed(self, left_at: float, now: float) -> None:

@@ -19,6 +19,7 @@ Send = Callable[[Request[Any]], Awaitable[RawResponse[Any]]]
 
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 4.0
+_SHORTEST_LOOK = 0.25
 _CLOCKS_DIFFER = 300.0
 
 
@@ -55,9 +56,10 @@ async def find(
             answer = await _look(send, operation, token, since)
             if answer is not None:
                 return answer
-        if clock() + delay >= until:
+        left = until - clock()
+        if left < _SHORTEST_LOOK:
             return None
-        await anyio.sleep(delay)
+        await anyio.sleep(min(delay, left / 2))  # more often at the end, so that the last look is close to it
         delay = min(delay * 2, _LONGEST_DELAY)
 
 
@@ -85,6 +87,8 @@ async def _look(send: Send, operation: Operation[T], token: str, since: float) -
 
 def _is_it(item: Any, token: str, since: float) -> bool:
     """Whether an entry of the list is what was asked for, whatever the list was filtered by."""
+    if not isinstance(item, dict):
+        return False
     metadata: Any = item.get("metadata")
     call_id = item.get("call_id")
     start = item.get("start_timestamp")  # in ms; not there before the call is connected

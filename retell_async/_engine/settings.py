@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from difflib import get_close_matches
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -126,6 +127,8 @@ def check_kinds(max_connections: object, retry: object, rate_limit: object, hook
         raise ConfigurationError(f"rate_limit must be a RateLimit, not {type(rate_limit).__name__}")
     if not isinstance(hooks, Iterable) or not all(map(callable, cast("Iterable[object]", hooks))):
         raise ConfigurationError("hooks must be functions in a list or a tuple: hooks=() for none")
+    if any(map(iscoroutinefunction, cast("Iterable[object]", hooks))):
+        raise ConfigurationError("hooks must be plain functions: nobody waits for one that is async def")
 
 
 def check_timeout(timeout: object) -> float | httpx.Timeout | None:

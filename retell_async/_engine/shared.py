@@ -190,7 +190,9 @@ class Shared:
             return
         before = self._clock() - _UNUSED
         for name, account in list(self._accounts.items()):
-            if not account.users and name != self._own and (account.used_at < before or account.is_blank()):
+            if account.users or name == self._own:
+                continue
+            if account.is_blank() or (account.used_at < before and not account.counts()):
                 del self._accounts[name]
         self._look_at = max(2 * len(self._accounts), _FEW)
 

@@ -34,7 +34,7 @@ __all__ = ["Sandbox"]
 _NO_KEY = "the sandbox itself"
 _KEY = re.compile(r"[!-~]+")
 _ENTRIES = frozenset({"request", "ring", "write", "heard", "conversed", "fault", "no_fault", "no_faults", "key", "begun", "again"})
-"""The kinds of entries of a journal."""
+"""The kinds of entries of a journal. Files have these words, so they stay as they are."""
 
 
 class Sandbox:
@@ -110,16 +110,18 @@ class Sandbox:
             found = self._document.match(method, path)
             if found is None:
                 raise Refused(404, "the API has no such operation")
-            self._let_in(authorization)
+            self._authenticate(authorization)
             route, values = found
             incoming = route.read(values, query, content, content_type)
             with self.store.frozen_time() as now:
                 if not route.changes:
                     self.mark_seen(now)
                     return self._carry_out(route, incoming)
-                number = self._keep(now, "request", {"method": method, "path": path, "query": query, "content_type": content_type}, content)
+                number = self._record(
+                    now, "request", {"method": method, "path": path, "query": query, "content_type": content_type}, content
+                )
                 answer = self._carry_out(route, incoming)
-                self._answered(number, answer.status)
+                self._record_status(number, answer.status)
                 return answer
         except Refused as refused:
             return refused.answer()
@@ -144,7 +146,7 @@ class Sandbox:
         headers = dict(headers or {})
         with self.store.frozen_time() as now:
             inbound.check(self.store, from_number, to_number)
-            self._keep(now, "ring", {"from_number": from_number, "to_number": to_number, "headers": headers})
+            self._record(now, "ring", {"from_number": from_number, "to_number": to_number, "headers": headers})
             return inbound.ring(self.store, self.outbox, from_number, to_number, headers)
 
     def write(self, from_number: str, to_number: str, text: str) -> PendingInbound:
@@ -155,7 +157,7 @@ class Sandbox:
         """
         with self.store.frozen_time() as now:
             inbound.check(self.store, from_number, to_number)
-            self._keep(now, "write", {"from_number": from_number, "to_number": to_number, "text": text})
+            self._record(now, "write", {"from_number": from_number, "to_number": to_number, "text": text})
             return inbound.write(self.store, self.outbox, from_number, to_number, text)
 
     def set_fault(self, fault: Fault) -> ActiveFault:
@@ -166,7 +168,7 @@ class Sandbox:
         """
         self.faults.check(fault)
         with self.store.frozen_time() as now:
-            self._keep(now, "fault", fault.to_dict())
+            self._record(now, "fault", fault.to_dict())
             return self.faults.add(fault)
 
     def remove_fault(self, id: int) -> None:
@@ -176,11 +178,11 @@ class Sandbox:
         """
         if id not in {active.id for active in self.faults}:
             raise KeyError(id)
-        self._note("no_fault", {"id": id})
+        self._record_and_apply("no_fault", {"id": id})
 
     def clear_faults(self) -> None:
         """Remove all faults."""
-        self._note("no_faults", {})
+        self._record_and_apply("no_faults", {})
 
     def attempted(self, delivery_id: str, result: AttemptResult) -> None:
         """Take the result of an attempt to deliver something."""
@@ -191,7 +193,7 @@ class Sandbox:
             "seconds": result.seconds,
             "signature": result.signature,
         }
-        self._note("heard", fields, result.content)
+        self._record_and_apply("heard", fields, result.content)
 
     def send_again(self, delivery_id: str) -> Delivery:
         """Deliver something once more. The answer changes nothing in the sandbox.
@@ -202,12 +204,12 @@ class Sandbox:
         with self.store.frozen_time() as now:
             if self.outbox.get(delivery_id) is None:
                 raise KeyError(delivery_id)
-            self._keep(now, "again", {"errand": delivery_id})
+            self._record(now, "again", {"errand": delivery_id})
             return self.outbox.again(delivery_id, now)
 
     def session_event(self, call_id: str, what: str, **about: Any) -> None:
         """Take an event of the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
-        self._note("conversed", {"call": call_id, "what": what, **about})
+        self._record_and_apply("conversed", {"call": call_id, "what": what, **about})
 
     def _clock_moved(self) -> None:
         self.store.scheduler.notify()
@@ -220,16 +222,16 @@ class Sandbox:
             except Refused as refused:
                 log_warning(refused.message)  # who reads changes nothing, so that the answer is given all the same
 
-    def _note(self, what: str, data: Json, content: bytes = b"") -> None:
+    def _record_and_apply(self, what: str, data: Json, content: bytes = b"") -> None:
         with self.store.frozen_time() as now:
-            self._keep(now, what, data, content)
-            self._take_in(what, data, content)
+            self._record(now, what, data, content)
+            self._apply(what, data, content)
 
-    def _take_in(self, what: str, data: Json, content: bytes) -> None:
+    def _apply(self, what: str, data: Json, content: bytes) -> None:
         with contain_errors(what):  # a failure here is the same failure when the journal is replayed
-            self._act_on(what, data, content)
+            self._apply_entry(what, data, content)
 
-    def _act_on(self, what: str, data: Json, content: bytes) -> None:
+    def _apply_entry(self, what: str, data: Json, content: bytes) -> None:
         match what:
             case "ring":
                 inbound.ring(self.store, self.outbox, data["from_number"], data["to_number"], data["headers"])
@@ -256,10 +258,10 @@ class Sandbox:
             case _:
                 self.store.begin(data["callers"], data["speed"])
 
-    def _keep(self, at: int, what: str, data: Json, content: bytes = b"") -> int | None:
+    def _record(self, at: int, what: str, data: Json, content: bytes = b"") -> int | None:
         return None if self._journal is None else self._journal.add(Entry(at, what, data, content))
 
-    def _answered(self, number: int | None, status: int) -> None:
+    def _record_status(self, number: int | None, status: int) -> None:
         if self._journal is not None and number is not None:
             try:
                 self._journal.answered(number, status)
@@ -273,7 +275,7 @@ class Sandbox:
                 raise ValueError(f"the journal has an entry that this version does not know: {entry.what}")
             if entry.what != "request":
                 with self.store.frozen_time(entry.at):
-                    self._take_in(entry.what, data, entry.content)
+                    self._apply(entry.what, data, entry.content)
                 continue
             found = self._document.match(data["method"], data["path"])
             if found is None:
@@ -291,10 +293,10 @@ class Sandbox:
             raise ValueError(refused.message) from None
 
     def _resume(self, journal: Journal) -> None:
-        callers = time.time() * 1000
+        real = time.time() * 1000
         if journal.last:
-            callers = max(callers, self.store.callers(journal.last))
-        self._note("begun", {"callers": callers, "speed": self.store.clock.speed})
+            real = max(real, self.store.real_at(journal.last))
+        self._record_and_apply("begun", {"callers": real, "speed": self.store.clock.speed})
         if len(self.faults):
             self.clear_faults()
         for call_id, session in list(self.sessions.items()):
@@ -305,12 +307,12 @@ class Sandbox:
         answer = Refused(500, "the sandbox failed on this request").answer()
         with contain_errors(route.id):  # a failure here is the same failure when the journal is replayed
             try:
-                answer = self._carried_out(route, incoming)
+                answer = self._call_handler(route, incoming)
             except Refused as refused:
                 answer = route.as_documented(refused).answer()
         return answer
 
-    def _carried_out(self, route: Route, incoming: Incoming) -> Answer:
+    def _call_handler(self, route: Route, incoming: Incoming) -> Answer:
         handler = HANDLERS.get(route.id) or generic.handler(self._document, route)
         if self.store.settings.trial_over and 402 in route.statuses:
             raise Refused(402, "the trial is over: add a payment method")
@@ -321,10 +323,10 @@ class Sandbox:
                 raise
             return Answer(route.status, handler(self.store, Incoming(incoming.path, {}, incoming.body)))
 
-    def _let_in(self, authorization: str) -> None:
+    def _authenticate(self, authorization: str) -> None:
         scheme, _, key = authorization.partition(" ")
         only, key = self.store.settings.api_key, key.strip()
         if scheme.lower() != "bearer" or not key or not (only is None or hmac.compare_digest(key.encode(), only.encode())):
             raise Refused(401, "the API key is missing or wrong")
         if self.store.key is None and _KEY.fullmatch(key):
-            self._note("key", {"key": key})
+            self._record_and_apply("key", {"key": key})

@@ -67,8 +67,10 @@ def compiled(block: Block, ids: dict[str, str]) -> CodeType:
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Generator[None]:
-    """What a block does to httpx ends with it."""
+    """What a block does to httpx ends with it, and it leaves no file in the project."""
+    before = set(ROOT.iterdir())
     yield
+    assert {path.name for path in set(ROOT.iterdir()) - before if not path.name.startswith(".")} == set()
     instrumentor = HTTPXClientInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()

@@ -8,8 +8,9 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count, pairwise
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -28,9 +29,11 @@ from retell_async import (
     RateLimit,
     RateLimitError,
     RequestOptions,
+    RetellError,
     RetryPolicy,
     WaitEvent,
 )
+from retell_async._engine import events
 
 from .example import KEY
 from .virtual import NUMBERS, Server, fine, refusal, run
@@ -371,17 +374,21 @@ def test_how_long_a_method_waits_is_said_by_its_own_limit_or_else_by_that_of_the
     assert len(many(server, 30, settings)[0]) in {20, 21}
 
 
-def test_a_long_wait_is_a_warning_that_names_the_operation_and_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_wait_is_a_warning_that_names_the_operation_and_the_limit(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.DEBUG, "retell_async")
+    monkeypatch.setattr(events, "_said", {})
     server = Server(lambda *_: fine(201))
 
     async def main() -> None:
         async with server.client(rate_limits={"call.create_phone_call": RateLimit(1, per=8)}) as client, trio.open_nursery() as tasks:
-            for _ in range(2):
+            for _ in range(5):
                 tasks.start_soon(place, client)
 
     run(main)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert [record.levelno for record in caplog.records if "waited" in record.getMessage()].count(logging.INFO) == 3
     assert "createPhoneCall: waited 8.0" in warning.getMessage()
     assert "for phone_calls" in warning.getMessage()
 
@@ -693,6 +700,7 @@ def test_two_kinds_that_are_refused_from_the_beginning_keep_no_read_for_long(ret
         {"retry": {}},
         {"hooks": None},
         {"hooks": [5]},
+        {"hooks": [anyio.sleep]},
         {"default_headers": 5},
         {"max_connections": 1.5},
         {"max_connections": True},
@@ -804,3 +812,126 @@ def test_a_redirected_read_takes_a_turn_at_each_hop() -> None:
     times = server.times()
     assert len(times) == 40
     assert all(later - one >= 1 for one, later in zip(times, times[5:], strict=False))
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_outage_that_is_answered_with_failures_too_is_left_as_fast(status: int) -> None:
+    passed: list[float] = []
+
+    def answer(_: httpx.Request, now: float) -> httpx.Response:
+        if 20 < now < 80:
+            return httpx.Response(status) if len(server.arrivals) % 2 else refusal(None)
+        if sum(moment > now - 1 for moment in passed) >= 20:
+            return refusal(None)
+        passed.append(now)
+        return fine()
+
+    server = Server(answer, latency=0.05)
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=None), max_retries=0) as client:
+
+            async def reads() -> None:
+                while True:
+                    try:
+                        await client.call.retrieve("call_1")
+                    except RetellError:
+                        await trio.sleep(0.2)
+
+            with trio.move_on_after(110):
+                async with trio.open_nursery() as tasks:
+                    for _ in range(50):
+                        tasks.start_soon(reads)
+
+    run(main)
+    before = sum(10 < moment <= 20 for moment in passed) / 10
+    first = next(moment for moment in passed if moment >= 80)
+    assert sum(first + 10 < moment <= first + 15 for moment in passed) / 5 >= before / 2
+
+
+@pytest.mark.parametrize("how", ["time-out", "cancelled"])
+def test_a_request_that_is_given_up_counts_until_it_can_have_arrived(how: str) -> None:
+    """Half of the requests take 0.6 s to the server, and get there whether or not somebody still waits for the answer."""
+    arrivals: list[float] = []
+
+    class Far(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            way = 0.02 if len(arrivals) % 2 else 0.6
+            arrivals.append(trio.current_time() + way)
+            read = request.extensions["timeout"]["read"]
+            if read is not None and read < way:
+                await trio.sleep(read)
+                raise httpx.ReadTimeout("no answer", request=request)
+            await trio.sleep(way)
+            return fine()
+
+    async def main() -> None:
+        http_client = httpx.AsyncClient(transport=Far())
+        limits = {"call.retrieve": RateLimit(1)}
+        async with AsyncRetell(KEY, http_client=http_client, hooks=(), max_retries=0, rate_limits=limits) as client:
+            for _ in range(10):
+                if how == "cancelled":
+                    with trio.move_on_after(1.2 if arrivals else 0.1):
+                        await client.call.retrieve("call_1")
+                else:
+                    with suppress(APITimeoutError):
+                        await client.call.retrieve("call_1", timeout=0.1)
+
+    run(main)
+    assert len(arrivals) > 4
+    assert all(later - one >= 1 for one, later in pairwise(sorted(arrivals)))
+
+
+def test_what_counts_in_a_window_is_remembered_however_many_accounts_there_are() -> None:
+    server = Server(lambda *_: fine())
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(1, per=3600.0, max_wait=1.0)) as client:
+            for number in range(200):
+                await client.with_options(api_key=f"key_{number}_of_a_tenant").call.retrieve("call_1")
+            await trio.sleep(900)
+            for number in range(200, 400):
+                await client.with_options(api_key=f"key_{number}_of_a_tenant").call.retrieve("call_1")
+            with pytest.raises(RateLimitError, match="no turn"):
+                await client.with_options(api_key="key_0_of_a_tenant").call.retrieve("call_1")
+
+    run(main)
+
+
+def test_who_waited_in_an_event_loop_that_is_gone_is_not_woken_when_the_client_is_closed() -> None:
+    server = Server(lambda *_: refusal(60.0))
+    client = server.client(hooks=())
+
+    async def leave() -> None:
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(client.call.retrieve, "call_1")
+            await trio.sleep(1)
+            raise KeyboardInterrupt
+
+    async def close() -> None:
+        with suppress(RateLimitError):
+            await client.call.retrieve("call_1", deadline=1.0)
+        account = next(iter(client._shared._accounts.values()))
+        assert not account._waiting
+        await client.aclose()
+
+    with pytest.raises(BaseExceptionGroup):
+        run(leave)
+    next(iter(client._shared._accounts.values()))._waiting.add(cast("Any", object()))  # as one that was never left
+    run(close)
+
+
+def test_slots_for_calls_outlast_an_answer_that_is_no_json() -> None:
+    def answer(*_: object) -> httpx.Response:
+        if len(server.arrivals) == 1:
+            return httpx.Response(200, html="<h1>Maintenance</h1>")
+        return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 20})
+
+    server = Server(answer)
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client, CallSlots(client).one():
+            pass
+
+    run(main)
+    assert len(server.arrivals) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -252,6 +253,60 @@ def test_an_entry_without_an_id_is_no_call(call_id: dict[str, Any]) -> None:
 def test_a_call_is_found_whatever_the_list_leaves_out_also_with_strict() -> None:
     server = listing({"call_id": "new", "call_type": ["x"], "metadata": "token"})
     assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0, "strict": True})).call_id == "new"
+
+
+def test_an_entry_that_is_no_object_hides_no_call_behind_it() -> None:
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        return httpx.Response(
+            200, json={"items": [None, 5, {"call_id": "new", "metadata": server.bodies[0]["metadata"]}], "has_more": False}
+        )
+
+    server = Server(answer)
+    assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0})).call_id == "new"
+
+
+@pytest.mark.parametrize("within", [3.0, 5.0, 10.0, 30.0])
+def test_a_call_that_is_listed_late_is_found_to_the_end(within: float) -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        items = [{"call_id": "new", "metadata": server.bodies[0]["metadata"]}] if now > within - 0.3 else []
+        return httpx.Response(200, json={"items": items, "has_more": False})
+
+    server = Server(answer)
+    retry = RetryPolicy(on_unknown_outcome="reconcile", reconcile_within=within)
+    assert run(lambda: dial(server, {"retry": retry, "max_retries": 0})).call_id == "new"
+    assert len(server.times("list")) < 20
+
+
+@pytest.mark.parametrize("age", [0.0, 600.0, 2 * HOUR])
+def test_a_call_that_is_resumed_is_looked_for_by_the_token_of_its_first_request(age: float) -> None:
+    given = {"retell_async_token": "the-first-one", "job": 7}
+
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        criteria = json.loads(request.content)["filter_criteria"]["metadata"]
+        assert criteria[0]["value"] == "the-first-one"
+        return httpx.Response(200, json={"items": [{"call_id": "first", "metadata": given}], "has_more": False})
+
+    server = Server(answer)
+    resumed: dict[str, Any] = {"idempotency_key": "job-4711", "metadata": given}
+    if age:
+        resumed["idempotency_key_since"] = time.time() - age
+    assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, **resumed)).call_id == "first"
+    assert all(body["metadata"] == given for body in server.bodies if "filter_criteria" not in body)
+
+
+def test_a_request_that_is_sent_again_by_its_key_is_the_request_that_it_was() -> None:
+    server = Server(lambda request, _: silence(request))
+    resumed: dict[str, Any] = {"idempotency_key": "job-4711", "idempotency_key_since": time.time() - 60, "metadata": {"job": 7}}
+    outcome = run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, **resumed))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.token is None
+    assert [body["metadata"] for body in server.bodies] == [{"job": 7}]
 
 
 def test_a_client_that_is_closed_looks_no_further() -> None:

@@ -465,4 +465,5 @@ def test_what_is_under_way_in_an_event_loop_that_is_gone_holds_nobody_back() -> 
     pacer.take(0.0)
     assert pacer.delay(0.5) > 1
     pacer.abandon(0.1)
-    assert pacer.delay(1.2) == 0
+    assert pacer.delay(1.2) > 0  # its bytes may still be on their way
+    assert pacer.delay(2.1) == 0

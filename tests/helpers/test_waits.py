@@ -43,7 +43,8 @@ class Account:
             call["end_timestamp"] = 2
         if now >= said.get("analysed", float("inf")):
             call["call_analysis"] = {"call_summary": "short"}
-        return call | said.get("more", {})
+        more: Json = said.get("more", {})
+        return call | more
 
     def answer(self, request: httpx.Request, now: float) -> httpx.Response:
         if (fault := self.fault(request, now)) is not None:
@@ -275,7 +276,8 @@ def test_what_ended_since_a_moment_is_found_and_what_never_connected_among_it() 
             for form in (since, since.timestamp()):
                 found = [one.call_id async for one in client.call.ended_since(form)]
                 assert sorted(found) == ["broken", "failed", "new", "unheard"]
-            for wrong in (since.replace(tzinfo=None), "yesterday", since.timestamp() * 1000, True):
+            wrongs: list[Any] = [since.replace(tzinfo=None), "yesterday", since.timestamp() * 1000, True]
+            for wrong in wrongs:
                 with pytest.raises(ConfigurationError):
                     await anext(client.call.ended_since(wrong))
 

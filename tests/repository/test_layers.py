@@ -46,6 +46,12 @@ def test_as_it_is_all_contracts_are_kept(copy: Path) -> None:
         ("codegen/revisions/pin.py", "from . import update", "codegen.revisions.pin -> codegen.revisions.update"),
         ("retell_async/_core/json.py", "def late(): from .. import AsyncRetell", "retell_async._core.json"),
         ("retell_async/_core/encode.py", "from .._engine import retry", "retell_async._core.encode -> retell_async._engine"),
+        (
+            "retell_async/sandbox/state/store.py",
+            "def late(): from ..outgoing import outbox",
+            "sandbox.state.store -> retell_async.sandbox.outgoing",
+        ),
+        ("retell_async/sandbox/operations/agents/llms.py", "from ..calls import calls", "operations.agents.llms -> retell_async.sandbox"),
         ("retell_async/_client.py", "import codegen.document", "retell_async._client -> codegen.document"),
     ],
 )

@@ -49,7 +49,7 @@ def test_the_lowest_dependencies_and_the_newest() -> None:
     matrix = job["strategy"]["matrix"]
     assert matrix["dependencies"] == ["highest"]
     assert {one["dependencies"] for one in matrix["include"]} == {"lowest-direct"}
-    assert "--resolution ${{ matrix.dependencies }}" in commands(job)
+    assert "uv pip compile --resolution ${{ matrix.dependencies }} --all-extras" in commands(job)
 
 
 def test_every_extra_is_installed_and_every_test_runs() -> None:

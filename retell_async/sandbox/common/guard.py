@@ -11,7 +11,6 @@ from retell_async._core.masking import mask_text
 
 __all__ = ["contain_errors", "log_warning"]
 
-
 _logger = logging.getLogger("retell_async.sandbox")
 
 

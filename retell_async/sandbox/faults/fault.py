@@ -10,7 +10,6 @@ import attrs
 
 __all__ = ["Fault", "FaultKind", "RetryAfterForm"]
 
-
 FaultKind = Literal[
     "rate_limit",
     "latency",
@@ -33,9 +32,9 @@ _MOST = 1e9
 _SECONDS: Mapping[str, float] = {"latency": 1.0, "timeout": 300.0, "webhook_late": 30.0}
 
 
-def _must_be(what: str, meant: Callable[[Any], bool]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def _must_be(what: str, is_valid: Callable[[Any], bool]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not meant(value):
+        if not is_valid(value):
             raise ValueError(f"{attribute.name} must be {what}")
 
     return check

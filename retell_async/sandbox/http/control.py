@@ -232,10 +232,10 @@ def _requests(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> J
         operation = sandbox.operation_named(query["operation"]) if "operation" in query else None
     except ValueError as error:
         raise Refused(400, str(error)) from None
-    meant = (received for received in _log(sandbox) if operation in {None, received.operation})
+    matches = (received for received in _log(sandbox) if operation in {None, received.operation})
     return {
         "count": sandbox.log.count,
-        "items": [{**request_row(received), "query": received.query, "body": received.body} for received in islice(meant, _limit(query))],
+        "items": [{**request_row(received), "query": received.query, "body": received.body} for received in islice(matches, _limit(query))],
     }
 
 
@@ -252,8 +252,8 @@ def _forget_requests(sandbox: Sandbox, _: str, __: Mapping[str, str], ___: Json)
 
 def _deliveries(sandbox: Sandbox, _: str, query: Mapping[str, str], __: Json) -> Json:
     about = query.get("about")
-    meant = (delivery for delivery in _sent(sandbox) if about in {None, delivery.about})
-    return {"items": [delivery_row(delivery) for delivery in islice(meant, _limit(query))]}
+    matches = (delivery for delivery in _sent(sandbox) if about in {None, delivery.about})
+    return {"items": [delivery_row(delivery) for delivery in islice(matches, _limit(query))]}
 
 
 def _delivery(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:

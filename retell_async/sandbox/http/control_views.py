@@ -57,8 +57,8 @@ _OF_AN_AGENT = ("agent_id", "agent_name", "version", "voice_id", "response_engin
 
 def page(newest_first: Iterable[T], serial: Callable[[T], int], before: int | None, limit: int) -> tuple[list[T], int | None]:
     """A page of items with serial numbers below ``before``, and the number to go on with if there are more."""
-    meant = newest_first if before is None else dropwhile(lambda item: serial(item) >= before, newest_first)
-    found = list(islice(meant, limit + 1))
+    matches = newest_first if before is None else dropwhile(lambda item: serial(item) >= before, newest_first)
+    found = list(islice(matches, limit + 1))
     return found[:limit], serial(found[limit - 1]) if len(found) > limit else None
 
 

@@ -18,11 +18,11 @@ _LONGEST = 40
 
 def describe_error(check: jsonschema_rs.Draft4Validator, value: Any) -> str:
     """Where the first error is (``.field.0.name``) and what is wrong there. Of what was sent, only the values of tags are shown."""
-    path, message = _told(list(check.iter_errors(value)), check, value)
+    path, message = _describe(list(check.iter_errors(value)), check, value)
     return f"{''.join(f'.{part}' for part in path)}: {message}"
 
 
-def _told(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> tuple[list[str | int], str]:
+def _describe(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> tuple[list[str | int], str]:
     error = errors[0]
     here = list(error.instance_path)
     if error.kind.name == "required":
@@ -32,24 +32,24 @@ def _told(errors: Errors, check: jsonschema_rs.Draft4Validator, value: Any) -> t
     if not branches:
         return here, error.message
     # An alternative of another JSON type was not meant: null, or a string in place of an object.
-    fitting = [branch for branch in branches if not _is_of_another_type(branch, here)]
-    if not fitting:
+    candidates = [branch for branch in branches if not _is_of_another_type(branch, here)]
+    if not candidates:
         return here, f"the value is not of the type {' or '.join(sorted({_types(branch, here) for branch in branches}))}"
-    meant = fitting if len(fitting) == 1 else _tagged(fitting, here)
-    if len(meant) == 1:
-        return _told(meant[0], check, value)
-    tag = _tag(fitting, here)
+    likely = candidates if len(candidates) == 1 else _tagged(candidates, here)
+    if len(likely) == 1:
+        return _describe(likely[0], check, value)
+    tag = _tag(candidates, here)
     if tag is None:
         # Nothing says which was meant: take the one with the fewest errors.
-        return _told(min(fitting, key=len), check, value)
+        return _describe(min(candidates, key=len), check, value)
     sent = cast("dict[str, object]", _at(value, here))
     if tag not in sent:
         # The allowed tags are in the errors once there is a tag, so supply one.
         supplied = deepcopy(value)
         _at(supplied, here)[tag] = None
-        _, message = _told(list(check.iter_errors(supplied)), check, supplied)
+        _, message = _describe(list(check.iter_errors(supplied)), check, supplied)
         return [*here, tag], f"the field is missing: it must be {message.removeprefix('None is not ')}"
-    options = ", ".join(dict.fromkeys(str(option) for branch in fitting for option in _options(branch, here).get(tag, ())))
+    options = ", ".join(dict.fromkeys(str(option) for branch in candidates for option in _options(branch, here).get(tag, ())))
     shown = mask_text(repr(sent[tag]))
     return [*here, tag], f"{shown if len(shown) <= _LONGEST else 'the value'} is not one of {options}"
 

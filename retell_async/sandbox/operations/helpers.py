@@ -55,17 +55,17 @@ def limit_of(asked: Json) -> int:
 
 
 def listed(
-    entries: Entries[T], asked: Json, show: Callable[[T], Any], meant: Callable[[T], bool] | None = None, *, total: bool = False
+    entries: Entries[T], asked: Json, show: Callable[[T], Any], matches: Callable[[T], bool] | None = None, *, total: bool = False
 ) -> Json:
     """One page of a list, newest first unless the request says otherwise.
 
-    :param meant: which of the entries are on the list.
+    :param matches: which of the entries are on the list.
     :param total: whether the answer says how many these are.
     """
 
     def walked(after: Position | None) -> Iterable[tuple[Position, T]]:
         found = walk(entries, descending=asked.get("sort_order") not in {"ascending", "asc"}, after=after)
-        return found if meant is None else (entry for entry in found if meant(entry[1]))
+        return found if matches is None else (entry for entry in found if matches(entry[1]))
 
     answer = page(skipped(walked(position_of(asked)), asked, len(entries)), limit_of(asked), show)
     if total:

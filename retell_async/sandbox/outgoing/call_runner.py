@@ -243,24 +243,24 @@ def _milestones(call: Call) -> Iterator[Milestone]:
     plan, progress, endpoints = call.plan, call.progress, call.params.endpoints
     if progress is None or endpoints is None:
         return
-    told = () if endpoints.webhook is None else endpoints.webhook.events
+    subscribed = () if endpoints.webhook is None else endpoints.webhook.events
     if plan.start is not None:
-        if "call_started" in told:
+        if "call_started" in subscribed:
             yield plan.start, 0, "call_started"
         if progress.spoken is not None:
             yield plan.start, 1, "connect"
-        if "transcript_updated" in told or endpoints.tools:
+        if "transcript_updated" in subscribed or endpoints.tools:
             for at, rank, what in _turns(call, plan.start):
-                if at <= plan.end and (what == "function" or what in told):
+                if at <= plan.end and (what == "function" or what in subscribed):
                     yield at, rank, what
-            if "transcript_updated" in told:
+            if "transcript_updated" in subscribed:
                 yield plan.end, 5, "transcript_updated"
-        for at, rank, what in _transfer(plan, plan.start, tried=endpoints.transfer is not None, told_late=progress.spoken is not None):
-            if what in told:
+        for at, rank, what in _transfer(plan, plan.start, tried=endpoints.transfer is not None, late=progress.spoken is not None):
+            if what in subscribed:
                 yield at, rank, what
-    if "call_ended" in told:
+    if "call_ended" in subscribed:
         yield plan.end, 6, "call_ended"
-    if "call_analyzed" in told:
+    if "call_analyzed" in subscribed:
         yield plan.analyzed, 7, "call_analyzed"
 
 
@@ -275,10 +275,10 @@ def _turns(call: Call, start: int) -> Iterator[Milestone]:
             yield at, 3, "function"
 
 
-def _transfer(plan: CallPlan, start: int, *, tried: bool, told_late: bool) -> Iterator[Milestone]:
+def _transfer(plan: CallPlan, start: int, *, tried: bool, late: bool) -> Iterator[Milestone]:
     """The milestones of a transfer: at the end of the call, or one in its middle that is cancelled."""
     if plan.reason == "call_transfer":
-        yield (plan.end if told_late else max(start, plan.end - TRANSFER_MS)), 4, "transfer_started"
+        yield (plan.end if late else max(start, plan.end - TRANSFER_MS)), 4, "transfer_started"
         yield plan.end, 5, "transfer_bridged"
         yield transfer_end(plan), 8, "transfer_ended"
     elif tried and talks(plan) and plan.seed % 4 == 0 and plan.duration_ms > 3 * TRANSFER_MS:

@@ -61,14 +61,14 @@ def _event_body(chat: Chat, event: str, at: int) -> Json:
 
 
 def _milestones(chat: Chat) -> Iterator[Milestone]:
-    told = () if chat.webhook is None else chat.webhook.events
-    if "chat_started" in told:
+    subscribed = () if chat.webhook is None else chat.webhook.events
+    if "chat_started" in subscribed:
         yield chat.start, 0, "chat_started"
-    if "transcript_updated" in told:
+    if "transcript_updated" in subscribed:
         for number, message in enumerate(chat.messages, 1):
             if message["created_timestamp"] <= chat.end():
                 yield message["created_timestamp"], number, "transcript_updated"
-    if "chat_ended" in told:
+    if "chat_ended" in subscribed:
         yield chat.end(), _LAST, "chat_ended"
-    if "chat_analyzed" in told:
+    if "chat_analyzed" in subscribed:
         yield chat.analyzed(), _LAST + 1, "chat_analyzed"

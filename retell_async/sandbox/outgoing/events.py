@@ -12,7 +12,6 @@ from .outbox import Delivery, OutgoingRequest
 
 __all__ = ["Milestone", "RETRIES", "event_delivery"]
 
-
 RETRIES = 3
 
 Milestone = tuple[int, int, str]
@@ -30,8 +29,13 @@ def event_delivery(
 ) -> Delivery:
     """The delivery of an event. Events of one call or chat are first attempted in their order."""
     url = fill_variables(webhook.url, variables)
-    # A lone surrogate cannot be encoded; escaped with a backslash, as in JavaScript, it arrives unchanged.
     headers = {"content-type": "application/json"}
+
+    def request() -> OutgoingRequest:
+        # A lone surrogate cannot be encoded; escaped with a backslash, as in JavaScript, it arrives unchanged.
+        content = json.dumps(body(), separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
+        return OutgoingRequest("POST", url, content, headers)
+
     return Delivery(
         id=id,
         kind="event",
@@ -41,8 +45,6 @@ def event_delivery(
         created=now,
         timeout_ms=webhook.timeout_ms,
         retries=RETRIES,
-        make_request=lambda: OutgoingRequest(
-            "POST", url, json.dumps(body(), separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace"), headers
-        ),
+        make_request=request,
         ordering_key=about,
     )

@@ -18,7 +18,7 @@ __all__ = ["Decision", "InboundEvent", "decision", "request", "sip_headers"]
 InboundEvent = Literal["call_inbound", "chat_inbound"]
 
 _SETTINGS = ("dynamic_variables", "metadata", "agent_override")
-_MEANT = {
+_CALL_FIELDS = {
     "override_agent_id": "override_agent_id",
     "override_agent_version": "override_agent_version",
     "dynamic_variables": "retell_llm_dynamic_variables",
@@ -77,7 +77,7 @@ def decision(kind: InboundEvent, result: AttemptResult | None, agent: Json | Non
             return Decision(False)
         agent_id = agent["agent_id"]
         version = agent.get("agent_version") if version is None else version
-    return Decision(True, agent_id, version, {_MEANT[sent]: value for sent, value in fields.items() if sent in _SETTINGS})
+    return Decision(True, agent_id, version, {_CALL_FIELDS[sent]: value for sent, value in fields.items() if sent in _SETTINGS})
 
 
 def _fields(kind: InboundEvent, result: AttemptResult) -> Json:
@@ -96,5 +96,5 @@ def _valid(fields: Json) -> bool:
     """Whether the known fields are valid in a request that creates a call. The version must be a number here."""
     call = packaged_document().routes["createPhoneCall"]
     version = fields.get("override_agent_version", 0)
-    meant = {_MEANT[name]: value for name, value in fields.items() if name in _MEANT}
-    return isinstance(version, int) and all(call.allows(name, value) for name, value in meant.items())
+    renamed = {_CALL_FIELDS[name]: value for name, value in fields.items() if name in _CALL_FIELDS}
+    return isinstance(version, int) and all(call.allows(name, value) for name, value in renamed.items())

@@ -32,7 +32,6 @@ __all__ = [
     "turns",
 ]
 
-
 CallKind = Literal["phone_call", "web_call"]
 Stage = Literal["registered", "ongoing", "ended", "analyzed"]
 Sentiment = Literal["Negative", "Positive", "Neutral", "Unknown"]

@@ -9,8 +9,7 @@ from random import Random
 
 import attrs
 
-__all__ = ["DEFAULT_OUTCOMES", "Outcomes", "connects"]
-
+__all__ = ["CONNECTED", "DEFAULT_OUTCOMES", "STATUSES", "Outcomes", "connects"]
 
 _TALKED = (
     "user_hangup agent_hangup user_requested_dnc user_requested_callback call_transfer voicemail_reached ivr_reached inactivity "
@@ -35,7 +34,9 @@ STATUSES: Mapping[str, str] = {
     **dict.fromkeys(_NEVER_DIALLED.split(), "error"),
     **dict.fromkeys(_BROKE_OFF.split(), "error"),
 }
+"""The ``call_status`` of a call that ended for each disconnection reason."""
 CONNECTED = frozenset((_TALKED + " " + _BROKE_OFF).split())
+"""The disconnection reasons of calls that were answered."""
 _PHONE_ONLY = frozenset([*_NEVER_REACHED.split(), "voicemail_reached", "ivr_reached", "call_transfer", "registered_call_timeout"])
 
 DEFAULT_OUTCOMES: Mapping[str, float] = {

@@ -13,7 +13,6 @@ from .listing import Entries, Position
 
 __all__ = ["Asset", "Assets", "Table"]
 
-
 T = TypeVar("T")
 
 

@@ -12,7 +12,6 @@ from ..simulation.variables import fill_variables
 
 __all__ = ["CALL_EVENTS", "CHAT_EVENTS", "CallEndpoints", "WebhookTarget", "custom_tools"]
 
-
 CALL_EVENTS = ("call_started", "call_ended", "call_analyzed")
 CHAT_EVENTS = ("chat_started", "chat_ended", "chat_analyzed")
 """The events that are sent unless the agent's ``webhook_events`` say otherwise."""

@@ -21,10 +21,9 @@ from .records import Batch, Chat, Export, Job, KnowledgeBase, TestBatch
 from .scheduler import Scheduler
 from .settings import Settings
 
-__all__ = ["ClockAnchor", "HOUR_MS", "Store"]
+__all__ = ["Store"]
 
-
-HOUR_MS = 3_600_000
+_HOUR_MS = 3_600_000
 
 
 def _nothing(*_: object) -> None:
@@ -36,7 +35,7 @@ class ClockAnchor:
     """A time of the sandbox, the real time of that moment, and the speed from then on."""
 
     at: int
-    callers: float
+    real: float
     speed: float
 
 
@@ -108,20 +107,20 @@ class Store:
         return self._anchor.speed
 
     @property
-    def callers_now(self) -> float:
+    def real_now(self) -> float:
         """Real time in milliseconds since the epoch, as it follows from the sandbox's time: the same after a restart."""
-        return self.callers(self.now())
+        return self.real_at(self.now())
 
-    def callers(self, at: int) -> float:
+    def real_at(self, at: int) -> float:
         """The real time at a time of the sandbox's."""
-        return self._anchor.callers + (at - self._anchor.at) / self._anchor.speed
+        return self._anchor.real + (at - self._anchor.at) / self._anchor.speed
 
-    def begin(self, callers: float, speed: float) -> None:
+    def begin(self, real: float, speed: float) -> None:
         """Set the speed from now on.
 
-        :param callers: the real time of this moment.
+        :param real: the real time of this moment.
         """
-        self._anchor = ClockAnchor(self.now(), callers, speed)
+        self._anchor = ClockAnchor(self.now(), real, speed)
 
     @contextmanager
     def frozen_time(self, now: int | None = None) -> Generator[int, None, None]:
@@ -166,9 +165,9 @@ class Store:
 
     def remember_key(self, key: str, call: Call) -> None:
         """Keep an idempotency key for an hour of real time."""
-        now = self.callers_now
-        self.calls.keep_key(key, call, now + HOUR_MS, now)
+        now = self.real_now
+        self.calls.keep_key(key, call, now + _HOUR_MS, now)
 
     def call_of_key(self, key: str) -> Call | None:
         """The call of an idempotency key that has not expired."""
-        return self.calls.by_key(key, self.callers_now)
+        return self.calls.by_key(key, self.real_now)

@@ -13,7 +13,6 @@ from ..state.calls import Call
 
 __all__ = ["FILES", "call_object", "conversation_of", "files", "listed_call", "transfer_number"]
 
-
 FILES = "/sandbox/files"
 """The path of recordings and logs of calls."""
 _SOMEWHERE = "+12015550199"

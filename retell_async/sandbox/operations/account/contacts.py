@@ -90,7 +90,7 @@ def listing(store: Store, incoming: Incoming) -> Json:
     excluded = set(asked.get("excluded_contact_ids", ()))
     wanted = asked.get("search_query", "").casefold()
 
-    def meant(contact: Asset) -> bool:
+    def matches(contact: Asset) -> bool:
         if contact.id in excluded:
             return False
         view = views[contact]
@@ -100,7 +100,7 @@ def listing(store: Store, incoming: Incoming) -> Json:
             and all(test(view) for test in tests)
         )
 
-    return listed(store.contacts.entries, asked, views.__getitem__, meant, total=True)
+    return listed(store.contacts.entries, asked, views.__getitem__, matches, total=True)
 
 
 def conversations(store: Store, incoming: Incoming) -> Json:
@@ -155,12 +155,12 @@ def backfill(store: Store, incoming: Incoming) -> Json:
     if any(name not in mappings and name != "contact_memory" for name in names):
         raise Refused(400, "body.backfill_attributes names a field without a mapping in crm_analysis_data_mappings")
     criteria: Json = incoming.body.get("backfill_call_filter", {})
-    meant = filters.call_test(criteria, store.now())
+    matches = filters.call_test(criteria, store.now())
 
     def fill(contact: Asset) -> bool:
         if contact.id not in store.contacts:
             return False
-        calls = [call for call in _calls(store, contact) if store.now() >= call.plan.analyzed and meant(call)]
+        calls = [call for call in _calls(store, contact) if store.now() >= call.plan.analyzed and matches(call)]
         found: Json = {}
         for call in sorted(calls, key=lambda call: call.position):
             analysed = custom_analysis(call.params.asked_analysis, call.plan.seed) if call.plan.start is not None else {}

@@ -210,7 +210,7 @@ def _filter(criteria: Json) -> Callable[[Asset], bool]:
     transfer = criteria.get("is_transfer_agent", {}).get("value")
     wanted: str = criteria.get("query", "")
 
-    def meant(agent: Asset) -> bool:
+    def matches(agent: Asset) -> bool:
         body = agent.latest
         return (
             channel in {None, agent.kind}
@@ -218,4 +218,4 @@ def _filter(criteria: Json) -> Callable[[Asset], bool]:
             and (wanted in agent.id or wanted.lower() in (body.get("agent_name") or "").lower())
         )
 
-    return meant
+    return matches

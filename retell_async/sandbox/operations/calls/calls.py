@@ -136,12 +136,12 @@ def retrieve(store: Store, incoming: Incoming) -> Json:
 def listing(store: Store, incoming: Incoming) -> Json:
     asked, now = incoming.body, store.now()
     criteria: Json = asked.get("filter_criteria", {})
-    meant = filters.call_test(criteria, now)
+    matches = filters.call_test(criteria, now)
     where = filters.candidates(criteria, store.calls, now) if criteria else store.calls.entries
 
     def walked(after: Position | None = None) -> Iterable[tuple[Position, Call]]:
         entries = walk(where, descending=asked.get("sort_order") != "ascending", after=after)
-        return (entry for entry in entries if meant(entry[1])) if criteria else entries
+        return (entry for entry in entries if matches(entry[1])) if criteria else entries
 
     answer = page(skipped(walked(position_of(asked)), asked, len(where)), limit_of(asked), lambda call: listed_call(call, now))
     if asked.get("include_total"):
