@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     import httpx
+    import httpx2
 
     from ._engine.calls import Call
     from ._engine.gate import Account
@@ -76,7 +77,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
         account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
-    :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
+    :param http_client: a client of your own to send with, of httpx or of httpx2: proxies, certificates, event hooks. It is closed with this one.
     :param default_headers: headers added to every request.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
@@ -98,7 +99,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         rate_limit: RateLimit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
@@ -141,7 +142,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         rate_limits: Mapping[str, RateLimit] | None = None,
         rate_limit: RateLimit | Omit = omit,
         max_connections: int | Omit = omit,
-        http_client: httpx.AsyncClient | Omit | None = omit,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = omit,
         hooks: Sequence[Hook] | Omit = omit,
         set_default_headers: Mapping[str, str] | None = None,
         set_default_query: Mapping[str, object] | None = None,

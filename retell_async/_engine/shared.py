@@ -19,6 +19,7 @@ from .settings import Settings, check_kinds
 
 if TYPE_CHECKING:
     import httpx
+    import httpx2
 
     from .._http.exchange import Http
 
@@ -86,7 +87,7 @@ class Shared:
 
     def __init__(
         self,
-        given: httpx.AsyncClient | None,
+        given: httpx.AsyncClient | httpx2.AsyncClient | None,
         max_connections: int,
         limit: RateLimit,
         settings: Settings,
@@ -117,10 +118,7 @@ class Shared:
     @property
     def timeout(self) -> httpx.Timeout:
         """What a client waits for that was told nothing of it: as its user's own HTTP client has it, or the default."""
-        import httpx
-
-        own = None if self._given is None else self._given.timeout
-        return httpx.Timeout(60.0, connect=5.0) if own is None or own == httpx.Timeout(5.0) else own
+        return (self._http or self._open()).usual_timeout
 
     def _open(self) -> Http:
         from .._http.exchange import Http

@@ -22,6 +22,7 @@ from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
 from .files import opened
+from .httpx2 import Httpx2Client, is_httpx2
 from .http1 import LEAVES, Origin, Plain, Times, Whole, origin_of
 from .instrumented import Methods
 from .logs import masked_logs
@@ -122,6 +123,8 @@ class Http:
     """One pool of connections, made here or given by the user, and closed here."""
 
     def __init__(self, given: object | None, *, max_connections: int) -> None:
+        if is_httpx2(given):
+            given = Httpx2Client(cast("Any", given))
         if given is not None and not isinstance(given, httpx.AsyncClient):
             raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
         self._closed = False
@@ -130,6 +133,11 @@ class Http:
         self._used_in: object = None  # the process
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
+
+    @property
+    def usual_timeout(self) -> httpx.Timeout:
+        """What is waited for where nothing else is said."""
+        return self._timeout or httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT)
 
     async def aclose(self) -> None:
         """Close all connections."""

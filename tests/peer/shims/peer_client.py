@@ -41,7 +41,7 @@ asyncify = partial(partial, anyio.to_thread.run_sync)
 
 def _build_request(client: Any, given: Any) -> httpx.Request:
     """What would be sent, as an error shows it, with the form if it has one."""
-    client = getattr(client, "_client", client) if not isinstance(client, BaseClient) else client
+    client = client._client
     names = ("headers", "params", "timeout", "max_retries", "extra_json")
     options = {name: getattr(given, name) for name in names if getattr(given, name, None) is not None}
     request, options, _ = verb(
@@ -72,6 +72,8 @@ def DefaultAsyncHttpxClient(**settings: Any) -> Any:
     return client
 
 
-retell_async.AsyncRetell._client = property(lambda client: SimpleNamespace(_transport=_Transport(client)))
-retell_async.AsyncRetell._build_request = _build_request
-retell_async.AsyncRetell._calculate_retry_timeout = _calculate_retry_timeout
+BaseClient._client = property(lambda client: client)
+BaseClient._transport = property(_Transport)
+for client in (BaseClient, retell_async.Retell):
+    client._build_request = _build_request
+    client._calculate_retry_timeout = _calculate_retry_timeout

@@ -11,7 +11,7 @@ import retell_async
 
 if os.environ["PEER_PACKAGE"] == "retell_async":
     if not hasattr(retell_async, "Retell"):
-        retell_async.Retell = SimpleNamespace  # the tests import it, whichever half counts
+        retell_async.Retell = type("Retell", (SimpleNamespace,), {})  # the tests import it, whichever half counts
 
     shim = import_module(os.environ["PEER_SHIM"])
     for name in ("_base_client", "_compat", "_exceptions", "_models", "_types", "_utils"):
