@@ -103,6 +103,11 @@ __all__ = [
     "omit",
 ]
 
+_OFFICIAL_NAMES = {
+    *("DEFAULT_CONNECTION_LIMITS", "DEFAULT_MAX_RETRIES", "DEFAULT_TIMEOUT", "NOT_GIVEN", "AsyncAPIResponse", "AsyncClient", "AsyncStream"),
+    *("BaseModel", "NoneType", "NotGiven", "ProxiesTypes", "Timeout", "Transport", "__title__", "file_from_path", "not_given"),
+}
+
 register(f"{__name__}.raw")
 for _name in __all__:
     readable(globals()[_name])
@@ -114,7 +119,6 @@ def __getattr__(name: str) -> Any:
 
     if name in {"resources", "types"}:
         return import_module(f"{__name__}.{name}")
-    names = import_module(f"{__name__}._official_names")
-    if name not in names.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(names, name)
+    if name in _OFFICIAL_NAMES:
+        return getattr(import_module(f"{__name__}._official_names"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -980,7 +980,7 @@ if TYPE_CHECKING:
     VoiceListResponse: TypeAlias = AsyncPage[VoiceResponse]
     VoiceSearchResponse: TypeAlias = SearchCommunityVoiceResponse
 
-_RESPONSES = {
+_RESPONSES: dict[str, str] = {
     "AgentCreateVersionResponse": "CreateAgentVersionResponse",
     "AgentListResponse": "AsyncPage[AgentListItemResponse]",
     "AgentListVersionsResponse": "AsyncPage[AgentVersionSummary]",
@@ -1029,7 +1029,7 @@ _RESPONSES = {
     "VoiceListResponse": "AsyncPage[VoiceResponse]",
     "VoiceSearchResponse": "SearchCommunityVoiceResponse",
 }
-_PARAMS = {
+_PARAMS: dict[str, str] = {
     "AgentCreateParams": "agent_create_params",
     "AgentCreateVersionParams": "agent_create_version_params",
     "AgentDeleteVersionParams": "agent_delete_version_params",

