@@ -18,7 +18,10 @@ release = version = __version__
 extensions = ["sphinx.ext.autodoc", "myst_parser", "docs.builder"]
 exclude_patterns = ["builder", "_static"]
 nitpicky = True
-nitpick_ignore = [("py:class", "retell_async.webhooks.signature.HasItems")]  # what `Headers` stands for names it
+nitpick_ignore = [
+    ("py:class", "retell_async.webhooks.signature.HasItems"),  # what `Headers` stands for names it
+    ("py:class", "retell_async._helpers.watch.Events"),  # a router is one
+]
 highlight_language = "python"
 
 myst_heading_anchors = 3

@@ -66,10 +66,14 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
+class Plain:
+    """What Python itself gives a class, which is more in some versions than in others."""
+
+
 def test_what_classes_have_is_known_from_their_source() -> None:
     namespaces = {name for name, value in vars(Resources).items() if isinstance(value, cached_property)}
     client = AsyncRetell("key")
-    assert {*dir(client)} - {*dir(object)} - namespaces <= RESOURCES | {"__annotations__", "__dict__", "__module__", "__weakref__"}
+    assert {*dir(client)} - {*dir(Plain)} - namespaces <= RESOURCES | {"__annotations__"}
     assert {*vars(Resource(client))} | {"with_raw_response", "with_streaming_response"} <= METHODS
     assert RequestOptions.__annotations__.keys() == OPTIONS
     assert {name for kind in (Model, KeyedModel) for name in dir(kind) if not name.startswith("_")} <= FIELDS | KEYED_FIELDS
