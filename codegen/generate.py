@@ -44,9 +44,7 @@ def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
     return document
 
 
-def generate(
-    document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None
-) -> Report:
+def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:
     """Write the generated folders of a package from a document.
 
     :param past: what `retired.load` gives.

@@ -77,7 +77,8 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
         account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
-    :param http_client: a client of your own to send with, of httpx or of httpx2: proxies, certificates, event hooks. It is closed with this one.
+    :param http_client: a client of your own to send with, of httpx or of httpx2: proxies, certificates, event hooks. It is closed with
+        this one.
     :param default_headers: headers added to every request.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
@@ -152,8 +153,8 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
         retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
 
-        :param rate_limit: with this, `max_connections`, `http_client` or `hooks` it is no view but a client of its own, which shares nothing
-            and is closed by itself.
+        :param rate_limit: with this, `max_connections`, `http_client` or `hooks` it is no view but a client of its own, which shares
+            nothing and is closed by itself.
         :param set_default_headers: headers in place of those that it has.
         :param set_default_query: query parameters in place of those that it has.
         :raises ValueError: what is to be added and what is to take its place are both given.

@@ -46,10 +46,11 @@ class OfficialSettings:
 
     @property
     def base_url(self) -> httpx.URL:
-        """The URL under which all paths are, with a slash at its end."""
+        """The URL under which all paths are; a path in it ends with a slash."""
         import httpx
 
-        return httpx.URL(f"{self._settings.base_url}/")
+        url = httpx.URL(self._settings.base_url)
+        return url if url.raw_path == b"/" else httpx.URL(f"{self._settings.base_url}/")
 
     @base_url.setter
     def base_url(self, url: httpx.URL | str) -> None:

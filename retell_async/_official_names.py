@@ -51,7 +51,7 @@ DEFAULT_TIMEOUT = Timeout(timeout=60.0, connect=5.0)
 DEFAULT_CONNECTION_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 Transport = httpx.BaseTransport
-ProxiesTypes = str | httpx.Proxy | dict[str | httpx.URL, None | str | httpx.URL | httpx.Proxy]
+ProxiesTypes = str | httpx.Proxy | dict[str | httpx.URL, str | httpx.URL | httpx.Proxy | None]
 
 
 class _Base(type):

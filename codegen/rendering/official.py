@@ -75,7 +75,9 @@ def official(names: Json, views: Views) -> Types:
         imports = sorted({(name, modules[name]) for name in used} | {*([] if operation is None else operation.params)})
         models = [] if operation is None else operation.models
         found.append(Params(module, said["class"], said["method"], models, imports, fields, sorted(aliases, key=lambda one: one.name)))
-    return Types(found, sorted(responses, key=lambda one: one.name), [pair for pair in views.model_names if pair[0] not in theirs], views.param_names)
+    return Types(
+        found, sorted(responses, key=lambda one: one.name), [pair for pair in views.model_names if pair[0] not in theirs], views.param_names
+    )
 
 
 def _known(kind: str, modules: dict[str, str]) -> str:

@@ -53,7 +53,18 @@ def render(prepared: Json, views: Views, package: Path, names: Json | None = Non
         raise Refused("", "; ".join(f"{error.header} {error.detail or ''}".strip() for error in errors))
     _complete(data, views)
     for command in (["check", "--fix", "--quiet", "--output-format=concise"], ["format", "--quiet"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", str(RULES), str(raw), str(package / "resources"), str(package / "types")]
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--no-cache",
+            "--config",
+            str(RULES),
+            str(raw),
+            str(package / "resources"),
+            str(package / "types"),
+        ]
         done = subprocess.run(ruff, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused("", f"what is generated from it is no Python: {(done.stdout or done.stderr).partition(chr(10))[0]}")

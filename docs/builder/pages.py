@@ -51,7 +51,9 @@ def _resource_pages(folder: Path, resources: Resources) -> Iterator[tuple[Path, 
     yield folder / "index.rst", _page("Resources", _RESOURCES, *entries, tree, *_repeats(resources))
     for name in resources:
         kind = "".join(part.title() for part in name.split("_")) + "Resource"
-        options = ":members:\n:inherited-members: Resource\n:exclude-members: with_raw_response, with_streaming_response\n:no-show-inheritance:"
+        options = (
+            ":members:\n:inherited-members: Resource\n:exclude-members: with_raw_response, with_streaming_response\n:no-show-inheritance:"
+        )
         yield (
             folder / f"{name}.rst",
             _page(f"client.{name}", _block(f".. autoclass:: retell_async.resources.{name}.{kind}()", [options], "\n")),

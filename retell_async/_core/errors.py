@@ -381,7 +381,11 @@ def _shown(response: httpx.Response, body: object | None) -> str:
 
 def _is_plain(body: dict[str, object]) -> bool:
     """Whether a body says why and nothing else, in few words: it is shown whole then, which escapes what could move a cursor."""
-    return body.keys() <= {"status", "message"} and bool(body.get("message")) and all(isinstance(said, str) and len(said) <= 500 for said in body.values())
+    return (
+        body.keys() <= {"status", "message"}
+        and bool(body.get("message"))
+        and all(isinstance(said, str) and len(said) <= 500 for said in body.values())
+    )
 
 
 def _masked_request(request: httpx.Request) -> httpx.Request:

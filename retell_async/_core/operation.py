@@ -18,7 +18,22 @@ if TYPE_CHECKING:
 
     from .pages import AsyncPaginator
 
-__all__ = ["FileContent", "FilePart", "FileTypes", "Multipart", "Omit", "Operation", "Paging", "Part", "Request", "RequestOptions", "Sender", "Strings", "given", "omit"]
+__all__ = [
+    "FileContent",
+    "FilePart",
+    "FileTypes",
+    "Multipart",
+    "Omit",
+    "Operation",
+    "Paging",
+    "Part",
+    "Request",
+    "RequestOptions",
+    "Sender",
+    "Strings",
+    "given",
+    "omit",
+]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -13,9 +13,9 @@ from functools import wraps
 from inspect import isfunction
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
-from .interop.awaited import Nothing
 from .errors import RetellError
 from .hints import readable
+from .interop.awaited import Nothing
 from .operation import Request, RequestOptions, Sender
 from .pages import AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
 from .response import RawResponse, StreamedResponse

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import anyio
 
-from .interop.awaited import Text, awaited
 from .errors import APIError, APIResponseValidationError, cut_off, text_of
+from .interop.awaited import Text, awaited
 from .json import loads
 from .masking import cut
 from .model import KeyedModel, Many, Spec

@@ -55,9 +55,7 @@ def verb(
     if content is not None and kind is None:
         headers["Content-Type"] = "application/json"
     shown = mask_text(path.partition("?")[0])
-    operation: Operation[Any] = Operation(
-        id=f"{method} {shown}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe"
-    )
+    operation: Operation[Any] = Operation(id=f"{method} {shown}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe")
     request: Request[Any] = Request(operation, _path(path), {}, cast("Any", body), None if content is None else _content(content), form)
     given: RequestOptions = {"extra_headers": cast("Any", headers), "extra_query": options.get("params")}
     if "timeout" in options:

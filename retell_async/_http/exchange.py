@@ -22,8 +22,8 @@ from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
 from .files import opened
-from .httpx2 import Httpx2Client, is_httpx2
 from .http1 import LEAVES, Origin, Plain, Times, Whole, origin_of
+from .httpx2 import Httpx2Client, is_httpx2
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
@@ -263,7 +263,9 @@ class Http:
             raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
         except httpx.RequestError as error:
             sent = not isinstance(error, _NOT_SENT)
-            raise APIConnectionError(message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout), sent=sent) from cut(error, before)
+            raise APIConnectionError(
+                message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout), sent=sent
+            ) from cut(error, before)
         except httpx.HTTPStatusError as error:
             answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
         except RetellError:
@@ -272,7 +274,9 @@ class Http:
             raise error.error from None
         except Exception as error:  # noqa: BLE001
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
-            raise APIConnectionError(message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout)) from cut(error, before, note=True)
+            raise APIConnectionError(message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout)) from cut(
+                error, before, note=True
+            )
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
             _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)

@@ -61,7 +61,7 @@ class _Over(httpx.AsyncBaseTransport):
             auth: Any = {} if "authorization" in request.headers else {"auth": None}  # to another origin goes nothing of the client's
             response = await self._given.send(made, stream=True, follow_redirects=False, **auth)
         extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
-        return httpx.Response(response.status_code, headers=response.headers.raw, stream=_Body(response, request), extensions=extensions)
+        return httpx.Response(response.status_code, headers=_headers(response), stream=_Body(response, request), extensions=extensions)
 
 
 class _Content:
@@ -93,6 +93,12 @@ class _Body(httpx.AsyncByteStream):
             await self._response.aclose()
 
 
+def _headers(response: httpx2.Response) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer, without those of its encoding if that was undone when it was read."""
+    undone = {b"content-encoding", b"content-length"} if response.is_stream_consumed else set[bytes]()
+    return [(name, value) for name, value in response.headers.raw if name.lower() not in undone]
+
+
 @contextmanager
 def _as_of_httpx(request: httpx.Request) -> Generator[None]:
     """Raise an error of httpx2 as the one of httpx that has its name."""
@@ -103,9 +109,8 @@ def _as_of_httpx(request: httpx.Request) -> Generator[None]:
         yield
     except httpx2.HTTPStatusError as error:
         answer = error.response
-        headers = [(name, value) for name, value in answer.headers.raw if name.lower() not in {b"content-encoding", b"content-length"}]
         content = answer.content if answer.is_stream_consumed else b""
-        response = httpx.Response(answer.status_code, headers=headers, content=content, request=request)
+        response = httpx.Response(answer.status_code, headers=_headers(answer), content=content, request=request)
         raise httpx.HTTPStatusError(str(error), request=request, response=response) from cut(error, before)
     except httpx2.RequestError as error:
         kind = next((found for base in type(error).__mro__ if (found := getattr(httpx, base.__name__, None))), httpx.RequestError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import retell._response
 
 import retell_async
 from retell_async import webhooks
+from retell_async._core.errors import status_error
 
 from .blocks import ROOT
 
@@ -74,20 +76,45 @@ def test_errors_of_both() -> None:
 
 
 def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
-    for name in ("Retell", "NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
-        assert hasattr(retell, name)
-        assert not hasattr(retell_async, name)
     for part in ("iter_bytes", "iter_text", "iter_lines", "read", "text", "json", "parse"):
         assert hasattr(retell._response.AsyncAPIResponse, part)
         assert hasattr(retell_async.StreamedResponse, part)
     for verb in ("get", "post", "patch", "put", "delete"):
-        assert "cast_to" in inspect.signature(getattr(there, verb)).parameters
-    for setting in ("http_client", "set_default_headers", "set_default_query"):
-        assert setting in inspect.signature(there.with_options).parameters
-        assert setting not in inspect.signature(here.with_options).parameters
+        theirs, ours = (inspect.signature(getattr(client, verb)).parameters for client in (there, here))
+        assert theirs.keys() - ours.keys() <= {"stream", "stream_cls"}
+        assert f"`{verb}`" in GUIDE or f"`client.{verb}`" in GUIDE
+    for setting in inspect.signature(there.with_options).parameters:
+        assert setting in {*inspect.signature(here.with_options).parameters, "_extra_kwargs"}
     for method in ("model_dump", "to_json", "model_fields_set"):
         assert hasattr(retell.BaseModel, method)
         assert not hasattr(retell_async.Model, method)
+
+
+def test_names_of_both() -> None:
+    row = next(line for line in GUIDE.splitlines() if line.startswith("| Names |"))
+    names = re.findall(r"`(\w+)`", row.partition("exports:")[2].partition(";")[0])
+    assert len(names) > 10
+    for name in names:
+        assert hasattr(retell, name)
+        assert hasattr(retell_async, name)
+
+
+def test_attributes_of_both(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
+    row = next(line for line in GUIDE.splitlines() if line.startswith("| Attributes of a client |"))
+    settable, _, readable = row.partition("which can be set")
+    for name in re.findall(r"`(\w+)`", settable):
+        for client in (there, here):
+            setattr(client, name, getattr(client, name))
+    for name in re.findall(r"`(\w+)`", readable):
+        assert getattr(there, name) is not None
+        assert getattr(here, name) is not None
+
+
+def test_members_of_raw_responses() -> None:
+    row = next(line for line in GUIDE.splitlines() if line.startswith("| Raw responses |"))
+    for name in re.findall(r"`(?:await raw\.)?(\w+)(?:\(\))?`", row):
+        assert hasattr(retell._response.AsyncAPIResponse, name)
+        assert hasattr(retell_async.RawResponse, name)
 
 
 def test_raw_answers_are_awaited_there() -> None:
@@ -96,13 +123,26 @@ def test_raw_answers_are_awaited_there() -> None:
         assert not inspect.iscoroutinefunction(getattr(retell_async.RawResponse, method))
 
 
-def test_verifying(there: retell.AsyncRetell) -> None:
+def test_verifying(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
     body = "{}"
     official: Any = retell.Retell(api_key="key_1")
     assert not hasattr(there, "verify")
-    assert official.verify(body, "key_1", webhooks.sign(body, "key_1")) is True
+    signature = webhooks.sign(body, "key_1")
+    assert official.verify(body, "key_1", signature) is here.verify(body, "key_1", signature) is True
+    assert official.verify(body, "key_2", signature) is here.verify(body, "key_2", signature) is False
     with pytest.raises(retell_async.WebhookVerificationError):
-        webhooks.verify(body, "key_2", webhooks.sign(body, "key_1"))
+        webhooks.verify(body, "key_2", signature)
+
+
+def test_the_text_of_an_error() -> None:
+    response = httpx.Response(
+        404, json={"status": "error", "message": "no such call"}, request=httpx.Request("GET", "http://retell.test/a")
+    )
+    theirs = retell.AsyncRetell(api_key="key_1")._make_status_error_from_response(response)
+    ours = status_error(response)
+    assert (ours.message, ours.body, ours.status_code) == (theirs.message, theirs.body, theirs.status_code)
+    assert str(ours) == f"{theirs} (GET /a)"
+    assert type(ours).__name__ == type(theirs).__name__
 
 
 def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ The numbers of requests are those that are promised; the full comparison with th
 from __future__ import annotations
 
 import tracemalloc
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any

@@ -27,7 +27,7 @@ from tests.peer.server import server
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 _SHIMS = _HERE / "shims"
-_DISABLED = '    @pytest.mark.' + 'skip(reason="Mock server tests are disabled")\n'
+_DISABLED = "    @pytest.mark." + 'skip(reason="Mock server tests are disabled")\n'
 
 _HALVES = ("async", "sync") if hasattr(retell_async, "Retell") else ("async",)
 _SIDES = {"official": "retell", "ours": "retell_async"}

@@ -21,9 +21,10 @@ _PLAIN = (object, Any, dict, list)
 
 
 def cast_answer(answer: Answer, to: type[T], *, strict: bool = False) -> T:
-    """What an answer says, as a model, a class of pydantic, a union or a list of them, `dict`, `list`, `str`, `bytes`, a number, ``None``
-    or the `httpx.Response`.
+    """What an answer says.
 
+    :param to: a model, a class of pydantic, a union or a list of them, `dict`, `list`, `str`, `bytes`, a number, ``None`` or
+        `httpx.Response`.
     :param strict: refuse what does not fit. Otherwise a body that is not JSON is given as its text, and JSON of another shape as it is.
     :raises APIResponseValidationError: it does not fit.
     :raises TypeError: `to` is none of these.
@@ -71,7 +72,9 @@ def _shaped(answer: Answer, to: Any, data: Any, strict: bool) -> Any:
     try:
         import pydantic
     except ModuleNotFoundError:
-        raise TypeError(f"{to!r} is no model of this package and none of dict, list, str, bytes, int, float, bool and httpx.Response") from None
+        raise TypeError(
+            f"{to!r} is no model of this package and none of dict, list, str, bytes, int, float, bool and httpx.Response"
+        ) from None
     try:
         return pydantic.TypeAdapter(to).validate_python(data)
     except pydantic.ValidationError as error:

@@ -64,7 +64,7 @@ class _Transport(httpx.AsyncHTTPTransport):
         self._pool = SimpleNamespace(_requests=[None] * (0 if place is None else place.under_way))
 
 
-def DefaultAsyncHttpxClient(**settings: Any) -> Any:
+def DefaultAsyncHttpxClient(**settings: Any) -> Any:  # noqa: N802
     """With the proxies of the environment where httpx has them."""
     client = retell_async.DefaultAsyncHttpxClient(**settings)
     proxies = client.own._proxies

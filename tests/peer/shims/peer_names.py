@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 from typing_extensions import TypeAliasType
 
-
 package = import_module(os.environ["PEER_PACKAGE"])
 Omit = package.Omit
 BaseModel = package.BaseModel
