@@ -35,7 +35,8 @@ class Params:
     name: str
     """The dict of all its keywords."""
     method: str
-    models: list[tuple[str, str]]
+    models: list[tuple[str, str, str]]
+    """Their names, their modules, and their names there."""
     params: list[tuple[str, str]]
     fields: list[Field]
     aliases: list[Alias]
@@ -72,12 +73,20 @@ def official(names: Json, views: Views) -> Types:
         used = {name for alias in aliases for name in _NAME.findall(alias.type)}
         fields = [] if operation is None else [*operation.path_fields, *operation.query_fields, *operation.body_fields]
         fields = list({field.name: field for field in fields}.values())
-        imports = sorted({(name, modules[name]) for name in used} | {*([] if operation is None else operation.params)})
         models = [] if operation is None else operation.models
-        found.append(Params(module, said["class"], said["method"], models, imports, fields, sorted(aliases, key=lambda one: one.name)))
+        taken = {alias.name for alias in aliases}
+        hidden = {name: f"{name}_" for name, _ in models if name in taken}  # the model goes under another name there
+        fields = [attrs.evolve(field, type=_renamed(field.type, hidden)) for field in fields]
+        imports = sorted({(name, modules[name]) for name in used} | {*([] if operation is None else operation.params)})
+        named = [(name, place, hidden.get(name, name)) for name, place in models]
+        found.append(Params(module, said["class"], said["method"], named, imports, fields, sorted(aliases, key=lambda one: one.name)))
     return Types(
         found, sorted(responses, key=lambda one: one.name), [pair for pair in views.model_names if pair[0] not in theirs], views.param_names
     )
+
+
+def _renamed(kind: str, names: dict[str, str]) -> str:
+    return re.sub(r"\b[A-Z]\w*\b", lambda found: names.get(found[0], found[0]), kind)
 
 
 def _known(kind: str, modules: dict[str, str]) -> str:

@@ -297,13 +297,15 @@ def _unknown(kind: type[APIError]) -> type[OutcomeUnknownError]:
     return cast("type[OutcomeUnknownError]", made)
 
 
-_UNKNOWN: dict[type[Exception], type[OutcomeUnknownError]] = {
-    kind: _unknown(kind)
-    for kind in (
-        *(APIConnectionError, APITimeoutError, APIResponseValidationError),
-        *(APIStatusError, InternalServerError, *_BY_STATUS.values()),
-    )
-}
+_KINDS: tuple[type[APIError], ...] = (
+    APIConnectionError,
+    APITimeoutError,
+    APIResponseValidationError,
+    APIStatusError,
+    InternalServerError,
+    *_BY_STATUS.values(),
+)
+_UNKNOWN: dict[type[object], type[OutcomeUnknownError]] = {kind: _unknown(kind) for kind in _KINDS}
 
 
 def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError:
@@ -366,7 +368,7 @@ def text_of(response: httpx.Response) -> str:
 
 
 def _shown(response: httpx.Response, body: object | None) -> str:
-    if isinstance(body, dict) and _is_plain(cast("dict[str, object]", body)):
+    if _is_plain(body):
         return str(cast("dict[str, object]", body))
     if stated := stated_reason(body):
         return stated
@@ -379,13 +381,13 @@ def _shown(response: httpx.Response, body: object | None) -> str:
     return f"{phrase}, with a body of {kind or 'unknown type'} in place of JSON"
 
 
-def _is_plain(body: dict[str, object]) -> bool:
+def _is_plain(body: object) -> bool:
     """Whether a body says why and nothing else, in few words: it is shown whole then, which escapes what could move a cursor."""
-    return (
-        body.keys() <= {"status", "message"}
-        and bool(body.get("message"))
-        and all(isinstance(said, str) and len(said) <= 500 for said in body.values())
-    )
+    if not isinstance(body, dict):
+        return False
+    said = cast("dict[str, object]", body)
+    short = all(isinstance(text, str) and len(text) <= 500 for text in said.values())
+    return short and said.keys() <= {"status", "message"} and bool(said.get("message"))
 
 
 def _masked_request(request: httpx.Request) -> httpx.Request:

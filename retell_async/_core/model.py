@@ -128,8 +128,8 @@ class Model:
 
     def __await__(self) -> Generator[Any, Any, Self]:
         """The model itself: for what is written ``await raw.parse()``."""
+        yield from ()
         return self
-        yield
 
     def __repr__(self) -> str:
         return masked_repr(type(self).__name__, self.__dict__)

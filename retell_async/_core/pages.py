@@ -150,8 +150,8 @@ class AsyncPage(Sequence[T]):
 
     def __await__(self) -> Generator[Any, Any, Self]:
         """The page itself: for what is written ``await raw.parse()``."""
+        yield from ()
         return self
-        yield
 
     def __repr__(self) -> str:
         return f"AsyncPage({len(self.items)} items, has_more={self.has_more})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
@@ -202,7 +202,7 @@ class RawResponse(Received[T]):
     @overload
     def parse(self) -> T: ...
     @overload
-    def parse(self, *, to: type[U]) -> U: ...
+    def parse(self, *, to: type[U]) -> Awaitable[U]: ...
     def parse(self, *, to: Any = None) -> Any:
         """What the answer means; the same object each time.
 

@@ -111,7 +111,7 @@ class Shared:
         """This, or one of its own with these of its parameters changed, if there are any."""
         if not changes:
             return self
-        usual = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
+        usual: dict[str, Any] = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
         check_kinds(changes.get("max_connections", 1), None, changes.get("limit"), changes.get("hooks", ()))
         return Shared(**{**usual, **changes}, settings=settings)
 

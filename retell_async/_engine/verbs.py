@@ -83,7 +83,7 @@ def _text(value: object) -> str:
 
 
 def _files(files: Any) -> list[Part]:
-    given = files.items() if isinstance(files, Mapping) else files or ()
+    given: Iterable[tuple[str, object]] = cast("Mapping[str, object]", files).items() if isinstance(files, Mapping) else files or ()
     return [(name, file_part(file, name)) for name, file in given]
 
 

@@ -61,20 +61,20 @@ if TYPE_CHECKING:
     from .._core.operation import Strings
     from ..raw.models.agent_request_webhook_event import AgentRequestWebhookEvent
     from ..raw.models.ambient_sound import AmbientSound
-    from ..raw.models.call_screening_option import CallScreeningOption
-    from ..raw.models.contact_memory_config import ContactMemoryConfig
-    from ..raw.models.custom_stt_config import CustomSttConfig
+    from ..raw.models.call_screening_option import CallScreeningOption as CallScreeningOption_
+    from ..raw.models.contact_memory_config import ContactMemoryConfig as ContactMemoryConfig_
+    from ..raw.models.custom_stt_config import CustomSttConfig as CustomSttConfig_
     from ..raw.models.expressive_emotion_tag import ExpressiveEmotionTag
-    from ..raw.models.guardrail_config import GuardrailConfig
-    from ..raw.models.ivr_option import IvrOption
+    from ..raw.models.guardrail_config import GuardrailConfig as GuardrailConfig_
+    from ..raw.models.ivr_option import IvrOption as IvrOption_
     from ..raw.models.language import Language
     from ..raw.models.nullable_llm_model import NullableLLMModel
     from ..raw.models.pii_config import PIIConfig
-    from ..raw.models.pronunciation_dictionary import PronunciationDictionary
-    from ..raw.models.user_dtmf_options import UserDtmfOptions
+    from ..raw.models.pronunciation_dictionary import PronunciationDictionary as PronunciationDictionary_
+    from ..raw.models.user_dtmf_options import UserDtmfOptions as UserDtmfOptions_
     from ..raw.models.voice_handbook_config import VoiceHandbookConfig
     from ..raw.models.voice_model import VoiceModel
-    from ..raw.models.voicemail_option import VoicemailOption
+    from ..raw.models.voicemail_option import VoicemailOption as VoicemailOption_
 
 
 class AgentCreateParams(TypedDict, total=False):
@@ -89,9 +89,9 @@ class AgentCreateParams(TypedDict, total=False):
     backchannel_words: Strings | None
     begin_message_delay_ms: int
     boosted_keywords: Strings | None
-    call_screening_option: CallScreeningOptionParam | CallScreeningOption | None
-    contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig
-    custom_stt_config: CustomSttConfigParam | CustomSttConfig | None
+    call_screening_option: CallScreeningOptionParam | CallScreeningOption_ | None
+    contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig_
+    custom_stt_config: CustomSttConfigParam | CustomSttConfig_ | None
     data_storage_retention_days: int | None
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"]
     denoising_mode: Literal["no-denoise", "noise-and-background-speech-cancellation", "noise-cancellation"]
@@ -104,10 +104,10 @@ class AgentCreateParams(TypedDict, total=False):
     expressive_emotion_tags: Sequence[ExpressiveEmotionTag]
     expressive_mode_prompt: str | None
     fallback_voice_ids: Strings | None
-    guardrail_config: GuardrailConfigParam | GuardrailConfig
+    guardrail_config: GuardrailConfigParam | GuardrailConfig_
     handbook_config: VoiceHandbookConfigParam | VoiceHandbookConfig
     interruption_sensitivity: float
-    ivr_option: IvrOptionParam | IvrOption | None
+    ivr_option: IvrOptionParam | IvrOption_ | None
     language: Language | Sequence[Language] | Literal["multi"]
     max_call_duration_ms: int
     opt_in_signed_url: bool
@@ -116,7 +116,7 @@ class AgentCreateParams(TypedDict, total=False):
     post_call_analysis_model: NullableLLMModel | None
     post_session_tools: Sequence[PostSessionToolParam] | None
     pre_session_tools: Sequence[PreSessionToolParam] | None
-    pronunciation_dictionary: Sequence[PronunciationDictionaryParam | PronunciationDictionary] | None
+    pronunciation_dictionary: Sequence[PronunciationDictionaryParam | PronunciationDictionary_] | None
     reminder_max_count: int
     reminder_trigger_ms: float
     response_engine: Required[ResponseEngineParam]
@@ -125,7 +125,7 @@ class AgentCreateParams(TypedDict, total=False):
     signed_url_expiration_ms: int | None
     stt_mode: Literal["accurate", "custom", "fast"]
     timezone: str | None
-    user_dtmf_options: UserDtmfOptionsParam | UserDtmfOptions | None
+    user_dtmf_options: UserDtmfOptionsParam | UserDtmfOptions_ | None
     version_description: str | None
     version_title: str | None
     vocab_specialization: Literal["general", "medical"]
@@ -133,7 +133,7 @@ class AgentCreateParams(TypedDict, total=False):
     voice_model: VoiceModel | None
     voice_speed: float
     voice_temperature: float
-    voicemail_option: VoicemailOptionParam | VoicemailOption | None
+    voicemail_option: VoicemailOptionParam | VoicemailOption_ | None
     volume: float
     webhook_events: Sequence[AgentRequestWebhookEvent] | None
     webhook_timeout_ms: int

@@ -77,13 +77,13 @@ from ..raw.params.voicemail_option import VoicemailOptionParam
 
 if TYPE_CHECKING:
     from ..raw.models.batch_call_task import BatchCallTask
-    from ..raw.models.call_time_window import CallTimeWindow
+    from ..raw.models.call_time_window import CallTimeWindow as CallTimeWindow_
 
 
 class BatchCallCreateBatchCallParams(TypedDict, total=False):
     """The keywords of the method."""
 
-    call_time_window: CallTimeWindowParam | CallTimeWindow
+    call_time_window: CallTimeWindowParam | CallTimeWindow_
     from_number: Required[str]
     name: str
     reserved_concurrency: int

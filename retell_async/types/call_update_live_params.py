@@ -10,16 +10,16 @@ from ..raw.params.call_control import CallControlParam
 from ..raw.params.fields_to_override import FieldsToOverrideParam
 
 if TYPE_CHECKING:
-    from ..raw.models.call_control import CallControl
-    from ..raw.models.fields_to_override import FieldsToOverride
+    from ..raw.models.call_control import CallControl as CallControl_
+    from ..raw.models.fields_to_override import FieldsToOverride as FieldsToOverride_
 
 
 class CallUpdateLiveParams(TypedDict, total=False):
     """The keywords of the method."""
 
     call_id: Required[str]
-    call_control: CallControlParam | CallControl
-    fields_to_override: FieldsToOverrideParam | FieldsToOverride
+    call_control: CallControlParam | CallControl_
+    fields_to_override: FieldsToOverrideParam | FieldsToOverride_
 
 
 readable(CallUpdateLiveParams)

@@ -48,8 +48,8 @@ from ..raw.params.tool_parameter import ToolParameterParam
 if TYPE_CHECKING:
     from ..raw.models.chat_agent_request_webhook_event import ChatAgentRequestWebhookEvent
     from ..raw.models.chat_handbook_config import ChatHandbookConfig
-    from ..raw.models.contact_memory_config import ContactMemoryConfig
-    from ..raw.models.guardrail_config import GuardrailConfig
+    from ..raw.models.contact_memory_config import ContactMemoryConfig as ContactMemoryConfig_
+    from ..raw.models.guardrail_config import GuardrailConfig as GuardrailConfig_
     from ..raw.models.language import Language
     from ..raw.models.nullable_llm_model import NullableLLMModel
     from ..raw.models.pii_config import PIIConfig
@@ -60,11 +60,11 @@ class ChatAgentCreateParams(TypedDict, total=False):
 
     agent_name: str | None
     auto_close_message: str | None
-    contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig
+    contact_memory_config: ContactMemoryConfigParam | ContactMemoryConfig_
     data_storage_retention_days: int | None
     data_storage_setting: Literal["basic_attributes_only", "everything", "everything_except_pii"] | None
     end_chat_after_silence_ms: int | None
-    guardrail_config: GuardrailConfigParam | GuardrailConfig
+    guardrail_config: GuardrailConfigParam | GuardrailConfig_
     handbook_config: ChatHandbookConfigParam | ChatHandbookConfig
     language: Language | Sequence[Language] | Literal["multi"]
     opt_in_signed_url: bool

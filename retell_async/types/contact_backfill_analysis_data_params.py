@@ -14,14 +14,14 @@ from ..raw.params.range_filter import RangeFilterParam
 
 if TYPE_CHECKING:
     from .._core.operation import Strings
-    from ..raw.models.backfill_call_filter import BackfillCallFilter
+    from ..raw.models.backfill_call_filter import BackfillCallFilter as BackfillCallFilter_
 
 
 class ContactBackfillAnalysisDataParams(TypedDict, total=False):
     """The keywords of the method."""
 
     backfill_attributes: Required[Strings]
-    backfill_call_filter: BackfillCallFilterParam | BackfillCallFilter
+    backfill_call_filter: BackfillCallFilterParam | BackfillCallFilter_
 
 
 readable(ContactBackfillAnalysisDataParams)

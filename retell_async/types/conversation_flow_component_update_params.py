@@ -110,21 +110,21 @@ from ..raw.params.warm_transfer_prompt import WarmTransferPromptParam
 from ..raw.params.warm_transfer_static_message import WarmTransferStaticMessageParam
 
 if TYPE_CHECKING:
-    from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition
+    from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition as BeginTagDisplayPosition_
     from ..raw.models.mcp import MCP
-    from ..raw.models.note import Note
+    from ..raw.models.note import Note as Note_
 
 
 class ConversationFlowComponentUpdateParams(TypedDict, total=False):
     """The keywords of the method."""
 
     conversation_flow_component_id: Required[str]
-    begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
+    begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition_ | None
     flex_mode: bool | None
     mcps: Sequence[MCPParam | MCP] | None
     name: str
     nodes: Sequence[ConversationFlowNodeParam]
-    notes: Sequence[NoteParam | Note] | None
+    notes: Sequence[NoteParam | Note_] | None
     start_node_id: str | None
     tools: Sequence[NodeToolParam] | None
 

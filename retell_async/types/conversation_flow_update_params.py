@@ -120,12 +120,12 @@ from ..raw.params.warm_transfer_static_message import WarmTransferStaticMessageP
 
 if TYPE_CHECKING:
     from .._core.operation import Strings
-    from ..raw.models.backup_model import BackupModel
-    from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition
+    from ..raw.models.backup_model import BackupModel as BackupModel_
+    from ..raw.models.begin_tag_display_position import BeginTagDisplayPosition as BeginTagDisplayPosition_
     from ..raw.models.flow_component import FlowComponent
-    from ..raw.models.kb_config import KBConfig
+    from ..raw.models.kb_config import KBConfig as KBConfig_
     from ..raw.models.mcp import MCP
-    from ..raw.models.note import Note
+    from ..raw.models.note import Note as Note_
 
 
 class ConversationFlowUpdateParams(TypedDict, total=False):
@@ -134,15 +134,15 @@ class ConversationFlowUpdateParams(TypedDict, total=False):
     conversation_flow_id: Required[str]
     version: int
     begin_after_user_silence_ms: int | None
-    kb_config: KBConfigParam | KBConfig
+    kb_config: KBConfigParam | KBConfig_
     knowledge_base_ids: Strings | None
     model_choice: ModelChoiceParam
     model_temperature: float | None
     start_speaker: Literal["agent", "user"]
     tool_call_strict_mode: bool | None
-    backup_model: BackupModelParam | BackupModel | None
+    backup_model: BackupModelParam | BackupModel_ | None
     model_config: ModelConfigParam
-    begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition | None
+    begin_tag_display_position: BeginTagDisplayPositionParam | BeginTagDisplayPosition_ | None
     components: Sequence[FlowComponentParam | FlowComponent] | None
     default_dynamic_variables: Mapping[str, str] | None
     flex_mode: bool | None
@@ -150,7 +150,7 @@ class ConversationFlowUpdateParams(TypedDict, total=False):
     is_transfer_cf: bool | None
     mcps: Sequence[MCPParam | MCP] | None
     nodes: Sequence[ConversationFlowNodeParam]
-    notes: Sequence[NoteParam | Note] | None
+    notes: Sequence[NoteParam | Note_] | None
     start_node_id: str | None
     tools: Sequence[NodeToolParam] | None
 

@@ -14,7 +14,7 @@ from ..raw.params.crm_custom_field_schema import CRMCustomFieldSchemaParam
 if TYPE_CHECKING:
     from .._core.operation import Strings
     from ..raw.models.contact_tag_contact_tag import ContactTagContactTag
-    from ..raw.models.crm_analysis_data_mapping import CRMAnalysisDataMapping
+    from ..raw.models.crm_analysis_data_mapping import CRMAnalysisDataMapping as CRMAnalysisDataMapping_
     from ..raw.models.crm_custom_field_schema import CRMCustomFieldSchema
 
 
@@ -25,7 +25,7 @@ class CRMUpdateConfigParams(TypedDict, total=False):
     contact_columns_order: Strings
     contact_memory_update_prompt: str | None
     contact_tags: Sequence[ContactTagContactTagParam | ContactTagContactTag] | None
-    crm_analysis_data_mappings: Sequence[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping]
+    crm_analysis_data_mappings: Sequence[CRMAnalysisDataMappingParam | CRMAnalysisDataMapping_]
     custom_fields: Sequence[CRMCustomFieldSchemaParam | CRMCustomFieldSchema]
 
 

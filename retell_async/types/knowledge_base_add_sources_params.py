@@ -11,7 +11,7 @@ from ..raw.params.knowledge_base_text import KnowledgeBaseTextParam
 
 if TYPE_CHECKING:
     from .._core.operation import FileTypes, Strings
-    from ..raw.models.knowledge_base_text import KnowledgeBaseText
+    from ..raw.models.knowledge_base_text import KnowledgeBaseText as KnowledgeBaseText_
 
 
 class KnowledgeBaseAddSourcesParams(TypedDict, total=False):
@@ -19,7 +19,7 @@ class KnowledgeBaseAddSourcesParams(TypedDict, total=False):
 
     knowledge_base_id: Required[str]
     knowledge_base_files: Sequence[FileTypes]
-    knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText]
+    knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText_]
     knowledge_base_urls: Strings
 
 

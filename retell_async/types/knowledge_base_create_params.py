@@ -11,7 +11,7 @@ from ..raw.params.knowledge_base_text import KnowledgeBaseTextParam
 
 if TYPE_CHECKING:
     from .._core.operation import FileTypes, Strings
-    from ..raw.models.knowledge_base_text import KnowledgeBaseText
+    from ..raw.models.knowledge_base_text import KnowledgeBaseText as KnowledgeBaseText_
 
 
 class KnowledgeBaseCreateParams(TypedDict, total=False):
@@ -20,7 +20,7 @@ class KnowledgeBaseCreateParams(TypedDict, total=False):
     enable_auto_refresh: bool
     knowledge_base_files: Sequence[FileTypes]
     knowledge_base_name: Required[str]
-    knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText]
+    knowledge_base_texts: Sequence[KnowledgeBaseTextParam | KnowledgeBaseText_]
     knowledge_base_urls: Strings
     max_chunk_size: int
     min_chunk_size: int

@@ -63,12 +63,12 @@ from ..raw.params.warm_transfer_static_message import WarmTransferStaticMessageP
 
 if TYPE_CHECKING:
     from .._core.operation import Strings
-    from ..raw.models.backup_model import BackupModel
-    from ..raw.models.kb_config import KBConfig
+    from ..raw.models.backup_model import BackupModel as BackupModel_
+    from ..raw.models.kb_config import KBConfig as KBConfig_
     from ..raw.models.mcp import MCP
     from ..raw.models.nullable_llm_model import NullableLLMModel
     from ..raw.models.s2s_model import S2SModel
-    from ..raw.models.state import State
+    from ..raw.models.state import State as State_
 
 
 class LlmCreateParams(TypedDict, total=False):
@@ -76,7 +76,7 @@ class LlmCreateParams(TypedDict, total=False):
 
     begin_after_user_silence_ms: int | None
     begin_message: str | None
-    kb_config: KBConfigParam | KBConfig | None
+    kb_config: KBConfigParam | KBConfig_ | None
     knowledge_base_ids: Strings | None
     model: NullableLLMModel | None
     model_high_priority: bool | None
@@ -84,7 +84,7 @@ class LlmCreateParams(TypedDict, total=False):
     s2s_model: S2SModel | None
     start_speaker: Literal["agent", "user"]
     tool_call_strict_mode: bool | None
-    backup_model: BackupModelParam | BackupModel | None
+    backup_model: BackupModelParam | BackupModel_ | None
     model_config: ModelConfigParam
     model_ultrafast: bool | None
     default_dynamic_variables: Mapping[str, str] | None
@@ -93,7 +93,7 @@ class LlmCreateParams(TypedDict, total=False):
     is_transfer_llm: bool | None
     mcps: Sequence[MCPParam | MCP] | None
     starting_state: str | None
-    states: Sequence[StateParam | State] | None
+    states: Sequence[StateParam | State_] | None
 
 
 readable(LlmCreateParams)

@@ -22,7 +22,7 @@ from ..raw.params.tool_mock_input_match_rule_any import ToolMockInputMatchRuleAn
 from ..raw.params.tool_mock_input_match_rule_partial_match import ToolMockInputMatchRulePartialMatchParam
 
 if TYPE_CHECKING:
-    from ..raw.models.tool_mock import ToolMock
+    from ..raw.models.tool_mock import ToolMock as ToolMock_
 
 
 class PlaygroundCompletionParams(TypedDict, total=False):
@@ -35,7 +35,7 @@ class PlaygroundCompletionParams(TypedDict, total=False):
     current_state: str
     dynamic_variables: Mapping[str, str]
     messages: Required[Sequence[ChatMessageInputParam]]
-    tool_mocks: Sequence[ToolMockParam | ToolMock]
+    tool_mocks: Sequence[ToolMockParam | ToolMock_]
 
 
 readable(PlaygroundCompletionParams)

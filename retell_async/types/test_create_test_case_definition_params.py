@@ -18,7 +18,7 @@ from ..raw.params.tool_mock_input_match_rule_partial_match import ToolMockInputM
 if TYPE_CHECKING:
     from .._core.operation import Strings
     from ..raw.models.llm_model import LLMModel
-    from ..raw.models.tool_mock import ToolMock
+    from ..raw.models.tool_mock import ToolMock as ToolMock_
 
 
 class TestCreateTestCaseDefinitionParams(TypedDict, total=False):
@@ -29,7 +29,7 @@ class TestCreateTestCaseDefinitionParams(TypedDict, total=False):
     metrics: Required[Strings]
     name: Required[str]
     response_engine: Required[RetellResponseEngineParam]
-    tool_mocks: Sequence[ToolMockParam | ToolMock]
+    tool_mocks: Sequence[ToolMockParam | ToolMock_]
     user_prompt: Required[str]
 
 

@@ -18,7 +18,7 @@ from ..raw.params.tool_mock_input_match_rule_partial_match import ToolMockInputM
 if TYPE_CHECKING:
     from .._core.operation import Strings
     from ..raw.models.llm_model import LLMModel
-    from ..raw.models.tool_mock import ToolMock
+    from ..raw.models.tool_mock import ToolMock as ToolMock_
 
 
 class TestUpdateTestCaseDefinitionParams(TypedDict, total=False):
@@ -30,7 +30,7 @@ class TestUpdateTestCaseDefinitionParams(TypedDict, total=False):
     metrics: Strings
     name: str
     response_engine: RetellResponseEngineParam
-    tool_mocks: Sequence[ToolMockParam | ToolMock]
+    tool_mocks: Sequence[ToolMockParam | ToolMock_]
     user_prompt: str
 
 

@@ -32,9 +32,9 @@ def test_key_and_base_url_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert AsyncRetell().base_url == "https://api.retellai.com"
     monkeypatch.setenv("RETELL_BASE_URL", "http://127.0.0.1:8888/")
     client = AsyncRetell()
-    assert (client.api_key, client.base_url) == (KEY, "http://127.0.0.1:8888")
+    assert (client.api_key, str(client.base_url)) == (KEY, "http://127.0.0.1:8888")
     client = AsyncRetell("key_argument", base_url="https://eu.retell.test/v1/")
-    assert (client.api_key, client.base_url) == ("key_argument", "https://eu.retell.test/v1/")
+    assert (client.api_key, str(client.base_url)) == ("key_argument", "https://eu.retell.test/v1/")
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_repr_shows_no_key() -> None:
 def test_options_change_a_view_and_not_the_client() -> None:
     client = AsyncRetell(KEY, max_retries=1, default_headers={"A": "1"}, default_query={"x": 1})
     view = client.with_options(max_retries=5, default_headers={"B": "2"}, base_url="http://other.test")
-    assert (client.max_retries, client.base_url) == (1, "https://api.retellai.com")
-    assert (view.max_retries, view.base_url, view.api_key) == (5, "http://other.test", KEY)
+    assert (client.max_retries, str(client.base_url)) == (1, "https://api.retellai.com")
+    assert (view.max_retries, str(view.base_url), view.api_key) == (5, "http://other.test", KEY)
     assert type(view) is AsyncRetell
     with pytest.raises(ConfigurationError, match="timeout"):
         client.copy(timeout=-1)

@@ -15,8 +15,8 @@ class _Awaited:
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, Any, Self]:
+        yield from ()
         return self
-        yield
 
 
 class Text(_Awaited, str):
@@ -39,8 +39,7 @@ class Nothing:
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return None
-        yield
+        yield from ()
 
     def __bool__(self) -> Literal[False]:
         return False

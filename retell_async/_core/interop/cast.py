@@ -68,7 +68,7 @@ def _shaped(answer: Answer, to: Any, data: Any, strict: bool) -> Any:
     if own is not None:
         return own(data)
     if get_origin(to) is list and isinstance(data, list):
-        return [_shaped(answer, get_args(to)[0], item, strict) for item in cast("list[Any]", data)]
+        return [_shaped(answer, get_args(to)[0], item, strict) for item in cast("list[Any]", data)]  # type: ignore[redundant-cast]
     try:
         import pydantic
     except ModuleNotFoundError:
@@ -80,8 +80,9 @@ def _shaped(answer: Answer, to: Any, data: Any, strict: bool) -> Any:
     except pydantic.ValidationError as error:
         if strict:
             raise APIResponseValidationError(answer.response, data) from error
-        made = inspect.isclass(to) and issubclass(to, pydantic.BaseModel) and isinstance(data, dict)
-        return to.model_construct(**data) if made else data
+        if inspect.isclass(to) and issubclass(to, pydantic.BaseModel) and isinstance(data, dict):
+            return cast("Any", to).model_construct(**data)
+        return data  # pyright: ignore[reportUnknownVariableType]
 
 
 @cache
@@ -89,7 +90,7 @@ def _own(to: Any) -> Decode | None:
     """What makes a model of this package, or a member of one of its unions, of parsed JSON."""
     if inspect.isclass(to) and issubclass(to, Model):
         adopt = adopter(to)
-        return lambda data: adopt(data) if isinstance(data, dict) else data
+        return lambda data: adopt(cast("dict[str, Any]", data)) if isinstance(data, dict) else data
     if get_origin(to) in {Union, types.UnionType}:
         models = generated("models")
         name = next((name for name in dir(models) if getattr(models, name) is to), None)
