@@ -113,12 +113,14 @@ for _name in __all__:
     readable(globals()[_name])
 
 
-def __getattr__(name: str) -> Any:
-    """What the official SDK exports beside these, found when it is asked for."""
-    from importlib import import_module
+if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
 
-    if name in {"resources", "types"}:
-        return import_module(f"{__name__}.{name}")
-    if name in _OFFICIAL_NAMES:
-        return getattr(import_module(f"{__name__}._official_names"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """What the official SDK exports beside these, found when it is asked for."""
+        from importlib import import_module
+
+        if name in {"resources", "types"}:
+            return import_module(f"{__name__}.{name}")
+        if name in _OFFICIAL_NAMES:
+            return getattr(import_module(f"{__name__}._official_names"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._core.operation import FileTypes, Request, RequestOptions
     from ._core.response import RawResponse
     from ._engine.shared import Shared
+    from .resources import ClientWithRawResponse, ClientWithStreamingResponse, Resources
 
 __all__ = ["OfficialSettings", "OfficialVerbs"]
 
@@ -109,6 +110,20 @@ class OfficialSettings:
 
 class OfficialVerbs:
     """Requests by verb and path, for what a version has no method for."""
+
+    @property
+    def with_raw_response(self) -> ClientWithRawResponse:
+        """All methods of all resources, answering with status, headers and body instead of the model."""
+        from .resources import ClientWithRawResponse
+
+        return ClientWithRawResponse(cast("Resources", self))
+
+    @property
+    def with_streaming_response(self) -> ClientWithStreamingResponse:
+        """All methods of all resources for `async with`, answering with status and headers before the body has come."""
+        from .resources import ClientWithStreamingResponse
+
+        return ClientWithStreamingResponse(cast("Resources", self))
 
     if TYPE_CHECKING:
         _settings: Settings

@@ -197,6 +197,16 @@ async def test_a_raw_response_is_awaited_or_not() -> None:
         assert (await listed.parse()).items[0].call_id == listed.parse().items[0].call_id == "call_1"
 
 
+async def test_raw_and_streamed_answers_of_the_client() -> None:
+    async with client(httpx.Response(200, json=ITEM)) as here:
+        assert (await here.with_raw_response.call.retrieve("call_1")).parse().call_id == "call_1"
+        async with here.with_streaming_response.call.retrieve("call_1") as response:
+            assert await response.json() == ITEM
+        assert {name for name in dir(here.with_raw_response) if not name.startswith("_")} == {
+            name for name in dir(retell.AsyncRetell(api_key=KEY).with_raw_response) if not name.startswith("_")
+        }
+
+
 async def test_a_list_is_a_coroutine() -> None:
     async with client(httpx.Response(200, json=PAGE)) as here:
         assert asyncio.iscoroutine(here.call.list())

@@ -13,6 +13,7 @@ import retell
 import retell.types
 
 import retell_async
+import retell_async.resources
 import retell_async.types
 
 MODULES = [module.name for module in pkgutil.iter_modules(retell.types.__path__) if module.name.endswith("_params")]
@@ -69,6 +70,16 @@ def test_models_and_pages_are_base_models() -> None:
     mine = Mine.from_dict({"name": "a", "more": 1})
     assert (mine.name, mine.age, mine.to_dict()) == ("a", None, {"name": "a", "more": 1})
     assert not isinstance(retell_async.types.PhoneCallResponse.from_dict({}), Mine)
+
+
+def test_every_class_of_a_resource_that_awaits() -> None:
+    import retell.resources
+
+    for name in retell.resources.__all__:
+        if name.startswith("Async"):
+            found = getattr(retell_async.resources, name)
+            module = importlib.import_module(f"retell_async.resources.{getattr(retell.resources, name).__module__.rpartition('.')[2]}")
+            assert getattr(module, name) is found
 
 
 def test_a_file_from_a_path() -> None:
