@@ -69,6 +69,22 @@ async def test_settings_of_the_wrong_kind_are_type_errors_too() -> None:
         AsyncRetell(KEY, max_retries=cast("Any", None))
 
 
+async def test_an_http_client_takes_what_httpx_takes() -> None:
+    transport = httpx.MockTransport(echo)
+    settings: dict[str, Any] = {
+        "auth": ("a", "b"), "base_url": "http://x", "cookies": {"a": "b"}, "default_encoding": "utf-8", "event_hooks": {"request": []},
+        "follow_redirects": True, "headers": {"x-own": "1"}, "http1": True, "limits": httpx.Limits(), "max_redirects": 3, "params": {"p": "1"},
+        "timeout": 3, "trust_env": False, "verify": True, "cert": None, "http2": False,
+    }  # fmt: skip
+    assert settings.keys() | {"transport", "proxy", "mounts"} == {*inspect.signature(httpx.AsyncClient).parameters}
+    for way in ({"transport": transport}, {"mounts": {"all://": transport}}):
+        async with AsyncRetell(KEY, http_client=retell_async.DefaultAsyncHttpxClient(**settings, **cast("Any", way))) as here:
+            said = cast("Any", await here.get("/a", cast_to=object))
+            assert (said["url"], said["headers"]["x-own"]) == ("https://api.retellai.com/a?p=1", "1")
+            assert here.timeout == httpx.Timeout(3)
+    retell_async.DefaultAsyncHttpxClient(proxy="http://127.0.0.1:3128", **settings)
+
+
 async def test_options_that_take_the_place_of_others() -> None:
     async with client(echo, default_headers={"x-a": "1"}, default_query={"q": "1"}) as here:
         view = here.with_options(set_default_headers={"x-b": "2"}, set_default_query={})
