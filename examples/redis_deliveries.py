@@ -31,11 +31,11 @@ class Redis(Protocol):
 class RedisDeliveries:
     """One for each process.
 
-    :param lease: seconds after which the deliveries of a process that died are free again.
+    :param lease: seconds after which the deliveries of a process that died are free again: few, since Retell soon stops repeating them.
     :param remember: seconds for which deliveries that were handled are known.
     """
 
-    def __init__(self, redis: Redis, *, lease: float = 60, remember: float = 86_400, prefix: str = "retell:") -> None:
+    def __init__(self, redis: Redis, *, lease: float = 3, remember: float = 86_400, prefix: str = "retell:") -> None:
         self.lease = lease
         self._redis = redis
         self._remember = remember

@@ -37,11 +37,11 @@ _FORGET = f"delete from deliveries where until <= {_NOW}"
 class SqlDeliveries:
     """One for each process.
 
-    :param lease: seconds after which the deliveries of a process that died are free again.
+    :param lease: seconds after which the deliveries of a process that died are free again: few, since Retell soon stops repeating them.
     :param remember: seconds for which deliveries that were handled are known.
     """
 
-    def __init__(self, path: Path, *, lease: float = 60, remember: float = 86_400) -> None:
+    def __init__(self, path: Path, *, lease: float = 3, remember: float = 86_400) -> None:
         self.lease = lease
         self._path = path
         self._values = {"holder": uuid4().hex, "lease": lease, "remember": remember}
@@ -64,5 +64,5 @@ class SqlDeliveries:
         await run_sync(self._run, _RELEASE, key)
 
     def _run(self, statement: str, key: str) -> list[tuple[object, ...]]:
-        with closing(sqlite3.connect(self._path, timeout=5)) as connection, connection:
+        with closing(sqlite3.connect(self._path, timeout=1)) as connection, connection:
             return connection.execute(statement, {"key": key, **self._values}).fetchall()

@@ -21,7 +21,11 @@ __all__ = ["resolve"]
 _ELSEWHERE = frozenset(
     {*dir(builtins), *dir(typing), *dir(collections.abc), "PathLike", "TracebackType", "timedelta", "AbstractAsyncContextManager"}
 )
-_PARAMETERS = frozenset({"T", "U", "P", "T_co", "ModelT", "EventT"})
+_PARAMETERS = frozenset({"T", "U", "P", "T_co", "ModelT", "EventT", "AgentT"})
+_MODULES = (
+    *("", "types.", "webhooks.", "llm.", "llm.messages.", "llm.protocol."),
+    *("sandbox.", "sandbox.faults.", "sandbox.state.request_log.", "testing."),
+)
 _PACKAGES = frozenset({"aiohttp", "collections", "contextlib", "datetime", "httpx", "ipaddress", "os", "starlette", "types", "typing"})
 
 
@@ -48,8 +52,5 @@ def _find(target: str, domain: PythonDomain) -> str | None:
     kind = "".join(part.title() for part in head.split("_")) + "Resource"
     candidates = [f"retell_async.resources.{head}.{kind}.{method}"] if head and "." not in head else []
     if last[:1].isupper():
-        candidates += [
-            f"retell_async.{module}{last}"
-            for module in ("", "types.", "webhooks.", "sandbox.", "sandbox.faults.", "sandbox.state.request_log.", "testing.")
-        ]
+        candidates += [f"retell_async.{module}{last}" for module in _MODULES]
     return next((name for name in candidates if name in objects), None)

@@ -336,12 +336,13 @@ def status_error(response: httpx.Response) -> APIStatusError:
     return error
 
 
-def cut_off(response: httpx.Response, error: httpx.RequestError) -> APIError:
-    """The error that stands for an answer of success whose body did not come whole."""
+def cut_off(response: httpx.Response, error: Exception) -> APIError:
+    """The error that stands for an answer of success whose body did not come whole. What came of it is left out."""
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
         return APITimeoutError(response.request, message="the answer did not arrive whole in time")
+    response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
     return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
 
 
@@ -402,7 +403,10 @@ def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.
     import httpx
 
     headers = {name: mask_text(response.headers[name]) for name in _TELLING if name in response.headers}
-    content = response.content if response.is_stream_consumed or response.is_closed else b""
+    try:
+        content = response.content
+    except httpx.ResponseNotRead:
+        content = b""
     try:
         shown = json.dumps(masked(json.loads(content)))
     except (ValueError, RecursionError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import anyio
 
-from .errors import APIError, APIResponseValidationError, cut_off, text_of
+from .errors import APIError, APIResponseValidationError, RetellError, cut_off, text_of
 from .interop.awaited import Text, awaited
 from .json import loads
 from .masking import cut
@@ -253,8 +253,8 @@ class RawResponse(Received[T]):
 class StreamedResponse(Received[T]):
     """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
 
-    It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
-    `APIResponseValidationError` when it breaks off.
+    It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming,
+    `APIResponseValidationError` when it breaks off, and `RetellError` when it was read before or the block has ended.
     """
 
     def __init__(self, raw: RawResponse[T]) -> None:
@@ -335,8 +335,14 @@ class StreamedResponse(Received[T]):
         before = sys.exception()
         try:
             yield
-        except httpx.RequestError as error:
-            raise cut_off(self.http_response, error) from cut(error, before)
+        except (httpx.RequestError, OSError) as error:
+            failure = cut_off(self.http_response, error)
+            failure.idempotency_key = self.idempotency_key
+            raise failure from cut(error, before)
+        except httpx.StreamConsumed as error:
+            raise RetellError("the body was read already, and can be read once: keep what `read` gives") from cut(error, before)
+        except httpx.StreamClosed as error:
+            raise RetellError("the body cannot be read any more: its connection was let go") from cut(error, before)
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"

@@ -183,14 +183,13 @@ class Call:
                 if before is None:
                     self._since = left_at, time.time()
                 self._sent = True
-                leaves = self._leaving(turns, account, is_first=before is None) if http.tells_when_it_leaves else None
                 try:
                     answer = await http.exchange(
                         encoded,
                         self.timeout,
                         self.operation.timeout,
                         stream=self.stream,
-                        leaves=leaves,
+                        leaves=self._leaving(turns, account, is_first=before is None),
                     )
                     answered = True
                 except APIConnectionError as failure:

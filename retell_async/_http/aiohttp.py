@@ -12,6 +12,7 @@ import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakSet
@@ -27,7 +28,9 @@ from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
 from .exchange import no_cookies
 from .instrumented import Methods
-from .loops import on_asyncio
+from .loops import close_soon, is_over, on_asyncio, running_loop
+from .transport import HTTPCORE, Transport
+from .way import LEAVES, OwnTransport, not_sent
 
 __all__ = ["AiohttpClient"]
 
@@ -37,6 +40,9 @@ _ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 
 _BELOW = Methods({httpx.AsyncHTTPTransport: ("handle_async_request",)})
 _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
+
+_trip: ContextVar[_Trip] = ContextVar("retell_async_trip")
+"""What `_Request.send`, which aiohttp calls, has to know of the request and to say of it."""
 
 _Sessions = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 
@@ -57,20 +63,27 @@ class AiohttpClient(httpx_aiohttp.HttpxAiohttpClient):
         return _Transport(*args, proxy=_with_credentials_in_headers(proxy), **settings)
 
 
-class _Transport(httpx_aiohttp.AiohttpTransport):
+class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
     """Sends a request once or says that it was not sent, and raises nothing but the errors of httpx."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.sessions: _Sessions = {}
+        self._httpcore = Transport(verify=self.ssl_context, limits=self.limits, proxy=self.proxy, trust_env=False)
         self._closed = False
         _transports.add(self)
+
+    def proxy_to(self, url: httpx.URL) -> httpx.URL | None:  # noqa: ARG002 - it is the same to wherever
+        return None if self.proxy is None else self.proxy.url
 
     def get_client(self) -> aiohttp.ClientSession:
         """The session as it is wanted for one request; one cannot be used in another event loop, or after a fork."""
         return cast("aiohttp.ClientSession", _Sender(self._session(), self.proxy))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if HTTPCORE.are_replaced():
+            # Such a tool fakes requests, or records them, as httpcore has them: they go there, for as long as it is about.
+            return await self._httpcore.handle_async_request(request)
         if _BELOW.are_replaced():
             # A tool that stands in front of httpx's own transport looks at every request that passes there.
             return await httpx.AsyncHTTPTransport.handle_async_request(_Watched(self, request), request)
@@ -82,8 +95,10 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
             raise ConfigurationError("aiohttp runs under asyncio alone: use DefaultAsyncHttpxClient under trio")
         if self._closed:
             raise RuntimeError("the transport is closed")
-        await self._leave_ended_loops()
+        self._leave_ended_loops()
         upload = _upload_of(request)
+        trip = _Trip(request.extensions.get(LEAVES))
+        token = _trip.set(trip)
         response: httpx.Response | None = None
         failure: BaseException | None = None
         try:
@@ -91,6 +106,10 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
                 response = await self._send(request if upload is None else _with(request, upload))
         except _ERRORS as error:
             failure = _translated(error)
+            if not trip.left:
+                failure = not_sent(failure)
+        finally:
+            _trip.reset(token)
         if upload is not None:
             if response is not None and response.is_success and not upload.is_whole:
                 await response.aclose()
@@ -122,9 +141,9 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
             session = self.sessions[loop] = self._open()
         return session
 
-    async def _leave_ended_loops(self) -> None:
-        for loop in [loop for loop in self.sessions if loop.is_closed()]:
-            await self.sessions.pop(loop).close()
+    def _leave_ended_loops(self) -> None:
+        for loop in [loop for loop in self.sessions if is_over(loop)]:
+            _close(self.sessions.pop(loop))
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -146,14 +165,23 @@ class _Transport(httpx_aiohttp.AiohttpTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         self._closed = True
-        await self._leave_ended_loops()
-        here = asyncio.get_running_loop()
-        for loop, session in list(self.sessions.items()):
+        await self._httpcore.aclose()
+        here = running_loop()
+        sessions = dict(self.sessions)
+        self.sessions.clear()
+        for loop, session in sessions.items():
             if loop is here:
                 await session.close()
+            elif not is_over(loop):
+                close_soon(loop, session.close)
             else:
-                asyncio.run_coroutine_threadsafe(session.close(), loop)
-        self.sessions.clear()
+                _close(session)
+
+
+def _close(session: aiohttp.ClientSession) -> None:
+    """Close one whose event loop is over, from whichever runs now, be it of trio: there is nothing in it to wait for."""
+    for _ in session.close().__await__():
+        pass
 
 
 _transports: WeakSet[_Transport] = WeakSet()
@@ -198,6 +226,22 @@ class _Sender:
         return self._session.request(url=URL(url, encoded=True), headers=pairs, **settings)
 
 
+class _Trip:
+    """A request on its way.
+
+    :param leaves: called before its first byte. It may raise: then nothing is sent.
+    """
+
+    def __init__(self, leaves: Callable[[], None] | None) -> None:
+        self._leaves = leaves
+        self.left = False
+
+    def leave(self) -> None:
+        if self._leaves is not None:
+            self._leaves()
+        self.left = True
+
+
 class _StaleError(aiohttp.ClientError):
     """A connection that was used before cannot be used again. Nothing was sent over it."""
 
@@ -211,6 +255,7 @@ class _Request(aiohttp.ClientRequest):
         else:
             _used.add(conn.protocol)
             _keep_alive(conn.transport.get_extra_info("socket"))
+        _trip.get().leave()
         return await super().send(conn)
 
 
@@ -342,16 +387,16 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _translated(error: Exception) -> Exception:
+def _translated(error: httpx.TransportError | aiohttp.ClientError | OSError) -> httpx.TransportError:
     """The error of httpx that says what happened. Only where there was no connection was nothing sent."""
     # httpx-aiohttp takes what it does not know for a connection that could not be opened.
     cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
-    if not isinstance(cause, (aiohttp.ClientError, OSError)):
+    if isinstance(error, httpx.TransportError) and not isinstance(cause, (aiohttp.ClientError, OSError)):
         return error
     return _kind(cause)(mask_text(str(cause)))
 
 
-def _kind(cause: Exception) -> Callable[[str], httpx.TransportError]:
+def _kind(cause: BaseException | None) -> Callable[[str], httpx.TransportError]:
     for kinds, kind in _KINDS:
         if isinstance(cause, kinds):
             return kind

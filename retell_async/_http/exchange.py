@@ -22,12 +22,13 @@ from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
 from .files import opened
-from .http1 import LEAVES, Origin, Plain, Times, Whole, origin_of
+from .http1 import Origin, Plain, Times, Whole, origin_of
 from .httpx2 import Httpx2Client, is_httpx2
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
 from .transport import Transport
+from .way import LEAVES, NOT_SENT, Departure, proxy_on, sees_to_forks, tells
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 
@@ -37,15 +38,16 @@ _logger = logging.getLogger("retell_async")
 _TIMEOUT = 60.0
 _CONNECT_TIMEOUT = 5.0
 
-# What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server.
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-
 _WAITED_FOR: dict[type[httpx.TimeoutException], str] = {
     httpx.ConnectTimeout: "no connection in time",
     httpx.WriteTimeout: "the request could not be sent in time",
     httpx.ReadTimeout: "no answer in time",
     httpx.PoolTimeout: "no free connection in time",
 }
+
+# What shows that one side speaks TLS and the other does not.
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer failure")
+_TLS = re.compile(r"illegal request line|x15\\+x03")
 
 _AS_IT_IS = re.compile(r"(?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
 """A path and a query to which nothing has to be done: nothing to quote, and no `.` or `..`."""
@@ -131,6 +133,7 @@ class Http:
         self._is_given = given is not None
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
         self._used_in: object = None  # the process
+        self._tells = False  # whether a request over the user's client was seen when it went out
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
 
@@ -199,11 +202,6 @@ class Http:
         found = getattr(pool, "_max_connections", None) or getattr(getattr(transport, "limits", None), "max_connections", None)
         return found if isinstance(found, int) else math.inf
 
-    @property
-    def tells_when_it_leaves(self) -> bool:
-        """Whether `exchange` says when a request goes out: over connections of this package."""
-        return isinstance(self._client, OwnClient)
-
     def pool_timeout(self, timeout: float | httpx.Timeout | Omit | None) -> float | None:
         """Seconds that a request may wait before it has a connection to leave by; ``None`` for as long as it takes."""
         return self._times(timeout, None).get("pool")
@@ -222,7 +220,9 @@ class Http:
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
         :param stream: leave the body of an answer of success where it is.
-        :param leaves: called when there is a connection and the request goes out, if `tells_when_it_leaves`.
+        :param leaves: called at most once, before the first byte: when there is a connection and the request goes out, or, where nobody
+            says when that is, before the request is handed over. It may raise: then nothing is sent, and its exception comes out of here
+            as it is. It is not called for an answer that comes from somewhere nearer, such as a fake one.
         :raises APIConnectionError: no whole answer arrived.
         :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
         """
@@ -230,11 +230,18 @@ class Http:
             raise RetellError("the client is closed")
         start = perf_counter()
         before = sys.exception()
+        departure = Departure(leaves)
         try:
-            answer = await self._exchange(encoded, timeout, usual, stream=stream, leaves=leaves)
+            answer = await self._exchange(encoded, timeout, usual, stream=stream, departure=departure)
+            if departure.refusal is not None:
+                await answer.response.aclose()  # somebody on the way made an answer of it
+                raise departure.refusal
         except BaseException as error:
             cut(error, before)
-            raise
+            refusal = departure.refusal
+            if refusal is None or refusal is error or not isinstance(error, Exception):
+                raise
+            raise cut(refusal, before) from None  # whatever somebody on the way made of it
         answer.seconds = perf_counter() - start
         return answer
 
@@ -245,7 +252,7 @@ class Http:
         usual: float | None,
         *,
         stream: bool,
-        leaves: Callable[[], None] | None = None,
+        departure: Departure,
     ) -> Answer:
         times = self._times(timeout, usual)
         start = perf_counter()
@@ -254,36 +261,36 @@ class Http:
             by_parts = encoded.form is not None or not (encoded.content is None or isinstance(encoded.content, bytes))
             straight = None if stream or by_parts else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
-                answer = await self._go_straight(straight, encoded, times, leaves)
+                answer = await self._go_straight(straight, encoded, times, departure)
             else:
-                answer = await self._go_by_httpx(encoded, times, stream=stream, leaves=leaves)
+                answer = await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
         except httpx.TimeoutException as error:
-            message = f"Request timed out: {_WAITED_FOR.get(type(error), reason(error))}"
-            sent = not isinstance(error, _NOT_SENT)
+            message = f"Request timed out: {_WAITED_FOR.get(type(error), reason(error))}; {self._way(encoded)}"
+            sent = self._may_be_sent(error, encoded, departure)
             raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
         except httpx.RequestError as error:
-            sent = not isinstance(error, _NOT_SENT)
-            raise APIConnectionError(
-                message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout), sent=sent
-            ) from cut(error, before)
+            message = f"Connection error: {reason(error).rstrip('.')}; {self._way(encoded)}{_hint(error, encoded)}"
+            sent = self._may_be_sent(error, encoded, departure)
+            raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except httpx.HTTPStatusError as error:
             answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
         except RetellError:
             raise
         except _FileError as error:
             raise error.error from None
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if departure.refusal is not None:
+                raise
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
-            raise APIConnectionError(message=f"Connection error: {reason(error)}", request=self.build(encoded, timeout)) from cut(
-                error, before, note=True
-            )
+            message = f"Connection error: {reason(error)}; {self._way(encoded)}"
+            raise APIConnectionError(message=message, request=self.build(encoded, timeout)) from cut(error, before, note=True)
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
             _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
         return answer
 
-    async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, leaves: Callable[[], None] | None) -> Answer:
-        whole = await straight.exchange(_plain(encoded, leaves), times)
+    async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
+        whole = await straight.exchange(_plain(encoded, departure), times)
 
         def response(whole: Whole) -> httpx.Response:
             made = whole.response()
@@ -301,14 +308,14 @@ class Http:
             return _without_body(response(attrs.evolve(whole, broken=broken)), broken)
         return answer
 
-    async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, leaves: Callable[[], None] | None) -> Answer:
+    async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, departure: Departure) -> Answer:
         async with AsyncExitStack() as stack:
             try:
                 files = await stack.enter_async_context(opened(encoded.form))
             except OSError as error:
                 raise _FileError(error) from None
             with masked_logs():
-                response = await self._respond(encoded, times, files, stream=stream, leaves=leaves)
+                response = await self._respond(encoded, times, files, stream=stream, departure=departure)
             if stream and response.is_success:
                 return Answer(response.status_code, b"", lambda: response)
             try:
@@ -326,24 +333,41 @@ class Http:
         files: list[tuple[str, Any]] | None,
         *,
         stream: bool,
-        leaves: Callable[[], None] | None,
+        departure: Departure,
     ) -> httpx.Response:
         own = self._own
         request = self._request(encoded, times, files)
-        if leaves is not None:
-            request.extensions[LEAVES] = leaves
+        request.extensions |= {LEAVES: departure, "trace": departure.trace(request.extensions.get("trace"))}
         if own is not None:
             response = await own.handle_async_request(request)
             response.request = request
             return response
+        try:
+            return await self._respond_by_client(encoded, request, files, stream=stream, departure=departure)
+        finally:
+            if departure.was_seen:
+                self._tells = True
+
+    async def _respond_by_client(
+        self,
+        encoded: Encoded,
+        request: httpx.Request,
+        files: list[tuple[str, Any]] | None,
+        *,
+        stream: bool,
+        departure: Departure,
+    ) -> httpx.Response:
         client = self._client
+        transport = self._transport_to(request.url)
         process = this_process()
-        if self._used_in not in {None, process} and not isinstance(client, OwnClient):
+        if self._used_in not in {None, process} and not sees_to_forks(transport):
             raise ConfigurationError(
                 "http_client was used before this process was forked, and its connections belong to the parent: "
-                "make one in each process, or use DefaultAsyncHttpxClient, which sees to that by itself"
+                "make one in each process, or use DefaultAsyncHttpxClient or DefaultAioHttpClient, which see to that by themselves"
             )
         self._used_in = process
+        if not (self._tells or tells(transport)):
+            departure()
         # Redirects are followed by whoever knows which request may be. To another origin goes nothing of the client's either.
         if encoded.redirected == "outside":
             return await client.send(request, stream=True, follow_redirects=False, auth=None)
@@ -355,9 +379,27 @@ class Http:
             headers=encoded.headers,
             content=encoded.content,
             files=files,
-            extensions={"timeout": times},
+            extensions=request.extensions,
             follow_redirects=False,
         )
+
+    def _transport_to(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+        """The transport of the client that is for there, as far as it can be told."""
+        return self._client._transport_for_url(url)  # pyright: ignore[reportPrivateUsage]
+
+    def _way(self, encoded: Encoded) -> str:
+        """Where a request was to go, and by which proxy, for an error about its connection."""
+        url = httpx.URL(_base(encoded.base_url).root)
+        proxy = proxy_on(self._transport_to(url), url)
+        return f"host {url}{'' if proxy is None else f', proxy {proxy}'}"
+
+    def _may_be_sent(self, error: httpx.RequestError, encoded: Encoded, departure: Departure) -> bool:
+        """Whether anything of a request may have left before it failed."""
+        if isinstance(error, NOT_SENT):
+            return False
+        # Of httpx's own connections all is known: that of a proxy may fail with any error before there is a way to the server.
+        stayed = departure.is_traced and not departure.was_seen
+        return not (stayed and type(self._transport_to(httpx.URL(encoded.base_url))) is httpx.AsyncHTTPTransport)
 
 
 class _FileError(Exception):
@@ -366,6 +408,16 @@ class _FileError(Exception):
     def __init__(self, error: OSError) -> None:
         super().__init__()
         self.error = error
+
+
+def _hint(error: httpx.RequestError, encoded: Encoded) -> str:
+    """What may be wrong where one side speaks TLS and the other does not."""
+    text = str(error)
+    if isinstance(error, httpx.ConnectError) and _NO_TLS.search(text):
+        return "; what answers there speaks no TLS: is it http:// in place of https://?"
+    if encoded.base_url.startswith("http:") and _TLS.search(text):
+        return "; what answers there may speak TLS: is it https:// in place of http://?"
+    return ""
 
 
 def _refused(response: httpx.Response) -> Answer:
@@ -403,7 +455,7 @@ def _base(url: str) -> _Base:
     return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
 
 
-def _plain(encoded: Encoded, leaves: Callable[[], None] | None = None) -> Plain:
+def _plain(encoded: Encoded, leaves: Callable[[], None]) -> Plain:
     base = _base(encoded.base_url)
     target = base.path + encoded.target
     if not _AS_IT_IS.fullmatch(target):

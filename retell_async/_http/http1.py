@@ -13,14 +13,12 @@ import h11
 import httpx
 
 from .streams import Wire, open_wire
+from .way import leave
 
-__all__ = ["LEAVES", "Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
+__all__ = ["Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
 
 Origin = tuple[str, str, int | None]
 """Scheme, host in ASCII and port; the port only if it is not the scheme's own."""
-
-LEAVES = "retell_async.leaves"
-"""The extension of a request under which a function stands that is called when it goes out."""
 
 Times = Mapping[str, float | None]
 """Seconds for ``connect``, ``write``, ``read`` and ``pool``, as `httpx.Timeout.as_dict` gives them."""
@@ -41,7 +39,7 @@ class Plain:
     headers: list[tuple[str, str]] = attrs.field(repr=False)
     content: bytes = attrs.field(repr=False)
     leaves: Callable[[], None] | None = None
-    """Called when there is a connection and the request goes out."""
+    """Called before its first byte. It may raise: then nothing is sent."""
 
 
 @attrs.frozen
@@ -116,9 +114,6 @@ class Line:
         times: Times = request.extensions.get("timeout", {})
         try:
             wire = await self._connect(times)
-            leaves = request.extensions.get(LEAVES)
-            if leaves is not None:
-                leaves()
             whole = await self._send_stream(wire, request, times.get("write"))
             head = await self._head(wire, times.get("read"))
             if not whole and 200 <= head.status_code < 300:
@@ -175,11 +170,15 @@ class Line:
             raise TypeError(f"a {type(request.stream).__name__} cannot be sent asynchronously")
         send = self._protocol.send
         target = request.url.raw_path
+        left = False
         try:
             data = send(h11.Request(method=request.method, target=target, headers=request.headers.raw)) or b""
             async with _closing(aiter(request.stream)) as parts:
                 async for part in parts:
                     data += send(h11.Data(data=part)) or b""
+                    if not left:
+                        leave(request)  # and not before there is something to send
+                        left = True
                     if not await self._send(wire, data, timeout):
                         return False
                     data = b""
@@ -187,6 +186,8 @@ class Line:
             data += send(h11.EndOfMessage()) or b""
         except h11.LocalProtocolError as error:
             raise httpx.LocalProtocolError(str(error)) from error
+        if not left:
+            leave(request)
         return not data or await self._send(wire, data, timeout)
 
     async def _head(self, wire: Wire, timeout: float | None) -> h11.Response:

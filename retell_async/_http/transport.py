@@ -16,23 +16,22 @@ import httpcore
 import httpx
 
 from .._core.errors import RetellError
-from .http1 import LEAVES, Line, Origin, Plain, Times, Whole, origin_of
+from .http1 import Line, Origin, Plain, Times, Whole, origin_of
 from .instrumented import Methods
 from .loops import close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
 from .slots import Slots
 from .streams import keep_alive
+from .way import NOT_SENT, OwnTransport, goes_out, not_sent
 
-__all__ = ["Transport"]
+__all__ = ["HTTPCORE", "Transport"]
 
 _PORTS = {"http": 80, "https": 443}
 
-_BELOW = Methods(
-    dict.fromkeys(
-        (httpx.AsyncHTTPTransport, httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection),
-        ("handle_async_request",),
-    )
-)
+_OF_HTTPCORE = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection)
+
+HTTPCORE = Methods(dict.fromkeys(_OF_HTTPCORE, ("handle_async_request",)))
+_BELOW = Methods(dict.fromkeys((httpx.AsyncHTTPTransport, *_OF_HTTPCORE), ("handle_async_request",)))
 
 
 @attrs.define(eq=False)
@@ -153,7 +152,7 @@ class _Pool:
             close_soon(self.loop, transport.aclose)
 
 
-class Transport(httpx.AsyncBaseTransport):
+class Transport(OwnTransport):
     """An httpx transport that stays as fast with a thousand requests at once as with one.
 
     httpx looks at every connection and every waiting request of its pool each time that one of them changes. Here a connection is taken
@@ -187,6 +186,10 @@ class Transport(httpx.AsyncBaseTransport):
         self._ways: dict[Origin, httpx.Proxy | None] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._closed = False
+
+    def proxy_to(self, url: httpx.URL) -> httpx.URL | None:
+        proxy = self._proxy_to(origin_of(url))
+        return None if proxy is None else proxy.url
 
     def is_straight(self, origin: Origin) -> bool:
         """Whether `exchange` can send there, with nothing of httpx on the way.
@@ -345,28 +348,22 @@ class _Stream(httpx.AsyncByteStream):
 async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
     """Send by httpx, whose connections to proxies take no options of sockets."""
     trace = request.extensions.get("trace")
-    leaves = request.extensions.get(LEAVES)
     left = False
 
     async def traced(event: str, details: dict[str, Any]) -> None:
         nonlocal left
         if event.endswith("connect_tcp.complete"):
             keep_alive(details["return_value"].get_extra_info("socket"))
-        elif event.endswith("send_request_headers.started") and details["request"].method != b"CONNECT":
-            left = True
-            if leaves is not None:
-                leaves()
         if trace is not None:
-            await trace(event, details)
+            await trace(event, details)  # which may keep it from being sent
+        left = left or goes_out(event, details)
 
     request.extensions = {**request.extensions, "trace": traced}
     try:
         return await transport.handle_async_request(request)
     except httpx.TransportError as error:
-        if left or isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
+        if left or isinstance(error, NOT_SENT):
             raise
-        # A proxy did not make the way to the server.
-        kind = httpx.ConnectTimeout if isinstance(error, httpx.TimeoutException) else httpx.ConnectError
-        raise kind(str(error) or "the proxy gave no way to the server") from error
+        raise not_sent(error) from error
     except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy
         raise httpx.ConnectError(f"there can be no such host: {error}") from error

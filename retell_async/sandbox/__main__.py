@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         journal = None if asked.file is None else Journal(asked.file, settings)
         last = 0 if journal is None else journal.last
         clock = SteppedClock(max(last, int(time.time() * 1000))) if asked.still else RunningClock(asked.speed, last)
+        for name in asked.allow_host:
+            if not name or name.count(":") == 1 or not {*name}.isdisjoint("/[] "):  # more colons: an address of version 6
+                raise ValueError(f"--allow-host takes a name such as sandbox, without scheme, port and path, not {name!r}")
         sandbox = Sandbox(settings, clock, journal)
         for text in asked.fault:
             sandbox.set_fault(Fault.parse(text))

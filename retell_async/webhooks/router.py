@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import warnings
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any, Literal, TypeVar, overload
 from urllib.parse import parse_qsl
@@ -58,6 +60,9 @@ _WEBHOOK_PATHS = {"", "/events", "/inbound"}
 _FUNCTION_PATH = re.compile(r"/functions/([A-Za-z0-9_-]{1,64})\Z")
 _FUNCTION_METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 _LONGEST_RESULT = 15_000
+_NAMES = (*EVENT_NAMES, InboundCall.event, InboundChat.event)
+_NEAR = 0.85
+"""How similar an event's name is to the one that was meant: call_endd is, call_paused is not."""
 
 _logger = logging.getLogger("retell_async.webhooks")
 
@@ -167,14 +172,18 @@ class Router:
 
         The handlers of an event run one after the other. Events may arrive out of order.
 
+        A name that this version does not know may be one of tomorrow. If it is close to one that it knows, that is a `UserWarning`.
+
         :raises ConfigurationError: a name is that of an inbound request, which is answered by the handler of `inbound`.
-        :raises TypeError: the handler is not an async function.
+        :raises TypeError: a name is no text, or the handler is not an async function.
         """
         for name in events:
+            if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"an event is named by a text, such as 'call_ended', not by {name!r}; @router.on() is for every event")
             if name in {InboundCall.event, InboundChat.event}:
                 raise ConfigurationError(f"{name} wants an answer: register its handler with @router.inbound")
-            if name not in EVENT_NAMES:
-                _logger.warning("a handler is registered for %r, an event that this version does not know", name)
+            if name not in EVENT_NAMES and (near := get_close_matches(_plain(name), _NAMES, n=1, cutoff=_NEAR)):
+                warnings.warn(f"@router.on({name!r}): no known event has this name, and {near[0]!r} is close to it", stacklevel=2)
 
         def register(handler: EventHandler[Any]) -> EventHandler[Any]:
             for name in events or (None,):
@@ -282,6 +291,11 @@ class Router:
     def _delivery(self, event: Event, body: bytes) -> Delivery:
         handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]
         return Delivery(event.event, delivery_key(event, body), body, event, handlers)
+
+
+def _plain(name: str) -> str:
+    """An event's name in the spelling that all of them have."""
+    return re.sub(r"\W+", "_", name.strip().lower())
 
 
 def _no_function() -> Refused:

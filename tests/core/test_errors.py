@@ -150,3 +150,10 @@ def test_handlers_written_for_the_official_sdk_fire_in_their_order() -> None:
 
     for last, meant in ((LAST[0], "timeout"), (LAST[1], "connection"), (LAST[-1], "500")):
         assert handled(errors.outcome_unknown(last, request=REQUEST, response=last.response)) == meant
+
+
+def test_an_error_whose_answer_was_not_read_can_be_pickled() -> None:
+    response = answer(500, stream=httpx.ByteStream(b"{}"))
+    response.is_stream_consumed = True
+    error = pickle.loads(pickle.dumps(errors.InternalServerError("why", response=response, body=None)))
+    assert (error.message, error.response.content) == ("why", b"")

@@ -360,7 +360,7 @@ async def test_where_an_error_was_raised_that_nobody_expects_is_in_its_notes(mon
         error = await error_of(place, client)
     assert_nothing_shows(error)
     (cause,) = [cause for cause in every_error(error, {}) if type(cause) is AttributeError]
-    assert any("exchange, " in line and "_line.py:" in line for note in cause.__notes__ for line in note.splitlines())
+    assert any("exchange, " in line and "http1.py:" in line for note in cause.__notes__ for line in note.splitlines())
 
 
 async def test_an_error_that_was_being_handled_is_left_as_it_is() -> None:

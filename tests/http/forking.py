@@ -21,7 +21,7 @@ import httpx
 import trio
 import uvloop
 
-from retell_async import AsyncRetell, DefaultAsyncHttpxClient, RetellError
+from retell_async import AsyncRetell, DefaultAioHttpClient, DefaultAsyncHttpxClient, RetellError
 
 from ..engine.example import KEY, get
 
@@ -38,6 +38,10 @@ def make() -> AsyncRetell:
     limits = httpx.Limits(max_connections=4)
     if KIND == "httpx":
         http_client = httpx.AsyncClient(verify=trusted, limits=limits)
+    elif KIND == "aiohttp":
+        http_client = DefaultAioHttpClient(verify=trusted, limits=limits)
+    elif KIND == "mounted":
+        http_client = DefaultAsyncHttpxClient(limits=limits, mounts={"http://": httpx.AsyncHTTPTransport(limits=limits)})
     else:
         http_client = DefaultAsyncHttpxClient(verify=trusted, limits=limits, http2=KIND == "http2")
     return AsyncRetell(KEY, base_url=URL, max_retries=0, timeout=5, http_client=http_client)

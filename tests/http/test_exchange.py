@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -124,6 +125,64 @@ async def test_an_answer_that_is_cut_off_gives_one_error_with_its_status(error: 
             await client.send(get(), {})
     assert (caught.value.status_code, caught.value.request_id, caught.value.response.content) == (200, "r1", b"")
     assert stream.closed
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ReadError, errors.APIResponseValidationError),
+        (ConnectionResetError, errors.APIResponseValidationError),
+        (httpx.ReadTimeout, errors.APITimeoutError),
+    ],
+)
+@pytest.mark.parametrize("way", ["read", "iter_bytes", "iter_text", "iter_lines", "parse", "stream_to_file"])
+async def test_an_error_while_a_stream_is_read_has_the_key_and_can_be_pickled(
+    error: type[Any], kind: type[errors.APIError], way: str, tmp_path: Path
+) -> None:
+    stream = CutOff(error)
+    async with answering(201, stream=stream, headers={"x-request-id": "r1"}) as client:
+
+        async def read() -> None:
+            async with client.call.with_streaming_response.create_phone_call(
+                from_number="+14155550100", to_number="+14155550101", idempotency_key="my-own-key"
+            ) as response:
+                if way.startswith("iter"):
+                    async for _ in getattr(response, way)():
+                        pass
+                else:
+                    await getattr(response, way)(*([tmp_path / "body"] if way == "stream_to_file" else []))
+
+        with pytest.raises(kind) as caught:
+            await read()
+    assert stream.closed
+    for one in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert type(one) is kind
+        assert one.idempotency_key == "my-own-key"
+        assert str(one) == str(caught.value)
+        if one.response is not None:
+            assert (one.status_code, one.request_id, one.response.content) == (201, "r1", b"")
+
+
+class Arriving(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"a":1}'
+
+
+async def test_a_stream_is_read_once_and_while_it_is_open() -> None:
+    async with client_of(lambda _: httpx.Response(200, stream=Arriving())) as client:
+        async with client.stream(get(), NO_OPTIONS) as response:
+            assert [part async for part in response.iter_bytes()] == [b'{"a":1}']
+            with pytest.raises(errors.RetellError, match="read already"):
+                await response.parse()
+            with pytest.raises(errors.RetellError, match="read already"):
+                async for _ in response.iter_lines():
+                    pass
+        async with client.stream(get(), NO_OPTIONS) as response:
+            pass
+        with pytest.raises(errors.RetellError, match="let go"):
+            await response.read()
+        async with client.stream(get(), NO_OPTIONS) as response:
+            assert await response.read() == await response.read() == b"".join([part async for part in response.iter_bytes()])
 
 
 async def test_an_answer_that_stops_arriving_is_a_timeout() -> None:

@@ -62,7 +62,7 @@ def echoing(context: ssl.SSLContext | None = None) -> Generator[tuple[str, dict[
 
 def fork(url: str, *arguments: str) -> dict[str, Any]:
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.engine.forking", url, *arguments],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.http.forking", url, *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -77,6 +77,16 @@ def fork(url: str, *arguments: str) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["own", "default", "http2"])
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_parent_and_child_leave_each_other_alone(backend: str, kind: str, does: str) -> None:
+    leave_each_other_alone(backend, kind, does)
+
+
+@pytest.mark.parametrize("does", ["close", "use and close", "drop"])
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
+def test_the_same_over_aiohttp(backend: str, does: str) -> None:
+    leave_each_other_alone(backend, "aiohttp", does)
+
+
+def leave_each_other_alone(backend: str, kind: str, does: str) -> None:
     with echoing() as (url, used_by):
         seen = fork(url, backend, kind, does, "")
     assert seen["child"] == "fine"
@@ -108,9 +118,10 @@ def test_a_stream_that_is_closed_in_the_child_goes_on_in_the_parent(backend: str
     assert seen["seconds"] < 4
 
 
-def test_an_http_client_that_cannot_be_told_is_refused_in_the_child() -> None:
+@pytest.mark.parametrize("kind", ["httpx", "mounted"])
+def test_an_http_client_that_cannot_be_told_is_refused_in_the_child(kind: str) -> None:
     with echoing() as (url, used_by):
-        seen = fork(url, "asyncio", "httpx", "use", "")
+        seen = fork(url, "asyncio", kind, "use", "")
     assert seen["child"] == "ConfigurationError"
     assert seen["seconds"] < 2
     assert all(len(processes) == 1 for processes in used_by.values())

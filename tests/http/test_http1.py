@@ -19,7 +19,7 @@ from benchmarks import serving as elsewhere
 from retell_async._client import AsyncRetell
 from retell_async._core.errors import APIConnectionError, APIResponseValidationError, APIStatusError, APITimeoutError, OutcomeUnknownError
 from retell_async._http import streams as _wire
-from retell_async._http.clients import DefaultAioHttpClient
+from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving
@@ -146,7 +146,7 @@ async def test_a_server_that_takes_nothing_is_waited_for_no_longer_than_asked() 
                 with pytest.raises(OutcomeUnknownError) as caught:
                     await client.send(request, {"timeout": httpx.Timeout(30, write=0.2)})
                 assert isinstance(caught.value.__cause__, APITimeoutError)
-                assert caught.value.__cause__.message == "the request could not be sent in time"
+                assert caught.value.__cause__.message == f"the request could not be sent in time; host {url}"
 
 
 async def test_paths_are_sent_as_httpx_sends_them() -> None:
@@ -196,8 +196,19 @@ def test_a_client_outlives_the_event_loop_in_which_it_was_used(make: Callable[[]
 
 
 @pytest.mark.parametrize("used_before", [False, True])
-async def test_respx_sees_the_client(used_before: bool) -> None:
-    async with serving() as server, AsyncRetell(KEY, base_url=server.url) as client:
+@pytest.mark.parametrize(
+    ("anyio_backend", "make"),
+    [
+        ("asyncio", lambda: None),
+        ("trio", lambda: None),
+        ("asyncio", DefaultAsyncHttpxClient),
+        ("asyncio", httpx.AsyncClient),
+        ("asyncio", DefaultAioHttpClient),
+    ],
+    ids=["own", "own, trio", "default", "httpx", "aiohttp"],
+)
+async def test_respx_sees_the_client(make: Callable[[], httpx.AsyncClient | None], used_before: bool) -> None:
+    async with serving() as server, AsyncRetell(KEY, base_url=server.url, http_client=make()) as client:
         if used_before:
             await client.send(get(), {})
         with respx.mock:
@@ -206,6 +217,18 @@ async def test_respx_sees_the_client(used_before: bool) -> None:
             assert route.called
         assert (await client.send(get(), {})).thing_id == "1"
     assert len(server.requests) == 1 + used_before
+
+
+@pytest.mark.parametrize("make", [DefaultAsyncHttpxClient, httpx.AsyncClient, DefaultAioHttpClient])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_respx_sees_what_would_go_by_a_proxy(anyio_backend: str, make: Callable[..., httpx.AsyncClient]) -> None:
+    client = AsyncRetell(KEY, base_url="https://retell.test", max_retries=0, http_client=make(proxy="http://127.0.0.1:9"))
+    async with client:
+        with respx.mock:
+            respx.get("https://retell.test/get-thing/thing_1").respond(json={"thing_id": "made up"})
+            assert (await client.send(get(), {})).thing_id == "made up"
+        with pytest.raises(APIConnectionError):
+            await client.send(get(), {})
 
 
 async def test_a_tool_that_wraps_the_method_of_httpx_sees_the_client(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+import trio
 
 from retell_async._client import AsyncRetell
 from retell_async._core import errors
 from retell_async._engine.limits import RateLimit
 from retell_async._http import streams as _wire
-from retell_async._http.clients import DefaultAsyncHttpxClient
+from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, client_of, get
 from .test_forks import echoing
@@ -289,3 +290,47 @@ async def test_whoever_waits_for_a_connection_is_told_too() -> None:
                 await until(lambda: len(ended) == 3)
                 tasks.cancel_scope.cancel()
     assert ended == ["the client is closed"] * 3
+
+
+# aiohttp under trio
+
+
+def over_aiohttp(url: str) -> AsyncRetell:
+    return AsyncRetell(KEY, base_url=url, max_retries=0, http_client=DefaultAioHttpClient())
+
+
+def test_a_client_over_aiohttp_ends_under_trio_with_its_own_error_alone() -> None:
+    async def use() -> None:
+        async with over_aiohttp("http://127.0.0.1:1") as client:
+            await client.send(get(), NO_OPTIONS)
+
+    with pytest.raises(errors.ConfigurationError, match="asyncio alone") as caught:
+        trio.run(use)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.soak
+def test_a_client_over_aiohttp_can_be_closed_under_trio_when_its_loop_is_over() -> None:
+    client = over_aiohttp("http://127.0.0.1:1")
+
+    async def use() -> None:
+        with pytest.raises(errors.APIConnectionError):
+            await client.send(get(), NO_OPTIONS)
+
+    asyncio.run(use())
+    trio.run(client.aclose)
+    assert client.is_closed()
+
+
+@pytest.mark.soak
+def test_a_client_over_aiohttp_that_is_closed_under_trio_closes_its_connections_where_they_are() -> None:
+    with echoing() as (url, _):
+        client = over_aiohttp(url)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(client.send(get(), NO_OPTIONS))
+        trio.run(client.aclose)
+        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            gc.collect()

@@ -139,15 +139,17 @@ async def test_a_server_without_tls_is_no_answer(make: Callable[..., httpx.Async
     assert b"create-thing" not in b"".join(received)
 
 
-async def test_http_2_where_it_is_asked_for(
-    authority: trustme.CA, trusting: ssl.SSLContext, tmp_path: Path, anyio_backend_name: str
-) -> None:
+@asynccontextmanager
+async def serving_http2(authority: trustme.CA, folder: Path, backend: str, spoken: list[str]) -> AsyncGenerator[str]:
+    """A server for HTTP/2 and HTTP/1.1, and its URL.
+
+    :param spoken: is told the version of each request.
+    """
     certificate = authority.issue_cert("localhost")
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
     config = Config()
-    config.certfile = config.keyfile = str(tmp_path / "server.pem")
+    config.certfile = config.keyfile = str(folder / "server.pem")
     config.errorlog = config.accesslog = None
-    spoken: list[str] = []
     ended = anyio.Event()
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
@@ -164,14 +166,23 @@ async def test_http_2_where_it_is_asked_for(
         await send({"type": "http.response.body", "body": b'{"thing_id":"1"}'})
 
     async def run() -> None:
-        server: Any = import_module(f"hypercorn.{anyio_backend_name}")
+        server: Any = import_module(f"hypercorn.{backend}")
         await server.serve(application, config, shutdown_trigger=ended.wait)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(run)
+        yield f"https://localhost:{port}"
+        ended.set()
+
+
+async def test_http_2_where_it_is_asked_for(
+    authority: trustme.CA, trusting: ssl.SSLContext, tmp_path: Path, anyio_backend_name: str
+) -> None:
+    spoken: list[str] = []
+    async with serving_http2(authority, tmp_path, anyio_backend_name, spoken) as url:
         for http2 in (True, False):
             own = DefaultAsyncHttpxClient(http2=http2, verify=trusting)
-            async with AsyncRetell(KEY, base_url=f"https://localhost:{port}", http_client=own) as client:
+            async with AsyncRetell(KEY, base_url=url, http_client=own) as client:
                 raws: list[Any] = []
 
                 async def one(client: AsyncRetell, raws: list[Any]) -> None:
@@ -182,7 +193,6 @@ async def test_http_2_where_it_is_asked_for(
                     for _ in range(10):
                         many.start_soon(one, client, raws)
                 assert {raw.http_response.http_version for raw in raws} == {"HTTP/2" if http2 else "HTTP/1.1"}
-        ended.set()
     assert spoken == ["2"] * 11 + ["1.1"] * 11
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,6 +22,7 @@ from retell_async.webhooks import (
     Senders,
     UnknownEvent,
 )
+from retell_async.webhooks.events import EVENT_NAMES
 
 from .exchanges import Exchange, Handled, deliver
 from .sending import CALL, KEY, SIGNATURE, body_of, event_body, signed
@@ -165,7 +168,7 @@ def test_anything_that_can_be_awaited_is_a_handler() -> None:
         router.on("call_ended")(handler)
 
 
-def test_registering_what_cannot_be_is_refused_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_registering_what_cannot_be_is_refused_at_once() -> None:
     async def handle(what: Any) -> Any: ...
 
     router = Router(KEY)
@@ -178,8 +181,44 @@ def test_registering_what_cannot_be_is_refused_at_once(caplog: pytest.LogCapture
             router.function(name)
     with pytest.raises(ValueError, match=r"@router\.inbound"):
         router.on("call_inbound")
-    router.on("call_endd")(handle)
-    assert "call_endd" in caplog.text
+    for what in (handle, None, CallEnded):
+        with pytest.raises(TypeError, match=r"named by a text, such as 'call_ended'.*@router\.on\(\) is for every event"):
+            router.on(what)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("call_endd", "call_ended"),
+        ("callEnded", "call_ended"),
+        ("CALL-ENDED ", "call_ended"),
+        ("call_start", "call_started"),
+        ("call_analysed", "call_analyzed"),
+        ("transcript_update", "transcript_updated"),
+        ("transfer_canceled", "transfer_cancelled"),
+        ("alert_trigger", "alert_triggered"),
+        ("call_inbond", "call_inbound"),
+    ],
+)
+def test_a_misspelt_event_is_a_warning_that_names_the_near_one_and_where(name: str, near: str) -> None:
+    with pytest.warns(UserWarning, match=re.escape(f"@router.on({name!r})") + f".*'{near}' is close") as told:
+        Router(KEY).on(name)(Handled())
+    assert [warning.filename for warning in told] == [__file__]
+
+
+async def test_events_of_tomorrow_are_no_misspellings(caplog: pytest.LogCaptureFixture) -> None:
+    names = ["call_paused", "call_resumed", "call_failed", "call_updated", "call_recorded", "chat_updated", "transfer_failed", "sms_sent"]
+    router = Router(KEY)
+    handled = Handled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        router.on(*names)(handled)
+        for name in EVENT_NAMES:
+            router.on(name)
+    assert caplog.text == ""
+    for name in names:
+        assert (await deliver(router, event_body(name))).status == 204
+    assert handled == names
 
 
 @pytest.mark.parametrize(

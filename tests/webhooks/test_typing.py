@@ -59,6 +59,13 @@ class Legacy:
     async def release(self, key: str) -> None: ...
 
 
+class LegacyOverRedis:
+    async def claim(self, key: str) -> bool | None:
+        return None
+
+    async def release(self, key: str) -> None: ...
+
+
 class Minimal:
     async def claim(self, key: str) -> webhooks.Claim:
         return webhooks.Claim.MINE
@@ -84,7 +91,7 @@ class Wrong:
 
 leased: webhooks.LeasedStore = Leased()
 leased = webhooks.MemoryStore()
-for store in (Legacy(), Minimal(), Leased()):
+for store in (Legacy(), LegacyOverRedis(), Minimal(), Leased()):
     webhooks.Router("key", store=store)
 webhooks.Router("key", store=Wrong())  # E: a claim is no text
 webhooks.Router("key", max_waiting="many")  # E: not a number

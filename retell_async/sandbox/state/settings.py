@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 import attrs
+import httpx
 
 from retell_async._core.errors import ConfigurationError
 from retell_async._engine.settings import check_key
@@ -28,11 +30,23 @@ def _key_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: obj
             raise ValueError(f"{attribute.name}: {error}") from None
 
 
+def _url_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: object) -> None:
+    if value is None:
+        return
+    try:
+        url = httpx.URL(value if isinstance(value, str) else "")
+        urlsplit(str(url)).port  # noqa: B018 - httpx takes ports that do not exist, and this raises
+    except (ValueError, httpx.InvalidURL):
+        url = httpx.URL()
+    if url.scheme not in {"http", "https"} or not url.host:  # the text may be a key that was mixed up with it, and is not shown
+        raise ValueError(f"{attribute.name} must be a URL such as http://127.0.0.1:8000/retell/events")
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """The settings of an account.
 
-    :raises ValueError: a header cannot hold a key, a limit is below one, or a weight of `outcomes` is wrong.
+    :raises ValueError: a header cannot hold a key, the webhook is no URL, a limit is below one, or a weight of `outcomes` is wrong.
     """
 
     seed: int = 0
@@ -43,7 +57,7 @@ class Settings:
     """How many calls there may be at a time."""
     outcomes: Mapping[str, float] = attrs.field(default=DEFAULT_OUTCOMES, converter=_weights)
     """Disconnection reasons and their weights: ``{"dial_busy": 1}`` makes every call meet a busy line."""
-    webhook_url: str | None = None
+    webhook_url: str | None = attrs.field(default=None, validator=_url_or_none)
     """The account's webhook, for agents that have none of their own."""
     webhook_key: str | None = attrs.field(default=None, repr=False, validator=_key_or_none)
     """Signs webhooks and the like; by default the `api_key`, or the first key that was let in."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -36,29 +38,30 @@ class Claims:
         self._store = store
         self._renew: Callable[[str], Awaitable[bool]] | None = getattr(store, "renew", None)
         self._done: Callable[[str], Awaitable[None]] | None = getattr(store, "done", None)
-        self._lease = getattr(store, "lease", LEASE)
+        self._lease: float = math.inf if self._done is None else getattr(store, "lease", LEASE)
         if not self._lease > 0:
             raise ConfigurationError("the store's lease must be above 0 seconds")
-        self._held: set[str] = set()
-        """What this process handles now. A `LegacyStore` cannot tell that from what is done."""
+        self._held: dict[str, float] = {}
+        """What this process handles now, and when it was claimed. A `LegacyStore` cannot tell that from what is done."""
 
     async def claim(self, key: str, until: float, refuse: Callable[[], Awaitable[None]]) -> Claim | None:
         """Claim a delivery. `settle` has to follow on `Claim.MINE`.
 
-        ``None`` when the store failed or did not answer by `until`: then `refuse` is called at once, and a claim that the store carried out
-        all the same is released, since the delivery would otherwise be taken for handled when it is sent again. The claim is also released
-        when the caller is cancelled.
+        ``None`` when the store failed, or did not answer by `until` or within its lease: then `refuse` is called at once, and a claim that
+        the store carried out all the same is released, since the delivery would otherwise be taken for handled when it is sent again. The
+        claim is also released when the caller is cancelled.
         """
         if key in self._held:
             return Claim.IN_PROGRESS
-        self._held.add(key)
+        self._held[key] = anyio.current_time()
+        until = min(until, self._held[key] + self._lease)
         claims: list[Claim] = []  # what the store answered, once it did
         answered = anyio.Event()
         asking = anyio.CancelScope(deadline=until + _SETTLE_TIMEOUT, shield=True)
 
         async def claim() -> None:
             with asking:
-                claims.append(_claim(await self._store.claim(key)))
+                claims.append(self._claim(await self._store.claim(key)))
 
         async def ask() -> None:
             try:
@@ -97,11 +100,28 @@ class Claims:
         return claims[0]
 
     async def _release_unused(self, key: str, claims: Sequence[Claim]) -> None:
-        """Undo a claim that is not wanted any more. One that the store has not answered may have been carried out."""
-        if not claims or claims[0] is Claim.MINE:
+        """Undo a claim that is not wanted any more.
+
+        One that the store has not answered may have been carried out, or be somebody else's, and a `LegacyStore` releases that as well.
+        """
+        if claims[:1] == [Claim.MINE] or not (claims or self._done is None):
             await self.settle(key, succeeded=False)
-        else:
-            self.forget(key)
+            return
+        self.forget(key)
+        if not claims:
+            _logger.error(
+                "%s counts as done if the store took the claim, and is lost then: it has no leases, and who has it is not known", key
+            )
+
+    def _claim(self, answer: object) -> Claim:
+        with contextlib.suppress(ValueError):
+            return Claim(answer.decode() if isinstance(answer, bytes) else answer)
+        if answer:
+            return Claim.MINE
+        if self._done is None:
+            return Claim.DONE
+        _logger.warning("the store of deliveries answered %r to a claim, which does not say that it is done: taken as in progress", answer)
+        return Claim.IN_PROGRESS
 
     async def keep_renewed(self, key: str, scope: anyio.CancelScope) -> None:
         """Renew the lease of a claim until the scope is cancelled or the lease is lost."""
@@ -112,9 +132,11 @@ class Claims:
         async def renewed() -> bool:
             return bool(await renew(key))
 
+        begun = self._held[key]
         with scope:
             while True:
-                await anyio.sleep(self._lease / 3)
+                await anyio.sleep_until(begun + self._lease / 3)
+                begun = anyio.current_time()
                 outcome = None
                 with anyio.move_on_after(self._lease / 3):
                     outcome = _log_failure("renewal", await attempt(renewed))
@@ -139,13 +161,7 @@ class Claims:
 
     def forget(self, key: str) -> None:
         """Let the lease of a claim lapse: for when nothing can be awaited any more."""
-        self._held.discard(key)
-
-
-def _claim(answer: object) -> Claim:
-    if isinstance(answer, bool):
-        return Claim.MINE if answer else Claim.DONE
-    return Claim(answer)
+        self._held.pop(key, None)
 
 
 def _log_failure(what: str, outcome: Done[ResultT] | Failed) -> Done[ResultT] | Failed:

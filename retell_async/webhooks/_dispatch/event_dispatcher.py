@@ -106,30 +106,38 @@ class EventDispatcher:
 
     async def _handle(self, delivery: Delivery, slot: Slot, until: float, respond: Respond) -> None:
         """Answer a delivery that is claimed, and let its handlers run to their end."""
-        acknowledged = False
+        acknowledged = lost = False
         try:
             if not self._acknowledge_after:
                 await respond(_ACKNOWLEDGED)
                 acknowledged = True
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._run_handlers, delivery, slot)
-                if acknowledged:
-                    return
-                with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
+                try:
+                    if not acknowledged:
+                        with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
+                            await delivery.settled.wait()
+                        response = _FAILED if delivery.failures else _ACKNOWLEDGED
+                        await respond(response)
+                        acknowledged = response is _ACKNOWLEDGED
                     await delivery.settled.wait()
-                response = _FAILED if delivery.failures else _ACKNOWLEDGED
-                await respond(response)
-                acknowledged = response is _ACKNOWLEDGED
+                except GeneratorExit:
+                    raise
+                except BaseException:
+                    lost = acknowledged and not delivery.settled.is_set()
+                    if lost:  # told before anything is awaited: a server that stops may end the process in the next moment
+                        _logger.error(  # noqa: TRY400  (the traceback of a cancellation says nothing)
+                            "%s is lost: it was acknowledged, and its handlers are cancelled before they are done", delivery.key
+                        )
+                    raise
         except GeneratorExit:  # the event loop is gone, and nothing can be awaited any more
             self._claims.forget(delivery.key)
             raise
         except BaseException:
             if not delivery.settled.is_set():
-                if acknowledged:  # without a traceback: that of a cancellation says nothing
-                    _logger.error(  # noqa: TRY400
-                        "%s is lost: it was acknowledged, and its handlers were cancelled before they were done", delivery.key
-                    )
                 await self._claims.settle(delivery.key, succeeded=False)
+            elif lost and not delivery.failures:
+                _logger.warning("%s is not lost: its handlers came to their end all the same", delivery.key)
             raise
 
     async def _run_handlers(self, delivery: Delivery, slot: Slot) -> None:

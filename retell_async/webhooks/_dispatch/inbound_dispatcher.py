@@ -47,7 +47,8 @@ class InboundDispatcher:
     def __init__(self, runner: Runner, *, remembered: int = 1_000) -> None:
         self._runner = runner
         self._remembered = remembered
-        self._requests: dict[str, _Pending] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._answered: dict[str, _Pending] = {}
 
     async def dispatch(
         self, request: InboundCall | InboundChat, body: bytes, handler: InboundHandler | None, until: float, respond: Respond
@@ -59,14 +60,12 @@ class InboundDispatcher:
             await respond(_response(request.accept()))
             return
         key = _key(request, body)
-        pending = self._requests.get(key)
+        pending = self._pending.get(key) or self._answered.get(key)
         if pending is not None:
             self._runner.stats.duplicates += 1
             await self._answer(pending, until, respond)
             return
-        pending = self._requests[key] = _Pending()
-        if len(self._requests) > self._remembered:
-            del self._requests[next(iter(self._requests))]
+        pending = self._pending[key] = _Pending()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_handler, key, pending, handler, request)
             await self._answer(pending, until, respond)
@@ -84,11 +83,13 @@ class InboundDispatcher:
             outcome = await self._runner.run(handle, request, request.event)
             if isinstance(outcome, Done):
                 pending.response = outcome.value
+                self._answered[key] = pending
+                if len(self._answered) > self._remembered:
+                    del self._answered[next(iter(self._answered))]
             else:
                 pending.failed = outcome
         finally:
-            if pending.response is _FAILED and self._requests.get(key) is pending:
-                del self._requests[key]
+            del self._pending[key]
             pending.done.set()
 
     async def _answer(self, pending: _Pending, until: float, respond: Respond) -> None:

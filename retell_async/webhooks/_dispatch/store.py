@@ -13,8 +13,9 @@ from ..events import CallAnalyzed, CallEnded, CallStarted, ChatAnalyzed, ChatEnd
 
 __all__ = ["LEASE", "Claim", "DeliveryStore", "LeasedStore", "LegacyStore", "MemoryStore", "delivery_key"]
 
-LEASE = 60.0
-"""Seconds that a claim holds unless it is renewed."""
+LEASE = 3.0
+"""Seconds that a claim holds in a store that does not say. Retell repeats a delivery a few times, within seconds perhaps: when the holder
+of one dies, its lease has to lapse before the repetitions are used up."""
 
 _LONGEST_KEY = 200
 
@@ -39,9 +40,11 @@ class DeliveryStore(Protocol):
     A claim is a lease: when its holder dies without `done` or `release`, it lapses. What is done may be forgotten after a day or so;
     otherwise the store grows without end.
 
-    When `claim` raises or does not answer in time, Retell sends the delivery again, and the claim is released unless it turns out to be
-    somebody else's. When `done` raises, the lease lapses, and a duplicate may be handled again. Errors are logged. A cancellation that
-    comes out of the store itself is an error like others.
+    When `claim` raises, or does not answer within the router's deadline and its lease, Retell sends the delivery again, and the claim is
+    released unless it turns out to be somebody else's. An answer that is neither a `Claim` nor the value of one is taken by its truth:
+    `Claim.MINE`, or `Claim.IN_PROGRESS` with a warning, since it does not say that the delivery was handled. When `done` raises, the lease
+    lapses, and a duplicate may be handled again. Errors are logged. A cancellation that comes out of the store itself is an error like
+    others.
     """
 
     async def claim(self, key: str) -> Claim:
@@ -71,10 +74,17 @@ class LeasedStore(DeliveryStore, Protocol):
 
 
 class LegacyStore(Protocol):
-    """A store of the older kind, without leases. What one process handles counts as done for all others, even if that process dies."""
+    """A store of the older kind, without `done` and leases.
 
-    async def claim(self, key: str) -> bool:
-        """Remember a delivery; ``True`` for the caller that is to handle it, ``False`` when it was claimed before."""
+    What one process handles counts as done for all others, even if that process dies. When `claim` raises or does not answer, nothing is
+    released: the key may be somebody else's.
+    """
+
+    async def claim(self, key: str) -> int | None:
+        """Remember a delivery.
+
+        The answer is taken by its truth: true for the caller that is to handle it, false (``None``, 0) when it was claimed before.
+        """
         ...
 
     async def release(self, key: str) -> None:
@@ -85,12 +95,12 @@ class LegacyStore(Protocol):
 class MemoryStore:
     """Remembers the latest deliveries of this process.
 
-    :param size: how many deliveries; it must be more than are handled at a time. Each takes about 200 bytes.
-    :param lease: seconds that a claim holds unless it is renewed.
+    :param size: how many of those that were handled; each takes about 200 bytes. Those that are being handled are kept beside them.
+    :param lease: seconds that a claim holds unless it is renewed; long, since no other process waits for it to lapse.
     :raises ConfigurationError: a parameter is not above 0.
     """
 
-    def __init__(self, size: int = 10_000, *, lease: float = LEASE) -> None:
+    def __init__(self, size: int = 100_000, *, lease: float = 60.0) -> None:
         if not (size > 0 and lease > 0):
             raise ConfigurationError("size and lease must be above 0")
         self.lease = lease
@@ -117,7 +127,8 @@ class MemoryStore:
     async def done(self, key: str) -> None:
         self._claimed.pop(key, None)
         self._done[key] = None
-        self._shrink(time.monotonic())
+        if len(self._done) > self._size:
+            del self._done[next(iter(self._done))]
 
     async def release(self, key: str) -> None:
         self._claimed.pop(key, None)
@@ -125,14 +136,8 @@ class MemoryStore:
     def _lease_begins(self, key: str, now: float) -> None:
         self._claimed.pop(key, None)  # the one that lapses next stands first
         self._claimed[key] = now + self.lease
-        self._shrink(now)
-
-    def _shrink(self, now: float) -> None:
-        """Forget leases that lapsed, then what was done first, and leases that hold only when there is nothing else."""
-        while len(self._done) + len(self._claimed) > self._size:
-            lapsed = next(iter(self._claimed.values()), now + 1) <= now
-            oldest = self._done if self._done and not lapsed else self._claimed
-            del oldest[next(iter(oldest))]
+        while len(self._claimed) > self._size and self._claimed[oldest := next(iter(self._claimed))] <= now:
+            del self._claimed[oldest]
 
 
 def delivery_key(event: Event, body: bytes) -> str:

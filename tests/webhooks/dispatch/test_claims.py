@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 import trio
 import trio.testing
 
+from examples.redis_deliveries import RedisDeliveries
+from examples.sql_deliveries import SqlDeliveries
 from retell_async.webhooks import Claim, MemoryStore, Router
+from retell_async.webhooks._dispatch.store import LEASE
 
 from ..exchanges import Exchange, Handled, deliver
 from ..sending import KEY, event_body
@@ -77,19 +81,73 @@ async def test_two_that_come_at_the_same_moment_over_a_store_of_the_old_kind() -
         go_on.set()
 
 
-@pytest.mark.parametrize("answer", [None, "yes", 1, object()])
-async def test_a_store_that_answers_something_else_is_one_that_failed(answer: Any, caplog: pytest.LogCaptureFixture) -> None:
-    class Odd(MemoryStore):
-        async def claim(self, key: str) -> Claim:
-            claim: Claim = answer
-            return claim
+class Answering:
+    """A store whose claims end in answers of the wanted kinds."""
 
-    router = Router(KEY, store=Odd())
+    def __init__(self, won: object, lost: object) -> None:
+        self.won, self.lost = won, lost
+        self.keys: set[str] = set()
+
+    async def claim(self, key: str) -> Any:
+        if key in self.keys:
+            return self.lost
+        self.keys.add(key)
+        return self.won
+
+    async def release(self, key: str) -> None:
+        self.keys.discard(key)
+
+
+class AnsweringWithDone(Answering):
+    async def done(self, key: str) -> None: ...
+
+
+ANSWERS: list[tuple[object, object]] = [(True, False), (True, None), (1, 0), ("OK", None), (b"OK", b""), (["call_1"], []), (object(), None)]
+
+
+@pytest.mark.parametrize(("won", "lost"), ANSWERS)
+async def test_an_answer_of_a_store_of_the_old_kind_is_taken_by_its_truth(won: object, lost: object) -> None:
+    store = Answering(won, lost)
+    routers = [Router(KEY, store=store) for _ in range(2)]
+    handled = Handled()
+    for router in routers:
+        router.on()(handled)
+    assert [(await deliver(router, event_body())).status for router in routers * 3] == [204] * 6
+    assert handled == ["call_ended"]
+    assert sum(router.stats.duplicates for router in routers) == 5
+
+
+@pytest.mark.parametrize(("won", "lost"), ANSWERS)
+async def test_what_does_not_say_that_it_is_done_is_not_acknowledged_by_a_store_that_could(
+    won: object, lost: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A claim that returns nothing by mistake must lose no event."""
+    router = Router(KEY, store=AnsweringWithDone(won, lost))
     handled = Handled()
     router.on()(handled)
+    assert [(await deliver(router, event_body())).status for _ in range(3)] == [204, 503, 503]
+    assert handled == ["call_ended"]
+    assert f"answered {lost!r} to a claim, which does not say that it is done" in caplog.text
+
+
+@pytest.mark.parametrize("done", [Claim.DONE, "done", b"done"])
+async def test_the_value_of_a_claim_is_one(done: Any) -> None:
+    router = Router(KEY, store=Answering(Claim.MINE, done))
+    handled = Handled()
+    router.on()(handled)
+    assert [(await deliver(router, event_body())).status for _ in range(2)] == [204, 204]
+    assert handled == ["call_ended"]
+
+
+async def test_an_answer_that_has_no_truth_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    class Neither:
+        def __bool__(self) -> bool:
+            raise ValueError("ambiguous")
+
+    router = Router(KEY, store=Answering(Neither(), None))
+    router.on()(Handled())
     assert (await deliver(router, event_body())).status == 503
-    assert handled == []
-    assert "the store of deliveries failed at a claim" in caplog.text
+    assert "the store of deliveries failed at a claim: ValueError: ambiguous" in caplog.text
 
 
 async def test_a_store_that_fails_or_hangs_leaves_the_delivery_to_be_sent_again(
@@ -147,8 +205,15 @@ class LateMemory(MemoryStore):
         return claim
 
 
-@pytest.mark.parametrize("make", [LateLegacy, LateMemory])
-@pytest.mark.parametrize("then", [lambda: anyio.sleep(5), trio.sleep_forever, fail], ids=["late", "never", "failing"])
+@pytest.mark.parametrize(
+    ("make", "then"),
+    [
+        pytest.param(LateLegacy, lambda: anyio.sleep(5), id="old-late"),
+        pytest.param(LateMemory, lambda: anyio.sleep(5), id="late"),
+        pytest.param(LateMemory, trio.sleep_forever, id="never"),
+        pytest.param(LateMemory, fail, id="failing"),
+    ],
+)
 def test_a_claim_that_nobody_waited_for_is_given_back(
     make: type[LateLegacy | LateMemory], then: Callable[[], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +235,29 @@ def test_a_claim_that_nobody_waited_for_is_given_back(
         assert (await deliver(router, event_body())).status == 204
         assert handled == ["call_ended"]
         assert router.stats.late == 1
+
+    in_virtual_time(main, monkeypatch)
+
+
+@pytest.mark.parametrize("then", [trio.sleep_forever, fail], ids=["never", "failing"])
+def test_a_failed_claim_takes_nothing_from_who_has_it_in_a_store_of_the_old_kind(
+    then: Callable[[], Awaitable[object]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        store = LateLegacy()
+        first, second = (Router(KEY, store=store, deadline=2) for _ in range(2))
+        handled = Handled()
+        first.on()(handled)
+        second.on()(handled)
+        assert (await deliver(first, event_body())).status == 204
+        store.then = then
+        for router in (first, second):
+            assert (await deliver(router, event_body())).status == 503
+        assert "call_ended:call_1 counts as done if the store took the claim, and is lost then" in caplog.text
+        store.then = None
+        for router in (first, second):
+            assert (await deliver(router, event_body())).status == 204
+        assert handled == ["call_ended"]
 
     in_virtual_time(main, monkeypatch)
 
@@ -346,6 +434,78 @@ async def test_a_renewal_that_is_ended_and_answers_with_a_cancellation_of_its_ow
 
 
 # Leases.
+
+
+def test_a_claim_that_takes_longer_than_its_lease_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        store = LateMemory(lease=3)
+        store.then = lambda: anyio.sleep(4)
+        router = Router(KEY, store=store, deadline=8)
+        handled = Handled()
+        router.on()(handled)
+        assert (await deliver(router, event_body())).status == 503
+        store.then = None
+        assert (await deliver(router, event_body())).status == 204
+        assert handled == ["call_ended"]
+
+    in_virtual_time(main, monkeypatch)
+
+
+def test_a_lease_is_renewed_in_time_although_its_claim_was_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        store = LateMemory(lease=3)
+        store.then = lambda: anyio.sleep(2.8)
+        first, second = (Router(KEY, store=store) for _ in range(2))
+        handled = Handled(lambda: anyio.sleep(60))
+        first.on()(handled)
+        second.on()(handled)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deliver, first, event_body())
+            await anyio.sleep(3.1)
+            store.then = None
+            assert (await deliver(second, event_body())).status == 503
+        assert handled == ["call_ended"]
+
+    in_virtual_time(main, monkeypatch)
+
+
+def test_a_process_that_was_blocked_for_longer_than_the_lease_still_knows_what_it_handles(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        store = Recorded(lease=3)
+        router = Router(KEY, store=store)
+        handled = Handled(lambda: anyio.sleep(20))
+        router.on()(handled)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deliver, router, event_body())
+            await anyio.sleep(1.5)
+            now = trio.current_time() + 10
+            monkeypatch.setattr("retell_async.webhooks._dispatch.store.time.monotonic", lambda: now)
+            assert (await deliver(router, event_body())).status == 503
+        assert handled == ["call_ended"]
+
+    in_virtual_time(main, monkeypatch)
+
+
+def test_with_the_lease_of_the_examples_another_process_takes_over_before_repetitions_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        for example in (RedisDeliveries, SqlDeliveries):
+            assert inspect.signature(example).parameters["lease"].default == LEASE
+        shared = MemoryStore(lease=LEASE)
+        first, second = (Router(KEY, store=shared, acknowledge_after=5) for _ in range(2))
+        first.on()(Handled(anyio.sleep_forever))
+        handled = Handled()
+        second.on()(handled)
+        monkeypatch.setattr(shared, "release", trio.sleep_forever)  # the first process dies without a word
+        with anyio.move_on_after(2):
+            await deliver(first, event_body())
+        statuses: list[int | None] = []
+        for pause in (1, 2, 4):  # as the sandbox repeats it
+            await anyio.sleep(pause)
+            statuses.append((await deliver(second, event_body())).status)
+        assert 204 in statuses
+        assert handled == ["call_ended"]
+
+    in_virtual_time(main, monkeypatch)
 
 
 @pytest.mark.parametrize("acknowledge_after", [0, 5])

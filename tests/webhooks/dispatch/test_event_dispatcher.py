@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import signal
+import socket
+import subprocess
+import sys
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import trio
 import trio.testing
@@ -14,9 +20,7 @@ from retell_async.webhooks import CallEnded, Claim, Event, MemoryStore, Router, 
 
 from ..exchanges import Exchange, Handled, deliver
 from ..sending import KEY, body_of, event_body, signed
-from .endings import (
-    fail,
-)
+from .endings import fail
 from .stores import Recorded
 
 pytestmark = pytest.mark.anyio
@@ -214,6 +218,30 @@ async def test_when_the_first_fails_the_next_one_is_handled(acknowledge_after: f
     assert (router.stats.failed, router.stats.handled) == (1, 1)
 
 
+async def test_a_flood_makes_nobody_forget_what_is_done() -> None:
+    """With the memory and the queue of the defaults, both a thousandth in size."""
+    router = Router(KEY, max_in_flight=1, max_waiting=10, store=MemoryStore(100))
+    handled = Handled()
+    router.on()(handled)
+    assert (await deliver(router, event_body())).status == 204
+    go_on = anyio.Event()
+    handled.then = go_on.wait
+    async with anyio.create_task_group() as tasks:
+        for number in range(2, 13):
+            tasks.start_soon(deliver, router, event_body(call_id=f"call_{number}"))
+        await anyio.wait_all_tasks_blocked()
+        assert (router.stats.in_flight, router.stats.waiting) == (1, 10)
+        go_on.set()
+    assert (await deliver(router, event_body())).status == 204
+    assert len(handled) == 12
+
+
+def test_the_memory_of_the_defaults_holds_several_full_queues() -> None:
+    size = inspect.signature(MemoryStore).parameters["size"].default
+    waiting, running = (inspect.signature(Router).parameters[name].default for name in ("max_waiting", "max_in_flight"))
+    assert size >= 5 * (waiting + running)
+
+
 # When the server stops, or a handler fails while others run.
 
 
@@ -249,6 +277,96 @@ async def test_a_server_that_stops_gives_back_what_it_does_not_handle(acknowledg
     assert store.log == ["claim", "release"]
     assert (router.stats.failed, router.stats.in_flight) == (1, 0)
     assert ("is lost" in caplog.text) is not bool(acknowledge_after)
+
+
+@pytest.mark.parametrize("acknowledge_after", [0, 0.01])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_is_lost_is_told_in_the_moment_of_its_cancellation(
+    acknowledge_after: float, anyio_backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server may end the process right after it cancelled what was left."""
+    router = Router(KEY, acknowledge_after=acknowledge_after)
+    router.on()(Handled(anyio.sleep_forever))
+    exchange = Exchange()
+    task = asyncio.create_task(exchange.run(router, event_body()))
+    await exchange.answered.wait()
+    await anyio.wait_all_tasks_blocked()
+    task.cancel()
+    await asyncio.sleep(0)
+    assert "call_ended:call_1 is lost" in caplog.text
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert caplog.text.count("lost") == 1
+
+
+@pytest.mark.parametrize("ending", [None, fail])
+async def test_what_a_handler_does_all_the_same_is_not_lost(ending: Any, caplog: pytest.LogCaptureFixture) -> None:
+    store = Recorded()
+    router = Router(KEY, store=store)
+    go_on = anyio.Event()
+
+    async def work() -> None:
+        with anyio.CancelScope(shield=True):
+            await go_on.wait()
+            if ending is not None:
+                await ending()
+
+    router.on()(Handled(work))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(deliver, router, event_body())
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+    assert store.log == ["claim", "done" if ending is None else "release"]
+    assert "call_ended:call_1 is lost" in caplog.text
+    assert ("call_ended:call_1 is not lost" in caplog.text) is (ending is None)
+
+
+SERVICE = """
+import asyncio, logging, sys
+import uvicorn
+from retell_async import webhooks
+from tests.webhooks.sending import KEY
+
+logging.basicConfig()
+router = webhooks.Router(KEY, acknowledge_after=float(sys.argv[1]))
+
+@router.on("call_ended")
+async def handle(event):
+    await asyncio.sleep(60)
+
+uvicorn.run(router, port=int(sys.argv[2]), log_config=None, timeout_graceful_shutdown=1)
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("acknowledge_after", [0, 0.1])
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_uvicorn_cancels_is_logged_as_lost(kind: signal.Signals, acknowledge_after: float, anyio_backend: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", SERVICE, str(acknowledge_after), str(port)]
+    async with await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        body = event_body()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as sender:
+            status = None
+            with anyio.fail_after(30):
+                while status is None:
+                    try:
+                        status = (await sender.post("/events", content=body, headers=signed(body))).status_code
+                    except httpx.ConnectError:  # it has not started yet
+                        await anyio.sleep(0.1)
+        assert status == 204
+        process.send_signal(kind)
+        with anyio.fail_after(30):
+            said = b"".join([part async for part in process.stderr])
+            await process.wait()
+    assert b"call_ended:call_1 is lost: it was acknowledged" in said
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

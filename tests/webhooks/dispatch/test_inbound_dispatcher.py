@@ -138,6 +138,24 @@ async def test_an_answer_of_the_wrong_kind_is_a_failure(given: Any, caplog: pyte
     assert "must return accept() or reject()" in caplog.text
 
 
+async def test_requests_that_wait_displace_no_answer_and_not_each_other() -> None:
+    router = Router(KEY)
+    asked = Asked()
+    router.inbound(asked)
+    await deliver(router, inbound_body(call_id="answered"))
+    go_on = anyio.Event()
+    asked.then = go_on.wait
+    async with anyio.create_task_group() as tasks:
+        for number in range(1_001):
+            tasks.start_soon(deliver, router, inbound_body(call_id=f"c{number}"))
+        await anyio.wait_all_tasks_blocked()
+        assert (await deliver(router, inbound_body(call_id="answered"))).status == 200
+        tasks.start_soon(deliver, router, inbound_body(call_id="c0"))
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+    assert len(asked) == 1_002
+
+
 async def test_remembered_answers_are_bounded() -> None:
     router = Router(KEY)
     asked = Asked()

@@ -107,30 +107,32 @@ async def test_the_memory_is_bounded() -> None:
     store = MemoryStore(size=3)
     for number in range(5):
         assert await store.claim(str(number)) is Claim.MINE
-    assert [await store.claim("4"), await store.claim("3"), await store.claim("2")] == [Claim.IN_PROGRESS] * 3
-    assert await store.claim("0") is Claim.MINE
+        await store.done(str(number))
+    assert [await store.claim(str(number)) for number in (4, 3, 2)] == [Claim.DONE] * 3
+    assert [await store.claim(str(number)) for number in (1, 0)] == [Claim.MINE] * 2
 
 
 @pytest.mark.anyio
-async def test_what_is_done_is_forgotten_before_what_is_handled_and_dead_leases_before_both(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_claims_displace_neither_what_is_done_nor_each_other() -> None:
+    store = MemoryStore(size=3)
+    await store.claim("done")
+    await store.done("done")
+    for number in range(10):
+        assert await store.claim(str(number)) is Claim.MINE
+    assert await store.claim("done") is Claim.DONE
+    assert [await store.claim(str(number)) for number in range(10)] == [Claim.IN_PROGRESS] * 10
+
+
+@pytest.mark.anyio
+async def test_claims_that_lapsed_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     store = MemoryStore(size=3, lease=60)
-    for key in ("held", "old", "new"):
-        await store.claim(key)
-    await store.done("old")
-    await store.done("new")
-    await store.claim("next")
-    assert [await store.claim("held"), await store.claim("next"), await store.claim("new")] == [
-        Claim.IN_PROGRESS,
-        Claim.IN_PROGRESS,
-        Claim.DONE,
-    ]
-    now += 50
-    await store.renew("next")
-    now += 50  # the lease of "held" lapsed
-    await store.claim("last")
-    assert [await store.claim("new"), await store.claim("next")] == [Claim.DONE, Claim.IN_PROGRESS]
+    for number in range(10):
+        await store.claim(str(number))
+    now += 60
+    assert await store.renew("9")  # nobody took it since
+    assert [await store.renew(str(number)) for number in (7, 6)] == [True, False]
 
 
 @pytest.mark.parametrize("settings", [{"size": 0}, {"size": -1}, {"lease": 0}, {"lease": -1}, {"lease": float("nan")}])

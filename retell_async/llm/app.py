@@ -1,0 +1,213 @@
+"""The application: who answers, and the calls that are going on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+
+from retell_async import ConfigurationError
+
+from .agent import AgentFactory, factory_of
+from .channel import Channel, Opening, Refused
+from .log import failure, is_stray, log
+from .serving import asgi
+from .serving.gate import Gate
+from .session import Session, Stats
+from .settings import Limits, Settings, SilentPickup
+from .store import MemoryStore, Store
+from .turn import Turn
+
+if TYPE_CHECKING:
+    from retell_async.types import CallResponse
+    from retell_async.webhooks import Senders
+
+__all__ = ["App"]
+
+AgentT = TypeVar("AgentT")
+
+_FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
+
+
+class App:
+    """Answers Retell on the WebSocket of a custom-LLM agent. An ASGI application: serve it by `serve`, or mount it in Starlette or FastAPI.
+
+    Its address for Retell is ``wss://host/<secret>``, to which Retell adds the id of the call, or ``wss://host/?secret=<secret>``.
+
+    :param secret: what must stand in the address; several while it is being changed. ``None`` lets in anybody.
+    :param begin_message: what the agent says first, or what makes it from the `Session`, whose `call` is known then. ``None`` waits for the
+        user to speak. An `Agent` class has `on_enter` instead.
+    :param failure_message: said when the agent's code raises, or gives nothing for too long; or what makes it from the `Turn`.
+    :param timeout: seconds within which the next text of a turn must come. `Turn.timeout` changes it for one turn.
+    :param filler: said when a turn has no text after `filler_after` seconds, one after the other; never before the agent has spoken.
+    :param silent_pickup: what the agent does when both sides wait for the other to speak.
+    :param goodbye_pattern: a regular expression, upper and lower case alike, for texts with which the agent takes leave: as
+        `Turn.goodbye` has it, silence of `goodbye_after` seconds then ends the call.
+    :param auto_reconnect: whether Retell watches the connection and opens another when it is lost.
+    :param call_details: whether Retell tells about the call, in `Turn.call`.
+    :param transcript_with_tool_calls: whether transcripts come with tool calls and keys pressed too.
+    :param details_within: seconds that those are waited for, where the begin message or `admit` needs them.
+    :param reconnect_within: seconds that a call whose connection was lost is kept.
+    :param finish_within: seconds that side effects which are going on when a call ends get, and then `on_exit`.
+    :param admit: which calls are one's own: metadata that they must have, or a function of the call. Others are closed with 1008.
+    :param senders: who may connect, if the address is to be checked: `retell_async.webhooks.Senders`.
+    :param limits: how much is taken: calls, seconds, bytes, messages.
+    :param store: keeps state and side effects; the memory of this process by default.
+    :raises ConfigurationError: a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        secret: str | Sequence[str] | None,
+        begin_message: str | Callable[[Session], str] | None = None,
+        failure_message: str | Callable[[Turn], str] = _FAILURE,
+        timeout: float = 10.0,
+        filler: str | Sequence[str] | None = None,
+        filler_after: float = 1.0,
+        silent_pickup: SilentPickup | None = None,
+        goodbye_pattern: str | re.Pattern[str] | None = None,
+        goodbye_after: float = 4.0,
+        auto_reconnect: bool = True,
+        call_details: bool = True,
+        transcript_with_tool_calls: bool = False,
+        details_within: float = 2.0,
+        reconnect_within: float = 15.0,
+        finish_within: float = 30.0,
+        admit: Mapping[str, Any] | Callable[[CallResponse], bool] | None = None,
+        senders: Senders | None = None,
+        limits: Limits | None = None,
+        store: Store | None = None,
+    ) -> None:
+        self._gate = Gate(secret, senders)
+        del secret  # what is refused below shows it in no traceback
+        self.settings = Settings(
+            begin_message=begin_message,
+            failure_message=failure_message,
+            timeout=timeout,
+            filler=() if filler is None else (filler,) if isinstance(filler, str) else tuple(filler),
+            filler_after=filler_after,
+            silent_pickup=silent_pickup,
+            goodbye_pattern=goodbye_pattern,
+            goodbye_after=goodbye_after,
+            auto_reconnect=auto_reconnect,
+            call_details=call_details,
+            transcript_with_tool_calls=transcript_with_tool_calls,
+            details_within=details_within,
+            reconnect_within=reconnect_within,
+            finish_within=finish_within,
+            admit=admit,
+            limits=Limits() if limits is None else limits,
+        )
+        self.stats = Stats()
+        """What this application has done so far."""
+        self.draining = False
+        """Whether no new calls are taken."""
+        self._store = MemoryStore() if store is None else store
+        for method in ("load", "save", "begin", "finish"):
+            if not callable(getattr(self._store, method, None)):
+                raise ConfigurationError(f"the store has no method {method}: see llm.Store")
+        self._make_agent: AgentFactory | None = None
+        self._sessions: dict[str, Session] = {}
+        self._leading = 0
+        self._fewer = anyio.Event()
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The calls that are going on, by their ids, with those that wait to be connected again."""
+        return self._sessions
+
+    def agent(self, agent: AgentT) -> AgentT:
+        """Register what answers: an async generator function of a `Turn`, or a class that is an `Agent`, of which each call gets an object.
+
+        A function may also return an async iterator, a text or nothing.
+
+        :raises TypeError: it is neither.
+        :raises ConfigurationError: there is one already.
+        """
+        if self._make_agent is not None:
+            raise ConfigurationError("an agent is registered already")
+        self._make_agent = factory_of(agent)
+        return agent
+
+    async def __call__(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve as an ASGI application."""
+        await asgi.serve(self, scope, receive, send)
+
+    def check(self) -> AgentFactory:
+        """What makes the agent of a call.
+
+        :raises ConfigurationError: no agent is registered.
+        """
+        if self._make_agent is None:
+            raise ConfigurationError("nothing answers: register an agent with @app.agent")
+        return self._make_agent
+
+    def open(self, opening: Opening) -> str | Refused:
+        """Whether a WebSocket may be opened: the id of its call, or why not. For libraries that this package does not know.
+
+        :raises ConfigurationError: no agent is registered.
+        """
+        self.check()
+        found = self._gate.admit(opening)
+        if isinstance(found, str) and found not in self._sessions:
+            if self.draining:
+                found = Refused(503, "shutting down: no new calls are taken")
+            elif len(self._sessions) >= self.settings.limits.calls:
+                found = Refused(503, "too many calls")
+        if isinstance(found, Refused):
+            self.stats.refused += 1
+            log.warning("a connection was refused with %d: %s", found.status, found.reason)
+        return found
+
+    async def lead(self, call_id: str, channel: Channel) -> None:
+        """Lead a call over a WebSocket that was opened for it. For libraries that this package does not know.
+
+        The task of a call's first connection is the one that all its code runs in: it returns when the call is over.
+
+        :raises ConfigurationError: no agent is registered.
+        """
+        make_agent = self.check()
+        session = self._sessions.get(call_id)
+        if session is not None and not session.over:
+            await session.connect(channel)
+            return
+        session = self._sessions[call_id] = Session(call_id, make_agent(), self.settings, self._store, self.stats)
+        self.stats.calls += 1
+        self._leading += 1
+        try:
+            await session.run(channel)
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            log.error("call %r broke off\n%s", call_id, failure(error))
+        finally:
+            if self._sessions.get(call_id) is session:
+                del self._sessions[call_id]
+            self._leading -= 1
+            self._fewer.set()
+
+    async def drain(self, within: float | None = None) -> bool:
+        """Take no new calls, and wait for those that are going on; they may still be connected again.
+
+        :param within: seconds to wait, ``None`` for as long as it takes.
+        :returns: whether all are over.
+        """
+        self.draining = True
+        with anyio.move_on_after(within):
+            while self._leading:
+                if self._fewer.is_set():
+                    self._fewer = anyio.Event()
+                await self._fewer.wait()
+        return not self._leading
+
+    def abandon(self) -> None:
+        """Leave all calls without closing them, so that Retell connects them again, to another process if there is one."""
+        for session in list(self._sessions.values()):
+            session.end("shutdown", None)
+
+    def hide(self, text: str) -> str:
+        """A text without the secrets in it, for a log."""
+        return self._gate.hide(text)

@@ -1,0 +1,277 @@
+"""Chat endpoints that speak as OpenAI's do, as an agent: streamed over the connections of this package, tool calls carried out."""
+
+from __future__ import annotations
+
+import codecs
+import inspect
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from retell_async import ConfigurationError, DefaultAsyncHttpxClient, RetellError
+
+from ..log import Hidden, failure, log, mask_text
+from ..streams import closing
+from .transcripts import ChatMessage
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ..turn import Turn
+
+__all__ = ["ChatCompletions", "CompletionError", "Tool"]
+
+_LONGEST_REASON = 300
+_HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
+
+
+class CompletionError(RetellError):
+    """A chat endpoint did not answer as it should. `status` is the status of its answer, ``None`` if there was none."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@attrs.frozen
+class Tool:
+    """Something that the model may call.
+
+    :raises ConfigurationError: it has no name, or what it calls is no function.
+    """
+
+    name: str
+    description: str
+    """What it is for, as the model reads it."""
+    parameters: Mapping[str, Any]
+    """A JSON Schema of the arguments: an object."""
+    function: Callable[..., Awaitable[object] | object]
+    """Called with the `Turn`, and the arguments as keywords. What it gives is what the model reads: a text, or anything that JSON has."""
+    once: bool = True
+    """Whether it happens at most once a call with the same arguments, as `Turn.once` has it. ``False`` is for what only looks up."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.name or not callable(self.function):
+            raise ConfigurationError("a tool needs a name, and a function to call")
+
+
+class ChatCompletions:
+    """An agent whose words come from a chat endpoint: ``app.agent(llm.ChatCompletions(url, model="..."))``.
+
+    :param base_url: what stands before ``/chat/completions``.
+    :param api_key: sent as a bearer token, if there is one.
+    :param system: the system message, or what makes it from the `Turn`.
+    :param tools: what the model may call. Calls and results are in Retell's transcript too.
+    :param rounds: how often the model may call tools in one turn.
+    :param http_client: for settings of the connection; by default one of this package's own, which `aclose` closes.
+    :param body: further fields of the request, such as ``temperature``.
+    :raises ConfigurationError: the URL is none, or two tools have one name.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        model: str,
+        api_key: str | None = None,
+        system: str | Callable[[Turn], str] | None = None,
+        tools: Sequence[Tool] = (),
+        rounds: int = 5,
+        http_client: httpx.AsyncClient | None = None,
+        **body: Any,
+    ) -> None:
+        self._key = Hidden(api_key)
+        del api_key  # what is refused below shows it in no traceback
+        if not base_url.startswith(("http://", "https://")):
+            raise ConfigurationError("base_url must begin with http:// or https://")
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._system = system
+        self._tools = {tool.name: tool for tool in tools}
+        if len(self._tools) != len(tools):
+            raise ConfigurationError("two tools have one name")
+        self._rounds = rounds
+        self._own: httpx.AsyncClient | None = None
+        self._given = http_client
+        self._body: dict[str, Any] = {"model": model, "stream": True, **body}
+        if tools:
+            self._body["tools"] = [
+                {"type": "function", "function": {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}}
+                for tool in tools
+            ]
+
+    async def __call__(self, turn: Turn) -> AsyncGenerator[str]:
+        """The words for a turn.
+
+        :raises CompletionError: the endpoint did not answer as it should.
+        """
+        messages = turn.messages(self._system(turn) if callable(self._system) else self._system)
+        for round in range(self._rounds + 1):
+            gap = bool(turn.text) and not turn.text[-1].isspace()
+            answer = _Answer()
+            async with closing(self._complete(messages, answer, last=round == self._rounds)) as texts:
+                async for text in texts:
+                    yield f" {text}" if gap and not text[0].isspace() else text
+                    gap = False
+            calls = answer.calls
+            if not calls:
+                return
+            messages.append(answer.message())
+            for call in calls:
+                messages.append({"role": "tool", "tool_call_id": call.id, "content": await self._carry_out(turn, call)})
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are those of a client that was given."""
+        client, self._own = self._own, None
+        if client is not None:
+            await client.aclose()
+
+    async def _complete(self, messages: list[ChatMessage], answer: _Answer, *, last: bool) -> AsyncGenerator[str]:
+        import httpx
+
+        if self._given is None and self._own is None:
+            self._own = DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0))
+        client = cast("httpx.AsyncClient", self._given or self._own)
+        body = {**self._body, "messages": messages, **({"tool_choice": "none"} if last and self._tools else {})}
+        key = self._key.value
+        auth = None if key is None else _bearer(key)
+        del key
+        try:
+            async with client.stream("POST", self._url, json=body, auth=auth, headers=_HEADERS) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    raise CompletionError(_reason(response), response.status_code)
+                async with closing(_parts(response)) as parts:
+                    async for part in parts:
+                        text = answer.take(part)
+                        if text:
+                            yield text
+        except httpx.HTTPError as error:
+            problem = f"the chat endpoint did not answer: {type(error).__name__}: {error}"
+        else:
+            return
+        raise CompletionError(mask_text(problem))
+
+    async def _carry_out(self, turn: Turn, call: _Call) -> str:
+        """What the model is told of a tool that it called."""
+        noted = turn.tool_call(call.name, call.arguments)
+        try:
+            tool = self._tools.get(call.name)
+            if tool is None:
+                raise CompletionError(f"there is no tool {call.name!r}")
+            arguments: Any = json.loads(call.arguments or "{}")
+            if not isinstance(arguments, dict):
+                raise CompletionError("the arguments are not an object")
+            given = cast("dict[str, Any]", arguments)
+
+            async def run() -> object:
+                result = tool.function(turn, **given)
+                return await result if inspect.isawaitable(result) else result
+
+            key = f"{tool.name}({json.dumps(given, sort_keys=True)})"
+            result = await (turn.once(key, run) if tool.once else run())
+            content = result if isinstance(result, str) else json.dumps(result)
+        except Exception as error:  # noqa: BLE001 - the model is to tell the user, and the turn to go on
+            log.error("call %r: the tool %r failed\n%s", turn.session.call_id, call.name[:64], failure(error))
+            content, successful = f"failed: {type(error).__name__}: {error}", False
+        else:
+            successful = True
+        turn.tool_result(noted, content, successful=successful)
+        return content
+
+
+@attrs.define
+class _Call:
+    id: str
+    name: str = ""
+    arguments: str = ""
+
+
+class _Answer:
+    """What the model has said and called so far, put together from parts."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._calls: dict[Any, _Call] = {}
+
+    @property
+    def calls(self) -> list[_Call]:
+        return list(self._calls.values())
+
+    def take(self, part: Mapping[str, Any]) -> str:
+        """The text in a part.
+
+        :raises CompletionError: the endpoint reports an error in it.
+        """
+        if part.get("error"):
+            raise CompletionError(f"the chat endpoint reports an error: {_stated(part['error'])}")
+        choices: Any = part.get("choices")
+        choice: Any = choices[0] if choices else {}
+        delta: Any = choice.get("delta") or choice.get("message") or {}
+        for place, call in enumerate(delta.get("tool_calls") or ()):
+            function = call.get("function") or {}
+            at = call.get("index", place)
+            known = self._calls.setdefault(at, _Call(call.get("id") or f"call_{len(self._calls)}"))
+            known.name += function.get("name") or ""
+            known.arguments += function.get("arguments") or ""
+        text = delta.get("content")
+        text = text if isinstance(text, str) else ""
+        self._text += text
+        return text
+
+    def message(self) -> ChatMessage:
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}} for call in self.calls
+        ]
+        return {"role": "assistant", "content": self._text or None, "tool_calls": calls}
+
+
+async def _parts(response: httpx.Response) -> AsyncGenerator[Mapping[str, Any]]:
+    """The JSON objects of a stream of events, or the one of an endpoint that does not stream."""
+    if "event-stream" not in response.headers.get("content-type", "event-stream"):
+        yield _object((await response.aread()).decode("utf-8", "replace"))
+        return
+    # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
+    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
+        async for chunk in chunks:
+            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+            for line in lines:
+                data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                if data == "[DONE]":
+                    return
+                if data:
+                    yield _object(data)
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise CompletionError("the chat endpoint sends something that is no JSON object")
+    return cast("dict[str, Any]", found)
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        said = response.json()
+        stated = _stated(said.get("error", said)) if isinstance(said, dict) else ""  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    except ValueError:
+        stated = response.reason_phrase
+    return f"the chat endpoint answers with {response.status_code}: {stated}"
+
+
+def _stated(error: Any) -> str:
+    message = error.get("message", "") if isinstance(error, Mapping) else error  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return mask_text(str(message))[:_LONGEST_REASON]  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _bearer(key: str) -> Callable[[httpx.Request], httpx.Request]:
+    def auth(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {key}"
+        return request
+
+    return auth

@@ -1,0 +1,86 @@
+"""Transcripts as chat messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from ..effects import Effect
+
+__all__ = ["REMINDER", "ChatMessage", "chat_messages", "last_said", "spoken_part"]
+
+ChatMessage: TypeAlias = dict[str, Any]
+"""As OpenAI's chat completions have it: ``role`` and ``content``, and what goes with tool calls."""
+
+REMINDER = "(The user has been silent for a while. Say something short to go on.)"
+
+_ROLES = {"agent": "assistant", "user": "user", "transfer_target": "user"}
+
+
+def last_said(transcript: Sequence[Any]) -> str:
+    """What the user said last."""
+    return next((item.content or "" for item in reversed(transcript) if item.role == "user"), "")
+
+
+def spoken_part(content: str, words: Iterable[Any]) -> str:
+    """The part of an utterance that its words reach to; all of it if they do not tell."""
+    spoken = "".join("".join(str(word.word).split()) for word in words if getattr(word, "word", None))
+    at = 0
+    for character in spoken:
+        while at < len(content) and content[at].isspace():
+            at += 1
+        if at >= len(content) or content[at] != character:
+            return content
+        at += 1
+    if not spoken or not any(map(str.isalnum, content[at:])):
+        return content
+    return content[:at]
+
+
+def chat_messages(
+    transcript: Sequence[Any], *, system: str | None = None, reminder: str | None = None, effects: Sequence[Effect] = ()
+) -> list[ChatMessage]:
+    """A transcript as chat messages; what follows each other from one side is one message."""
+    messages: list[ChatMessage] = [] if system is None else [{"role": "system", "content": system}]
+    results = {item.tool_call_id for item in transcript if item.role == "tool_call_result"}
+    invoked: set[str] = set()
+    for item in transcript:
+        if item.role in _ROLES:
+            _said(messages, _ROLES[item.role], _text(item))
+        elif item.role == "tool_call_invocation" and item.tool_call_id in results:  # an endpoint refuses one without a result
+            invoked.add(item.tool_call_id)
+            call = {"id": item.tool_call_id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
+            messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        elif item.role == "tool_call_result" and item.tool_call_id in invoked:
+            messages.append({"role": "tool", "tool_call_id": item.tool_call_id, "content": item.content})
+        elif item.role == "dtmf":
+            _said(messages, "user", f"(pressed {item.digit})")
+    if reminder:
+        _said(messages, "user", reminder)
+    if effects:
+        messages.append({"role": "system", "content": "\n".join(map(_told, effects))})
+    return messages
+
+
+def _text(item: Any) -> str:
+    content = item.content if isinstance(item.content, str) else ""
+    words: Any = item.words
+    return spoken_part(content, words) if item.role == "agent" and words.__class__ is list else content
+
+
+def _said(messages: list[ChatMessage], role: str, content: str) -> None:
+    if not content.strip():
+        return
+    last = messages[-1] if messages else {}
+    if last.get("role") == role and isinstance(last["content"], str):
+        last["content"] = f"{last['content'].rstrip()} {content.lstrip()}"
+    else:
+        messages.append({"role": role, "content": content})
+
+
+def _told(effect: Effect) -> str:
+    if not effect.done:
+        return f"Begun already, though the user was not told, and not to be done again: {effect.key}"
+    result = effect.result if isinstance(effect.result, str) else json.dumps(effect.result, default=str)
+    return f"Done already, though the user was not told: {effect.key}. Result: {result}"

@@ -1,0 +1,334 @@
+"""The server's side of one call's conversation: a state machine that is told what came in and what the application wants. No I/O, no clock.
+
+It lasts as long as the call, over any number of connections. What is to be sent is taken from it frame by frame, at the moment of sending,
+so that what is out of date by then is never sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import attrs
+
+from .messages import (
+    AgentConfig,
+    AgentInterrupt,
+    CallDetails,
+    Config,
+    Message,
+    Metadata,
+    Options,
+    Ping,
+    Pong,
+    ProtocolError,
+    ReminderRequired,
+    Response,
+    ResponseRequired,
+    ToolCallInvocation,
+    ToolCallResult,
+    UnknownRequest,
+    UpdateAgent,
+    UpdateOnly,
+    dump,
+    parse_request,
+)
+
+if TYPE_CHECKING:
+    from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
+
+__all__ = ["Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated"]
+
+Kind: TypeAlias = Literal["begin", "response", "reminder"]
+
+_DIGITS = re.compile(r"[0-9*#]+")
+
+
+@attrs.frozen
+class Action:
+    """What is done once a text is spoken: at most one of these.
+
+    :raises ValueError: none or more than one is given, or it cannot be carried out.
+    """
+
+    end_call: bool = False
+    transfer_number: str | None = attrs.field(default=None, repr=False)
+    show_transferee_as_caller: bool = False
+    digit_to_press: str | None = attrs.field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if sum((self.end_call, self.transfer_number is not None, self.digit_to_press is not None)) != 1:
+            raise ValueError("one of end_call, transfer_number and digit_to_press is to be given: they exclude each other")
+        number: Any = self.transfer_number
+        digits: Any = self.digit_to_press
+        if number is not None and not (isinstance(number, str) and number.strip()):
+            raise ValueError("the number to transfer to is to be a text such as '+14155550100'")
+        if self.show_transferee_as_caller and number is None:
+            raise ValueError("show_transferee_as_caller goes with a transfer_number")
+        if digits is not None and not (isinstance(digits, str) and _DIGITS.fullmatch(digits)):
+            raise ValueError("digits to press are a text of 0 to 9, * and #")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of a message that say so."""
+        return attrs.asdict(self, filter=lambda _, value: value is not None and value is not False)
+
+
+@attrs.frozen
+class Asked:
+    """An answer is wanted, and no earlier one is any more."""
+
+    id: int
+    kind: Kind
+
+
+@attrs.frozen
+class Updated:
+    """The transcript or whose turn it is has changed."""
+
+    message: UpdateOnly
+    spoken: int | None
+    """The answer that the agent begins to speak, if it does."""
+
+
+@attrs.frozen
+class Details:
+    """The call's details came."""
+
+    call: CallResponse
+
+
+@attrs.frozen
+class Other:
+    """A message that this version does not know."""
+
+    message: UnknownRequest
+
+
+@attrs.frozen
+class Ignored:
+    """A frame that has no effect; `reason` says why and holds nothing that was sent."""
+
+    reason: str
+
+
+Event: TypeAlias = Asked | Updated | Details | Other | Ignored
+
+
+@attrs.define(eq=False, kw_only=True)
+class Conversation:
+    """What was asked, what is still wanted, and what is to be sent.
+
+    :param options: sent first on each connection, ``None`` to send none.
+    :param greeted: whether the begin message was given before, by another process.
+    """
+
+    options: Options | None = None
+    greeted: bool = False
+    """Whether the begin message was given, or is no longer wanted: it is not repeated on another connection."""
+    open: bool = False
+    """Whether there is a connection."""
+    transcript: Sequence[Utterance] = ()
+    """The newest."""
+    transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = None
+    discarded: int = 0
+    """Frames that were never sent because they were out of date."""
+    _queue: deque[Message] = attrs.field(factory=deque[Message])
+    _asked: Asked | None = None
+    """What was asked last, on any connection."""
+    _asked_here: bool = False
+    """Whether that was on the present connection."""
+    _current: int | None = None
+    """The id whose frames may be sent: of what was asked last, unless an interruption took its place."""
+    _wanted: bool = False
+    """Whether that id is not complete yet."""
+    _begun: bool = False
+    """Whether words of it were sent."""
+    _unanswered: Asked | None = None
+    """What the connection that is gone has left without an answer."""
+    _interrupt: int = 0
+    """The newest interruption."""
+    _interrupting: bool = False
+    """Whether it is not complete yet."""
+
+    @property
+    def wanted(self) -> int | None:
+        """The id of the answer that is wanted and not complete."""
+        return self._current if self.open and self._wanted else None
+
+    # What happens.
+
+    def opened(self) -> list[Event]:
+        """A connection was opened, in the place of another one if there is one."""
+        self.closed()
+        self.open, self._asked_here, self._begun = True, False, False
+        self._current = 0
+        if self.options is not None:
+            self._queue.append(Config(config=self.options))
+        if not self.greeted:
+            self._asked, self._wanted, self._unanswered = Asked(0, "begin"), True, None
+            return [self._asked]
+        # The agent may say nothing before a begin message came, and the caller has heard it already: this one says nothing.
+        self._queue.append(Response(response_id=0, content="", content_complete=True))
+        return []
+
+    def resume(self) -> list[Event]:
+        """Ask again for what the last connection left without an answer, if Retell did not do so itself."""
+        if not self.open or self._unanswered is None:
+            return []
+        return [self._ask(self._unanswered)]
+
+    def received(self, text: str | bytes) -> list[Event]:
+        """A frame came."""
+        if not self.open:
+            return []
+        if isinstance(text, bytes):
+            return [Ignored("a binary frame")]
+        try:
+            message = parse_request(text)
+        except ProtocolError as error:
+            return [Ignored(str(error))]
+        match message:
+            case Ping():
+                self._queue.append(Pong(timestamp=message.timestamp))
+                return []
+            case CallDetails():
+                return [Details(message.call)]
+            case UpdateOnly():
+                self._heard(message)
+                spoken = self._current if message.turntaking == "agent_turn" and self._begun else None
+                return [Updated(message, spoken)]
+            case ResponseRequired() | ReminderRequired():
+                return self._required(message)
+            case UnknownRequest():
+                return [Other(message)]
+
+    def closed(self) -> None:
+        """The connection is gone."""
+        if not self.open:
+            return
+        unsent = any(isinstance(frame, Response) and frame.content_complete and frame.response_id == self._current for frame in self._queue)
+        if (self._wanted or unsent) and self._asked is not None and self._asked.kind != "begin" and self._current == self._asked.id:
+            self._unanswered = self._asked
+        self.open = self._wanted = self._begun = self._interrupting = False
+        self._current = None
+        self._queue.clear()
+
+    # What the application wants.
+
+    def respond(self, id: int, content: str, *, complete: bool, uninterruptible: bool = False, action: Action | None = None) -> bool:
+        """Say a part of an answer. ``False`` for one that is no longer wanted: nothing comes of it.
+
+        :raises ValueError: an action is given with a part that is not the last.
+        """
+        if action is not None and not complete:
+            raise ValueError("an action goes with the last part of an answer")
+        if id != self.wanted:
+            return False
+        if not content and not complete:
+            return True
+        options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
+        self._queue.append(
+            Response(response_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))
+        )
+        self._begun = self._begun or bool(content)
+        self._wanted = not complete
+        if id == 0:
+            self.greeted = True
+        return True
+
+    def begin_interrupt(self) -> int:
+        """The id for a new interruption. It takes the place of an earlier one and of an answer that is under way."""
+        self._interrupt += 1
+        self._interrupting = self.open
+        self._current, self._wanted, self._begun = None, False, False
+        self.greeted = True
+        return self._interrupt
+
+    def interrupt(self, id: int, content: str, *, complete: bool, uninterruptible: bool = True, action: Action | None = None) -> bool:
+        """Say a part of an interruption. ``False`` for one whose place another has taken, or which is complete.
+
+        :raises ValueError: an action is given with a part that is not the last, or it cannot go with an interruption.
+        """
+        if action is not None and (not complete or action.show_transferee_as_caller):
+            raise ValueError("an action goes with the last part of an interruption, and show_transferee_as_caller with answers only")
+        if not (self.open and self._interrupting and id == self._interrupt):
+            return False
+        if not content and not complete:
+            return True
+        options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
+        self._queue.append(
+            AgentInterrupt(interrupt_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))
+        )
+        self._interrupting = not complete
+        return True
+
+    def update_agent(self, changes: AgentConfig) -> bool:
+        """Change the agent for this call. ``False`` when there is no connection."""
+        return self._put(UpdateAgent(agent_config=changes))
+
+    def metadata(self, metadata: object) -> bool:
+        """Send something to the front end of a web call. ``False`` when there is no connection.
+
+        :raises TypeError: it holds what JSON does not have.
+        :raises ValueError: a number in it is not finite, or it holds itself.
+        """
+        message = Metadata(metadata=metadata)
+        dump(message)  # what cannot be sent is told to who wants it sent
+        return self._put(message)
+
+    def tool_call(self, id: str, name: str, arguments: str) -> bool:
+        """Note that a tool is called. ``False`` when there is no connection."""
+        return self._put(ToolCallInvocation(tool_call_id=id, name=name, arguments=arguments))
+
+    def tool_result(self, id: str, content: str, *, successful: bool | None) -> bool:
+        """Note what came of a tool call. ``False`` when there is no connection."""
+        outcome: dict[str, Any] = {} if successful is None else {"successful": successful}
+        return self._put(ToolCallResult(tool_call_id=id, content=content, **outcome))
+
+    # What is to be sent.
+
+    @property
+    def waiting(self) -> int:
+        """How many frames are waiting to be sent, those out of date included."""
+        return len(self._queue)
+
+    def next_frame(self) -> str | None:
+        """The next frame that is to be sent, now; ``None`` while there is none."""
+        while self._queue:
+            message = self._queue.popleft()
+            if isinstance(message, Response):
+                outdated = message.response_id != self._current
+            else:
+                outdated = isinstance(message, AgentInterrupt) and message.interrupt_id != self._interrupt
+            if not outdated:
+                return dump(message)
+            self.discarded += 1
+        return None
+
+    def _put(self, message: Message) -> bool:
+        if self.open:
+            self._queue.append(message)
+        return self.open
+
+    def _required(self, message: ResponseRequired | ReminderRequired) -> list[Event]:
+        id = message.response_id
+        last = self._asked.id if self._asked is not None else 0
+        if id < last or id <= 0:
+            return [Ignored("a response_id that is lower than the one before")]
+        if id == last and self._asked_here:
+            return [Ignored("a response_id that was asked for already")]
+        self._heard(message)
+        return [self._ask(Asked(id, "response" if isinstance(message, ResponseRequired) else "reminder"))]
+
+    def _ask(self, asked: Asked) -> Asked:
+        self._asked, self._asked_here, self._unanswered = asked, True, None
+        self._current, self._wanted, self._begun = asked.id, True, False
+        self.greeted = True
+        return asked
+
+    def _heard(self, message: UpdateOnly | ResponseRequired | ReminderRequired) -> None:
+        self.transcript = message.transcript
+        self.transcript_with_tool_calls = message.transcript_with_tool_calls

@@ -1,0 +1,592 @@
+"""One call, from its first connection to its end: it runs the agent's code and says what that gives."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import anyio
+import anyio.lowlevel
+import attrs
+
+from .agent import Agent, FunctionAgent, texts
+from .channel import Channel
+from .connection import Connection, FloodedError
+from .effects import Effects
+from .log import failure, is_stray, log
+from .messages import AgentConfig, Options
+from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
+from .settings import Settings, SilentPickup
+from .store import Records, Store
+from .streams import closing
+from .turn import Turn
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
+
+__all__ = ["Session", "Stats"]
+
+_RESUME_AFTER = 1.0
+_MOST_UNSENT = 32
+_MOST_UPDATES = 64
+_REMINDERS = {"reminder_trigger_ms": 10_000, "reminder_max_count": 1}
+"""What an agent has where nothing else is set."""
+_GOODBYE_REMINDERS = 100
+
+
+@attrs.define
+class Stats:
+    """What an application has done since it was made."""
+
+    calls: int = 0
+    """Calls that were led, each once however often it was connected."""
+    refused: int = 0
+    """Connections that were not let in, and calls that were not the application's own."""
+    reconnects: int = 0
+    """Further connections of calls."""
+    turns: int = 0
+    """Answers that Retell asked for, reminders included."""
+    discarded: int = 0
+    """Turns that the user did not get to hear: Retell asked again, or the call ended, before the agent began to speak them."""
+    failed: int = 0
+    """Turns in which the agent's code raised."""
+    timed_out: int = 0
+    """Turns in which the agent's code gave nothing for too long."""
+    fillers: int = 0
+    """Fillers that were said."""
+    ignored: int = 0
+    """Frames that had no effect, since they are none of the protocol or came out of order."""
+
+
+class Session:
+    """One call. Everything about it that is not about a single turn."""
+
+    def __init__(self, call_id: str, agent: Agent, settings: Settings, store: Store, stats: Stats) -> None:
+        self.call_id = call_id
+        """Retell's id of the call."""
+        self.settings = settings
+        self.call: CallResponse | None = None
+        """The call's details, ``None`` until Retell has sent them."""
+        self.state: dict[str, Any] = {}
+        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON."""
+        self.ended: str | None = None
+        """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded``, ``refused``, or ``shutdown``."""
+        self._agent = agent
+        self._stats = stats
+        self._records = Records(store, call_id)
+        self._conversation = Conversation(
+            options=Options(
+                auto_reconnect=settings.auto_reconnect,
+                call_details=settings.call_details,
+                transcript_with_tool_calls=settings.transcript_with_tool_calls,
+            )
+        )
+        self._effects = Effects(call_id, store)
+        self._tasks: TaskGroup
+        self._loaded = anyio.Event()
+        self._over = anyio.Event()
+        self._newest: Connection | None = None
+        """The connection that came last, which may still wait to be led."""
+        self._connection: Connection | None = None
+        self._connections = 0
+        self._turn: Turn | None = None
+        self._held: Asked | None = None
+        self._ready = False
+        self._updates: deque[Updated] | None = deque(maxlen=_MOST_UPDATES) if type(agent).on_update is not Agent.on_update else None
+        self._updated = anyio.Event()
+        self._heard_user = False
+        self._taking_leave = False
+        self._reminders: dict[str, Any] = dict(_REMINDERS)
+        self._logged: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Session({self.call_id!r})"
+
+    # For the application.
+
+    @property
+    def transcript(self) -> Sequence[Utterance]:
+        """All that was said so far."""
+        return self._conversation.transcript
+
+    @property
+    def transcript_with_tool_calls(self) -> Sequence[UtteranceOrToolCall] | None:
+        """The same with tool calls and keys pressed, if the application asked for it."""
+        return self._conversation.transcript_with_tool_calls
+
+    def interrupt(
+        self,
+        message: str | AsyncIterable[str | None],
+        *,
+        uninterruptible: bool = True,
+        end_call: bool = False,
+        transfer_number: str | None = None,
+        digit_to_press: str | None = None,
+    ) -> None:
+        """Speak now, whoever is speaking. The turn that is being answered is cancelled, also if that is the one that calls this.
+
+        :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
+        :raises ValueError: more than one action is given, or one that cannot be carried out.
+        """
+        action = None
+        if end_call or transfer_number is not None or digit_to_press is not None:
+            action = Action(end_call=end_call, transfer_number=transfer_number, digit_to_press=digit_to_press)
+        id = self._conversation.begin_interrupt()
+        self._give_up(self._turn)
+        if isinstance(message, str):
+            self._conversation.interrupt(id, message, complete=True, uninterruptible=uninterruptible, action=action)
+            self._wake()
+        else:
+            self._tasks.start_soon(self._stream_interrupt, id, message, uninterruptible, action)
+
+    def update_agent(
+        self,
+        *,
+        responsiveness: float | None = None,
+        interruption_sensitivity: float | None = None,
+        reminder_trigger_ms: float | None = None,
+        reminder_max_count: int | None = None,
+    ) -> None:
+        """Change the agent for this call.
+
+        :param responsiveness: 0 to 1; less waits longer before the agent speaks.
+        :param interruption_sensitivity: 0 to 1; more makes the agent easier to interrupt.
+        :param reminder_trigger_ms: milliseconds of silence after which Retell asks for a reminder.
+        :param reminder_max_count: how many reminders there may be, 0 for none.
+        :raises ValueError: a value is out of bounds, or none is given.
+        """
+        for name, value in (("responsiveness", responsiveness), ("interruption_sensitivity", interruption_sensitivity)):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, and is {value!r}")
+        if reminder_trigger_ms is not None and not 0 < reminder_trigger_ms < float("inf"):
+            raise ValueError(f"reminder_trigger_ms must be above 0, and is {reminder_trigger_ms!r}")
+        if reminder_max_count is not None and (int(reminder_max_count) != reminder_max_count or reminder_max_count < 0):
+            raise ValueError(f"reminder_max_count must be a whole number of 0 or more, and is {reminder_max_count!r}")
+        given = {
+            "responsiveness": responsiveness,
+            "interruption_sensitivity": interruption_sensitivity,
+            "reminder_trigger_ms": reminder_trigger_ms,
+            "reminder_max_count": reminder_max_count,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        if not changes:
+            raise ValueError("update_agent changes nothing: give it something to change")
+        self._reminders.update({name: value for name, value in changes.items() if name in _REMINDERS})
+        self._update_agent(changes)
+
+    def send_metadata(self, metadata: object) -> None:
+        """Send anything that JSON has to the front end of a web call.
+
+        :raises TypeError: it holds what JSON does not have.
+        :raises ValueError: a number in it is not finite, or it holds itself.
+        """
+        self._conversation.metadata(metadata)
+        self._wake()
+
+    def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
+        """Note in the transcript that a tool is called, and give the id under which `tool_result` says what came of it."""
+        id = f"tool_{uuid4().hex}"
+        self._conversation.tool_call(id, name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+        self._wake()
+        return id
+
+    def tool_result(self, id: str, content: object, *, successful: bool | None = None) -> None:
+        """Note in the transcript what came of a tool call: a text, or anything that JSON has."""
+        self._conversation.tool_result(id, content if isinstance(content, str) else json.dumps(content), successful=successful)
+        self._wake()
+
+    # For turns.
+
+    async def say(self, turn: Turn, text: str) -> None:
+        if turn.complete:
+            raise RuntimeError("this turn is complete: nothing more can be said in it")
+        if self._conversation.respond(turn.id, text, complete=False, uninterruptible=turn.uninterruptible):
+            turn.text += text
+            self._wake()
+            self._note_spoken(turn)
+        await self._breathe()
+
+    async def once(self, turn: Turn, key: str, fn: Callable[[], object], retry_on: tuple[type[Exception], ...]) -> object:
+        return await self._effects.once(key, fn, self._tasks, turn.id, retry_on)
+
+    # For the application object.
+
+    async def run(self, channel: Channel) -> None:
+        """Lead the call from its first connection to its end, however many more there are."""
+        connection = self._newest = Connection(channel)
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                try:
+                    await self._load()
+                    self._loaded.set()
+                    self._tasks.start_soon(self._end_after, self.settings.limits.call_seconds)
+                    if self._updates is not None:
+                        self._tasks.start_soon(self._tell_updates, self._updates)
+                    await self._lead(connection)
+                    await self._over.wait()
+                finally:
+                    await self._finish()
+                    self._tasks.cancel_scope.cancel()
+        finally:
+            self._loaded.set()
+
+    async def connect(self, channel: Channel) -> None:
+        """Lead the call over another connection, in the place of the one before, until it is gone."""
+        connection = self._newest = Connection(channel)
+        await self._loaded.wait()
+        await self._lead(connection)
+
+    async def _lead(self, connection: Connection) -> None:
+        if self._over.is_set():
+            return
+        if self._newest is not connection:
+            connection.replaced()
+            await connection.close()
+            return
+        before, self._connection = self._connection, connection
+        self._connections += 1
+        if before is not None:
+            before.replaced()
+        if self._connections > 1:
+            self._stats.reconnects += 1
+        code: int | None = None
+        try:
+            with connection.scope:
+                self._give_up(self._turn)
+                events = self._conversation.opened()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(connection.write, self._conversation, self._current)
+                    if not self._ready:
+                        tasks.start_soon(self._wait_for_details)
+                    if self._connections > 1:
+                        tasks.start_soon(self._resume)
+                    self._take(events)
+                    try:
+                        code = await connection.read(self.settings.limits, self._read)
+                    except FloodedError:
+                        log.error("call %r: too many messages a second: closed", self.call_id)
+                        self.end("flooded", 1008, "too many messages")
+                    tasks.cancel_scope.cancel()
+        finally:
+            if self._connection is connection:
+                self._connection = None
+                self._conversation.closed()
+                self._give_up(self._turn)
+                if connection.closing is None:
+                    self._disconnected(code)
+            await connection.close()
+
+    def end(self, why: str, code: int | None, reason: str = "") -> None:
+        """End the call.
+
+        :param code: what to close the connection with, ``None`` to leave it without a word, so that Retell connects again elsewhere.
+        """
+        if self._over.is_set():
+            return
+        self.ended = self.ended or why
+        self._over.set()
+        self._conversation.closed()
+        if self._connection is not None:
+            self._connection.closing = None if code is None else (code, reason)
+            self._connection.scope.cancel()
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended, though what is to be done then may still go on."""
+        return self._over.is_set()
+
+    # A connection.
+
+    def _current(self) -> Connection | None:
+        return self._connection
+
+    def _read(self, text: str | bytes | None) -> None:
+        self._take([Ignored("a frame that is too long")] if text is None else self._conversation.received(text))
+
+    async def _resume(self) -> None:
+        await anyio.sleep(_RESUME_AFTER)
+        self._take(self._conversation.resume())
+
+    async def _wait_for_details(self) -> None:
+        await anyio.sleep(self.settings.details_within)
+        if not self._ready:
+            if self.settings.admit is not None:
+                self._refuse("its details did not come in time")
+            else:
+                log.warning("call %r: its details did not come in time", self.call_id)
+                self._make_ready()
+
+    def _disconnected(self, code: int | None) -> None:
+        if code == 1000:
+            self.end("closed", None)
+        elif not self._over.is_set():
+            if code is not None:
+                log.warning("call %r: the connection is gone (%d); waiting for another", self.call_id, code)
+            self._tasks.start_soon(self._end_unless_connected, self._connections)
+
+    async def _end_unless_connected(self, connections: int) -> None:
+        await anyio.sleep(self.settings.reconnect_within)
+        if self._connections == connections:
+            self.end("lost", None)
+
+    async def _end_after(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        log.warning("call %r: longer than %g seconds: hung up", self.call_id, seconds)
+        self.end("too_long", 1000, "too long")
+
+    def _wake(self) -> None:
+        if self._connection is not None:
+            self._connection.wake()
+
+    async def _breathe(self) -> None:
+        """Let others run, and while too much is waiting to be sent, the connection."""
+        await anyio.lowlevel.checkpoint()
+        while self._conversation.waiting > _MOST_UNSENT and self._connection is not None:
+            await self._connection.drained()
+
+    # What comes in.
+
+    def _take(self, events: Sequence[Event]) -> None:
+        for event in events:
+            match event:
+                case Asked():
+                    self._asked(event)
+                case Updated():
+                    self._update(event)
+                case Details(call):
+                    self._detailed(call)
+                case Ignored(reason):
+                    self._stats.ignored += 1
+                    self._log_once(f"ignored: {reason}")
+                case Other(message):
+                    self._log_once(f"a message that this version does not know: {message.interaction_type[:50]!r}")
+
+    def _log_once(self, what: str) -> None:
+        if what not in self._logged and len(self._logged) < 100:
+            self._logged.add(what)
+            log.warning("call %r: %s (logged once)", self.call_id, what)
+
+    def _detailed(self, call: CallResponse) -> None:
+        self.call = call
+        if self._ready:
+            return
+        try:
+            admitted = self.settings.admits(call)
+        except Exception as error:  # noqa: BLE001 - whatever the application's code raises
+            log.error("call %r: admit failed\n%s", self.call_id, failure(error))
+            admitted = False
+        if admitted:
+            self._make_ready()
+        else:
+            self._refuse("it is not one of this application's")
+
+    def _refuse(self, why: str) -> None:
+        self._stats.refused += 1
+        log.warning("call %r refused: %s", self.call_id, why)
+        self.end("refused", 1008, "not admitted")
+
+    def _make_ready(self) -> None:
+        self._ready = True
+        held, self._held = self._held, None
+        if held is not None and self._conversation.wanted == held.id:
+            self._asked(held)
+
+    def _asked(self, asked: Asked) -> None:
+        if asked.kind != "begin":
+            self._heard_user = self._heard_user or asked.kind == "response"
+        if not self._ready and (self.settings.admit is not None or (asked.kind == "begin" and self._greets_by_details())):
+            self._held = asked
+            return
+        self._give_up(self._turn)
+        if asked.kind != "begin":
+            self._stats.turns += 1
+        if self._taking_leave and asked.kind == "reminder":
+            self._conversation.respond(asked.id, "", complete=True, action=Action(end_call=True))
+            self._wake()
+            return
+        if self._taking_leave:
+            self._taking_leave = False
+            self._update_agent(self._reminders)
+        turn = Turn(self, asked.id, asked.kind, self.settings.timeout, self._effects.untold(asked.id))
+        self._turn = turn
+        self._tasks.start_soon(self._answer, turn)
+
+    def _greets_by_details(self) -> bool:
+        plain = type(self._agent).on_enter in {Agent.on_enter, FunctionAgent.on_enter}
+        return callable(self.settings.begin_message) or not plain
+
+    def _update(self, event: Updated) -> None:
+        turn = self._turn
+        if turn is not None and event.spoken == turn.id:
+            turn.speaking = True
+            self._note_spoken(turn)
+        self._heard_user = (
+            self._heard_user or event.message.turntaking == "user_turn" or any(item.role == "user" for item in self.transcript)
+        )
+        if self._updates is not None:
+            self._updates.append(event)
+            self._updated.set()
+
+    async def _tell_updates(self, updates: deque[Updated]) -> None:
+        while True:
+            self._updated = anyio.Event()
+            while updates:
+                if not self._ready and self.settings.admit is not None:
+                    break
+                await self._guard("on_update", self._agent.on_update, self, updates.popleft())
+            await self._updated.wait()
+
+    # Turns.
+
+    def _give_up(self, turn: Turn | None) -> None:
+        """Cancel a turn that is not wanted any more."""
+        if turn is None:
+            return
+        self._turn = None
+        turn.scope.cancel()
+        if turn.kind != "begin" and not turn.spoken.is_set():
+            self._stats.discarded += 1
+
+    async def _answer(self, turn: Turn) -> None:
+        """Say what the agent gives for a turn, to its end or until nobody wants it any more."""
+        with turn.scope:
+            async with anyio.create_task_group() as watching:
+                watching.start_soon(self._watch, turn)
+                try:
+                    async with closing(texts(self._hook(turn.kind)(turn))) as given:
+                        async for text in given:
+                            await turn.say(text)
+                except BaseException as error:
+                    if not is_stray(error):
+                        raise
+                    self._failed(turn, error)
+                else:
+                    self._complete(turn)
+                watching.cancel_scope.cancel()
+        if turn.complete:
+            await self._save()
+
+    def _hook(self, kind: Kind) -> Callable[[Turn], Any]:
+        agent = self._agent
+        return {"begin": agent.on_enter, "response": agent.on_turn, "reminder": agent.on_reminder}[kind]
+
+    async def _watch(self, turn: Turn) -> None:
+        """Say a filler when the agent is slow, and give the turn up when it is too slow."""
+        settings = self.settings
+        if settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript):
+            await anyio.sleep(min(settings.filler_after, turn.timeout))
+            if not turn.text:
+                filler = settings.filler[self._stats.fillers % len(settings.filler)]
+                self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
+                self._wake()
+        while (left := turn.active_at + turn.timeout - anyio.current_time()) > 0:
+            await (anyio.sleep_forever() if left == float("inf") else anyio.sleep(left))
+        if turn.complete:  # at the last moment
+            return
+        self._stats.timed_out += 1
+        log.error("call %r: turn %d gave nothing for %g seconds", self.call_id, turn.id, turn.timeout)
+        self._apologise(turn)
+        turn.scope.cancel()
+
+    def _complete(self, turn: Turn) -> None:
+        if not self._conversation.respond(turn.id, "", complete=True, action=turn.action):
+            return
+        turn.complete = True
+        self._wake()
+        self._note_spoken(turn)
+        pattern, pickup = self.settings.goodbye_pattern, self.settings.silent_pickup
+        if turn.action is None and turn.kind != "begin" and (turn.says_goodbye or (pattern and pattern.search(turn.text))):
+            self._taking_leave = True
+            self._update_agent({"reminder_trigger_ms": self.settings.goodbye_after * 1000, "reminder_max_count": _GOODBYE_REMINDERS})
+        if turn.kind == "begin" and not turn.text.strip() and pickup is not None:
+            self._tasks.start_soon(self._pick_up, pickup)
+
+    def _failed(self, turn: Turn, error: BaseException) -> None:
+        self._stats.failed += 1
+        log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, failure(error))
+        self._apologise(turn)
+
+    def _apologise(self, turn: Turn) -> None:
+        message = self.settings.failure_message
+        if callable(message):
+            try:
+                message = message(turn)
+            except Exception as error:  # noqa: BLE001 - whatever the application's code raises
+                log.error("call %r: failure_message failed\n%s", self.call_id, failure(error))
+                message = ""
+        gap = " " if message and turn.text and not turn.text[-1].isspace() else ""
+        turn.complete = self._conversation.respond(turn.id, gap + message, complete=True)
+        self._wake()
+
+    def _note_spoken(self, turn: Turn) -> None:
+        """What the agent speaks may be a filler; the turn is spoken when there are words of it."""
+        if turn.speaking and turn.text.strip():
+            turn.spoken.set()
+            if turn.complete:
+                self._effects.told(turn.id, turn.effects)
+
+    async def _pick_up(self, pickup: SilentPickup) -> None:
+        await anyio.sleep(pickup.after)
+        if not self._heard_user and self._conversation.open:
+            self.interrupt(pickup.message, uninterruptible=False)
+
+    async def _stream_interrupt(self, id: int, message: AsyncIterable[str | None], uninterruptible: bool, action: Action | None) -> None:
+        conversation = self._conversation
+        said = ""
+        try:
+            async with closing(texts(message)) as given:
+                async for text in given:
+                    said += text
+                    if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
+                        return
+                    self._wake()
+                    await self._breathe()
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            log.error("call %r: an interruption failed\n%s", self.call_id, failure(error))
+            action = None
+        conversation.interrupt(id, "", complete=True, uninterruptible=uninterruptible, action=action)
+        self._wake()
+
+    def _update_agent(self, changes: Mapping[str, Any]) -> None:
+        self._conversation.update_agent(AgentConfig(**changes))
+        self._wake()
+
+    # Beginning and end.
+
+    async def _load(self) -> None:
+        record = await self._records.load()
+        self.state = record.get("state") or {}
+        self._conversation.greeted = record.get("greeted") is True
+        self._ready = not self.settings.call_details
+
+    async def _save(self) -> None:
+        await self._records.save({"state": self.state, "greeted": self._conversation.greeted})
+
+    async def _finish(self) -> None:
+        self.ended = self.ended or "shutdown"
+        self._over.set()
+        self._give_up(self._turn)
+        with anyio.move_on_after(self.settings.finish_within, shield=True):
+            await self._effects.settled()
+        if self.ended != "refused":
+            with anyio.move_on_after(self.settings.finish_within, shield=True) as waiting:
+                await self._guard("on_exit", self._agent.on_exit, self)
+            if waiting.cancelled_caught:
+                log.error("call %r: on_exit took more than %g seconds", self.call_id, self.settings.finish_within)
+        await self._save()
+
+    async def _guard(self, name: str, hook: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Call a hook of the application, and log what it raises."""
+        try:
+            await hook(*arguments)
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            log.error("call %r: %s failed\n%s", self.call_id, name, failure(error))

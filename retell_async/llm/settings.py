@@ -1,0 +1,102 @@
+"""What an application can be told about how its calls are led."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+
+from retell_async import ConfigurationError
+
+if TYPE_CHECKING:
+    from retell_async.types import CallResponse
+
+    from .session import Session
+    from .turn import Turn
+
+__all__ = ["Limits", "Settings", "SilentPickup"]
+
+
+def _above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ConfigurationError(f"{attribute.name} must be a number above 0, and is {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much one application takes.
+
+    :raises ConfigurationError: a limit is not above 0.
+    """
+
+    calls: float = attrs.field(default=1_000, validator=_above_zero)
+    """Calls at a time. Those beyond are answered with 503, and Retell tries again twice."""
+    call_seconds: float = attrs.field(default=3 * 3600.0, validator=_above_zero)
+    """Seconds that a call may last. It is hung up then."""
+    message_bytes: float = attrs.field(default=8 * 1024 * 1024, validator=_above_zero)
+    """How long a frame may be. A longer one is ignored."""
+    messages_per_second: float = attrs.field(default=100.0, validator=_above_zero)
+    """How many frames a connection may send, over ten seconds. It is closed with 1008 beyond."""
+
+
+@attrs.frozen
+class SilentPickup:
+    """The agent waits for the user to speak first, and speaks itself when the user waits too.
+
+    :raises ConfigurationError: the time is not above 0, or there is nothing to say.
+    """
+
+    after: float = attrs.field(validator=_above_zero)
+    """Seconds of silence."""
+    message: str = "Hello?"
+
+    def __attrs_post_init__(self) -> None:
+        if not self.message.strip():
+            raise ConfigurationError("a silent pickup needs a message to say")
+
+
+def _pattern(value: str | re.Pattern[str] | None) -> re.Pattern[str] | None:
+    try:
+        return re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
+    except re.error as error:
+        raise ConfigurationError(f"goodbye_pattern is no regular expression: {error}") from None
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """How calls are led. `App` documents each."""
+
+    begin_message: str | Callable[[Session], str] | None
+    failure_message: str | Callable[[Turn], str]
+    timeout: float = attrs.field(validator=_above_zero)
+    filler: Sequence[str]
+    filler_after: float = attrs.field(validator=_above_zero)
+    silent_pickup: SilentPickup | None
+    goodbye_pattern: re.Pattern[str] | None = attrs.field(converter=_pattern)
+    goodbye_after: float = attrs.field(validator=_above_zero)
+    auto_reconnect: bool
+    call_details: bool
+    transcript_with_tool_calls: bool
+    details_within: float = attrs.field(validator=_above_zero)
+    reconnect_within: float = attrs.field(validator=_above_zero)
+    finish_within: float = attrs.field(validator=_above_zero)
+    admit: Mapping[str, Any] | Callable[[CallResponse], bool] | None
+    limits: Limits
+
+    def __attrs_post_init__(self) -> None:
+        if self.admit is not None and not self.call_details:
+            raise ConfigurationError("admit looks at the call's details, which call_details=False does not ask for")
+        fillers: Sequence[Any] = self.filler
+        if any(not isinstance(text, str) or not text.strip() for text in fillers):
+            raise ConfigurationError("a filler must be a text, and not an empty one")
+
+    def admits(self, call: CallResponse) -> bool:
+        """Whether a call is one of the application's own."""
+        if self.admit is None:
+            return True
+        if callable(self.admit):
+            return bool(self.admit(call))
+        metadata: Any = call.metadata
+        return isinstance(metadata, dict) and self.admit.items() <= cast("dict[str, Any]", metadata).items()

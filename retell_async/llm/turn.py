@@ -1,0 +1,182 @@
+"""One turn: what the agent is asked, and what it can do beside saying something."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+
+import anyio
+
+from .chat.transcripts import REMINDER, ChatMessage, chat_messages, last_said
+from .effects import Effect
+from .protocol import Action, Kind
+
+if TYPE_CHECKING:
+    from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
+
+    from .session import Session
+
+__all__ = ["Turn"]
+
+T = TypeVar("T")
+Errors: TypeAlias = type[Exception] | tuple[type[Exception], ...]
+"""A class of errors or several, as ``except`` takes them."""
+
+
+class Turn:
+    """Retell asks what the agent says next. A newer turn, an interruption and the end of the call cancel the code that answers it."""
+
+    def __init__(self, session: Session, id: int, kind: Kind, timeout: float, effects: tuple[Effect, ...]) -> None:
+        self.session = session
+        self.id = id
+        """Retell's number of the turn: 0 for the begin message, then ascending."""
+        self.kind: Kind = kind
+        """``response`` after the user has spoken, ``reminder`` after silence, ``begin`` for the begin message."""
+        self.transcript: Sequence[Utterance] = session.transcript
+        """All that was said up to this turn. It may be empty, and need not begin with the user."""
+        self.transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = session.transcript_with_tool_calls
+        """The same with tool calls and keys pressed, if the application asked for it."""
+        self.effects = effects
+        """What `once` was called for in turns that the user did not get to hear: done or still going on, and to be told or kept to."""
+        self.timeout = timeout
+        """Seconds within which the next text must come, else the turn ends with the failure message. May be raised at any time."""
+        self.uninterruptible = False
+        """Whether the user cannot interrupt what is said from now on."""
+        self.text = ""
+        """What was said in this turn so far."""
+        self.action: Action | None = None
+        """What will be done when it is spoken."""
+        self.says_goodbye = False
+        self.speaking = False
+        self.complete = False
+        """Whether everything was said that will be."""
+        self.spoken = anyio.Event()
+        """Set when the agent begins to speak it: most turns are asked for on a guess and thrown away."""
+        self.active_at = anyio.current_time()
+        self.scope = anyio.CancelScope()
+
+    def __repr__(self) -> str:
+        return f"Turn(id={self.id}, kind={self.kind!r}, call_id={self.session.call_id!r})"
+
+    @property
+    def call(self) -> CallResponse | None:
+        """The call's details, ``None`` until Retell has sent them."""
+        return self.session.call
+
+    @property
+    def said(self) -> str:
+        """What the user said last, empty if nothing."""
+        return last_said(self.transcript)
+
+    def messages(self, system: str | None = None, *, reminder: str = REMINDER) -> list[ChatMessage]:
+        """The conversation as chat messages, as OpenAI's and similar endpoints take them.
+
+        What the agent was to say but was interrupted in is cut to what was spoken. Side effects of turns that were not heard are told in a
+        system message at the end. With `transcript_with_tool_calls`, tool calls are there as such.
+
+        :param system: the text of a system message in front.
+        :param reminder: a user's message at the end of a reminder, for models that answer nothing to their own words.
+        """
+        return chat_messages(
+            self.transcript if self.transcript_with_tool_calls is None else self.transcript_with_tool_calls,
+            system=system,
+            reminder=reminder if self.kind == "reminder" else None,
+            effects=self.effects,
+        )
+
+    async def say(self, text: str) -> None:
+        """Say a text, or the next part of one, as ``yield`` does."""
+        if text:
+            self.active_at = anyio.current_time()
+        await self.session.say(self, text)
+
+    def end_call(self) -> None:
+        """Hang up when this turn is spoken. Retell does not if the user interrupts it.
+
+        :raises ValueError: the turn has an action already.
+        """
+        self._act(Action(end_call=True))
+
+    def transfer(self, number: str, *, show_transferee_as_caller: bool = False) -> None:
+        """Transfer the call, cold, when this turn is spoken.
+
+        :param number: such as ``+14155550100``. Retell transfers calls of numbers that it sold or that were imported.
+        :raises ValueError: the turn has an action already, or the number is none.
+        """
+        self._act(Action(transfer_number=number, show_transferee_as_caller=show_transferee_as_caller))
+
+    def press(self, digits: str) -> None:
+        """Press keys when this turn is spoken.
+
+        :param digits: of 0 to 9, ``*`` and ``#``.
+        :raises ValueError: the turn has an action already, or there are other characters.
+        """
+        self._act(Action(digit_to_press=digits))
+
+    def goodbye(self) -> None:
+        """Say that this turn takes leave: if the user stays silent after it, the call is ended, and if the user speaks, it goes on."""
+        self.says_goodbye = True
+
+    def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
+        """As `Session.tool_call`."""
+        self.active_at = anyio.current_time()
+        return self.session.tool_call(name, arguments)
+
+    def tool_result(self, id: str, content: object, *, successful: bool | None = None) -> None:
+        """As `Session.tool_result`."""
+        self.active_at = anyio.current_time()
+        self.session.tool_result(id, content, successful=successful)
+
+    @overload
+    async def once(
+        self,
+        key: str,
+        fn: Callable[[], Awaitable[T]],
+        *,
+        when: Literal["now", "spoken"] = ...,
+        retry_on: Errors = ...,
+    ) -> T: ...
+    @overload
+    async def once(
+        self,
+        key: str,
+        fn: Callable[[], T],
+        *,
+        when: Literal["now", "spoken"] = ...,
+        retry_on: Errors = ...,
+    ) -> T: ...
+    async def once(
+        self,
+        key: str,
+        fn: Callable[[], object],
+        *,
+        when: Literal["now", "spoken"] = "now",
+        retry_on: Errors = (),
+    ) -> object:
+        """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
+
+        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns.
+
+        :param key: what the effect is, such as ``book:2026-11-25T10:00``.
+        :param when: ``spoken`` waits until the agent begins to speak this turn, of which something must have been said, and does nothing
+            if it never does.
+        :param retry_on: errors that say that nothing was done: after them a later turn may try again.
+        :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
+        :raises SideEffectFailedError: it failed in another process.
+        """
+        given: Any = fn
+        if not callable(given):
+            if hasattr(given, "close"):
+                given.close()  # a coroutine, which else complains that it was never awaited
+            raise TypeError("once takes a function, such as `lambda: book(slot)`, and calls it if it is the first")
+        if when == "spoken":
+            await self.spoken.wait()
+        try:
+            return await self.session.once(self, key, fn, retry_on if isinstance(retry_on, tuple) else (retry_on,))
+        finally:
+            self.active_at = anyio.current_time()
+
+    def _act(self, action: Action) -> None:
+        if self.action is not None:
+            raise ValueError(f"this turn has an action already, and there is one a turn: {self.action!r}")
+        self.action = action

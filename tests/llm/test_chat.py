@@ -1,0 +1,96 @@
+"""Transcripts as chat messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from retell_async.llm.chat.transcripts import REMINDER, chat_messages, last_said, spoken_part
+from retell_async.llm.effects import Effect
+from retell_async.llm.messages import ResponseRequired, parse_request
+
+Json = dict[str, Any]
+
+
+def items(*said: Json) -> Any:
+    import json
+
+    frame = {"interaction_type": "response_required", "response_id": 1, "transcript": [], "transcript_with_tool_calls": said}
+    message = parse_request(json.dumps(frame))
+    assert isinstance(message, ResponseRequired)
+    return message.transcript_with_tool_calls
+
+
+def words(*spoken: str) -> list[Json]:
+    return [{"word": word, "start": at, "end": at + 0.5} for at, word in enumerate(spoken)]
+
+
+@pytest.mark.parametrize(
+    ("content", "spoken", "part"),
+    [
+        ("Yes, until six.", ["Yes,", "until", "six."], "Yes, until six."),
+        ("Yes, until six.", ["Yes, ", "until "], "Yes, until"),
+        ("Yes, until six.", ["Yes,", "until", "six"], "Yes, until six."),  # a sign that was not spoken is no interruption
+        ("Yes, until six.", [], "Yes, until six."),
+        ("Yes, until six.", ["No,"], "Yes, until six."),  # they do not tell
+        ("Yes,  until six.", ["Yes,", "until"], "Yes,  until"),
+        ("Yes.", ["Yes.", "And", "more"], "Yes."),
+        ("", ["Yes"], ""),
+    ],
+)
+def test_the_part_that_was_spoken(content: str, spoken: list[str], part: str) -> None:
+    (item,) = items({"role": "agent", "content": content, "words": words(*spoken)})
+    assert spoken_part(content, item.words) == part
+
+
+def test_a_conversation() -> None:
+    said = items(
+        {"role": "agent", "content": "Hello."},
+        {"role": "agent", "content": "How can I help you today?", "words": words("How", "can", "I", "help")},
+        {"role": "user", "content": "Order seven", "words": words("Order")},
+        {"role": "user", "content": "please."},
+        {"role": "tool_call_invocation", "tool_call_id": "t1", "name": "lookup", "arguments": '{"id":7}'},
+        {"role": "tool_call_result", "tool_call_id": "t1", "content": "on its way"},
+        {"role": "tool_call_invocation", "tool_call_id": "t2", "name": "lookup", "arguments": "{}"},
+        {"role": "tool_call_result", "tool_call_id": "t3", "content": "?"},
+        {"role": "node_transition", "former_node_id": "a"},
+        {"role": "of_tomorrow"},
+        {"no": "role"},
+        {"role": "agent", "content": "It is on its way."},
+        {"role": "dtmf", "digit": "5"},
+        {"role": "transfer_target", "content": "Who is this?"},
+        {"role": "user"},
+    )
+    assert chat_messages(said, system="Be brief.") == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": "Hello. How can I help"},
+        {"role": "user", "content": "Order seven please."},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "lookup", "arguments": '{"id":7}'}}],
+        },
+        {"role": "tool", "tool_call_id": "t1", "content": "on its way"},
+        {"role": "assistant", "content": "It is on its way."},
+        {"role": "user", "content": "(pressed 5) Who is this?"},
+    ]
+    assert last_said(said) == ""  # the last is empty
+    assert last_said(items({"role": "user", "content": "Hi"}, {"role": "agent", "content": "Hello."})) == "Hi"
+    assert last_said([]) == ""
+
+
+def test_a_reminder_ends_with_words_of_the_user() -> None:
+    assert chat_messages([], reminder=REMINDER) == [{"role": "user", "content": REMINDER}]
+    assert chat_messages(items({"role": "agent", "content": "Hello."}), reminder="...")[-1] == {"role": "user", "content": "..."}
+
+
+def test_what_was_done_and_not_told() -> None:
+    effects = [Effect("book:10", 1, done=True, result={"slot": 10}), Effect("mail", 2)]
+    assert chat_messages([], effects=effects) == [
+        {
+            "role": "system",
+            "content": 'Done already, though the user was not told: book:10. Result: {"slot": 10}\n'
+            "Begun already, though the user was not told, and not to be done again: mail",
+        }
+    ]

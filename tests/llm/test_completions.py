@@ -1,0 +1,312 @@
+"""A chat endpoint behind an agent."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any, cast
+
+import anyio
+import httpx
+import pytest
+
+from retell_async import ConfigurationError, llm
+from retell_async.llm.messages import ToolCallInvocation, ToolCallResult
+
+from .talk import agent, run, talking, user
+from .test_session import FAILURE
+
+Json = dict[str, Any]
+KEY = "sk-of-the-tests-0123456789"
+
+
+def delta(**fields: Any) -> Json:
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": None}]}
+
+
+def called(name: str, arguments: str, *, index: int = 0) -> list[Json]:
+    """A tool call in the parts that it comes in."""
+    half = len(arguments) // 2
+    return [
+        delta(content=None, tool_calls=[{"index": index, "id": f"call_{name}", "function": {"name": name, "arguments": ""}}]),
+        delta(tool_calls=[{"index": index, "function": {"arguments": arguments[:half]}}]),
+        delta(tool_calls=[{"index": index, "function": {"arguments": arguments[half:]}}]),
+    ]
+
+
+class Stream(httpx.AsyncByteStream):
+    def __init__(self, parts: list[Any], pause: float) -> None:
+        self.parts = [*parts, b"[DONE]"]
+        self.pause = pause
+        self.closed = False
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await anyio.sleep(self.pause)
+        if not self.parts:
+            raise StopAsyncIteration
+        part = self.parts.pop(0)
+        if isinstance(part, Exception):
+            raise part
+        return b": a comment\n\ndata: " + (part if isinstance(part, bytes) else json.dumps(part).encode()) + b"\n\n"
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Endpoint(httpx.AsyncBaseTransport):
+    """Answers one request after the other."""
+
+    def __init__(self, *answers: list[Any] | httpx.Response | Exception, pause: float = 0.0) -> None:
+        self.answers = list(answers)
+        self.pause = pause
+        self.requests: list[httpx.Request] = []
+        self.bodies: list[Json] = []
+        self.streams: list[Stream] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.bodies.append(json.loads(await request.aread()))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
+        self.streams.append(Stream(answer, self.pause))
+        return httpx.Response(200, headers={"content-type": "text/event-stream; charset=utf-8"}, stream=self.streams[-1])
+
+
+def application(endpoint: Endpoint, **settings: Any) -> llm.App:
+    app = llm.App(secret=None, begin_message="Hello.")
+    client = httpx.AsyncClient(transport=endpoint)
+    app.agent(llm.ChatCompletions("https://chat.test/v1/", model="m1", api_key=KEY, http_client=client, **settings))
+    return app
+
+
+def test_words_are_streamed() -> None:
+    endpoint = Endpoint(
+        [delta(role="assistant"), delta(content="Yes, "), {"choices": []}, delta(content="until six."), delta(content=None)]
+    )
+
+    async def main() -> None:
+        async with talking(application(endpoint, system="Be brief.", temperature=0.2)) as talk:
+            line = talk.connect()
+            line.ask(1, agent("Hello."), user("Are you open?"))
+            assert await line.complete(1) == "Yes, until six."
+            assert [answer.content for answer in line.responses(1)] == ["Yes, ", "until six.", ""]
+
+    run(main)
+    assert str(endpoint.requests[0].url) == "https://chat.test/v1/chat/completions"
+    assert endpoint.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert endpoint.bodies == [
+        {
+            "model": "m1",
+            "stream": True,
+            "temperature": 0.2,
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "assistant", "content": "Hello."},
+                {"role": "user", "content": "Are you open?"},
+            ],
+        }
+    ]
+    assert endpoint.streams[0].closed
+
+
+def test_an_endpoint_that_does_not_stream() -> None:
+    endpoint = Endpoint(httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "content": "Yes."}}]}))
+
+    async def main() -> None:
+        async with talking(application(endpoint, system=lambda turn: f"Turn {turn.id}.")) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Yes."
+
+    run(main)
+    assert endpoint.bodies[0]["messages"][0] == {"role": "system", "content": "Turn 1."}
+
+
+def test_an_interrupted_turn_stops_the_stream() -> None:
+    endpoint = Endpoint([delta(content="word ")] * 100, [delta(content="Yes.")], pause=0.5)
+
+    async def main() -> None:
+        async with talking(application(endpoint)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            await anyio.sleep(2)
+            line.ask(2, user("b"))
+            assert await line.complete(2) == "Yes."
+            assert endpoint.streams[0].closed
+            assert line.text(1).count("word") < 5
+
+    run(main)
+
+
+async def book(turn: llm.Turn, slot: int) -> Json:
+    booked.append(slot)
+    return {"booked": slot}
+
+
+def lookup(turn: llm.Turn, **arguments: Any) -> str:
+    looked_up.append(arguments)
+    return "nothing"
+
+
+booked: list[int] = []
+looked_up: list[Json] = []
+TOOLS = [
+    llm.Tool("book", "Book a slot.", {"type": "object", "properties": {"slot": {"type": "integer"}}}, book),
+    llm.Tool("lookup", "Look up.", {"type": "object", "properties": {}}, lookup, once=False),
+]
+
+
+def test_tools_are_called_and_their_results_told() -> None:
+    booked.clear()
+    looked_up.clear()
+    calls = [*called("book", '{"slot": 10}'), *called("lookup", "", index=1)]
+    endpoint = Endpoint([delta(content="One moment."), *calls], [delta(content="Booked.")], calls, [delta(content="As I said.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=TOOLS)) as talk:
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == "One moment. Booked."
+            assert [(call.name, call.arguments) for call in line.of(ToolCallInvocation)] == [("book", '{"slot": 10}'), ("lookup", "")]
+            assert [(result.content, result.successful) for result in line.of(ToolCallResult)] == [
+                ('{"booked": 10}', True),
+                ("nothing", True),
+            ]
+            line.ask(2, user("ten, please"))
+            assert await line.complete(2) == "As I said."
+
+    run(main)
+    assert booked == [10]  # once, however often it is asked for
+    assert looked_up == [{}, {}]
+    assert [tool["function"]["name"] for tool in endpoint.bodies[0]["tools"]] == ["book", "lookup"]
+    assert endpoint.bodies[1]["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": "One moment.",
+            "tool_calls": [
+                {"id": "call_book", "type": "function", "function": {"name": "book", "arguments": '{"slot": 10}'}},
+                {"id": "call_lookup", "type": "function", "function": {"name": "lookup", "arguments": "{}"}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_book", "content": '{"booked": 10}'},
+        {"role": "tool", "tool_call_id": "call_lookup", "content": "nothing"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("missing", "{}", "there is no tool 'missing'"),
+        ("book", "{", "failed: JSONDecodeError"),
+        ("book", "[]", "not an object"),
+        ("book", '{"wrong": 1}', "failed: TypeError"),
+    ],
+)
+def test_a_tool_that_fails_is_told_to_the_model(name: str, arguments: str, told: str) -> None:
+    endpoint = Endpoint(called(name, arguments), [delta(content="Sorry.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=TOOLS)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Sorry."
+            assert [result.successful for result in line.of(ToolCallResult)] == [False]
+
+    run(main)
+    assert told in endpoint.bodies[1]["messages"][-1]["content"]
+
+
+def test_a_model_that_calls_without_end_is_made_to_answer() -> None:
+    endpoint = Endpoint(*[called("lookup", "{}")] * 2, [delta(content="Well.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=TOOLS, rounds=2)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Well."
+
+    run(main)
+    assert [body.get("tool_choice") for body in endpoint.bodies] == [None, None, "none"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (httpx.Response(401, json={"error": {"message": "wrong key"}}), "401: wrong key"),
+        (httpx.Response(500, text="<html>"), "500: Internal Server Error"),
+        (httpx.Response(429, json=["?"]), "answers with 429"),
+        (httpx.ConnectError("refused"), "did not answer: ConnectError: refused"),
+        ([delta(content="Ye"), httpx.ReadError("gone")], "did not answer: ReadError: gone"),
+        ([{"error": {"message": "overloaded"}}], "reports an error: overloaded"),
+        ([b"{"], "no JSON object"),
+        ([b"[]"], "no JSON object"),
+    ],
+)
+def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint(answer))) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert (await line.complete(1)).endswith(FAILURE)
+
+    run(main)
+    assert says in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_the_key_stands_in_no_local_variable_of_an_error() -> None:
+    async def main() -> None:
+        client = httpx.AsyncClient(transport=Endpoint(httpx.ConnectError("refused")))
+        completions = llm.ChatCompletions("https://chat.test/v1", model="m1", api_key=KEY, http_client=client)
+
+        class Turn:
+            text = ""
+
+            def messages(self, system: str | None) -> list[Json]:
+                return []
+
+        with pytest.raises(llm.CompletionError) as caught:
+            async for _ in completions(Turn()):  # type: ignore[arg-type]
+                pass
+        shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        assert KEY not in "".join(shown.format())
+        await completions.aclose()
+
+    run(main)
+
+
+def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        completions = llm.ChatCompletions("http://127.0.0.1:9/v1", model="m1")
+        app = llm.App(secret=None)
+        app.agent(completions)
+        async with talking(app) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == FAILURE
+        await completions.aclose()
+
+    client = httpx.AsyncClient(transport=Endpoint(httpx.ConnectError("no")))
+    monkeypatch.setattr("retell_async.llm.chat.completions.DefaultAsyncHttpxClient", lambda **_: client)
+    run(main)
+    assert client.is_closed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: llm.ChatCompletions("chat.test", model="m1"),
+        lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[TOOLS[0], TOOLS[0]]),
+        lambda: llm.Tool("", "", {}, lookup),
+        lambda: llm.Tool("lookup", "", {}, cast("Any", "lookup")),
+    ],
+)
+def test_what_cannot_work(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        wrong()

@@ -1,0 +1,422 @@
+"""Connections of a call: lost and opened again, refused, too much of them, and none when the server shuts down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+
+from retell_async import ConfigurationError, llm, webhooks
+from retell_async.llm.messages import Response
+
+from .talk import Line, run, talking, user
+from .test_session import Receptionist, application, echo
+
+Turns = AsyncIterator[str]
+
+
+async def slow(turn: llm.Turn) -> Turns:
+    yield "One. "
+    await anyio.sleep(2)
+    yield "Two."
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_answer_that_a_lost_connection_cut_off_is_given_again(asks: bool) -> None:
+    async def main() -> None:
+        app = application(slow)
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("a"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            await anyio.sleep(5)
+            line = talk.connect()
+            await line.complete(0)
+            line.may_resume(1)
+            if asks:
+                line.ask(1, user("a"))
+            assert await line.complete(1) == "One. Two."
+            await anyio.sleep(10)
+            assert [answer.response_id for answer in line.of(Response)] == [0, 1, 1, 1]
+            assert line.of(Response)[0].to_dict() == {
+                "response_type": "response",
+                "response_id": 0,
+                "content": "",
+                "content_complete": True,
+            }
+        assert app.stats.reconnects == 1
+
+    run(main)
+
+
+def test_an_answer_that_was_sent_is_not_given_again() -> None:
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            await line.complete(1)
+            line.lose(1006)
+            line = talk.connect()
+            await anyio.sleep(10)
+            assert [answer.response_id for answer in line.of(Response)] == [0]
+
+    run(main)
+
+
+@pytest.mark.parametrize(("code", "ended", "after"), [(1000, "closed", 0), (1006, "lost", 15), (1005, "lost", 15), (1011, "lost", 15)])
+def test_a_call_ends_when_it_is_closed_or_not_connected_again(code: int, ended: str, after: float) -> None:
+    Receptionist.made.clear()
+    app = llm.App(secret=None)
+    app.agent(Receptionist)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            begun = anyio.current_time()
+            line.lose(code)
+            await line.over.wait()
+            assert anyio.current_time() - begun == pytest.approx(after)
+        assert Receptionist.made[0].log == [(ended, {})]
+
+    run(main)
+
+
+def test_an_agent_is_the_same_over_all_connections() -> None:
+    Receptionist.made.clear()
+    app = llm.App(secret=None)
+    app.agent(Receptionist)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            for _ in range(5):
+                await anyio.sleep(1)
+                line.lose(1006)
+                await anyio.sleep(14)
+                line = talk.connect()
+                assert await line.complete(0) == ""
+            line.lose(1000)
+            await line.over.wait()
+        (receptionist,) = Receptionist.made
+        assert receptionist.log == [("closed", {})]
+
+    run(main)
+    assert (app.stats.calls, app.stats.reconnects) == (1, 5)
+
+
+def test_a_connection_takes_the_place_of_one_that_is_still_there() -> None:
+    async def main() -> None:
+        app = application(slow)
+        async with talking(app) as talk:
+            first = talk.connect()
+            await first.complete(0)
+            first.ask(1, user("a"))
+            await anyio.sleep(1)
+            second = talk.connect()
+            second.ask(1, user("a"))
+            assert await second.complete(1) == "One. Two."
+            assert first.closed_with == 1001
+            assert first.text(1) == "One. "
+            second.lose(1000)
+            await first.over.wait()
+            await second.over.wait()
+        assert not app.sessions
+
+    run(main)
+
+
+def test_two_connections_at_once_before_the_state_is_loaded() -> None:
+    class Slow(llm.MemoryStore):
+        async def load(self, call_id: str) -> dict[str, Any] | None:
+            await anyio.sleep(1)
+            return await super().load(call_id)
+
+    async def main() -> None:
+        app = application(echo, store=Slow())
+        async with talking(app) as talk:
+            first = talk.connect()
+            await anyio.sleep(0.1)
+            second = talk.connect()
+            await second.complete(0)
+            second.ask(1, user("a"))
+            assert await second.complete(1) == "1: a"
+            assert first.closed_with == 1001
+
+    run(main)
+
+
+# Which calls are taken.
+
+
+@pytest.mark.parametrize(
+    ("admit", "taken"),
+    [
+        ({"tenant": "acme"}, True),
+        ({"tenant": "acme", "ticket": 17}, True),
+        ({}, True),
+        ({"tenant": "other"}, False),
+        ({"missing": None}, False),
+        (lambda call: call.metadata["ticket"] == 17, True),
+        (lambda call: False, False),
+        (lambda call: call.metadata["missing"], False),
+    ],
+)
+def test_calls_that_are_not_ones_own_are_closed_with_1008(admit: Any, taken: bool) -> None:
+    Receptionist.made.clear()
+    app = llm.App(secret=None, admit=admit)
+    app.agent(Receptionist)
+
+    async def main() -> None:
+        async with talking(app, details={"metadata": {"tenant": "acme", "ticket": 17}}) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            if taken:
+                assert await line.complete(1) == "turn 1"
+            else:
+                await line.over.wait()
+                assert line.closed_with == 1008
+                assert not line.of(Response)
+                assert Receptionist.made[0].log == []
+        assert app.stats.refused == (not taken)
+
+    run(main)
+
+
+@pytest.mark.parametrize("details", [{}, {"metadata": None}, {"metadata": "acme"}])
+def test_a_call_without_metadata_is_none_of_ones_own(details: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with talking(application(echo, admit={"tenant": "acme"}), details=details) as talk:
+            line = talk.connect()
+            await line.over.wait()
+            assert line.closed_with == 1008
+
+    run(main)
+
+
+def test_a_call_whose_details_do_not_come_is_none_of_ones_own() -> None:
+    async def main() -> None:
+        async with talking(application(echo, admit={"tenant": "acme"}), gives_details=False) as talk:
+            line = talk.connect()
+            begun = anyio.current_time()
+            await line.over.wait()
+            assert line.closed_with == 1008
+            assert anyio.current_time() - begun == pytest.approx(2)
+
+    run(main)
+
+
+def opening(path: str = "/call_1", query: str = "", peer: str | None = "100.20.5.228") -> llm.Opening:
+    return llm.Opening(path=path, query=query, peer=peer, forwarded_for=None)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "found"),
+    [
+        ("/s3cret-one/call_1", "", "call_1"),
+        ("/s3cret-two/call_1", "", "call_1"),
+        ("/s3cret-one/call_1/", "", "call_1"),
+        ("/deep/down/s3cret-one/call_1", "tenant=5", "call_1"),
+        ("/call_1", "secret=s3cret-one", "call_1"),
+        ("/llm/call_1", "tenant=5&secret=s3cret-one", "call_1"),
+        ("/llm", "secret=s3cret-one/call_1", "call_1"),  # the id may be put behind the query
+        ("/s3cret-one/Call_1", "", "Call_1"),
+        ("/call_1", "", 403),
+        ("/wrong/call_1", "", 403),
+        ("/s3cret-onE/call_1", "", 403),
+        ("/s3cret-one", "", 403),
+        ("/call_1/s3cret-one", "", 403),
+        ("/call_1", "secret=", 403),
+        ("/", "", 403),
+        ("//call_1", "", 403),
+        ("/\ud83d/call_1", "", 403),
+        ("/", "secret=s3cret-one", 404),
+        ("/s3cret-one/call 1", "", 404),
+        (f"/s3cret-one/{'c' * 201}", "", 404),
+        ("/s3cret-one/call_1\n", "", 404),
+    ],
+)
+def test_the_secret_and_the_id_of_the_call_stand_in_the_address(path: str, query: str, found: str | int) -> None:
+    app = application(echo, secret=["s3cret-one", "s3cret-two"])
+    answer = app.open(opening(path, query))
+    assert (answer.status if isinstance(answer, llm.Refused) else answer) == found
+    assert app.stats.refused == isinstance(answer, llm.Refused)
+
+
+def test_without_a_secret_anybody_may_connect() -> None:
+    app = application(echo)
+    assert app.open(opening("/call_1")) == app.open(opening("/any/where/call_1")) == "call_1"
+
+
+@pytest.mark.parametrize(("peer", "allowed"), [("100.20.5.228", True), ("100.20.5.229", False), (None, False)])
+def test_who_connects_can_be_checked(peer: str | None, allowed: bool) -> None:
+    app = application(echo, senders=webhooks.Senders())
+    found = app.open(opening(peer=peer))
+    assert (found == "call_1") if allowed else (isinstance(found, llm.Refused) and found.status == 403)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"secret": ""}, "8 or more"),
+        ({"secret": "short"}, "8 or more"),
+        ({"secret": "with/a/slash"}, "8 or more"),
+        ({"secret": []}, "no secret"),
+        ({"secret": ["long-enough", 5]}, "8 or more"),
+        ({"timeout": 0}, "timeout must be"),
+        ({"timeout": "10"}, "timeout must be"),
+        ({"filler": ""}, "filler"),
+        ({"filler": ["Hm.", None]}, "filler"),
+        ({"filler_after": -1}, "filler_after must be"),
+        ({"goodbye_pattern": "("}, "no regular expression"),
+        ({"admit": {"tenant": 1}, "call_details": False}, "call_details=False"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        llm.App(**{"secret": None, **settings})
+    secret = settings.get("secret")
+    if isinstance(secret, str) and secret:
+        assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [lambda: llm.Limits(calls=0), lambda: llm.SilentPickup(0), lambda: llm.SilentPickup(4, " ")])
+def test_parts_of_settings_that_cannot_work(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        wrong()
+
+
+# Too much.
+
+
+def test_calls_beyond_the_limit_are_refused() -> None:
+    async def main() -> None:
+        app = application(echo, limits=llm.Limits(calls=1))
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            refused = app.open(opening("/call_2"))
+            assert isinstance(refused, llm.Refused)
+            assert refused.status == 503
+            assert app.open(opening("/call_1")) == "call_1"  # it may connect again
+            line.lose(1000)
+            await line.over.wait()
+            assert app.open(opening("/call_2")) == "call_2"
+
+    run(main)
+
+
+def test_a_call_that_is_too_long_is_hung_up() -> None:
+    async def main() -> None:
+        async with talking(application(echo, limits=llm.Limits(call_seconds=60))) as talk:
+            line = talk.connect()
+            begun = anyio.current_time()
+            await line.over.wait()
+            assert line.closed_with == 1000
+            assert anyio.current_time() - begun == pytest.approx(60)
+
+    run(main)
+
+
+def test_a_frame_that_is_too_long_is_ignored() -> None:
+    async def main() -> None:
+        app = application(echo, limits=llm.Limits(message_bytes=1000))
+        async with talking(app) as talk:
+            line = talk.connect()
+            line.ask(1, user("a" * 1000))
+            line.ask(2, user("a"))
+            assert await line.complete(2) == "2: a"
+            assert not line.responses(1)
+        assert app.stats.ignored == 1
+
+    run(main)
+
+
+def test_a_flood_is_closed_with_1008() -> None:
+    async def main() -> None:
+        app = application(echo, limits=llm.Limits(messages_per_second=5))
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            for _ in range(20):  # as fast as is allowed
+                for _ in range(5):
+                    line.update(user("a"))
+                await anyio.sleep(1)
+            assert not line.gone.is_set()
+            for _ in range(60):
+                line.update(user("a"))
+            await line.over.wait()
+            assert line.closed_with == 1008
+        assert app.stats.refused == 0
+
+    run(main)
+
+
+def test_a_reader_that_is_slow_holds_the_agent_back() -> None:
+    said = 0
+
+    async def endless(turn: llm.Turn) -> Turns:
+        nonlocal said
+        while True:
+            said += 1
+            yield "word "
+
+    class Slow(Line):
+        async def send(self, text: str) -> None:
+            await anyio.sleep(0.1)
+            await super().send(text)
+
+    async def main() -> None:
+        async with talking(application(endless)) as talk:
+            line = talk.connect(kind=Slow)
+            line.ask(1, user("a"))
+            await anyio.sleep(10)
+            assert len(line.responses(1)) <= said <= len(line.responses(1)) + 40
+
+    run(main)
+
+
+# The end of the server.
+
+
+def test_draining_takes_no_new_calls_and_waits_for_the_others() -> None:
+    async def main() -> None:
+        app = application(slow)
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(app.drain)
+                await anyio.sleep(0.1)
+                refused = app.open(opening("/call_2"))
+                assert isinstance(refused, llm.Refused)
+                assert refused.status == 503
+                line.lose(1006)
+                assert app.open(opening("/call_1")) == "call_1"
+                line = talk.connect()
+                line.ask(1, user("a"))
+                assert await line.complete(1) == "One. Two."
+                line.lose(1000)
+                await line.over.wait()
+
+    run(main)
+
+
+def test_what_does_not_end_in_time_is_left_to_another_process() -> None:
+    async def main() -> None:
+        app = application(slow)
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            assert not await app.drain(within=5)
+            app.abandon()
+            await line.over.wait()
+            assert line.closed_with is None  # which Retell sees as 1006, after which it connects again
+            assert await app.drain(within=5)
+
+    run(main)

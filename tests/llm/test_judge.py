@@ -1,0 +1,264 @@
+"""The judge: each rule kept and broken, and our own server found without fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import pytest
+
+from retell_async import llm
+from retell_async.llm.messages import Ping, ReminderRequired, ResponseRequired
+from retell_async.llm.simulator.judge import RULES, Judge, Report
+
+from .talk import Line, agent, run, talking, user
+from .test_session import application
+
+Json = dict[str, Any]
+
+
+class Call:
+    """A call of which the server is this test. Each step takes a second."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.judge = Judge(**settings)
+        self.now = 0.0
+        self.judge.opened(self.now)
+
+    def ask(self, id: int, kind: Any = ResponseRequired) -> None:
+        self.judge.sent(kind(response_id=id, transcript=[]), self.now)
+
+    def ping(self) -> None:
+        self.judge.sent(Ping(timestamp=1), self.now)
+
+    def say(self, message: Json | str | bytes, *, after: float = 1.0) -> None:
+        self.now += after
+        self.judge.received(json.dumps(message) if isinstance(message, dict) else message, self.now)
+
+    def respond(self, id: Any, content: str, *, complete: bool = True, after: float = 1.0, **more: Any) -> None:
+        self.say({"response_type": "response", "response_id": id, "content": content, "content_complete": complete, **more}, after=after)
+
+    def begin(self) -> None:
+        self.say({"response_type": "config", "config": {"auto_reconnect": True}}, after=0)
+        self.respond(0, "Hello.", after=0)
+
+    def broken(self, *, after: float = 60.0) -> dict[str, int]:
+        return broken(self.judge.report(self.now + after))
+
+
+def broken(report: Report) -> dict[str, int]:
+    assert [verdict.rule for verdict in report.verdicts] == list(RULES)
+    assert report.passed == all(verdict.passed for verdict in report.verdicts)
+    return {verdict.rule: verdict.broken for verdict in report.verdicts if verdict.broken}
+
+
+def tool(id: str, name: str = "book", arguments: str = '{"slot": 10}') -> Json:
+    return {"response_type": "tool_call_invocation", "tool_call_id": id, "name": name, "arguments": arguments}
+
+
+def test_a_call_without_fault_and_how_fast_it_was() -> None:
+    call = Call()
+    call.begin()
+    call.ping()
+    call.say({"response_type": "ping_pong", "timestamp": 1})
+    call.ask(1)
+    call.respond(1, "Well,", complete=False, after=0.5)
+    call.respond(1, " yes. And", complete=False, after=0.5)
+    call.respond(1, " more.", after=1)
+    call.ask(2)
+    call.respond(2, "No", complete=False, after=0.2)
+    call.ask(3)
+    call.respond(2, "t sent in time", complete=False, after=0.1)  # it cannot know yet
+    call.respond(3, "Bye", end_call=True, after=0.3)
+    call.ask(4, ReminderRequired)
+    call.respond(4, "")
+    call.say(tool("t1"))
+    call.say({"response_type": "tool_call_result", "tool_call_id": "t1", "content": "7"})
+    call.say({"response_type": "agent_interrupt", "interrupt_id": 1, "content": "Stop.", "content_complete": True})
+    call.say({"response_type": "metadata", "metadata": 1})
+    call.judge.closed(1000, call.now)
+    report = call.judge.report(call.now)
+    assert broken(report) == {}
+    assert report.first_frame.values == pytest.approx([0.5, 0.4, 1.0])
+    assert report.first_sentence.values == pytest.approx([1.0, 0.4])
+    assert report.first_frame.quantile(0.5) == pytest.approx(0.5)
+    assert report.first_frame.quantile(0.95) == pytest.approx(1.0)
+    assert Judge().report(0).first_frame.quantile(0.5) is None
+    seen = {verdict.rule for verdict in report.verdicts if verdict.seen}
+    assert seen == set(RULES)
+
+
+def begun() -> Call:
+    call = Call()
+    call.begin()
+    return call
+
+
+def test_a_greeting_with_an_id_that_is_a_text() -> None:
+    call = Call()
+    call.respond("0", "Hello.")
+    assert call.broken() == {"well-formed": 1, "begin-message": 1}
+
+
+def test_no_greeting_at_all() -> None:
+    assert Call().broken() == {"begin-message": 1}
+    assert Call().broken(after=1) == {}  # it may still come
+
+
+def test_a_message_that_does_not_say_what_it_is() -> None:
+    call = begun()
+    call.ask(1)
+    call.say({"response_id": 1, "content": "Yes.", "content_complete": True})
+    assert call.broken() == {"response-type": 1}
+
+
+@pytest.mark.parametrize(
+    "frame", [b"{}", "{", "[]", '{"response_type": "of_tomorrow"}', '{"interaction_type": "ping_pong", "timestamp": 1}']
+)
+def test_a_frame_that_is_none(frame: str | bytes) -> None:
+    call = begun()
+    call.say(frame)
+    assert call.broken() == {"well-formed": 1}
+
+
+def test_a_configuration_that_comes_late() -> None:
+    call = begun()
+    call.say({"response_type": "config", "config": {}})
+    assert call.broken() == {"config-first": 1}
+
+
+def test_an_answer_that_nobody_asked_for() -> None:
+    call = begun()
+    call.respond(7, "Yes.")
+    assert call.broken() == {"known-id": 1}
+
+
+def test_an_answer_that_is_out_of_date() -> None:
+    call = begun()
+    call.ask(1)
+    call.ask(2)
+    call.respond(1, "Yes.")
+    call.respond(2, "No.")
+    assert call.broken() == {"current-id": 1}
+
+
+@pytest.mark.parametrize("said", ["", "Well, "])
+def test_a_turn_that_is_left_open(said: str) -> None:
+    call = begun()
+    call.ask(1)
+    if said:
+        call.respond(1, said, complete=False)
+    assert call.broken() == {"completed": 1}
+
+
+def test_more_after_the_last_part() -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Yes.")
+    call.respond(1, "", complete=True)
+    call.respond(0, "Hello again.")  # not wanted any more
+    assert call.broken() == {"complete-once": 1, "current-id": 1}
+
+
+def test_two_actions() -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Bye", complete=False, end_call=True)
+    call.respond(1, ".", transfer_number="+14155550100")
+    assert call.broken() == {"one-action": 1}
+
+
+@pytest.mark.parametrize("how", ["never", "late"])
+def test_pings_that_are_not_answered(how: str) -> None:
+    call = begun()
+    call.ping()
+    if how == "late":
+        call.say({"response_type": "ping_pong", "timestamp": 1}, after=6)
+    assert call.broken() == {"pong": 1}
+
+
+def test_without_reconnection_no_ping_has_to_be_answered() -> None:
+    call = Call()
+    call.respond(0, "Hello.")
+    call.ping()
+    assert call.broken() == {}
+
+
+def test_tool_calls_that_do_not_fit() -> None:
+    call = begun()
+    call.say({"response_type": "tool_call_result", "tool_call_id": "t0", "content": "7"})
+    call.say(tool("t1", "lookup", "slot 10"))
+    call.say(tool("t1", "lookup", "{}"))
+    assert call.broken() == {"tool-calls": 3}
+
+
+@pytest.mark.parametrize(("effects", "found"), [(None, 1), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])
+def test_a_side_effect_that_happens_twice(effects: frozenset[str] | None, found: int) -> None:
+    call = Call(side_effects=effects)
+    call.begin()
+    for which in range(3):
+        call.say(tool(f"t{which}", arguments='{"slot": 10, "day": 1}' if which else '{"day": 1, "slot": 10}'))
+    assert call.broken() == ({"effects-once": found} if found else {})
+
+
+def test_a_server_that_closes() -> None:
+    call = begun()
+    call.judge.closed(1011, call.now)
+    assert call.broken() == {"stays-open": 1}
+
+
+def test_a_reconnection_asks_for_a_begin_message_and_what_was_left() -> None:
+    call = begun()
+    call.ask(1)
+    call.judge.lost(call.now)
+    call.judge.opened(call.now)
+    call.begin()
+    call.respond(1, "Yes.")
+    assert call.broken() == {}
+
+
+def test_our_own_server_is_found_without_fault() -> None:
+    judge = Judge()
+
+    async def answer(turn: llm.Turn) -> AsyncIterator[str]:
+        id = turn.tool_call("lookup", {"turn": turn.id})
+        turn.tool_result(id, "7")
+        yield "Well, "
+        if turn.id == 3:
+            raise ZeroDivisionError
+        await anyio.sleep(1)
+        yield "yes."
+
+    class Watched(Line):
+        async def send(self, text: str) -> None:
+            judge.received(text, anyio.current_time())
+            await super().send(text)
+
+        def asked(self, id: int) -> None:
+            judge.sent(ResponseRequired(response_id=id, transcript=[]), anyio.current_time())
+            self.ask(id, agent("Hello."), user("a"))
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            judge.opened(anyio.current_time())
+            line = talk.connect(kind=Watched)
+            assert isinstance(line, Watched)
+            await line.complete(0)
+            for id, pause in enumerate([3.0, 0.5, 3.0, 0.1, 3.0], 1):
+                line.asked(id)
+                await anyio.sleep(pause)
+            line.lose(1006)
+            judge.lost(anyio.current_time())
+            judge.opened(anyio.current_time())
+            line = talk.connect(kind=Watched)
+            assert isinstance(line, Watched)
+            await anyio.sleep(1)
+            line.asked(6)
+            await anyio.sleep(60)
+            report = judge.report(anyio.current_time())
+            assert broken(report) == {}
+            assert len(report.first_frame.values) == 4
+
+    run(main)

@@ -1,0 +1,496 @@
+"""Side effects: at most once a call, whatever is cancelled, asked again, reconnected or connected to another process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from retell_async import ConfigurationError, llm
+from retell_async.llm.messages import Response
+
+from .talk import run, talking, user
+from .test_session import FAILURE, application
+
+Turns = AsyncIterator[str]
+
+
+class Bookings:
+    """Something that takes a second and must not happen twice."""
+
+    def __init__(self, *, fails: Exception | None = None) -> None:
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        self.fails = fails
+
+    async def book(self, slot: str) -> dict[str, str]:
+        self.begun.append(slot)
+        await anyio.sleep(1)
+        if self.fails is not None:
+            raise self.fails
+        self.done.append(slot)
+        return {"slot": slot}
+
+
+def booking(bookings: Bookings, **how: Any) -> Callable[[llm.Turn], Turns]:
+    async def answer(turn: llm.Turn) -> Turns:
+        yield "One moment. "
+        result = await turn.once("book", lambda: bookings.book(turn.said), **how)
+        yield f"Booked {result['slot']}."
+
+    return answer
+
+
+def test_a_cancelled_turn_books_and_the_next_one_is_told() -> None:
+    bookings = Bookings()
+    told: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        told.append([(effect.key, effect.turn_id, effect.done, effect.result) for effect in turn.effects])
+        async for text in booking(bookings)(turn):
+            yield text
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.ask(2, user("eleven"))  # while it goes on
+            await anyio.sleep(0.2)
+            line.ask(3, user("twelve"))
+            assert await line.complete(3) == "One moment. Booked ten."
+            assert line.text(1) == "One moment. "
+            line.ask(4, user("one"))
+            assert await line.complete(4) == "One moment. Booked ten."
+            line.update(user("one"), turn="agent_turn")
+            line.ask(5, user("two"))  # has heard of it
+            assert await line.complete(5) == "One moment. Booked ten."
+
+    run(main)
+    assert bookings.begun == bookings.done == ["ten"]
+    assert told == [
+        [],
+        [("book", 1, False, None)],
+        [("book", 1, False, None)],
+        [("book", 1, True, {"slot": "ten"})],
+        [],
+    ]
+
+
+def test_a_reconnection_in_the_middle() -> None:
+    bookings = Bookings()
+
+    async def main() -> None:
+        async with talking(application(booking(bookings))) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.lose(1006)
+            await anyio.sleep(3)
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == "One moment. Booked ten."
+
+    run(main)
+    assert bookings.begun == ["ten"]
+
+
+def test_an_effect_under_way_when_the_call_ends_runs_to_its_end() -> None:
+    bookings = Bookings()
+
+    async def main() -> None:
+        async with talking(application(booking(bookings))) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.lose(1000)
+            await line.over.wait()
+
+    run(main)
+    assert bookings.done == ["ten"]
+
+
+def test_an_effect_that_does_not_end_is_cut_off_and_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    async def forever() -> None:
+        await anyio.sleep_forever()
+
+    store = llm.MemoryStore()
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            await turn.once("book", forever)
+        except llm.SideEffectUnknownError as error:
+            yield str(error)
+
+    async def main() -> None:
+        async with talking(application(answer, store=store, finish_within=5)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.lose(1000)
+            begun = anyio.current_time()
+            await line.over.wait()
+            assert anyio.current_time() - begun == pytest.approx(5)
+            line = talk.connect()  # Retell calls again, perhaps another process
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == "'book' was begun and may have happened or not"
+
+    run(main)
+    assert "may have happened or not" in caplog.text
+
+
+def test_what_an_effect_raises_is_raised_again_and_nothing_is_repeated() -> None:
+    bookings = Bookings(fails=KeyError("taken"))
+    seen: list[BaseException] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            await turn.once("book", lambda: bookings.book("ten"))
+        except KeyError as error:
+            seen.append(error)
+        yield "Taken."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            for id in (1, 2):
+                line.ask(id, user("ten"))
+                assert await line.complete(id) == "Taken."
+
+    run(main)
+    assert len(seen) == 2
+    assert bookings.begun == ["ten"]
+
+
+def test_what_says_that_nothing_was_done_can_be_tried_again() -> None:
+    bookings = Bookings(fails=ConnectionRefusedError())
+
+    async def main() -> None:
+        async with talking(application(booking(bookings, retry_on=ConnectionRefusedError))) as talk:
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == f"One moment. {FAILURE}"
+            bookings.fails = None
+            line.ask(2, user("ten"))
+            assert await line.complete(2) == "One moment. Booked ten."
+
+    run(main)
+    assert (bookings.begun, bookings.done) == (["ten", "ten"], ["ten"])
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+def test_an_effect_may_wait_until_the_turn_is_spoken(spoken: bool) -> None:
+    bookings = Bookings()
+
+    async def main() -> None:
+        async with talking(application(booking(bookings, when="spoken"))) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.update(user("ten"), turn="agent_turn")  # that is the begin message
+            line.ask(1, user("ten"))
+            await anyio.sleep(2)
+            assert bookings.begun == []
+            if spoken:
+                line.update(user("ten"), turn="agent_turn")
+                assert await line.complete(1) == "One moment. Booked ten."
+            else:
+                line.ask(2, user("eleven"))
+                await anyio.sleep(2)
+                line.update(user("eleven"), turn="agent_turn")
+                assert await line.complete(2) == "One moment. Booked eleven."
+
+    run(main)
+    assert bookings.done == ["ten" if spoken else "eleven"]
+
+
+def test_a_filler_that_is_spoken_is_not_the_turn() -> None:
+    bookings = Bookings()
+    begun: list[float] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        await anyio.sleep(3)
+        yield "I book it. "
+        begun.append(anyio.current_time())
+        await turn.once("book", lambda: bookings.book("ten"), when="spoken")
+
+    async def main() -> None:
+        from .talk import agent
+
+        async with talking(application(answer, filler="Hm.")) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, agent("Hello."), user("ten"))
+            await anyio.sleep(2)
+            line.update(turn="agent_turn")
+            await anyio.sleep(0.5)
+            assert bookings.begun == []
+            await line.complete(1)
+
+    run(main)
+    assert bookings.done == ["ten"]
+
+
+def test_the_discarded_are_counted() -> None:
+    async def main() -> None:
+        app = application(booking(Bookings()))
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            for id in (1, 2, 3):
+                line.ask(id, user("ten"))
+                await anyio.sleep(0.1)
+            await line.complete(3)
+            line.update(user("ten"), turn="agent_turn")
+            line.ask(4, user("ten"))
+            await line.complete(4)
+            line.update(user("ten"), turn="agent_turn")
+            line.lose(1000)
+            await line.over.wait()
+        assert (app.stats.turns, app.stats.discarded) == (4, 2)
+
+    run(main)
+
+
+@pytest.mark.parametrize("fn", [lambda: 5, 5])
+def test_what_once_takes(fn: Any) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            yield str(await turn.once("key", fn))
+        except TypeError as error:
+            yield str(error)
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == (
+                "5" if callable(fn) else "once takes a function, such as `lambda: book(slot)`, and calls it if it is the first"
+            )
+
+    run(main)
+
+
+def test_a_coroutine_in_place_of_a_function() -> None:
+    bookings = Bookings()
+
+    async def answer(turn: llm.Turn) -> Turns:
+        with pytest.raises(TypeError, match="lambda"):
+            await turn.once("book", bookings.book("ten"))  # type: ignore[call-overload]
+        yield "Right."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Right."
+
+    run(main)
+    assert bookings.begun == []
+
+
+# Stores.
+
+
+def test_two_processes_with_one_store() -> None:
+    bookings = Bookings()
+    store = llm.MemoryStore()
+    first, second = (application(booking(bookings), store=store) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = one.connect()
+            await line.complete(0)
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == "One moment. Booked ten."
+            line.lose(1006)
+            line = two.connect()
+            assert await line.complete(0) == ""  # the first has greeted
+            line.ask(2, user("eleven"))
+            assert await line.complete(2) == "One moment. Booked ten."
+
+    run(main)
+    assert bookings.done == ["ten"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (llm.Outcome("begun"), "'book' was begun and may have happened or not"),
+        (llm.Outcome("failed", error="KeyError: taken"), "'book' failed: KeyError: taken"),
+    ],
+)
+def test_what_another_process_left(outcome: llm.Outcome, says: str) -> None:
+    bookings = Bookings()
+    keys: set[str] = set()
+
+    class Left(llm.MemoryStore):
+        async def begin(self, call_id: str, key: str) -> llm.Outcome | None:
+            return outcome
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            await turn.once("book", lambda: bookings.book("ten"))
+        except (llm.SideEffectUnknownError, llm.SideEffectFailedError) as error:
+            keys.add(error.key)
+            yield str(error)
+
+    async def main() -> None:
+        async with talking(application(answer, store=Left())) as talk:
+            line = talk.connect()
+            for id in (1, 2):
+                line.ask(id, user("a"))
+                assert await line.complete(id) == says
+
+    run(main)
+    assert keys == {"book"}
+    assert bookings.begun == []
+
+
+class Broken(llm.MemoryStore):
+    """A store that is down, or that hangs."""
+
+    def __init__(self, hangs: bool, *methods: str) -> None:
+        super().__init__()
+        self.hangs = hangs
+        self.methods = methods
+
+    async def _break(self, method: str) -> None:
+        if method in self.methods:
+            if self.hangs:
+                await anyio.sleep_forever()
+            raise ConnectionError("of +14155550100")
+
+    async def load(self, call_id: str) -> dict[str, Any] | None:
+        await self._break("load")
+        return await super().load(call_id)
+
+    async def save(self, call_id: str, record: dict[str, Any]) -> None:
+        await self._break("save")
+        await super().save(call_id, record)
+
+    async def begin(self, call_id: str, key: str) -> llm.Outcome | None:
+        await self._break("begin")
+        return await super().begin(call_id, key)
+
+    async def finish(self, call_id: str, key: str, outcome: llm.Outcome | None) -> None:
+        await self._break("finish")
+        await super().finish(call_id, key, outcome)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_what_a_store_did_not_take_is_not_carried_out(hangs: bool) -> None:
+    bookings = Bookings()
+    store = Broken(hangs, "begin")
+
+    async def main() -> None:
+        async with talking(application(booking(bookings), store=store)) as talk:
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == f"One moment. {FAILURE}"
+            assert bookings.begun == []
+            store.methods = ()
+            line.ask(2, user("ten"))
+            assert await line.complete(2) == "One moment. Booked ten."
+
+    run(main)
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_store_that_is_down_costs_the_state_and_nothing_else(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
+    bookings = Bookings()
+
+    async def main() -> None:
+        async with talking(application(booking(bookings), store=Broken(hangs, "load", "save", "finish"))) as talk:
+            line = talk.connect()
+            assert await line.complete(0) == "Hello."
+            for id in (1, 2):
+                line.ask(id, user("ten"))
+                assert await line.complete(id) == "One moment. Booked ten."
+            line.lose(1000)
+            await line.over.wait()
+
+    run(main)
+    assert bookings.begun == ["ten"]
+    for what in ("does not give its state", "does not take its state", "does not take how 'book' ended"):
+        assert what in caplog.text
+    assert "4155550100" not in caplog.text
+
+
+def test_state_survives_a_reconnection_and_another_process() -> None:
+    store = llm.MemoryStore()
+
+    async def count(turn: llm.Turn) -> Turns:
+        state = turn.session.state
+        state["count"] = state.get("count", 0) + 1
+        yield str(state["count"])
+
+    async def main() -> None:
+        async with talking(application(count, store=store)) as one, talking(application(count, store=store)) as two:
+            line = one.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "1"
+            line.lose(1006)
+            line = one.connect()
+            line.ask(2, user("a"))
+            assert await line.complete(2) == "2"
+            line.lose(1000)
+            await line.over.wait()
+            line = two.connect()
+            line.ask(3, user("a"))
+            assert await line.complete(3) == "3"
+            line = two.connect("call_2")
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "1"
+
+    run(main)
+
+
+def test_the_memory_forgets() -> None:
+    now = 0.0
+    store = llm.MemoryStore(keep=10, clock=lambda: now)
+
+    async def main() -> None:
+        nonlocal now
+        await store.save("call_1", {"state": 1})
+        now = 8
+        await store.save("call_2", {"state": 2})
+        now = 11
+        assert await store.load("call_1") == {"state": 1}
+        await store.begin("call_3", "book")
+        assert await store.load("call_1") is None
+        assert await store.load("call_2") == {"state": 2}
+        assert await store.begin("call_3", "book") == llm.Outcome("begun")
+        await store.finish("call_3", "book", None)
+        assert await store.begin("call_3", "book") is None
+
+    run(main)
+
+
+def test_a_store_that_is_none() -> None:
+    with pytest.raises(ConfigurationError, match="no method save"):
+        llm.App(secret=None, store=type("Half", (), {"load": lambda self: None})())
+
+
+def test_no_frame_is_left_behind_by_effects() -> None:
+    """An effect's result that comes after its turn says nothing by itself."""
+    bookings = Bookings()
+
+    async def main() -> None:
+        async with talking(application(booking(bookings))) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            (session,) = talk.app.sessions.values()
+            session.interrupt("Stop.")
+            await anyio.sleep(5)
+            assert [answer.content for answer in line.of(Response)] == ["Hello.", "", "One moment. "]
+
+    run(main)
+    assert bookings.done == ["ten"]

@@ -1,0 +1,816 @@
+"""Calls from beginning to end, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar
+
+import anyio
+import pytest
+
+from retell_async import ConfigurationError, llm
+from retell_async.llm.messages import AgentInterrupt, Config, Metadata, Pong, Response, ToolCallInvocation, ToolCallResult, UpdateAgent
+
+from .talk import Line, Talk, agent, run, talking, user
+
+FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
+
+Turns = AsyncIterator[str]
+
+
+def application(function: Callable[[llm.Turn], Any], **settings: Any) -> llm.App:
+    app = llm.App(**{"secret": None, "begin_message": "Hello.", **settings})
+    app.agent(function)
+    return app
+
+
+async def echo(turn: llm.Turn) -> Turns:
+    yield f"{turn.id}: "
+    yield turn.said
+
+
+def test_a_call_of_the_smallest_application() -> None:
+    app = application(echo)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            assert await line.complete(0) == "Hello."
+            line.tell({"interaction_type": "ping_pong", "timestamp": 1760000000000})
+            line.ask(1, agent("Hello."), user("Are you open?"))
+            assert await line.complete(1) == "1: Are you open?"
+            line.ask(2, agent("Hello."), kind="reminder_required")
+            assert await line.complete(2) == "2: "
+            line.lose(1000)
+            await line.over.wait()
+        assert [pong.timestamp for pong in line.of(Pong)] == [1760000000000]
+        assert line.of(Config)[0].config.to_dict() == {"auto_reconnect": True, "call_details": True, "transcript_with_tool_calls": False}
+        assert not app.sessions
+        assert app.stats == llm.Stats(calls=1, turns=2, discarded=2)
+
+    run(main)
+
+
+def test_pings_are_answered_while_the_model_thinks() -> None:
+    async def slow(turn: llm.Turn) -> Turns:
+        await anyio.sleep(9)
+        yield "Yes."
+
+    async def main() -> None:
+        async with talking(application(slow)) as talk:
+            line = talk.connect()
+            line.ask(1, user("Hm"))
+            for moment in range(4):
+                line.tell({"interaction_type": "ping_pong", "timestamp": moment + 1})
+                await anyio.sleep(2)
+            assert [pong.timestamp for pong in line.of(Pong)] == [1, 2, 3, 4]
+            assert await line.complete(1) == "Yes."
+
+    run(main)
+
+
+# What the agent says first.
+
+
+@pytest.mark.parametrize("begin_message", [None, ""])
+def test_waiting_for_the_user(begin_message: str | None) -> None:
+    async def main() -> None:
+        async with talking(application(echo, begin_message=begin_message)) as talk:
+            line = talk.connect()
+            assert await line.complete(0) == ""
+
+    run(main)
+
+
+def greeting(session: llm.Session) -> str:
+    return f"Hello {session.call.agent_id}." if session.call is not None else "Hello you."
+
+
+@pytest.mark.parametrize(("details", "says", "after"), [(True, "Hello agent_1.", 0), (False, "Hello you.", 2)])
+def test_a_begin_message_that_is_made_for_the_call_waits_for_its_details(details: bool, says: str, after: float) -> None:
+    async def main() -> None:
+        async with talking(application(echo, begin_message=greeting), gives_details=details) as talk:
+            begun = anyio.current_time()
+            line = talk.connect()
+            assert await line.complete(0) == says
+            assert anyio.current_time() - begun == pytest.approx(after)
+
+    run(main)
+
+
+def test_a_plain_begin_message_waits_for_nothing() -> None:
+    async def main() -> None:
+        async with talking(application(echo), gives_details=False) as talk:
+            begun = anyio.current_time()
+            line = talk.connect()
+            assert await line.complete(0) == "Hello."
+            assert anyio.current_time() == begun
+
+    run(main)
+
+
+class Receptionist(llm.Agent):
+    """Says all that happens to it."""
+
+    made: ClassVar[list[Receptionist]] = []
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+        self.made.append(self)
+
+    async def on_enter(self, turn: llm.Turn) -> Turns:
+        assert turn.kind == "begin"
+        assert turn.call is not None
+        yield f"Hello {turn.call.agent_id}."
+
+    async def on_turn(self, turn: llm.Turn) -> Turns:
+        turn.session.state["turns"] = turn.session.state.get("turns", 0) + 1
+        yield f"turn {turn.session.state['turns']}"
+
+    async def on_reminder(self, turn: llm.Turn) -> Turns:
+        yield "Are you there?"
+
+    async def on_update(self, session: llm.Session, update: llm.Updated) -> None:
+        self.log.append(update.message.turntaking)
+
+    async def on_exit(self, session: llm.Session) -> None:
+        self.log.append((session.ended, dict(session.state)))
+
+
+def test_an_agent_that_is_a_class() -> None:
+    Receptionist.made.clear()
+    app = llm.App(secret=None)
+    app.agent(Receptionist)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            assert await line.complete(0) == "Hello agent_1."
+            line.ask(1, user("Hi"))
+            assert await line.complete(1) == "turn 1"
+            line.update(user("Hi"), turn="agent_turn")
+            line.update(user("Hi"))
+            line.ask(2, user("Hi"), kind="reminder_required")
+            assert await line.complete(2) == "Are you there?"
+            line.lose(1000)
+            await line.over.wait()
+            other = talk.connect("call_2")
+            await other.complete(0)
+        first, second = Receptionist.made
+        assert first.log == ["agent_turn", None, ("closed", {"turns": 1})]
+        assert second.log == [("shutdown", {})]
+
+    run(main)
+
+
+# A newer request, an exception, a model that is too slow.
+
+
+def test_a_newer_request_cancels_the_code_that_answers_the_older_one() -> None:
+    log: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            yield "One. "
+            await anyio.sleep(1)
+            log.append(("said", turn.id))
+            yield "Two."
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(5)  # which nobody waits for
+            log.append(("cleaned up", turn.id))
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.ask(1, user("a"))
+            await anyio.sleep(0.5)
+            begun = anyio.current_time()
+            line.ask(2, user("b"))
+            assert await line.complete(2) == "One. Two."
+            assert anyio.current_time() - begun == pytest.approx(6)
+            assert line.text(1) == "One. "
+            assert [answer.response_id for answer in line.of(Response)] == [0, 0, 1, 2, 2, 2]
+            await anyio.sleep(10)
+        assert log == [("said", 2), ("cleaned up", 1), ("cleaned up", 2)]
+        assert app.stats.discarded == 2
+
+    run(main)
+
+
+def test_an_exception_ends_the_turn_with_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        if turn.id > 1:
+            yield "I think"
+        raise ZeroDivisionError("of +14155550100")
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == FAILURE
+            line.ask(2, user("b"))
+            assert await line.complete(2) == f"I think {FAILURE}"
+            assert [answer.content_complete for answer in line.responses(2)] == [False, True]
+        assert app.stats.failed == 2
+
+    run(main)
+    assert "ZeroDivisionError" in caplog.text
+    assert "4155550100" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [("", ""), ("Pardon?", "Pardon?"), (lambda turn: f"Pardon, {turn.kind}?", "Pardon, response?"), (lambda turn: turn.nothing, "")],
+)
+def test_the_sentence_can_be_chosen(message: Any, says: str) -> None:
+    async def answer(turn: llm.Turn) -> str:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with talking(application(answer, failure_message=message)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == says
+
+    run(main)
+
+
+def test_a_begin_message_that_cannot_be_made() -> None:
+    async def main() -> None:
+        async with talking(application(echo, begin_message=lambda session: session.nothing)) as talk:
+            line = talk.connect()
+            assert await line.complete(0) == FAILURE
+
+    run(main)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_model_that_is_too_slow_ends_the_turn_with_a_sentence(after: int) -> None:
+    log: list[str] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            for _ in range(after):
+                await anyio.sleep(9)
+                yield "Well. "
+            await anyio.sleep(11)
+            yield "Never."
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(100)  # which the caller does not wait for
+            log.append("cleaned up")
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            line = talk.connect()
+            begun = anyio.current_time()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Well. " * after + FAILURE
+            assert anyio.current_time() - begun == pytest.approx(10 + 9 * after)
+            await anyio.sleep(101)
+            assert log == ["cleaned up"]
+        assert app.stats.timed_out == 1
+
+    run(main)
+
+
+def test_an_answer_that_comes_at_the_last_moment_is_complete_once() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        await anyio.sleep(10)
+        if turn.id == 1:
+            yield "Yes."
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            said: list[str] = []
+            for which in range(30):
+                line = talk.connect(f"call_{which}")
+                line.ask(1 + which % 2, user("a"))
+                said.append(await line.complete(1 + which % 2))
+                await anyio.sleep(1)
+            assert set(said) <= {"Yes.", "", FAILURE, f"Yes. {FAILURE}"}
+            assert app.stats.timed_out == sum(FAILURE in text for text in said)
+
+    run(main)
+
+
+def test_a_turn_can_ask_for_more_time() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        turn.timeout = 60
+        yield "One moment. "
+        await anyio.sleep(50)
+        yield "Done."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "One moment. Done."
+
+    run(main)
+
+
+def test_a_cancellation_that_is_not_ours_is_a_failure() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        if turn.id == 1:
+            cancelled = asyncio.get_running_loop().create_future()
+            cancelled.cancel()
+            await cancelled
+        yield "Fine."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == FAILURE
+            line.ask(2, user("a"))
+            assert await line.complete(2) == "Fine."
+
+    anyio.run(main)
+
+
+# Fillers, silent pickup, goodbye.
+
+
+@pytest.mark.parametrize(
+    ("slow", "transcript", "kind", "says"),
+    [
+        (2.0, [agent("Hello."), user("a")], "response_required", "Let me see. Yes."),
+        (0.5, [agent("Hello."), user("a")], "response_required", "Yes."),
+        (2.0, [user("You have reached")], "response_required", "Yes."),
+        (2.0, [agent("Hello.")], "reminder_required", "Yes."),
+    ],
+)
+def test_a_filler_is_said_when_the_model_is_slow_and_never_at_the_start(slow: float, transcript: list[Any], kind: str, says: str) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        await anyio.sleep(slow)
+        yield "Yes."
+
+    async def main() -> None:
+        app = application(answer, filler="Let me see.")
+        async with talking(app) as talk:
+            line = talk.connect()
+            line.ask(1, *transcript, kind=kind)
+            assert await line.complete(1) == says
+        assert app.stats.fillers == (says != "Yes.")
+
+    run(main)
+
+
+def test_fillers_take_turns() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        await anyio.sleep(2)
+        yield "Yes."
+
+    async def main() -> None:
+        async with talking(application(answer, filler=["Let me see.", "Hm."], filler_after=0.7)) as talk:
+            line = talk.connect()
+            said = []
+            for id in (1, 2, 3):
+                line.ask(id, agent("Hello."), user("a"))
+                said.append(await line.complete(id))
+        assert said == ["Let me see. Yes.", "Hm. Yes.", "Let me see. Yes."]
+
+    run(main)
+
+
+@pytest.mark.parametrize("speaks", ["nobody", "user", "turn", "request"])
+def test_when_both_sides_wait_the_agent_speaks(speaks: str) -> None:
+    async def main() -> None:
+        app = application(echo, begin_message=None, silent_pickup=llm.SilentPickup(4, "Anybody there?"))
+        async with talking(app) as talk:
+            line = talk.connect()
+            await anyio.sleep(3)
+            if speaks == "user":
+                line.update(user("Hm"))
+            elif speaks == "turn":
+                line.update(turn="user_turn")
+            elif speaks == "request":
+                line.ask(1, user("Hm"))
+            await anyio.sleep(3)
+            said = [(answer.content, answer.content_complete) for answer in line.of(AgentInterrupt)]
+            assert said == ([("Anybody there?", True)] if speaks == "nobody" else [])
+
+    run(main)
+
+
+async def leave(turn: llm.Turn) -> Turns:
+    if turn.said == "bye":
+        turn.goodbye()
+    yield "Goodbye." if turn.said != "hello" else "Hello."
+
+
+@pytest.mark.parametrize("pattern", [None, r"\bgoodbye\b"])
+def test_silence_after_a_goodbye_ends_the_call(pattern: str | None) -> None:
+    async def main() -> None:
+        async with talking(application(leave, goodbye_pattern=pattern)) as talk:
+            line = talk.connect()
+            line.ask(1, user("bye" if pattern is None else "so long"))
+            await line.complete(1)
+            await anyio.sleep(0.1)
+            assert [update.agent_config.to_dict() for update in line.of(UpdateAgent)] == [
+                {"reminder_trigger_ms": 4000, "reminder_max_count": 100}
+            ]
+            line.ask(2, user("bye"), kind="reminder_required")
+            await line.complete(2)
+            assert [answer.to_dict() for answer in line.responses(2)] == [
+                {"response_type": "response", "response_id": 2, "content": "", "content_complete": True, "end_call": True}
+            ]
+
+    run(main)
+
+
+def test_a_user_who_speaks_after_a_goodbye_goes_on() -> None:
+    async def main() -> None:
+        async with talking(application(leave)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            session.update_agent(reminder_max_count=3)
+            line.ask(1, user("bye"))
+            await line.complete(1)
+            line.ask(2, user("hello"))
+            assert await line.complete(2) == "Hello."
+            assert [update.agent_config.to_dict() for update in line.of(UpdateAgent)] == [
+                {"reminder_max_count": 3},
+                {"reminder_trigger_ms": 4000, "reminder_max_count": 100},
+                {"reminder_trigger_ms": 10_000, "reminder_max_count": 3},
+            ]
+            line.ask(3, user("hello"), kind="reminder_required")
+            assert await line.complete(3) == "Hello."
+
+    run(main)
+
+
+# What a turn and a session can do.
+
+
+@pytest.mark.parametrize(
+    ("act", "fields"),
+    [
+        (lambda turn: turn.end_call(), {"end_call": True}),
+        (lambda turn: turn.transfer("+14155550100"), {"transfer_number": "+14155550100"}),
+        (
+            lambda turn: turn.transfer("+14155550100", show_transferee_as_caller=True),
+            {"transfer_number": "+14155550100", "show_transferee_as_caller": True},
+        ),
+        (lambda turn: turn.press("1#"), {"digit_to_press": "1#"}),
+    ],
+)
+def test_actions_go_with_the_end_of_the_turn(act: Callable[[llm.Turn], None], fields: dict[str, Any]) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        act(turn)
+        with pytest.raises(ValueError, match="action already"):
+            turn.end_call()
+        yield "So long."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "So long."
+            *before, last = [answer.to_dict() for answer in line.responses(1)]
+            assert last == {"response_type": "response", "response_id": 1, "content": "", "content_complete": True, **fields}
+            assert not any(name in frame for name in fields for frame in before)
+
+    run(main)
+
+
+def test_an_action_of_a_turn_that_fails_is_not_carried_out() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        turn.end_call()
+        yield "Good"
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            await line.complete(1)
+            assert not any(answer.end_call for answer in line.responses(1))
+
+    run(main)
+
+
+def test_what_cannot_be_interrupted() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        yield "Listen. "
+        turn.uninterruptible = True
+        yield "This call is recorded."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            await line.complete(1)
+            assert [answer.no_interruption_allowed for answer in line.responses(1)] == [None, True, None]
+
+    run(main)
+
+
+def test_an_interruption_cancels_the_turn_and_is_said() -> None:
+    async def main() -> None:
+        app = application(echo)
+
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = app.sessions.values()
+
+            async def stream() -> AsyncIterator[str | None]:
+                yield "One "
+                yield None
+                yield "moment."
+
+            session.interrupt("Stop.")
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
+            session.interrupt(stream(), uninterruptible=False, end_call=True)
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.end_call is True)
+            assert [answer.to_dict() for answer in line.of(AgentInterrupt)] == [
+                {
+                    "response_type": "agent_interrupt",
+                    "interrupt_id": 1,
+                    "content": "Stop.",
+                    "content_complete": True,
+                    "no_interruption_allowed": True,
+                },
+                {"response_type": "agent_interrupt", "interrupt_id": 2, "content": "One ", "content_complete": False},
+                {"response_type": "agent_interrupt", "interrupt_id": 2, "content": "moment.", "content_complete": False},
+                {"response_type": "agent_interrupt", "interrupt_id": 2, "content": "", "content_complete": True, "end_call": True},
+            ]
+            with pytest.raises(ValueError, match="exclude each other"):
+                session.interrupt("Stop.", end_call=True, digit_to_press="1")
+
+    run(main)
+
+
+def test_a_turn_that_interrupts_itself_is_over() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        yield "Well, "
+        turn.session.interrupt("The building is on fire.")
+        yield "never"
+        yield "said"
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt))
+            await anyio.sleep(1)
+            assert "never" not in line.text(1)
+            assert not any(answer.content_complete for answer in line.responses(1))
+
+    run(main)
+
+
+def test_an_interruption_that_fails_is_complete_all_the_same() -> None:
+    async def stream() -> AsyncIterator[str]:
+        yield "One "
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            session.interrupt(stream(), end_call=True)
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
+            assert not any(answer.end_call for answer in line.of(AgentInterrupt))
+
+    run(main)
+
+
+def test_the_agent_is_changed_metadata_sent_and_tool_calls_noted() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        session = turn.session
+        session.update_agent(responsiveness=0.4, interruption_sensitivity=1, reminder_trigger_ms=8000, reminder_max_count=0)
+        session.send_metadata({"mood": "happy"})
+        id = turn.tool_call("lookup", {"id": 7})
+        yield "One moment. "
+        turn.tool_result(id, {"ok": True}, successful=True)
+        turn.tool_result(turn.tool_call("lookup", '{"id": 8}'), "nothing")
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            await line.complete(1)
+            assert line.of(UpdateAgent)[0].agent_config.to_dict() == {
+                "responsiveness": 0.4,
+                "interruption_sensitivity": 1,
+                "reminder_trigger_ms": 8000,
+                "reminder_max_count": 0,
+            }
+            assert line.of(Metadata)[0].metadata == {"mood": "happy"}
+            calls, results = line.of(ToolCallInvocation), line.of(ToolCallResult)
+            assert [(call.name, call.arguments) for call in calls] == [("lookup", '{"id": 7}'), ("lookup", '{"id": 8}')]
+            assert [(result.content, result.successful) for result in results] == [('{"ok": true}', True), ("nothing", None)]
+            assert [call.tool_call_id for call in calls] == [result.tool_call_id for result in results]
+            assert len({call.tool_call_id for call in calls}) == 2
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"responsiveness": 1.1},
+        {"interruption_sensitivity": -0.1},
+        {"reminder_trigger_ms": 0},
+        {"reminder_trigger_ms": float("inf")},
+        {"reminder_max_count": -1},
+        {"reminder_max_count": 1.5},
+    ],
+)
+def test_values_that_an_agent_cannot_have(wrong: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            with pytest.raises(ValueError, match=r"must be|changes nothing"):
+                session.update_agent(**wrong)
+            await anyio.sleep(1)
+            assert not line.of(UpdateAgent)
+
+    run(main)
+
+
+# What an agent may be.
+
+
+class Words:
+    """An async iterator that cannot be closed."""
+
+    def __init__(self, *words: Any) -> None:
+        self._words = list(words)
+
+    def __aiter__(self) -> Words:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self._words:
+            raise StopAsyncIteration
+        return self._words.pop(0)
+
+
+async def a_text(turn: llm.Turn) -> str:
+    return "Yes."
+
+
+async def an_iterator(turn: llm.Turn) -> Words:
+    return Words("Ye", None, "", "s.")
+
+
+async def nothing(turn: llm.Turn) -> None: ...
+
+
+class Called:
+    async def __call__(self, turn: llm.Turn) -> Turns:
+        yield "Yes."
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (a_text, "Yes."),
+        (an_iterator, "Yes."),
+        (lambda turn: Words("Yes."), "Yes."),
+        (lambda turn: "Yes.", "Yes."),
+        (nothing, ""),
+        (Called(), "Yes."),
+        (lambda turn: ["Yes."], FAILURE),
+        (lambda turn: Words("Yes. ", 5), f"Yes. {FAILURE}"),
+    ],
+)
+def test_what_a_function_may_give(function: Any, says: str) -> None:
+    async def main() -> None:
+        async with talking(application(function)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == says
+
+    run(main)
+
+
+class NoAgent:
+    pass
+
+
+@pytest.mark.parametrize(("wrong", "says"), [(5, "neither"), (NoAgent, "no llm.Agent"), (lambda: "Yes.", "one argument, the turn")])
+def test_what_is_no_agent(wrong: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        llm.App(secret=None).agent(wrong)
+
+
+def test_there_is_one_agent() -> None:
+    app = application(echo)
+    with pytest.raises(ConfigurationError, match="already"):
+        app.agent(echo)
+
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match=r"@app\.agent"):
+            await llm.App(secret=None).lead("call_1", Line(Talk(app, None)))
+        with pytest.raises(ConfigurationError, match=r"@app\.agent"):
+            llm.App(secret=None).open(llm.Opening(path="/call_1", query="", peer=None, forwarded_for=None))
+
+    run(main)
+
+
+def test_an_agent_object_is_the_same_for_all_calls() -> None:
+    class Same(llm.Agent):
+        def on_turn(self, turn: llm.Turn) -> Any:
+            return str(id(self))
+
+    app = llm.App(secret=None)
+    app.agent(Same())
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            lines = [talk.connect(f"call_{which}") for which in (1, 2)]
+            for line in lines:
+                line.ask(1, user("a"))
+            assert len({await line.complete(1) for line in lines}) == 1
+
+    run(main)
+
+
+def test_an_agent_without_on_turn_fails_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    app = llm.App(secret=None)
+    app.agent(type("Half", (llm.Agent,), {}))
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == FAILURE
+
+    run(main)
+    assert "Half has no on_turn" in caplog.text
+
+
+# Updates.
+
+
+def test_updates_come_in_order_and_what_they_raise_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[str] = []
+
+    class Listening(llm.Agent):
+        on_turn = staticmethod(echo)
+
+        async def on_update(self, session: llm.Session, update: llm.Updated) -> None:
+            await anyio.sleep(1)
+            seen.append(session.transcript[-1].content)
+            if len(seen) == 1:
+                raise ZeroDivisionError
+
+    app = llm.App(secret=None)
+    app.agent(Listening)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            for content in ("a", "b"):
+                line.update(user(content))
+                await anyio.sleep(3)
+            line.ask(1, user("c"))
+            assert await line.complete(1) == "1: c"
+        assert seen == ["a", "b"]
+
+    run(main)
+    assert "on_update failed" in caplog.text
+
+
+def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+
+    async def main() -> None:
+        app = application(echo)
+        async with talking(app) as talk:
+            line = talk.connect()
+            for _ in range(3):
+                line.tell({"interaction_type": "of_tomorrow"})
+                line.tell("{")
+                line.tell(b"{}")
+            line.ask(2, user("a"))
+            line.ask(1, user("a"))
+            assert await line.complete(2) == "2: a"
+        assert app.stats.ignored == 7
+
+    run(main)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [message.partition(": ")[2] for message in messages] == [
+        "a message that this version does not know: 'of_tomorrow' (logged once)",
+        "ignored: the frame is not JSON (logged once)",
+        "ignored: a binary frame (logged once)",
+        "ignored: a response_id that is lower than the one before (logged once)",
+    ]
