@@ -73,8 +73,8 @@ async def test_an_http_client_takes_what_httpx_takes() -> None:
     transport = httpx.MockTransport(echo)
     settings: dict[str, Any] = {
         "auth": ("a", "b"), "base_url": "http://x", "cookies": {"a": "b"}, "default_encoding": "utf-8", "event_hooks": {"request": []},
-        "follow_redirects": True, "headers": {"x-own": "1"}, "http1": True, "limits": httpx.Limits(), "max_redirects": 3, "params": {"p": "1"},
-        "timeout": 3, "trust_env": False, "verify": True, "cert": None, "http2": False,
+        "follow_redirects": True, "headers": {"x-own": "1"}, "http1": True, "limits": httpx.Limits(), "max_redirects": 3,
+        "params": {"p": "1"}, "timeout": 3, "trust_env": False, "verify": True, "cert": None, "http2": False,
     }  # fmt: skip
     assert settings.keys() | {"transport", "proxy", "mounts"} == {*inspect.signature(httpx.AsyncClient).parameters}
     for way in ({"transport": transport}, {"mounts": {"all://": transport}}):

@@ -1,25 +1,19 @@
 """A server that answers every operation of the pinned document with success, and with a value that the document allows.
 
-It checks nothing of a request. Run with a port of 0 it takes a free one and prints which.
+It checks nothing of a request.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
-_DOCUMENT = Path(__file__).parents[2] / "openapi" / "openapi.yaml"
-_DEEPEST = 8
-_ALSO = {"AgentListItemResponse": {"is_suspended": False}}
-"""Fields that the official SDK wants, strictly, and the document does not have, by schema."""
-
 Json = dict[str, Any]
+DOCUMENT: Json = json.loads((Path(__file__).parents[2] / "retell_async" / "raw" / "openapi.json").read_text(encoding="utf-8"))
+_DEEPEST = 8
 
 
 class Answers:
@@ -28,7 +22,7 @@ class Answers:
     def __init__(self, document: Json) -> None:
         self._schemas: Json = document["components"]["schemas"]
         self._answers = [
-            (method.upper(), re.compile(re.sub(r"\\{\w+\\}|\{\w+\}", "[^/]+", path)), *self._answer(operation))
+            (method.upper(), re.compile(re.sub(r"{\w+}", "[^/]+", path)), *self._answer(operation))
             for path, item in document["paths"].items()
             for method, operation in item.items()
             if method in {"get", "post", "put", "patch", "delete"}
@@ -45,9 +39,6 @@ class Answers:
         return int(status), json.dumps(self._value(content["application/json"]["schema"])) if "application/json" in content else None
 
     def _value(self, schema: Json, depth: int = 0) -> Any:
-        also = _ALSO.get(str(schema.get("$ref")).rpartition("/")[2])
-        if also is not None:
-            return also | self._value(self._schemas[schema["$ref"].rpartition("/")[2]], depth)
         schema = self._whole(schema)
         if "enum" in schema:
             return schema["enum"][0]
@@ -125,12 +116,5 @@ class Handler(BaseHTTPRequestHandler):
 
 def server() -> ThreadingHTTPServer:
     """A server on a free port of loopback, which serves once its `serve_forever` is called."""
-    Handler.answers = Answers(YAML(typ="safe", pure=True).load(_DOCUMENT))
+    Handler.answers = Answers(DOCUMENT)
     return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-
-if __name__ == "__main__":
-    served = server()
-    sys.stdout.write(f"{served.server_port}\n")
-    sys.stdout.flush()
-    served.serve_forever()
