@@ -22,8 +22,8 @@ from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
 from .files import opened
+from .given.httpx2 import Httpx2Client, is_httpx2
 from .http1 import Origin, Plain, Times, Whole, origin_of
-from .httpx2 import Httpx2Client, is_httpx2
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from .._core.masking import cut
+from ..._core.masking import cut
 
 if TYPE_CHECKING:
     import httpx2
