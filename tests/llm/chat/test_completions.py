@@ -13,8 +13,8 @@ import pytest
 from retell_async import ConfigurationError, llm
 from retell_async.llm.messages import ToolCallInvocation, ToolCallResult
 
-from .talk import agent, run, talking, user
-from .test_session import FAILURE
+from ..talk import agent, run, talking, user
+from ..test_session import FAILURE
 
 Json = dict[str, Any]
 KEY = "sk-of-the-tests-0123456789"
