@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from .._core.hints import readable
+from .._core.interop.awaited import Nothing
 from .._core.operation import Request, RequestOptions
 from .._core.response import RawResponse
 from .pages import SyncListPage, SyncPage, page
@@ -80,7 +81,7 @@ class StreamSender:
 
     def send(self, request: Request[T], options: RequestOptions) -> T:
         def whole(response: RawResponse[Any]) -> Any:
-            return response.parse()
+            return response.meaning
 
         return cast("T", self._client.stream(request, options, whole))
 
@@ -91,9 +92,13 @@ class StreamSender:
         return cast("SyncPage[Any]", self._client.stream(request, options, first))
 
 
-def raw(method: Callable[P, T]) -> Callable[P, RawResponse[T]]:
+@overload
+def raw(method: Callable[P, None]) -> Callable[P, RawResponse[Nothing]]: ...
+@overload
+def raw(method: Callable[P, T]) -> Callable[P, RawResponse[T]]: ...
+def raw(method: Callable[P, Any]) -> Callable[P, RawResponse[Any]]:
     """Type a method of a resource whose sender is a `RawSender` as what it then is."""
-    return cast("Callable[P, RawResponse[T]]", method)
+    return cast("Callable[P, RawResponse[Any]]", method)
 
 
 def streamed(method: Callable[P, T]) -> Callable[P, AbstractContextManager[SyncStreamedResponse[T]]]:

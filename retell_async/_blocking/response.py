@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .._core.response import Received, StreamedResponse
 
@@ -19,7 +20,7 @@ U = TypeVar("U")
 _END: Any = object()
 
 
-class SyncStreamedResponse(Received, Generic[T]):
+class SyncStreamedResponse(Received[T]):
     """A `StreamedResponse` of a `Retell`, for ``with``: its body is still on its way, and is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
@@ -67,12 +68,16 @@ class SyncStreamedResponse(Received, Generic[T]):
         """The whole body as parsed JSON."""
         return self._use.run(self._response.json)
 
-    def parse(self) -> T:
-        """The whole body, as what a method returns without `with_streaming_response`.
+    @overload
+    def parse(self) -> T: ...
+    @overload
+    def parse(self, *, to: type[U]) -> U: ...
+    def parse(self, *, to: Any = None) -> Any:
+        """The whole body, as what a method returns without `with_streaming_response`, or as `to`, as `RawResponse.parse` has it.
 
         :raises APIResponseValidationError: the body is not what it should be.
         """
-        return self._use.run(self._response.parse)
+        return self._use.run(partial(self._response.parse, to=to))
 
     def close(self) -> None:
         """Let the connection go; what was not read is lost."""
