@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ._blocking.pages import SyncListPage, SyncPage
-from ._blocking.response import SyncStreamedResponse
+from ._blocking.response import SyncRawResponse, SyncStreamedResponse
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (
@@ -105,6 +105,7 @@ __all__ = [
     "StreamedResponse",
     "SyncListPage",
     "SyncPage",
+    "SyncRawResponse",
     "SyncStreamedResponse",
     "UnknownObject",
     "UnprocessableEntityError",

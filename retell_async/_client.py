@@ -119,7 +119,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if key.value is None:
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         check_kinds(max_connections, retry, rate_limit, hooks)
-        self._settings = Settings(
+        self._settings = Settings(  # pyright: ignore[reportIncompatibleMethodOverride]
             api_key="" if key.value == "" else check_key(key.value),
             base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -132,7 +132,9 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        self._shared = Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks))
+        self._shared = Shared(  # pyright: ignore[reportIncompatibleMethodOverride]
+            http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks)
+        )
 
     def with_options(
         self,

@@ -258,8 +258,8 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         self.close()
 
     def __repr__(self) -> str:
-        client: AsyncRetell | None = vars(self).get("_client")  # a client that cannot be made is shown too, in tracebacks
-        return f"{type(self).__name__}({'' if client is None else f'base_url={client._settings.base_url!r}'})"
+        made = "_client" in vars(self)  # a client that cannot be made is shown too, in tracebacks
+        return f"{type(self).__name__}({f'base_url={self._settings.base_url!r}' if made else ''})"
 
 
 def _refuse_sync(http_client: object) -> None:

@@ -58,7 +58,7 @@ def official(names: Json, views: Views) -> Types:
     methods: dict[str, Operation] = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
     modules = dict(views.param_names)
     responses = [
-        Alias(name, f"AsyncPage[{operation.item}]" if operation.item else operation.returns)
+        Alias(name, f"Page[{operation.item}]" if operation.item else operation.returns)
         for name, method in names.get("responses", {}).items()
         if (operation := methods.get(method)) is not None
     ]

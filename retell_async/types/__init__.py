@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..raw import models, params
 
 if TYPE_CHECKING:
-    from .._core.pages import AsyncPage
+    from .._core.pages import Page
     from ..raw.models.access_token_auth_config_response import AccessTokenAuthConfigResponse as AccessTokenAuthConfigResponse
     from ..raw.models.add_community_voice_request import AddCommunityVoiceRequest as AddCommunityVoiceRequest
     from ..raw.models.add_community_voice_request_voice_provider import (
@@ -933,100 +933,100 @@ if TYPE_CHECKING:
     from .voice_search_params import VoiceSearchParams as VoiceSearchParams
 
     AgentCreateVersionResponse: TypeAlias = CreateAgentVersionResponse
-    AgentListResponse: TypeAlias = AsyncPage[AgentListItemResponse]
-    AgentListVersionsResponse: TypeAlias = AsyncPage[AgentVersionSummary]
+    AgentListResponse: TypeAlias = Page[AgentListItemResponse]
+    AgentListVersionsResponse: TypeAlias = Page[AgentVersionSummary]
     AgentRepairResponse: TypeAlias = RepairAgentResponse
     AppGetToolSchemaResponse: TypeAlias = GetAppToolSchemaResponse
-    AppListResponse: TypeAlias = AsyncPage[AppResponse]
-    AppListUsagesResponse: TypeAlias = AsyncPage[AppUsageResponse]
+    AppListResponse: TypeAlias = Page[AppResponse]
+    AppListUsagesResponse: TypeAlias = Page[AppUsageResponse]
     AppTestAuthResponse: TypeAlias = TestAppAuthResponse
     AssetCreateResponse: TypeAlias = Asset
     BatchTestResponse: TypeAlias = TestCaseBatchJob
     CRMGetSchemaResponse: TypeAlias = GetCrmSchemaResponse
     CRMGetSyncJobStatusResponse: TypeAlias = JobStatus
     CRMRunSyncJobResponse: TypeAlias = JobStatus
-    CallListResponse: TypeAlias = AsyncPage[V3CallResponse]
+    CallListResponse: TypeAlias = Page[V3CallResponse]
     CallListenLiveResponse: TypeAlias = ListenLiveCallResponse
     CallTakeOverLiveResponse: TypeAlias = TakeOverLiveCallResponse
     CallUpdateLiveResponse: TypeAlias = UpdateLiveCallResponse
     ChatAgentCreateVersionResponse: TypeAlias = CreateAgentVersionResponse
-    ChatAgentListResponse: TypeAlias = AsyncPage[AgentListItemResponse]
+    ChatAgentListResponse: TypeAlias = Page[AgentListItemResponse]
     ChatCreateChatCompletionResponse: TypeAlias = CreateChatCompletionResponse
-    ChatListResponse: TypeAlias = AsyncPage[ChatResponse]
+    ChatListResponse: TypeAlias = Page[ChatResponse]
     ConcurrencyRetrieveResponse: TypeAlias = GetConcurrencyResponse
     ContactBackfillAnalysisDataResponse: TypeAlias = JobStatus
     ContactCreateImportResponse: TypeAlias = JobStatus
     ContactGetBackfillJobStatusResponse: TypeAlias = JobStatus
     ContactGetImportResponse: TypeAlias = JobStatus
-    ContactListConversationsResponse: TypeAlias = AsyncPage[ContactConversation]
-    ContactListResponse: TypeAlias = AsyncPage[Contact]
+    ContactListConversationsResponse: TypeAlias = Page[ContactConversation]
+    ContactListResponse: TypeAlias = Page[Contact]
     ContactResponse: TypeAlias = Contact
     ContactUploadImportFileResponse: TypeAlias = UploadContactImportFileResponse
-    ConversationFlowComponentListResponse: TypeAlias = AsyncPage[ConversationFlowComponentResponse]
-    ConversationFlowListResponse: TypeAlias = AsyncPage[ConversationFlowResponse]
-    ExportRequestListResponse: TypeAlias = AsyncPage[ListExportRequestsResponseItem]
+    ConversationFlowComponentListResponse: TypeAlias = Page[ConversationFlowComponentResponse]
+    ConversationFlowListResponse: TypeAlias = Page[ConversationFlowResponse]
+    ExportRequestListResponse: TypeAlias = Page[ListExportRequestsResponseItem]
     IdentityRetrieveResponse: TypeAlias = GetApiKeyInfoResponse
-    KnowledgeBaseListResponse: TypeAlias = AsyncPage[KnowledgeBaseResponse]
-    LlmListResponse: TypeAlias = AsyncPage[LlmResponse]
+    KnowledgeBaseListResponse: TypeAlias = Page[KnowledgeBaseResponse]
+    LlmListResponse: TypeAlias = Page[LlmResponse]
     McpToolDefinition: TypeAlias = MCPToolDefinition
-    McpToolGetMcpToolsResponse: TypeAlias = AsyncPage[MCPToolDefinition]
-    PhoneNumberListResponse: TypeAlias = AsyncPage[PhoneNumberResponse]
+    McpToolGetMcpToolsResponse: TypeAlias = Page[MCPToolDefinition]
+    PhoneNumberListResponse: TypeAlias = Page[PhoneNumberResponse]
     PlaygroundCompletionResponse: TypeAlias = AgentPlaygroundCompletionResponse
     TestCaseDefinitionResponse: TypeAlias = TestCaseDefinition
     TestCaseJobResponse: TypeAlias = TestCaseJob
-    TestListBatchTestsResponse: TypeAlias = AsyncPage[TestCaseBatchJob]
-    TestListTestCaseDefinitionsResponse: TypeAlias = AsyncPage[TestCaseDefinition]
-    TestListTestRunsResponse: TypeAlias = AsyncPage[TestCaseJob]
-    VoiceListResponse: TypeAlias = AsyncPage[VoiceResponse]
+    TestListBatchTestsResponse: TypeAlias = Page[TestCaseBatchJob]
+    TestListTestCaseDefinitionsResponse: TypeAlias = Page[TestCaseDefinition]
+    TestListTestRunsResponse: TypeAlias = Page[TestCaseJob]
+    VoiceListResponse: TypeAlias = Page[VoiceResponse]
     VoiceSearchResponse: TypeAlias = SearchCommunityVoiceResponse
 
 _RESPONSES: dict[str, str] = {
     "AgentCreateVersionResponse": "CreateAgentVersionResponse",
-    "AgentListResponse": "AsyncPage[AgentListItemResponse]",
-    "AgentListVersionsResponse": "AsyncPage[AgentVersionSummary]",
+    "AgentListResponse": "Page[AgentListItemResponse]",
+    "AgentListVersionsResponse": "Page[AgentVersionSummary]",
     "AgentRepairResponse": "RepairAgentResponse",
     "AppGetToolSchemaResponse": "GetAppToolSchemaResponse",
-    "AppListResponse": "AsyncPage[AppResponse]",
-    "AppListUsagesResponse": "AsyncPage[AppUsageResponse]",
+    "AppListResponse": "Page[AppResponse]",
+    "AppListUsagesResponse": "Page[AppUsageResponse]",
     "AppTestAuthResponse": "TestAppAuthResponse",
     "AssetCreateResponse": "Asset",
     "BatchTestResponse": "TestCaseBatchJob",
     "CRMGetSchemaResponse": "GetCrmSchemaResponse",
     "CRMGetSyncJobStatusResponse": "JobStatus",
     "CRMRunSyncJobResponse": "JobStatus",
-    "CallListResponse": "AsyncPage[V3CallResponse]",
+    "CallListResponse": "Page[V3CallResponse]",
     "CallListenLiveResponse": "ListenLiveCallResponse",
     "CallTakeOverLiveResponse": "TakeOverLiveCallResponse",
     "CallUpdateLiveResponse": "UpdateLiveCallResponse",
     "ChatAgentCreateVersionResponse": "CreateAgentVersionResponse",
-    "ChatAgentListResponse": "AsyncPage[AgentListItemResponse]",
+    "ChatAgentListResponse": "Page[AgentListItemResponse]",
     "ChatCreateChatCompletionResponse": "CreateChatCompletionResponse",
-    "ChatListResponse": "AsyncPage[ChatResponse]",
+    "ChatListResponse": "Page[ChatResponse]",
     "ConcurrencyRetrieveResponse": "GetConcurrencyResponse",
     "ContactBackfillAnalysisDataResponse": "JobStatus",
     "ContactCreateImportResponse": "JobStatus",
     "ContactGetBackfillJobStatusResponse": "JobStatus",
     "ContactGetImportResponse": "JobStatus",
-    "ContactListConversationsResponse": "AsyncPage[ContactConversation]",
-    "ContactListResponse": "AsyncPage[Contact]",
+    "ContactListConversationsResponse": "Page[ContactConversation]",
+    "ContactListResponse": "Page[Contact]",
     "ContactResponse": "Contact",
     "ContactUploadImportFileResponse": "UploadContactImportFileResponse",
-    "ConversationFlowComponentListResponse": "AsyncPage[ConversationFlowComponentResponse]",
-    "ConversationFlowListResponse": "AsyncPage[ConversationFlowResponse]",
-    "ExportRequestListResponse": "AsyncPage[ListExportRequestsResponseItem]",
+    "ConversationFlowComponentListResponse": "Page[ConversationFlowComponentResponse]",
+    "ConversationFlowListResponse": "Page[ConversationFlowResponse]",
+    "ExportRequestListResponse": "Page[ListExportRequestsResponseItem]",
     "IdentityRetrieveResponse": "GetApiKeyInfoResponse",
-    "KnowledgeBaseListResponse": "AsyncPage[KnowledgeBaseResponse]",
-    "LlmListResponse": "AsyncPage[LlmResponse]",
+    "KnowledgeBaseListResponse": "Page[KnowledgeBaseResponse]",
+    "LlmListResponse": "Page[LlmResponse]",
     "McpToolDefinition": "MCPToolDefinition",
-    "McpToolGetMcpToolsResponse": "AsyncPage[MCPToolDefinition]",
-    "PhoneNumberListResponse": "AsyncPage[PhoneNumberResponse]",
+    "McpToolGetMcpToolsResponse": "Page[MCPToolDefinition]",
+    "PhoneNumberListResponse": "Page[PhoneNumberResponse]",
     "PlaygroundCompletionResponse": "AgentPlaygroundCompletionResponse",
     "TestCaseDefinitionResponse": "TestCaseDefinition",
     "TestCaseJobResponse": "TestCaseJob",
-    "TestListBatchTestsResponse": "AsyncPage[TestCaseBatchJob]",
-    "TestListTestCaseDefinitionsResponse": "AsyncPage[TestCaseDefinition]",
-    "TestListTestRunsResponse": "AsyncPage[TestCaseJob]",
-    "VoiceListResponse": "AsyncPage[VoiceResponse]",
+    "TestListBatchTestsResponse": "Page[TestCaseBatchJob]",
+    "TestListTestCaseDefinitionsResponse": "Page[TestCaseDefinition]",
+    "TestListTestRunsResponse": "Page[TestCaseJob]",
+    "VoiceListResponse": "Page[VoiceResponse]",
     "VoiceSearchResponse": "SearchCommunityVoiceResponse",
 }
 _PARAMS: dict[str, str] = {
@@ -1112,11 +1112,11 @@ _PARAMS: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name in _RESPONSES:
         kind = _RESPONSES[name]
-        if not kind.startswith("AsyncPage["):
+        if not kind.startswith("Page["):
             return getattr(models, kind)
-        from .._core.pages import AsyncPage
+        from .._core.pages import Page
 
-        return AsyncPage
+        return Page
     if name in _PARAMS:
         return getattr(import_module(f"{__name__}.{_PARAMS[name]}"), name)
     if name in _PARAMS.values():

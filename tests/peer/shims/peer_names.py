@@ -43,8 +43,12 @@ def is_union_type(kind: Any) -> bool:
 
 
 def is_annotated_type(kind: Any) -> bool:
-    """Whether its first part is to be looked at: a name for a type has what it names."""
-    return typing.get_origin(kind) is typing.Annotated or isinstance(kind, typing.ForwardRef)
+    """Whether its first part is to be looked at: a name for a type has what it names, and a class that is a union its members."""
+    return typing.get_origin(kind) is typing.Annotated or isinstance(kind, typing.ForwardRef) or _is_class_of_union(kind)
+
+
+def _is_class_of_union(kind: Any) -> bool:
+    return isinstance(kind, type) and isinstance(getattr(kind, "__args__", None), tuple)
 
 
 def is_type_alias_type(kind: Any) -> bool:
@@ -52,12 +56,15 @@ def is_type_alias_type(kind: Any) -> bool:
 
 
 def extract_type_arg(kind: Any, index: int) -> Any:
-    return getattr(package.types, kind.__forward_arg__) if isinstance(kind, typing.ForwardRef) else typing.get_args(kind)[index]
+    if isinstance(kind, typing.ForwardRef):
+        kind = getattr(package.types, kind.__forward_arg__)
+        return typing.Union[kind.__args__] if _is_class_of_union(kind) else kind  # noqa: UP007
+    return typing.Union[kind.__args__] if _is_class_of_union(kind) else typing.get_args(kind)[index]  # noqa: UP007
 
 
 def get_model_fields(model: Any) -> dict[str, Any]:
     """The fields of a model of pydantic, or of attrs, or of a page, with what makes their types."""
-    if issubclass(model, getattr(package, "AsyncPage", ())):
+    if model.__name__ == "Page":
         return {"items": list[object], "has_more": bool, "pagination_key": str | None}
     if not attrs.has(model):
         return dict(model.model_fields)
