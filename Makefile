@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test soak check docs fuzz generate spec-update format bench clean
+.PHONY: help demo test soak peer check docs fuzz generate spec-update format bench clean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -34,6 +34,9 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 
 soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time: within an hour
 	$(BIN)/python -m pytest -m soak
+
+peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package
+	$(BIN)/python -m tests.peer
 
 check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types
 	$(BIN)/ruff format --check .

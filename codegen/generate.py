@@ -20,7 +20,7 @@ from .rendering.views import views
 from .surface import Entry, entries, helpers
 
 ROOT = Path(__file__).parent.parent
-GENERATED = ("raw", "resources")
+GENERATED = ("raw", "resources", "types")
 
 
 @attrs.frozen
@@ -44,8 +44,11 @@ def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
     return document
 
 
-def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None) -> Report:
-    """Write the generated folders of a package from a document; ``past`` is what `retired.load` gives.
+def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:
+    """Write the generated folders of a package from a document.
+
+    :param past: what `retired.load` gives.
+    :param official: the official SDK's names for types.
 
     :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
@@ -56,7 +59,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
-        render(prepared, seen, fresh)
+        render(prepared, seen, fresh, official)
         (fresh / "raw" / "openapi.json").write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
         for part in GENERATED:
             shutil.rmtree(package / part, ignore_errors=True)
@@ -81,7 +84,8 @@ def _plain(value: Any) -> Any:
 def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi", document: Json | None = None) -> Report:
     """Write the generated folders of a package from what is pinned, which may be given as `pinned` gives it."""
     surface, docs = load_file(openapi / "surface.yaml"), words.load(openapi / "docs")
-    return generate(pinned(openapi) if document is None else document, surface, docs, package, retired.load(openapi))
+    official = json.loads((openapi / "official.json").read_text(encoding="utf-8"))
+    return generate(pinned(openapi) if document is None else document, surface, docs, package, retired.load(openapi), official)
 
 
 def differences(package: Path = ROOT / "retell_async") -> list[str]:

@@ -1,7 +1,9 @@
 """An async Python SDK for the Retell AI voice-agent API."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._blocking.pages import SyncListPage, SyncPage
-from ._blocking.response import SyncStreamedResponse
+from ._blocking.response import SyncRawResponse, SyncStreamedResponse
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (
@@ -37,6 +39,31 @@ from ._engine.retry import RetryPolicy
 from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 from ._sync import Retell
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import resources as resources, types as types
+    from ._official_names import (
+        DEFAULT_CONNECTION_LIMITS as DEFAULT_CONNECTION_LIMITS,
+        DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES,
+        DEFAULT_TIMEOUT as DEFAULT_TIMEOUT,
+        NOT_GIVEN as NOT_GIVEN,
+        APIResponse as APIResponse,
+        AsyncAPIResponse as AsyncAPIResponse,
+        AsyncClient as AsyncClient,
+        AsyncStream as AsyncStream,
+        BaseModel as BaseModel,
+        Client as Client,
+        DefaultHttpxClient as DefaultHttpxClient,
+        NoneType as NoneType,
+        NotGiven as NotGiven,
+        ProxiesTypes as ProxiesTypes,
+        Stream as Stream,
+        Timeout as Timeout,
+        Transport as Transport,
+        __title__ as __title__,
+        file_from_path as file_from_path,
+        not_given as not_given,
+    )
 
 __all__ = [
     "APIConnectionError",
@@ -78,6 +105,7 @@ __all__ = [
     "StreamedResponse",
     "SyncListPage",
     "SyncPage",
+    "SyncRawResponse",
     "SyncStreamedResponse",
     "UnknownObject",
     "UnprocessableEntityError",
@@ -89,6 +117,25 @@ __all__ = [
     "omit",
 ]
 
+_OFFICIAL_NAMES = {
+    *("DEFAULT_CONNECTION_LIMITS", "DEFAULT_MAX_RETRIES", "DEFAULT_TIMEOUT", "NOT_GIVEN", "APIResponse", "AsyncAPIResponse", "AsyncClient"),
+    *("AsyncStream", "BaseModel", "Client", "DefaultHttpxClient", "NoneType", "NotGiven", "ProxiesTypes", "Stream", "Timeout", "Transport"),
+    *("__title__", "file_from_path", "not_given"),
+}
+
 register(f"{__name__}.raw")
 for _name in __all__:
     readable(globals()[_name])
+
+
+if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
+
+    def __getattr__(name: str) -> Any:
+        """What the official SDK exports beside these, found when it is asked for."""
+        from importlib import import_module
+
+        if name in {"resources", "types"}:
+            return import_module(f"{__name__}.{name}")
+        if name in _OFFICIAL_NAMES:
+            return getattr(import_module(f"{__name__}._official_names"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

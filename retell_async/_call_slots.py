@@ -129,7 +129,7 @@ class CallSlots:
         question = self._occupancy.asking()
         raw = await self._client.send_raw(get_concurrency.OPERATION.request(), {}, parse=True)
         try:
-            free = room(raw.parse(), burst=self._burst)
+            free = room(raw.meaning, burst=self._burst)
         except ValueError as error:
             raise APIResponseValidationError(raw.http_response, raw.json(), message=str(error)) from error
         self._occupancy.answered(question, free)

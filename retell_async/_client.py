@@ -16,13 +16,13 @@ import attrs
 from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut, mask_text
-from ._core.operation import Omit, Operation, Request, RequestOptions, omit
+from ._core.operation import Omit, Operation, Request, RequestOptions, given, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
 from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
-from ._engine.retry import RetryPolicy
+from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
     DEFAULT_BASE_URL,
     DEFAULT_MAX_CONNECTIONS,
@@ -42,6 +42,7 @@ from ._engine.settings import (
     headers_of_environment,
 )
 from ._engine.shared import Shared
+from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     import httpx
+    import httpx2
 
     from ._engine.calls import Call
     from ._engine.gate import Account
@@ -63,7 +65,7 @@ _OPTIONS = frozenset(RequestOptions.__annotations__)
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 
 
-class AsyncRetell(Resources):
+class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
 
     :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``. A client with an empty one sends nothing but
@@ -77,14 +79,20 @@ class AsyncRetell(Resources):
     :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
         account, whoever sends.
     :param max_connections: how many connections are open at most; further requests wait for a free one.
-    :param http_client: a client of your own to send with: proxies, certificates, event hooks. It is closed with this one.
+    :param http_client: a client of your own to send with, of httpx or of httpx2: proxies, certificates, event hooks. It is closed with
+        this one.
     :param default_headers: headers added to every request, over those in the lines of ``RETELL_CUSTOM_HEADERS``; `omit` takes one out that
         every request has.
     :param default_query: query parameters added to every request.
     :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
-    :param strict: compare every answer with the API's document and refuse any difference; for tests.
+    :param strict: compare every answer with the API's document and refuse any difference; for tests. ``_strict_response_validation`` is
+        its name in the official SDK.
     :raises ConfigurationError: a setting cannot work.
     """
+
+    _user_agent = _USER_AGENT
+    _settings: Settings
+    _shared: Shared
 
     def __init__(
         self,
@@ -97,11 +105,12 @@ class AsyncRetell(Resources):
         rate_limit: RateLimit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
+        _strict_response_validation: bool = False,
     ) -> None:
         key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
         url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
@@ -110,7 +119,7 @@ class AsyncRetell(Resources):
         if key.value is None:
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         check_kinds(max_connections, retry, rate_limit, hooks)
-        self._settings = Settings(
+        self._settings = Settings(  # pyright: ignore[reportIncompatibleMethodOverride]
             api_key="" if key.value == "" else check_key(key.value),
             base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -118,24 +127,14 @@ class AsyncRetell(Resources):
             retry=retry or RetryPolicy(),
             default_headers={**headers_of_environment(), **check_headers(headers.value)},
             default_query=check_query(default_query, "default_query"),
-            strict=strict,
+            strict=strict or _strict_response_validation,
             rate_limits=(known := _known(rate_limits)),
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        self._shared = Shared(http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks))
-
-    @property
-    def api_key(self) -> str:
-        return self._settings.api_key
-
-    @property
-    def base_url(self) -> str:
-        return self._settings.base_url
-
-    @property
-    def max_retries(self) -> int:
-        return self._settings.max_retries
+        self._shared = Shared(  # pyright: ignore[reportIncompatibleMethodOverride]
+            http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks)
+        )
 
     def with_options(
         self,
@@ -149,17 +148,34 @@ class AsyncRetell(Resources):
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
         rate_limits: Mapping[str, RateLimit] | None = None,
+        rate_limit: RateLimit | Omit = omit,
+        max_connections: int | Omit = omit,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = omit,
+        hooks: Sequence[Hook] | Omit = omit,
+        set_default_headers: Mapping[str, str | Omit] | None = None,
+        set_default_query: Mapping[str, object] | None = None,
     ) -> Self:
         """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
 
         Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
         retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
+
+        :param rate_limit: with this, `max_connections`, `http_client` or `hooks` it is no view but a client of its own, which shares
+            nothing and is closed by itself.
+        :param set_default_headers: headers in place of those that it has.
+        :param set_default_query: query parameters in place of those that it has.
+        :raises ValueError: what is to be added and what is to take its place are both given.
         """
+        if default_headers is not None and set_default_headers is not None:
+            raise ValueError("The `default_headers` and `set_default_headers` arguments are mutually exclusive")
+        if default_query is not None and set_default_query is not None:
+            raise ValueError("The `default_query` and `set_default_query` arguments are mutually exclusive")
         old = self._settings
         key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
         url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
-        headers = Hidden(default_headers)
-        del api_key, base_url, default_headers  # as above
+        headers = Hidden({**(old.default_headers if set_default_headers is None else set_default_headers), **(default_headers or {})})
+        query = {**(old.default_query if set_default_query is None else set_default_query), **(default_query or {})}
+        del api_key, base_url, default_headers, set_default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
             api_key="" if key.value == "" else check_key(key.value),
@@ -167,14 +183,15 @@ class AsyncRetell(Resources):
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
             retry=old.retry if isinstance(retry, Omit) else retry,
-            default_headers={**old.default_headers, **check_headers(headers.value)},
-            default_query={**old.default_query, **check_query(default_query, "default_query")},
+            default_headers=check_headers(headers.value),
+            default_query=check_query(query, "default_query"),
             strict=old.strict if isinstance(strict, Omit) else strict,
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
-            max_wait=old.max_wait,
+            max_wait=old.max_wait if isinstance(rate_limit, Omit) or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        view._shared = self._shared
+        own = {"given": http_client, "max_connections": max_connections, "limit": rate_limit, "hooks": hooks}
+        view._shared = self._shared.like(view._settings, given(own))
         return view
 
     copy = with_options
@@ -200,7 +217,7 @@ class AsyncRetell(Resources):
 
     def _request(self, method: str, path: str, json: object, params: Mapping[str, object] | None) -> Request[Any]:
         if not path.startswith("/"):
-            raise ValueError(f"path must start with a slash, it goes under {self.base_url}")
+            raise ValueError(f"path must start with a slash, it goes under {self._settings.base_url}")
         if not TOKEN.fullmatch(method):
             raise ValueError(f"{method!r} is no method of HTTP")
         if "#" in path:
@@ -215,7 +232,7 @@ class AsyncRetell(Resources):
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
-        return (await self._send(request, options, parse=True)).parse()
+        return (await self._send(request, options, parse=True)).meaning
 
     async def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
         """Carry out a request to an operation and give back the answer as it came.
@@ -234,8 +251,10 @@ class AsyncRetell(Resources):
         async with self._opened(self._prepare(request, options, stream=True)) as response:
             yield response
 
-    async def _send(self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False) -> RawResponse[T]:
-        return await self._carry_out(self._prepare(request, options, first=first, parse=parse))
+    async def _send(
+        self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, follow: bool | None = None
+    ) -> RawResponse[T]:
+        return await self._carry_out(self._prepare(request, options, first=first, parse=parse, follow=follow))
 
     @asynccontextmanager
     async def _opened(self, call: Call) -> AsyncGenerator[StreamedResponse[Any]]:
@@ -251,7 +270,14 @@ class AsyncRetell(Resources):
             self._shared.leave(use)
 
     def _prepare(
-        self, request: Request[Any], options: RequestOptions, *, first: bool = False, parse: bool = False, stream: bool = False
+        self,
+        request: Request[Any],
+        options: RequestOptions,
+        *,
+        first: bool = False,
+        parse: bool = False,
+        stream: bool = False,
+        follow: bool | None = None,
     ) -> Call:
         """A request with all that decides how it is sent. This may be done in any thread, `_carry_out` in one event loop."""
         try:
@@ -262,6 +288,7 @@ class AsyncRetell(Resources):
         call.first = first
         call.parse = parse
         call.stream = stream
+        call.follow = follow
         return call
 
     async def _carry_out(self, call: Call) -> RawResponse[Any]:
@@ -304,9 +331,9 @@ class AsyncRetell(Resources):
             if token is None and since is None:  # what was sent before is sent again as it was
                 token = new_key()  # never the caller's key, which may have been used before
                 request = marked(request, token)
-        own = {"User-Agent": _USER_AGENT, "Authorization": f"Bearer {settings.api_key}"}
-        given = (settings.default_headers, check_headers(options.get("extra_headers")))
-        if not settings.api_key and not any(name.lower() == "authorization" for layer in given for name in layer):
+        own = {"User-Agent": _USER_AGENT, **self.platform_headers(), RETRY_COUNT: "0", **self.auth_headers}
+        headers = (settings.default_headers, check_headers(options.get("extra_headers")))
+        if not settings.api_key and not any(name.lower() == "authorization" for layer in headers for name in layer):
             raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")
         timeout = options.get("timeout", omit)
         max_retries = options.get("max_retries", omit)
@@ -316,7 +343,7 @@ class AsyncRetell(Resources):
             encoded=encode(
                 request,
                 base_url=settings.base_url,
-                headers=(own, *given),
+                headers=(own, *headers),
                 query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._blocking.loop import Background
 from ._blocking.pages import SyncPage, fetch
@@ -18,6 +19,7 @@ from ._engine.events import Hook, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._engine.settings import DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RETRIES
+from ._official_client import OfficialSettings, SyncVerbs
 from .resources._sync import Resources
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     import httpx
+    import httpx2
+
+    from ._engine.settings import Settings
+    from ._engine.shared import Shared
 
 __all__ = ["Retell"]
 
@@ -42,10 +48,10 @@ class _Sender:
         self.background = background
 
     def send(self, request: Request[T], options: RequestOptions) -> T:
-        return self.send_raw(request, options, parse=True).parse()
+        return self.send_raw(request, options, parse=True).meaning
 
-    def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
-        call = self.client._prepare(request, options, parse=parse)  # pyright: ignore[reportPrivateUsage]
+    def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False, follow: bool | None = None) -> RawResponse[T]:
+        call = self.client._prepare(request, options, parse=parse, follow=follow)  # pyright: ignore[reportPrivateUsage]
         with self.background.use() as use:
             return use.run(self.client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
 
@@ -85,19 +91,22 @@ class _Sender:
                     use.run(opened.__aexit__, None, None, None)
 
 
-class Retell(Resources):
+class Retell(OfficialSettings, SyncVerbs, Resources):
     """The same client as `AsyncRetell` for programs that do not await, safe to share among any number of threads.
 
     It has the same resources, methods, settings and errors. Requests are carried out by one `AsyncRetell`, in an event loop that a thread
     in the background runs from the first request until the client is closed, or nobody has it any more. Where an event loop runs already,
     this client works and stops that loop until the answer is there: use `AsyncRetell` there.
 
-    :param http_client: an `httpx.AsyncClient` here too, such as `DefaultAsyncHttpxClient` makes; it is used in the background.
+    :param http_client: an `httpx.AsyncClient`, or one of httpx2, here too, such as `DefaultAsyncHttpxClient` makes; it is used in the
+        background.
     :param hooks: called in the background, where they cannot use this client.
     :raises ConfigurationError: a setting cannot work.
 
     All other settings are those of `AsyncRetell`.
     """
+
+    _user_agent = AsyncRetell._user_agent  # pyright: ignore[reportPrivateUsage]
 
     def __init__(
         self,
@@ -110,16 +119,16 @@ class Retell(Resources):
         rate_limit: RateLimit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
         strict: bool = False,
+        _strict_response_validation: bool = False,
     ) -> None:
         key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
         del api_key, base_url, default_headers  # what is refused below shows them in no traceback
-        if http_client is not None:
-            _refuse_sync(http_client)
+        _refuse_sync(http_client)
         self._client = AsyncRetell(
             key.value,
             base_url=url.value,
@@ -134,21 +143,11 @@ class Retell(Resources):
             default_query=default_query,
             hooks=hooks,
             strict=strict,
+            _strict_response_validation=_strict_response_validation,
         )
+        self._has_given = http_client is not None
         self._background = Background(self._client.aclose, always=http_client is not None)
         self._sender = _Sender(self._client, self._background)
-
-    @property
-    def api_key(self) -> str:
-        return self._client.api_key
-
-    @property
-    def base_url(self) -> str:
-        return self._client.base_url
-
-    @property
-    def max_retries(self) -> int:
-        return self._client.max_retries
 
     def with_options(
         self,
@@ -162,13 +161,23 @@ class Retell(Resources):
         default_query: Mapping[str, object] | None = None,
         strict: bool | Omit = omit,
         rate_limits: Mapping[str, RateLimit] | None = None,
+        rate_limit: RateLimit | Omit = omit,
+        max_connections: int | Omit = omit,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = omit,
+        hooks: Sequence[Hook] | Omit = omit,
+        set_default_headers: Mapping[str, str | Omit] | None = None,
+        set_default_query: Mapping[str, object] | None = None,
     ) -> Self:
         """Give a view of this client with other settings, as `AsyncRetell.with_options` does.
 
         Both share one event loop, one pool of connections and their limits: closing one closes the other.
+
+        :param rate_limit: with this, `max_connections`, `http_client` or `hooks` it is a client of its own, with an event loop of its own;
+            one that sends with the same `http_client` of yours stays in that one's event loop, and both are closed together.
         """
-        key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
-        del api_key, base_url, default_headers  # as above
+        key, url, headers, set_headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers), Hidden(set_default_headers)
+        del api_key, base_url, default_headers, set_default_headers  # as above
+        _refuse_sync(http_client)
         view = object.__new__(type(self))
         view._client = self._client.with_options(
             api_key=key.value,
@@ -180,8 +189,18 @@ class Retell(Resources):
             default_query=default_query,
             strict=strict,
             rate_limits=rate_limits,
+            rate_limit=rate_limit,
+            max_connections=max_connections,
+            http_client=http_client,
+            hooks=hooks,
+            set_default_headers=set_headers.value,
+            set_default_query=set_default_query,
         )
-        view._background = self._background
+        view._has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
+        if view._shared is self._shared or (isinstance(http_client, Omit) and self._has_given):
+            view._background = self._background
+        else:
+            view._background = Background(view._client.aclose, always=view._has_given)
         view._sender = _Sender(view._client, view._background)
         return view
 
@@ -206,6 +225,21 @@ class Retell(Resources):
         del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         return self._sender.send(request, options)
 
+    def _send(self, request: Request[T], options: RequestOptions, *, follow: bool | None = None) -> RawResponse[T]:
+        return cast("_Sender", self._sender).send_raw(request, options, follow=follow)
+
+    @property
+    def _settings(self) -> Settings:
+        return self._client._settings  # pyright: ignore[reportPrivateUsage]
+
+    @_settings.setter
+    def _settings(self, settings: Settings) -> None:
+        self._client._settings = settings  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def _shared(self) -> Shared:
+        return self._client._shared  # pyright: ignore[reportPrivateUsage]
+
     def is_closed(self) -> bool:
         """Whether the client is closed, and with it all views of it."""
         return self._background.closed or self._client.is_closed()
@@ -224,14 +258,13 @@ class Retell(Resources):
         self.close()
 
     def __repr__(self) -> str:
-        client: AsyncRetell | None = vars(self).get("_client")  # a client that cannot be made is shown too, in tracebacks
-        return f"{type(self).__name__}({'' if client is None else f'base_url={client.base_url!r}'})"
+        made = "_client" in vars(self)  # a client that cannot be made is shown too, in tracebacks
+        return f"{type(self).__name__}({f'base_url={self._settings.base_url!r}' if made else ''})"
 
 
 def _refuse_sync(http_client: object) -> None:
-    import httpx
-
-    if isinstance(http_client, httpx.Client):
+    modules = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]  # else it is of none of them
+    if any(isinstance(http_client, module.Client) for module in modules):
         raise ConfigurationError(
             "http_client must be an httpx.AsyncClient for Retell too, not an httpx.Client: it sends from an event loop of its own; "
             "DefaultAsyncHttpxClient(...) takes the same settings"

@@ -26,6 +26,7 @@ from openapi_python_client.parser.openapi import Endpoint
 
 from ..document import Json, Refused, is_object, operations, visible
 from ..reserved import TEMPLATES, is_name
+from .official import Types, official
 from .types import is_code, literal, quoted
 from .views import Operation, Views
 
@@ -33,8 +34,10 @@ _OPERATION = "operation_"
 RULES = Path(__file__).parent / "generated.ruff.toml"
 
 
-def render(prepared: Json, views: Views, package: Path) -> None:
-    """Write ``raw`` and ``resources`` below an empty folder.
+def render(prepared: Json, views: Views, package: Path, names: Json | None = None) -> None:
+    """Write ``raw``, ``resources`` and ``types`` below an empty folder.
+
+    :param names: the official SDK's names for types.
 
     :raises Refused: the generator warns of anything, or leaves anything out.
     """
@@ -45,12 +48,23 @@ def render(prepared: Json, views: Views, package: Path) -> None:
     data = GeneratorData.from_dict(lowered(prepared, views), config=config)
     if isinstance(data, GeneratorError):
         raise Refused("", f"{data.header} {data.detail or ''}")
-    project = _Package(data, config, views)
+    project = _Package(data, config, views, official(names or {}, views))
     if errors := project.write():
         raise Refused("", "; ".join(f"{error.header} {error.detail or ''}".strip() for error in errors))
     _complete(data, views)
     for command in (["check", "--fix", "--quiet", "--output-format=concise"], ["format", "--quiet"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", str(RULES), str(raw), str(package / "resources")]
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--no-cache",
+            "--config",
+            str(RULES),
+            str(raw),
+            str(package / "resources"),
+            str(package / "types"),
+        ]
         done = subprocess.run(ruff, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused("", f"what is generated from it is no Python: {(done.stdout or done.stderr).partition(chr(10))[0]}")
@@ -134,9 +148,10 @@ def docstring(text: str, indent: int = 0) -> Markup:
 class _Package(Project):
     """The generator's project, writing our kinds of files as well."""
 
-    def __init__(self, data: GeneratorData, config: Config, views: Views) -> None:
+    def __init__(self, data: GeneratorData, config: Config, views: Views, types: Types) -> None:
         super().__init__(openapi=data, config=config, custom_template_path=TEMPLATES)
         self.views = views
+        self.types = types
         self._models = {view.name: view for view in views.models}
         self.env.autoescape, self.env.finalize = True, only_code
         self.env.filters.update(code=code, docstring=docstring, literal=lambda value: Markup(literal(value)))
@@ -148,6 +163,7 @@ class _Package(Project):
         self._create_package()
         self._build_models()
         self._build_api()
+        self._build_types()
         return self._get_errors()
 
     def _view_of_endpoint(self, endpoint: Endpoint) -> Operation:
@@ -205,3 +221,9 @@ class _Package(Project):
             self._write("resources_init.py.jinja", folder / "__init__.py", views=self.views.resources, sync=sync)
             for resource in self.views.resources:
                 self._write("resource.py.jinja", folder / f"{resource.name}.py", view=resource, sync=sync)
+
+    def _build_types(self) -> None:
+        folder = self.package_dir.parent / "types"
+        self._write("types_init.py.jinja", folder / "__init__.py", view=self.types)
+        for params in self.types.modules:
+            self._write("types_params.py.jinja", folder / f"{params.module}.py", view=params)

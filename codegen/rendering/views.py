@@ -207,6 +207,9 @@ class Method:
     """What to say to those who call it, if it will go."""
 
 
+_SPELT = {"crm": "CRM"}
+
+
 @attrs.frozen
 class Resource:
     """A namespace of the client."""
@@ -221,6 +224,11 @@ class Resource:
     @property
     def class_name(self) -> str:
         return f"{pascal(self.name)}Resource"
+
+    @property
+    def official_name(self) -> str:
+        """The name that the official SDK has for the class."""
+        return f"Async{_SPELT.get(self.name, pascal(self.name))}Resource"
 
     @property
     def operations(self) -> list[Operation]:

@@ -104,7 +104,7 @@ class _Items(Iterator[T]):
 
 def page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> SyncPage[Any]:
     """The page that an answer is."""
-    if isinstance(raw.parse(), list):
+    if isinstance(raw.meaning, list):
         return SyncListPage[Any](sender, request, options, raw)
     return SyncPage[Any](sender, request, options, raw)
 

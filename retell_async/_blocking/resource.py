@@ -10,7 +10,7 @@ from .._core.hints import readable
 from .._core.operation import Request, RequestOptions
 from .._core.response import RawResponse
 from .pages import SyncListPage, SyncPage, page
-from .response import SyncStreamedResponse
+from .response import SyncRawResponse, SyncStreamedResponse
 
 __all__ = ["RawSender", "Resource", "Sender", "StreamSender", "raw", "streamed"]
 
@@ -55,13 +55,13 @@ class Resource:
 
 
 class RawSender:
-    """A view of a client that gives answers as they came: a method of a resource then gives a `RawResponse`, as `raw` types it."""
+    """A view of a client that gives answers as they came: a method of a resource then gives a `SyncRawResponse`, as `raw` types it."""
 
     def __init__(self, sender: Sender) -> None:
         self._client = cast("WholeSender", sender)
 
     def send(self, request: Request[T], options: RequestOptions) -> T:
-        return cast("T", self._client.send_raw(request, options))
+        return cast("T", SyncRawResponse(self._client.send_raw(request, options)))
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
         response = self._client.send_raw(request, options)
@@ -69,7 +69,7 @@ class RawSender:
         def first(_: object) -> SyncPage[Any]:
             return page(self._client, request, options, response)
 
-        return cast("SyncPage[Any]", response.map(first))
+        return cast("SyncPage[Any]", SyncRawResponse(response.map(first)))
 
 
 class StreamSender:
@@ -80,7 +80,7 @@ class StreamSender:
 
     def send(self, request: Request[T], options: RequestOptions) -> T:
         def whole(response: RawResponse[Any]) -> Any:
-            return response.parse()
+            return response.meaning
 
         return cast("T", self._client.stream(request, options, whole))
 
@@ -91,9 +91,9 @@ class StreamSender:
         return cast("SyncPage[Any]", self._client.stream(request, options, first))
 
 
-def raw(method: Callable[P, T]) -> Callable[P, RawResponse[T]]:
+def raw(method: Callable[P, T]) -> Callable[P, SyncRawResponse[T]]:
     """Type a method of a resource whose sender is a `RawSender` as what it then is."""
-    return cast("Callable[P, RawResponse[T]]", method)
+    return cast("Callable[P, SyncRawResponse[T]]", method)
 
 
 def streamed(method: Callable[P, T]) -> Callable[P, AbstractContextManager[SyncStreamedResponse[T]]]:

@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .._core.response import Received, StreamedResponse
+from .._core.response import RawResponse, Received, StreamedResponse
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from .loop import Use
 
-__all__ = ["SyncStreamedResponse"]
+__all__ = ["SyncRawResponse", "SyncStreamedResponse"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 _END: Any = object()
 
 
-class SyncStreamedResponse(Received, Generic[T]):
+class SyncRawResponse(RawResponse[T]):
+    """A `RawResponse` of a `Retell`, of which nothing is there to be awaited."""
+
+    def __init__(self, raw: RawResponse[T]) -> None:
+        super().__init__(
+            raw._answer,  # pyright: ignore[reportPrivateUsage]
+            lambda _: raw.meaning,
+            idempotency_key=raw.idempotency_key,
+            retries_taken=raw.retries_taken,
+        )
+
+    def json(self) -> Any:
+        """The body as parsed JSON, parsed anew each time."""
+        return self.http_response.json()
+
+    @overload  # type: ignore[override]
+    def parse(self) -> T: ...
+    @overload
+    def parse(self, *, to: type[U]) -> U: ...
+    def parse(self, *, to: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What the answer means; the same object each time.
+
+        :param to: read the body as this instead: a model, a class of pydantic, `dict`, `list`, `str`, `bytes` or `httpx.Response`.
+        :raises APIResponseValidationError: the body is not what it should be.
+        """
+        if to is None:
+            return self.meaning
+        from .._core.interop.cast import cast_answer
+
+        return cast_answer(self._answer, to)
+
+
+class SyncStreamedResponse(Received[T]):
     """A `StreamedResponse` of a `Retell`, for ``with``: its body is still on its way, and is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming, and
@@ -67,12 +100,16 @@ class SyncStreamedResponse(Received, Generic[T]):
         """The whole body as parsed JSON."""
         return self._use.run(self._response.json)
 
-    def parse(self) -> T:
-        """The whole body, as what a method returns without `with_streaming_response`.
+    @overload
+    def parse(self) -> T: ...
+    @overload
+    def parse(self, *, to: type[U]) -> U: ...
+    def parse(self, *, to: Any = None) -> Any:
+        """The whole body, as what a method returns without `with_streaming_response`, or as `to`, as `RawResponse.parse` has it.
 
         :raises APIResponseValidationError: the body is not what it should be.
         """
-        return self._use.run(self._response.parse)
+        return self._use.run(partial(self._response.parse, to=to))
 
     def close(self) -> None:
         """Let the connection go; what was not read is lost."""

@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from inspect import isawaitable
 from pathlib import PurePath
 from typing import IO, Any, Literal, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 
 from .model import Model
-from .operation import FileContent, Multipart, Omit, Request
+from .operation import FileContent, FilePart, Multipart, Omit, Part, Request
 
-__all__ = ["Encoded", "FilePart", "Part", "check_text", "encode", "is_seekable", "json_bytes"]
-
-FilePart = tuple[str, FileContent, str | None, Mapping[str, str] | None]
-"""A file name, its content, its media type (``None``: told by the name), and headers of its part, if it has any."""
-Part = tuple[str, str | FilePart]
-"""A field of a form: its name, and its text or its file."""
+__all__ = ["Encoded", "FilePart", "Part", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
 
 
 @attrs.frozen
@@ -34,7 +29,7 @@ class Encoded:
     target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
     """Path and query, under the base URL."""
     headers: Mapping[str, str] = attrs.field(repr=False)
-    content: bytes | None = attrs.field(default=None, repr=False)
+    content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
     redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)
     """Whether a redirect led here, and whether to where the request went at first or to another origin."""
@@ -46,6 +41,8 @@ class Encoded:
     @property
     def repeatable(self) -> bool:
         """Whether the body can be sent more than once: an open file that cannot be wound back cannot."""
+        if isinstance(self.content, AsyncIterable):
+            return False
         return self.form is None or not any(isinstance(value, tuple) and not _can_be_read_again(value[1]) for _, value in self.form)
 
 
@@ -70,8 +67,8 @@ def encode(
     """
     own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json")}
     body: Any = request.body if extra_body is None else {**(request.body or {}), **extra_body}
-    content: bytes | None = None
-    form: Sequence[Part] | None = None
+    content: bytes | AsyncIterable[bytes] | None = request.content
+    form: Sequence[Part] | None = request.form
     if request.operation.multipart is not None:
         form = list(_form(request.operation.multipart, body or {}))
     elif body is not None:
@@ -85,14 +82,25 @@ def encode(
                 own.pop(name.lower(), None)
             else:
                 own[name.lower()] = name, text
+    path = request.path
+    if "://" in path:
+        base_url, path = _origin_and_path(path, base_url, own)
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
-        target=_target(request.path, [*query[:1], request.query, *query[1:]]),
+        target=_target(path, [*query[:1], request.query, *query[1:]]),
         headers=dict(own.values()),
         content=content,
         form=form,
     )
+
+
+def _origin_and_path(url: str, base_url: str, headers: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    """A whole URL in place of a path. What is of another origin than the base URL gets no API key."""
+    parts, base = urlsplit(url), urlsplit(base_url)
+    if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
+        headers.pop("authorization", None)
+    return f"{parts.scheme}://{parts.netloc}", urlunsplit(("", "", parts.path or "/", parts.query, ""))
 
 
 def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> str:
@@ -179,7 +187,7 @@ def _form(multipart: Multipart, body: Mapping[str, Any]) -> Iterator[Part]:
         check_text(name, "the name of a field of a form")
         if name in multipart.files:
             for number, file in enumerate(_files(value)):
-                yield name, _file(file, f"{name}[{number}]")
+                yield name, file_part(file, f"{name}[{number}]")
         elif name in multipart.json:
             yield name, json_bytes(value).decode()
         elif isinstance(value, (str, int, float)):
@@ -230,7 +238,7 @@ def _is_binary_file(value: object, place: str) -> bool:
     return isinstance(nothing, bytes)
 
 
-def _file(value: object, place: str) -> FilePart:
+def file_part(value: object, place: str) -> FilePart:
     name: object = None
     kind: object = None
     headers: object = None

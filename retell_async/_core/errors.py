@@ -42,7 +42,9 @@ __all__ = [
     "UnprocessableEntityError",
     "WaitTimeoutError",
     "WebhookVerificationError",
+    "WrongKindError",
     "cut_off",
+    "outcome_unknown",
     "reason",
     "status_error",
     "text_of",
@@ -55,6 +57,10 @@ class RetellError(Exception):
 
 class ConfigurationError(RetellError, ValueError):
     """A setting that cannot work, such as an empty API key or a negative timeout; nothing was sent."""
+
+
+class WrongKindError(ConfigurationError, TypeError):
+    """A setting of a kind that it cannot be of."""
 
 
 class WebhookVerificationError(RetellError):
@@ -96,7 +102,7 @@ class APIError(RetellError):
         return found
 
     def __str__(self) -> str:
-        status = "" if self.status_code is None else f"{self.status_code}: "
+        status = "" if self.status_code is None else f"Error code: {self.status_code} - "
         return f"{status}{self.args[0]} ({mask_text(f'{self.request.method} {self.request.url.path}')})"
 
     def __copy__(self) -> Self:
@@ -147,7 +153,7 @@ class APIConnectionError(APIError):
     `sent` is ``False`` when nothing of the request can have reached the server.
     """
 
-    def __init__(self, *, message: str = "the connection failed", request: httpx.Request, sent: bool = True) -> None:
+    def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool = True) -> None:
         super().__init__(message, request, body=None)
         self.sent = sent
 
@@ -155,12 +161,15 @@ class APIConnectionError(APIError):
 class APITimeoutError(APIConnectionError):
     """No answer within the time allowed."""
 
-    def __init__(self, request: httpx.Request, *, message: str = "the request timed out", sent: bool = True) -> None:
+    def __init__(self, request: httpx.Request, *, message: str = "Request timed out.", sent: bool = True) -> None:
         super().__init__(message=message, request=request, sent=sent)
 
 
-class OutcomeUnknownError(APIConnectionError):
+class OutcomeUnknownError(APIError):
     """A request that may have been carried out or not, and that must not be repeated blindly. ``__cause__`` is what went wrong last.
+
+    It is of the kind of what went wrong last too: an `APITimeoutError`, another `APIConnectionError`, or the `APIStatusError` of the last
+    status, and then no connection error.
 
     What is known is here, for finding out: `operation` is its id in the API's document; `since` the Unix time at which the first attempt
     left that may have been carried out; `attempts` how many there were; `response` the last answer, if it was one.
@@ -168,6 +177,10 @@ class OutcomeUnknownError(APIConnectionError):
     With an `idempotency_key` the same request under the same key may be sent again within an hour of `since`: it makes no second call.
     With a `token` what was created can be found: it has the token in its ``metadata``, under ``retell_async_token``.
     """
+
+    sent = True
+    problems: tuple[str, ...] = ()
+    retry_after: float | None = None
 
     def __init__(
         self,
@@ -182,9 +195,7 @@ class OutcomeUnknownError(APIConnectionError):
         attempts: int = 1,
         since: float | None = None,
     ) -> None:
-        super().__init__(message=message, request=request)
-        self._response = response
-        self.body = body
+        APIError.__init__(self, message, request, body=body, response=response)
         self.operation = operation
         self.idempotency_key = idempotency_key
         self.token = token
@@ -216,7 +227,7 @@ class WaitTimeoutError(RetellError, TimeoutError):
 
 
 class APIStatusError(AnsweredError):
-    """An answer with another status than success. `message` is the reason that its body states, on one line and shortened."""
+    """An answer with another status than success. `message` is its status and its body, `str` says the reason that the body states."""
 
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
@@ -279,6 +290,32 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 }
 
 
+def _unknown(kind: type[APIError]) -> type[OutcomeUnknownError]:
+    name = f"OutcomeUnknown{kind.__name__.removeprefix('API')}"
+    made: Any = type(name, (OutcomeUnknownError, kind), {"__module__": __name__, "__doc__": OutcomeUnknownError.__doc__})
+    globals()[name] = made  # where pickle finds it
+    return cast("type[OutcomeUnknownError]", made)
+
+
+_KINDS: tuple[type[APIError], ...] = (
+    APIConnectionError,
+    APITimeoutError,
+    APIResponseValidationError,
+    APIStatusError,
+    InternalServerError,
+    *_BY_STATUS.values(),
+)
+_UNKNOWN: dict[type[object], type[OutcomeUnknownError]] = {kind: _unknown(kind) for kind in _KINDS}
+
+
+def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError:
+    """The error for what may have been carried out, of the kind of what went wrong last too.
+
+    :param known: what `OutcomeUnknownError` takes.
+    """
+    return _UNKNOWN.get(type(last), OutcomeUnknownError)(**known)
+
+
 def _without_key(message: str, request: httpx.Request) -> str:
     """Leave out the API key, which a server may repeat in what it says."""
     key = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -289,11 +326,14 @@ def status_error(response: httpx.Response) -> APIStatusError:
     """The error that stands for an answer whose body is read and whose status is not 2xx."""
     body = _body(response)
     kind = InternalServerError if response.status_code >= 500 else _BY_STATUS.get(response.status_code, APIStatusError)
-    message = _message(response, body)
+    shown = _shown(response, body)
     redirect = response.extensions.get("redirect")
     if redirect is not None:
-        message = f"{message}; a redirect {redirect}"
-    return kind(message, response=response, body=body)
+        shown = f"{shown}; a redirect {redirect}"
+    error = kind(shown, response=response, body=body)
+    code = f"Error code: {response.status_code}"
+    error.message = (body.strip() if isinstance(body, str) else "" if body is None else f"{code} - {body}") or code
+    return error
 
 
 def cut_off(response: httpx.Response, error: Exception) -> APIError:
@@ -328,7 +368,9 @@ def text_of(response: httpx.Response) -> str:
         return response.content.decode("utf-8", "replace")
 
 
-def _message(response: httpx.Response, body: object | None) -> str:
+def _shown(response: httpx.Response, body: object | None) -> str:
+    if _is_plain(body):
+        return str(cast("dict[str, object]", body))
     if stated := stated_reason(body):
         return stated
     phrase = response.reason_phrase or "no reason given"
@@ -338,6 +380,15 @@ def _message(response: httpx.Response, body: object | None) -> str:
         return phrase
     kind = response.headers.get("content-type", "").partition(";")[0]
     return f"{phrase}, with a body of {kind or 'unknown type'} in place of JSON"
+
+
+def _is_plain(body: object) -> bool:
+    """Whether a body says why and nothing else, in few words: it is shown whole then, which escapes what could move a cursor."""
+    if not isinstance(body, dict):
+        return False
+    said = cast("dict[str, object]", body)
+    short = all(isinstance(text, str) and len(text) <= 500 for text in said.values())
+    return short and said.keys() <= {"status", "message"} and bool(said.get("message"))
 
 
 def _masked_request(request: httpx.Request) -> httpx.Request:

@@ -7,7 +7,7 @@ is an attribute like any other, key order is kept, and reading 68 KB of call cos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from itertools import repeat, takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, cast, dataclass_transform, overload
 
@@ -74,6 +74,7 @@ class Model(PydanticMethods):
 
     if TYPE_CHECKING:
         __attrs_attrs__: ClassVar[tuple[attrs.Attribute[Any], ...]]
+    __test__ = False  # `TestCaseJob` and the like are no tests, whatever pytest finds imported
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
 
@@ -135,6 +136,11 @@ class Model(PydanticMethods):
         return self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """The model itself: for what is written ``await raw.parse()``."""
+        yield from ()
+        return self
 
     def __repr__(self) -> str:
         return masked_repr(type(self).__name__, self.__dict__)

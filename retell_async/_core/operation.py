@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from os import PathLike
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aliases",
+    "FileContent",
+    "FilePart",
     "FileTypes",
     "Multipart",
     "Omit",
     "Operation",
     "Paging",
+    "Part",
     "Request",
     "RequestOptions",
     "Sender",
@@ -57,6 +60,12 @@ FileTypes: TypeAlias = (
 )
 """A file to upload: its content, an open binary file or a path, or a tuple of file name, content (which may be a text there) and optionally
 content type and headers of its part."""
+
+
+FilePart: TypeAlias = tuple[str, FileContent, str | None, Mapping[str, str] | None]
+"""A file name, its content, its media type (``None``: told by the name), and headers of its part, if it has any."""
+Part: TypeAlias = tuple[str, str | FilePart]
+"""A field of a form: its name, and its text or its file."""
 
 
 class Omit:
@@ -165,7 +174,7 @@ class Operation(Generic[T_co]):
         url = self.path
         for name, value in (path or {}).items():
             if not value:
-                raise ValueError(f"{name} is empty: {self.method} {self.path} needs one")
+                raise ValueError(f"Expected a non-empty value for `{name}` but received {value!r}: {self.method} {self.path} needs one")
             if value in {".", ".."}:
                 raise ValueError(f"{name} is {value!r}, which would make another path of {self.method} {self.path}")
             try:
@@ -192,6 +201,10 @@ class Request(Generic[T_co]):
     path: str = attrs.field(repr=False)  # these three may hold phone numbers
     query: Mapping[str, object] = attrs.field(repr=False)
     body: Mapping[str, Any] | None = attrs.field(repr=False)
+    content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
+    """A body that is sent as it is."""
+    form: Sequence[Part] | None = attrs.field(default=None, repr=False)
+    """A body that is a form."""
 
 
 class Sender(Protocol):

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, KeysView, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -13,6 +24,9 @@ from .interop.methods import Dumped
 from .model import Many, Model, UnknownObject, adopter
 from .operation import Request, RequestOptions
 from .response import RawResponse, StreamedResponse
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = [
     "AsyncListPage",
@@ -112,6 +126,8 @@ class Page(Dumped, Sequence[T]):
     of it has all but the client, and so no next page.
     """
 
+    __test__ = False  # some names of pages begin as those of tests do
+
     def __init__(self, sender: Any, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
         self._origin: _Origin | None = (sender, request, options, raw)
         self._body = _body(raw)
@@ -195,6 +211,11 @@ class Page(Dumped, Sequence[T]):
     def __len__(self) -> int:
         return len(self.items)
 
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """The page itself: for what is written ``await raw.parse()``."""
+        yield from ()
+        return self
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
 
@@ -237,12 +258,16 @@ class AsyncListPage(list[T], AsyncPage[T]):
         return list(self)
 
 
-class AsyncPaginator(Generic[T]):
+class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
     """A list that is fetched when it is asked for.
 
     ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
     before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
+
+    What takes a coroutine takes it too, for the first page: `asyncio.create_task`, `asyncio.run`, `TaskGroup.create_task`.
     """
+
+    _first: Coroutine[Any, Any, AsyncPage[T]] | None = None  # made when it is run as a coroutine, so that there is none to warn of else
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions) -> None:
         self._sender = sender
@@ -252,6 +277,24 @@ class AsyncPaginator(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
         return _fetch(self._sender, self._request, self._options).__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Run it as a coroutine, as an event loop does with a task."""
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in it, as an event loop does with a task that is cancelled."""
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        """End it, if it has begun to run as a coroutine."""
+        if self._first is not None:
+            self._first.close()
+
+    def _coroutine(self) -> Coroutine[Any, Any, AsyncPage[T]]:
+        if self._first is None:
+            self._first = _fetch(self._sender, self._request, self._options)
+        return self._first
 
     def __aiter__(self) -> AsyncIterator[T]:
         return _Items(self.pages())
@@ -359,7 +402,7 @@ class AsyncPages(_Items[T]):
 
 
 def _page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> AsyncPage[Any]:
-    if isinstance(raw.parse(), list):
+    if isinstance(raw.meaning, list):
         return AsyncListPage[Any](sender, request, options, raw)
     return AsyncPage[Any](sender, request, options, raw)
 
@@ -391,7 +434,7 @@ async def streamed_page(
 
 
 def _body(raw: RawResponse[Any]) -> Model:
-    body = raw.parse()
+    body = raw.meaning
     if isinstance(body, list):
         return adopter(UnknownObject)({"items": body})
     model = body if isinstance(body, Model) or not isinstance(body, dict) else adopter(UnknownObject)(cast("dict[str, Any]", body))

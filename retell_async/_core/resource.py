@@ -5,14 +5,17 @@ Those that still work warn, those that do not say what to use instead.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from .errors import RetellError
 from .hints import readable
+from .interop.awaited import Nothing
 from .operation import Request, RequestOptions, Sender
 from .pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
 from .response import RawResponse, StreamedResponse
@@ -44,10 +47,17 @@ else:
         return mark
 
 
+# What wraps coroutine functions, such as tenacity and autospec, knows a method that lists for one from Python 3.12 on.
+_mark: Callable[[Callable[..., Any]], object] = getattr(inspect, "markcoroutinefunction", lambda method: method)
+
+
 class Resource:
     """The methods of one kind of thing, carried out by a client."""
 
     def __init_subclass__(cls) -> None:
+        for method in filter(isfunction, vars(cls).values()):
+            if str(method.__annotations__.get("return")).startswith(AsyncPaginator.__name__):
+                _mark(method)
         readable(cls)
 
     def __init__(self, sender: Sender) -> None:
@@ -91,9 +101,13 @@ class StreamSender:
         return streamed_page(self._client, request, options)
 
 
-def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[T]]]:
+@overload
+def raw(method: Callable[P, Awaitable[None]]) -> Callable[P, Awaitable[RawResponse[Nothing]]]: ...
+@overload
+def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[T]]]: ...
+def raw(method: Callable[P, Awaitable[Any]]) -> Callable[P, Awaitable[RawResponse[Any]]]:
     """Type a method of a resource whose sender is a `RawSender` as what it then is."""
-    return cast("Callable[P, Awaitable[RawResponse[T]]]", method)
+    return cast("Callable[P, Awaitable[RawResponse[Any]]]", method)
 
 
 @overload

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import anyio
 
 from .errors import APIError, APIResponseValidationError, RetellError, cut_off, text_of
+from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
 from .model import KeyedModel, Many, Spec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .operation import Operation
 
-__all__ = ["Answer", "RawResponse", "Received", "StreamedResponse", "decode", "is_empty"]
+__all__ = ["Answer", "RawResponse", "Received", "StreamedResponse", "answer_of", "decode", "is_empty"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -97,7 +98,7 @@ class Answer:
         return self._response
 
 
-class Received:
+class Received(Generic[T]):
     """The status and the headers of a successful answer, and how it came about."""
 
     def __init__(self, answer: Answer, *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
@@ -123,6 +124,26 @@ class Received:
         return self._answer.status_code
 
     @property
+    def method(self) -> str:
+        """The method of the request that was answered."""
+        return self.http_request.method
+
+    @property
+    def url(self) -> httpx.URL:
+        """Where the answer came from."""
+        return self.http_response.url
+
+    @property
+    def http_version(self) -> str:
+        """The version of HTTP that the answer came in, such as ``HTTP/1.1``."""
+        return self.http_response.http_version
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is to come of the answer."""
+        return self.http_response.is_closed
+
+    @property
     def headers(self) -> httpx.Headers:
         """The headers of the answer; their names are found in any case."""
         return self.http_response.headers
@@ -139,7 +160,7 @@ class Received:
         return timedelta(seconds=self._answer.seconds)
 
 
-class RawResponse(Received, Generic[T]):
+class RawResponse(Received[T]):
     """A successful answer, whole: its status, headers and bytes, and with `parse` what a method returns without `with_raw_response`."""
 
     def __init__(self, answer: Answer, parse: Callable[[Answer], T], *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
@@ -152,19 +173,9 @@ class RawResponse(Received, Generic[T]):
         """The body, decoded."""
         return self._answer.content
 
-    def text(self) -> str:
-        """The body as text."""
-        return text_of(self.http_response)
-
-    def json(self) -> Any:
-        """The body as parsed JSON, parsed anew each time."""
-        return self.http_response.json()
-
-    def parse(self) -> T:
-        """What the answer means; the same object each time.
-
-        :raises APIResponseValidationError: the body is not what it should be.
-        """
+    @property
+    def meaning(self) -> T:
+        """What `parse` gives, as it is without anybody who awaits it."""
         if self._parsed is _NOTHING:
             try:
                 self._parsed = self._parse(self._answer)
@@ -176,11 +187,59 @@ class RawResponse(Received, Generic[T]):
                 keyed.__key__ = self.idempotency_key
         return self._parsed
 
+    def read(self) -> Bytes:
+        """The body, decoded."""
+        return Bytes(self.content)
+
+    def text(self) -> Text:
+        """The body as text."""
+        return Text(text_of(self.http_response))
+
+    def json(self) -> Any:
+        """The body as parsed JSON, parsed anew each time."""
+        return awaited(self.http_response.json())
+
+    @overload
+    def parse(self) -> T: ...
+    @overload
+    def parse(self, *, to: type[U]) -> Awaitable[U]: ...
+    def parse(self, *, to: Any = None) -> Any:
+        """What the answer means; the same object each time.
+
+        What is given may be awaited as well, for itself.
+
+        :param to: read the body as this instead: a model, a class of pydantic, `dict`, `list`, `str`, `bytes` or `httpx.Response`.
+        :raises APIResponseValidationError: the body is not what it should be.
+        """
+        if to is not None:
+            from .interop.cast import cast_answer
+
+            return awaited(cast_answer(self._answer, to))
+        return awaited(self.meaning)
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Each[bytes]:
+        """The body in pieces: of `chunk_size` bytes, or whole."""
+        return Each(self.http_response.iter_bytes(chunk_size))
+
+    def iter_text(self, chunk_size: int | None = None) -> Each[str]:
+        """The body in pieces of text: of `chunk_size` characters, or whole."""
+        return Each(self.http_response.iter_text(chunk_size))
+
+    def iter_lines(self) -> Each[str]:
+        """The body line by line, without the line ends."""
+        return Each(self.http_response.iter_lines())
+
+    def aclose(self) -> Nothing:
+        """Nothing: the answer is whole, and its connection was given back."""
+        return Nothing()
+
+    close = aclose
+
     def map(self, change: Callable[[T], U]) -> RawResponse[U]:
         """The same answer with another meaning."""
         return RawResponse(
             self._answer,
-            lambda _: change(self.parse()),
+            lambda _: change(self.meaning),
             idempotency_key=self.idempotency_key,
             retries_taken=self.retries_taken,
         )
@@ -189,7 +248,7 @@ class RawResponse(Received, Generic[T]):
         return f"RawResponse({self.status_code}, {len(self.content)} bytes)"
 
 
-class StreamedResponse(Received, Generic[T]):
+class StreamedResponse(Received[T]):
     """A successful answer whose body is still on its way, for ``async with``: it is read with one of the methods here, once.
 
     It keeps a connection until the block ends. Reading raises `APITimeoutError` when the body stops coming,
@@ -233,20 +292,24 @@ class StreamedResponse(Received, Generic[T]):
     async def text(self) -> str:
         """The whole body as text."""
         await self.read()
-        return self._raw.text()
+        return text_of(self.http_response)
 
     async def json(self) -> Any:
         """The whole body as parsed JSON."""
         await self.read()
-        return self._raw.json()
+        return self.http_response.json()
 
-    async def parse(self) -> T:
-        """The whole body, as what a method returns without `with_streaming_response`.
+    @overload
+    async def parse(self) -> T: ...
+    @overload
+    async def parse(self, *, to: type[U]) -> U: ...
+    async def parse(self, *, to: Any = None) -> Any:
+        """The whole body, as what a method returns without `with_streaming_response`, or as `to`, as `RawResponse.parse` has it.
 
         :raises APIResponseValidationError: the body is not what it should be.
         """
         await self.read()
-        return self._raw.parse()
+        return self._raw.meaning if to is None else await self._raw.parse(to=to)
 
     async def aclose(self) -> None:
         """Let the connection go; what was not read is lost."""
@@ -281,6 +344,11 @@ class StreamedResponse(Received, Generic[T]):
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
+
+
+def answer_of(received: Received[Any]) -> Answer:
+    """What was received, before anything was read of it."""
+    return received._answer  # pyright: ignore[reportPrivateUsage]
 
 
 def is_empty(answer: Answer, operation: Operation[Any]) -> bool:

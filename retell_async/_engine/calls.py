@@ -22,6 +22,7 @@ from .._core.errors import (
     OutcomeUnknownError,
     RateLimitError,
     RetellError,
+    outcome_unknown,
     status_error,
 )
 from .._core.operation import Omit, Operation
@@ -30,7 +31,7 @@ from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .events import Hook, LimitEvent, RetryEvent, WaitEvent
 from .limits import Turn
-from .retry import KEY_LIFETIME, Fault, RetryPolicy, Tries
+from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, Tries
 
 if TYPE_CHECKING:
     from .._http.exchange import Http
@@ -67,6 +68,8 @@ class Call:
     """Whether an answer that is not JSON is a failure."""
     stream: bool = False
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
+    follow: bool | None = None
+    """Whether redirects are followed, whatever the operation; ``None`` where it may be repeated."""
     attempts: int = 1
     give_up_at: float | None = None
     """By the clock of the account; ``None`` for never."""
@@ -164,6 +167,8 @@ class Call:
         clock = account.clock
         gate = account.gate_of(self.operation)
         encoded = self.encoded
+        if self.attempts > 1 and encoded.headers.get(RETRY_COUNT) == "0":
+            encoded = attrs.evolve(encoded, headers={**encoded.headers, RETRY_COUNT: str(self.attempts - 1)})
         redirects: Redirects | None = None
         while True:
             turns = await self._enter(http, account, gate, slots, first=self._goes_first or redirects is not None)
@@ -200,7 +205,9 @@ class Call:
                     if answer.status_code < 500:  # a server that fails says nothing about its limits
                         account.passed(gate, left_at, clock())
                     if redirects is not None or answer.is_redirect:
-                        redirects = redirects or Redirects(encoded, follow=self.operation.repeat == "safe")
+                        redirects = redirects or Redirects(
+                            encoded, follow=self.operation.repeat == "safe" if self.follow is None else self.follow, reads=bool(self.follow)
+                        )
                         there = redirects.after(encoded, answer)
                         if isinstance(there, Encoded):
                             encoded = there
@@ -324,7 +331,7 @@ class Call:
             error.retry_after = gate.pacer.least(gate.clock())
             return error
         response = httpx.Response(429, headers=last.response.headers, content=last.response.content, request=request)
-        error = RateLimitError(f"{message}; the server said last: {last.message}", response=response, body=last.body)
+        error = RateLimitError(f"{message}; the server said last: {last.args[0]}", response=response, body=last.body)
         error.retry_after = last.retry_after
         error.__cause__ = last
         return error
@@ -343,9 +350,10 @@ class Call:
     def _unknown(self, last: RetellError | None, http: Http) -> OutcomeUnknownError:
         """The error for what may have been carried out. `last` is what went wrong last, ``None`` if nothing was sent for the key's age."""
         error = last if isinstance(last, APIError) else None
-        what = error.message if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
+        what = error.args[0] if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
         since = self.key_since if self._since is None else self._since[1]
-        return OutcomeUnknownError(
+        return outcome_unknown(
+            last,
             message=f"{self.operation.id} may have been carried out or not, and must not be repeated blindly: {what}",
             request=http.build(self.encoded, self.timeout) if error is None else error.request,
             response=None if error is None else error.response,

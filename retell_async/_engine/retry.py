@@ -10,13 +10,16 @@ import attrs
 
 from .._core.errors import ConfigurationError
 
-__all__ = ["KEY_LIFETIME", "Budget", "Fault", "RetryPolicy", "Tries", "backoff", "may_have_acted"]
+__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "Tries", "backoff", "may_have_acted"]
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
 # The server knows a key for an hour from the first request that carried it. The last repeat leaves so much earlier that it arrives in time,
 # however long the way.
 KEY_LIFETIME = 3600.0 - 300.0
+
+RETRY_COUNT = "X-Stainless-Retry-Count"
+"""The header that says how often a request was sent before, as the official SDK sends it."""
 
 _COST = 5
 _COST_OF_A_SILENCE = 10

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from .._core.encode import check_text
-from .._core.errors import ConfigurationError
+from .._core.errors import ConfigurationError, WrongKindError
 from .._core.masking import Hidden
 from .._core.operation import Omit, Operation
 from .._http.hosts import is_host
@@ -89,8 +89,8 @@ def check_key(key: object) -> str:
         problem = f"must be a str, not {type(key).__name__}"
     elif not key:
         problem = "is empty"
-    elif not all("!" <= character <= "~" for character in key):
-        problem = "holds white space, a line break or a character that is not ASCII"
+    elif not all(" " <= character <= "~" for character in key) or key != key.strip():
+        problem = "begins or ends with white space, or holds a line break or a character that is not ASCII"
     else:
         return key
     del key  # it is no key, and may still hold one
@@ -145,13 +145,15 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
 
         if not isinstance(timeout, httpx.Timeout):
             raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {type(timeout).__name__}")
-        if all(part is None or part > 0 for part in timeout.as_dict().values()):
+        if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
     raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
 
 
 def check_retries(number: object) -> int:
     """How often a request may be tried again."""
+    if number is None:
+        raise WrongKindError("max_retries cannot be None: 0 is for no retries, and leaving it out for the usual 2")
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ConfigurationError(f"max_retries must be a whole number, 0 or more, not {number!r}")
     return number

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,10 +15,11 @@ from .._http.slots import Slots
 from .events import Hook
 from .gate import Account
 from .limits import RateLimit
-from .settings import Settings
+from .settings import Settings, check_kinds
 
 if TYPE_CHECKING:
     import httpx
+    import httpx2
 
     from .._http.exchange import Http
 
@@ -86,7 +87,7 @@ class Shared:
 
     def __init__(
         self,
-        given: httpx.AsyncClient | None,
+        given: httpx.AsyncClient | httpx2.AsyncClient | None,
         max_connections: int,
         limit: RateLimit,
         settings: Settings,
@@ -105,6 +106,19 @@ class Shared:
         self._lock = threading.Lock()
         self._http: Http | None = None if given is None else self._open()
         self._closed = False
+
+    def like(self, settings: Settings, changes: Mapping[str, Any]) -> Shared:
+        """This, or one of its own with these of its parameters changed, if there are any."""
+        if not changes:
+            return self
+        usual: dict[str, Any] = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
+        check_kinds(changes.get("max_connections", 1), None, changes.get("limit"), changes.get("hooks", ()))
+        return Shared(**{**usual, **changes}, settings=settings)
+
+    @property
+    def timeout(self) -> httpx.Timeout:
+        """What a client waits for that was told nothing of it: as its user's own HTTP client has it, or the default."""
+        return (self._http or self._open()).usual_timeout
 
     def _open(self) -> Http:
         from .._http.exchange import Http

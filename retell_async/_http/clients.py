@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
@@ -22,16 +22,18 @@ def DefaultAsyncHttpxClient(  # noqa: N802 - the name that users of the official
     limits: httpx.Limits | None = None,
     proxy: Any = None,
     trust_env: bool = True,
+    transport: httpx.AsyncBaseTransport | None = None,
     **settings: Any,
 ) -> httpx.AsyncClient:
     """An `httpx.AsyncClient` over the connections that a client of this package has by default, with settings of your own.
 
     :param http2: use HTTP/2 where the server has it; needs the extra ``[http2]``.
     :param limits: give the number of connections to `AsyncRetell` as ``max_connections`` too.
+    :param transport: what sends in place of those connections.
     :param settings: everything else that `httpx.AsyncClient` takes.
     :raises ConfigurationError: HTTP/2 is asked for and not installed, or the proxy cannot be one.
     """
-    from .exchange import OwnClient
+    from .exchange import OwnClient, no_cookies
     from .proxies import Hidden, proxy_of
     from .transport import Transport
 
@@ -40,10 +42,15 @@ def DefaultAsyncHttpxClient(  # noqa: N802 - the name that users of the official
     if http2 and find_spec("h2") is None:
         raise ConfigurationError("HTTP/2 needs h2, which is not installed: pip install 'retell-async[http2]'")
 
+    if transport is not None:
+        import httpx
+
+        settings.setdefault("cookies", no_cookies())
+        return httpx.AsyncClient(transport=transport, proxy=cast("Any", given.value), trust_env=trust_env, **settings)
     if given.value is not None:
         proxy = proxy_of(given, "proxy")
-    transport = Transport(verify=verify, cert=cert, http2=http2, limits=limits, proxy=proxy, trust_env=trust_env)
-    return OwnClient(transport, trust_env=trust_env, **settings)
+    own = Transport(verify=verify, cert=cert, http2=http2, limits=limits, proxy=proxy, trust_env=trust_env)
+    return OwnClient(own, trust_env=trust_env, **settings)
 
 
 def DefaultAioHttpClient(  # noqa: N802 - as above

@@ -11,17 +11,18 @@ from contextlib import AsyncExitStack
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import httpx
 
 from .._core.encode import Encoded
-from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, cut_off, reason
+from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationError, RetellError, WrongKindError, cut_off, reason
 from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
 from .files import opened
+from .given.httpx2 import Httpx2Client, is_httpx2
 from .http1 import Origin, Plain, Times, Whole, origin_of
 from .instrumented import Methods
 from .logs import masked_logs
@@ -124,8 +125,10 @@ class Http:
     """One pool of connections, made here or given by the user, and closed here."""
 
     def __init__(self, given: object | None, *, max_connections: int) -> None:
+        if is_httpx2(given):
+            given = Httpx2Client(cast("Any", given))
         if given is not None and not isinstance(given, httpx.AsyncClient):
-            raise ConfigurationError(f"http_client must be an httpx.AsyncClient, not {type(given).__name__}")
+            raise WrongKindError(f"Invalid `http_client` argument: it must be an httpx.AsyncClient, not {type(given).__name__}")
         self._closed = False
         self._is_given = given is not None
         self._client = OwnClient(Transport(limits=httpx.Limits(max_connections=max_connections))) if given is None else given
@@ -133,6 +136,11 @@ class Http:
         self._tells = False  # whether a request over the user's client was seen when it went out
         # A timeout that the user set on a client of their own is meant; the one that httpx sets is not.
         self._timeout = given.timeout if given is not None and given.timeout != httpx.Timeout(5.0) else None
+
+    @property
+    def usual_timeout(self) -> httpx.Timeout:
+        """What is waited for where nothing else is said."""
+        return self._timeout or httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -250,17 +258,18 @@ class Http:
         start = perf_counter()
         before = sys.exception()
         try:
-            straight = None if stream or encoded.form is not None else self._straight
+            by_parts = encoded.form is not None or not (encoded.content is None or isinstance(encoded.content, bytes))
+            straight = None if stream or by_parts else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
                 answer = await self._go_straight(straight, encoded, times, departure)
             else:
                 answer = await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
         except httpx.TimeoutException as error:
-            message = f"{_WAITED_FOR.get(type(error), 'the request timed out')}; {self._way(encoded)}"
+            message = f"Request timed out: {_WAITED_FOR.get(type(error), reason(error))}; {self._way(encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
             raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
         except httpx.RequestError as error:
-            message = f"{reason(error).rstrip('.')}; {self._way(encoded)}{_hint(error, encoded)}"
+            message = f"Connection error: {reason(error).rstrip('.')}; {self._way(encoded)}{_hint(error, encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
             raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except httpx.HTTPStatusError as error:
@@ -273,7 +282,7 @@ class Http:
             if departure.refusal is not None:
                 raise
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
-            message = f"{reason(error)}; {self._way(encoded)}"
+            message = f"Connection error: {reason(error)}; {self._way(encoded)}"
             raise APIConnectionError(message=message, request=self.build(encoded, timeout)) from cut(error, before, note=True)
         if _logger.isEnabledFor(logging.DEBUG):
             path = mask_text(httpx.URL(encoded.url).path)
@@ -451,7 +460,7 @@ def _plain(encoded: Encoded, leaves: Callable[[], None]) -> Plain:
     target = base.path + encoded.target
     if not _AS_IT_IS.fullmatch(target):
         target = httpx.URL(encoded.url).raw_path.decode("ascii")
-    content = encoded.content or b""
+    content = cast("bytes", encoded.content or b"")
     own = {"Host": base.host, **_USUAL_HEADERS}
     if content or encoded.method in _WITH_A_BODY:
         own["Content-Length"] = str(len(content))

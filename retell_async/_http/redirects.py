@@ -23,10 +23,12 @@ class Redirects:
     """The way of one request from redirect to redirect.
 
     :param follow: whether it goes anywhere: whether it may be repeated.
+    :param reads: whether it goes on as a GET without a body where a redirect asks for that, as it does in a browser.
     """
 
-    def __init__(self, first: Encoded, *, follow: bool) -> None:
+    def __init__(self, first: Encoded, *, follow: bool, reads: bool = False) -> None:
         self._follow = follow
+        self._reads = reads
         self._seen = {first.url}
         self._last: Answer | None = None
 
@@ -40,7 +42,7 @@ class Redirects:
         location = answer.response.headers.get("location")
         if not self._follow:
             return _ended(answer, f"{_leading(encoded, location)}, where this {encoded.method} is not sent too")
-        there = followed(encoded, answer.status_code, location)
+        there = followed(encoded, answer.status_code, location, reads=self._reads)
         if isinstance(there, str):
             return _ended(answer, there)
         if there.url in self._seen:
@@ -57,7 +59,7 @@ def _ended(answer: Answer, why: str) -> Answer:
     return answer
 
 
-def followed(encoded: Encoded, status: int, location: str | None) -> Encoded | str:
+def followed(encoded: Encoded, status: int, location: str | None, *, reads: bool = False) -> Encoded | str:
     """The request that follows a redirect of one that may be repeated, or why there is none, in words that go on from "a redirect".
 
     GET and HEAD go wherever they are sent; what has another method goes on as it is, body and all, within its origin. To another origin
@@ -68,6 +70,9 @@ def followed(encoded: Encoded, status: int, location: str | None) -> Encoded | s
     if there is None:
         return _NOWHERE
     same = (here.scheme, here.raw_host, here.port) == (there.scheme, there.raw_host, there.port)
+    if reads and encoded.method not in _READS and status not in _AS_IT_WAS:
+        kept = {name: value for name, value in encoded.headers.items() if name.lower() not in {"content-type", "content-length"}}
+        encoded = attrs.evolve(encoded, method="GET", headers=kept, content=None, form=None)
     if encoded.method not in _READS:
         if status not in _AS_IT_WAS:
             return f"to {_shown(there)}, which is not followed: it would make a GET of this {encoded.method}"

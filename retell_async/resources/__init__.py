@@ -4,32 +4,180 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from .._core.operation import Request, RequestOptions
     from .._core.pages import AsyncPaginator
-    from .agent import AgentResource
-    from .app import AppResource
-    from .asset import AssetResource
-    from .batch_call import BatchCallResource
-    from .call import CallResource
-    from .chat import ChatResource
-    from .chat_agent import ChatAgentResource
-    from .concurrency import ConcurrencyResource
-    from .contact import ContactResource
-    from .conversation_flow import ConversationFlowResource
-    from .conversation_flow_component import ConversationFlowComponentResource
-    from .crm import CrmResource
-    from .export_request import ExportRequestResource
-    from .identity import IdentityResource
-    from .knowledge_base import KnowledgeBaseResource
-    from .llm import LlmResource
-    from .mcp_tool import McpToolResource
-    from .phone_number import PhoneNumberResource
-    from .playground import PlaygroundResource
-    from .tests import TestsResource
-    from .voice import VoiceResource
+    from .agent import (
+        AgentResource,
+        AgentResourceWithRawResponse,
+        AgentResourceWithStreamingResponse,
+        AsyncAgentResource as AsyncAgentResource,
+        AsyncAgentResourceWithRawResponse as AsyncAgentResourceWithRawResponse,
+        AsyncAgentResourceWithStreamingResponse as AsyncAgentResourceWithStreamingResponse,
+    )
+    from .app import (
+        AppResource,
+        AppResourceWithRawResponse,
+        AppResourceWithStreamingResponse,
+        AsyncAppResource as AsyncAppResource,
+        AsyncAppResourceWithRawResponse as AsyncAppResourceWithRawResponse,
+        AsyncAppResourceWithStreamingResponse as AsyncAppResourceWithStreamingResponse,
+    )
+    from .asset import (
+        AssetResource,
+        AssetResourceWithRawResponse,
+        AssetResourceWithStreamingResponse,
+        AsyncAssetResource as AsyncAssetResource,
+        AsyncAssetResourceWithRawResponse as AsyncAssetResourceWithRawResponse,
+        AsyncAssetResourceWithStreamingResponse as AsyncAssetResourceWithStreamingResponse,
+    )
+    from .batch_call import (
+        AsyncBatchCallResource as AsyncBatchCallResource,
+        AsyncBatchCallResourceWithRawResponse as AsyncBatchCallResourceWithRawResponse,
+        AsyncBatchCallResourceWithStreamingResponse as AsyncBatchCallResourceWithStreamingResponse,
+        BatchCallResource,
+        BatchCallResourceWithRawResponse,
+        BatchCallResourceWithStreamingResponse,
+    )
+    from .call import (
+        AsyncCallResource as AsyncCallResource,
+        AsyncCallResourceWithRawResponse as AsyncCallResourceWithRawResponse,
+        AsyncCallResourceWithStreamingResponse as AsyncCallResourceWithStreamingResponse,
+        CallResource,
+        CallResourceWithRawResponse,
+        CallResourceWithStreamingResponse,
+    )
+    from .chat import (
+        AsyncChatResource as AsyncChatResource,
+        AsyncChatResourceWithRawResponse as AsyncChatResourceWithRawResponse,
+        AsyncChatResourceWithStreamingResponse as AsyncChatResourceWithStreamingResponse,
+        ChatResource,
+        ChatResourceWithRawResponse,
+        ChatResourceWithStreamingResponse,
+    )
+    from .chat_agent import (
+        AsyncChatAgentResource as AsyncChatAgentResource,
+        AsyncChatAgentResourceWithRawResponse as AsyncChatAgentResourceWithRawResponse,
+        AsyncChatAgentResourceWithStreamingResponse as AsyncChatAgentResourceWithStreamingResponse,
+        ChatAgentResource,
+        ChatAgentResourceWithRawResponse,
+        ChatAgentResourceWithStreamingResponse,
+    )
+    from .concurrency import (
+        AsyncConcurrencyResource as AsyncConcurrencyResource,
+        AsyncConcurrencyResourceWithRawResponse as AsyncConcurrencyResourceWithRawResponse,
+        AsyncConcurrencyResourceWithStreamingResponse as AsyncConcurrencyResourceWithStreamingResponse,
+        ConcurrencyResource,
+        ConcurrencyResourceWithRawResponse,
+        ConcurrencyResourceWithStreamingResponse,
+    )
+    from .contact import (
+        AsyncContactResource as AsyncContactResource,
+        AsyncContactResourceWithRawResponse as AsyncContactResourceWithRawResponse,
+        AsyncContactResourceWithStreamingResponse as AsyncContactResourceWithStreamingResponse,
+        ContactResource,
+        ContactResourceWithRawResponse,
+        ContactResourceWithStreamingResponse,
+    )
+    from .conversation_flow import (
+        AsyncConversationFlowResource as AsyncConversationFlowResource,
+        AsyncConversationFlowResourceWithRawResponse as AsyncConversationFlowResourceWithRawResponse,
+        AsyncConversationFlowResourceWithStreamingResponse as AsyncConversationFlowResourceWithStreamingResponse,
+        ConversationFlowResource,
+        ConversationFlowResourceWithRawResponse,
+        ConversationFlowResourceWithStreamingResponse,
+    )
+    from .conversation_flow_component import (
+        AsyncConversationFlowComponentResource as AsyncConversationFlowComponentResource,
+        AsyncConversationFlowComponentResourceWithRawResponse as AsyncConversationFlowComponentResourceWithRawResponse,
+        AsyncConversationFlowComponentResourceWithStreamingResponse as AsyncConversationFlowComponentResourceWithStreamingResponse,
+        ConversationFlowComponentResource,
+        ConversationFlowComponentResourceWithRawResponse,
+        ConversationFlowComponentResourceWithStreamingResponse,
+    )
+    from .crm import (
+        AsyncCRMResource as AsyncCRMResource,
+        AsyncCRMResourceWithRawResponse as AsyncCRMResourceWithRawResponse,
+        AsyncCRMResourceWithStreamingResponse as AsyncCRMResourceWithStreamingResponse,
+        CrmResource,
+        CrmResourceWithRawResponse,
+        CrmResourceWithStreamingResponse,
+    )
+    from .export_request import (
+        AsyncExportRequestResource as AsyncExportRequestResource,
+        AsyncExportRequestResourceWithRawResponse as AsyncExportRequestResourceWithRawResponse,
+        AsyncExportRequestResourceWithStreamingResponse as AsyncExportRequestResourceWithStreamingResponse,
+        ExportRequestResource,
+        ExportRequestResourceWithRawResponse,
+        ExportRequestResourceWithStreamingResponse,
+    )
+    from .identity import (
+        AsyncIdentityResource as AsyncIdentityResource,
+        AsyncIdentityResourceWithRawResponse as AsyncIdentityResourceWithRawResponse,
+        AsyncIdentityResourceWithStreamingResponse as AsyncIdentityResourceWithStreamingResponse,
+        IdentityResource,
+        IdentityResourceWithRawResponse,
+        IdentityResourceWithStreamingResponse,
+    )
+    from .knowledge_base import (
+        AsyncKnowledgeBaseResource as AsyncKnowledgeBaseResource,
+        AsyncKnowledgeBaseResourceWithRawResponse as AsyncKnowledgeBaseResourceWithRawResponse,
+        AsyncKnowledgeBaseResourceWithStreamingResponse as AsyncKnowledgeBaseResourceWithStreamingResponse,
+        KnowledgeBaseResource,
+        KnowledgeBaseResourceWithRawResponse,
+        KnowledgeBaseResourceWithStreamingResponse,
+    )
+    from .llm import (
+        AsyncLlmResource as AsyncLlmResource,
+        AsyncLlmResourceWithRawResponse as AsyncLlmResourceWithRawResponse,
+        AsyncLlmResourceWithStreamingResponse as AsyncLlmResourceWithStreamingResponse,
+        LlmResource,
+        LlmResourceWithRawResponse,
+        LlmResourceWithStreamingResponse,
+    )
+    from .mcp_tool import (
+        AsyncMcpToolResource as AsyncMcpToolResource,
+        AsyncMcpToolResourceWithRawResponse as AsyncMcpToolResourceWithRawResponse,
+        AsyncMcpToolResourceWithStreamingResponse as AsyncMcpToolResourceWithStreamingResponse,
+        McpToolResource,
+        McpToolResourceWithRawResponse,
+        McpToolResourceWithStreamingResponse,
+    )
+    from .phone_number import (
+        AsyncPhoneNumberResource as AsyncPhoneNumberResource,
+        AsyncPhoneNumberResourceWithRawResponse as AsyncPhoneNumberResourceWithRawResponse,
+        AsyncPhoneNumberResourceWithStreamingResponse as AsyncPhoneNumberResourceWithStreamingResponse,
+        PhoneNumberResource,
+        PhoneNumberResourceWithRawResponse,
+        PhoneNumberResourceWithStreamingResponse,
+    )
+    from .playground import (
+        AsyncPlaygroundResource as AsyncPlaygroundResource,
+        AsyncPlaygroundResourceWithRawResponse as AsyncPlaygroundResourceWithRawResponse,
+        AsyncPlaygroundResourceWithStreamingResponse as AsyncPlaygroundResourceWithStreamingResponse,
+        PlaygroundResource,
+        PlaygroundResourceWithRawResponse,
+        PlaygroundResourceWithStreamingResponse,
+    )
+    from .tests import (
+        AsyncTestsResource as AsyncTestsResource,
+        AsyncTestsResourceWithRawResponse as AsyncTestsResourceWithRawResponse,
+        AsyncTestsResourceWithStreamingResponse as AsyncTestsResourceWithStreamingResponse,
+        TestsResource,
+        TestsResourceWithRawResponse,
+        TestsResourceWithStreamingResponse,
+    )
+    from .voice import (
+        AsyncVoiceResource as AsyncVoiceResource,
+        AsyncVoiceResourceWithRawResponse as AsyncVoiceResourceWithRawResponse,
+        AsyncVoiceResourceWithStreamingResponse as AsyncVoiceResourceWithStreamingResponse,
+        VoiceResource,
+        VoiceResourceWithRawResponse,
+        VoiceResourceWithStreamingResponse,
+    )
 
 
 T = TypeVar("T")
@@ -169,3 +317,266 @@ class Resources:
         from .voice import VoiceResource
 
         return VoiceResource(self)
+
+
+class ClientWithRawResponse:
+    """`client.with_raw_response`"""
+
+    def __init__(self, client: Resources) -> None:
+        self._client = client
+
+    @property
+    def agent(self) -> AgentResourceWithRawResponse:
+        return self._client.agent.with_raw_response
+
+    @property
+    def app(self) -> AppResourceWithRawResponse:
+        return self._client.app.with_raw_response
+
+    @property
+    def asset(self) -> AssetResourceWithRawResponse:
+        return self._client.asset.with_raw_response
+
+    @property
+    def batch_call(self) -> BatchCallResourceWithRawResponse:
+        return self._client.batch_call.with_raw_response
+
+    @property
+    def call(self) -> CallResourceWithRawResponse:
+        return self._client.call.with_raw_response
+
+    @property
+    def chat(self) -> ChatResourceWithRawResponse:
+        return self._client.chat.with_raw_response
+
+    @property
+    def chat_agent(self) -> ChatAgentResourceWithRawResponse:
+        return self._client.chat_agent.with_raw_response
+
+    @property
+    def concurrency(self) -> ConcurrencyResourceWithRawResponse:
+        return self._client.concurrency.with_raw_response
+
+    @property
+    def contact(self) -> ContactResourceWithRawResponse:
+        return self._client.contact.with_raw_response
+
+    @property
+    def conversation_flow(self) -> ConversationFlowResourceWithRawResponse:
+        return self._client.conversation_flow.with_raw_response
+
+    @property
+    def conversation_flow_component(self) -> ConversationFlowComponentResourceWithRawResponse:
+        return self._client.conversation_flow_component.with_raw_response
+
+    @property
+    def crm(self) -> CrmResourceWithRawResponse:
+        return self._client.crm.with_raw_response
+
+    @property
+    def export_request(self) -> ExportRequestResourceWithRawResponse:
+        return self._client.export_request.with_raw_response
+
+    @property
+    def identity(self) -> IdentityResourceWithRawResponse:
+        return self._client.identity.with_raw_response
+
+    @property
+    def knowledge_base(self) -> KnowledgeBaseResourceWithRawResponse:
+        return self._client.knowledge_base.with_raw_response
+
+    @property
+    def llm(self) -> LlmResourceWithRawResponse:
+        return self._client.llm.with_raw_response
+
+    @property
+    def mcp_tool(self) -> McpToolResourceWithRawResponse:
+        return self._client.mcp_tool.with_raw_response
+
+    @property
+    def phone_number(self) -> PhoneNumberResourceWithRawResponse:
+        return self._client.phone_number.with_raw_response
+
+    @property
+    def playground(self) -> PlaygroundResourceWithRawResponse:
+        return self._client.playground.with_raw_response
+
+    @property
+    def tests(self) -> TestsResourceWithRawResponse:
+        return self._client.tests.with_raw_response
+
+    @property
+    def voice(self) -> VoiceResourceWithRawResponse:
+        return self._client.voice.with_raw_response
+
+
+class ClientWithStreamingResponse:
+    """`client.with_streaming_response`"""
+
+    def __init__(self, client: Resources) -> None:
+        self._client = client
+
+    @property
+    def agent(self) -> AgentResourceWithStreamingResponse:
+        return self._client.agent.with_streaming_response
+
+    @property
+    def app(self) -> AppResourceWithStreamingResponse:
+        return self._client.app.with_streaming_response
+
+    @property
+    def asset(self) -> AssetResourceWithStreamingResponse:
+        return self._client.asset.with_streaming_response
+
+    @property
+    def batch_call(self) -> BatchCallResourceWithStreamingResponse:
+        return self._client.batch_call.with_streaming_response
+
+    @property
+    def call(self) -> CallResourceWithStreamingResponse:
+        return self._client.call.with_streaming_response
+
+    @property
+    def chat(self) -> ChatResourceWithStreamingResponse:
+        return self._client.chat.with_streaming_response
+
+    @property
+    def chat_agent(self) -> ChatAgentResourceWithStreamingResponse:
+        return self._client.chat_agent.with_streaming_response
+
+    @property
+    def concurrency(self) -> ConcurrencyResourceWithStreamingResponse:
+        return self._client.concurrency.with_streaming_response
+
+    @property
+    def contact(self) -> ContactResourceWithStreamingResponse:
+        return self._client.contact.with_streaming_response
+
+    @property
+    def conversation_flow(self) -> ConversationFlowResourceWithStreamingResponse:
+        return self._client.conversation_flow.with_streaming_response
+
+    @property
+    def conversation_flow_component(self) -> ConversationFlowComponentResourceWithStreamingResponse:
+        return self._client.conversation_flow_component.with_streaming_response
+
+    @property
+    def crm(self) -> CrmResourceWithStreamingResponse:
+        return self._client.crm.with_streaming_response
+
+    @property
+    def export_request(self) -> ExportRequestResourceWithStreamingResponse:
+        return self._client.export_request.with_streaming_response
+
+    @property
+    def identity(self) -> IdentityResourceWithStreamingResponse:
+        return self._client.identity.with_streaming_response
+
+    @property
+    def knowledge_base(self) -> KnowledgeBaseResourceWithStreamingResponse:
+        return self._client.knowledge_base.with_streaming_response
+
+    @property
+    def llm(self) -> LlmResourceWithStreamingResponse:
+        return self._client.llm.with_streaming_response
+
+    @property
+    def mcp_tool(self) -> McpToolResourceWithStreamingResponse:
+        return self._client.mcp_tool.with_streaming_response
+
+    @property
+    def phone_number(self) -> PhoneNumberResourceWithStreamingResponse:
+        return self._client.phone_number.with_streaming_response
+
+    @property
+    def playground(self) -> PlaygroundResourceWithStreamingResponse:
+        return self._client.playground.with_streaming_response
+
+    @property
+    def tests(self) -> TestsResourceWithStreamingResponse:
+        return self._client.tests.with_streaming_response
+
+    @property
+    def voice(self) -> VoiceResourceWithStreamingResponse:
+        return self._client.voice.with_streaming_response
+
+
+_OFFICIAL: dict[str, tuple[str, str]] = {
+    "AsyncAgentResource": ("agent", "AgentResource"),
+    "AsyncAgentResourceWithRawResponse": ("agent", "AgentResourceWithRawResponse"),
+    "AsyncAgentResourceWithStreamingResponse": ("agent", "AgentResourceWithStreamingResponse"),
+    "AsyncAppResource": ("app", "AppResource"),
+    "AsyncAppResourceWithRawResponse": ("app", "AppResourceWithRawResponse"),
+    "AsyncAppResourceWithStreamingResponse": ("app", "AppResourceWithStreamingResponse"),
+    "AsyncAssetResource": ("asset", "AssetResource"),
+    "AsyncAssetResourceWithRawResponse": ("asset", "AssetResourceWithRawResponse"),
+    "AsyncAssetResourceWithStreamingResponse": ("asset", "AssetResourceWithStreamingResponse"),
+    "AsyncBatchCallResource": ("batch_call", "BatchCallResource"),
+    "AsyncBatchCallResourceWithRawResponse": ("batch_call", "BatchCallResourceWithRawResponse"),
+    "AsyncBatchCallResourceWithStreamingResponse": ("batch_call", "BatchCallResourceWithStreamingResponse"),
+    "AsyncCallResource": ("call", "CallResource"),
+    "AsyncCallResourceWithRawResponse": ("call", "CallResourceWithRawResponse"),
+    "AsyncCallResourceWithStreamingResponse": ("call", "CallResourceWithStreamingResponse"),
+    "AsyncChatResource": ("chat", "ChatResource"),
+    "AsyncChatResourceWithRawResponse": ("chat", "ChatResourceWithRawResponse"),
+    "AsyncChatResourceWithStreamingResponse": ("chat", "ChatResourceWithStreamingResponse"),
+    "AsyncChatAgentResource": ("chat_agent", "ChatAgentResource"),
+    "AsyncChatAgentResourceWithRawResponse": ("chat_agent", "ChatAgentResourceWithRawResponse"),
+    "AsyncChatAgentResourceWithStreamingResponse": ("chat_agent", "ChatAgentResourceWithStreamingResponse"),
+    "AsyncConcurrencyResource": ("concurrency", "ConcurrencyResource"),
+    "AsyncConcurrencyResourceWithRawResponse": ("concurrency", "ConcurrencyResourceWithRawResponse"),
+    "AsyncConcurrencyResourceWithStreamingResponse": ("concurrency", "ConcurrencyResourceWithStreamingResponse"),
+    "AsyncContactResource": ("contact", "ContactResource"),
+    "AsyncContactResourceWithRawResponse": ("contact", "ContactResourceWithRawResponse"),
+    "AsyncContactResourceWithStreamingResponse": ("contact", "ContactResourceWithStreamingResponse"),
+    "AsyncConversationFlowResource": ("conversation_flow", "ConversationFlowResource"),
+    "AsyncConversationFlowResourceWithRawResponse": ("conversation_flow", "ConversationFlowResourceWithRawResponse"),
+    "AsyncConversationFlowResourceWithStreamingResponse": ("conversation_flow", "ConversationFlowResourceWithStreamingResponse"),
+    "AsyncConversationFlowComponentResource": ("conversation_flow_component", "ConversationFlowComponentResource"),
+    "AsyncConversationFlowComponentResourceWithRawResponse": (
+        "conversation_flow_component",
+        "ConversationFlowComponentResourceWithRawResponse",
+    ),
+    "AsyncConversationFlowComponentResourceWithStreamingResponse": (
+        "conversation_flow_component",
+        "ConversationFlowComponentResourceWithStreamingResponse",
+    ),
+    "AsyncCRMResource": ("crm", "CrmResource"),
+    "AsyncCRMResourceWithRawResponse": ("crm", "CrmResourceWithRawResponse"),
+    "AsyncCRMResourceWithStreamingResponse": ("crm", "CrmResourceWithStreamingResponse"),
+    "AsyncExportRequestResource": ("export_request", "ExportRequestResource"),
+    "AsyncExportRequestResourceWithRawResponse": ("export_request", "ExportRequestResourceWithRawResponse"),
+    "AsyncExportRequestResourceWithStreamingResponse": ("export_request", "ExportRequestResourceWithStreamingResponse"),
+    "AsyncIdentityResource": ("identity", "IdentityResource"),
+    "AsyncIdentityResourceWithRawResponse": ("identity", "IdentityResourceWithRawResponse"),
+    "AsyncIdentityResourceWithStreamingResponse": ("identity", "IdentityResourceWithStreamingResponse"),
+    "AsyncKnowledgeBaseResource": ("knowledge_base", "KnowledgeBaseResource"),
+    "AsyncKnowledgeBaseResourceWithRawResponse": ("knowledge_base", "KnowledgeBaseResourceWithRawResponse"),
+    "AsyncKnowledgeBaseResourceWithStreamingResponse": ("knowledge_base", "KnowledgeBaseResourceWithStreamingResponse"),
+    "AsyncLlmResource": ("llm", "LlmResource"),
+    "AsyncLlmResourceWithRawResponse": ("llm", "LlmResourceWithRawResponse"),
+    "AsyncLlmResourceWithStreamingResponse": ("llm", "LlmResourceWithStreamingResponse"),
+    "AsyncMcpToolResource": ("mcp_tool", "McpToolResource"),
+    "AsyncMcpToolResourceWithRawResponse": ("mcp_tool", "McpToolResourceWithRawResponse"),
+    "AsyncMcpToolResourceWithStreamingResponse": ("mcp_tool", "McpToolResourceWithStreamingResponse"),
+    "AsyncPhoneNumberResource": ("phone_number", "PhoneNumberResource"),
+    "AsyncPhoneNumberResourceWithRawResponse": ("phone_number", "PhoneNumberResourceWithRawResponse"),
+    "AsyncPhoneNumberResourceWithStreamingResponse": ("phone_number", "PhoneNumberResourceWithStreamingResponse"),
+    "AsyncPlaygroundResource": ("playground", "PlaygroundResource"),
+    "AsyncPlaygroundResourceWithRawResponse": ("playground", "PlaygroundResourceWithRawResponse"),
+    "AsyncPlaygroundResourceWithStreamingResponse": ("playground", "PlaygroundResourceWithStreamingResponse"),
+    "AsyncTestsResource": ("tests", "TestsResource"),
+    "AsyncTestsResourceWithRawResponse": ("tests", "TestsResourceWithRawResponse"),
+    "AsyncTestsResourceWithStreamingResponse": ("tests", "TestsResourceWithStreamingResponse"),
+    "AsyncVoiceResource": ("voice", "VoiceResource"),
+    "AsyncVoiceResourceWithRawResponse": ("voice", "VoiceResourceWithRawResponse"),
+    "AsyncVoiceResourceWithStreamingResponse": ("voice", "VoiceResourceWithStreamingResponse"),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _OFFICIAL:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module, own = _OFFICIAL[name]
+        return getattr(import_module(f"{__name__}.{module}"), own)

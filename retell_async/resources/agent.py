@@ -779,3 +779,8 @@ class AgentResourceWithStreamingResponse:
         self.update = streamed(resource.update)
         if not TYPE_CHECKING:
             self.get_versions = resource.get_versions
+
+
+AsyncAgentResource = AgentResource
+AsyncAgentResourceWithRawResponse = AgentResourceWithRawResponse
+AsyncAgentResourceWithStreamingResponse = AgentResourceWithStreamingResponse

@@ -264,3 +264,8 @@ class AppResourceWithStreamingResponse:
         self.list_usages = streamed_pages(resource.list_usages)
         self.test_auth = streamed(resource.test_auth)
         self.update = streamed(resource.update)
+
+
+AsyncAppResource = AppResource
+AsyncAppResourceWithRawResponse = AppResourceWithRawResponse
+AsyncAppResourceWithStreamingResponse = AppResourceWithStreamingResponse

@@ -50,3 +50,8 @@ class AssetResourceWithStreamingResponse:
 
     def __init__(self, resource: AssetResource) -> None:
         self.create = streamed(resource.create)
+
+
+AsyncAssetResource = AssetResource
+AsyncAssetResourceWithRawResponse = AssetResourceWithRawResponse
+AsyncAssetResourceWithStreamingResponse = AssetResourceWithStreamingResponse

@@ -84,3 +84,8 @@ class BatchCallResourceWithStreamingResponse:
 
     def __init__(self, resource: BatchCallResource) -> None:
         self.create_batch_call = streamed(resource.create_batch_call)
+
+
+AsyncBatchCallResource = BatchCallResource
+AsyncBatchCallResourceWithRawResponse = BatchCallResourceWithRawResponse
+AsyncBatchCallResourceWithStreamingResponse = BatchCallResourceWithStreamingResponse

@@ -439,3 +439,8 @@ class CallResourceWithStreamingResponse:
         self.take_over_live = streamed(resource.take_over_live)
         self.update = streamed(resource.update)
         self.update_live = streamed(resource.update_live)
+
+
+AsyncCallResource = CallResource
+AsyncCallResourceWithRawResponse = CallResourceWithRawResponse
+AsyncCallResourceWithStreamingResponse = CallResourceWithStreamingResponse

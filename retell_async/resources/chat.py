@@ -307,3 +307,8 @@ class ChatResourceWithStreamingResponse:
         self.rerun_analysis = streamed(resource.rerun_analysis)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
+
+
+AsyncChatResource = ChatResource
+AsyncChatResourceWithRawResponse = ChatResourceWithRawResponse
+AsyncChatResourceWithStreamingResponse = ChatResourceWithStreamingResponse

@@ -416,3 +416,8 @@ class ChatAgentResourceWithStreamingResponse:
         self.update = streamed(resource.update)
         if not TYPE_CHECKING:
             self.get_versions = resource.get_versions
+
+
+AsyncChatAgentResource = ChatAgentResource
+AsyncChatAgentResourceWithRawResponse = ChatAgentResourceWithRawResponse
+AsyncChatAgentResourceWithStreamingResponse = ChatAgentResourceWithStreamingResponse

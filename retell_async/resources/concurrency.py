@@ -46,3 +46,8 @@ class ConcurrencyResourceWithStreamingResponse:
 
     def __init__(self, resource: ConcurrencyResource) -> None:
         self.retrieve = streamed(resource.retrieve)
+
+
+AsyncConcurrencyResource = ConcurrencyResource
+AsyncConcurrencyResourceWithRawResponse = ConcurrencyResourceWithRawResponse
+AsyncConcurrencyResourceWithStreamingResponse = ConcurrencyResourceWithStreamingResponse

@@ -375,3 +375,8 @@ class ContactResourceWithStreamingResponse:
         self.list_conversations = streamed_pages(resource.list_conversations)
         self.update = streamed(resource.update)
         self.upload_import_file = streamed(resource.upload_import_file)
+
+
+AsyncContactResource = ContactResource
+AsyncContactResourceWithRawResponse = ContactResourceWithRawResponse
+AsyncContactResourceWithStreamingResponse = ContactResourceWithStreamingResponse

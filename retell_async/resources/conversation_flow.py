@@ -323,3 +323,8 @@ class ConversationFlowResourceWithStreamingResponse:
         self.list = streamed_pages(resource.list)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
+
+
+AsyncConversationFlowResource = ConversationFlowResource
+AsyncConversationFlowResourceWithRawResponse = ConversationFlowResourceWithRawResponse
+AsyncConversationFlowResourceWithStreamingResponse = ConversationFlowResourceWithStreamingResponse

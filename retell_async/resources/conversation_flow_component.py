@@ -216,3 +216,8 @@ class ConversationFlowComponentResourceWithStreamingResponse:
         self.list = streamed_pages(resource.list)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
+
+
+AsyncConversationFlowComponentResource = ConversationFlowComponentResource
+AsyncConversationFlowComponentResourceWithRawResponse = ConversationFlowComponentResourceWithRawResponse
+AsyncConversationFlowComponentResourceWithStreamingResponse = ConversationFlowComponentResourceWithStreamingResponse

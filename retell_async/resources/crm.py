@@ -152,3 +152,8 @@ class CrmResourceWithStreamingResponse:
         self.get_sync_job_status = streamed(resource.get_sync_job_status)
         self.run_sync_job = streamed(resource.run_sync_job)
         self.update_config = streamed(resource.update_config)
+
+
+AsyncCRMResource = CrmResource
+AsyncCRMResourceWithRawResponse = CrmResourceWithRawResponse
+AsyncCRMResourceWithStreamingResponse = CrmResourceWithStreamingResponse

@@ -65,3 +65,8 @@ class ExportRequestResourceWithStreamingResponse:
 
     def __init__(self, resource: ExportRequestResource) -> None:
         self.list = streamed_pages(resource.list)
+
+
+AsyncExportRequestResource = ExportRequestResource
+AsyncExportRequestResourceWithRawResponse = ExportRequestResourceWithRawResponse
+AsyncExportRequestResourceWithStreamingResponse = ExportRequestResourceWithStreamingResponse

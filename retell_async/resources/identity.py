@@ -48,3 +48,8 @@ class IdentityResourceWithStreamingResponse:
 
     def __init__(self, resource: IdentityResource) -> None:
         self.retrieve = streamed(resource.retrieve)
+
+
+AsyncIdentityResource = IdentityResource
+AsyncIdentityResourceWithRawResponse = IdentityResourceWithRawResponse
+AsyncIdentityResourceWithStreamingResponse = IdentityResourceWithStreamingResponse

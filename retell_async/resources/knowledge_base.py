@@ -190,3 +190,8 @@ class KnowledgeBaseResourceWithStreamingResponse:
         self.delete_source = streamed(resource.delete_source)
         self.list = streamed_pages(resource.list)
         self.retrieve = streamed(resource.retrieve)
+
+
+AsyncKnowledgeBaseResource = KnowledgeBaseResource
+AsyncKnowledgeBaseResourceWithRawResponse = KnowledgeBaseResourceWithRawResponse
+AsyncKnowledgeBaseResourceWithStreamingResponse = KnowledgeBaseResourceWithStreamingResponse

@@ -308,3 +308,8 @@ class LlmResourceWithStreamingResponse:
         self.list = streamed_pages(resource.list)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
+
+
+AsyncLlmResource = LlmResource
+AsyncLlmResourceWithRawResponse = LlmResourceWithRawResponse
+AsyncLlmResourceWithStreamingResponse = LlmResourceWithStreamingResponse

@@ -68,3 +68,8 @@ class McpToolResourceWithStreamingResponse:
 
     def __init__(self, resource: McpToolResource) -> None:
         self.get_mcp_tools = streamed_pages(resource.get_mcp_tools)
+
+
+AsyncMcpToolResource = McpToolResource
+AsyncMcpToolResourceWithRawResponse = McpToolResourceWithRawResponse
+AsyncMcpToolResourceWithStreamingResponse = McpToolResourceWithStreamingResponse

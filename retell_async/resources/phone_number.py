@@ -326,3 +326,8 @@ class PhoneNumberResourceWithStreamingResponse:
         self.list = streamed_pages(resource.list)
         self.retrieve = streamed(resource.retrieve)
         self.update = streamed(resource.update)
+
+
+AsyncPhoneNumberResource = PhoneNumberResource
+AsyncPhoneNumberResourceWithRawResponse = PhoneNumberResourceWithRawResponse
+AsyncPhoneNumberResourceWithStreamingResponse = PhoneNumberResourceWithStreamingResponse

@@ -94,3 +94,8 @@ class PlaygroundResourceWithStreamingResponse:
 
     def __init__(self, resource: PlaygroundResource) -> None:
         self.completion = streamed(resource.completion)
+
+
+AsyncPlaygroundResource = PlaygroundResource
+AsyncPlaygroundResourceWithRawResponse = PlaygroundResourceWithRawResponse
+AsyncPlaygroundResourceWithStreamingResponse = PlaygroundResourceWithStreamingResponse

@@ -340,3 +340,8 @@ class TestsResourceWithStreamingResponse:
         self.list_test_case_definitions = streamed_pages(resource.list_test_case_definitions)
         self.list_test_runs = streamed_pages(resource.list_test_runs)
         self.update_test_case_definition = streamed(resource.update_test_case_definition)
+
+
+AsyncTestsResource = TestsResource
+AsyncTestsResourceWithRawResponse = TestsResourceWithRawResponse
+AsyncTestsResourceWithStreamingResponse = TestsResourceWithStreamingResponse

@@ -154,3 +154,8 @@ class VoiceResourceWithStreamingResponse:
         self.list = streamed_pages(resource.list)
         self.retrieve = streamed(resource.retrieve)
         self.search = streamed(resource.search)
+
+
+AsyncVoiceResource = VoiceResource
+AsyncVoiceResourceWithRawResponse = VoiceResourceWithRawResponse
+AsyncVoiceResourceWithStreamingResponse = VoiceResourceWithStreamingResponse

@@ -155,8 +155,9 @@ def test_a_query_value_of_another_kind_is_refused(value: Any) -> None:
     ],
 )
 def test_what_stands_for_arrays_objects_and_texts(value: Any, sent: Any) -> None:
-    made = encoded(CREATE.request(body={"at": {"depth": value}}))
-    assert json.loads(made.content or b"") == {"at": {"depth": sent}}
+    content = encoded(CREATE.request(body={"at": {"depth": value}})).content
+    assert isinstance(content, bytes)
+    assert json.loads(content) == {"at": {"depth": sent}}
 
 
 def test_a_body_may_be_any_object() -> None:

@@ -40,7 +40,9 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
     response = answer(status, json={"status": "error", "message": "why"}, headers={"x-request-id": "r1"})
     error = status_error(response)
     assert type(error) is kind
-    assert (error.status_code, error.message, error.body) == (status, "why", {"status": "error", "message": "why"})
+    body = {"status": "error", "message": "why"}
+    assert (error.status_code, error.message, error.body) == (status, f"Error code: {status} - {body}", body)
+    assert str(error) == f"Error code: {status} - {body} (GET /get-phone-number/+141******00)"
     assert error.response is response
     assert error.request is REQUEST
     assert error.request_id == "r1"
@@ -51,6 +53,7 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
     ("parts", "message", "body"),
     [
         ({"json": {"status": "error", "error_message": "other name"}}, "other name", {"status": "error", "error_message": "other name"}),
+        ({"json": {"message": "why", "token": "secret"}}, "why", {"message": "why", "token": "secret"}),
         ({"json": {"message": ["a"]}}, "a", {"message": ["a"]}),
         ({"json": ["a"]}, "a", ["a"]),
         ({"json": {"message": "", "status": "error"}}, "Bad Gateway", {"message": "", "status": "error"}),
@@ -63,15 +66,16 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
         ({}, "Bad Gateway, with an empty body", None),
     ],
 )
-def test_any_body_gives_a_short_message(parts: dict[str, Any], message: str, body: object) -> None:
+def test_any_body_gives_a_short_text(parts: dict[str, Any], message: str, body: object) -> None:
     error = status_error(answer(502, **parts))
-    assert (error.message, error.body) == (message, body)
+    assert (error.args[0], error.body) == (message, body)
+    assert str(error).startswith(f"Error code: 502 - {message} (")
 
 
 def test_no_secret_is_printed() -> None:
     error = status_error(answer(404, json={"message": f"no +14155550100 for {KEY}"}))
-    assert str(error) == "404: no +141******00 for *** (GET /get-phone-number/+141******00)"
-    assert error.message == f"no +14155550100 for {KEY}"
+    assert str(error) == "Error code: 404 - {'message': 'no +141******00 for ***'} (GET /get-phone-number/+141******00)"
+    assert KEY in error.message
     assert "4155550100" not in repr(error)
     assert KEY not in repr(error)
 
@@ -79,7 +83,6 @@ def test_no_secret_is_printed() -> None:
 def test_an_error_without_an_answer_has_no_status() -> None:
     for error in (errors.APIConnectionError(request=REQUEST), errors.APITimeoutError(REQUEST), errors.OutcomeUnknownError(request=REQUEST)):
         assert (error.response, error.status_code, error.body, error.request_id) == (None, None, None, None)
-        assert isinstance(error, errors.APIConnectionError)
         assert str(error).endswith(" (GET /get-phone-number/+141******00)")
 
 
@@ -105,6 +108,48 @@ def test_errors_can_be_pickled(error: errors.APIError) -> None:
     assert str(copy) == str(error)
     assert (copy.status_code, copy.body, copy.message) == (error.status_code, error.body, error.message)
     assert vars(copy).keys() == vars(error).keys()
+
+
+LAST: list[errors.APIError] = [
+    errors.APITimeoutError(REQUEST),
+    errors.APIConnectionError(request=REQUEST),
+    errors.APIResponseValidationError(answer(200, text="x"), "x"),
+    *(status_error(answer(status, json={})) for status in (400, 401, 402, 403, 404, 409, 412, 418, 422, 429, 500)),
+]
+
+
+@pytest.mark.parametrize("last", LAST, ids=lambda error: type(error).__name__)
+def test_an_unknown_outcome_is_of_the_kind_of_what_happened_last(last: errors.APIError) -> None:
+    error = errors.outcome_unknown(last, request=REQUEST, response=last.response, body=last.body, token="t", attempts=2)
+    assert isinstance(error, errors.OutcomeUnknownError)
+    assert isinstance(error, type(last))
+    assert isinstance(error, errors.APIConnectionError) is isinstance(last, errors.APIConnectionError)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), copy.status_code, copy.token, copy.attempts) == (str(error), last.status_code, "t", 2)
+
+
+def test_what_is_unknown_for_the_age_of_a_key_is_of_no_other_kind() -> None:
+    assert type(errors.outcome_unknown(None, request=REQUEST)) is errors.OutcomeUnknownError
+
+
+def test_handlers_written_for_the_official_sdk_fire_in_their_order() -> None:
+    """`except` as its documentation has it: no connection, too many requests, another status."""
+
+    def handled(error: errors.APIError) -> str:
+        try:
+            raise error
+        except errors.APITimeoutError:
+            return "timeout"
+        except errors.APIConnectionError:
+            return "connection"
+        except errors.RateLimitError:
+            return "limit"
+        except errors.APIStatusError as caught:
+            return str(caught.status_code)
+
+    for last, meant in ((LAST[0], "timeout"), (LAST[1], "connection"), (LAST[-1], "500")):
+        assert handled(errors.outcome_unknown(last, request=REQUEST, response=last.response)) == meant
 
 
 def test_an_error_whose_answer_was_not_read_can_be_pickled() -> None:

@@ -78,8 +78,8 @@ def test_the_reason_is_found(body: Any, said: str) -> None:
 def test_it_stands_in_the_error_with_numbers_and_keys_masked() -> None:
     body = {"detail": [{"loc": ["body"], "msg": "no +14155550100 for key_0123456789abcdef"}]}
     error = status_error(httpx.Response(422, request=REQUEST, json=body))
-    assert str(error) == "422: body: no +141******00 for *** (GET /get-agent/agent_1)"
-    assert error.message == "body: no +14155550100 for key_0123456789abcdef"
+    assert str(error) == "Error code: 422 - body: no +141******00 for *** (GET /get-agent/agent_1)"
+    assert error.message == f"Error code: 422 - {body}"
     assert error.body == body
 
 
@@ -130,4 +130,4 @@ def test_no_body_breaks_it(body: Any) -> None:
     assert len(said) <= 500
     assert all(one.isprintable() or one in "\u200c\u200d" for one in said)
     error = status_error(httpx.Response(400, request=REQUEST, content=json.dumps(body).encode()))
-    assert str(error).startswith("400: ")
+    assert str(error).startswith("Error code: 400 - ")

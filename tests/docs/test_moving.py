@@ -29,6 +29,7 @@ import retell.types
 
 import retell_async
 from retell_async import types, webhooks
+from retell_async._core.errors import status_error
 
 from .blocks import ROOT
 
@@ -78,9 +79,9 @@ def test_defaults(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> 
 
 
 def test_errors_of_both() -> None:
-    row = next(line for line in GUIDE.splitlines() if line.startswith("| Errors | `RetellError`"))
+    said = row("Errors | `RetellError`")
     for name in ("RetellError", "APIError", "APIConnectionError", "APITimeoutError", "APIResponseValidationError", "APIStatusError"):
-        assert f"`{name}`" in row
+        assert f"`{name}`" in said
         assert issubclass(getattr(retell_async, name), retell_async.RetellError)
         assert issubclass(getattr(retell, name), retell.RetellError)
     kinds = [
@@ -90,17 +91,42 @@ def test_errors_of_both() -> None:
 
 
 def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
-    for name in ("NOT_GIVEN", "not_given", "Timeout", "file_from_path"):
-        assert hasattr(retell, name)
-        assert not hasattr(retell_async, name)
     for part in ("iter_bytes", "iter_text", "iter_lines", "read", "text", "json", "parse"):
         assert hasattr(retell._response.AsyncAPIResponse, part)
         assert hasattr(retell_async.StreamedResponse, part)
     for verb in ("get", "post", "patch", "put", "delete"):
-        assert "cast_to" in inspect.signature(getattr(there, verb)).parameters
-    for setting in ("http_client", "set_default_headers", "set_default_query"):
-        assert setting in inspect.signature(there.with_options).parameters
-        assert setting not in inspect.signature(here.with_options).parameters
+        theirs, ours = (inspect.signature(getattr(client, verb)).parameters for client in (there, here))
+        assert theirs.keys() - ours.keys() <= {"stream", "stream_cls"}
+        assert f"`{verb}`" in GUIDE or f"`client.{verb}`" in GUIDE
+    for setting in inspect.signature(there.with_options).parameters:
+        assert setting in {*inspect.signature(here.with_options).parameters, "_extra_kwargs"}
+
+
+def test_names_of_both() -> None:
+    said = row("Names |")
+    names = re.findall(r"`(\w+)`", said.partition("exports:")[2].partition(";")[0])
+    assert len(names) > 10
+    for name in names:
+        assert hasattr(retell, name)
+        assert hasattr(retell_async, name)
+
+
+def test_attributes_of_both(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
+    said = row("Attributes of a client |")
+    settable, _, readable = said.partition("which can be set")
+    for name in re.findall(r"`(\w+)`", settable):
+        for client in (there, here):
+            setattr(client, name, getattr(client, name))
+    for name in re.findall(r"`(\w+)`", readable):
+        assert getattr(there, name) is not None
+        assert getattr(here, name) is not None
+
+
+def test_members_of_raw_responses() -> None:
+    said = row("Raw responses |")
+    for name in re.findall(r"`(?:await raw\.)?(\w+)(?:\(\))?`", said):
+        assert hasattr(retell._response.AsyncAPIResponse, name)
+        assert hasattr(retell_async.RawResponse, name)
 
 
 def test_raw_answers_are_awaited_there() -> None:
@@ -109,13 +135,26 @@ def test_raw_answers_are_awaited_there() -> None:
         assert not inspect.iscoroutinefunction(getattr(retell_async.RawResponse, method))
 
 
-def test_verifying(there: retell.AsyncRetell) -> None:
+def test_verifying(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
     body = "{}"
     official: Any = retell.Retell(api_key="key_1")
     assert not hasattr(there, "verify")
-    assert official.verify(body, "key_1", webhooks.sign(body, "key_1")) is True
+    signature = webhooks.sign(body, "key_1")
+    assert official.verify(body, "key_1", signature) is here.verify(body, "key_1", signature) is True
+    assert official.verify(body, "key_2", signature) is here.verify(body, "key_2", signature) is False
     with pytest.raises(retell_async.WebhookVerificationError):
-        webhooks.verify(body, "key_2", webhooks.sign(body, "key_1"))
+        webhooks.verify(body, "key_2", signature)
+
+
+def test_the_text_of_an_error() -> None:
+    response = httpx.Response(
+        404, json={"status": "error", "message": "no such call"}, request=httpx.Request("GET", "http://retell.test/a")
+    )
+    theirs = retell.AsyncRetell(api_key="key_1")._make_status_error_from_response(response)
+    ours = status_error(response)
+    assert (ours.message, ours.body, ours.status_code) == (theirs.message, theirs.body, theirs.status_code)
+    assert str(ours) == f"{theirs} (GET /a)"
+    assert type(ours).__name__ == type(theirs).__name__
 
 
 def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +241,7 @@ def test_models_elsewhere() -> None:
 
 
 def test_attributes() -> None:
-    assert "`llm.api_model_config`, `tool.input_schema`" in row("Attributes")
+    assert "`llm.api_model_config`, `tool.input_schema`" in row("Attributes |")
     llms: list[Any] = [retell.types.LlmResponse.construct(model_config={}), types.LlmResponse.from_dict({"model_config": {}})]
     assert all(llm.api_model_config is not None for llm in llms)
     tools: list[Any] = [retell.types.McpToolDefinition.construct(inputSchema={}), types.MCPToolDefinition.from_dict({"inputSchema": {}})]

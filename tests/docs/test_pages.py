@@ -9,6 +9,7 @@ import pytest
 import retell_async
 from docs.builder import markup, sources
 from retell_async import llm, sandbox, testing, types, webhooks
+from retell_async.raw import models, params
 
 from .blocks import ROOT
 
@@ -25,7 +26,8 @@ def test_the_reference_has_every_public_name(module: object) -> None:
 
 
 def test_every_type_has_a_page() -> None:
-    assert sources.types().keys() == {*dir(types)}
+    assert sources.types().keys() == {*dir(models), *dir(params)}
+    assert sources.types().keys() <= {*dir(types)}
 
 
 def test_fields_of_a_model() -> None:

@@ -67,7 +67,7 @@ async def test_which_errors_are_of_which_kind() -> None:
     assert issubclass(ConfigurationError, ValueError)
     local = LocalRetell()
     async with local.client() as client:
-        with pytest.raises(ValueError, match="call_id is empty"):
+        with pytest.raises(ValueError, match="Expected a non-empty value for `call_id`"):
             await client.call.retrieve("")
         with pytest.raises(TypeError, match="from_number"):
             await client.call.create_phone_call(to_number="+14155550101")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -172,7 +172,7 @@ async def test_what_is_not_given_is_not_sent(key: str) -> None:
 async def test_an_empty_path_parameter_is_refused(key: str) -> None:
     names = list(everything(key, Random(0)).path)
     for empty in names:
-        with pytest.raises(ValueError, match=f"{empty} is empty"):
+        with pytest.raises(ValueError, match=f"Expected a non-empty value for `{empty}` but received ''"):
             RAW[key].request(*("" if name == empty else "x" for name in names), **needed(key))
         with pytest.raises(ValueError, match=rf"{empty} is '\.\.'"):
             RAW[key].request(*(".." if name == empty else "x" for name in names), **needed(key))

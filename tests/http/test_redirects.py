@@ -135,7 +135,7 @@ async def test_what_creates_is_sent_nowhere_else(status: int, follows: bool) -> 
     own = httpx.AsyncClient(transport=httpx.MockTransport(server), follow_redirects=follows)
     async with AsyncRetell(KEY, base_url=BASE, http_client=own) as client:
         with pytest.raises(
-            errors.APIStatusError, match=rf"{status}: .*a redirect to http://retell.test/call/\+141\*+00\?…, where"
+            errors.APIStatusError, match=rf"{status} - .*a redirect to http://retell.test/call/\+141\*+00\?…, where"
         ) as caught:
             await client.send(CREATE.request(body={}), {})
         assert not isinstance(caught.value, errors.OutcomeUnknownError)
@@ -164,12 +164,12 @@ async def test_a_list_by_post_keeps_its_body() -> None:
 async def test_a_circle_and_too_long_a_way_end_in_one_error() -> None:
     circle = Server({"/prefix/get-thing/thing_1": (302, "/a"), "/a": (302, "/b"), "/b": (302, "/a")})
     async with client_of(circle) as client:
-        with pytest.raises(errors.APIStatusError, match=r"302: .*a redirect to http://retell.test/a, in a circle"):
+        with pytest.raises(errors.APIStatusError, match=r"302 - .*a redirect to http://retell.test/a, in a circle"):
             await client.send(get(), {})
     assert len(circle.requests) == 3
     spiral = Server({"/prefix/get-thing/thing_1": (302, "/0")} | {f"/{number}": (302, f"/{number + 1}") for number in range(50)})
     async with client_of(spiral) as client:
-        with pytest.raises(errors.APIStatusError, match=r"302: .*after 20 others"):
+        with pytest.raises(errors.APIStatusError, match=r"302 - .*after 20 others"):
             await client.send(get(), {})
     assert len(spiral.requests) == 21
 
@@ -177,7 +177,7 @@ async def test_a_circle_and_too_long_a_way_end_in_one_error() -> None:
 @pytest.mark.anyio
 async def test_a_redirect_without_a_target_is_one_error() -> None:
     async with client_of(Server({"/prefix/get-thing/thing_1": (302, None)})) as client:
-        with pytest.raises(errors.APIStatusError, match=r"302: .*a redirect to nowhere: it has no Location"):
+        with pytest.raises(errors.APIStatusError, match=r"302 - .*a redirect to nowhere: it has no Location"):
             await client.send(get(), {})
 
 
@@ -190,7 +190,7 @@ async def test_another_origin_that_wants_a_key_is_named() -> None:
 
     async with client_of(serve) as client:
         with pytest.raises(
-            errors.APIStatusError, match=r"308: .*https://retell.test/prefix/.*another origin, which got no API key"
+            errors.APIStatusError, match=r"308 - .*https://retell.test/prefix/.*another origin, which got no API key"
         ) as caught:
             await client.send(get(), {})
     assert caught.value.status_code == 308
@@ -212,10 +212,10 @@ async def test_redirects_over_connections(given: bool) -> None:
             assert (await client.send(get(), {})).thing_id == "1"
             async with client.stream(get("streamed"), {}) as response:
                 assert response.status_code == 200
-            with pytest.raises(errors.APIStatusError, match=r"307: .*another origin, and this POST has a body"):
+            with pytest.raises(errors.APIStatusError, match=r"307 - .*another origin, and this POST has a body"):
                 await client.send(LIST_BY_POST.request(body={}), {})
             moves["/create-knowledge-base"] = "/b"
-            with pytest.raises(errors.APIStatusError, match=r"307: .*where this POST is not sent too"):
+            with pytest.raises(errors.APIStatusError, match=r"307 - .*where this POST is not sent too"):
                 await client.send(UPLOAD.request(body={"knowledge_base_name": "n"}), {})
     assert all(KEY.encode() in request for request in server.requests)
     assert len(other.requests) == 2

@@ -20,7 +20,7 @@ BY_HAND = [
     folder
     for top in ("benchmarks", "codegen", "docs", "examples", "retell_async", "tests")
     for folder in [ROOT / top, *(ROOT / top).rglob("*/")]
-    if not {"__pycache__", "raw", "resources"} & {*folder.relative_to(ROOT).parts}
+    if not {"__pycache__", "raw", "resources", "types"} & {*folder.relative_to(ROOT).parts}
 ]
 
 

@@ -23,6 +23,7 @@ from retell_async import (
     StreamedResponse,
     SyncListPage,
     SyncPage,
+    SyncRawResponse,
     SyncStreamedResponse,
 )
 from retell_async._core.model import Model, plain
@@ -32,11 +33,18 @@ from ..generated.calls import BASE_URL, METHODS, answered, everything
 from ..generated.test_calls import Server, check_answer, check_request
 
 ASYNC, SYNC = AsyncRetell("key_1"), Retell("key_1")
-TWINS = {SyncPage: AsyncPage, SyncListPage: AsyncListPage, SyncStreamedResponse: StreamedResponse, Retell: AsyncRetell}
+TWINS = {
+    SyncPage: AsyncPage,
+    SyncListPage: AsyncListPage,
+    SyncRawResponse: RawResponse,
+    SyncStreamedResponse: StreamedResponse,
+    Retell: AsyncRetell,
+}
 ALONE = {
     Retell: {"send", "send_raw", "stream", "paginate", "waiting", "aclose"},  # they are not for users, and `close` is there
     SyncPage: set[str](),
     SyncListPage: set[str](),
+    SyncRawResponse: set[str](),
     SyncStreamedResponse: {"aclose", "map"},
 }
 
@@ -115,7 +123,7 @@ def test_every_method_sends_and_answers_the_same(key: str, name: str) -> None:
     assert len(server.asked) == 3
     for request in server.asked:
         check_request(request, key, given)
-    assert isinstance(raw, RawResponse)
+    assert isinstance(raw, SyncRawResponse)
     for answer in (result, raw.parse(), later):
         if isinstance(answer, SyncPage):
             items: Any = said["items"] if isinstance(said, dict) else said

@@ -8,27 +8,35 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..._blocking.resource import Sender
-    from .agent import AgentResource
-    from .app import AppResource
-    from .asset import AssetResource
-    from .batch_call import BatchCallResource
-    from .call import CallResource
-    from .chat import ChatResource
-    from .chat_agent import ChatAgentResource
-    from .concurrency import ConcurrencyResource
-    from .contact import ContactResource
-    from .conversation_flow import ConversationFlowResource
-    from .conversation_flow_component import ConversationFlowComponentResource
-    from .crm import CrmResource
-    from .export_request import ExportRequestResource
-    from .identity import IdentityResource
-    from .knowledge_base import KnowledgeBaseResource
-    from .llm import LlmResource
-    from .mcp_tool import McpToolResource
-    from .phone_number import PhoneNumberResource
-    from .playground import PlaygroundResource
-    from .tests import TestsResource
-    from .voice import VoiceResource
+    from .agent import AgentResource, AgentResourceWithRawResponse, AgentResourceWithStreamingResponse
+    from .app import AppResource, AppResourceWithRawResponse, AppResourceWithStreamingResponse
+    from .asset import AssetResource, AssetResourceWithRawResponse, AssetResourceWithStreamingResponse
+    from .batch_call import BatchCallResource, BatchCallResourceWithRawResponse, BatchCallResourceWithStreamingResponse
+    from .call import CallResource, CallResourceWithRawResponse, CallResourceWithStreamingResponse
+    from .chat import ChatResource, ChatResourceWithRawResponse, ChatResourceWithStreamingResponse
+    from .chat_agent import ChatAgentResource, ChatAgentResourceWithRawResponse, ChatAgentResourceWithStreamingResponse
+    from .concurrency import ConcurrencyResource, ConcurrencyResourceWithRawResponse, ConcurrencyResourceWithStreamingResponse
+    from .contact import ContactResource, ContactResourceWithRawResponse, ContactResourceWithStreamingResponse
+    from .conversation_flow import (
+        ConversationFlowResource,
+        ConversationFlowResourceWithRawResponse,
+        ConversationFlowResourceWithStreamingResponse,
+    )
+    from .conversation_flow_component import (
+        ConversationFlowComponentResource,
+        ConversationFlowComponentResourceWithRawResponse,
+        ConversationFlowComponentResourceWithStreamingResponse,
+    )
+    from .crm import CrmResource, CrmResourceWithRawResponse, CrmResourceWithStreamingResponse
+    from .export_request import ExportRequestResource, ExportRequestResourceWithRawResponse, ExportRequestResourceWithStreamingResponse
+    from .identity import IdentityResource, IdentityResourceWithRawResponse, IdentityResourceWithStreamingResponse
+    from .knowledge_base import KnowledgeBaseResource, KnowledgeBaseResourceWithRawResponse, KnowledgeBaseResourceWithStreamingResponse
+    from .llm import LlmResource, LlmResourceWithRawResponse, LlmResourceWithStreamingResponse
+    from .mcp_tool import McpToolResource, McpToolResourceWithRawResponse, McpToolResourceWithStreamingResponse
+    from .phone_number import PhoneNumberResource, PhoneNumberResourceWithRawResponse, PhoneNumberResourceWithStreamingResponse
+    from .playground import PlaygroundResource, PlaygroundResourceWithRawResponse, PlaygroundResourceWithStreamingResponse
+    from .tests import TestsResource, TestsResourceWithRawResponse, TestsResourceWithStreamingResponse
+    from .voice import VoiceResource, VoiceResourceWithRawResponse, VoiceResourceWithStreamingResponse
 
 
 class Resources:
@@ -162,3 +170,185 @@ class Resources:
         from .voice import VoiceResource
 
         return VoiceResource(self._sender)
+
+
+class ClientWithRawResponse:
+    """`client.with_raw_response`"""
+
+    def __init__(self, client: Resources) -> None:
+        self._client = client
+
+    @property
+    def agent(self) -> AgentResourceWithRawResponse:
+        return self._client.agent.with_raw_response
+
+    @property
+    def app(self) -> AppResourceWithRawResponse:
+        return self._client.app.with_raw_response
+
+    @property
+    def asset(self) -> AssetResourceWithRawResponse:
+        return self._client.asset.with_raw_response
+
+    @property
+    def batch_call(self) -> BatchCallResourceWithRawResponse:
+        return self._client.batch_call.with_raw_response
+
+    @property
+    def call(self) -> CallResourceWithRawResponse:
+        return self._client.call.with_raw_response
+
+    @property
+    def chat(self) -> ChatResourceWithRawResponse:
+        return self._client.chat.with_raw_response
+
+    @property
+    def chat_agent(self) -> ChatAgentResourceWithRawResponse:
+        return self._client.chat_agent.with_raw_response
+
+    @property
+    def concurrency(self) -> ConcurrencyResourceWithRawResponse:
+        return self._client.concurrency.with_raw_response
+
+    @property
+    def contact(self) -> ContactResourceWithRawResponse:
+        return self._client.contact.with_raw_response
+
+    @property
+    def conversation_flow(self) -> ConversationFlowResourceWithRawResponse:
+        return self._client.conversation_flow.with_raw_response
+
+    @property
+    def conversation_flow_component(self) -> ConversationFlowComponentResourceWithRawResponse:
+        return self._client.conversation_flow_component.with_raw_response
+
+    @property
+    def crm(self) -> CrmResourceWithRawResponse:
+        return self._client.crm.with_raw_response
+
+    @property
+    def export_request(self) -> ExportRequestResourceWithRawResponse:
+        return self._client.export_request.with_raw_response
+
+    @property
+    def identity(self) -> IdentityResourceWithRawResponse:
+        return self._client.identity.with_raw_response
+
+    @property
+    def knowledge_base(self) -> KnowledgeBaseResourceWithRawResponse:
+        return self._client.knowledge_base.with_raw_response
+
+    @property
+    def llm(self) -> LlmResourceWithRawResponse:
+        return self._client.llm.with_raw_response
+
+    @property
+    def mcp_tool(self) -> McpToolResourceWithRawResponse:
+        return self._client.mcp_tool.with_raw_response
+
+    @property
+    def phone_number(self) -> PhoneNumberResourceWithRawResponse:
+        return self._client.phone_number.with_raw_response
+
+    @property
+    def playground(self) -> PlaygroundResourceWithRawResponse:
+        return self._client.playground.with_raw_response
+
+    @property
+    def tests(self) -> TestsResourceWithRawResponse:
+        return self._client.tests.with_raw_response
+
+    @property
+    def voice(self) -> VoiceResourceWithRawResponse:
+        return self._client.voice.with_raw_response
+
+
+class ClientWithStreamingResponse:
+    """`client.with_streaming_response`"""
+
+    def __init__(self, client: Resources) -> None:
+        self._client = client
+
+    @property
+    def agent(self) -> AgentResourceWithStreamingResponse:
+        return self._client.agent.with_streaming_response
+
+    @property
+    def app(self) -> AppResourceWithStreamingResponse:
+        return self._client.app.with_streaming_response
+
+    @property
+    def asset(self) -> AssetResourceWithStreamingResponse:
+        return self._client.asset.with_streaming_response
+
+    @property
+    def batch_call(self) -> BatchCallResourceWithStreamingResponse:
+        return self._client.batch_call.with_streaming_response
+
+    @property
+    def call(self) -> CallResourceWithStreamingResponse:
+        return self._client.call.with_streaming_response
+
+    @property
+    def chat(self) -> ChatResourceWithStreamingResponse:
+        return self._client.chat.with_streaming_response
+
+    @property
+    def chat_agent(self) -> ChatAgentResourceWithStreamingResponse:
+        return self._client.chat_agent.with_streaming_response
+
+    @property
+    def concurrency(self) -> ConcurrencyResourceWithStreamingResponse:
+        return self._client.concurrency.with_streaming_response
+
+    @property
+    def contact(self) -> ContactResourceWithStreamingResponse:
+        return self._client.contact.with_streaming_response
+
+    @property
+    def conversation_flow(self) -> ConversationFlowResourceWithStreamingResponse:
+        return self._client.conversation_flow.with_streaming_response
+
+    @property
+    def conversation_flow_component(self) -> ConversationFlowComponentResourceWithStreamingResponse:
+        return self._client.conversation_flow_component.with_streaming_response
+
+    @property
+    def crm(self) -> CrmResourceWithStreamingResponse:
+        return self._client.crm.with_streaming_response
+
+    @property
+    def export_request(self) -> ExportRequestResourceWithStreamingResponse:
+        return self._client.export_request.with_streaming_response
+
+    @property
+    def identity(self) -> IdentityResourceWithStreamingResponse:
+        return self._client.identity.with_streaming_response
+
+    @property
+    def knowledge_base(self) -> KnowledgeBaseResourceWithStreamingResponse:
+        return self._client.knowledge_base.with_streaming_response
+
+    @property
+    def llm(self) -> LlmResourceWithStreamingResponse:
+        return self._client.llm.with_streaming_response
+
+    @property
+    def mcp_tool(self) -> McpToolResourceWithStreamingResponse:
+        return self._client.mcp_tool.with_streaming_response
+
+    @property
+    def phone_number(self) -> PhoneNumberResourceWithStreamingResponse:
+        return self._client.phone_number.with_streaming_response
+
+    @property
+    def playground(self) -> PlaygroundResourceWithStreamingResponse:
+        return self._client.playground.with_streaming_response
+
+    @property
+    def tests(self) -> TestsResourceWithStreamingResponse:
+        return self._client.tests.with_streaming_response
+
+    @property
+    def voice(self) -> VoiceResourceWithStreamingResponse:
+        return self._client.voice.with_streaming_response

@@ -1,0 +1,111 @@
+"""A request by verb and path, as the official SDK takes it, made into one of ours."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, cast
+
+from anyio import to_thread
+
+from .._core.encode import Part, file_part, json_bytes
+from .._core.masking import mask_text
+from .._core.operation import Omit, Operation, Request, RequestOptions
+
+__all__ = ["verb"]
+
+_OPTIONS = {"headers", "params", "timeout", "max_retries", "extra_json", "follow_redirects", "idempotency_key"}
+_PIECE = 2**16
+
+
+def verb(
+    method: str, path: str, options: Mapping[str, Any], body: object, content: object, files: Any
+) -> tuple[Request[Any], RequestOptions, bool]:
+    """The request, its options, and whether it follows redirects.
+
+    :raises TypeError: there is no such option, or two of `body`, `content` and `files` exclude each other.
+    """
+    for name in options.keys() - _OPTIONS:
+        raise TypeError(f"options: there is no {name!r}; there are {', '.join(sorted(_OPTIONS))}")
+    if content is not None and body is not None:
+        raise TypeError("Passing both `body` and `content` is not supported")
+    if content is not None and files is not None:
+        raise TypeError("Passing both `files` and `content` is not supported")
+    if isinstance(body, bytes):
+        warnings.warn(
+            "Passing raw bytes as `body` is deprecated and will be removed in a future version. "
+            "Please pass raw bytes via the `content` parameter instead.",
+            DeprecationWarning,
+            stacklevel=4,
+        )
+        body, content = None, body
+    headers: dict[str, str | Omit] = dict(options.get("headers") or {})
+    extra = options.get("extra_json")
+    if extra is not None:
+        if not (body is None or isinstance(body, Mapping)):
+            raise TypeError(f"extra_json is added to a mapping, and the body is {type(body).__name__}")
+        body = {**cast("Mapping[str, object]", body or {}), **extra}
+    form: Sequence[Part] | None = None
+    kind = next((name for name in headers if name.lower() == "content-type"), None)
+    if files is not None or (kind is not None and str(headers[kind]).startswith("multipart/form-data")):
+        form, body = [*_fields(body), *_files(files)], None
+        if kind is not None and "boundary=" not in str(headers[kind]):
+            del headers[kind]
+    if content is not None and kind is None:
+        headers["Content-Type"] = "application/json"
+    shown = mask_text(path.partition("?")[0])
+    operation: Operation[Any] = Operation(id=f"{method} {shown}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe")
+    request: Request[Any] = Request(operation, _path(path), {}, cast("Any", body), None if content is None else _content(content), form)
+    given: RequestOptions = {"extra_headers": cast("Any", headers), "extra_query": options.get("params")}
+    if "timeout" in options:
+        given["timeout"] = options["timeout"]
+    if "max_retries" in options:
+        given["max_retries"] = options["max_retries"]
+    return request, given, options.get("follow_redirects") is not False
+
+
+def _path(path: str) -> str:
+    return path if path.startswith("/") or "://" in path else f"/{path}"
+
+
+def _fields(body: object) -> list[Part]:
+    if body is None:
+        return []
+    if not isinstance(body, Mapping):
+        raise TypeError(f"the fields of a form must be a mapping, not {type(body).__name__}")
+    fields = cast("Mapping[str, object]", body).items()
+    return [(name, value if isinstance(value, str) else _text(value)) for name, value in fields if value is not None]
+
+
+def _text(value: object) -> str:
+    return json.dumps(json.loads(json_bytes(value)))  # with the spaces that the official SDK writes
+
+
+def _files(files: Any) -> list[Part]:
+    given: Iterable[tuple[str, object]] = cast("Mapping[str, object]", files).items() if isinstance(files, Mapping) else files or ()
+    return [(name, file_part(file, name)) for name, file in given]
+
+
+def _content(content: object) -> bytes | AsyncIterable[bytes]:
+    """Bytes, or what gives them as they are sent, once."""
+    if isinstance(content, (bytes, bytearray)):
+        return bytes(content)
+    if isinstance(content, AsyncIterable):
+        return cast("AsyncIterable[bytes]", content)
+    if hasattr(content, "read"):
+        return _read(content)
+    if isinstance(content, Iterable) and not isinstance(content, str):
+        return _each(cast("Iterable[bytes]", content))
+    raise TypeError(f"content must be bytes, an open binary file or an iterable of bytes, not {type(content).__name__}")
+
+
+async def _read(file: Any) -> AsyncIterator[bytes]:
+    while piece := await to_thread.run_sync(file.read, _PIECE):
+        yield piece
+
+
+async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    each = iter(pieces)
+    while (piece := await to_thread.run_sync(next, each, None)) is not None:  # what makes them may wait for something
+        yield piece

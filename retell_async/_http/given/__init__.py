@@ -1,0 +1,1 @@
+"""Clients of others that are given to send with, as clients of httpx."""

@@ -1,0 +1,88 @@
+"""Names that the official SDK exports and this package has under others, or needs only for programs that were written for it."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar
+
+import httpx
+from httpx import Timeout
+
+from ._blocking.response import SyncStreamedResponse
+from ._client import AsyncRetell
+from ._core.model import Model, model
+from ._core.operation import FileTypes, Omit, omit
+from ._core.pages import Page
+from ._core.response import Received, StreamedResponse
+from ._engine.settings import DEFAULT_MAX_RETRIES
+from ._http.clients import DefaultAsyncHttpxClient
+from ._sync import Retell
+
+__all__ = [
+    "DEFAULT_CONNECTION_LIMITS",
+    "DEFAULT_MAX_RETRIES",
+    "DEFAULT_TIMEOUT",
+    "NOT_GIVEN",
+    "APIResponse",
+    "AsyncAPIResponse",
+    "AsyncClient",
+    "AsyncStream",
+    "BaseModel",
+    "Client",
+    "DefaultHttpxClient",
+    "NoneType",
+    "NotGiven",
+    "ProxiesTypes",
+    "Stream",
+    "Timeout",
+    "Transport",
+    "__title__",
+    "file_from_path",
+    "not_given",
+]
+
+T = TypeVar("T")
+
+__title__ = "retell_async"
+
+NotGiven = Omit
+NOT_GIVEN = not_given = omit
+
+AsyncClient = AsyncRetell
+Client = Retell
+AsyncStream = StreamedResponse
+Stream = SyncStreamedResponse
+AsyncAPIResponse = APIResponse = Received
+
+DefaultHttpxClient = DefaultAsyncHttpxClient  # what a Retell sends with, too
+
+DEFAULT_TIMEOUT = Timeout(timeout=60.0, connect=5.0)
+DEFAULT_CONNECTION_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+
+Transport = httpx.BaseTransport
+ProxiesTypes = str | httpx.Proxy | dict[str | httpx.URL, str | httpx.URL | httpx.Proxy | None]
+
+
+class _Base(type):
+    """Pages are models in the official SDK."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return cls.__subclasscheck__(type(instance))
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, (Model, Page)) if cls is BaseModel else type.__subclasscheck__(cls, subclass)
+
+
+class BaseModel(Model, metaclass=_Base):
+    """Base of all models, and of models of your own for ``cast_to``."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        model(cls)
+
+
+def file_from_path(path: str | PathLike[str]) -> FileTypes:
+    """A file to upload, by its path."""
+    return Path(fspath(path))

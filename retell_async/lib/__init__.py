@@ -1,0 +1,1 @@
+"""What the official SDK has under this name."""

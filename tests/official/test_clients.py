@@ -1,0 +1,308 @@
+"""Attributes, requests by verb, raw responses and lists as programs for the official SDK use them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+import warnings
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+from unittest import mock
+
+import httpx
+import pydantic
+import pytest
+import retell
+
+import retell_async
+from retell_async import AsyncPage, AsyncRetell, ConfigurationError, omit
+from retell_async.lib import webhook_auth
+from retell_async.types import CallResponse, PhoneCallResponse, VoiceResponse
+
+pytestmark = pytest.mark.asyncio
+KEY = "key_0123456789abcdef"
+ITEM = {"call_id": "call_1", "call_type": "phone_call"}
+PAGE = {"items": [ITEM], "has_more": False}
+
+
+def client(answer: Callable[[httpx.Request], httpx.Response] | httpx.Response, **settings: Any) -> AsyncRetell:
+    serve = (lambda _: answer) if isinstance(answer, httpx.Response) else answer
+    http = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+    return AsyncRetell(KEY, base_url="http://retell.test/v0", http_client=http, max_retries=0, **settings)
+
+
+def echo(request: httpx.Request) -> httpx.Response:
+    said = {"method": request.method, "url": str(request.url), "headers": dict(request.headers), "body": request.content.decode()}
+    return httpx.Response(200, json=said)
+
+
+async def test_settings_are_attributes() -> None:
+    there = retell.AsyncRetell(api_key=KEY, default_headers={"x-a": "1"}, default_query={"q": 1})
+    here = AsyncRetell(KEY, default_headers={"x-a": "1"}, default_query={"q": 1})
+    for name in ("api_key", "base_url", "timeout", "max_retries", "default_query", "auth_headers"):
+        assert getattr(here, name) == getattr(there, name), name
+    assert here.default_headers["x-a"] == "1"
+    assert here.default_headers["Authorization"] == f"Bearer {KEY}"
+    for name, value in {"api_key": "key_2", "base_url": "http://a.test/b/", "timeout": 3.0, "max_retries": 7}.items():
+        setattr(here, name, value)
+        setattr(there, name, value)
+        assert getattr(here, name) == getattr(there, name) == value
+    for name, value in {"api_key": "a\n", "base_url": "a", "timeout": -1, "max_retries": -1}.items():
+        with pytest.raises(ConfigurationError):
+            setattr(here, name, value)
+
+
+async def test_what_is_set_is_used() -> None:
+    async with client(echo) as here:
+        here.api_key, here.base_url = "key_2", httpx.URL("http://other.test")
+        said = await here.get("/a", cast_to=object)
+    assert cast("Any", said)["url"] == "http://other.test/a"
+    assert cast("Any", said)["headers"]["authorization"] == "Bearer key_2"
+
+
+async def test_settings_of_the_wrong_kind_are_type_errors_too() -> None:
+    with pytest.raises(TypeError, match="Invalid `http_client` argument"), httpx.Client() as wrong:
+        AsyncRetell(KEY, http_client=cast("Any", wrong))
+    with pytest.raises(TypeError, match="max_retries cannot be None"):
+        AsyncRetell(KEY, max_retries=cast("Any", None))
+
+
+async def test_an_http_client_takes_what_httpx_takes() -> None:
+    transport = httpx.MockTransport(echo)
+    settings: dict[str, Any] = {
+        "auth": ("a", "b"), "base_url": "http://x", "cookies": {"a": "b"}, "default_encoding": "utf-8", "event_hooks": {"request": []},
+        "follow_redirects": True, "headers": {"x-own": "1"}, "http1": True, "limits": httpx.Limits(), "max_redirects": 3,
+        "params": {"p": "1"}, "timeout": 3, "trust_env": False, "verify": True, "cert": None, "http2": False,
+    }  # fmt: skip
+    assert settings.keys() | {"transport", "proxy", "mounts"} == {*inspect.signature(httpx.AsyncClient).parameters}
+    for way in ({"transport": transport}, {"mounts": {"all://": transport}}):
+        async with AsyncRetell(KEY, http_client=retell_async.DefaultAsyncHttpxClient(**settings, **cast("Any", way))) as here:
+            said = cast("Any", await here.get("/a", cast_to=object))
+            assert (said["url"], said["headers"]["x-own"]) == ("https://api.retellai.com/a?p=1", "1")
+            assert here.timeout == httpx.Timeout(3)
+    retell_async.DefaultAsyncHttpxClient(proxy="http://127.0.0.1:3128", **settings)
+
+
+async def test_options_that_take_the_place_of_others() -> None:
+    async with client(echo, default_headers={"x-a": "1"}, default_query={"q": "1"}) as here:
+        view = here.with_options(set_default_headers={"x-b": "2"}, set_default_query={})
+        said = cast("Any", await view.get("/a", cast_to=object))
+        assert (said["url"], said["headers"].get("x-a"), said["headers"]["x-b"]) == ("http://retell.test/v0/a", None, "2")
+        with pytest.raises(ValueError, match="mutually exclusive"):
+            here.copy(default_headers={}, set_default_headers={})
+        other = here.with_options(http_client=httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[1]))))
+        assert await other.get("/a", cast_to=object) == [1]
+        await other.close()
+        assert other.is_closed()
+        assert not here.is_closed()
+
+
+async def test_the_body_of_a_verb() -> None:
+    async with client(echo) as here:
+        for verb in (here.post, here.put, here.patch, here.delete):
+            said = cast("Any", await verb("a", cast_to=object, body={"a": 1}, options={"params": {"x": "1"}, "extra_json": {"b": 2}}))
+            assert said["url"] == "http://retell.test/v0/a?x=1"
+            assert json.loads(said["body"]) == {"a": 1, "b": 2}
+        said = cast("Any", await here.post("/a", cast_to=object, content=b"raw", options={"headers": {"Content-Type": "text/plain"}}))
+        assert (said["body"], said["headers"]["content-type"]) == ("raw", "text/plain")
+        said = cast("Any", await here.post("/a", cast_to=object, content=pieces()))
+        assert said["body"] == "onetwo"
+        said = cast("Any", await here.post("/a", cast_to=object, body={"n": [1]}, files={"f": ("a.txt", b"in it")}))
+        assert 'name="n"\r\n\r\n[1]\r\n' in said["body"]
+        assert 'filename="a.txt"' in said["body"]
+        with pytest.raises(TypeError, match="there is no 'header'"):
+            await here.get("/a", cast_to=object, options={"header": {}})
+        with pytest.raises(TypeError, match="`body` and `content`"):
+            await here.post("/a", cast_to=object, body={}, content=b"")
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"one"
+    yield b"two"
+
+
+async def test_a_whole_url_of_another_origin_gets_no_key() -> None:
+    async with client(echo) as here:
+        said = cast("Any", await here.get("http://retell.test/b?c=1", cast_to=object))
+        assert (said["url"], said["headers"]["authorization"]) == ("http://retell.test/b?c=1", f"Bearer {KEY}")
+        said = cast("Any", await here.get("https://elsewhere.test/b", cast_to=object))
+        assert (said["url"], "authorization" in said["headers"]) == ("https://elsewhere.test/b", False)
+
+
+async def test_what_is_cast_to() -> None:
+    class Mine(pydantic.BaseModel):
+        name: str
+
+    phone = {"call_type": "phone_call", "call_id": "call_1"}
+    cases: list[tuple[Any, Any, Any]] = [
+        (PhoneCallResponse, phone, PhoneCallResponse),
+        (CallResponse, phone, PhoneCallResponse),
+        (list[VoiceResponse], [{"voice_id": "v"}], list),
+        (Mine, {"name": "a"}, Mine),
+        (Mine | None, {"name": "a"}, Mine),
+        (dict, {"a": 1}, dict),
+        (dict[str, int], {"a": 1}, dict),
+        (object, [1], list),
+        (str, {"a": 1}, str),
+        (bytes, {"a": 1}, bytes),
+        (retell_async.NoneType, {"a": 1}, type(None)),
+        (httpx.Response, {"a": 1}, httpx.Response),
+    ]
+    for to, body, kind in cases:
+        async with client(httpx.Response(200, json=body)) as here:
+            assert isinstance(await here.get("/a", cast_to=to), kind), to
+    async with client(httpx.Response(200, json={"name": {"a": 1}})) as here:
+        assert cast("Any", await here.get("/a", cast_to=Mine)).name == {"a": 1}
+        with pytest.raises(retell_async.APIResponseValidationError) as caught:
+            await here.with_options(strict=True).get("/a", cast_to=Mine)
+        assert isinstance(caught.value.__cause__, pydantic.ValidationError)
+
+
+async def test_a_verb_follows_redirects_within_its_origin() -> None:
+    seen: list[tuple[str, str, str | None]] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        seen.append((request.method, request.url.path, request.headers.get("content-type")))
+        if request.url.path == "/v0/a":
+            return httpx.Response(302, headers={"location": "/b"})
+        return httpx.Response(200, json={"ok": True})
+
+    async with client(serve) as here:
+        assert await here.post("/a", cast_to=object, body={"a": 1}) == {"ok": True}
+        assert seen == [("POST", "/v0/a", "application/json"), ("GET", "/b", None)]
+        with pytest.raises(retell_async.APIStatusError) as caught:
+            await here.post("/a", cast_to=object, body={}, options={"follow_redirects": False})
+        assert caught.value.status_code == 302
+
+
+async def test_a_header_is_taken_out_with_omit() -> None:
+    async with client(echo) as here:
+        said = cast("Any", await here.get("/a", cast_to=object, options={"headers": {"X-Stainless-Lang": omit}}))
+        assert "x-stainless-lang" not in said["headers"]
+        assert said["headers"]["x-stainless-retry-count"] == "0"
+
+
+async def test_a_raw_response_is_awaited_or_not() -> None:
+    async with client(httpx.Response(200, json=ITEM)) as here:
+        raw = await here.call.with_raw_response.retrieve("call_1")
+        assert await raw.parse() is raw.parse()
+        assert (await raw.parse()).call_id == raw.parse().call_id == "call_1"
+        assert await raw.json() == raw.json() == ITEM
+        assert await raw.text() == raw.text()
+        assert await raw.read() == raw.content == b"".join([part async for part in raw.iter_bytes()])
+        assert "".join([part async for part in raw.iter_text()]) == "".join([part async for part in raw.iter_lines()]) == raw.text()
+        assert (raw.method, str(raw.url), raw.http_version, raw.is_closed) == (
+            "GET", "http://retell.test/v0/v2/get-call/call_1", "HTTP/1.1", True,
+        )  # fmt: skip
+        assert await raw.parse(to=dict) == ITEM
+        assert isinstance(raw, retell_async.AsyncAPIResponse)
+        async with here.call.with_streaming_response.retrieve("call_1") as response:
+            assert isinstance(response, retell_async.AsyncAPIResponse)
+            assert (await response.parse()).call_id == "call_1"
+        assert response.is_closed
+    async with client(httpx.Response(204)) as here:
+        nothing = await here.call.with_raw_response.delete("call_1")
+        assert [await cast("Any", nothing.parse())] == [None]
+        assert [nothing.parse()] == [None]
+        assert not nothing.parse()
+        assert [await cast("Any", here.call).delete("call_1")] == [None]
+    async with client(httpx.Response(200, json=PAGE)) as here:
+        listed = await here.call.with_raw_response.list()
+        assert (await listed.parse()).items[0].call_id == listed.parse().items[0].call_id == "call_1"
+
+
+async def test_raw_and_streamed_answers_of_the_client() -> None:
+    async with client(httpx.Response(200, json=ITEM)) as here:
+        assert (await here.with_raw_response.call.retrieve("call_1")).parse().call_id == "call_1"
+        async with here.with_streaming_response.call.retrieve("call_1") as response:
+            assert await response.json() == ITEM
+        assert {name for name in dir(here.with_raw_response) if not name.startswith("_")} == {
+            name for name in dir(retell.AsyncRetell(api_key=KEY).with_raw_response) if not name.startswith("_")
+        }
+
+
+async def test_a_list_is_a_coroutine() -> None:
+    async with client(httpx.Response(200, json=PAGE)) as here:
+        assert asyncio.iscoroutine(here.call.list())
+        assert isinstance(await asyncio.create_task(here.call.list()), AsyncPage)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(here.call.list())
+        assert task.result()[0].call_id == "call_1"
+        pages = await asyncio.gather(here.call.list(), asyncio.wait_for(here.call.list(), 5), asyncio.shield(here.call.list()))
+        assert [len(page) for page in pages] == [1, 1, 1]
+        in_thread = await asyncio.to_thread(
+            lambda loop: asyncio.run_coroutine_threadsafe(here.call.list(), loop), asyncio.get_running_loop()
+        )
+        page = await asyncio.wrap_future(in_thread)
+        assert len(page) == 1
+        again = here.call.list()
+        assert [len(await again), len(await again)] == [1, 1]
+
+
+async def test_a_task_of_a_list_is_cancelled() -> None:
+    started = asyncio.Event()
+
+    async def serve(_: httpx.Request) -> httpx.Response:
+        started.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(serve))
+    async with AsyncRetell(KEY, http_client=http) as here:
+        task = asyncio.create_task(here.call.list())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_list_that_nobody_awaits_warns_of_nothing() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        async with client(httpx.Response(200, json=PAGE)) as here:
+            here.call.list()
+            here.call.list().close()
+            assert [item.call_id async for item in here.call.list()] == ["call_1"]
+    assert caught == []
+
+
+async def test_asyncio_runs_a_list() -> None:
+    here = client(httpx.Response(200, json=PAGE))
+    assert len(await asyncio.to_thread(asyncio.run, here.call.list())) == 1
+
+
+async def test_methods_that_list_are_marked() -> None:
+    here = client(httpx.Response(200, json=PAGE))
+    assert inspect.iscoroutinefunction(here.call.list) is (sys.version_info >= (3, 12))
+    assert inspect.iscoroutinefunction(here.call.retrieve)
+    double = mock.create_autospec(here.call, instance=True)
+    assert isinstance(double.list, mock.AsyncMock) is (sys.version_info >= (3, 12))
+
+
+async def test_webhooks_are_true_or_false() -> None:
+    body, signature = '{"event":"call_ended"}', webhook_auth.sign('{"event":"call_ended"}', KEY)
+    for verify in (webhook_auth.verify, AsyncRetell(KEY).verify, AsyncRetell.verify):
+        assert verify(body, KEY, signature) is True
+        assert verify(body.encode(), KEY, signature) is True
+        for wrong in (
+            (f"{body} ", KEY, signature),
+            (body, "key_2", signature),
+            (body, KEY, f"x{signature}"),
+            (body, KEY, ""),
+            (body, KEY, cast("str", None)),
+            (body, KEY, webhook_auth.sign(body, KEY, 1)),
+        ):
+            assert verify(*wrong) is False
+    assert retell_async.webhooks.verify(body, KEY, signature) is True
+
+
+@pytest.mark.parametrize("stamp", [1_700_000_000_000, 0])
+async def test_signatures_are_those_of_the_official_sdk(stamp: int) -> None:
+    theirs: Any = retell.lib.webhook_auth.symmetric  # type: ignore[attr-defined]
+    assert webhook_auth.sign("a", KEY, stamp) == theirs["sign"]("a", KEY, stamp)
+    signed = webhook_auth.sign("a", KEY, stamp)
+    for now in (stamp, stamp + webhook_auth.FIVE_MINUTES, stamp + webhook_auth.FIVE_MINUTES + 1):
+        options = {"timestamp": now, "timeout": webhook_auth.FIVE_MINUTES}
+        assert webhook_auth.verify("a", KEY, signed, options) is theirs["verify"]("a", KEY, signed, options)

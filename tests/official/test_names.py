@@ -1,0 +1,107 @@
+"""What the official SDK exports is found here under the same names, and costs nothing before it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+import retell
+import retell.types
+
+import retell_async
+import retell_async.resources
+import retell_async.types
+
+MODULES = [module.name for module in pkgutil.iter_modules(retell.types.__path__) if module.name.endswith("_params")]
+
+
+def test_all_that_it_exports() -> None:
+    assert [name for name in retell.__all__ if not hasattr(retell_async, name)] == []
+
+
+def test_every_name_of_a_type() -> None:
+    assert [name for name in dir(retell.types) if name[0].isupper() and not hasattr(retell_async.types, name)] == []
+    assert {name for name in dir(retell.types) if name[0].isupper()} <= {*dir(retell_async.types)}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_of_parameters(name: str) -> None:
+    theirs = importlib.import_module(f"retell.types.{name}")
+    ours = importlib.import_module(f"retell_async.types.{name}")
+    assert [one for one in theirs.__all__ if not hasattr(ours, one)] == []
+    assert getattr(retell_async.types, name) is ours
+    assert getattr(retell_async.types, theirs.__all__[0]) is getattr(ours, theirs.__all__[0])
+
+
+def test_a_dict_of_parameters_is_made_by_its_name() -> None:
+    from retell_async.types.agent_create_params import AgentCreateParams, ResponseEngineResponseEngineRetellLm
+
+    engine = ResponseEngineResponseEngineRetellLm(type="retell-llm", llm_id="llm_1")
+    given = AgentCreateParams(response_engine=engine, voice_id="retell-Cimo")
+    assert given == {"response_engine": {"type": "retell-llm", "llm_id": "llm_1"}, "voice_id": "retell-Cimo"}
+
+
+def test_values_are_those_of_the_official_sdk() -> None:
+    assert retell_async.DEFAULT_TIMEOUT == retell.DEFAULT_TIMEOUT
+    assert retell_async.DEFAULT_MAX_RETRIES == retell.DEFAULT_MAX_RETRIES
+    assert retell_async.DEFAULT_CONNECTION_LIMITS == retell.DEFAULT_CONNECTION_LIMITS
+    assert retell_async.NoneType is retell.NoneType
+    assert retell_async.Timeout is retell.Timeout
+    assert retell_async.Transport is retell.Transport
+    assert retell_async.AsyncClient is retell_async.AsyncRetell
+    assert retell_async.Client is retell_async.Retell
+    assert retell_async.Stream is retell_async.SyncStreamedResponse
+    assert retell_async.DefaultHttpxClient is retell_async.DefaultAsyncHttpxClient
+    assert retell_async.NOT_GIVEN is retell_async.not_given is retell_async.omit
+    assert isinstance(retell_async.NOT_GIVEN, retell_async.NotGiven)
+
+
+def test_models_and_pages_are_base_models() -> None:
+    assert isinstance(retell_async.types.PhoneCallResponse.from_dict({}), retell_async.BaseModel)
+    assert issubclass(retell_async.AsyncPage, retell_async.BaseModel)
+    assert not isinstance({}, retell_async.BaseModel)
+
+    class Mine(retell_async.BaseModel):
+        name: str
+        age: int | None = None
+
+    mine = Mine.from_dict({"name": "a", "more": 1})
+    assert (mine.name, mine.age, mine.to_dict()) == ("a", None, {"name": "a", "more": 1})
+    assert not isinstance(retell_async.types.PhoneCallResponse.from_dict({}), Mine)
+
+
+def test_every_class_of_a_resource_that_awaits() -> None:
+    import retell.resources
+
+    for name in retell.resources.__all__:
+        if name.startswith("Async"):
+            found = getattr(retell_async.resources, name)
+            module = importlib.import_module(f"retell_async.resources.{getattr(retell.resources, name).__module__.rpartition('.')[2]}")
+            assert getattr(module, name) is found
+
+
+def test_a_file_from_a_path() -> None:
+    assert str(retell_async.file_from_path("/tmp/a.txt")) == "/tmp/a.txt"
+
+
+def test_a_name_that_is_nowhere_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        getattr(retell_async, "Nothing")  # noqa: B009
+
+
+def test_they_cost_nothing_at_import() -> None:
+    code = """
+import sys, retell_async
+retell_async.AsyncRetell("key_1")
+print([name for name in sys.modules if "official_names" in name or "httpx" in name or name.startswith("retell_async.types")])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_pytest_takes_no_model_for_a_test() -> None:
+    assert not retell_async.types.TestCaseJobResponse.__test__
+    assert pickle.loads(pickle.dumps(retell_async.AsyncPage)).__test__ is False

@@ -1,0 +1,133 @@
+"""What programs for the official SDK do with a `Retell` beside calling its methods."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import httpx
+import pytest
+import retell
+
+from retell_async import APIStatusError, ConfigurationError, Retell, omit
+from retell_async.lib import webhook_auth
+from retell_async.types import CallListResponse, CallResponse, PhoneCallResponse
+
+from .example import answering, client_of
+
+KEY = "key_0123456789abcdef"
+CALL = {"call_id": "call_1", "call_type": "phone_call"}
+
+
+def echo(request: httpx.Request) -> httpx.Response:
+    said = {"method": request.method, "url": str(request.url), "headers": dict(request.headers), "body": request.read().decode()}
+    return httpx.Response(200, json=said)
+
+
+async def echo_stream(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json={"body": (await request.aread()).decode()})
+
+
+def test_settings_are_attributes_and_what_is_set_is_used() -> None:
+    there = retell.Retell(api_key=KEY, default_headers={"x-a": "1"}, default_query={"q": 1})
+    with client_of(
+        echo, api_key=KEY, base_url=str(there.base_url), max_retries=2, default_headers={"x-a": "1"}, default_query={"q": 1}
+    ) as here:
+        for name in ("api_key", "base_url", "max_retries", "default_query", "auth_headers"):
+            assert getattr(here, name) == getattr(there, name), name
+        assert here.default_headers["x-a"] == "1"
+        assert here.user_agent == here.default_headers["User-Agent"]
+        for name, value in {"api_key": "key_2", "base_url": "http://other.test/b/", "timeout": 3.0, "max_retries": 7}.items():
+            setattr(here, name, value)
+            assert getattr(here, name) == value
+        said: Any = here.get("/a", cast_to=object)
+        assert (said["url"], said["headers"]["authorization"]) == ("http://other.test/b/a?q=1", "Bearer key_2")
+        view = here.with_options(set_default_headers={"x-b": "2"}, set_default_query={})
+        said = view.get("/a", cast_to=object)
+        assert (said["url"], said["headers"].get("x-a"), said["headers"]["x-b"]) == ("http://other.test/b/a", None, "2")
+        for name, wrong in {"api_key": "a\n", "base_url": "a", "timeout": -1, "max_retries": -1}.items():
+            with pytest.raises(ConfigurationError):
+                setattr(here, name, wrong)
+        with pytest.raises(ValueError, match="mutually exclusive"):
+            here.copy(default_headers={}, set_default_headers={})
+
+
+def test_a_view_with_an_http_client_of_its_own_is_closed_by_itself() -> None:
+    with client_of(echo) as here:
+        other = here.with_options(http_client=httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[1]))))
+        assert cast("Any", other.get("/a", cast_to=object)) == [1]
+        other.close()
+        assert other.is_closed()
+        assert not here.is_closed()
+        assert cast("Any", here.get("/a", cast_to=object))["method"] == "GET"
+        same = here.with_options(max_connections=3)  # it sends with the same client of httpx, in the same event loop
+        assert cast("Any", same.get("/a", cast_to=object))["method"] == "GET"
+        same.close()
+        assert here.is_closed()
+
+
+def test_verbs() -> None:
+    with client_of(echo) as here:
+        for verb in (here.post, here.put, here.patch, here.delete):
+            said: Any = verb("a", cast_to=object, body={"a": 1}, options={"params": {"x": "1"}, "extra_json": {"b": 2}})
+            assert said["url"].endswith("/a?x=1")
+            assert json.loads(said["body"]) == {"a": 1, "b": 2}
+        said = here.post(
+            "/a", cast_to=object, content=b"raw", options={"headers": {"Content-Type": "text/plain", "X-Stainless-Lang": omit}}
+        )
+        assert (said["body"], said["headers"]["content-type"], "x-stainless-lang" in said["headers"]) == ("raw", "text/plain", False)
+        with pytest.raises(TypeError, match="there is no 'header'"):
+            here.get("/a", cast_to=object, options={"header": {}})
+    with answering(json=CALL) as here:
+        assert isinstance(here.get("/a", cast_to=cast("Any", CallResponse)), PhoneCallResponse)
+
+
+def pieces() -> Iterator[bytes]:
+    yield b"one"
+    yield b"two"
+
+
+@pytest.mark.parametrize("make", [pieces, lambda: io.BytesIO(b"onetwo"), lambda: [b"one", b"two"]])
+def test_a_body_that_comes_in_pieces(make: Callable[[], Any]) -> None:
+    with client_of(echo_stream) as here:
+        assert cast("Any", here.post("/a", cast_to=object, content=make())) == {"body": "onetwo"}
+
+
+def test_a_verb_follows_redirects_unless_told_otherwise() -> None:
+    def serve(request: httpx.Request) -> httpx.Response:
+        here = request.url.path.endswith("/b")
+        return httpx.Response(200, json={"ok": True}) if here else httpx.Response(302, headers={"location": "/b"})
+
+    with client_of(serve) as client:
+        assert cast("Any", client.post("/a", cast_to=object, body={"a": 1})) == {"ok": True}
+        with pytest.raises(APIStatusError) as caught:
+            client.post("/a", cast_to=object, body={}, options={"follow_redirects": False})
+        assert caught.value.status_code == 302
+
+
+def test_raw_and_streamed_answers() -> None:
+    with answering(json=CALL) as here:
+        raw = here.with_raw_response.call.retrieve("call_1")
+        assert raw.parse().call_id == "call_1"
+        assert raw.parse(to=dict) == raw.json() == CALL
+        assert raw.read() == raw.content == b"".join(raw.iter_bytes()) == b"".join(raw.iter_bytes(3))
+        assert raw.text() == "".join(raw.iter_text()) == "".join(raw.iter_lines())
+        raw.close()
+        with here.with_streaming_response.call.retrieve("call_1") as response:
+            assert response.parse(to=dict) == CALL
+        assert {name for name in dir(here.with_raw_response) if not name.startswith("_")} == {
+            name for name in dir(retell.Retell(api_key=KEY).with_raw_response) if not name.startswith("_")
+        }
+    with answering(204) as here:
+        assert here.call.with_raw_response.delete("call_1").parse() is None
+    with answering(json={"items": [CALL], "has_more": False}) as here:
+        assert isinstance(here.call.list(), cast("Any", CallListResponse))
+
+
+def test_webhooks_are_true_or_false() -> None:
+    body = "{}"
+    signature = webhook_auth.sign(body, KEY)
+    assert Retell(KEY).verify(body, KEY, signature) is Retell.verify(body, KEY, signature) is True
+    assert Retell(KEY).verify(body, "key_2", signature) is False
