@@ -89,9 +89,10 @@ def _is_it(item: Any, token: str, since: float) -> bool:
     """Whether an entry of the list is what was asked for, whatever the list was filtered by."""
     if not isinstance(item, dict):
         return False
-    metadata: Any = item.get("metadata")
-    call_id = item.get("call_id")
-    start = item.get("start_timestamp")  # in ms; not there before the call is connected
+    entry = cast("dict[str, Any]", item)
+    metadata: Any = entry.get("metadata")
+    call_id = entry.get("call_id")
+    start = entry.get("start_timestamp")  # in ms; not there before the call is connected
     is_older = isinstance(start, (int, float)) and start / 1000 < since - _CLOCKS_DIFFER
     is_call = isinstance(call_id, str) and call_id != ""
     return is_call and isinstance(metadata, dict) and cast("dict[str, Any]", metadata).get(MARK) == token and not is_older

@@ -474,7 +474,7 @@ def test_the_memory_forgets() -> None:
 
 def test_a_store_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match="no method save"):
-        llm.App(secret=None, store=type("Half", (), {"load": lambda self: None})())
+        llm.App(secret=None, store=type("Half", (), {"load": lambda self: None})())  # pyright: ignore[reportArgumentType]
 
 
 def test_no_frame_is_left_behind_by_effects() -> None:

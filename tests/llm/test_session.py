@@ -765,7 +765,7 @@ def test_updates_come_in_order_and_what_they_raise_is_logged(caplog: pytest.LogC
     seen: list[str] = []
 
     class Listening(llm.Agent):
-        on_turn = staticmethod(echo)
+        on_turn = staticmethod(echo)  # pyright: ignore[reportAssignmentType]
 
         async def on_update(self, session: llm.Session, update: llm.Updated) -> None:
             await anyio.sleep(1)

@@ -17,7 +17,7 @@ import pytest
 import retell
 
 import retell_async
-from retell_async import AsyncPage, AsyncRetell, ConfigurationError, omit
+from retell_async import AsyncPage, AsyncRetell, ConfigurationError, omit, webhooks
 from retell_async.lib import webhook_auth
 from retell_async.types import CallResponse, PhoneCallResponse, VoiceResponse
 
@@ -295,7 +295,7 @@ async def test_webhooks_are_true_or_false() -> None:
             (body, KEY, webhook_auth.sign(body, KEY, 1)),
         ):
             assert verify(*wrong) is False
-    assert retell_async.webhooks.verify(body, KEY, signature) is True
+    assert webhooks.verify(body, KEY, signature) is True
 
 
 @pytest.mark.parametrize("stamp", [1_700_000_000_000, 0])
