@@ -327,10 +327,11 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if request.operation.repeat == "idempotency_key":
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
-            token = token_of(request)
-            if token is None and since is None:  # what was sent before is sent again as it was
-                token = new_key()  # never the caller's key, which may have been used before
+            if since is None:
+                token = new_key()  # never the caller's key, nor metadata that was copied from another call
                 request = marked(request, token)
+            else:
+                token = token_of(request)  # what was sent before is sent again as it was
         own = {"User-Agent": _USER_AGENT, **self.platform_headers(), RETRY_COUNT: "0", **self.auth_headers}
         headers = (settings.default_headers, check_headers(options.get("extra_headers")))
         if not settings.api_key and not any(name.lower() == "authorization" for layer in headers for name in layer):

@@ -83,7 +83,7 @@ def encode(
             else:
                 own[name.lower()] = name, text
     path = request.path
-    if "://" in path:
+    if not path.startswith("/") and "://" in path:
         base_url, path = _origin_and_path(path, base_url, own)
     return Encoded(
         method=request.operation.method,

@@ -79,6 +79,7 @@ class Call:
     _waited: float = 0.0  # seconds, for limits and for connections
     _in_vain: bool = False  # whether all the time that there was for waiting is over
     _refusal: RateLimitError | None = None  # the last 429
+    _acted: bool = False  # whether the server did it and said where the result is
     _before: APIError | None = None  # what became of the attempt before
 
     async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
@@ -124,6 +125,8 @@ class Call:
                     raise self._unknown(failure, http) from failure
                 raise
             error.idempotency_key = self.idempotency_key
+            if self._acted:
+                raise self._unknown(error, http) from error
             delay = tries.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
             self.attempts = tries.attempts
             if delay is None or self._in_vain:
@@ -210,6 +213,8 @@ class Call:
                         )
                         there = redirects.after(encoded, answer)
                         if isinstance(there, Encoded):
+                            if self.operation.repeat != "safe" and there.method != encoded.method:
+                                self._acted = True
                             encoded = there
                             continue  # which takes a turn of its own
                         answer = there

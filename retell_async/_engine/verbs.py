@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from anyio import to_thread
 
@@ -17,6 +19,7 @@ __all__ = ["verb"]
 
 _OPTIONS = {"headers", "params", "timeout", "max_retries", "extra_json", "follow_redirects", "idempotency_key"}
 _PIECE = 2**16
+_NAME = re.compile(r"(/v\d+)?/[^/]*")
 
 
 def verb(
@@ -55,7 +58,12 @@ def verb(
     if content is not None and kind is None:
         headers["Content-Type"] = "application/json"
     shown = mask_text(path.partition("?")[0])
-    operation: Operation[Any] = Operation(id=f"{method} {shown}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe")
+    # What follows the name of the operation are ids, of which each would have a limit of its own.
+    name = _NAME.match(urlsplit(_path(path)).path)
+    limited = shown if name is None else mask_text(name.group())
+    operation: Operation[Any] = Operation(
+        id=f"{method} {limited}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe"
+    )
     request: Request[Any] = Request(operation, _path(path), {}, cast("Any", body), None if content is None else _content(content), form)
     given: RequestOptions = {"extra_headers": cast("Any", headers), "extra_query": options.get("params")}
     if "timeout" in options:
@@ -66,7 +74,7 @@ def verb(
 
 
 def _path(path: str) -> str:
-    return path if path.startswith("/") or "://" in path else f"/{path}"
+    return path if path.startswith("/") or "://" in path.partition("?")[0] else f"/{path}"
 
 
 def _fields(body: object) -> list[Part]:

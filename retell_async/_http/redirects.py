@@ -43,6 +43,8 @@ class Redirects:
         if not self._follow:
             return _ended(answer, f"{_leading(encoded, location)}, where this {encoded.method} is not sent too")
         there = followed(encoded, answer.status_code, location, reads=self._reads)
+        if not encoded.repeatable and not isinstance(there, str) and there.method == encoded.method:
+            there = f"{_leading(encoded, location)}, which is not followed: the body of this {encoded.method} can be sent only once"
         if isinstance(there, str):
             return _ended(answer, there)
         if there.url in self._seen:

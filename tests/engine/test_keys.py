@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from retell_async import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
+    APIStatusError,
     AsyncRetell,
     ConfigurationError,
     InternalServerError,
@@ -282,7 +283,7 @@ def test_a_call_that_is_listed_late_is_found_to_the_end(within: float) -> None:
     assert len(server.times("list")) < 20
 
 
-@pytest.mark.parametrize("age", [0.0, 600.0, 2 * HOUR])
+@pytest.mark.parametrize("age", [600.0, 2 * HOUR])
 def test_a_call_that_is_resumed_is_looked_for_by_the_token_of_its_first_request(age: float) -> None:
     given = {"retell_async_token": "the-first-one", "job": 7}
 
@@ -294,11 +295,95 @@ def test_a_call_that_is_resumed_is_looked_for_by_the_token_of_its_first_request(
         return httpx.Response(200, json={"items": [{"call_id": "first", "metadata": given}], "has_more": False})
 
     server = Server(answer)
-    resumed: dict[str, Any] = {"idempotency_key": "job-4711", "metadata": given}
-    if age:
-        resumed["idempotency_key_since"] = time.time() - age
+    resumed: dict[str, Any] = {"idempotency_key": "job-4711", "metadata": given, "idempotency_key_since": time.time() - age}
     assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, **resumed)).call_id == "first"
     assert all(body["metadata"] == given for body in server.bodies if "filter_criteria" not in body)
+
+
+def test_metadata_that_was_copied_from_another_call_brings_no_token_of_it() -> None:
+    old = {"retell_async_token": "of-the-first-call", "job": 7}
+
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if "list" not in request.url.path:
+            return silence(request)
+        return httpx.Response(
+            200, json={"items": [{"call_id": "first", "call_status": "not_connected", "metadata": old}], "has_more": False}
+        )
+
+    server = Server(answer)
+    outcome = run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, metadata=old))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert outcome.token not in {None, "of-the-first-call"}
+    assert server.bodies[0]["metadata"] == {"retell_async_token": outcome.token, "job": 7}
+
+
+@pytest.mark.parametrize("later", [404, 409, 503, "error"])
+def test_what_was_done_and_sent_elsewhere_for_its_result_is_never_sent_again(later: int | str) -> None:
+    def answer(request: httpx.Request, _: float) -> httpx.Response | Exception:
+        if request.method == "POST":
+            return httpx.Response(303, headers={"location": "/result"})
+        return httpx.ConnectError("refused") if later == "error" else httpx.Response(int(later), json={"message": "locked, try again"})
+
+    server = Server(answer)
+
+    async def main() -> None:
+        async with server.client(hooks=(), retry=RetryPolicy(first_delay=0)) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await client.post("/v2/create-phone-call", cast_to=object, body=NUMBERS)
+
+    run(main)
+    assert len(server.times("create-phone-call")) == 1
+
+
+def test_a_body_that_can_be_sent_once_follows_no_redirect() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"all of it"
+
+    server = Server(
+        lambda request, _: (
+            httpx.Response(200, json={}) if "there" in request.url.path else httpx.Response(307, headers={"location": "/there"})
+        )
+    )
+
+    class Plain(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await request.aread()
+            server.arrivals.append((0.0, request.url.path))
+            return server.answer(request, 0.0)  # type: ignore[return-value]
+
+    async def main() -> None:
+        own = httpx.AsyncClient(transport=Plain())
+        async with AsyncRetell(KEY, base_url="http://retell.test", http_client=own, hooks=()) as client:
+            with pytest.raises(APIStatusError, match="only once"):
+                await client.post("/upload", cast_to=object, content=body())
+            assert await client.post("/upload", cast_to=object, content=b"all of it") == {}
+
+    run(main)
+
+
+def test_a_url_in_a_query_is_no_other_place() -> None:
+    server = Server(lambda *_: httpx.Response(200, json={}))
+
+    async def main() -> None:
+        async with server.client() as client:
+            await client.request("GET", "/v2/list?callback=http://a.test/x")
+            await client.get("/v2/list?callback=http://a.test/x", cast_to=object)
+
+    run(main)
+    assert [path for _, path in server.arrivals] == ["/v2/list", "/v2/list"]
+
+
+def test_requests_by_verb_share_the_limit_of_what_they_ask_for() -> None:
+    server = Server(lambda _, now: refusal(10) if now < 1 else fine())
+
+    async def main() -> None:
+        async with server.client(hooks=()) as client:
+            async with trio.open_nursery() as tasks:
+                for number in range(20):
+                    tasks.start_soon(lambda number=number: client.get(f"/v2/get-call/{number}", cast_to=object))  # type: ignore[misc]
+            assert len(next(iter(client._shared._accounts.values()))._gates) == 1
+
+    run(main)
 
 
 def test_a_request_that_is_sent_again_by_its_key_is_the_request_that_it_was() -> None:
