@@ -59,8 +59,8 @@ def verb(
         headers["Content-Type"] = "application/json"
     shown = mask_text(path.partition("?")[0])
     # What follows the name of the operation are ids, of which each would have a limit of its own.
-    name = _NAME.match(urlsplit(_path(path)).path)
-    limited = shown if name is None else mask_text(name.group())
+    named = _NAME.match(urlsplit(_path(path)).path)
+    limited = shown if named is None else mask_text(named.group())
     operation: Operation[Any] = Operation(
         id=f"{method} {limited}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe"
     )
