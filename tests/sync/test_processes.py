@@ -48,7 +48,8 @@ def silent(path: str = "/silent") -> Generator[Server]:
 
 def command(program: str, url: str) -> list[str]:
     fork = ["-W", "ignore:This process:DeprecationWarning"]  # that it has threads, which is what is tried
-    return [sys.executable, "-W", "error", *fork, "-c", PRELUDE + textwrap.dedent(program), url]
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a job in the background inherits as ignored
+    return [sys.executable, "-W", "error", *fork, "-c", heard + PRELUDE + textwrap.dedent(program), url]
 
 
 def run(program: str, url: str) -> str:
