@@ -118,7 +118,8 @@ class APIError(RetellError):
             body = masked(self.body)
         except RecursionError:
             body = None
-        state = {**self.__dict__, "message": mask_text(self.message), "request": request, "body": body, "_response": response}
+        message = self.message if self.body is None else self.message.replace(str(self.body), str(body))
+        state = {**self.__dict__, "message": mask_text(message), "request": request, "body": body, "_response": response}
         return _restore, (type(self), self.args, state)
 
 

@@ -146,7 +146,7 @@ async def test_a_server_that_takes_nothing_is_waited_for_no_longer_than_asked() 
                 with pytest.raises(OutcomeUnknownError) as caught:
                     await client.send(request, {"timeout": httpx.Timeout(30, write=0.2)})
                 assert isinstance(caught.value.__cause__, APITimeoutError)
-                assert caught.value.__cause__.message == f"the request could not be sent in time; host {url}"
+                assert caught.value.__cause__.message == f"Request timed out: the request could not be sent in time; host {url}"
 
 
 async def test_paths_are_sent_as_httpx_sends_them() -> None:

@@ -70,7 +70,7 @@ async def test_every_method_has_a_streaming_one() -> None:
         async with client.call.with_streaming_response.create_phone_call(**numbers) as created:
             call = await created.parse()
             assert call.idempotency_key == created.idempotency_key is not None
-        with pytest.raises(ValueError, match="call_id is empty"):
+        with pytest.raises(ValueError, match="non-empty value for `call_id`"):
             async with client.call.with_streaming_response.retrieve(""):
                 pass
         misspelt: Any = {"lim": 1}
