@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from retell_async._core.errors import WebhookVerificationError
+from retell_async._core.masking import Hidden
 from retell_async.webhooks import signature as _signature
 
 __all__ = ["FIVE_MINUTES", "sign", "symmetric", "verify"]
@@ -19,7 +20,9 @@ def sign(body: str | bytes, api_key: str, timestamp: int | None = None) -> str:
 
     :param timestamp: the time of sending, in milliseconds; now by default.
     """
-    return _signature.sign(body, api_key, timestamp_ms=timestamp)
+    key = Hidden(api_key)
+    del api_key  # what is refused below shows it in no traceback
+    return _signature.sign(body, key.value, timestamp_ms=timestamp)
 
 
 def verify(body: str | bytes, api_key: str, signature: str, opts: Mapping[str, Any] | None = None) -> bool:
@@ -28,10 +31,12 @@ def verify(body: str | bytes, api_key: str, signature: str, opts: Mapping[str, A
     :param opts: ``timestamp``, the time to judge by, and ``timeout``, how old a signature may be; both in milliseconds.
     :raises ConfigurationError: the key is none, such as an empty one, with which anybody could sign.
     """
+    key = Hidden(api_key)
+    del api_key  # as above
     given = opts or {}
     try:
         return _signature.verify(
-            body, api_key, signature, tolerance=given.get("timeout", FIVE_MINUTES) / 1000, now_ms=given.get("timestamp")
+            body, key.value, signature, tolerance=given.get("timeout", FIVE_MINUTES) / 1000, now_ms=given.get("timestamp")
         )
     except WebhookVerificationError:
         return False

@@ -43,9 +43,12 @@ def sign(body: bytes | str, api_key: str, *, timestamp_ms: int | None = None) ->
 
     :param timestamp_ms: the time of sending, in milliseconds; now by default.
     """
+    hidden = Hidden(api_key)
+    del api_key  # what is refused below shows it in no traceback
     stamp = str(_now_ms() if timestamp_ms is None else timestamp_ms)
-    (key,) = signing_keys(api_key)
-    return f"v={stamp},d={_digest(key, raw_bytes(body), stamp).hex()}"
+    content = raw_bytes(body)
+    (key,) = signing_keys(hidden.value)
+    return f"v={stamp},d={_digest(key, content, stamp).hex()}"
 
 
 def verify(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 from email.message import Message
 from typing import Any, cast
@@ -16,6 +17,7 @@ from starlette.datastructures import Headers as StarletteHeaders
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 
 from retell_async import RetellError
+from retell_async.lib import webhook_auth
 from retell_async.webhooks import CallEnded, WebhookVerificationError, sign, unwrap, unwrap_function, unwrap_inbound, verify
 
 from .sending import KEY
@@ -393,3 +395,17 @@ def test_odd_bodies_that_are_events_all_the_same(body: bytes) -> None:
     assert isinstance(event, CallEnded)
     assert event.call.call_id == "call_1"
     assert repr(event)
+
+
+@pytest.mark.parametrize("wrong", [{"body": 5}, {"api_key": f"{KEY}\n"}], ids=str)
+@pytest.mark.parametrize("signs", [sign, webhook_auth.sign])
+def test_no_frame_shows_the_key_that_a_body_is_signed_with(signs: Any, wrong: dict[str, Any]) -> None:
+    arguments = {"body": "{}", "api_key": KEY} | wrong
+    try:
+        signs(**arguments)
+    except (TypeError, ValueError) as error:
+        shown = list(traceback.TracebackException.from_exception(error, capture_locals=True).stack)[1:]
+        assert shown
+        assert not [frame for frame in shown if KEY in str(frame.locals)]
+    else:
+        pytest.fail("it was signed")
