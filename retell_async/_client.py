@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import attrs
 
 from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
-from ._core.masking import Hidden, cut, mask_text
-from ._core.operation import Omit, Operation, Request, RequestOptions, given, omit
+from ._core.masking import Hidden, cut
+from ._core.operation import Omit, Request, RequestOptions, given, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
@@ -120,7 +119,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
         check_kinds(max_connections, retry, rate_limit, hooks)
         self._settings = Settings(  # pyright: ignore[reportIncompatibleMethodOverride]
-            api_key="" if key.value == "" else check_key(key.value),
+            api_key=check_key(key.value, may_be_empty=True),
             base_url=check_base_url(url.value),
             timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=check_retries(max_retries),
@@ -178,7 +177,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         del api_key, base_url, default_headers, set_default_headers  # as above
         view = object.__new__(type(self))
         view._settings = Settings(
-            api_key="" if key.value == "" else check_key(key.value),
+            api_key=check_key(key.value, may_be_empty=True),
             base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
@@ -222,17 +221,15 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             raise ValueError(f"{method!r} is no method of HTTP")
         if "#" in path:
             raise ValueError("path must have no fragment: '#' in a path or a query is written as %23")
-        verb = method.upper()
-        repeat: Literal["safe", "unsafe"] = "safe" if verb in {"GET", "HEAD"} else "unsafe"
-        # What follows the name of the operation are ids, of which each would have a limit of its own.
-        name = re.match(r"(/v\d+)?/[^/?]*", path)
-        shown = mask_text(path if name is None else name.group())
-        operation: Operation[Any] = Operation(id=f"{verb} {shown}", method=verb, path=mask_text(path), repeat=repeat)
-        return Request(operation, path, params or {}, cast("Mapping[str, Any] | None", json))
+        from ._engine.verbs import operation_at
+
+        return Request(operation_at(method.upper(), path), path, params or {}, cast("Mapping[str, Any] | None", json))
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""
-        return (await self._send(request, options, parse=True)).meaning
+        call = self._prepare(request, options, parse=True)
+        del request, options  # they may hold secrets, and this frame stands in the traceback of what goes wrong
+        return (await self._carry_out(call)).meaning  # type: ignore[no-any-return]
 
     async def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False) -> RawResponse[T]:
         """Carry out a request to an operation and give back the answer as it came.
@@ -248,13 +245,17 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
 
         :raises APIError: there was no answer, or none of success.
         """
-        async with self._opened(self._prepare(request, options, stream=True)) as response:
+        call = self._prepare(request, options, stream=True)
+        del request, options  # as above
+        async with self._opened(call) as response:
             yield response
 
     async def _send(
         self, request: Request[T], options: RequestOptions, *, first: bool = False, parse: bool = False, follow: bool | None = None
     ) -> RawResponse[T]:
-        return await self._carry_out(self._prepare(request, options, first=first, parse=parse, follow=follow))
+        call = self._prepare(request, options, first=first, parse=parse, follow=follow)
+        del request, options  # as above
+        return await self._carry_out(call)
 
     @asynccontextmanager
     async def _opened(self, call: Call) -> AsyncGenerator[StreamedResponse[Any]]:

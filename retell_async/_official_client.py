@@ -51,7 +51,7 @@ class OfficialSettings:
     def api_key(self, key: str) -> None:
         hidden = Hidden(key)
         del key  # what is refused shows it in no traceback
-        self._settings = attrs.evolve(self._settings, api_key="" if hidden.value == "" else check_key(hidden.value))
+        self._settings = attrs.evolve(self._settings, api_key=check_key(hidden.value, may_be_empty=True))
 
     @property
     def base_url(self) -> httpx.URL:

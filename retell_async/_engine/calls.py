@@ -121,7 +121,7 @@ class Call:
                 error = cast("APIError", self._refusal or self._before)  # else it would be unknown, or not have left yet
             except RetellError as failure:
                 # Such as: the client was closed meanwhile.
-                if tries.unknown:
+                if tries.unknown or self._acted:
                     raise self._unknown(failure, http) from failure
                 raise
             error.idempotency_key = self.idempotency_key

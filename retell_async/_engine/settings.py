@@ -83,8 +83,10 @@ class Settings:
         return self.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait
 
 
-def check_key(key: object) -> str:
-    """An API key that can be sent in a header."""
+def check_key(key: object, *, may_be_empty: bool = False) -> str:
+    """An API key that can be sent in a header, or none where it may be empty."""
+    if may_be_empty and key == "":
+        return ""
     if not isinstance(key, str):
         problem = f"must be a str, not {type(key).__name__}"
     elif not key:

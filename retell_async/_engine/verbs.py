@@ -6,7 +6,7 @@ import json
 import re
 import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from anyio import to_thread
@@ -15,11 +15,23 @@ from .._core.encode import Part, file_part, json_bytes
 from .._core.masking import mask_text
 from .._core.operation import Omit, Operation, Request, RequestOptions
 
-__all__ = ["verb"]
+__all__ = ["operation_at", "verb"]
 
 _OPTIONS = {"headers", "params", "timeout", "max_retries", "extra_json", "follow_redirects", "idempotency_key"}
 _PIECE = 2**16
 _NAME = re.compile(r"(/v\d+)?/[^/]*")
+
+
+def operation_at(method: str, path: str) -> Operation[Any]:
+    """What a request by method and path asks for. It is under the limit of the API's own operation there, if that is known."""
+    from ..raw.limits import LIMITS
+
+    path = urlsplit(path).path
+    # What follows the name of the operation are ids, of which each would have a limit of its own.
+    named = _NAME.match(path)
+    name = f"{method} {mask_text(path if named is None else named.group())}"
+    repeat: Literal["safe", "unsafe"] = "safe" if method in {"GET", "HEAD"} else "unsafe"
+    return Operation(id=name, method=method, path=mask_text(path), repeat=repeat, limit=LIMITS.get(name))
 
 
 def verb(
@@ -57,14 +69,9 @@ def verb(
             del headers[kind]
     if content is not None and kind is None:
         headers["Content-Type"] = "application/json"
-    shown = mask_text(path.partition("?")[0])
-    # What follows the name of the operation are ids, of which each would have a limit of its own.
-    named = _NAME.match(urlsplit(_path(path)).path)
-    limited = shown if named is None else mask_text(named.group())
-    operation: Operation[Any] = Operation(
-        id=f"{method} {limited}", method=method, path=shown, repeat="safe" if method == "GET" else "unsafe"
-    )
-    request: Request[Any] = Request(operation, _path(path), {}, cast("Any", body), None if content is None else _content(content), form)
+    path = _path(path)
+    sent = None if content is None else _content(content)
+    request: Request[Any] = Request(operation_at(method, path), path, {}, cast("Any", body), sent, form)
     given: RequestOptions = {"extra_headers": cast("Any", headers), "extra_query": options.get("params")}
     if "timeout" in options:
         given["timeout"] = options["timeout"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
-from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Client, Events, Watch
+from .watch import EVERY, EVERY_WITH_EVENTS, MOST, WITHIN, Client, Events, Watch, listed
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -23,7 +23,6 @@ __all__ = ["CallHelper"]
 _OVER = ("ended", "error", "not_connected")
 """The statuses of calls that are over, as the API names them."""
 _NEVER_HEARD = ("error", "not_connected")
-_MOST = 1000  # calls that one page holds
 
 
 class _Calls(Protocol):
@@ -42,17 +41,10 @@ class CallHelper(Resource):
 
     @cached_property
     def _watch(self) -> Watch[Any]:
-        async def ask(ids: Sequence[str], everything: bool) -> Mapping[str, V3CallResponse]:
-            found: dict[str, V3CallResponse] = {}
-            for first in range(0, len(ids), _MOST):
-                criteria: dict[str, Any] = {"call_id": {"type": "enum", "op": "in", "value": ids[first : first + _MOST]}}
-                if not everything:
-                    criteria["call_status"] = {"type": "enum", "op": "in", "value": list(_OVER)}
-                async for call in self._calls.list(filter_criteria=criteria, limit=_MOST):
-                    found[call.call_id] = call
-            return found
+        def pages(criteria: dict[str, Any]) -> AsyncPaginator[V3CallResponse]:
+            return self._calls.list(filter_criteria=criteria, limit=MOST)
 
-        return Watch(ask, self._calls.retrieve, cast("Client", self._sender).waiting)
+        return Watch(listed(pages, "call", _OVER), self._calls.retrieve, cast("Client", self._sender).waiting)
 
     async def wait(
         self,
@@ -98,11 +90,11 @@ class CallHelper(Resource):
         start = _in_ms(moment)
         since: dict[str, Any] = {"type": "number", "op": "ge", "value": start}
         seen: set[str] = set()
-        async for call in self._calls.list(filter_criteria={"end_timestamp": since}, limit=_MOST, sort_order="ascending"):
+        async for call in self._calls.list(filter_criteria={"end_timestamp": since}, limit=MOST, sort_order="ascending"):
             seen.add(call.call_id)
             yield call
         never: dict[str, Any] = {"call_status": {"type": "enum", "op": "in", "value": list(_NEVER_HEARD)}}
-        async for call in self._calls.list(filter_criteria=never, limit=_MOST, sort_order="ascending"):
+        async for call in self._calls.list(filter_criteria=never, limit=MOST, sort_order="ascending"):
             if call.end_timestamp is None and (call.start_timestamp is None or call.start_timestamp >= start) and call.call_id not in seen:
                 yield call
 

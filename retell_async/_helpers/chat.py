@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
-from .watch import EVERY, EVERY_WITH_EVENTS, WITHIN, Client, Events, Watch
+from .watch import EVERY, EVERY_WITH_EVENTS, MOST, WITHIN, Client, Events, Watch, listed
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["ChatHelper"]
 
 _OVER = ("ended", "error")
-_MOST = 1000  # chats that one page holds
 
 
 class _Chats(Protocol):
@@ -36,17 +35,10 @@ class ChatHelper(Resource):
 
     @cached_property
     def _watch(self) -> Watch[Any]:
-        async def ask(ids: Sequence[str], everything: bool) -> Mapping[str, ChatResponse]:
-            found: dict[str, ChatResponse] = {}
-            for first in range(0, len(ids), _MOST):
-                criteria: dict[str, Any] = {"chat_id": {"type": "enum", "op": "in", "value": ids[first : first + _MOST]}}
-                if not everything:
-                    criteria["chat_status"] = {"type": "enum", "op": "in", "value": list(_OVER)}
-                async for chat in self._chats.list(filter_criteria=criteria, limit=_MOST):
-                    found[chat.chat_id] = chat
-            return found
+        def pages(criteria: dict[str, Any]) -> AsyncPaginator[ChatResponse]:
+            return self._chats.list(filter_criteria=criteria, limit=MOST)
 
-        return Watch(ask, self._chats.retrieve, cast("Client", self._sender).waiting)
+        return Watch(listed(pages, "chat", _OVER), self._chats.retrieve, cast("Client", self._sender).waiting)
 
     async def wait(
         self,

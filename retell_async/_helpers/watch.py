@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,7 +26,7 @@ from .._core.masking import mask_text
 from .._engine.calls import fault
 from .._http.loops import Loop, running_loop
 
-__all__ = ["EVERY", "EVERY_WITH_EVENTS", "WITHIN", "Ask", "Client", "Events", "Watch", "check_id", "one_by_one"]
+__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "Ask", "Client", "Events", "Watch", "listed", "one_by_one"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,9 @@ EVERY_WITH_EVENTS = 30.0
 """The same for those whom events tell, and who ask for what these missed."""
 WITHIN = 7200.0
 """Seconds that are waited by default: longer than calls last."""
+
+MOST = 1000
+"""Things that one page of a list holds."""
 
 _TOGETHER = 0.1  # seconds from the first who comes to the question, so that those who come at once are asked for at once
 _MISSES = 3  # questions that leave out a thing, before it is asked for by itself
@@ -125,7 +128,7 @@ class Watch(Generic[T]):
         :raises APIStatusError: there is no such thing, or it may not be seen.
         :raises RetellError: the client is closed.
         """
-        check_id(name)
+        _check_id(name)
         if within is not None:
             _check("within", within)
         _check("every", every)
@@ -264,7 +267,7 @@ class Watch(Generic[T]):
 _listeners: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], weakref.WeakSet[Watch[Any]]]] = weakref.WeakKeyDictionary()
 
 
-def check_id(name: object) -> None:
+def _check_id(name: object) -> None:
     """Refuse what is no id: it would be asked for together with those of others.
 
     :raises TypeError: it is no text.
@@ -285,6 +288,27 @@ def _check(what: str, seconds: object) -> None:
 def _may_pass(error: Exception) -> bool:
     """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
     return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).passes)
+
+
+def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> Ask[T]:
+    """Asks for things that a list has, a thousand at a time.
+
+    :param pages: gives the things that meet conditions.
+    :param of: what they are, as it stands in the names of their fields: ``call``.
+    :param over: the statuses of those that are done.
+    """
+
+    async def ask(ids: Sequence[str], everything: bool) -> Mapping[str, T]:
+        found: dict[str, T] = {}
+        for first in range(0, len(ids), MOST):
+            criteria = {f"{of}_id": {"type": "enum", "op": "in", "value": ids[first : first + MOST]}}
+            if not everything:
+                criteria[f"{of}_status"] = {"type": "enum", "op": "in", "value": over}
+            async for thing in pages(criteria):
+                found[getattr(thing, f"{of}_id")] = thing
+        return found
+
+    return ask
 
 
 async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -> dict[str, T]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -371,6 +372,44 @@ def test_a_url_in_a_query_is_no_other_place() -> None:
 
     run(main)
     assert [path for _, path in server.arrivals] == ["/v2/list", "/v2/list"]
+
+
+@pytest.mark.parametrize("how", ["verb", "request", "method"])
+def test_a_limit_that_is_known_holds_however_an_operation_is_asked_for(how: str) -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limits={"call.create_phone_call": RateLimit(1)}) as client:
+            ways: dict[str, Callable[[], Any]] = {
+                "verb": lambda: client.post("/v2/create-phone-call", cast_to=object, body=NUMBERS),
+                "request": lambda: client.request("POST", "/v2/create-phone-call", json=NUMBERS),
+                "method": lambda: client.call.create_phone_call(**NUMBERS),
+            }
+            async with trio.open_nursery() as tasks:
+                for _ in range(2):
+                    tasks.start_soon(ways[how])
+                    tasks.start_soon(ways["method"])
+
+    run(main)
+    assert all(two - one >= 1 for one, two in pairwise(server.times("create-phone-call")))
+
+
+def test_a_client_that_is_closed_after_something_was_done_leaves_it_unknown() -> None:
+    server = Server(lambda request, _: httpx.Response(303, headers={"location": "/result"}) if request.method == "POST" else refusal(60))
+
+    async def main() -> None:
+        client = server.client(hooks=())
+        async with trio.open_nursery() as tasks:
+
+            async def post() -> None:
+                with pytest.raises(OutcomeUnknownError):
+                    await client.post("/create-thing", cast_to=object, body={})
+
+            tasks.start_soon(post)
+            await trio.sleep(5)
+            await client.aclose()
+
+    run(main)
 
 
 def test_requests_by_verb_share_the_limit_of_what_they_ask_for() -> None:
