@@ -15,7 +15,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
@@ -45,6 +45,7 @@ __all__ = [
 
 T = TypeVar("T")
 U = TypeVar("U")
+PageT = TypeVar("PageT")
 KEY = "pagination_key"
 MOST_EMPTY_PAGES = 20
 
@@ -258,16 +259,10 @@ class AsyncListPage(list[T], AsyncPage[T]):
         return list(self)
 
 
-class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
-    """A list that is fetched when it is asked for.
+class _Paginator(Coroutine[Any, Any, PageT], Generic[T, PageT]):
+    """What fetches a list when it is asked for: ``await`` gives its first page."""
 
-    ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
-    before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
-
-    What takes a coroutine takes it too, for the first page: `asyncio.create_task`, `asyncio.run`, `TaskGroup.create_task`.
-    """
-
-    _first: Coroutine[Any, Any, AsyncPage[T]] | None = None  # made when it is run as a coroutine, so that there is none to warn of else
+    _first: Coroutine[Any, Any, PageT] | None = None  # made when it is run as a coroutine, so that there is none to warn of else
 
     def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions) -> None:
         self._sender = sender
@@ -275,8 +270,8 @@ class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
         self._request = attrs.evolve(request, query=kept(request.query), body=kept(request.body))
         self._options: RequestOptions = kept(options)
 
-    def __await__(self) -> Generator[Any, Any, AsyncPage[T]]:
-        return _fetch(self._sender, self._request, self._options).__await__()
+    def __await__(self) -> Generator[Any, Any, PageT]:
+        return self._fetch().__await__()
 
     def send(self, value: Any, /) -> Any:
         """Run it as a coroutine, as an event loop does with a task."""
@@ -291,10 +286,13 @@ class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
         if self._first is not None:
             self._first.close()
 
-    def _coroutine(self) -> Coroutine[Any, Any, AsyncPage[T]]:
+    def _coroutine(self) -> Coroutine[Any, Any, PageT]:
         if self._first is None:
-            self._first = _fetch(self._sender, self._request, self._options)
+            self._first = self._fetch()
         return self._first
+
+    def _fetch(self) -> Coroutine[Any, Any, PageT]:
+        return cast("Coroutine[Any, Any, PageT]", _fetch(self._sender, self._request, self._options))
 
     def __aiter__(self) -> AsyncIterator[T]:
         return _Items(self.pages())
@@ -304,7 +302,7 @@ class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
 
         :raises APIResponseValidationError: the list goes on without end: its keys come again, or it has nothing but empty pages.
         """
-        return _Pages(self)
+        return _Pages(cast("Awaitable[AsyncPage[T]]", self))
 
     @asynccontextmanager
     async def ahead(self, pages: int = 1) -> AsyncGenerator[AsyncPages[T]]:
@@ -337,15 +335,28 @@ class AsyncPaginator(Coroutine[Any, Any, AsyncPage[T]]):
             yield results
 
     def __repr__(self) -> str:
-        return f"AsyncPaginator({self._request.operation.id})"
+        return f"{type(self).__name__}({self._request.operation.id})"
 
 
-class AsyncListPaginator(AsyncPaginator[T]):
-    """A list that has no pages: ``await`` gives all of it, which is a list."""
+class AsyncPaginator(_Paginator[T, AsyncPage[T]]):
+    """A list that is fetched when it is asked for.
 
-    if TYPE_CHECKING:
+    ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
+    before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
 
-        def __await__(self) -> Generator[Any, Any, AsyncListPage[T]]: ...
+    What takes a coroutine takes it too, for the first page: `asyncio.create_task`, `asyncio.run`, `TaskGroup.create_task`.
+    """
+
+
+if TYPE_CHECKING:
+    # What a coroutine gives is, to type checkers, what its base says: so it is no kind of the other one to them.
+    class AsyncListPaginator(_Paginator[T, AsyncListPage[T]]):
+        """A list that has no pages: ``await`` gives all of it, which is a list."""
+
+else:
+
+    class AsyncListPaginator(AsyncPaginator[T]):
+        """A list that has no pages: ``await`` gives all of it, which is a list."""
 
 
 def kept(value: Any) -> Any:
@@ -360,7 +371,7 @@ def kept(value: Any) -> Any:
 
 
 class _Pages(AsyncIterator[AsyncPage[T]]):
-    def __init__(self, paginator: AsyncPaginator[T]) -> None:
+    def __init__(self, paginator: Awaitable[AsyncPage[T]]) -> None:
         self._paginator = paginator
         self._page: AsyncPage[T] | None = None
         self._walked: AsyncPage[T] | None = None
@@ -369,8 +380,8 @@ class _Pages(AsyncIterator[AsyncPage[T]]):
     async def __anext__(self) -> AsyncPage[T]:
         page = self._page
         if page is None:
-            self._page = await self._paginator
-            return self._page
+            page = self._page = await self._paginator
+            return page
         if self._walked is not page:  # else the page after it could not be fetched
             page.step(self._walk)
             self._walked = page
@@ -410,7 +421,7 @@ def _page(sender: PageSender, request: Request[Any], options: RequestOptions, ra
 def paginated(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:
     """What fetches a list when it is asked for."""
     if isinstance(request.operation.response, Many):
-        return AsyncListPaginator[Any](sender, request, options)
+        return cast("AsyncPaginator[Any]", AsyncListPaginator[Any](sender, request, options))
     return AsyncPaginator[Any](sender, request, options)
 
 

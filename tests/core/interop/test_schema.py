@@ -48,11 +48,11 @@ def application() -> FastAPI:
 
     @app.get("/voices")
     async def voices() -> list[types.VoiceResponse]:
-        return await client.voice.list()  # pyright: ignore[reportReturnType] - it goes by what an AsyncPaginator is awaited for
+        return await client.voice.list()
 
     @app.get("/page-of-voices")
     async def page_of_voices() -> AsyncListPage[types.VoiceResponse]:
-        return await client.voice.list()  # pyright: ignore[reportReturnType]
+        return await client.voice.list()
 
     @app.get("/untyped/{what}")
     async def untyped(what: str):  # type: ignore[no-untyped-def]

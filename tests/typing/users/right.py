@@ -55,7 +55,7 @@ async def main() -> None:
             assert_type(page.has_more, bool)
         voices = await client.voice.list()
         assert_type([voice.voice_id for voice in voices], list[str])
-        kept: list[VoiceResponse] = list(voices)
+        kept: list[VoiceResponse] = voices
         kept.extend((await client.voice.with_raw_response.list()).parse())
 
         raw = await client.call.with_raw_response.retrieve("call_1")
