@@ -1,4 +1,4 @@
-"""Parsing of answers: msgspec for speed, the standard library for what it refuses and an answer may hold all the same."""
+"""Parsing of JSON from outside: msgspec for speed, the standard library for what it refuses and JSON may hold all the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 __all__ = ["loads"]
 
 
-def loads(content: bytes) -> Any:
+def loads(content: bytes | str) -> Any:
     """Parse JSON. Whole numbers of any size stay whole; a lone surrogate (half an emoji, cut off by a JavaScript sender) is taken.
 
     :raises ValueError: it is not JSON, by the standard library's judgement.
@@ -18,5 +18,5 @@ def loads(content: bytes) -> Any:
     """
     try:
         return msgspec.json.decode(content)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeEncodeError):  # the latter for a text that holds a surrogate as it is
         return json.loads(content)

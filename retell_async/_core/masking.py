@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from traceback import extract_tb
+from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Hidden", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr"]
+__all__ = ["Hidden", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
@@ -94,6 +94,11 @@ def masked_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Names and values with no secret in them, whole, for what prints values in a way of its own."""
     for name, value in fields.items():
         yield mask_text(name), masked(value, name)
+
+
+def masked_traceback(error: BaseException) -> str:
+    """The traceback of an error as text, for a log: a message or a line of code in it may quote a secret."""
+    return mask_text("".join(format_exception(error)))
 
 
 def _shown(key: str, value: Any) -> str:

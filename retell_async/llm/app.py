@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 
 from retell_async import ConfigurationError
+from retell_async._core.masking import masked_traceback
 
 from .agent import AgentFactory, factory_of
 from .channel import Channel, Opening, Refused
-from .log import failure, is_stray, log
+from .log import is_stray, log
 from .serving import asgi
 from .serving.gate import Gate
 from .session import Session, Stats
@@ -182,7 +183,7 @@ class App:
         except BaseException as error:
             if not is_stray(error):
                 raise
-            log.error("call %r broke off\n%s", call_id, failure(error))
+            log.error("call %r broke off\n%s", call_id, masked_traceback(error))
         finally:
             if self._sessions.get(call_id) is session:
                 del self._sessions[call_id]

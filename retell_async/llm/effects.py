@@ -11,8 +11,9 @@ import attrs
 from anyio.abc import TaskGroup
 
 from retell_async import RetellError
+from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import failure, is_stray, log, mask_text
+from .log import is_stray, log
 from .store import Outcome, Store
 
 __all__ = ["Effect", "Effects", "SideEffectFailedError", "SideEffectUnknownError"]
@@ -144,4 +145,4 @@ class Effects:
             if waiting.cancelled_caught:
                 log.error("call %r: the store does not take how %r ended", self.call_id, effect.key)
         except Exception as error:  # noqa: BLE001 - a store may raise anything
-            log.error("call %r: the store does not take how %r ended\n%s", self.call_id, effect.key, failure(error))
+            log.error("call %r: the store does not take how %r ended\n%s", self.call_id, effect.key, masked_traceback(error))

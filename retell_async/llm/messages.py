@@ -10,9 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, cast, dataclass_transform
 
-import msgspec
-
 from retell_async import RetellError
+from retell_async._core.json import loads
 from retell_async._core.model import Many, Model, One, Spec, adopter, model
 
 if TYPE_CHECKING:
@@ -317,12 +316,9 @@ def dump(message: Message) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        data = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
-        try:
-            data = json.loads(text)  # which takes half an emoji and numbers of any size
-        except (ValueError, RecursionError):
-            raise ProtocolError("the frame is not JSON") from None
+        data = loads(text)
+    except ValueError:
+        raise ProtocolError("the frame is not JSON") from None
     except RecursionError:
         raise ProtocolError("the frame's JSON is nested too deeply") from None
     if not isinstance(data, dict):

@@ -13,9 +13,9 @@ from urllib.parse import quote
 import anyio
 import attrs
 import httpcore
-import msgspec
 
 from retell_async import APIConnectionError, RetellError
+from retell_async._core.json import loads
 from retell_async._core.masking import mask_text
 from retell_async._core.model import Model, adopter, model
 from retell_async._core.operation import Operation, Request
@@ -50,6 +50,8 @@ _QUIET = 20.0
 """Seconds without anything after which the server is asked whether it is there, and then after which it is not."""
 _LONGEST = 1 << 22
 _CHUNK = 1 << 16
+_GONE = (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError)
+"""What reading and writing raise when the connection is gone."""
 
 
 class MonitorError(RetellError):
@@ -87,8 +89,8 @@ class Watched:
     def received(self, text: str) -> list[MonitorItem]:
         """The items in a message that are new or have changed. What is no item is passed over."""
         try:
-            data: Any = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+            data: Any = loads(text)
+        except (ValueError, RecursionError):
             return []
         self.seen, self.failures = True, 0
         changed: list[MonitorItem] = []
@@ -187,7 +189,7 @@ async def _texts(connection: Connection, stream: Any) -> AsyncGenerator[str]:
             asked = True
             await _write(stream, connection.send(Ping()))
             continue
-        except (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError):
+        except _GONE:
             raise _Closed(1006) from None
         asked = False
         try:
@@ -217,7 +219,7 @@ async def _texts(connection: Connection, stream: Any) -> AsyncGenerator[str]:
 async def _write(stream: Any, data: bytes) -> None:
     try:
         await stream.write(data, timeout=_QUIET)
-    except (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError):
+    except _GONE:
         raise _Closed(1006) from None
 
 
@@ -226,5 +228,5 @@ async def _leave(connection: Connection, stream: Any) -> None:
     if connection.state in {ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING}:
         try:
             await stream.write(connection.send(CloseConnection(1000)), timeout=1.0)
-        except (httpcore.NetworkError, httpcore.TimeoutException, anyio.ClosedResourceError):
+        except _GONE:
             return

@@ -12,11 +12,13 @@ import anyio
 import anyio.lowlevel
 import attrs
 
+from retell_async._core.masking import masked_traceback
+
 from .agent import Agent, FunctionAgent, texts
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import failure, is_stray, log
+from .log import is_stray, log
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import Settings, SilentPickup
@@ -378,7 +380,7 @@ class Session:
         try:
             admitted = self.settings.admits(call)
         except Exception as error:  # noqa: BLE001 - whatever the application's code raises
-            log.error("call %r: admit failed\n%s", self.call_id, failure(error))
+            log.error("call %r: admit failed\n%s", self.call_id, masked_traceback(error))
             admitted = False
         if admitted:
             self._make_ready()
@@ -508,7 +510,7 @@ class Session:
 
     def _failed(self, turn: Turn, error: BaseException) -> None:
         self._stats.failed += 1
-        log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, failure(error))
+        log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
         self._apologise(turn)
 
     def _apologise(self, turn: Turn) -> None:
@@ -517,7 +519,7 @@ class Session:
             try:
                 message = message(turn)
             except Exception as error:  # noqa: BLE001 - whatever the application's code raises
-                log.error("call %r: failure_message failed\n%s", self.call_id, failure(error))
+                log.error("call %r: failure_message failed\n%s", self.call_id, masked_traceback(error))
                 message = ""
         gap = " " if message and turn.text and not turn.text[-1].isspace() else ""
         turn.complete = self._conversation.respond(turn.id, gap + message, complete=True)
@@ -549,7 +551,7 @@ class Session:
         except BaseException as error:
             if not is_stray(error):
                 raise
-            log.error("call %r: an interruption failed\n%s", self.call_id, failure(error))
+            log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
             action = None
         conversation.interrupt(id, "", complete=True, uninterruptible=uninterruptible, action=action)
         self._wake()
@@ -589,4 +591,4 @@ class Session:
         except BaseException as error:
             if not is_stray(error):
                 raise
-            log.error("call %r: %s failed\n%s", self.call_id, name, failure(error))
+            log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))

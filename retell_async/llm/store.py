@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 import anyio
 import attrs
 
-from .log import failure, log
+from retell_async._core.masking import masked_traceback
+
+from .log import log
 
 __all__ = ["MemoryStore", "Outcome", "Records", "Store"]
 
@@ -131,4 +133,4 @@ class Records:
             if waiting.cancelled_caught:
                 log.error("call %r: the store %s", self._call_id, problem)
         except Exception as error:  # noqa: BLE001 - a store may raise anything
-            log.error("call %r: the store %s\n%s", self._call_id, problem, failure(error))
+            log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(error))

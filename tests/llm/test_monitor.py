@@ -39,6 +39,11 @@ def test_items_come_when_they_are_new_or_have_grown() -> None:
     assert watched.items["i1"].content == "Hello"
 
 
+def test_half_an_emoji_hides_no_item() -> None:
+    [shown] = Watched().received(json.dumps(item("i1", "Hm \ud83d")))
+    assert shown.content == "Hm \ud83d"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": 1}', '{"event": "of_tomorrow"}', "[" * 100_000])
 def test_what_is_no_item_is_passed_over(text: str) -> None:
     assert Watched().received(text) == []

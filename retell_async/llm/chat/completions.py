@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from retell_async import ConfigurationError, DefaultAsyncHttpxClient, RetellError
+from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
-from ..log import Hidden, failure, log, mask_text
+from ..log import log
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -173,7 +174,7 @@ class ChatCompletions:
             result = await (turn.once(key, run) if tool.once else run())
             content = result if isinstance(result, str) else json.dumps(result)
         except Exception as error:  # noqa: BLE001 - the model is to tell the user, and the turn to go on
-            log.error("call %r: the tool %r failed\n%s", turn.session.call_id, call.name[:64], failure(error))
+            log.error("call %r: the tool %r failed\n%s", turn.session.call_id, call.name[:64], masked_traceback(error))
             content, successful = f"failed: {type(error).__name__}: {error}", False
         else:
             successful = True

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from retell_async import ConfigurationError
+from retell_async._core.masking import Hidden
 
 from ..channel import Opening, Refused
-from ..log import Hidden
 
 if TYPE_CHECKING:
     from retell_async.webhooks import Senders

@@ -157,7 +157,7 @@ class Judge:
     _pings: list[float] = attrs.field(factory=list[float])
     _watches_pings: bool = False
     _interrupts: dict[int, bool] = attrs.field(factory=dict[int, bool])
-    _tools: dict[str, bool] = attrs.field(factory=dict[str, bool])
+    _tools: set[str] = attrs.field(factory=set[str])
     _effects: Counter[str] = attrs.field(factory=Counter[str])
     _calls: Counter[str] = attrs.field(factory=Counter[str])
 
@@ -320,7 +320,7 @@ class Judge:
             return
         if id in self._tools:
             self._find("tool-calls", at, "two calls with one id")
-        self._tools[id] = True
+        self._tools.add(id)
         self._calls[answer.name] += 1
         arguments = _arguments(answer.arguments)
         if not isinstance(arguments, dict):

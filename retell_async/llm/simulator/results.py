@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from xml.etree import ElementTree
 
-from ..log import mask_text
+from retell_async._core.masking import mask_text
+
 from .judge import RULES, Finding, Latencies
 
 if TYPE_CHECKING:

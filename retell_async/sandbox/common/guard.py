@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from retell_async._core.masking import mask_text
+from retell_async._core.masking import masked_traceback
 
 __all__ = ["contain_errors", "log_warning"]
 
@@ -27,8 +26,7 @@ def contain_errors(what: str, usual: tuple[type[BaseException], ...] = ()) -> Ge
         problem = _first(error, usual)
         problems.append(problem)
         if not isinstance(problem, usual):
-            text = mask_text("".join(traceback.format_exception(error)))
-            _logger.error("%s failed: %s", what, text)  # noqa: TRY400 - which would show what is masked here
+            _logger.error("%s failed: %s", what, masked_traceback(error))  # noqa: TRY400 - which would show what is masked here
 
 
 def _first(error: BaseException, usual: tuple[type[BaseException], ...]) -> BaseException:

@@ -14,14 +14,12 @@ from typing import Any, Literal, cast
 
 import attrs
 
-from retell_async.llm.simulator.player import CONNECT_SECONDS, socket_url
-
 from ..common.messages import Json
 from ..common.untrusted import parse_json
 from ..simulation.conversation import Item, user_lines, utterance
 from ..simulation.lifecycle import CallPlan, talks
 
-__all__ = ["CONNECT_SECONDS", "Session", "socket_url"]
+__all__ = ["Session"]
 
 _CONNECTS = 3
 _CONNECT_PAUSE_MS = 3_000

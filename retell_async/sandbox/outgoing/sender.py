@@ -9,17 +9,13 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from threading import get_ident
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import anyio
 import attrs
-import httpcore
 import httpx
-import httpx_ws
 from anyio.abc import TaskGroup, TaskStatus
-from wsproto.events import BytesMessage, Event, TextMessage
-from wsproto.utilities import ProtocolError
 
 from retell_async._http.exchange import no_cookies
 from retell_async.webhooks import sign
@@ -29,8 +25,11 @@ from ..common.guard import contain_errors, log_warning
 from ..common.messages import Refused
 from ..state.clock import SteppedClock
 from ..state.store import Store
-from .llm_session import CONNECT_SECONDS, Session, socket_url
+from .llm_session import Session
 from .outbox import AttemptResult, Delivery, Outbox
+
+if TYPE_CHECKING:
+    from .llm_connection import Connection
 
 __all__ = ["Sender", "Source"]
 
@@ -41,11 +40,7 @@ _PATIENCE = 5.0
 """Real seconds that a clock stands still for the other side of a conversation to answer."""
 _GLANCE = 0.002
 _LONGEST = 1 << 20
-"""The most bytes of an answer, and of a WebSocket message."""
-_SENT_WITHIN = 10.0
-"""Seconds within which the other side must take a message."""
-_CLOSED_WITHIN = 2.0
-_CHUNK = 1 << 16
+"""The most bytes of an answer."""
 _AGAIN = 0.5
 """Seconds until a write to the journal is tried again."""
 _ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
@@ -56,7 +51,7 @@ class _Unusable(Exception):
 
 
 # Failures of the network, URLs and headers that cannot be sent, answers that cannot be used.
-_USUAL = (httpx.RequestError, httpx.InvalidURL, httpx_ws.HTTPXWSException, ProtocolError, TimeoutError, ValueError, OSError, _Unusable)
+_USUAL = (httpx.RequestError, httpx.InvalidURL, TimeoutError, ValueError, OSError, _Unusable)
 
 
 class Source(Protocol):
@@ -100,8 +95,8 @@ class Sender:
         self._transport = transport
         self._attended = attended
         self._running: set[str] = set()
-        self._talking: set[str] = set()
-        self._frames_ready: dict[str, anyio.Event] = {}
+        self._connections: dict[str, Connection] = {}
+        """Those to custom LLMs, by the ids of their calls."""
         self._waker: _Waker | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -130,7 +125,7 @@ class Sender:
         finally:
             self._waker, store.scheduler.notify = None, unheard
             self._running.clear()
-            self._talking.clear()
+            self._connections.clear()
 
     async def settle(self) -> None:
         """Wait until nothing is due any more. Answers of the other side of a conversation are waited for up to a few seconds."""
@@ -192,18 +187,18 @@ class Sender:
                 tasks.start_soon(self._send, http, delivery)
         now = self._sandbox.store.clock.now()
         for call_id, session in list(self._sandbox.sessions.items()):
-            if call_id not in self._talking and session.connect_at is not None and session.connect_at <= now:
-                self._talking.add(call_id)
-                tasks.start_soon(self._talk, http, call_id, session)
-            elif call_id in self._frames_ready and (session.frames or session.closing is not None):
-                self._frames_ready[call_id].set()
+            connection = self._connections.get(call_id)
+            if connection is not None:
+                connection.wake()
+            elif session.connect_at is not None and session.connect_at <= now:
+                self._connect(tasks, http, call_id, session)
 
-    async def _attempt(self, what: str, work: Callable[[], Awaitable[None]]) -> str | None:
+    async def _attempt(self, what: str, work: Callable[[], Awaitable[None]], usual: tuple[type[BaseException], ...] = _USUAL) -> str | None:
         """Do something with an endpoint. No failure gets past this point.
 
         :returns: what went wrong, in a few words; ``None`` if nothing did.
         """
-        with contain_errors(what, _USUAL) as problems:
+        with contain_errors(what, usual) as problems:
             await work()
         return next((str(error) if isinstance(error, (_Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
 
@@ -243,87 +238,21 @@ class Sender:
         if patience.cancelled_caught:
             raise TimeoutError(f"no answer within {delivery.timeout_ms / 1000:g} s")
 
-    async def _talk(self, http: httpx.AsyncClient, call_id: str, session: Session) -> None:
-        """One connection to a custom LLM, from its opening to its end."""
-        talk = _Talk()
-        await self._attempt("a conversation", partial(self._connect, http, call_id, session, talk))
-        about = {"what": "closed", "code": talk.code} if talk.opened else {"what": "failed"}
-        await self._tell("the end of a conversation", partial(self._sandbox.session_event, call_id, **about))
-        self._talking.discard(call_id)
-        self._frames_ready.pop(call_id, None)
-        self._sandbox.store.scheduler.notify()
+    def _connect(self, tasks: TaskGroup, http: httpx.AsyncClient, call_id: str, session: Session) -> None:
+        """Begin a connection to a custom LLM."""
+        from .llm_connection import FAILURES, Connection
 
-    async def _connect(self, http: httpx.AsyncClient, call_id: str, session: Session, talk: _Talk) -> None:
-        with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
-            url, socket_class = socket_url(session.url, call_id), _Socket
-            socket: _Socket
-            async with httpx_ws.aconnect_ws(
-                url, http, keepalive_ping_interval_seconds=None, max_message_size_bytes=_CHUNK, session_class=socket_class
-            ) as socket:
-                talk.opened = True
-                scope.deadline = float("inf")
-                await self._tell("a conversation", partial(self._sandbox.session_event, call_id, "opened"))
-                talk.code = await self._exchange(socket, call_id, session)
+        async def tell(what: str, **about: Any) -> None:
+            await self._tell("a conversation", partial(self._sandbox.session_event, call_id, what, **about))
 
-    async def _exchange(self, socket: _Socket, call_id: str, session: Session) -> int:
-        """Send and receive until one side closes.
+        async def talk() -> None:
+            await self._attempt("a conversation", partial(connection.run, http), (*_USUAL, *FAILURES))
+            await (tell("closed", code=connection.code) if connection.opened else tell("failed"))
+            del self._connections[call_id]
+            self._sandbox.store.scheduler.notify()
 
-        :returns: the server's code, or 1006 when the connection was lost.
-        """
-        code = 1006
-        async with anyio.create_task_group() as tasks:
-
-            async def send() -> None:
-                while True:
-                    notify = self._frames_ready[call_id] = anyio.Event()
-                    while session.frames:
-                        with anyio.fail_after(_SENT_WITHIN):
-                            await socket.send_text(session.frames.popleft())
-                    if session.closing is not None:
-                        await socket.close(session.closing)
-                        tasks.cancel_scope.cancel()
-                    await notify.wait()
-
-            tasks.start_soon(send)
-            while True:
-                try:
-                    event = await socket.receive()
-                except httpx_ws.WebSocketDisconnect as closed:
-                    code = int(closed.code)
-                    break
-                except httpx_ws.WebSocketNetworkError:
-                    break
-                if isinstance(event, TextMessage):
-                    await self._tell("a frame", partial(self._sandbox.session_event, call_id, "received", text=event.data))
-                elif isinstance(event, BytesMessage):
-                    await self._tell("a frame", partial(self._sandbox.session_event, call_id, "binary"))
-            tasks.cancel_scope.cancel()
-        return code
-
-
-class _Socket(httpx_ws.AsyncWebSocketSession):
-    """A WebSocket with limits: its other side may send without end, or take nothing."""
-
-    _unseen = 0
-
-    async def receive(self, timeout: float | None = None) -> Event:
-        event = await super().receive(timeout)
-        self._unseen = 0
-        return event
-
-    async def close(self, code: int = 1000, reason: str | None = None) -> None:
-        with anyio.move_on_after(_CLOSED_WITHIN) as patience:
-            await super().close(code, reason)
-        if patience.cancelled_caught:
-            with anyio.move_on_after(_CLOSED_WITHIN, shield=True):
-                await self.stream.aclose()
-
-    async def _read_stream(self, max_bytes: int) -> bytes:
-        data = await super()._read_stream(max_bytes)
-        self._unseen += len(data)
-        if self._unseen > _LONGEST:
-            raise httpcore.ReadError("a message without an end")
-        return data
+        connection = self._connections[call_id] = Connection(session, call_id, tell)
+        tasks.start_soon(talk)
 
 
 @attrs.define
@@ -331,12 +260,6 @@ class _Answer:
     signature: str = ""
     status: int | None = None
     content: bytes = b""
-
-
-@attrs.define
-class _Talk:
-    opened: bool = False
-    code: int = 1006
 
 
 async def _content(response: httpx.Response, decides: bool) -> bytes:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar, cast
 
 import attrs
 
-from retell_async._core.masking import mask_text
+from retell_async._core.masking import masked_traceback
 
 from .outcome import Done, Failed, attempt
 
@@ -72,8 +71,7 @@ class Runner:
             self.stats.handled += 1
             return outcome
         self.stats.failed += 1
-        failure = "".join(traceback.format_exception(outcome.error))
-        _logger.error("the handler of %s failed\n%s", what, mask_text(failure))  # as text: a traceback may quote phone numbers
+        _logger.error("the handler of %s failed\n%s", what, masked_traceback(outcome.error))
         return outcome
 
 

@@ -391,6 +391,7 @@ def test_every_scenario_is_played_to_its_end() -> None:
         ("ws://h:1/llm/", "ws://h:1/llm/c1"),
         ("https://h/llm?secret=s", "wss://h/llm/c1?secret=s"),
         ("http://h", "ws://h/c1"),
+        ("http://h:80?tenant=1", "ws://h:80/c1?tenant=1"),
     ],
 )
 def test_the_address_of_a_call(url: str, found: str) -> None:

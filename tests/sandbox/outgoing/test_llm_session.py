@@ -14,7 +14,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from retell_async.sandbox import Settings, serve
-from retell_async.sandbox.outgoing.llm_session import Session, socket_url
+from retell_async.sandbox.outgoing.llm_session import Session
 from retell_async.sandbox.simulation.lifecycle import CallProfile, plan_call
 from retell_async.sandbox.simulation.outcomes import Outcomes
 
@@ -70,18 +70,6 @@ class Talk:
                 if frame["interaction_type"] in {"response_required", "reminder_required"}:
                     return frame
             self.pass_time()
-
-
-@pytest.mark.parametrize(
-    ("url", "socket"),
-    [
-        ("wss://a.example/llm", "wss://a.example/llm/call_1"),
-        ("https://a.example/llm/", "wss://a.example/llm/call_1"),
-        ("http://a.example:80?tenant=1", "ws://a.example:80/call_1?tenant=1"),
-    ],
-)
-def test_the_address_of_a_call(url: str, socket: str) -> None:
-    assert socket_url(url, "call_1") == socket
 
 
 def test_a_conversation_from_the_greeting_to_the_farewell() -> None:
