@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._core.errors import ConfigurationError
 from .._core.masking import Hidden, mask_text
@@ -44,7 +44,7 @@ def DefaultAsyncHttpxClient(  # noqa: N802 - the name that users of the official
         import httpx
 
         settings.setdefault("cookies", no_cookies())
-        return httpx.AsyncClient(transport=transport, proxy=cast("Any", given.value), trust_env=trust_env, **settings)
+        return httpx.AsyncClient(transport=transport, proxy=given.value, trust_env=trust_env, **settings)
     if given.value is not None:
         proxy = proxy_of(given, "proxy")
     own = Transport(verify=verify, cert=cert, http2=http2, limits=limits, proxy=proxy, trust_env=trust_env)
