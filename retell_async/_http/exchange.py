@@ -173,8 +173,10 @@ class Http:
 
     def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
         own = self._own is not None or encoded.redirected == "outside"
-        headers = httpx.Headers(_USUAL_HEADERS if own else {})
-        headers.update(encoded.headers)
+        headers = encoded.headers
+        if own:
+            headers = httpx.Headers(_USUAL_HEADERS)
+            headers.update(encoded.headers)
         build = httpx.Request if own else self._client.build_request
         request = build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
         if encoded.redirected is not None:
