@@ -93,12 +93,12 @@ class Model(PydanticMethods):
         self.__dict__.update(given)
 
     def _check(self, fields: Mapping[str, Any], *, evolves: bool) -> None:
-        names = {field.name: field for field in declared(type(self))}
+        known = declared(type(self))
         if evolves:
-            for name in fields.keys() - names.keys() - self.__dict__.keys():
+            for name in fields.keys() - {field.name for field in known} - self.__dict__.keys():
                 raise TypeError(f"{type(self).__name__} has no field {name!r}")
             return
-        required = [name for name, field in names.items() if field.default is attrs.NOTHING]
+        required = [field.name for field in known if field.default is attrs.NOTHING]
         missing = [name for name in required if name not in fields and self.__wire__.get(name) not in fields]
         if missing:
             from .interop.validate import MissingFieldsError
@@ -354,7 +354,7 @@ def decoder(spec: Spec) -> Decode:
     match spec:
         case One(name):
             found = lookup(name)
-            return _decode_object(found) if isinstance(found, type) else decoder(found)
+            return decode_object(found) if isinstance(found, type) else decoder(found)
         case Many(item):
             leaf = lookup(item.name) if isinstance(item, One) else None
             return _decode_leaves(leaf) if isinstance(leaf, type) and not leaf.__nested__ else _decode_array(decoder(item))
@@ -372,7 +372,8 @@ def lookup(name: str) -> type[Model] | Spec:
     return found
 
 
-def _decode_object(cls: type[Model]) -> Decode:
+def decode_object(cls: type[Model]) -> Decode:
+    """The function that decodes what should be an object of this class."""
     adopt = adopter(cls)
 
     def decode(value: Any) -> Any:
@@ -406,7 +407,7 @@ def _decode_leaves(cls: type[Model]) -> Decode:
             return [one(entry) for entry in value]
         return leaves
 
-    one = _decode_object(cls)
+    one = decode_object(cls)
     return decode
 
 

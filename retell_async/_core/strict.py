@@ -9,7 +9,8 @@ from typing import Any, TypeGuard, get_args
 import attrs
 
 from .hints import Hints, generated
-from .model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose, declared, lookup
+from .interop.dump import names
+from .model import Keyed, Many, Mapped, Model, One, Spec, Tagged, UnknownObject, choose, lookup
 from .operation import Operation
 
 __all__ = ["check", "problems"]
@@ -86,10 +87,7 @@ _by_class: dict[type[Model], dict[str, _Field]] = {}
 def _fields(cls: type[Model]) -> dict[str, _Field]:
     found = _by_class.get(cls)
     if found is None:
-        found = _by_class[cls] = {
-            cls.__wire__.get(field.name, field.name): _Field(field.default is attrs.NOTHING, _annotation(cls, field.name))
-            for field in declared(cls)
-        }
+        found = _by_class[cls] = {wire: _Field(name.required, _annotation(cls, name.own)) for wire, name in names(cls).items()}
     return found
 
 

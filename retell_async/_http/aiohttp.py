@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
-import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext
@@ -29,6 +27,7 @@ from .._core.masking import mask_text
 from .exchange import no_cookies
 from .instrumented import Methods
 from .loops import close_soon, is_over, on_asyncio, running_loop
+from .streams import is_readable, keep_alive
 from .transport import HTTPCORE, Transport
 from .way import LEAVES, OwnTransport, not_sent
 
@@ -250,32 +249,16 @@ class _Request(aiohttp.ClientRequest):
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         if conn.protocol in _used:
             # aiohttp looks whether it knows that the server has closed, not whether it has, nor whether something came unasked.
-            if conn.protocol.should_close or _is_readable(conn.transport.get_extra_info("socket").fileno()):
+            if conn.protocol.should_close or is_readable(conn.transport.get_extra_info("socket").fileno()):
                 raise _StaleError
         else:
             _used.add(conn.protocol)
-            _keep_alive(conn.transport.get_extra_info("socket"))
+            keep_alive(conn.transport.get_extra_info("socket"))
         _trip.get().leave()
         return await super().send(conn)
 
 
 _used: WeakSet[asyncio.BaseProtocol] = WeakSet()
-
-
-def _keep_alive(connection: Any) -> None:
-    """Have a connection kept open by what lies between, while an answer takes minutes."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _is_readable(fileno: int) -> bool:
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([fileno], [], [], 0)[0])
 
 
 class _Upload(httpx.AsyncByteStream):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._core.errors import ConfigurationError
-from .._core.masking import mask_text
+from .._core.masking import Hidden, mask_text
 
 if TYPE_CHECKING:
     import httpx
@@ -34,19 +34,17 @@ def DefaultAsyncHttpxClient(  # noqa: N802 - the name that users of the official
     :raises ConfigurationError: HTTP/2 is asked for and not installed, or the proxy cannot be one.
     """
     from .exchange import OwnClient, no_cookies
-    from .proxies import Hidden, proxy_of
+    from .proxies import proxy_of
     from .transport import Transport
 
     given, proxy = Hidden(proxy), None
-
     if http2 and find_spec("h2") is None:
         raise ConfigurationError("HTTP/2 needs h2, which is not installed: pip install 'retell-async[http2]'")
-
     if transport is not None:
         import httpx
 
         settings.setdefault("cookies", no_cookies())
-        return httpx.AsyncClient(transport=transport, proxy=cast("Any", given.value), trust_env=trust_env, **settings)
+        return httpx.AsyncClient(transport=transport, proxy=given.value, trust_env=trust_env, **settings)
     if given.value is not None:
         proxy = proxy_of(given, "proxy")
     own = Transport(verify=verify, cert=cert, http2=http2, limits=limits, proxy=proxy, trust_env=trust_env)
@@ -75,7 +73,7 @@ def DefaultAioHttpClient(  # noqa: N802 - as above
         raise ConfigurationError("aiohttp or httpx-aiohttp is not installed: pip install 'retell-async[aiohttp]'") from error
     import httpx
 
-    from .proxies import Hidden, proxy_of
+    from .proxies import proxy_of
 
     given, proxy = Hidden(proxy), None
     if given.value is not None:

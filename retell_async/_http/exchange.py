@@ -1,4 +1,7 @@
-"""The one module that speaks HTTP. It is loaded with the first request: httpx and its TLS settings cost a fifth of a second."""
+"""One exchange over HTTP: a request goes out once, and its answer comes back.
+
+It is loaded with the first request: httpx and its TLS settings cost a fifth of a second.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from time import perf_counter
@@ -21,7 +23,7 @@ from .._core.errors import APIConnectionError, APITimeoutError, ConfigurationErr
 from .._core.masking import cut, mask_text
 from .._core.operation import Omit
 from .._core.response import Answer
-from .files import opened
+from .files import UnreadableFileError, opened
 from .given.httpx2 import Httpx2Client, is_httpx2
 from .http1 import Origin, Plain, Times, Whole, origin_of
 from .instrumented import Methods
@@ -171,8 +173,10 @@ class Http:
 
     def _request(self, encoded: Encoded, times: Times, files: list[tuple[str, Any]] | None) -> httpx.Request:
         own = self._own is not None or encoded.redirected == "outside"
-        headers = httpx.Headers(_USUAL_HEADERS if own else {})
-        headers.update(encoded.headers)
+        headers = encoded.headers
+        if own:
+            headers = httpx.Headers(_USUAL_HEADERS)
+            headers.update(encoded.headers)
         build = httpx.Request if own else self._client.build_request
         request = build(encoded.method, encoded.url, headers=headers, content=encoded.content, files=files, extensions={"timeout": times})
         if encoded.redirected is not None:
@@ -243,6 +247,9 @@ class Http:
                 raise
             raise cut(refusal, before) from None  # whatever somebody on the way made of it
         answer.seconds = perf_counter() - start
+        if _logger.isEnabledFor(logging.DEBUG):
+            path = mask_text(httpx.URL(encoded.url).path)
+            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, answer.seconds)
         return answer
 
     async def _exchange(
@@ -255,15 +262,13 @@ class Http:
         departure: Departure,
     ) -> Answer:
         times = self._times(timeout, usual)
-        start = perf_counter()
         before = sys.exception()
         try:
             by_parts = encoded.form is not None or not (encoded.content is None or isinstance(encoded.content, bytes))
             straight = None if stream or by_parts else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
-                answer = await self._go_straight(straight, encoded, times, departure)
-            else:
-                answer = await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
+                return await self._go_straight(straight, encoded, times, departure)
+            return await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
         except httpx.TimeoutException as error:
             message = f"Request timed out: {_WAITED_FOR.get(type(error), reason(error))}; {self._way(encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
@@ -273,10 +278,10 @@ class Http:
             sent = self._may_be_sent(error, encoded, departure)
             raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except httpx.HTTPStatusError as error:
-            answer = _refused(error.response)  # of `raise_for_status` in a hook of the user's
+            return _refused(error.response)  # of `raise_for_status` in a hook of the user's
         except RetellError:
             raise
-        except _FileError as error:
+        except UnreadableFileError as error:
             raise error.error from None
         except Exception as error:
             if departure.refusal is not None:
@@ -284,10 +289,6 @@ class Http:
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
             message = f"Connection error: {reason(error)}; {self._way(encoded)}"
             raise APIConnectionError(message=message, request=self.build(encoded, timeout)) from cut(error, before, note=True)
-        if _logger.isEnabledFor(logging.DEBUG):
-            path = mask_text(httpx.URL(encoded.url).path)
-            _logger.debug("%s %s: %d in %.3f s", encoded.method, path, answer.status_code, perf_counter() - start)
-        return answer
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
         whole = await straight.exchange(_plain(encoded, departure), times)
@@ -309,11 +310,7 @@ class Http:
         return answer
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, departure: Departure) -> Answer:
-        async with AsyncExitStack() as stack:
-            try:
-                files = await stack.enter_async_context(opened(encoded.form))
-            except OSError as error:
-                raise _FileError(error) from None
+        async with opened(encoded.form) as files:
             with masked_logs():
                 response = await self._respond(encoded, times, files, stream=stream, departure=departure)
             if stream and (response.is_success or response.status_code == 101):
@@ -400,14 +397,6 @@ class Http:
         # Of httpx's own connections all is known: that of a proxy may fail with any error before there is a way to the server.
         stayed = departure.is_traced and not departure.was_seen
         return not (stayed and type(self._transport_to(httpx.URL(encoded.base_url))) is httpx.AsyncHTTPTransport)
-
-
-class _FileError(Exception):
-    """A file to upload cannot be read, and nothing was sent."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__()
-        self.error = error
 
 
 def _hint(error: httpx.RequestError, encoded: Encoded) -> str:

@@ -13,10 +13,10 @@ from typing import IO, Any, cast
 
 from anyio import to_thread
 
-from .._core.encode import Part, is_seekable
+from .._core.encode import FilePart, Part, is_seekable
 from .._core.errors import RetellError
 
-__all__ = ["opened"]
+__all__ = ["UnreadableFileError", "opened"]
 
 _SMALL = 2**20
 _PIECE = 2**16
@@ -24,6 +24,14 @@ _PIECE = 2**16
 
 class ChangedFileError(RetellError, ValueError):
     """A file to upload that was changed while it was sent: the server did not get what it was told to expect."""
+
+
+class UnreadableFileError(Exception):
+    """A file to upload cannot be read, and nothing was sent: `error` says why."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class _Sized:
@@ -54,24 +62,29 @@ class _Sized:
 
 @asynccontextmanager
 async def opened(form: Sequence[Part] | None) -> AsyncGenerator[list[tuple[str, Any]] | None]:
-    """A form as httpx takes it, with the files that are given by path open meanwhile."""
+    """A form as httpx takes it, with the files that are given by path open meanwhile.
+
+    :raises UnreadableFileError: one of them cannot be read.
+    """
     with ExitStack() as files:
-        parts: list[tuple[str, Any]] = []
-        for name, value in form or ():
-            if isinstance(value, str):
-                parts.append((name, (None, value)))
-                continue
-            file_name, content, kind, headers = value
-            if not isinstance(content, bytes):
-                if _is_at_hand(content):
-                    content = _measured(content, files)
-                else:
-                    # In a thread: what a pipe gives may come from another task here.
-                    content = await to_thread.run_sync(_measured, content, files, abandon_on_cancel=True)
-            parts.append(
-                (name, (file_name, content, kind, headers) if headers else (file_name, content, kind) if kind else (file_name, content))
-            )
-        yield None if form is None else parts
+        try:
+            parts = None if form is None else [(name, await _part(value, files)) for name, value in form]
+        except OSError as error:
+            raise UnreadableFileError(error) from None
+        yield parts
+
+
+async def _part(value: str | FilePart, files: ExitStack) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return None, value
+    name, content, kind, headers = value
+    if not isinstance(content, bytes):
+        if _is_at_hand(content):
+            content = _measured(content, files)
+        else:
+            # In a thread: what a pipe gives may come from another task here.
+            content = await to_thread.run_sync(_measured, content, files, abandon_on_cancel=True)
+    return (name, content, kind, headers) if headers else (name, content, kind) if kind else (name, content)
 
 
 def _measured(content: IO[bytes] | os.PathLike[str], files: ExitStack) -> Any:

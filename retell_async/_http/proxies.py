@@ -5,28 +5,23 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from ipaddress import ip_address
+from typing import Any
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import attrs
 import httpx
 
 from .._core.errors import ConfigurationError
+from .._core.masking import Hidden
 from .hosts import is_host
 
-__all__ = ["Hidden", "Proxies", "proxy_of"]
+__all__ = ["Proxies", "proxy_of"]
 
 _PORTS = {"http": 80, "https": 443}
 _ENTRY = re.compile(
     r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<wild>\**\.?)(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:/\[\]]*))(?::(?P<port>\d{1,5}))?(?:/.*)?",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-@attrs.frozen(repr=False)
-class Hidden:
-    """What a user gave for a proxy. It may hold a password, and the variables of a function can be seen in a traceback."""
-
-    value: object
 
 
 @attrs.frozen
@@ -106,7 +101,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def proxy_of(given: Hidden, name: str) -> httpx.Proxy:
+def proxy_of(given: Hidden[Any], name: str) -> httpx.Proxy:
     """The proxy that is given, by its URL or as httpx has it.
 
     :param name: what it is called in an error. Of the URL nothing is, since what cannot be read cannot be masked.
@@ -120,7 +115,7 @@ def proxy_of(given: Hidden, name: str) -> httpx.Proxy:
     return proxy
 
 
-def _read(given: Hidden) -> httpx.Proxy | None:
+def _read(given: Hidden[Any]) -> httpx.Proxy | None:
     proxy = given.value
     if not isinstance(proxy, httpx.Proxy):
         if not isinstance(proxy, (str, httpx.URL)):

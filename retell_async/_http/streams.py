@@ -18,7 +18,7 @@ from anyio.abc import ByteStream, SocketAttribute
 
 from .loops import on_asyncio, this_process
 
-__all__ = ["KEEP_ALIVE", "Wire", "keep_alive", "open_wire"]
+__all__ = ["KEEP_ALIVE", "Wire", "is_readable", "keep_alive", "open_wire"]
 
 # A request may wait for its answer for minutes without a byte on the way, which routers take for the end of the connection. So the other
 # side is asked after so many seconds of silence, again after so many, and so often until it counts as gone.
@@ -140,7 +140,8 @@ async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioWire]]]) -> _A
             await wire.aclose()
 
 
-def _is_readable(fileno: int) -> bool:
+def is_readable(fileno: int) -> bool:
+    """Whether something has come over a socket that nobody has read, its end included."""
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(fileno, select.POLLIN)
@@ -245,7 +246,7 @@ class _AsyncioWire(asyncio.Protocol):
     def is_quiet(self) -> bool:
         if self._received or self._ended or self._loop is not asyncio.get_running_loop():
             return False
-        return not (self._transport.is_closing() or _is_readable(self._fileno))
+        return not (self._transport.is_closing() or is_readable(self._fileno))
 
     async def aclose(self) -> None:
         # Nothing is left to be sent, and to wait for a farewell under TLS would be of no use. A forked process shares with its parent what
@@ -287,7 +288,7 @@ class _AnyioWire:
                 return b""
 
     def is_quiet(self) -> bool:
-        return not _is_readable(self._socket.fileno())
+        return not is_readable(self._socket.fileno())
 
     async def aclose(self) -> None:
         if self._process is this_process():

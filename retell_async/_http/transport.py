@@ -6,7 +6,8 @@ import ssl
 import sys
 import warnings
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any, cast
 
@@ -232,7 +233,7 @@ class Transport(OwnTransport):
             raise
         if not isinstance(response.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(response.stream).__name__} cannot be read asynchronously")
-        response.stream = _Stream(response.stream, self, pool, place)
+        response.stream = _Stream(response.stream, self, partial(pool.release, place))
         return response
 
     async def _upgrade(self, origin: Origin, request: httpx.Request) -> httpx.Response:
@@ -245,7 +246,7 @@ class Transport(OwnTransport):
             with anyio.CancelScope(shield=True):
                 await transport.aclose()
             raise
-        response.stream = _Upgraded(cast("httpx.AsyncByteStream", response.stream), transport)
+        response.stream = _Stream(cast("httpx.AsyncByteStream", response.stream), transport, transport.aclose)
         return response
 
     def _is_shared(self) -> bool:
@@ -338,44 +339,28 @@ class Transport(OwnTransport):
 
 
 class _Stream(httpx.AsyncByteStream):
-    """The body of an answer, which gives its place back when it is closed."""
+    """The body of an answer, and what is to be done once it is closed.
 
-    def __init__(self, inner: httpx.AsyncByteStream, owner: Transport, pool: _Pool, place: _Place) -> None:
+    :param owner: which closes its connections when nobody has it any more.
+    """
+
+    def __init__(self, inner: httpx.AsyncByteStream, owner: httpx.AsyncBaseTransport, then: Callable[[], Awaitable[None]]) -> None:
         self._inner = inner
-        self._owner = owner  # which closes its connections when nobody has it any more
-        self._pool = pool
-        self._place: _Place | None = place
+        self._owner = owner
+        self._then: Callable[[], Awaitable[None]] | None = then
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._inner:
             yield chunk
 
     async def aclose(self) -> None:
-        place, self._place = self._place, None
-        if place is None:
+        then, self._then = self._then, None
+        if then is None:
             return
         try:
             await self._inner.aclose()
         finally:
-            await self._pool.release(place)
-
-
-class _Upgraded(httpx.AsyncByteStream):
-    """The body of an answer, with whose end its connection is closed."""
-
-    def __init__(self, inner: httpx.AsyncByteStream, transport: httpx.AsyncHTTPTransport) -> None:
-        self._inner = inner
-        self._transport = transport
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            await self._inner.aclose()
-        finally:
-            await self._transport.aclose()
+            await then()
 
 
 async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
 from ..errors import APIResponseValidationError, text_of
-from ..model import Decode, Model, One, adopter, decoder
+from ..model import Decode, Model, One, decode_object, decoder
 from .unions import NamedUnion
 
 if TYPE_CHECKING:
@@ -89,6 +89,5 @@ def _shaped(answer: Answer, to: Any, data: Any, strict: bool) -> Any:
 def _own(to: Any) -> Decode | None:
     """What makes a model of this package, or a member of one of its unions, of parsed JSON."""
     if inspect.isclass(to) and issubclass(to, Model):
-        adopt = adopter(to)
-        return lambda data: adopt(cast("dict[str, Any]", data)) if isinstance(data, dict) else data
+        return decode_object(to)
     return decoder(One(to.__name__)) if isinstance(to, NamedUnion) else None

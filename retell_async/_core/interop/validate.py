@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from ..model import Model
 from .dump import names
 
-__all__ = ["MissingFieldsError", "construct", "copied", "missing", "validate"]
+__all__ = ["MissingFieldsError", "copied", "missing", "validate"]
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
@@ -52,11 +52,6 @@ def missing(value: Any, place: Place = ()) -> Iterator[Place]:
     elif isinstance(value, list):
         for index, item in enumerate(cast("list[Any]", value)):  # type: ignore[redundant-cast]
             yield from missing(item, (*place, index))
-
-
-def construct(cls: type[T], values: Mapping[str, Any]) -> T:
-    """A model of any fields."""
-    return cast("T", cast("type[Model]", cls).from_dict(values))
 
 
 def copied(model: T, update: Mapping[str, Any], *, deep: bool) -> T:
