@@ -1,4 +1,4 @@
-"""``python -m codegen generate | check | words | update | diff | drift | released``"""
+"""``python -m codegen generate | check | words | update | diff | drift | official | released``"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .canonical import canonical
 from .document import Refused, dump, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
-from .revisions import drift, pin, report
+from .revisions import drift, official, pin, report
 from .revisions.diff import Change, Revision, difference
 from .surface import entries
 
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    commands.add_parser("official", help="say the names of the official SDK that is installed in ours (openapi/official.json)")
     commands.add_parser("released", help="remember operations and names with a release (openapi/released.yaml)")
     said = parser.parse_args(arguments)
     try:
@@ -44,7 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
             case "diff":
                 return _diff(said.old, said.new, said.format)
             case command:
-                return {"generate": _generate, "check": _check, "words": _words, "drift": _drift, "released": _released}[command]()
+                return {
+                    "generate": _generate,
+                    "check": _check,
+                    "words": _words,
+                    "drift": _drift,
+                    "official": _official,
+                    "released": _released,
+                }[command]()
     except Refused as refused:
         print(f"refused: {refused}", file=sys.stderr)
         return 1
@@ -130,6 +138,18 @@ def _drift() -> int:
     print(f"known, and meant to be so: {len(found.settled)}", *(f"{finding}: {why}" for finding, why in found.settled), sep="\n  ")
     print(f"meant to be so, and no longer there: {len(found.stale)}", *found.stale, sep="\n  ")
     return int(bool(found.stale) or any(finding.side is drift.Side.PEER for finding in found.open))
+
+
+def _official() -> int:
+    try:
+        found = official.of_pinned()
+    except ModuleNotFoundError as error:
+        raise Refused("", f"the official SDK is not installed: {error}") from error
+    (OPENAPI / "official.json").write_text(found.text, encoding="utf-8")
+    print(f"openapi/official.json has {found.names} names of what the official SDK's methods take; `make generate` writes them out")
+    for name in found.unlike:
+        print(f"note: {name} is no type here")
+    return 0
 
 
 def _released() -> int:

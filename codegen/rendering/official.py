@@ -1,12 +1,14 @@
 """The names that the official SDK has for types, each said in one of ours: `retell_async/types`.
 
-`openapi/official.json` has them: what its methods answer, and the modules of what they take, with the names in each by the type that it is
-here. What a later document does not have any more is an object there.
+`openapi/official.json`, which `python -m codegen official` writes, has them: what its methods answer, the modules of what they take with
+the names in each, and what those names go on to by the type that they are here. What a later document does not have any more is an object
+there.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import attrs
 
@@ -69,7 +71,7 @@ def official(names: Json, views: Views) -> Types:
     found: list[Params] = []
     for module, said in names.get("params", {}).items():
         operation = methods.get(said["method"])
-        aliases = [Alias(name, _known(kind, modules)) for kind, each in said["names"].items() for name in each]
+        aliases = [Alias(name, _known(kind, modules)) for name, kind in _all(said["names"], names["parts"])]
         used = {name for alias in aliases for name in _NAME.findall(alias.type)}
         fields = [] if operation is None else [*operation.path_fields, *operation.query_fields, *operation.body_fields]
         fields = list({field.name: field for field in fields}.values())
@@ -83,6 +85,13 @@ def official(names: Json, views: Views) -> Types:
     return Types(
         found, sorted(responses, key=lambda one: one.name), [pair for pair in views.model_names if pair[0] not in theirs], views.param_names
     )
+
+
+def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:
+    """Every name, and its type: those that are said, and those that they go on to."""
+    for end, kind in ends.items():
+        yield f"{start}{end}", kind
+        yield from _all(parts.get(kind, {}), parts, f"{start}{end}")
 
 
 def _renamed(kind: str, names: dict[str, str]) -> str:

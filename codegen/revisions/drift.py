@@ -8,10 +8,10 @@ signature, fields from its answer, members of unions by the values that tell the
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterator, Set as AbstractSet
+from collections.abc import Callable, Set as AbstractSet
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from inspect import signature, unwrap
 from pathlib import Path
@@ -26,6 +26,9 @@ from ..prepare import prepare
 from ..rendering.views import python_name
 from ..reserved import OPTIONS
 from ..surface import Entry, entries
+
+ARRAYS, MAPS = ("list", "List", "Sequence", "Iterable", "SequenceNotStr"), ("dict", "Dict", "Mapping")
+"""Names of types of the official SDK for these."""
 
 
 class Side(StrEnum):
@@ -85,6 +88,8 @@ class Shape:
     values: frozenset[Any] = frozenset()
     objects: tuple[Object, ...] = ()
     items: Shape | None = None
+    name: str | None = None
+    """What our document calls it."""
 
     def all_kinds(self, *, null: bool) -> frozenset[str]:
         """Of what kinds a value may be: a float may also be an int, an enum is of the kind of its values."""
@@ -97,21 +102,16 @@ def drift(prepared: Json, named: dict[str, Entry], package: str = "retell") -> l
 
     :raises ModuleNotFoundError: the official SDK is not installed.
     """
-    theirs = dict(_peer_methods(import_module(package).AsyncRetell, vars(import_module(f"{package}.resources"))))
-    ours = {
-        str(method): (operation, answer(operation, pointer("paths", path, verb)))
-        for verb, path, operation in operations(prepared)
-        for method in named[operation_key(verb, path)].methods
-    }
+    theirs, ours = peer_methods(package), our_methods(prepared, named)
     found = {Finding(Side.PEER, "method", "client", name) for name in theirs.keys() - ours.keys()}
     found |= {Finding(Side.OURS, "method", "client", name) for name in ours.keys() - theirs.keys()}
     options = OPTIONS.intersection(*(signature(method).parameters for method in theirs.values()))
     comparison = _Comparison()
     for name in sorted(ours.keys() & theirs.keys()):
-        operation, schema = ours[name]
+        operation, answered_here = ours[name]
         call, answered = _peer_call(theirs[name], options)
         comparison.objects(_our_call(prepared, operation, f"client.{name}()"), call, "keyword", sent=True)
-        comparison.shapes(_our_answer(prepared, schema), answered, f"client.{name}() ->", sent=False)
+        comparison.shapes(answered_here, answered, f"client.{name}() ->", sent=False)
     return sorted(found | comparison.found)
 
 
@@ -158,13 +158,13 @@ class _Comparison:
         if ours.items and theirs.items:
             self.shapes(ours.items, theirs.items, f"{where}[]", sent=sent)
         for one in theirs.objects:
-            if (match := _match(one, ours.objects)) is not None:
-                self.objects(match, one, "field", sent=sent)
+            if (matched := match(one, ours.objects)) is not None:
+                self.objects(matched, one, "field", sent=sent)
             elif ours.objects:
                 self.found.add(Finding(Side.PEER, "member", where, one.told_by))
         for one in ours.objects:
-            if (match := _match(one, theirs.objects)) is not None:
-                self.objects(one, match, "field", sent=sent)
+            if (matched := match(one, theirs.objects)) is not None:
+                self.objects(one, matched, "field", sent=sent)
             elif theirs.objects:
                 self.found.add(Finding(Side.OURS, "member", where, one.told_by))
 
@@ -184,7 +184,7 @@ class _Comparison:
         self.found |= {Finding(Side.OURS, what, where, str(name)) for name in ours - theirs}
 
 
-def _match(one: Object, others: tuple[Object, ...]) -> Object | None:
+def match(one: Object, others: tuple[Object, ...]) -> Object | None:
     """The other side's counterpart: the one that no tag contradicts, and that shares the most values of tags, then fields."""
 
     def agrees(other: Object) -> bool:
@@ -200,41 +200,54 @@ def _match(one: Object, others: tuple[Object, ...]) -> Object | None:
 # Ours: the prepared document.
 
 
+def our_methods(document: Json, named: dict[str, Entry]) -> dict[str, tuple[Json, Shape]]:
+    """The operation of each method, and what it answers."""
+    return {
+        str(method): (operation, _our_answer(document, answer(operation, pointer("paths", path, verb))))
+        for verb, path, operation in operations(document)
+        for method in named[operation_key(verb, path)].methods
+    }
+
+
 def _our_call(document: Json, operation: Json, name: str) -> Object:
     return Object(
-        name, {python_name(wire): field for wire, field in _our_fields(document, keywords(document, operation), sent=True).items()}
+        name, {python_name(wire): field for wire, field in our_fields(document, keywords(document, operation), sent=True).items()}
     )
 
 
 def _our_answer(document: Json, schema: Json | None) -> Shape:
-    return Shape(kinds=frozenset({"null"})) if schema is None else _our_shape(document, schema)
+    return Shape(kinds=frozenset({"null"})) if schema is None else our_shape(document, schema)
 
 
-def _our_fields(document: Json, fields: Fields, *, sent: bool) -> dict[str, Field]:
+def our_fields(document: Json, fields: Fields, *, sent: bool) -> dict[str, Field]:
     return {wire: _our_field(document, schema, required, sent=sent) for wire, (schema, required) in fields.items()}
 
 
 def _our_field(document: Json, schema: Json, required: bool, *, sent: bool) -> Field:
-    return Field(lambda: _our_shape(document, schema, sent=sent), required)
+    return Field(lambda: our_shape(document, schema, sent=sent), required)
 
 
-def _our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
+def our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
+    return attrs.evolve(_our_shape(document, schema, sent=sent), name=ref_name(schema))
+
+
+def _our_shape(document: Json, schema: Json, *, sent: bool) -> Shape:
     meant = resolved(document, schema)
     null = frozenset({"null"} if meant.get("nullable") or schema.get("nullable") else ())
     if "oneOf" in meant:
-        return _one([_our_shape(document, member, sent=sent) for member in meant["oneOf"]] + [Shape(kinds=null)])
+        return _one([our_shape(document, member, sent=sent) for member in meant["oneOf"]] + [Shape(kinds=null)])
     if is_object(meant):
         return Shape(
-            kinds=null, objects=(Object(ref_name(schema) or "", _our_fields(document, properties(document, schema, sent=sent), sent=sent)),)
+            kinds=null, objects=(Object(ref_name(schema) or "", our_fields(document, properties(document, schema, sent=sent), sent=sent)),)
         )
     if "enum" in meant:
         return Shape(kinds=null, values=frozenset(meant["enum"]))
     kind = meant.get("type")
     if kind == "array":
-        return Shape(kinds=null | {"array"}, items=_our_shape(document, meant.get("items", {}), sent=sent))
+        return Shape(kinds=null | {"array"}, items=our_shape(document, meant.get("items", {}), sent=sent))
     if kind == "object":
         values = meant.get("additionalProperties")
-        return Shape(kinds=null | {"map"}, items=_our_shape(document, values, sent=sent) if isinstance(values, dict) else None)
+        return Shape(kinds=null | {"map"}, items=our_shape(document, values, sent=sent) if isinstance(values, dict) else None)
     if meant.get("format") == "binary":
         return Shape(kinds=frozenset({"any"}))
     return Shape(kinds=null | {SCALARS.get(str(kind), "any")})
@@ -243,14 +256,19 @@ def _our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
 # Theirs: what is installed.
 
 
-def _peer_methods(client: Any, resources: dict[str, Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
-    for name, attribute in vars(client).items():
-        if not isinstance(attribute, cached_property) or name.startswith("with_"):
-            continue
-        resource = get_type_hints(attribute.func, resources)["return"]
-        for method in vars(resource).values():
-            if isinstance(method, types.FunctionType) and not method.__name__.startswith("_"):
-                yield f"{name}.{method.__name__}", method
+def peer_methods(package: str) -> dict[str, Callable[..., Any]]:
+    """The methods of the official SDK's asynchronous client, by resource and name.
+
+    :raises ModuleNotFoundError: the official SDK is not installed.
+    """
+    client, resources = import_module(package).AsyncRetell, vars(import_module(f"{package}.resources"))
+    return {
+        f"{name}.{method.__name__}": method
+        for name, attribute in vars(client).items()
+        if isinstance(attribute, cached_property) and not name.startswith("with_")
+        for method in vars(get_type_hints(attribute.func, resources)["return"]).values()
+        if isinstance(method, types.FunctionType) and not method.__name__.startswith("_")
+    }
 
 
 def _peer_call(method: Callable[..., Any], options: AbstractSet[str]) -> tuple[Object, Shape]:
@@ -262,27 +280,24 @@ def _peer_call(method: Callable[..., Any], options: AbstractSet[str]) -> tuple[O
         for name, parameter in signature(method).parameters.items()
         if name != "self" and name not in options
     }
-    return Object(method.__qualname__, fields), _peer_shape(hints["return"])
+    return Object(method.__qualname__, fields), peer_shape(hints["return"])
 
 
 def _peer_field(annotation: Any, *, required: bool) -> Field:
-    return Field(lambda: _peer_shape(annotation), required)
+    return Field(lambda: peer_shape(annotation), required)
 
 
-def _peer_shape(annotation: Any) -> Shape:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    name = getattr(origin, "__name__", "") or getattr(annotation, "_name", "") or getattr(annotation, "__name__", "")
-    if hasattr(annotation, "__metadata__") or name in ("Required", "NotRequired"):
-        return _peer_shape(arguments[0])
-    if origin in (Union, types.UnionType):
-        return _one([_peer_shape(member) for member in arguments])
+def peer_shape(annotation: Any) -> Shape:
+    annotation = bare(annotation)
+    origin, arguments, name = get_origin(annotation), get_args(annotation), type_name(annotation)
+    if is_union(annotation):
+        return _one([peer_shape(member) for member in arguments])
     if origin is Literal:
         return Shape(values=frozenset(arguments))
     if annotation in (None, type(None)):
         return Shape(kinds=frozenset({"null"}))
-    if hasattr(annotation, "__required_keys__"):  # a TypedDict, of `typing` or of `typing_extensions`
-        hints = get_type_hints(annotation, include_extras=True)
-        fields = {_alias(hint) or wire: _peer_field(hint, required=get_origin(hint) is Required) for wire, hint in hints.items()}
+    if is_dict(annotation):
+        fields = {wire: _peer_field(hint, required=get_origin(hint) is Required) for wire, hint in peer_hints(annotation).items()}
         return Shape(objects=(Object(_full_name(annotation), fields),))
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         fields = {
@@ -292,11 +307,38 @@ def _peer_shape(annotation: Any) -> Shape:
         return Shape(objects=(Object(_full_name(annotation), fields),))
     if name in ("Omit", "NotGiven"):
         return Shape()
-    if name in ("list", "List", "Sequence", "Iterable", "SequenceNotStr") and arguments:
-        return Shape(kinds=frozenset({"array"}), items=_peer_shape(arguments[0]))
-    if name in ("dict", "Dict", "Mapping"):
-        return Shape(kinds=frozenset({"map"}), items=_peer_shape(arguments[1]) if arguments else None)
+    if name in ARRAYS and arguments:
+        return Shape(kinds=frozenset({"array"}), items=peer_shape(arguments[0]))
+    if name in MAPS:
+        return Shape(kinds=frozenset({"map"}), items=peer_shape(arguments[1]) if arguments else None)
     return Shape(kinds=frozenset({name if name in ("str", "int", "float", "bool") else "any"}))
+
+
+def is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType)
+
+
+def is_dict(annotation: Any) -> bool:
+    """Whether it is a TypedDict, of `typing` or of `typing_extensions`."""
+    return hasattr(annotation, "__required_keys__")
+
+
+def bare(annotation: Any) -> Any:
+    """What is annotated, without what is said of it."""
+    while hasattr(annotation, "__metadata__") or type_name(annotation) in ("Required", "NotRequired"):
+        annotation = get_args(annotation)[0]
+    return annotation
+
+
+@cache
+def peer_hints(typed_dict: Any) -> dict[str, Any]:
+    """What a TypedDict says of its fields, by the API's names."""
+    return {_alias(hint) or wire: hint for wire, hint in get_type_hints(typed_dict, include_extras=True).items()}
+
+
+def type_name(annotation: Any) -> str:
+    """What a type is called, without what it is of."""
+    return getattr(get_origin(annotation), "__name__", "") or getattr(annotation, "_name", "") or getattr(annotation, "__name__", "")
 
 
 def _alias(hint: Any) -> str | None:

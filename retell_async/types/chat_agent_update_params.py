@@ -38,8 +38,10 @@ from ..raw.params.sms_content import SmsContentParam
 from ..raw.params.sms_content_inferred import SmsContentInferredParam
 from ..raw.params.sms_content_predefined import SmsContentPredefinedParam
 from ..raw.params.sms_content_template import SmsContentTemplateParam
+from ..raw.params.sms_destination import SmsDestinationParam
 from ..raw.params.sms_destination_customer_number import SmsDestinationCustomerNumberParam
 from ..raw.params.sms_destination_phone_number import SmsDestinationPhoneNumberParam
+from ..raw.params.sms_sender import SmsSenderParam
 from ..raw.params.sms_sender_current_number import SmsSenderCurrentNumberParam
 from ..raw.params.sms_sender_retell_long_code import SmsSenderRetellLongCodeParam
 from ..raw.params.string_analysis_data import StringAnalysisDataParam
@@ -118,10 +120,10 @@ PostSessionToolSendSMSToolSMSContent: TypeAlias = SmsContentParam
 PostSessionToolSendSMSToolSMSContentSMSContentInferred: TypeAlias = SmsContentInferredParam
 PostSessionToolSendSMSToolSMSContentSMSContentPredefined: TypeAlias = SmsContentPredefinedParam
 PostSessionToolSendSMSToolSMSContentSMSContentTemplate: TypeAlias = SmsContentTemplateParam
-PostSessionToolSendSMSToolSMSDestination: TypeAlias = object
+PostSessionToolSendSMSToolSMSDestination: TypeAlias = SmsDestinationParam | None
 PostSessionToolSendSMSToolSMSDestinationDestinationCustomerNumber: TypeAlias = SmsDestinationCustomerNumberParam
 PostSessionToolSendSMSToolSMSDestinationDestinationPhoneNumber: TypeAlias = SmsDestinationPhoneNumberParam
-PostSessionToolSendSMSToolSMSSender: TypeAlias = object
+PostSessionToolSendSMSToolSMSSender: TypeAlias = SmsSenderParam | None
 PostSessionToolSendSMSToolSMSSenderSenderCurrentNumber: TypeAlias = SmsSenderCurrentNumberParam
 PostSessionToolSendSMSToolSMSSenderSenderRetellLongCode: TypeAlias = SmsSenderRetellLongCodeParam
 PreSessionTool: TypeAlias = PreSessionToolParam

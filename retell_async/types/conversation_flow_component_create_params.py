@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
 
 from .._core.hints import readable
@@ -73,6 +73,7 @@ from ..raw.params.press_digit_tool import PressDigitToolParam
 from ..raw.params.private_handoff_option import PrivateHandoffOptionParam
 from ..raw.params.prompt_condition import PromptConditionParam
 from ..raw.params.prompt_or_equation_condition import PromptOrEquationConditionParam
+from ..raw.params.public_handoff_option import PublicHandoffOptionParam
 from ..raw.params.send_sms_tool import SendSMSToolParam
 from ..raw.params.skip_response_edge import SkipResponseEdgeParam
 from ..raw.params.skip_response_edge_prompt_condition import SkipResponseEdgePromptConditionParam
@@ -80,6 +81,7 @@ from ..raw.params.sms_content import SmsContentParam
 from ..raw.params.sms_content_inferred import SmsContentInferredParam
 from ..raw.params.sms_content_predefined import SmsContentPredefinedParam
 from ..raw.params.sms_content_template import SmsContentTemplateParam
+from ..raw.params.sms_destination import SmsDestinationParam
 from ..raw.params.sms_destination_customer_number import SmsDestinationCustomerNumberParam
 from ..raw.params.sms_destination_phone_number import SmsDestinationPhoneNumberParam
 from ..raw.params.sms_failed_edge import SmsFailedEdgeParam
@@ -87,6 +89,7 @@ from ..raw.params.sms_failed_edge_prompt_condition import SmsFailedEdgePromptCon
 from ..raw.params.sms_instruction_template import SmsInstructionTemplateParam
 from ..raw.params.sms_node import SmsNodeParam
 from ..raw.params.sms_node_instruction import SmsNodeInstructionParam
+from ..raw.params.sms_sender import SmsSenderParam
 from ..raw.params.sms_sender_current_number import SmsSenderCurrentNumberParam
 from ..raw.params.sms_sender_retell_long_code import SmsSenderRetellLongCodeParam
 from ..raw.params.sms_success_edge import SmsSuccessEdgeParam
@@ -136,9 +139,9 @@ Node: TypeAlias = ConversationFlowNodeParam
 NodeAgentSwapNode: TypeAlias = AgentSwapNodeParam
 NodeAgentSwapNodeDisplayPosition: TypeAlias = DisplayPositionParam
 NodeAgentSwapNodeEdge: TypeAlias = TransferFailedEdgeParam
-NodeAgentSwapNodeEdgeTransitionCondition: TypeAlias = TransferFailedEdgePromptConditionParam | Mapping[str, object]
-NodeAgentSwapNodeEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeAgentSwapNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeAgentSwapNodeEdgeTransitionCondition: TypeAlias = TransferFailedEdgePromptConditionParam | EquationConditionParam
+NodeAgentSwapNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeAgentSwapNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeAgentSwapNodeEdgeTransitionConditionPromptCondition: TypeAlias = TransferFailedEdgePromptConditionParam
 NodeAgentSwapNodeEdgeTransitionConditionUnionMember2: TypeAlias = TransferFailedEdgePromptConditionParam
 NodeAgentSwapNodeGlobalNodeSetting: TypeAlias = GlobalNodeSettingParam
@@ -168,7 +171,7 @@ NodeAgentSwapNodeInstruction: TypeAlias = NodeInstructionParam
 NodeAgentSwapNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeAgentSwapNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeAgentSwapNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeAgentSwapNodeModelConfig: TypeAlias = object
+NodeAgentSwapNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeAgentSwapNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeAgentSwapNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeBranchNode: TypeAlias = BranchNodeParam
@@ -179,9 +182,9 @@ NodeBranchNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationCond
 NodeBranchNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeBranchNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeBranchNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeBranchNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeBranchNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeBranchNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeBranchNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeBranchNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeBranchNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeBranchNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeBranchNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeBranchNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -213,7 +216,7 @@ NodeBranchNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember0: Ty
 NodeBranchNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember1: TypeAlias = FinetuneExampleUtteranceToolCallInvocationParam
 NodeBranchNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember2: TypeAlias = FinetuneExampleUtteranceToolCallResultParam
 NodeBranchNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeBranchNodeModelConfig: TypeAlias = object
+NodeBranchNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeBranchNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeBranchNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeBridgeTransferNode: TypeAlias = BridgeTransferNodeParam
@@ -255,7 +258,7 @@ NodeBridgeTransferNodeInstruction: TypeAlias = NodeInstructionParam
 NodeBridgeTransferNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeBridgeTransferNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeBridgeTransferNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeBridgeTransferNodeModelConfig: TypeAlias = object
+NodeBridgeTransferNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeBridgeTransferNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeBridgeTransferNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeCancelTransferNode: TypeAlias = CancelTransferNodeParam
@@ -297,7 +300,7 @@ NodeCancelTransferNodeInstruction: TypeAlias = NodeInstructionParam
 NodeCancelTransferNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeCancelTransferNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeCancelTransferNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeCancelTransferNodeModelConfig: TypeAlias = object
+NodeCancelTransferNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeCancelTransferNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeCancelTransferNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeCodeNode: TypeAlias = CodeNodeParam
@@ -308,9 +311,9 @@ NodeCodeNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationCondit
 NodeCodeNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeCodeNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeCodeNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeCodeNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeCodeNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeCodeNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeCodeNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeCodeNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeCodeNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeCodeNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeCodeNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeCodeNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -345,7 +348,7 @@ NodeCodeNodeInstruction: TypeAlias = NodeInstructionParam
 NodeCodeNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeCodeNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeCodeNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeCodeNodeModelConfig: TypeAlias = object
+NodeCodeNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeCodeNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeCodeNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeComponentNode: TypeAlias = ComponentNodeParam
@@ -356,9 +359,9 @@ NodeComponentNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationC
 NodeComponentNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeComponentNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeComponentNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeComponentNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeComponentNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeComponentNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeComponentNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeComponentNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeComponentNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeComponentNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeComponentNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeComponentNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -391,9 +394,9 @@ NodeComponentNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember1:
 NodeComponentNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember2: TypeAlias = FinetuneExampleUtteranceToolCallResultParam
 NodeConversationNode: TypeAlias = ConversationNodeParam
 NodeConversationNodeAlwaysEdge: TypeAlias = AlwaysEdgeParam
-NodeConversationNodeAlwaysEdgeTransitionCondition: TypeAlias = AlwaysEdgePromptConditionParam | Mapping[str, object]
-NodeConversationNodeAlwaysEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeConversationNodeAlwaysEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeConversationNodeAlwaysEdgeTransitionCondition: TypeAlias = AlwaysEdgePromptConditionParam | EquationConditionParam
+NodeConversationNodeAlwaysEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeConversationNodeAlwaysEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeConversationNodeAlwaysEdgeTransitionConditionPromptCondition: TypeAlias = AlwaysEdgePromptConditionParam
 NodeConversationNodeAlwaysEdgeTransitionConditionUnionMember2: TypeAlias = AlwaysEdgePromptConditionParam
 NodeConversationNodeCustomSttConfig: TypeAlias = CustomSttConfigParam
@@ -404,9 +407,9 @@ NodeConversationNodeEdgeTransitionConditionEquationCondition: TypeAlias = Equati
 NodeConversationNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeConversationNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeConversationNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeConversationNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeConversationNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeConversationNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeConversationNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeConversationNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeConversationNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeConversationNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeConversationNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeConversationNodeFinetuneConversationExample: TypeAlias = NodeFinetuneConversationExampleParam
@@ -453,13 +456,13 @@ NodeConversationNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructio
 NodeConversationNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeConversationNodeKBConfig: TypeAlias = KBConfigParam
 NodeConversationNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeConversationNodeModelConfig: TypeAlias = object
+NodeConversationNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeConversationNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeConversationNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeConversationNodeSkipResponseEdge: TypeAlias = SkipResponseEdgeParam
-NodeConversationNodeSkipResponseEdgeTransitionCondition: TypeAlias = SkipResponseEdgePromptConditionParam | Mapping[str, object]
-NodeConversationNodeSkipResponseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeConversationNodeSkipResponseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeConversationNodeSkipResponseEdgeTransitionCondition: TypeAlias = SkipResponseEdgePromptConditionParam | EquationConditionParam
+NodeConversationNodeSkipResponseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeConversationNodeSkipResponseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeConversationNodeSkipResponseEdgeTransitionConditionPromptCondition: TypeAlias = SkipResponseEdgePromptConditionParam
 NodeConversationNodeSkipResponseEdgeTransitionConditionUnionMember2: TypeAlias = SkipResponseEdgePromptConditionParam
 NodeEndNode: TypeAlias = EndNodeParam
@@ -491,7 +494,7 @@ NodeEndNodeInstruction: TypeAlias = NodeInstructionParam
 NodeEndNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeEndNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeEndNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeEndNodeModelConfig: TypeAlias = object
+NodeEndNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeEndNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeEndNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeExtractDynamicVariablesNode: TypeAlias = ExtractDynamicVariablesNodeParam
@@ -502,9 +505,9 @@ NodeExtractDynamicVariablesNodeEdgeTransitionConditionEquationCondition: TypeAli
 NodeExtractDynamicVariablesNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeExtractDynamicVariablesNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeExtractDynamicVariablesNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeExtractDynamicVariablesNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeExtractDynamicVariablesNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeExtractDynamicVariablesNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeExtractDynamicVariablesNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeExtractDynamicVariablesNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeExtractDynamicVariablesNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeExtractDynamicVariablesNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeExtractDynamicVariablesNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeExtractDynamicVariablesNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -550,7 +553,7 @@ NodeExtractDynamicVariablesNodeGlobalNodeSettingPositiveFinetuneExampleTranscrip
     FinetuneExampleUtteranceToolCallResultParam
 )
 NodeExtractDynamicVariablesNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeExtractDynamicVariablesNodeModelConfig: TypeAlias = object
+NodeExtractDynamicVariablesNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeExtractDynamicVariablesNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeExtractDynamicVariablesNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeExtractDynamicVariablesNodeVariable: TypeAlias = AnalysisDataParam
@@ -566,9 +569,9 @@ NodeFunctionNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationCo
 NodeFunctionNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeFunctionNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeFunctionNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeFunctionNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeFunctionNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeFunctionNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeFunctionNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeFunctionNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeFunctionNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeFunctionNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeFunctionNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeFunctionNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -603,7 +606,7 @@ NodeFunctionNodeInstruction: TypeAlias = NodeInstructionParam
 NodeFunctionNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeFunctionNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeFunctionNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeFunctionNodeModelConfig: TypeAlias = object
+NodeFunctionNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeFunctionNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeFunctionNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeMcpNode: TypeAlias = MCPNodeParam
@@ -614,9 +617,9 @@ NodeMcpNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditi
 NodeMcpNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeMcpNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeMcpNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeMcpNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeMcpNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeMcpNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeMcpNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeMcpNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeMcpNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeMcpNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeMcpNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeMcpNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -651,7 +654,7 @@ NodeMcpNodeInstruction: TypeAlias = NodeInstructionParam
 NodeMcpNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeMcpNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeMcpNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeMcpNodeModelConfig: TypeAlias = object
+NodeMcpNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeMcpNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeMcpNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodePressDigitNode: TypeAlias = PressDigitNodeParam
@@ -662,9 +665,9 @@ NodePressDigitNodeEdgeTransitionConditionEquationCondition: TypeAlias = Equation
 NodePressDigitNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodePressDigitNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodePressDigitNodeElseEdge: TypeAlias = ElseEdgeParam
-NodePressDigitNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodePressDigitNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodePressDigitNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodePressDigitNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodePressDigitNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodePressDigitNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodePressDigitNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodePressDigitNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodePressDigitNodeFinetuneTransitionExample: TypeAlias = NodeFinetuneTransitionExampleParam
@@ -701,15 +704,15 @@ NodePressDigitNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember1
 NodePressDigitNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember2: TypeAlias = FinetuneExampleUtteranceToolCallResultParam
 NodePressDigitNodeInstruction: TypeAlias = NodeInstructionPromptParam
 NodePressDigitNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodePressDigitNodeModelConfig: TypeAlias = object
+NodePressDigitNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodePressDigitNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodePressDigitNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeSMSNode: TypeAlias = SmsNodeParam
 NodeSMSNodeDisplayPosition: TypeAlias = DisplayPositionParam
 NodeSMSNodeFailedEdge: TypeAlias = SmsFailedEdgeParam
-NodeSMSNodeFailedEdgeTransitionCondition: TypeAlias = SmsFailedEdgePromptConditionParam | Mapping[str, object]
-NodeSMSNodeFailedEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeSMSNodeFailedEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeSMSNodeFailedEdgeTransitionCondition: TypeAlias = SmsFailedEdgePromptConditionParam | EquationConditionParam
+NodeSMSNodeFailedEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeSMSNodeFailedEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeSMSNodeFailedEdgeTransitionConditionPromptCondition: TypeAlias = SmsFailedEdgePromptConditionParam
 NodeSMSNodeFailedEdgeTransitionConditionUnionMember2: TypeAlias = SmsFailedEdgePromptConditionParam
 NodeSMSNodeGlobalNodeSetting: TypeAlias = GlobalNodeSettingParam
@@ -740,26 +743,26 @@ NodeSMSNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptPa
 NodeSMSNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeSMSNodeInstructionSMSInstructionTemplate: TypeAlias = SmsInstructionTemplateParam
 NodeSMSNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeSMSNodeModelConfig: TypeAlias = object
+NodeSMSNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeSMSNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeSMSNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
-NodeSMSNodeSMSDestination: TypeAlias = object
+NodeSMSNodeSMSDestination: TypeAlias = SmsDestinationParam | None
 NodeSMSNodeSMSDestinationDestinationCustomerNumber: TypeAlias = SmsDestinationCustomerNumberParam
 NodeSMSNodeSMSDestinationDestinationPhoneNumber: TypeAlias = SmsDestinationPhoneNumberParam
-NodeSMSNodeSMSSender: TypeAlias = object
+NodeSMSNodeSMSSender: TypeAlias = SmsSenderParam | None
 NodeSMSNodeSMSSenderSenderCurrentNumber: TypeAlias = SmsSenderCurrentNumberParam
 NodeSMSNodeSMSSenderSenderRetellLongCode: TypeAlias = SmsSenderRetellLongCodeParam
 NodeSMSNodeSuccessEdge: TypeAlias = SmsSuccessEdgeParam
-NodeSMSNodeSuccessEdgeTransitionCondition: TypeAlias = SmsSuccessEdgePromptConditionParam | Mapping[str, object]
-NodeSMSNodeSuccessEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeSMSNodeSuccessEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeSMSNodeSuccessEdgeTransitionCondition: TypeAlias = SmsSuccessEdgePromptConditionParam | EquationConditionParam
+NodeSMSNodeSuccessEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeSMSNodeSuccessEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeSMSNodeSuccessEdgeTransitionConditionPromptCondition: TypeAlias = SmsSuccessEdgePromptConditionParam
 NodeSMSNodeSuccessEdgeTransitionConditionUnionMember2: TypeAlias = SmsSuccessEdgePromptConditionParam
 NodeSubagentNode: TypeAlias = SubagentNodeParam
 NodeSubagentNodeAlwaysEdge: TypeAlias = AlwaysEdgeParam
-NodeSubagentNodeAlwaysEdgeTransitionCondition: TypeAlias = AlwaysEdgePromptConditionParam | Mapping[str, object]
-NodeSubagentNodeAlwaysEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeSubagentNodeAlwaysEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeSubagentNodeAlwaysEdgeTransitionCondition: TypeAlias = AlwaysEdgePromptConditionParam | EquationConditionParam
+NodeSubagentNodeAlwaysEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeSubagentNodeAlwaysEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeSubagentNodeAlwaysEdgeTransitionConditionPromptCondition: TypeAlias = AlwaysEdgePromptConditionParam
 NodeSubagentNodeAlwaysEdgeTransitionConditionUnionMember2: TypeAlias = AlwaysEdgePromptConditionParam
 NodeSubagentNodeCustomSttConfig: TypeAlias = CustomSttConfigParam
@@ -770,9 +773,9 @@ NodeSubagentNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationCo
 NodeSubagentNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeSubagentNodeEdgeTransitionConditionPromptCondition: TypeAlias = PromptConditionParam
 NodeSubagentNodeElseEdge: TypeAlias = ElseEdgeParam
-NodeSubagentNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | Mapping[str, object]
-NodeSubagentNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeSubagentNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeSubagentNodeElseEdgeTransitionCondition: TypeAlias = ElseEdgePromptConditionParam | EquationConditionParam
+NodeSubagentNodeElseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeSubagentNodeElseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeSubagentNodeElseEdgeTransitionConditionPromptCondition: TypeAlias = ElseEdgePromptConditionParam
 NodeSubagentNodeElseEdgeTransitionConditionUnionMember2: TypeAlias = ElseEdgePromptConditionParam
 NodeSubagentNodeFinetuneConversationExample: TypeAlias = NodeFinetuneConversationExampleParam
@@ -811,13 +814,13 @@ NodeSubagentNodeGlobalNodeSettingPositiveFinetuneExampleTranscriptUnionMember2: 
 NodeSubagentNodeInstruction: TypeAlias = NodeInstructionPromptParam
 NodeSubagentNodeKBConfig: TypeAlias = KBConfigParam
 NodeSubagentNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeSubagentNodeModelConfig: TypeAlias = object
+NodeSubagentNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeSubagentNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeSubagentNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeSubagentNodeSkipResponseEdge: TypeAlias = SkipResponseEdgeParam
-NodeSubagentNodeSkipResponseEdgeTransitionCondition: TypeAlias = SkipResponseEdgePromptConditionParam | Mapping[str, object]
-NodeSubagentNodeSkipResponseEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeSubagentNodeSkipResponseEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeSubagentNodeSkipResponseEdgeTransitionCondition: TypeAlias = SkipResponseEdgePromptConditionParam | EquationConditionParam
+NodeSubagentNodeSkipResponseEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeSubagentNodeSkipResponseEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeSubagentNodeSkipResponseEdgeTransitionConditionPromptCondition: TypeAlias = SkipResponseEdgePromptConditionParam
 NodeSubagentNodeSkipResponseEdgeTransitionConditionUnionMember2: TypeAlias = SkipResponseEdgePromptConditionParam
 NodeSubagentNodeTool: TypeAlias = (
@@ -859,10 +862,10 @@ NodeSubagentNodeToolSendSMSToolSMSContent: TypeAlias = SmsContentParam
 NodeSubagentNodeToolSendSMSToolSMSContentSMSContentInferred: TypeAlias = SmsContentInferredParam
 NodeSubagentNodeToolSendSMSToolSMSContentSMSContentPredefined: TypeAlias = SmsContentPredefinedParam
 NodeSubagentNodeToolSendSMSToolSMSContentSMSContentTemplate: TypeAlias = SmsContentTemplateParam
-NodeSubagentNodeToolSendSMSToolSMSDestination: TypeAlias = object
+NodeSubagentNodeToolSendSMSToolSMSDestination: TypeAlias = SmsDestinationParam | None
 NodeSubagentNodeToolSendSMSToolSMSDestinationDestinationCustomerNumber: TypeAlias = SmsDestinationCustomerNumberParam
 NodeSubagentNodeToolSendSMSToolSMSDestinationDestinationPhoneNumber: TypeAlias = SmsDestinationPhoneNumberParam
-NodeSubagentNodeToolSendSMSToolSMSSender: TypeAlias = object
+NodeSubagentNodeToolSendSMSToolSMSSender: TypeAlias = SmsSenderParam | None
 NodeSubagentNodeToolSendSMSToolSMSSenderSenderCurrentNumber: TypeAlias = SmsSenderCurrentNumberParam
 NodeSubagentNodeToolSendSMSToolSMSSenderSenderRetellLongCode: TypeAlias = SmsSenderRetellLongCodeParam
 NodeSubagentNodeToolTransferCallTool: TypeAlias = TransferCallToolParam
@@ -877,9 +880,7 @@ NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionAgenticWarmTrans
 NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfigTransferAgent: TypeAlias = (
     TransferAgentParam
 )
-NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = (
-    PrivateHandoffOptionParam
-)
+NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = (
     WarmTransferPromptParam
 )
@@ -894,7 +895,7 @@ NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionWarmTransferPriv
 NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionWarmTransferPrivateHandoffOptionWarmTransferStaticMessage: TypeAlias = (
     WarmTransferStaticMessageParam
 )
-NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = (
     WarmTransferPromptParam
 )
@@ -904,9 +905,9 @@ NodeSubagentNodeToolTransferCallToolTransferOptionTransferOptionWarmTransferPubl
 NodeTransferCallNode: TypeAlias = TransferCallNodeParam
 NodeTransferCallNodeDisplayPosition: TypeAlias = DisplayPositionParam
 NodeTransferCallNodeEdge: TypeAlias = TransferFailedEdgeParam
-NodeTransferCallNodeEdgeTransitionCondition: TypeAlias = TransferFailedEdgePromptConditionParam | Mapping[str, object]
-NodeTransferCallNodeEdgeTransitionConditionEquationCondition: TypeAlias = Mapping[str, object]
-NodeTransferCallNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = Mapping[str, object]
+NodeTransferCallNodeEdgeTransitionCondition: TypeAlias = TransferFailedEdgePromptConditionParam | EquationConditionParam
+NodeTransferCallNodeEdgeTransitionConditionEquationCondition: TypeAlias = EquationConditionParam
+NodeTransferCallNodeEdgeTransitionConditionEquationConditionEquation: TypeAlias = EquationParam
 NodeTransferCallNodeEdgeTransitionConditionPromptCondition: TypeAlias = TransferFailedEdgePromptConditionParam
 NodeTransferCallNodeEdgeTransitionConditionUnionMember2: TypeAlias = TransferFailedEdgePromptConditionParam
 NodeTransferCallNodeGlobalNodeSetting: TypeAlias = GlobalNodeSettingParam
@@ -942,7 +943,7 @@ NodeTransferCallNodeInstruction: TypeAlias = NodeInstructionParam
 NodeTransferCallNodeInstructionNodeInstructionPrompt: TypeAlias = NodeInstructionPromptParam
 NodeTransferCallNodeInstructionNodeInstructionStaticText: TypeAlias = NodeInstructionStaticTextParam
 NodeTransferCallNodeModelChoice: TypeAlias = ModelChoiceCascadingParam
-NodeTransferCallNodeModelConfig: TypeAlias = object
+NodeTransferCallNodeModelConfig: TypeAlias = NodeModelConfigParam | None
 NodeTransferCallNodeModelConfigNodeModelConfig: TypeAlias = NodeModelConfigParam
 NodeTransferCallNodeModelConfigNodeModelConfigPrimary: TypeAlias = ModelRefParam
 NodeTransferCallNodeTransferDestination: TypeAlias = TransferDestinationParam
@@ -952,7 +953,7 @@ NodeTransferCallNodeTransferOption: TypeAlias = TransferOptionParam
 NodeTransferCallNodeTransferOptionTransferOptionAgenticWarmTransfer: TypeAlias = TransferOptionAgenticWarmTransferParam
 NodeTransferCallNodeTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfig: TypeAlias = AgenticTransferConfigParam
 NodeTransferCallNodeTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfigTransferAgent: TypeAlias = TransferAgentParam
-NodeTransferCallNodeTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+NodeTransferCallNodeTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 NodeTransferCallNodeTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = (
     WarmTransferPromptParam
 )
@@ -967,7 +968,7 @@ NodeTransferCallNodeTransferOptionTransferOptionWarmTransferPrivateHandoffOption
 NodeTransferCallNodeTransferOptionTransferOptionWarmTransferPrivateHandoffOptionWarmTransferStaticMessage: TypeAlias = (
     WarmTransferStaticMessageParam
 )
-NodeTransferCallNodeTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+NodeTransferCallNodeTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 NodeTransferCallNodeTransferOptionTransferOptionWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = WarmTransferPromptParam
 NodeTransferCallNodeTransferOptionTransferOptionWarmTransferPublicHandoffOptionWarmTransferStaticMessage: TypeAlias = (
     WarmTransferStaticMessageParam

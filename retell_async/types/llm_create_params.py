@@ -34,14 +34,17 @@ from ..raw.params.output_selection_all import OutputSelectionAllParam
 from ..raw.params.output_selection_subset import OutputSelectionSubsetParam
 from ..raw.params.press_digit_tool import PressDigitToolParam
 from ..raw.params.private_handoff_option import PrivateHandoffOptionParam
+from ..raw.params.public_handoff_option import PublicHandoffOptionParam
 from ..raw.params.s2s_model_ref import S2SModelRefParam
 from ..raw.params.send_sms_tool import SendSMSToolParam
 from ..raw.params.sms_content import SmsContentParam
 from ..raw.params.sms_content_inferred import SmsContentInferredParam
 from ..raw.params.sms_content_predefined import SmsContentPredefinedParam
 from ..raw.params.sms_content_template import SmsContentTemplateParam
+from ..raw.params.sms_destination import SmsDestinationParam
 from ..raw.params.sms_destination_customer_number import SmsDestinationCustomerNumberParam
 from ..raw.params.sms_destination_phone_number import SmsDestinationPhoneNumberParam
+from ..raw.params.sms_sender import SmsSenderParam
 from ..raw.params.sms_sender_current_number import SmsSenderCurrentNumberParam
 from ..raw.params.sms_sender_retell_long_code import SmsSenderRetellLongCodeParam
 from ..raw.params.state import StateParam
@@ -98,7 +101,7 @@ class LlmCreateParams(TypedDict, total=False):
 
 readable(LlmCreateParams)
 
-BackupModel: TypeAlias = object
+BackupModel: TypeAlias = BackupModelParam | None
 BackupModelBackupModelChoice: TypeAlias = BackupModelParam
 GeneralTool: TypeAlias = (
     EndCallToolParam
@@ -139,10 +142,10 @@ GeneralToolSendSMSToolSMSContent: TypeAlias = SmsContentParam
 GeneralToolSendSMSToolSMSContentSMSContentInferred: TypeAlias = SmsContentInferredParam
 GeneralToolSendSMSToolSMSContentSMSContentPredefined: TypeAlias = SmsContentPredefinedParam
 GeneralToolSendSMSToolSMSContentSMSContentTemplate: TypeAlias = SmsContentTemplateParam
-GeneralToolSendSMSToolSMSDestination: TypeAlias = object
+GeneralToolSendSMSToolSMSDestination: TypeAlias = SmsDestinationParam | None
 GeneralToolSendSMSToolSMSDestinationDestinationCustomerNumber: TypeAlias = SmsDestinationCustomerNumberParam
 GeneralToolSendSMSToolSMSDestinationDestinationPhoneNumber: TypeAlias = SmsDestinationPhoneNumberParam
-GeneralToolSendSMSToolSMSSender: TypeAlias = object
+GeneralToolSendSMSToolSMSSender: TypeAlias = SmsSenderParam | None
 GeneralToolSendSMSToolSMSSenderSenderCurrentNumber: TypeAlias = SmsSenderCurrentNumberParam
 GeneralToolSendSMSToolSMSSenderSenderRetellLongCode: TypeAlias = SmsSenderRetellLongCodeParam
 GeneralToolTransferCallTool: TypeAlias = TransferCallToolParam
@@ -153,7 +156,7 @@ GeneralToolTransferCallToolTransferOption: TypeAlias = TransferOptionParam
 GeneralToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransfer: TypeAlias = TransferOptionAgenticWarmTransferParam
 GeneralToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfig: TypeAlias = AgenticTransferConfigParam
 GeneralToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfigTransferAgent: TypeAlias = TransferAgentParam
-GeneralToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+GeneralToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 GeneralToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = (
     WarmTransferPromptParam
 )
@@ -170,7 +173,7 @@ GeneralToolTransferCallToolTransferOptionTransferOptionWarmTransferPrivateHandof
 GeneralToolTransferCallToolTransferOptionTransferOptionWarmTransferPrivateHandoffOptionWarmTransferStaticMessage: TypeAlias = (
     WarmTransferStaticMessageParam
 )
-GeneralToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+GeneralToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 GeneralToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = (
     WarmTransferPromptParam
 )
@@ -181,7 +184,7 @@ KBConfig: TypeAlias = KBConfigParam
 Mcp: TypeAlias = MCPParam
 ModelConfig: TypeAlias = ModelConfigParam
 ModelConfigCascadingModelConfig: TypeAlias = ModelConfigCascadingParam
-ModelConfigCascadingModelConfigBackup: TypeAlias = object
+ModelConfigCascadingModelConfigBackup: TypeAlias = BackupModelRefParam | None
 ModelConfigCascadingModelConfigBackupBackupModelRef: TypeAlias = BackupModelRefParam
 ModelConfigCascadingModelConfigPrimary: TypeAlias = ModelRefParam
 ModelConfigS2SModelConfig: TypeAlias = ModelConfigS2SParam
@@ -228,10 +231,10 @@ StateToolSendSMSToolSMSContent: TypeAlias = SmsContentParam
 StateToolSendSMSToolSMSContentSMSContentInferred: TypeAlias = SmsContentInferredParam
 StateToolSendSMSToolSMSContentSMSContentPredefined: TypeAlias = SmsContentPredefinedParam
 StateToolSendSMSToolSMSContentSMSContentTemplate: TypeAlias = SmsContentTemplateParam
-StateToolSendSMSToolSMSDestination: TypeAlias = object
+StateToolSendSMSToolSMSDestination: TypeAlias = SmsDestinationParam | None
 StateToolSendSMSToolSMSDestinationDestinationCustomerNumber: TypeAlias = SmsDestinationCustomerNumberParam
 StateToolSendSMSToolSMSDestinationDestinationPhoneNumber: TypeAlias = SmsDestinationPhoneNumberParam
-StateToolSendSMSToolSMSSender: TypeAlias = object
+StateToolSendSMSToolSMSSender: TypeAlias = SmsSenderParam | None
 StateToolSendSMSToolSMSSenderSenderCurrentNumber: TypeAlias = SmsSenderCurrentNumberParam
 StateToolSendSMSToolSMSSenderSenderRetellLongCode: TypeAlias = SmsSenderRetellLongCodeParam
 StateToolTransferCallTool: TypeAlias = TransferCallToolParam
@@ -242,7 +245,7 @@ StateToolTransferCallToolTransferOption: TypeAlias = TransferOptionParam
 StateToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransfer: TypeAlias = TransferOptionAgenticWarmTransferParam
 StateToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfig: TypeAlias = AgenticTransferConfigParam
 StateToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferAgenticTransferConfigTransferAgent: TypeAlias = TransferAgentParam
-StateToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+StateToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 StateToolTransferCallToolTransferOptionTransferOptionAgenticWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = (
     WarmTransferPromptParam
 )
@@ -257,7 +260,7 @@ StateToolTransferCallToolTransferOptionTransferOptionWarmTransferPrivateHandoffO
 StateToolTransferCallToolTransferOptionTransferOptionWarmTransferPrivateHandoffOptionWarmTransferStaticMessage: TypeAlias = (
     WarmTransferStaticMessageParam
 )
-StateToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PrivateHandoffOptionParam
+StateToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOption: TypeAlias = PublicHandoffOptionParam
 StateToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOptionWarmTransferPrompt: TypeAlias = WarmTransferPromptParam
 StateToolTransferCallToolTransferOptionTransferOptionWarmTransferPublicHandoffOptionWarmTransferStaticMessage: TypeAlias = (
     WarmTransferStaticMessageParam
