@@ -61,7 +61,7 @@ async def behave(stream: SocketStream, how: str) -> None:
     elif how == "reset":
         await _reset(stream)
     elif how == "garbage":
-        await stream.send(b"SSH-2.0-OpenSSH_9\r\n\r\n")
+        await stream.send(b"SSH-2.0-OpenSSH_9 %s\r\n\r\n" % PHONE.encode())
     elif how == "cut off":
         await stream.send(ok()[:-4])
     elif how == "no JSON":
