@@ -8,6 +8,7 @@ import pkgutil
 import subprocess
 import sys
 
+import httpx
 import pytest
 import retell
 import retell.types
@@ -55,7 +56,7 @@ def test_values_are_those_of_the_official_sdk() -> None:
     assert retell_async.AsyncClient is retell_async.AsyncRetell
     assert retell_async.Client is retell_async.Retell
     assert retell_async.Stream is retell_async.SyncStreamedResponse
-    assert retell_async.DefaultHttpxClient is retell_async.DefaultAsyncHttpxClient
+    assert issubclass(retell_async.DefaultHttpxClient, httpx.Client)
     assert retell_async.NOT_GIVEN is retell_async.not_given is retell_async.omit
     assert isinstance(retell_async.NOT_GIVEN, retell_async.NotGiven)
 
