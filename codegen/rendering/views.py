@@ -400,7 +400,11 @@ def _tags(document: Json, name: str) -> set[str]:
 def _params(document: Json, name: str, schema: Json) -> Class:
     types = Types(document)
     sent = sorted(properties(document, schema, sent=True).items(), key=lambda item: (not item[1][1], item[0]))
-    fields = [Field(wire, types.sent(field), required, about(field)) for wire, (field, required) in sent]
+    tags = _tags(document, name)
+    fields = [
+        Field(wire, types.sent({**field, marks.IS_TAG: True} if wire in tags else field), required, about(field))
+        for wire, (field, required) in sent
+    ]
     fields.extend(
         Field(other, types.sent(field), required=False, doc=f"`{wire}`, as the official SDK calls it.")
         for wire, (field, _) in sent
