@@ -110,7 +110,7 @@ async def prefetched(source: AsyncIterator[T], number: int) -> AsyncGenerator[As
 
 @asynccontextmanager
 async def mapped(source: AsyncIterator[T], fetch: Callable[[T], Awaitable[U]], concurrency: int) -> AsyncGenerator[AsyncIterator[U]]:
-    """Results of `fetch` for each entry of a source, in order; at most `concurrency` of them are fetched, or wait to be used, at any time."""
+    """Results of `fetch` for each entry of a source, in order; at most `concurrency` are fetched, or wait to be used, at a time."""
     places = anyio.Semaphore(concurrency)
 
     async def begin(send: MemoryObjectSendStream[_Result[U]], tasks: TaskGroup) -> None:
