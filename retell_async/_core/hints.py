@@ -86,8 +86,10 @@ def _function(member: object) -> object:
 
 
 class _NotInstalled:
-    """A package that is optional and not there. Its names are classes of which there is nothing, so that the other members of a union that
-    names one are found."""
+    """A package that is optional and not there.
+
+    Its names are classes of which there is nothing, so that the other members of a union that names one are found.
+    """
 
     def __init__(self, module: str) -> None:
         self._module = module
