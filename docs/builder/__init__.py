@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import links, markup, pages
+from .domain import Domain
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -17,6 +18,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", lambda app: pages.write(Path(app.srcdir) / "reference"))
     app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)
+    app.add_domain(Domain, override=True)
     app.connect("missing-reference", links.resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
