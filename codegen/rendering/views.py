@@ -222,13 +222,10 @@ class Resource:
     """The class with its methods by hand."""
 
     @property
-    def class_name(self) -> str:
-        return f"{pascal(self.name)}Resource"
-
-    @property
-    def official_name(self) -> str:
-        """The name that the official SDK has for the class."""
-        return f"Async{_SPELT.get(self.name, pascal(self.name))}Resource"
+    def class_names(self) -> list[str]:
+        """The names of its classes, which are those of the official SDK, without the ``Async`` of those that are awaited."""
+        name = f"{_SPELT.get(self.name, pascal(self.name))}Resource"
+        return [name, f"{name}WithRawResponse", f"{name}WithStreamingResponse"]
 
     @property
     def operations(self) -> list[Operation]:
@@ -327,7 +324,7 @@ def _check_classes(found: Views) -> None:
     """Refuse a schema that is called as the class of a resource is."""
     names = {name for name, _ in [*found.model_names, *found.param_names]}
     for resource in found.resources:
-        for name in (f"{resource.class_name}{end}" for end in ("", "WithRawResponse", "WithStreamingResponse")):
+        for name in (each for own in resource.class_names for each in (own, f"Async{own}")):
             if name in names:
                 raise Refused(pointer("components", "schemas", name), f"is the class of client.{resource.name}: name it in the overlay")
 
