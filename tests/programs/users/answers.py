@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import httpx
-from pydantic import BaseModel as PydanticModel
-
 import retell
-from retell import APIResponse, AsyncRetell, BaseModel, Retell
+from pydantic import BaseModel as PydanticModel
+from retell import AsyncRetell, BaseModel, Retell
 from retell.types import AgentListResponse, LlmResponse
 
 client = Retell()
@@ -34,7 +33,6 @@ def program_raw_answers() -> None:
 
 def program_streamed_answers() -> None:
     with client.llm.with_streaming_response.create(general_prompt="Streamed.") as response:
-        assert isinstance(response, APIResponse)
         assert response.headers.get("content-type")
         text = "".join(response.iter_text())
     assert '"general_prompt"' in text

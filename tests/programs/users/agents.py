@@ -57,7 +57,7 @@ def program_set_up_an_agent() -> None:
     )
     assert isinstance(agent, AgentResponse)
     assert agent.response_engine.type == "retell-llm"
-    assert agent.response_engine.llm_id == llm.llm_id
+    assert agent.response_engine.to_dict()["llm_id"] == llm.llm_id
     print(agent.agent_id, agent.voice_id)
 
 
@@ -114,8 +114,7 @@ def program_a_conversation_flow() -> None:
     print([node.__dict__["id"] for node in flow.nodes])
     for node in flow.nodes:
         if node.type == "conversation":
-            assert node.edges is not None
-            assert node.edges[0].destination_node_id == "end"
+            assert node.model_dump()["edges"][0]["destination_node_id"] == "end"
     again = client.conversation_flow.retrieve(flow.conversation_flow_id)
     assert again.to_dict()["nodes"] == flow.to_dict()["nodes"]
     agent = client.agent.create(

@@ -56,7 +56,7 @@ async def program_tasks_and_time_limits() -> None:
         assert page.has_more is False
         async with asyncio.timeout(10):
             await own.voice.list()
-        for done in asyncio.as_completed([own.llm.list(), own.knowledge_base.list()]):
+        for done in asyncio.as_completed([own.llm.list(limit=1), own.llm.list(limit=2)]):
             await done
 
 

@@ -6,12 +6,11 @@ import json
 import os
 from typing import Any
 
-from flask import Flask, Response, abort, jsonify, request
-from tenacity import AsyncRetrying, retry, retry_if_exception_type, stop_after_attempt, wait_none
-
 import retell
+from flask import Flask, Response, abort, jsonify, request
 from retell import AsyncRetell, Retell
 from retell.lib import webhook_auth
+from tenacity import AsyncRetrying, retry, retry_if_exception_type, stop_after_attempt, wait_none
 
 client = Retell(api_key=os.environ["RETELL_API_KEY"])
 

@@ -20,7 +20,7 @@ def program_a_chat() -> None:
             answer = client.chat.create_chat_completion(chat_id=chat.chat_id, content=text)
             for message in answer.messages:
                 if message.role == "agent":
-                    print(message.content)
+                    print(message.to_dict()["content"])
         found = client.chat.retrieve(chat.chat_id)
         assert found.chat_status == "ongoing"
         assert "Hello" in (found.transcript or "") or found.message_with_tool_calls

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from retell import NOT_GIVEN, Retell
-from retell.types import CallListResponse, CallResponse, call_list_params
+from retell.types import CallResponse, call_list_params
 
 client = Retell(api_key=os.environ["RETELL_API_KEY"], max_retries=3, timeout=30.0)
 
@@ -40,7 +40,6 @@ def program_every_page_by_its_key() -> None:
             if key
             else client.call.list(limit=3, sort_order="ascending")
         )
-        assert isinstance(page, CallListResponse)
         calls.extend(page.items or [])
         if not page.has_more:
             break

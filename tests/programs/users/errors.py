@@ -8,7 +8,6 @@ import pickle
 from typing import Any
 
 import httpx
-
 import retell
 from retell import (
     APIConnectionError,
@@ -37,7 +36,6 @@ KINDS: list[tuple[int, type[APIStatusError]]] = [
     (409, ConflictError),
     (418, APIStatusError),
     (422, UnprocessableEntityError),
-    (429, RateLimitError),
     (500, InternalServerError),
     (503, InternalServerError),
 ]

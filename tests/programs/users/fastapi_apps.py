@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Optional
 
+import retell as sdk
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict
-
-import retell as sdk
 from retell import AsyncRetell, Retell
 from retell.lib.webhook_auth import symmetric
 from retell.types import AgentListResponse, CallResponse, PhoneCallResponse
@@ -52,8 +51,9 @@ def program_a_webhook() -> None:
     body = {
         "event": "call_ended",
         "call": {
-            "call_id": "call_1", "call_type": "phone_call", "agent_id": "a", "agent_version": 1, "call_status": "ended", "direction": "outbound",
-            "from_number": "+14155550100", "to_number": "+14155550101", "disconnection_reason": "user_hangup", "duration_ms": 1200,
+            "call_id": "call_1", "call_type": "phone_call", "agent_id": "a", "agent_version": 1, "call_status": "ended",
+            "direction": "outbound", "from_number": "+14155550100", "to_number": "+14155550101",
+            "disconnection_reason": "user_hangup", "duration_ms": 1200,
             "call_analysis": {"call_summary": "Grüße", "custom_analysis_data": {"day": "Monday"}}, "something_new": {"a": 1},
         },
     }  # fmt: skip

@@ -11,7 +11,6 @@ from unittest import mock
 
 import httpx
 import respx
-
 from retell import AsyncRetell, Retell
 from retell.types import AgentResponse, PhoneCallResponse
 

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 import httpx
-
 import retell
 from retell import AsyncClient, AsyncRetell, Client, DefaultAsyncHttpxClient, DefaultHttpxClient, Omit, Retell, Timeout
 
