@@ -21,8 +21,7 @@ import pytest
 
 from retell_async.sandbox import RunningClock, Sandbox
 from retell_async.sandbox.http.server import in_thread
-
-from ..peer.checkers import more_than_official
+from tests.peer.checkers import more_than_official
 
 pytestmark = pytest.mark.soak
 
