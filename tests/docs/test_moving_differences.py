@@ -42,7 +42,7 @@ def both(answer: Callable[[httpx.Request], httpx.Response], **settings: Any) -> 
 
 def test_every_row_has_a_test() -> None:
     starts = {
-        call.args[0].value
+        str(call.args[0].value)
         for path in Path(__file__).parent.glob("test_moving*.py")
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call)
