@@ -256,6 +256,8 @@ def test_http_clients() -> None:
     wrong: Any = httpx.AsyncClient()
     with pytest.raises(TypeError, match="Invalid `http_client` argument"):
         retell.Retell(api_key="key_1", http_client=wrong)
+
+
 def test_methods_of_models() -> None:
     said = row("Models |")
     for name in re.findall(r"`(\w+)`", said):
