@@ -168,4 +168,7 @@ def test_a_pickled_error_masks_its_url() -> None:
 
 def test_a_short_key_is_left_out_as_a_word_and_within_no_other() -> None:
     request = httpx.Request("GET", "https://retell.test/a", headers={"authorization": "Bearer k"})
-    assert str(errors.APIConnectionError(message="the token of k is blocked: 'k'", request=request)) == "the token of *** is blocked: '***'"
+    assert (
+        str(errors.APIConnectionError(message="the token of k is blocked: 'k'", request=request))
+        == "the token of *** is blocked: '***' (GET /a)"
+    )
