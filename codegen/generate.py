@@ -6,18 +6,19 @@ import filecmp
 import json
 import shutil
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from . import marks, overlay, retired, words
-from .document import Json, load_file
+from .document import Json, load_file, operation_key, operations, pointer
 from .passes import notes
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.views import views
-from .surface import Entry, entries, helpers
+from .surface import Entry, adopted, entries, helpers, known
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources", "types")
@@ -36,12 +37,35 @@ class Report:
     unreachable: list[str]
 
 
-def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
-    """The pinned document, or other facts in its place, with the overlay and our notes laid over it."""
+def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None, told: list[str] | None = None) -> Json:
+    """The pinned document, or other facts in its place, with what our files know of it: the overlay, notes, the ids of operations.
+
+    :param told: gets a sentence for everything in these files that is about nothing in the document any more.
+    """
+    surface = load_file(openapi / "surface.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
-    document = overlay.apply(facts, load_file(openapi / "overlay.yaml"))
-    notes.lay(document, load_file(openapi / "notes.yaml"))
+    moved: dict[str, list[str]] = defaultdict(list)
+    for key, (meant, _) in known(facts, surface).items():
+        if key != meant:
+            moved[meant].append(key)
+    there = {operation_key(method, path) for method, path, _ in operations(facts)}
+    targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in there}
+    document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
+    places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
+    dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
+    if told is not None:
+        told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     return document
+
+
+def _target(key: str) -> str:
+    method, _, path = key.partition(" ")
+    return f"$.paths['{path}'].{method.lower()}"
+
+
+def _place(key: str) -> str:
+    method, _, path = key.partition(" ")
+    return pointer("paths", path, method.lower())
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:
@@ -77,7 +101,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
 def _plain(value: Any) -> Any:
     """The document as others read it: with our corrections, without what only this generator understands."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME)}
+        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME, marks.KNOWN_AS)}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 

@@ -25,7 +25,12 @@ Read by `words`, and by `views` off a parameter."""
 TAG = "x-tag"
 """On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`, `types` and `views`."""
 
+REPLACES = "x-replaces"
+"""On an action of the overlay: it replaces what the document says. Read by `overlay`."""
+
 # Between passes.
+KNOWN_AS = "x-known-as"
+"""On an operation, by `surface`: the key under which our files know it. Read by `words`; `generate` takes it out, as above."""
 ERRORS = "x-errors"
 """On an operation, by `errors`: the statuses of its errors. Read by `views` and `diff`."""
 ERROR_BODY = "x-error-body"
