@@ -44,7 +44,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
     """Whether anything changed, and what did not."""
     if missing := _missing(document, action.get("update")):
         return False, [f"the document has no {', '.join(missing)} to refer to"]
-    target = str(action.get("target", ""))
+    target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():
         target = new + target.removeprefix(old) if target.startswith(old) else target
     try:

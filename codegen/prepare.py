@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 from .document import Json
-from .passes import aliases, all_of, dialect, errors, lift, names, negation, reachable, unions, usage
+from .passes import aliases, all_of, dialect, errors, lift, names, negation, reachable, unions, usage, wire
 
 PASSES = (
     dialect.run,
     errors.run,
     reachable.run,
+    wire.run,
     negation.run,
     all_of.run,
     unions.run,

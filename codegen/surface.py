@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import attrs
@@ -84,7 +85,7 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     surface = _operations(surface)
     there = {operation_key(method, path): operation for method, path, operation in operations(document)}
     ids = {str(said["id"]): key for key, said in surface.items() if "id" in said and key not in there}
-    shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=lambda key: _version(key))}
+    shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=_version)}
     groups: dict[str, list[str]] = defaultdict(list)
     for key, operation in there.items():
         meant = key if key in surface else ids.get(str(operation.get("operationId"))) or shapes.get(_shape(key))
@@ -125,6 +126,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             found[key] = Entry(methods, repeat or _repeat(key), said.get("timeout"), said.get("limit"), named=key in surface)
         else:
             method = _free(_named_by_itself(key, operation, surface))
+            if method in taken:
+                method = _free(_named_by_itself(key, operation, surface, whole=True))
             if method in taken:
                 method = attrs.evolve(method, name=f"{method.name}_v{_version(key)}")
             found[key] = Entry((method,), _repeat(key), None, None, named=False)
@@ -198,13 +201,14 @@ def _id_of(method: str, path: str) -> str:
     return words[:1].lower() + words[1:]
 
 
-def _named_by_itself(key: str, operation: Json, surface: Json) -> Method:
+def _named_by_itself(key: str, operation: Json, surface: Json, *, whole: bool = False) -> Method:
+    """:param whole: with what stands between the parameters of the path."""
     path = key.partition(" ")[2]
     resource, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
     if isinstance(resource, str) and isinstance(name, str):
         return Method(_identifier(path, resource), _identifier(path, name))
     nouns, resources, verbs = _taught(surface)
-    verb, noun = _words(key, nouns.keys() | resources, verbs)
+    verb, noun = _words(key, nouns.keys() | resources, verbs, whole=whole)
     for length in range(len(noun), 0, -1):
         start = "_".join(_singular(noun[:length]))
         if start in nouns or start in resources:
@@ -219,16 +223,20 @@ def _named_by_itself(key: str, operation: Json, surface: Json) -> Method:
     return Method(_identifier(path, resource), _identifier(path, "_".join([verb, *rest])))
 
 
-def _words(key: str, nouns: frozenset[str] | set[str], verbs: frozenset[str]) -> tuple[str, list[str]]:
+def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: bool) -> tuple[str, list[str]]:
     """Verb and noun of an operation; its one word is both if it has only one."""
     method, _, segments = _parts(key)
-    first, *rest = [segment for segment in segments if not segment.startswith("{")] or ["root"]
-    verb, *noun = first.split("-")
-    if verb in verbs or (method == "post" and not rest and "_".join(_singular([verb])) not in nouns and not segments[-1].startswith("{")):
-        return verb, [*(noun or [verb]), *(word for segment in rest for word in segment.split("-"))]
+    said = [
+        segment.split("-")
+        for index, segment in enumerate(segments)
+        if not segment.startswith("{") and (whole or index == 0 or not segments[index + 1 : index + 2])
+    ] or [["root"]]
+    (verb, *noun), *rest = said
+    if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns):
+        return verb, [*(noun or [verb]), *chain(*rest)]
     if rest and method == "post":  # /campaigns/{id}/start
-        return rest[-1].replace("-", "_"), [*first.split("-"), *(word for segment in rest[:-1] for word in segment.split("-"))]
-    words = [word for segment in (first, *rest) for word in segment.split("-")]
+        return "_".join(rest[-1]), [*chain(*said[:-1])]
+    words = [*chain(*said)]
     one = segments[-1].startswith("{") or singular(words[-1]) == words[-1]
     return _HTTP.get(method, "get" if one else "list"), words
 

@@ -1,7 +1,7 @@
 """Our notes beside the pinned document (`openapi/notes.yaml`) come to the schemas that they are about.
 
-A note is found by a JSON pointer in which names stand for positions: a parameter by its name, a member of a union by the component that it
-refers to, its title or the first value of its tag. The members of an ``allOf`` that are written out there are one with the schema around them.
+A note is found by a JSON pointer in which names stand for positions: a parameter by its name, a member of a union by the component it
+refers to, its title or the first value of its tag. Members of an ``allOf`` that are written out there are one with the schema around them.
 """
 
 from __future__ import annotations
@@ -61,4 +61,3 @@ def names(item: Any) -> list[str]:
     ]
     said = [item.get("name"), str(item.get("$ref", "")).rpartition("/")[2], item.get("title"), *tags, item.get("type")]
     return [str(name) for name in said if name]
-

@@ -13,7 +13,7 @@ from openapi_python_client.strings import PythonIdentifier
 
 from .. import marks
 from ..document import Json, Refused, is_object, operation_key, operations, pointer, ref_name, resolved, visible
-from ..operation import answer, listing, properties
+from ..operation import answer, answers, listing, properties
 from ..passes.lift import pascal
 from ..passes.names import module_name
 from ..reserved import FIELDS, KEYED_FIELDS, KEYWORDS, RAW_KEYWORDS, aside, is_name, stepped_aside
@@ -140,6 +140,7 @@ class Operation(Module):
     repeat: str
     path_fields: list[Field]
     query_fields: list[Field]
+    header_fields: list[Field]
     body_fields: list[Field]
     body: str | None
     body_required: bool
@@ -157,6 +158,12 @@ class Operation(Module):
     limit: str | None
     optional: bool
     """Whether an answer of success may be empty: the caller knows what it would say."""
+    nullable: bool
+    """Whether it may be empty and is ``None`` then."""
+    statuses: dict[int, str]
+    """What decodes an answer by its status, where several mean success."""
+    media: str
+    styles: dict[str, str]
     deprecated: bool
     doc: str
     errors: list[str]
@@ -168,7 +175,7 @@ class Operation(Module):
 
     @property
     def keywords(self) -> list[Field]:
-        fields = [*self.path_fields[:-1], *self.query_fields, *self.body_fields]
+        fields = [*self.path_fields[:-1], *self.query_fields, *self.header_fields, *self.body_fields]
         return [*(field for field in fields if field.required), *(field for field in fields if not field.required)]
 
     @property
@@ -284,7 +291,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     found = Views([], [], [], [], [], [], [], [], [])
     keyed = {
-        ref_name(answer(operation, pointer("paths", path, method)) or {})
+        ref_name(answer(operation) or {})
         for method, path, operation in operations(prepared)
         if entries[operation_key(method, path)].repeat == "idempotency_key"
     }
@@ -524,15 +531,15 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
     types = Types(document)
     path_names = re.findall(r"{([^}]*)}", path)
     parameters = {(parameter["in"], parameter["name"]): parameter for parameter in operation["parameters"]}
-    for kind, name in parameters:
-        if kind not in ("path", "query"):
-            raise Refused(f"{where}/parameters", f"{name} is sent in the {kind}: only path and query are expressed")
     path_fields = [Field(name, "str", required=True, doc=_about_parameter(parameters.get(("path", name), {}))) for name in path_names]
-    query_fields = [
-        Field(name, types.sent(parameter["schema"]), bool(parameter.get("required")), _about_parameter(parameter))
-        for (kind, name), parameter in parameters.items()
-        if kind == "query"
-    ]
+    query_fields, header_fields = (
+        [
+            Field(name, types.sent(parameter["schema"]), bool(parameter.get("required")), _about_parameter(parameter))
+            for (kind, name), parameter in parameters.items()
+            if kind == place
+        ]
+        for place in ("query", "header")
+    )
     body_name, body_fields, multipart, files, json, exclusive, body_required = _body(document, operation, where, types)
     module = module_name(operation["operationId"])
     if not is_name(module):
@@ -540,14 +547,23 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
     clash = {field.name for field in body_fields} & {field.name for field in [*path_fields, *query_fields]}
     body_fields = [attrs.evolve(field, name=f"body_{field.name}") if field.name in clash else field for field in body_fields]
     query_fields = [attrs.evolve(field, name=f"query_{field.name}") if field.name in clash else field for field in query_fields]
+    taken = {field.name for field in [*path_fields, *query_fields, *body_fields]}
+    header_fields = [attrs.evolve(field, name=f"header_{field.name}") if field.name in taken else field for field in header_fields]
     body_fields = _aside(body_fields, KEYWORDS | {module})
-    path_fields, query_fields = (_aside(fields, RAW_KEYWORDS | {module}) for fields in (path_fields, query_fields))
-    _check_names([*path_fields, *query_fields, *body_fields], where)
-    returned = answer(operation, where)
+    path_fields, query_fields, header_fields = (
+        _aside(fields, RAW_KEYWORDS | {module}) for fields in (path_fields, query_fields, header_fields)
+    )
+    _check_names([*path_fields, *query_fields, *header_fields, *body_fields], where)
+    media, several = operation.get(marks.MEDIA, "json"), answers(operation)
+    returned = None if media != "json" else answer(operation)
     returns, spec, item = "None", None, None
     paging = None
+    nullable = returned is not None and bool(operation.get(marks.NULLABLE))
+    if media != "json":
+        returns = {"text": "str", "bytes": "bytes"}[media]
     if returned is not None:
-        returns, spec = types.received(returned), types.spec(returned)
+        returns, spec = types.received(returned), None if len(several) > 1 else types.spec(returned)
+        returns += " | None" if nullable and not returns.endswith(" | None") and returns != "Any" else ""
         kind, one = listing(document, returned)
         item = None if kind == "object" else types.received(one)
         if kind == "pages":
@@ -565,6 +581,7 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         repeat=entry.repeat,
         path_fields=path_fields,
         query_fields=query_fields,
+        header_fields=header_fields,
         body_fields=body_fields,
         body=body_name,
         body_required=body_required,
@@ -579,7 +596,11 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         exclusive=exclusive,
         timeout=entry.timeout,
         limit=entry.limit,
-        optional=returned is not None and (method.upper() in _CHANGING_METHODS or bool(_CHANGING_PATH.match(path))),
+        nullable=nullable,
+        statuses={int(status): one for status, schema in several.items() if len(several) > 1 and (one := types.spec(schema))},
+        media=media,
+        styles={parameter["name"]: parameter[marks.STYLE] for parameter in operation["parameters"] if marks.STYLE in parameter},
+        optional=returned is not None and not nullable and (method.upper() in _CHANGING_METHODS or bool(_CHANGING_PATH.match(path))),
         deprecated=bool(operation.get("deprecated")),
         doc=about(operation),
         errors=[_ERRORS[status] for status in operation[marks.ERRORS] if status in _ERRORS],
@@ -604,8 +625,6 @@ def _body(document: Json, operation: Json, where: str, types: Types) -> _Body:
     if not content:
         return None, [], False, [], [], [], False
     kind, media = next(iter(content.items()))
-    if kind not in ("application/json", "multipart/form-data") or len(content) > 1:
-        raise Refused(f"{where}/requestBody/content", f"a body of {', '.join(content)} cannot be expressed")
     name = ref_name(media["schema"])
     schema = resolved(document, media["schema"])
     if name is None or not is_object(schema):
