@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from openapi_python_client.strings import ClassName, PythonIdentifier
 
 from .. import marks
@@ -30,11 +32,13 @@ def run(document: Json) -> None:
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
 
 
+@cache
 def class_name(name: str) -> str:
     """The generator's own name for the class of a schema; of such a name it makes the same again."""
     return str(ClassName(ClassName(name, "field_"), "field_"))
 
 
+@cache
 def module_name(class_name: str) -> str:
     """The module that a class is in, or an operation."""
     return aside(str(PythonIdentifier(class_name, "")), MODULES)
