@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
                     "released": _released,
                 }[command]()
     except Refused as refused:
-        print(f"refused: {refused}", file=sys.stderr)
+        print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
 
 

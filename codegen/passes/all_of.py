@@ -20,6 +20,7 @@ from ..document import (
     fingerprint,
     pointer,
     ref_name,
+    refuse_rings,
     replace,
     resolved,
     roots,
@@ -35,38 +36,11 @@ class _Contradiction(Exception):
 
 
 def run(document: Json) -> None:
-    for name in document["components"].get("schemas", {}):
-        _refuse_ring(document, name, ())
-    for name, schema in document["components"].get("schemas", {}).items():
-        _apart_from_parents(document, name, schema)
+    refuse_rings(document)
     for where, holder, key in list(roots(document)):
-        try:
-            holder[key] = _flat(document, holder[key], where)
-        except RecursionError:
-            raise Refused(
-                where, "is laid over itself, by a union in what it is laid over: take one of the two out in the overlay"
-            ) from None
+        holder[key] = _flat(document, holder[key], where)
     for _, schema in all_schemas(document):
         _leave_out(schema)
-
-
-def _apart_from_parents(document: Json, name: str, schema: Json) -> None:
-    """Of a schema that lists its children as a union, a child has the fields and not the union, which says only that it is one of them."""
-    for index, part in enumerate(schema.get("allOf", ())):
-        parent = document["components"]["schemas"].get(ref_name(part), {})
-        if any(ref_name(member) == name for member in parent.get("oneOf", ())):
-            schema["allOf"][index] = {key: deepcopy(value) for key, value in parent.items() if key not in ("oneOf", "discriminator")}
-
-
-def _refuse_ring(document: Json, name: str, inside: tuple[str, ...]) -> None:
-    if name in inside:
-        raise Refused(pointer("components", "schemas", name), "is laid over itself")
-    waiting = [document["components"]["schemas"][name]]
-    while waiting:
-        schema = waiting.pop()
-        if (referred := ref_name(schema)) is not None:
-            _refuse_ring(document, referred, (*inside, name))
-        waiting.extend(schema.get("allOf", ()))
 
 
 def _leave_out(schema: Json) -> None:

@@ -111,6 +111,8 @@ def _answers(operation: Json, where: str) -> None:
             found[str(status)] = content[kind][1]
     if len(kinds - {""}) > 1:
         raise Refused(where, f"answers of success of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
+    if len(found) > 1 and any(not status.isdecimal() for status in found):
+        raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
     if "" in kinds and found:
         operation[marks.NULLABLE] = True
     if (kind := next(iter(kinds - {""}), "json")) != "json":
@@ -118,6 +120,6 @@ def _answers(operation: Json, where: str) -> None:
     once: dict[str, Json] = {}
     for status, schema in sorted(found.items()):
         if schema not in once.values():
-            once["200" if status.upper() == "2XX" else status] = schema
+            once[status if status.isdecimal() else "200"] = schema
     kept: Json = {status: {"description": "", "content": {"application/json": {"schema": schema}}} for status, schema in once.items()}
     operation["responses"] = kept or {str(next(iter(responses))): {"description": ""}}
