@@ -21,7 +21,13 @@ _OUR_OWN_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Of a parameter with such a name OpenAPI says that it is to be ignored."""
 
 
+_SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
+OURS = "https://api.retellai.com"
+"""Where the API is as long as a document does not say."""
+
+
 def run(document: Json) -> None:
+    document[marks.SERVER] = server(document)
     for method, path, operation in operations(document):
         where = pointer("paths", path, method)
         _same_place(document, operation, where)
@@ -33,6 +39,18 @@ def run(document: Json) -> None:
         if "requestBody" in operation:
             _request(document, operation["requestBody"], f"{where}/requestBody/content")
         _answers(operation, f"{where}/responses")
+
+
+def server(document: Json) -> str:
+    """Where the API is, to which keys are sent: the first server that the document names."""
+    for said in document.get("servers", ())[:1]:
+        url = str(said.get("url", ""))
+        for name, variable in said.get("variables", {}).items():
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+        if not _SERVER.fullmatch(url):
+            raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
+        return url.rstrip("/")
+    return OURS
 
 
 def _same_place(document: Json, operation: Json, where: str) -> None:

@@ -176,6 +176,7 @@ class _Package(Project):
     def _create_package(self) -> None:
         self._write("package_init.py.jinja", self.package_dir / "__init__.py", title="Operations and models as the document has them.")
         self._write("raw_limits.py.jinja", self.package_dir / "limits.py", operations=self.views.operations)
+        self._write("raw_server.py.jinja", self.package_dir / "server.py", url=self.views.server)
 
     def _build_models(self) -> None:
         models, params = self.package_dir / "models", self.package_dir / "params"

@@ -260,6 +260,8 @@ class Views:
     param_unions: list[Union]
     operations: list[Operation]
     resources: list[Resource]
+    server: str
+    """Where the API is."""
 
     @property
     def aside(self) -> list[str]:
@@ -289,7 +291,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
     retired = retired or Retired()
     schemas: dict[str, Json] = prepared["components"]["schemas"]
-    found = Views([], [], [], [], [], [], [], [], [])
+    found = Views([], [], [], [], [], [], [], [], [], prepared[marks.SERVER])
     keyed = {
         ref_name(answer(operation) or {})
         for method, path, operation in operations(prepared)
