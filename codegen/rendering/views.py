@@ -599,7 +599,7 @@ def _operation(document: Json, method: str, path: str, operation: Json, entry: E
         timeout=entry.timeout,
         limit=entry.limit,
         nullable=nullable,
-        statuses={int(status): one for status, schema in several.items() if len(several) > 1 and (one := types.spec(schema))},
+        statuses={int(status): decoded for status, schema in several.items() if len(several) > 1 and (decoded := types.spec(schema))},
         media=media,
         styles={parameter["name"]: parameter[marks.STYLE] for parameter in operation["parameters"] if marks.STYLE in parameter},
         optional=returned is not None and not nullable and (method.upper() in _CHANGING_METHODS or bool(_CHANGING_PATH.match(path))),

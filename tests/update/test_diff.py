@@ -14,7 +14,6 @@ from codegen.document import Json, load_file
 from codegen.generate import ROOT
 from codegen.revisions import report
 from codegen.revisions.diff import Change, Impact, Revision, difference, renamed
-
 from codegen.surface import adopted
 
 from . import mutations, revisions
