@@ -59,7 +59,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
-        render(prepared, seen, fresh, official)
+        render(seen, fresh, official)
         (fresh / "raw" / "openapi.json").write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
         for part in GENERATED:
             shutil.rmtree(package / part, ignore_errors=True)
@@ -67,7 +67,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     return Report(
         operations=len(seen.operations),
         methods=sum(len(resource.methods) for resource in seen.resources),
-        models=len(seen.models),
+        models=sum(view.base in ("Model", "KeyedModel") and view.of_api for view in seen.classes.models),
         named_themselves=[key for key, entry in named.items() if not entry.named],
         aside=seen.aside,
         unreachable=prepared[marks.UNREACHABLE],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from .document import Json
-from .passes import aliases, all_of, dialect, errors, lift, names, negation, reachable, unions, usage
+from .parser import Parsed, parse
+from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage
 
 PASSES = (
     dialect.run,
@@ -29,6 +30,14 @@ def prepare(document: Json) -> Json:
         prepared = _unshared(prepared)
         run(prepared)
     return prepared
+
+
+def parsed(prepared: Json) -> Parsed:
+    """What the generator's parser finds in a prepared document, which stays as it is."""
+    document = _unshared(prepared)
+    members.run(document)
+    parsable.run(document)
+    return parse(document)
 
 
 def _unshared(document: Json) -> Json:
