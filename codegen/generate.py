@@ -67,7 +67,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     return Report(
         operations=len(seen.operations),
         methods=sum(len(resource.methods) for resource in seen.resources),
-        models=sum(view.base in ("Model", "KeyedModel") and view.of_api for view in seen.classes.models),
+        models=sum(view.kind == "model" and view.of_api for view in seen.classes),
         named_themselves=[key for key, entry in named.items() if not entry.named],
         aside=seen.aside,
         unreachable=prepared[marks.UNREACHABLE],

@@ -16,19 +16,19 @@ NAME = "x-name"
 """On a schema, from the overlay: what its class is called. Taken off by `lift` and `names`; `all_of` lets no copy of the schema have it.
 `generate` takes it out of the document that goes with the package."""
 NOTE = "x-note"
-"""On a schema or a parameter, from `openapi/notes.yaml` by `notes`: a unit, a range. Read by `words` and `views`.
+"""On a schema or a parameter, from `openapi/notes.yaml` by `notes`: a unit, a range. Read by `words` and `operations`.
 No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` takes it out, as
 above."""
 WORDS = "x-words"
 """On an operation, a parameter or a schema, from `openapi/docs/` by `words`: our own sentences.
-Read by `words`, and by `views` off a parameter."""
+Read by `words`, and by `operations` off a parameter."""
 TAG = "x-tag"
 """On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`,
 `members` and `classes`."""
 
 # Between passes.
 ERRORS = "x-errors"
-"""On an operation, by `errors`: the statuses of its errors. Read by `views` and `diff`."""
+"""On an operation, by `errors`: the statuses of its errors. Read by `operations` and `diff`."""
 ERROR_BODY = "x-error-body"
 """On the document, by `errors`: a reference to the one body of all errors, or ``None``. Read by `reachable`, `names` and `usage`."""
 UNREACHABLE = "x-unreachable"
@@ -36,7 +36,7 @@ UNREACHABLE = "x-unreachable"
 ABSENT = "x-absent"
 """On a schema, by `negation`: fields that must not be there. Taken off by `all_of`, which leaves them out."""
 EXCLUSIVE = "x-exclusive"
-"""On a schema, by `negation`: lists of fields of which only one may be sent. Joined by `all_of`, read by `views`."""
+"""On a schema, by `negation`: lists of fields of which only one may be sent. Joined by `all_of`, read by `operations`."""
 BASE = "x-base"
 """On a schema, by `all_of`: the name of the one that it narrows. Read by `lift` for a name; taken off by `aliases` and `lift`."""
 VALUES = "x-values"

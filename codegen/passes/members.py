@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import marks
-from ..document import SCALARS, Json, all_schemas, is_object, ref_name, resolved, to_ref, walk
+from ..document import SCALARS, Json, Refused, all_schemas, is_object, ref_name, resolved, to_ref, walk
 from ..words import about
 from .names import module_name
 
@@ -17,8 +17,11 @@ _SHAPE = ("$ref", "type", "format", "enum", "items", "additionalProperties", "on
 
 def run(document: Json) -> None:
     schemas: dict[str, Json] = document["components"]["schemas"]
-    for _, schema in all_schemas(document):
+    for where, schema in all_schemas(document):
         schema[marks.ABOUT] = about(schema)
+        held = [_shape(one) for one in schema.get("oneOf", ()) if "$ref" not in one and _holds_objects(document, one)]
+        if any(one != held[0] for one in held):
+            raise Refused(where, "a union with two kinds of arrays of objects cannot be told apart")
     unions = {name: schema for name, schema in schemas.items() if "oneOf" in schema}
     members = {name: [schemas[member] for member in objects(document, schema)] for name, schema in unions.items()}
     for name, schema in unions.items():
@@ -91,9 +94,13 @@ def _shared(document: Json, fields: list[Json]) -> Json:
         shape.pop("nullable", None)
     if all(shape == shapes[0] for shape in shapes):
         return {**shapes[0], **nullable, **words}
-    if any("enum" not in resolved(document, inner) for shape in shapes for _, inner in walk(shape) if "$ref" in inner):
+    if any(_holds_objects(document, shape) for shape in shapes):
         return words
     return {"oneOf": shapes, **nullable, **words}
+
+
+def _holds_objects(document: Json, schema: Json) -> bool:
+    return any("enum" not in resolved(document, inner) for _, inner in walk(schema) if "$ref" in inner)
 
 
 def _shape(schema: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Models, the dicts that requests take for them, and unions: what ``raw/models`` and ``raw/params`` hold.
+"""Models, the dicts that requests take for them, unions and enums: what ``raw/models`` and ``raw/params`` hold.
 
 The generator's parser found what they have; the names in Python are ours, and the tables that tell the members of a union apart.
 """
@@ -6,14 +6,15 @@ The generator's parser found what they have; the names in Python are ours, and t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import attrs
 
 from .. import marks
 from ..document import Json, Refused, pointer
-from ..operation import Fields, properties
+from ..operation import properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, mark, nameless, wire, words
-from ..passes.members import may_be_unknown, objects, unknown_name
+from ..passes.members import objects
 from ..passes.names import module_name, python_name
 from ..reserved import KEYED_FIELDS, aside, is_name
 from .types import alternatives, literal, received, sent, spec, types, values
@@ -35,18 +36,33 @@ class Field:
         return self.name != self.wire
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Class:
-    """A model, or the dict of it that a request takes."""
+    """One module of ``raw/models`` or ``raw/params``."""
 
+    kind: Literal["model", "union", "enum", "param", "param_union"]
+    """The template for it."""
     name: str
     module: str
-    fields: list[Field]
-    doc: str
+    fields: list[Field] = attrs.field(factory=list)
+    doc: str = ""
     base: str = "Model"
     common: list[str] | None = None
     """The class, and its module, that has the fields which type checkers have to see declared once for a whole union."""
     of_api: bool = True
+    members: list[str] = attrs.field(factory=list)
+    """Types of a union, or the one of an enum."""
+    spec: str = ""
+    """The table that tells members apart."""
+    by: str = ""
+
+    @property
+    def folder(self) -> str:
+        return "params" if self.kind.startswith("param") else "models"
+
+    @property
+    def types(self) -> list[str]:
+        return [*self.members, *(field.type for field in self.fields)]
 
     @property
     def aliases(self) -> list[tuple[str, Field]]:
@@ -60,72 +76,51 @@ class Class:
         """Whether a field's name in JSON cannot be written as one in a class body, which gives those with two underscores its own."""
         return any(not is_name(field.wire) or field.wire.startswith("__") for field in self.fields)
 
-    @property
-    def types(self) -> list[str]:
-        return [field.type for field in self.fields]
 
-
-@attrs.frozen
-class Union:
-    """Members of a union, and the table that tells them apart; or the values of an enum."""
-
-    name: str
-    module: str
-    types: list[str]
-    spec: str = ""
-    by: str = ""
-
-
-@attrs.frozen
-class Classes:
-    """All of them, of one document."""
-
-    models: list[Class]
-    unions: list[Union]
-    enums: list[Union]
-    params: list[Class]
-    param_unions: list[Union]
-
-
-def classes(document: Json, read: Parsed, keyed: set[str]) -> Classes:
+def classes(document: Json, read: Parsed, keyed: set[str]) -> list[Class]:
     """Every class of a prepared document; the models with an idempotency key are named."""
-    enums = [Union(name, module_name(name), [values(enum)]) for name, enum in read.enums.items() if not nameless(enum)]
-    made = Classes([], [], enums, [], [])
+    found: list[Class] = []
     for name, schema in document["components"]["schemas"].items():
         if "oneOf" in schema:
             (value,) = fields(read.model(name))
-            made.unions.append(_union(document, name, schema, value))
+            found.append(_union(document, name, schema, value))
             if schema.get(marks.REQUEST):
-                made.param_unions.append(Union(f"{name}Param", module_name(name), types(value, sending=True)))
+                members = types(value, sending=True)
+                found.append(Class(kind="param_union", name=f"{name}Param", module=module_name(name), members=members))
         elif "enum" not in schema:
-            made.models.append(_model(name, read.model(name), "KeyedModel" if name in keyed else "Model"))
+            found.append(_model(read, name, "KeyedModel" if name in keyed else "Model"))
             if schema.get(marks.REQUEST):
-                made.params.append(_param(name, read.model(name), properties(document, schema, sent=True)))
+                found.append(_param(document, read, name, schema))
+    for name, enum in read.enums.items():
+        if not nameless(enum):
+            found.append(Class(kind="enum", name=name, module=module_name(name), members=[values(enum)]))
     for name, model in read.models.items():
         if mark(model, marks.UNKNOWN):
-            made.models.append(_model(name, model, "UnknownObject"))
+            found.append(attrs.evolve(_model(read, name, "UnknownObject"), of_api=False))
         elif module := mark(model, marks.FIELDS_OF):
-            made.models.append(attrs.evolve(_model(name, model, "Model"), module=module, of_api=False))
-    return made
+            found.append(attrs.evolve(_model(read, name, "Model"), module=module, of_api=False))
+    return found
 
 
-def _model(name: str, model: ModelProperty, base: str) -> Class:
-    taken = KEYED_FIELDS if base == "KeyedModel" else frozenset()
+def _model(read: Parsed, name: str, base: str) -> Class:
+    model, taken = read.model(name), KEYED_FIELDS if base == "KeyedModel" else frozenset()
     found = [
         Field(wire(one), received(one), one.required, words(model, one), spec(one), aside(python_name(wire(one)), taken))
         for one in fields(model)
     ]
     check_names(found, pointer("components", "schemas", name))
-    return Class(name, module_name(name), found, words(model), base, mark(model, marks.COMMON), of_api=base != "UnknownObject")
+    common = mark(model, marks.COMMON)
+    return Class(kind="model", name=name, module=module_name(name), fields=found, doc=words(model), base=base, common=common)
 
 
-def _param(name: str, model: ModelProperty, taken: Fields) -> Class:
+def _param(document: Json, read: Parsed, name: str, schema: Json) -> Class:
+    model, taken = read.model(name), properties(document, schema, sent=True)
     found = [Field(wire(one), sent(one), one.required, words(model, one)) for one in fields(model) if wire(one) in taken]
-    others = [(other, field) for field in found if (other := alias(field.wire)) is not None]
+    others = {field: other for field in found if (other := alias(field.wire)) is not None}
     found += [
-        attrs.evolve(field, wire=other, required=False, doc=f"`{field.wire}`, as the official SDK calls it.") for other, field in others
+        Field(other, field.type, required=False, doc=f"`{field.wire}`, as the official SDK calls it.") for field, other in others.items()
     ]
-    return Class(f"{name}Param", module_name(name), found, words(model))
+    return Class(kind="param", name=f"{name}Param", module=module_name(name), fields=found, doc=words(model))
 
 
 def check_names(fields: Iterable[Field], where: str) -> None:
@@ -145,21 +140,24 @@ def alias(wire: str) -> str | None:
     return None if name in {wire, f"{wire}_"} or not wire[:1].isalpha() else name
 
 
-def _union(document: Json, name: str, schema: Json, value: Property) -> Union:
-    arrays = {spec(one) for one in alternatives(value) if isinstance(one, ListProperty)} - {None}
-    if len(arrays) > 1:
-        raise Refused(pointer("components", "schemas", name), "a union with two kinds of arrays of objects cannot be told apart")
-    members = objects(document, schema)
-    tag: str | None = schema.get(marks.TAG)
-    if tag is not None:
-        rows = [(value, member) for member, said in members.items() for value in said[marks.VALUES]]
-    else:
-        rows = [(said[marks.KEY], member) for member, said in members.items() if said.get(marks.KEY)]
-    if may_be_unknown(document, schema):
-        other = unknown_name(document, name)
-    else:
-        other = next(member for member, said in members.items() if not said.get(marks.KEY))
-    table = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows)
-    parts = [*([literal(tag)] if tag else ()), f"{{{table}}}", f"other={literal(other)}", *(f"array={array}" for array in arrays)]
-    by = f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind"
-    return Union(name, module_name(name), types(value, sending=False), f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})", by)
+def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
+    members, tag = objects(document, schema), schema.get(marks.TAG)
+    rows = {value: member for member, said in members.items() for value in said.get(marks.VALUES, [said.get(marks.KEY)])}
+    unknown = [str(one.class_info.name) for one in alternatives(value) if isinstance(one, ModelProperty) and mark(one, marks.UNKNOWN)]
+    others = unknown or [member for key, member in rows.items() if key is None]
+    table = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
+    arrays = [array for one in alternatives(value) if isinstance(one, ListProperty) and (array := spec(one))]
+    parts = [
+        *([literal(tag)] if tag else ()),
+        f"{{{table}}}",
+        *(f"other={literal(other)}" for other in others),
+        *(f"array={array}" for array in arrays[:1]),
+    ]
+    return Class(
+        kind="union",
+        name=name,
+        module=module_name(name),
+        members=types(value, sending=False),
+        spec=f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})",
+        by=f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind",
+    )

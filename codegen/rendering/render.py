@@ -44,16 +44,8 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
 
     write("package_init", "raw/__init__", title="Operations and models as the document has them.")
     write("raw_limits", "raw/limits")
-    made = views.classes
-    for template, folder, some in (
-        ("model", "models", made.models),
-        ("union", "models", made.unions),
-        ("enum", "models", made.enums),
-        ("param", "params", made.params),
-        ("param_union", "params", made.param_unions),
-    ):
-        for view in some:
-            write(template, f"raw/{folder}/{view.module}", view=view)
+    for view in views.classes:
+        write(view.kind, f"raw/{view.folder}/{view.module}", view=view)
     title = "What the API answers with; each model loads when it is first used."
     write("names_init", "raw/models/__init__", kind="models", names=views.model_names, title=title)
     title = "Dicts that requests take, as type checkers see them; each loads when it is first used."

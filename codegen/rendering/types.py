@@ -11,10 +11,10 @@ from ..document import Refused, visible
 from ..parser import FileProperty, ListProperty, LiteralEnumProperty, ModelProperty, Property, UnionProperty, map_values, mark, nameless
 
 
-def received(prop: Property) -> str:
+def received(prop: Property | None) -> str:
     """The type of a value in an answer: enums are open, but for the tags of unions, and what is not required may be missing."""
-    found = " | ".join(types(prop, sending=False))
-    return found if prop.required or found == "Any" or found.endswith(" | None") else f"{found} | None"
+    found = " | ".join(types(prop, sending=False)) or "None"
+    return found if prop is None or prop.required or found == "Any" or found.endswith(" | None") else f"{found} | None"
 
 
 def sent(prop: Property) -> str:
@@ -22,12 +22,12 @@ def sent(prop: Property) -> str:
     return " | ".join(types(prop, sending=True))
 
 
-def alternatives(prop: Property) -> list[Property]:
+def alternatives(prop: Property | None) -> list[Property]:
     """What a value may be."""
-    return prop.inner_properties if isinstance(prop, UnionProperty) else [prop]
+    return prop.inner_properties if isinstance(prop, UnionProperty) else [prop] if prop else []
 
 
-def types(prop: Property, *, sending: bool) -> list[str]:
+def types(prop: Property | None, *, sending: bool) -> list[str]:
     """The types of all that a value may be."""
     parts = dict.fromkeys(part for one in alternatives(prop) for part in _types(one, sending=sending))
     return ["Any"] if "Any" in parts else sorted(parts, key="None".__eq__)
@@ -47,8 +47,7 @@ def _types(prop: Property, *, sending: bool) -> list[str]:
         case ListProperty():
             return [f"list[{received(prop.inner_property)}]"]
         case ModelProperty() if inner := map_values(prop):
-            value = sent(inner)
-            return [f"Mapping[str, {'object' if value == 'Any' else value}]" if sending else f"dict[str, {received(inner)}]"]
+            return [f"Mapping[str, {'object' if sent(inner) == 'Any' else sent(inner)}]" if sending else f"dict[str, {received(inner)}]"]
         case ModelProperty() if sending:
             return [] if mark(prop, marks.UNKNOWN) else [f"{own}Param"] if mark(prop, marks.UNION) else [f"{own}Param", own]
         case _:
@@ -60,24 +59,20 @@ def values(enum: LiteralEnumProperty) -> str:
     return f"Literal[{', '.join(map(literal, sorted(enum.values)))}]"
 
 
-def spec(prop: Property) -> str | None:
-    """The expression that decodes a value to models; None where there is none in it."""
+def spec(prop: Property | None) -> str | None:
+    """The expression that decodes a value to models; None where there is none in it, and for what `members` lets be but one of several."""
     match prop:
-        case UnionProperty():  # of scalars and arrays, and at most one object: others have a name
-            specs = {spec(one) for one in prop.inner_properties} - {None}
-            if len(specs) > 1:
-                raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
-            return specs.pop() if specs else None
+        case UnionProperty():
+            return next(filter(None, map(spec, prop.inner_properties)), None)
         case ListProperty():
-            item = spec(prop.inner_property)
-            return None if item is None else f"Many({item})"
-        case ModelProperty() if inner := map_values(prop):
-            item = spec(inner)
-            return None if item is None else f"Mapped({item})"
+            inner, kind = spec(prop.inner_property), "Many"
+        case ModelProperty() if values := map_values(prop):
+            inner, kind = spec(values), "Mapped"
         case ModelProperty():
-            return f"One({literal(str(prop.class_info.name))})"
+            inner, kind = literal(str(prop.class_info.name)), "One"
         case _:
             return None
+    return inner and f"{kind}({inner})"
 
 
 def names(types: Iterable[str]) -> set[str]:

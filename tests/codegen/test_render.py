@@ -87,13 +87,17 @@ def test_the_official_names_of_fields_are_kept_beside_the_apis() -> None:
         "createOther": [],
         "getThing": [],
     }
-    sent = [[field.wire for field in view.fields] for view in seen.classes.params if "fooBar" in {field.wire for field in view.fields}]
+    sent = [
+        [field.wire for field in view.fields]
+        for view in seen.classes
+        if view.kind == "param" and "fooBar" in {field.wire for field in view.fields}
+    ]
     assert sent
     assert all(fields[-1] == "foo_bar" and "field_z" not in fields for fields in sent)
     aliases = [
         {name: field.wire for name, field in view.aliases}
-        for view in seen.classes.models
-        if any(field.wire == "fooBar" for field in view.fields)
+        for view in seen.classes
+        if view.kind == "model" and any(field.wire == "fooBar" for field in view.fields)
     ]
     assert aliases
     assert all(one == {"api_model_x": "model_x"} for one in aliases)

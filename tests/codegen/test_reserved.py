@@ -186,7 +186,7 @@ def test_parameters_and_fields_of_all_taken_names_work_and_keep_their_names_on_t
     by_id = {view.said["operationId"]: view for view in viewed(given).operations}
     keywords = {field.wire: field.name for field in by_id["getThing"].query_fields}
     body = {field.wire: field.name for field in by_id["createThing"].body_fields}
-    (kind,) = (view for view in viewed(given).classes.models if view.name == "CreateThingResponse")
+    (kind,) = (view for view in viewed(given).classes if view.name == "CreateThingResponse")
     attributes = {field.wire: field.name for field in kind.fields}
     assert {name for name in NAMES if keywords[name] != f"{name}_"} == {"OPERATION", "create_thing", "__init__"}
     assert all(body[name] == f"{name}_" for name in (*OPTIONS, "self", "options", "create_thing", "list", "class"))
@@ -240,7 +240,7 @@ def test_a_model_of_names_that_models_have(tmp_path: Path) -> None:
     given["paths"]["/create-thing"]["post"]["responses"]["200"] |= content(fields)
     surface = {"POST /create-thing": {"methods": ["thing.create"], "repeat": "idempotency_key"}}
     package(given, tmp_path, surface)
-    (kind,) = (view for view in viewed(given, surface).classes.models if view.name == "CreateThingResponse")
+    (kind,) = (view for view in viewed(given, surface).classes if view.name == "CreateThingResponse")
     assert {field.wire: field.name for field in kind.fields} == {
         "to_dict": "to_dict_",
         "__nested__": "field_nested",

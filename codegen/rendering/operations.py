@@ -1,0 +1,187 @@
+"""Operations: what their raw modules and the methods of the client say, from what the generator's parser found of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+
+import attrs
+
+from .. import marks
+from ..document import Json, Refused, is_object, pointer, ref_name, resolved
+from ..operation import answer, listing, properties
+from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
+from ..passes.names import module_name
+from ..passes.reachable import follow
+from ..reserved import KEYWORDS, PACKAGE, RAW_KEYWORDS, aside, is_name
+from ..surface import Entry
+from ..words import about
+from .classes import Field, alias, check_names
+from .types import alternatives, names, received, sent, spec
+
+_ERRORS = dict(re.findall(r"^    (\d+): (\w+),$", (PACKAGE / "_core/errors.py").read_text(encoding="utf-8"), re.MULTILINE))
+_ERRORS["500"] = "InternalServerError"
+# What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
+_CHANGING = re.compile(r"(PUT|PATCH|DELETE) |\w+ /(v\d+/)?update-")
+
+
+@attrs.frozen(kw_only=True)
+class Operation:
+    """One operation."""
+
+    said: Json
+    """As the prepared document has it."""
+    entry: Entry
+    method: str
+    path: str
+    module: str
+    path_fields: list[Field]
+    query_fields: list[Field]
+    body_fields: list[Field]
+    body: str | None
+    """The class of what it sends."""
+    exclusive: list[list[str]]
+    multipart: bool
+    files: list[str]
+    json: list[str]
+    aliases: list[str]
+    """Other names for fields in the body: what Python calls those that are not written as it writes names."""
+    returns: str
+    spec: str | None
+    item: str | None
+    """What it lists."""
+    paging: str | None
+
+    @property
+    def group(self) -> str:
+        return self.entry.methods[0].resource
+
+    @property
+    def optional(self) -> bool:
+        """Whether an answer of success may be empty: the caller knows what it would say."""
+        return self.returns != "None" and bool(_CHANGING.match(f"{self.method} {self.path}"))
+
+    @property
+    def positional(self) -> list[Field]:
+        """The last parameter of the path is given by place, those before it by name."""
+        return self.path_fields[-1:]
+
+    @property
+    def keywords(self) -> list[Field]:
+        return sorted([*self.path_fields[:-1], *self.query_fields, *self.body_fields], key=lambda field: not field.required)
+
+    @property
+    def types(self) -> list[str]:
+        """Of all that it takes and answers."""
+        return [self.returns, self.item or "None", f"{self.body}Param" if self.body else "None", *(field.type for field in self.keywords)]
+
+    @property
+    def docstring(self) -> str:
+        called = f"`{self.method} {self.path}`{' (deprecated)' if self.said.get('deprecated') else ''}"
+        first, _, rest = about(self.said).partition(". ")
+        paragraphs = [f"{first.rstrip('.')}.", rest, f"Calls {called}."] if first else [called]
+        details = [f":param {field.name}: {field.doc}" for field in [*self.positional, *self.keywords] if field.doc]
+        if errors := [_ERRORS[str(status)] for status in self.said[marks.ERRORS] if str(status) in _ERRORS]:
+            details.append(f":raises APIStatusError: {', '.join(errors)}")
+        return "\n\n".join([*(text for text in paragraphs if text), "\n".join(details)]).strip()
+
+
+def operation(document: Json, read: Parsed, method: str, path: str, said: Json, entry: Entry) -> Operation:
+    """What there is to say of an operation.
+
+    :raises Refused: it has what cannot be said, or what the parser left out.
+    """
+    where = pointer("paths", path, method)
+    words: dict[tuple[str, str], str] = {}
+    for parameter in said["parameters"]:
+        place, name, schema = parameter["in"], parameter["name"], parameter["schema"]
+        if place not in ("path", "query"):
+            raise Refused(f"{where}/parameters", f"{name} is sent in the {place}: only path and query are expressed")
+        note = {**schema.get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
+        words[place, name] = about({**schema, marks.NOTE: note, marks.WORDS: parameter.get(marks.WORDS)})
+    body, returned = _body(document, said, where), answer(said, where)
+    endpoint = read.endpoint(method, path)
+
+    places = zip(re.findall(r"{([^}]*)}", path), endpoint.path_parameters, strict=True)
+    in_path = [Field(name, sent(prop), required=True, doc=words.get(("path", name), "")) for name, prop in places]
+    in_query = [Field(wire(prop), sent(prop), prop.required, words["query", wire(prop)]) for prop in endpoint.query_parameters]
+    schema = document["components"]["schemas"][body] if body else {}
+    props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
+    taken = properties(document, schema, sent=True)
+    in_body = [Field(name, sent(props[name]), required, about(field)) for name, (field, required) in taken.items()]
+
+    module = module_name(said["operationId"])
+    if not is_name(module):
+        raise Refused(f"{where}/operationId", f"{said['operationId']!r} cannot be made the name of a module")
+    twice = {field.name for field in in_body} & {field.name for field in [*in_path, *in_query]}
+    in_path, in_query = _free(in_path, RAW_KEYWORDS | {module}), _free(in_query, RAW_KEYWORDS | {module}, "query_", twice)
+    in_body = _free(in_body, KEYWORDS | {module}, "body_", twice)
+    check_names([*in_path, *in_query, *in_body], where)
+
+    result: Property | None = endpoint.responses.patterns[0].prop if returned is not None else None
+    listed, paging = result, None
+    match listing(document, returned or {}):
+        case "object", _:
+            listed = None
+        case "pages", _:
+            listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
+            asked = {"query": in_query, "body": in_body}
+            paging = next((place for place, some in asked.items() if any(one.wire == "pagination_key" for one in some)), None)
+            if paging is None:
+                raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
+    multipart = [one.body_type for one in endpoint.bodies] == ["files"]
+    files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
+    return Operation(
+        said=said,
+        entry=entry,
+        method=method.upper(),
+        path=path,
+        module=module,
+        path_fields=in_path,
+        query_fields=in_query,
+        body_fields=in_body,
+        body=body,
+        exclusive=schema.get(marks.EXCLUSIVE, []),
+        multipart=multipart,
+        files=files,
+        json=[name for name in taken if multipart and name not in files and _is_structured(props[name])],
+        aliases=[] if multipart or body is None else _aliases(document, body),
+        returns=received(result),
+        spec=spec(result),
+        item=next((received(one.inner_property) for one in alternatives(listed) if isinstance(one, ListProperty)), None),
+        paging=paging,
+    )
+
+
+def _free(fields: list[Field], taken: frozenset[str], before: str = "", twice: AbstractSet[str] = frozenset()) -> list[Field]:
+    """Fields under names that nothing else has: what is there twice says where it is sent, what is taken steps aside."""
+    named = [attrs.evolve(field, name=f"{before}{field.name}") if field.name in twice else field for field in fields]
+    return [attrs.evolve(field, name=aside(field.name, taken)) for field in named]
+
+
+def _body(document: Json, said: Json, where: str) -> str | None:
+    """The name of the class that a request sends."""
+    content = said.get("requestBody", {}).get("content", {})
+    if not content:
+        return None
+    kind, media = next(iter(content.items()))
+    if kind not in ("application/json", "multipart/form-data") or len(content) > 1:
+        raise Refused(f"{where}/requestBody/content", f"a body of {', '.join(content)} cannot be expressed")
+    name = ref_name(media["schema"])
+    if name is None or not is_object(resolved(document, media["schema"])):
+        place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
+        raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
+    return name
+
+
+def _aliases(document: Json, body: str) -> list[str]:
+    """Other names for the fields of a body and of all that is in it."""
+    reached: set[str] = set()
+    follow(document, body, reached)
+    wires = (wire for name in reached for wire in document["components"]["schemas"][name].get("properties", ()))
+    return sorted({other for wire in wires if (other := alias(wire)) is not None})
+
+
+def _is_structured(prop: Property) -> bool:
+    """Whether a value of it is no scalar."""
+    return any(isinstance(inner, ListProperty | ModelProperty) for inner in alternatives(prop))
