@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import overlay, retired, words
+from . import retired, words
 from .canonical import canonical
 from .document import Refused, dump, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
@@ -59,14 +59,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _generate() -> int:
-    _tell(generate_pinned())
+    made = generate_pinned()
+    (OPENAPI / "names.yaml").write_text(dump(made.names), encoding="utf-8")
+    _tell(made)
     return 0
 
 
 def _tell(made: Report) -> None:
     print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
-    for key in made.named_themselves:
-        print(f"note: {key} is not in openapi/surface.yaml and named itself")
+    for key, decided in made.named_themselves.items():
+        print(f"note: {key} is not in openapi/surface.yaml: {decided}")
     for note in made.aside:
         print(f"note: {note}")
     if made.unreachable:
@@ -97,16 +99,20 @@ def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
     from .revisions.update import update
 
     done = update(spec, write=not dry)
+    for told in done.told:
+        print(f"note: {told}")
     if done.report is None:
         print(f"{done.revision} is pinned already")
         return 0
     report.table(done.changes, Console())
     if markdown is not None:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes)}."
-        markdown.write_text(f"{title}\n\n{report.markdown(done.changes)}\n", encoding="utf-8")
+        markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     _tell(done.report)
     print(f"{done.revision} {'would take' if dry else 'has taken'} the place of {done.before}")
-    return report.status(done.changes) if dry else 0
+    for key, why in done.left_out.items():
+        print(f"left out: {key}, since it cannot be expressed: {why}")
+    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry else 0
 
 
 def _diff(old: Path, new: Path | None, form: str) -> int:
@@ -123,7 +129,7 @@ def _revision(path: Path) -> Revision:
         document = canonical(load_file(path))
     except OSError as error:
         raise Refused("", f"{path} cannot be read: {error.strerror}") from error
-    return Revision.of(overlay.apply(document, load_file(OPENAPI / "overlay.yaml")), load_file(OPENAPI / "surface.yaml"))
+    return Revision.of(pinned(OPENAPI, document), load_file(OPENAPI / "surface.yaml"))
 
 
 def _drift() -> int:
@@ -157,7 +163,7 @@ def _released() -> int:
     named = entries(prepared, load_file(OPENAPI / "surface.yaml"))
     (OPENAPI / "released.yaml").write_text(dump(retired.released(prepared, named)), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
-    (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now)), encoding="utf-8")
+    (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")
     print(f"{len(named)} operations of revision {pins.now.revision} are remembered as released")
     return 0
 

@@ -7,6 +7,7 @@ does and what goes around it.
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +44,7 @@ _CONFIG = Config.from_sources(
 )
 
 
+@cache
 def class_name(name: str) -> str:
     """The generator's own name for the class of a schema; of such a name it makes the same again."""
     return str(ClassName(ClassName(name, "field_"), "field_"))

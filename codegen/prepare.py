@@ -6,12 +6,13 @@ import json
 
 from .document import Json
 from .parser import Parsed, parse
-from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage
+from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage, wire
 
 PASSES = (
     dialect.run,
     errors.run,
     reachable.run,
+    wire.run,
     negation.run,
     all_of.run,
     unions.run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 from .. import marks
 from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
@@ -32,6 +33,7 @@ def run(document: Json) -> None:
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
 
 
+@cache
 def module_name(class_name: str) -> str:
     """The module that a class is in, or an operation."""
     return aside(identifier(class_name), MODULES)

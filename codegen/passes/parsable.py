@@ -81,6 +81,9 @@ def _number_places(document: Json) -> None:
             if operation := item.get(method):
                 operation["summary"] = operation_key(method, path)
                 others = [parameter for parameter in operation["parameters"] if parameter["in"] != "path"]
+                for parameter in others:
+                    if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:  # only what is no cookie has a type
+                        parameter["in"] = "cookie"
                 places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names.values()]
                 operation["parameters"] = [*places, *others]
         del document["paths"][path]

@@ -22,6 +22,7 @@ from .types import alternatives, names, received, sent, spec
 _ERRORS = dict(re.findall(r"^    (\d+): (\w+),$", (PACKAGE / "_core/errors.py").read_text(encoding="utf-8"), re.MULTILINE))
 _ERRORS["500"] = "InternalServerError"
 # What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
+_MEDIA = {"text": "str", "bytes": "bytes"}
 _CHANGING = re.compile(r"(PUT|PATCH|DELETE) |\w+ /(v\d+/)?update-")
 
 
@@ -37,6 +38,7 @@ class Operation:
     module: str
     path_fields: list[Field]
     query_fields: list[Field]
+    header_fields: list[Field]
     body_fields: list[Field]
     body: str | None
     """The class of what it sends."""
@@ -46,8 +48,14 @@ class Operation:
     json: list[str]
     aliases: list[str]
     """Other names for fields in the body: what Python calls those that are not written as it writes names."""
+    styles: dict[str, str]
+    media: str
     returns: str
+    nullable: bool
+    """Whether an answer of success may be empty, and is ``None`` then."""
     spec: str | None
+    statuses: dict[int, str]
+    """What decodes an answer by its status, where several mean success."""
     item: str | None
     """What it lists."""
     paging: str | None
@@ -59,7 +67,7 @@ class Operation:
     @property
     def optional(self) -> bool:
         """Whether an answer of success may be empty: the caller knows what it would say."""
-        return self.returns != "None" and bool(_CHANGING.match(f"{self.method} {self.path}"))
+        return self.returns != "None" and self.media == "json" and not self.nullable and bool(_CHANGING.match(f"{self.method} {self.path}"))
 
     @property
     def positional(self) -> list[Field]:
@@ -68,7 +76,9 @@ class Operation:
 
     @property
     def keywords(self) -> list[Field]:
-        return sorted([*self.path_fields[:-1], *self.query_fields, *self.body_fields], key=lambda field: not field.required)
+        return sorted(
+            [*self.path_fields[:-1], *self.query_fields, *self.header_fields, *self.body_fields], key=lambda field: not field.required
+        )
 
     @property
     def types(self) -> list[str]:
@@ -94,17 +104,17 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     where = pointer("paths", path, method)
     words: dict[tuple[str, str], str] = {}
     for parameter in said["parameters"]:
-        place, name, schema = parameter["in"], parameter["name"], parameter["schema"]
-        if place not in ("path", "query"):
-            raise Refused(f"{where}/parameters", f"{name} is sent in the {place}: only path and query are expressed")
+        schema = parameter["schema"]
         note = {**schema.get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
-        words[place, name] = about({**schema, marks.NOTE: note, marks.WORDS: parameter.get(marks.WORDS)})
-    body, returned = _body(document, said, where), answer(said, where)
+        words[parameter["in"], parameter["name"]] = about({**schema, marks.NOTE: note, marks.WORDS: parameter.get(marks.WORDS)})
+    body = _body(document, said, where)
     endpoint = read.endpoint(method, path)
 
     places = zip(re.findall(r"{([^}]*)}", path), endpoint.path_parameters, strict=True)
     in_path = [Field(name, sent(prop), required=True, doc=words.get(("path", name), "")) for name, prop in places]
     in_query = [Field(wire(prop), sent(prop), prop.required, words["query", wire(prop)]) for prop in endpoint.query_parameters]
+    headers = [*endpoint.header_parameters, *endpoint.cookie_parameters]
+    in_header = [Field(wire(prop), sent(prop), prop.required, words["header", wire(prop)]) for prop in headers]
     schema = document["components"]["schemas"][body] if body else {}
     props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
     taken = properties(document, schema, sent=True)
@@ -115,20 +125,22 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         raise Refused(f"{where}/operationId", f"{said['operationId']!r} cannot be made the name of a module")
     twice = {field.name for field in in_body} & {field.name for field in [*in_path, *in_query]}
     in_path, in_query = _free(in_path, RAW_KEYWORDS | {module}), _free(in_query, RAW_KEYWORDS | {module}, "query_", twice)
+    in_header = _free(in_header, RAW_KEYWORDS | {module}, "header_", {field.name for field in [*in_path, *in_query, *in_body]})
     in_body = _free(in_body, KEYWORDS | {module}, "body_", twice)
-    check_names([*in_path, *in_query, *in_body], where)
+    check_names([*in_path, *in_query, *in_header, *in_body], where)
 
-    result: Property | None = endpoint.responses.patterns[0].prop if returned is not None else None
-    listed, paging = result, None
-    match listing(document, returned or {}):
-        case "object", _:
-            listed = None
-        case "pages", _:
-            listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
-            asked = {"query": in_query, "body": in_body}
-            paging = next((place for place, some in asked.items() if any(one.wire == "pagination_key" for one in some)), None)
-            if paging is None:
-                raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
+    media, returned = said.get(marks.MEDIA, "json"), answer(said)
+    answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
+    returns, nullable = _MEDIA.get(media) or received(*answers.values()), media == "json" and returned is not None and marks.NULLABLE in said
+    kind, paging = "object" if returned is None else listing(document, returned)[0], None
+    listed: Property | None = next(iter(answers.values()), None)
+    if kind == "pages":
+        listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
+        asked = {"query": in_query, "body": in_body}
+        paging = next((place for place, some in asked.items() if any(one.wire == "pagination_key" for one in some)), None)
+        if paging is None:
+            raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
+    items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
     return Operation(
@@ -139,16 +151,21 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         module=module,
         path_fields=in_path,
         query_fields=in_query,
+        header_fields=in_header,
         body_fields=in_body,
         body=body,
+        styles={parameter["name"]: parameter[marks.STYLE] for parameter in said["parameters"] if marks.STYLE in parameter},
+        media=media,
         exclusive=schema.get(marks.EXCLUSIVE, []),
         multipart=multipart,
         files=files,
         json=[name for name in taken if multipart and name not in files and _is_structured(props[name])],
         aliases=[] if multipart or body is None else _aliases(document, body),
-        returns=received(result),
-        spec=spec(result),
-        item=next((received(one.inner_property) for one in alternatives(listed) if isinstance(one, ListProperty)), None),
+        returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
+        nullable=nullable,
+        spec=spec(*answers.values()) if len(answers) == 1 else None,
+        statuses={int(status): found for status, prop in answers.items() if len(answers) > 1 and (found := spec(prop))},
+        item=received(items[0].inner_property) if items else None,
         paging=paging,
     )
 

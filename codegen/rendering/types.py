@@ -11,10 +11,10 @@ from ..document import Refused, visible
 from ..parser import FileProperty, ListProperty, LiteralEnumProperty, ModelProperty, Property, UnionProperty, map_values, mark, nameless
 
 
-def received(prop: Property | None) -> str:
-    """The type of a value in an answer: enums are open, but for the tags of unions, and what is not required may be missing."""
-    found = " | ".join(types(prop, sending=False)) or "None"
-    return found if prop is None or prop.required or found == "Any" or found.endswith(" | None") else f"{found} | None"
+def received(*props: Property) -> str:
+    """The type of a value in an answer, or in one of several: enums are open, but for the tags of unions; optional is ``None``."""
+    found = " | ".join(types(*props, sending=False)) or "None"
+    return found if all(prop.required for prop in props) or found == "Any" or found.endswith(" | None") else f"{found} | None"
 
 
 def sent(prop: Property) -> str:
@@ -22,14 +22,14 @@ def sent(prop: Property) -> str:
     return " | ".join(types(prop, sending=True))
 
 
-def alternatives(prop: Property | None) -> list[Property]:
+def alternatives(prop: Property) -> list[Property]:
     """What a value may be."""
-    return prop.inner_properties if isinstance(prop, UnionProperty) else [prop] if prop else []
+    return prop.inner_properties if isinstance(prop, UnionProperty) else [prop]
 
 
-def types(prop: Property | None, *, sending: bool) -> list[str]:
+def types(*props: Property, sending: bool) -> list[str]:
     """The types of all that a value may be."""
-    parts = dict.fromkeys(part for one in alternatives(prop) for part in _types(one, sending=sending))
+    parts = dict.fromkeys(part for prop in props for one in alternatives(prop) for part in _types(one, sending=sending))
     return ["Any"] if "Any" in parts else sorted(parts, key="None".__eq__)
 
 
@@ -59,7 +59,7 @@ def values(enum: LiteralEnumProperty) -> str:
     return f"Literal[{', '.join(map(literal, sorted(enum.values)))}]"
 
 
-def spec(prop: Property | None) -> str | None:
+def spec(prop: Property) -> str | None:
     """The expression that decodes a value to models; None where there is none in it, and for what `members` lets be but one of several."""
     match prop:
         case UnionProperty():

@@ -19,7 +19,7 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, pointer, ref_name, resolved
+from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, ref_name, resolved
 from ..generate import ROOT, pinned
 from ..operation import Fields, answer, keywords, properties
 from ..passes.names import python_name
@@ -203,7 +203,7 @@ def match(one: Object, others: tuple[Object, ...]) -> Object | None:
 def our_methods(document: Json, named: dict[str, Entry]) -> dict[str, tuple[Json, Shape]]:
     """The operation of each method, and what it answers."""
     return {
-        str(method): (operation, _our_answer(document, answer(operation, pointer("paths", path, verb))))
+        str(method): (operation, _our_answer(document, answer(operation)))
         for verb, path, operation in operations(document)
         for method in named[operation_key(verb, path)].methods
     }

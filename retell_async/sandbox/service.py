@@ -15,7 +15,7 @@ from .faults.active import ActiveFault, Faults
 from .faults.fault import Fault
 from .openapi.document import Document, Route, packaged_document
 from .openapi.names import check_field, operation_id
-from .operations import HANDLERS, generic
+from .operations import handler_of
 from .outgoing import inbound
 from .outgoing.call_runner import CallRunner
 from .outgoing.chat_runner import ChatRunner
@@ -321,7 +321,7 @@ class Sandbox:
         return answer
 
     def _call_handler(self, route: Route, incoming: Incoming) -> Answer:
-        handler = HANDLERS.get(route.id) or generic.handler(self._document, route)
+        handler = handler_of(self._document, route)
         if self.store.settings.trial_over and 402 in route.statuses:
             raise Refused(402, "the trial is over: add a payment method")
         try:

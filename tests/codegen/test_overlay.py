@@ -36,7 +36,7 @@ def test_an_update_is_merged_into_every_target() -> None:
 
 def test_an_update_of_an_array_is_one_more_element_and_a_scalar_replaces() -> None:
     assert laid({"target": "$.list", "update": {"n": 3}})["list"][-1] == {"n": 3}
-    assert laid({"target": "$", "update": {"number": 2, "info": None}}) == {**DOCUMENT, "number": 2, "info": None}
+    assert laid({"target": "$", "x-replaces": True, "update": {"number": 2, "info": None}}) == {**DOCUMENT, "number": 2, "info": None}
 
 
 def test_targets_are_removed_also_several_of_one_array() -> None:
