@@ -142,7 +142,7 @@ def alias(wire: str) -> str | None:
 
 def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
     members, tag = objects(document, schema), schema.get(marks.TAG)
-    rows = {value: member for member, said in members.items() for value in said.get(marks.VALUES, [said.get(marks.KEY)])}
+    rows = {value: member for member, said in members.items() for value in (said[marks.VALUES] if tag else [said.get(marks.KEY)])}
     unknown = [str(one.class_info.name) for one in alternatives(value) if isinstance(one, ModelProperty) and mark(one, marks.UNKNOWN)]
     others = unknown or [member for key, member in rows.items() if key is None]
     table = ", ".join(f"{literal(value)}: {literal(member)}" for value, member in rows.items() if value is not None)
