@@ -21,8 +21,8 @@ from .types import alternatives, names, received, sent, spec
 
 _ERRORS = dict(re.findall(r"^    (\d+): (\w+),$", (PACKAGE / "_core/errors.py").read_text(encoding="utf-8"), re.MULTILINE))
 _ERRORS["500"] = "InternalServerError"
-# What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
 _MEDIA = {"text": "str", "bytes": "bytes"}
+# What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
 _CHANGING = re.compile(r"(PUT|PATCH|DELETE) |\w+ /(v\d+/)?update-")
 
 

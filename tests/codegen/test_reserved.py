@@ -230,6 +230,7 @@ def test_a_path_parameter_may_have_any_name(tmp_path: Path) -> None:
 def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     report = package(posting(object_(deadline=STRING)), tmp_path)
     monkeypatch.setattr("codegen.__main__.generate_pinned", lambda: report)
+    monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
     assert main(["generate"]) == 0
     assert "note: client.thing.create takes deadline as deadline_, since its own name is taken\n" in capsys.readouterr().out
 
