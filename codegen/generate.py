@@ -117,7 +117,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
-        render(prepared, seen, fresh, official)
+        render(seen, fresh, official)
         plain: Json = _plain(document)
         if not str(plain.get("openapi")).startswith("3.0"):
             dialect.run(plain, whole=False)
@@ -128,7 +128,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     return Report(
         operations=len(seen.operations),
         methods=sum(len(resource.methods) for resource in seen.resources),
-        models=len(seen.models),
+        models=sum(view.kind == "model" and view.of_api for view in seen.classes),
         named_themselves={key: f"client.{one.methods[0]}, repeat: {one.repeat}" for key, one in named.items() if not one.named},
         names=prepared[marks.NAMES],
         aside=seen.aside,

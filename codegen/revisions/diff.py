@@ -34,8 +34,8 @@ import attrs
 from .. import marks
 from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
+from ..passes.names import keyword_name, python_name
 from ..prepare import prepare
-from ..rendering.views import keyword_name, python_name
 from ..surface import Entry, entries
 
 Subject = Literal[

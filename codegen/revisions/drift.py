@@ -22,8 +22,8 @@ import attrs
 from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, ref_name, resolved
 from ..generate import ROOT, pinned
 from ..operation import Fields, answer, keywords, properties
+from ..passes.names import python_name
 from ..prepare import prepare
-from ..rendering.views import python_name
 from ..reserved import OPTIONS
 from ..surface import Entry, entries
 from .pin import load

@@ -184,10 +184,10 @@ def of_taken_names() -> Json:
 def test_parameters_and_fields_of_all_taken_names_work_and_keep_their_names_on_the_wire(tmp_path: Path) -> None:
     given = of_taken_names()
     report = package(given, tmp_path)
-    by_id = {view.id: view for view in viewed(given).operations}
+    by_id = {view.said["operationId"]: view for view in viewed(given).operations}
     keywords = {field.wire: field.name for field in by_id["getThing"].query_fields}
     body = {field.wire: field.name for field in by_id["createThing"].body_fields}
-    (kind,) = (view for view in viewed(given).models if view.name == "CreateThingResponse")
+    (kind,) = (view for view in viewed(given).classes if view.name == "CreateThingResponse")
     attributes = {field.wire: field.name for field in kind.fields}
     assert {name for name in NAMES if keywords[name] != f"{name}_"} == {"OPERATION", "create_thing", "__init__"}
     assert all(body[name] == f"{name}_" for name in (*OPTIONS, "self", "options", "create_thing", "list", "class"))
@@ -230,6 +230,7 @@ def test_a_path_parameter_may_have_any_name(tmp_path: Path) -> None:
 def test_an_update_says_what_stepped_aside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     report = package(posting(object_(deadline=STRING)), tmp_path)
     monkeypatch.setattr("codegen.__main__.generate_pinned", lambda: report)
+    monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
     assert main(["generate"]) == 0
     assert "note: client.thing.create takes deadline as deadline_, since its own name is taken\n" in capsys.readouterr().out
 
@@ -241,7 +242,7 @@ def test_a_model_of_names_that_models_have(tmp_path: Path) -> None:
     given["paths"]["/create-thing"]["post"]["responses"]["200"] |= content(fields)
     surface = {"POST /create-thing": {"methods": ["thing.create"], "repeat": "idempotency_key"}}
     package(given, tmp_path, surface)
-    (kind,) = (view for view in viewed(given, surface).models if view.name == "CreateThingResponse")
+    (kind,) = (view for view in viewed(given, surface).classes if view.name == "CreateThingResponse")
     assert {field.wire: field.name for field in kind.fields} == {
         "to_dict": "to_dict_",
         "__nested__": "field_nested",

@@ -22,8 +22,8 @@ import pytest
 from codegen.canonical import canonical
 from codegen.document import Json, load_file, operations, resolved
 from codegen.generate import ROOT, Report, differences, generate, generate_pinned, pinned
+from codegen.passes.members import may_be_unknown, unknown_name
 from codegen.prepare import prepare
-from codegen.rendering.views import may_be_unknown, unknown_name
 from retell_async import AsyncRetell
 from retell_async._core.operation import Operation, RequestOptions
 from retell_async.raw import api

@@ -129,7 +129,8 @@ def a_field_has_an_odd_name(chance: random.Random, document: Json) -> None:
 
 @change
 def a_value_comes_or_goes(chance: random.Random, document: Json) -> None:
-    enums = [schema for schema in [*document["components"]["schemas"].values(), *(f[n] for f, n in _fields(document))] if "enum" in schema]
+    schemas: list[Json] = [*document["components"]["schemas"].values(), *(fields[name] for fields, name in _fields(document))]
+    enums = [schema for schema in schemas if "enum" in schema]
     values = chance.choice(enums)["enum"]
     values.append(chance.choice(ODD)) if chance.random() < 0.5 else values.pop()
 

@@ -56,7 +56,7 @@ def assert_well_refused(refused: Refused, said: str) -> None:
 
 def assert_nothing_lost(changed: Json, whole: Json, views: Views, left: Json) -> None:
     assert len(views.operations) + len(left) == sum(1 for _ in operations(changed))
-    fields = {field.wire for view in [*views.models, *views.params, *views.commons] for field in view.fields}
+    fields = {field.wire for view in views.classes for field in view.fields}
     needed = {name for _, _, said in operations(whole) for schema in mutations.walked(said) for name in schema.get("properties", {})}
     assert needed <= fields | {"status", "message"} | {field.wire for view in views.operations for field in view.body_fields}
 
@@ -71,7 +71,7 @@ def test_a_change_is_right_or_refused_with_its_place(seed: int, tmp_path: Path, 
     whole, views, left = found
     assert_nothing_lost(changed, whole, views, left)
     monkeypatch.setattr(subprocess, "run", lambda *_arguments, **_options: subprocess.CompletedProcess([], 0))
-    rendering.render(updating.decided(whole, SURFACE, load(OPENAPI / "docs"))[0], views, tmp_path)
+    rendering.render(views, tmp_path)
     for path in tmp_path.rglob("*.py"):
         ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 

@@ -68,7 +68,8 @@ def test_what_would_go_over_the_wire_otherwise_is_refused(said: Json, where: str
 
 
 def test_what_the_document_says_for_all_may_be_said_again() -> None:
-    servers, security = [{"url": "https://a.test"}], [{"key": []}]
+    servers: list[Json] = [{"url": "https://a.test"}]
+    security: list[Json] = [{"key": []}]
     assert passed({"servers": servers, "security": security}, servers=servers, security=security)
 
 
