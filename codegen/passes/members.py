@@ -94,7 +94,7 @@ def _shared(document: Json, fields: list[Json]) -> Json:
         shape.pop("nullable", None)
     if all(shape == shapes[0] for shape in shapes):
         return {**shapes[0], **nullable, **words}
-    if any(_holds_objects(document, shape) for shape in shapes):
+    if any(not shape or _holds_objects(document, shape) for shape in shapes):
         return words
     return {"oneOf": shapes, **nullable, **words}
 

@@ -131,10 +131,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
-    returns, nullable = (
-        _MEDIA.get(media) or received(*answers.values()),
-        media == "json" and returned is not None and marks.NULLABLE in said,
-    )
+    nullable = media == "json" and returned is not None and marks.NULLABLE in said
+    returns = _MEDIA.get(media) or received(*answers.values())
     kind, paging = "object" if returned is None else listing(document, returned)[0], None
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
