@@ -10,7 +10,7 @@ from rich.console import Console
 
 from . import retired, words
 from .canonical import canonical
-from .document import Refused, dump, load_file
+from .document import Refused, dump, load, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
 from .revisions import drift, official, pin, report
@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
-    commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    drifting = commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
     commands.add_parser("official", help="say the names of the official SDK that is installed in ours (openapi/official.json)")
     commands.add_parser("released", help="remember operations and names with a release (openapi/released.yaml)")
     said = parser.parse_args(arguments)
@@ -44,17 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
                 return _update(said.spec, said.markdown, dry=said.dry_run)
             case "diff":
                 return _diff(said.old, said.new, said.format)
+            case "drift":
+                return _drift(like=said.like)
             case command:
                 return {
                     "generate": _generate,
                     "check": _check,
                     "words": _words,
-                    "drift": _drift,
                     "official": _official,
                     "released": _released,
                 }[command]()
     except Refused as refused:
-        print(f"refused: {refused}", file=sys.stderr)
+        print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
 
 
@@ -132,9 +134,12 @@ def _revision(path: Path) -> Revision:
     return Revision.of(pinned(OPENAPI, document), load_file(OPENAPI / "surface.yaml"))
 
 
-def _drift() -> int:
+def _drift(*, like: bool) -> int:
+    from .revisions.sources import of_sdk
+
+    facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
     try:
-        found = drift.compare()
+        found = drift.compare(facts=facts)
     except ModuleNotFoundError as error:
         raise Refused("", f"the official SDK is not installed: {error}") from error
     titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}

@@ -26,12 +26,23 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class Refused(Exception):
-    """The document cannot be expressed, or is none: says where, and why."""
+    """The document cannot be expressed, or is none: says where, and why, and what to do about it."""
 
     def __init__(self, pointer: str, reason: str) -> None:
         super().__init__(visible(f"{pointer or '(document)'}: {reason}"))
         self.pointer = pointer
         self.reason = reason
+
+    @property
+    def remedy(self) -> str:
+        """What to do, where the reason does not say it."""
+        if any(word in self.reason for word in ("overlay", "surface", "SPEC=")):
+            return ""
+        return (
+            "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
+            if self.pointer
+            else "give another document"
+        )
 
 
 class _Constructor(SafeConstructor):
@@ -235,6 +246,27 @@ def all_schemas(document: Json) -> Iterator[tuple[str, Json]]:
     """(pointer, schema) of every schema in the document."""
     for where, holder, key in roots(document):
         yield from walk(holder[key], where)
+
+
+def refuse_rings(document: Json) -> None:
+    """Refuse schemas that are made of themselves: by references, ``allOf`` and unions, not by what is in a field or an array."""
+    schemas: Json = document.get("components", {}).get("schemas", {})
+    whole: set[str] = set()
+
+    def enter(name: str, inside: tuple[str, ...]) -> None:
+        if name in inside:
+            raise Refused(pointer("components", "schemas", name), f"is made of itself: {' in '.join((*inside, name))}")
+        waiting = [] if name in whole or name not in schemas else [schemas[name]]
+        while waiting:
+            schema = waiting.pop()
+            if isinstance(schema, dict):
+                if (referred := ref_name(schema)) is not None:
+                    enter(referred, (*inside, name))
+                waiting.extend(part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ()))
+        whole.add(name)
+
+    for name in schemas:
+        enter(name, ())
 
 
 def fingerprint(schema: Any) -> str:

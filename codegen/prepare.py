@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .document import Json
+from .document import Json, Refused
 from .parser import Parsed, parse
 from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage, wire
 
@@ -29,7 +29,10 @@ def prepare(document: Json) -> Json:
     prepared = document
     for run in PASSES:
         prepared = _unshared(prepared)
-        run(prepared)
+        try:
+            run(prepared)
+        except RecursionError:
+            raise Refused("", f"something in it holds itself without end: {run.__module__.rpartition('.')[2]} finds no way out") from None
     return prepared
 
 

@@ -122,8 +122,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         meant, version = by_key.get(key, (key, ""))
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
-            repeat = said.get("repeat") if _keeps_repeat(meant, key) else "unsafe"
-            found[key] = Entry(methods, repeat or _repeat(key), said.get("timeout"), said.get("limit"), named=key in surface)
+            repeat: Repeat = said.get("repeat", _repeat(key)) if _keeps_repeat(meant, key) else "unsafe"
+            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface)
         else:
             method = _free(_named_by_itself(key, operation, surface))
             if method in taken:

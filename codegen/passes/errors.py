@@ -37,7 +37,8 @@ def run(document: Json) -> None:
         operation[marks.ERRORS] = sorted(statuses)
     if body is not None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "message" not in schemas.setdefault(NAME, body).get("properties", {}):
+        known = schemas.setdefault(NAME, body)
+        if known is not body and "message" not in known.get("properties", {}):
             raise Refused(
                 pointer("components", "schemas", NAME), "the name is wanted for the shared error body: give it x-name in the overlay"
             )

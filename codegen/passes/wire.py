@@ -21,7 +21,13 @@ _OUR_OWN_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Of a parameter with such a name OpenAPI says that it is to be ignored."""
 
 
+_SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
+OURS = "https://api.retellai.com"
+"""Where the API is as long as a document does not say."""
+
+
 def run(document: Json) -> None:
+    document[marks.SERVER] = server(document)
     for method, path, operation in operations(document):
         where = pointer("paths", path, method)
         _same_place(document, operation, where)
@@ -33,6 +39,18 @@ def run(document: Json) -> None:
         if "requestBody" in operation:
             _request(document, operation["requestBody"], f"{where}/requestBody/content")
         _answers(operation, f"{where}/responses")
+
+
+def server(document: Json) -> str:
+    """Where the API is, to which keys are sent: the first server that the document names."""
+    for said in document.get("servers", ())[:1]:
+        url = str(said.get("url", ""))
+        for name, variable in said.get("variables", {}).items():
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+        if not _SERVER.fullmatch(url):
+            raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
+        return url.rstrip("/")
+    return OURS
 
 
 def _same_place(document: Json, operation: Json, where: str) -> None:
@@ -111,6 +129,8 @@ def _answers(operation: Json, where: str) -> None:
             found[str(status)] = content[kind][1]
     if len(kinds - {""}) > 1:
         raise Refused(where, f"answers of success of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
+    if len(found) > 1 and any(not status.isdecimal() for status in found):
+        raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
     if "" in kinds and found:
         operation[marks.NULLABLE] = True
     if (kind := next(iter(kinds - {""}), "json")) != "json":
@@ -118,6 +138,6 @@ def _answers(operation: Json, where: str) -> None:
     once: dict[str, Json] = {}
     for status, schema in sorted(found.items()):
         if schema not in once.values():
-            once["200" if status.upper() == "2XX" else status] = schema
+            once[status if status.isdecimal() else "200"] = schema
     kept: Json = {status: {"description": "", "content": {"application/json": {"schema": schema}}} for status, schema in once.items()}
     operation["responses"] = kept or {str(next(iter(responses))): {"description": ""}}

@@ -44,6 +44,7 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
 
     write("package_init", "raw/__init__", title="Operations and models as the document has them.")
     write("raw_limits", "raw/limits")
+    write("raw_server", "raw/server", url=views.server)
     for view in views.classes:
         write(view.kind, f"raw/{view.folder}/{view.module}", view=view)
     title = "What the API answers with; each model loads when it is first used."

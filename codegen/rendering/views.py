@@ -7,6 +7,7 @@ from functools import cached_property
 
 import attrs
 
+from .. import marks
 from ..document import Json, Refused, operation_key, operations, pointer, visible
 from ..parser import Parsed
 from ..passes.lift import pascal
@@ -63,6 +64,8 @@ class Views:
     classes: list[Class]
     operations: list[Operation]
     resources: list[Resource]
+    server: str
+    """Where the API is."""
 
     @property
     def aside(self) -> list[str]:
@@ -116,7 +119,7 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
         )
         for name in sorted({*(one.resource for one in methods), *(resource for resource, _, _ in gone)})
     ]
-    whole = Views(read, made, list(found.values()), resources)
+    whole = Views(read, made, list(found.values()), resources, prepared[marks.SERVER])
     taken = {name for name, _ in [*whole.model_names, *whole.param_names]}
     for resource in resources:
         for name in (f"{resource.class_name}{end}" for end in ("", "WithRawResponse", "WithStreamingResponse")):

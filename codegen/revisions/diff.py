@@ -181,9 +181,9 @@ class _Difference:
             if other in news:
                 self._operation(key, other)
         self._class_names()
-        was, now = ([server["url"] for server in side.prepared.get("servers", ())] for side in (self.old, self.new))
+        was, now = (side.prepared[marks.SERVER] for side in (self.old, self.new))
         if was != now:
-            self._add(Impact.BREAKING, "server", "changed", f"{', '.join(was) or 'none'} → {', '.join(now) or 'none'}", ("base_url",))
+            self._add(Impact.BREAKING, "server", "changed", f"{was} → {now}", ("base_url",))
         for name in sorted({*self.old.prepared["info"], *self.new.prepared["info"]} - {"title"}):
             was, now = self.old.prepared["info"].get(name), self.new.prepared["info"].get(name)
             if was != now:

@@ -109,6 +109,7 @@ _SENTENCES: dict[tuple[str, str], tuple[str, str]] = {
         )
     },
 }
+_OF_FIELDS = frozenset({"member", "value", "type", "bound", "default"})
 _OTHER = ("{names}: {what}", "Look at what you send and read there.")
 """What is said of a change, and what those it breaks have to do."""
 
@@ -132,7 +133,8 @@ def as_json(changes: Sequence[Change]) -> str:
 
 def _line(change: Change) -> str:
     said, todo = _SENTENCES.get((change.subject, change.action), _OTHER)
-    text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(change.what))
+    what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
+    text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
     return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."
 
 

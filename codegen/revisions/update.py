@@ -34,7 +34,7 @@ from openapi_spec_validator.schemas import schema_v30, schema_v31
 
 from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, at, dump, load, load_file, operation_key, operations, pointer, roots
+from ..document import Json, Refused, all_schemas, at, dump, load, load_file, operation_key, operations, pointer, refuse_rings, roots
 from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned, without
 from ..surface import relied_on
 from . import changelog, pin, report
@@ -121,7 +121,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         (made / "openapi" / "openapi.yaml").write_text(text, encoding="utf-8")
         surface = load_file(root / "openapi" / "surface.yaml")
         before = pinned(root / "openapi")
-        left = _left_out(facts, before, made / "openapi", surface)
+        left = left_out(facts, before, made / "openapi", surface)
         whole = pinned(made / "openapi", facts, told=told, left=left)
         old, now = Revision.of(before, surface), Revision.of(whole, surface)
         if lost := sorted((old.methods - now.methods) & relied_on(surface)):
@@ -153,7 +153,7 @@ def _other_source(stats: str, text: str) -> list[str]:
     return [] if other == text else [f"{shown(stats)} names another document: `python -m codegen drift` may find what comes of that alone"]
 
 
-def _left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
+def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
     """New operations that cannot be expressed, by key, with the reasons.
 
     :raises Refused: it is not for a new one that the document cannot be expressed.
@@ -210,7 +210,10 @@ def parse(fetched: bytes, name: str) -> Json:
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
     schema, validator = checks
     checked = _either_version(document)
-    wrong = best_match(validator_for(schema)(schema).iter_errors(checked)) or next(iter(validator(checked).iter_errors()), None)
+    wrong = best_match(validator_for(schema)(schema).iter_errors(checked))
+    if wrong is None:
+        refuse_rings(document)
+        wrong = next(iter(validator(checked).iter_errors()), None)
     if wrong is not None:
         raise Refused(_placed(document, pointer(*wrong.absolute_path), wrong.instance), _short(wrong.message))
     return document
@@ -226,6 +229,8 @@ def _either_version(value: Any) -> Any:
 
 def _placed(document: Json, where: str, instance: Any) -> str:
     """A place that is told from a schema on, from the document on."""
+    if not where:  # of a default it does not say any place
+        return next((f"{place}/default" for place, schema in all_schemas(document) if schema.get("default") == instance), "")
     for start, _, _ in [("", {}, ""), *roots(document)]:
         try:
             if _either_version(at(document, start + where)) == instance:

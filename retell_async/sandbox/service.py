@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from .common.guard import contain_errors, log_warning
 from .common.messages import Answer, Incoming, Json, Refused
@@ -86,6 +87,17 @@ class Sandbox:
         :raises ValueError: there is no such operation; the message names some that are near.
         """
         return operation_id(name, self._document.routes)
+
+    def path_of(self, name: str, *values: str) -> str:
+        """The path of an operation that is given by its id or by the client's name for it, with these parameters in it.
+
+        :raises ValueError: there is no such operation; the message names some that are near.
+        """
+        route = self._document.routes[self.operation_named(name)]
+        path = route.path
+        for parameter, value in zip(route.names, values, strict=True):
+            path = path.replace(f"{{{parameter}}}", quote(value, safe=""))
+        return path
 
     def check_fields(self, operation: str | None, fields: Iterable[str]) -> None:
         """Check that the JSON body of an operation can have these fields, or that they were sent all the same.
