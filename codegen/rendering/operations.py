@@ -179,17 +179,13 @@ def _free(fields: list[Field], taken: frozenset[str], before: str = "", twice: A
 
 def _body(document: Json, said: Json, where: str) -> str | None:
     """The name of the class that a request sends."""
-    content = said.get("requestBody", {}).get("content", {})
-    if not content:
-        return None
-    kind, media = next(iter(content.items()))
-    if kind not in ("application/json", "multipart/form-data") or len(content) > 1:
-        raise Refused(f"{where}/requestBody/content", f"a body of {', '.join(content)} cannot be expressed")
-    name = ref_name(media["schema"])
-    if name is None or not is_object(resolved(document, media["schema"])):
-        place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
-        raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
-    return name
+    for kind, media in said.get("requestBody", {}).get("content", {}).items():  # `wire` has left one
+        name = ref_name(media["schema"])
+        if name is None or not is_object(resolved(document, media["schema"])):
+            place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
+            raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
+        return name
+    return None
 
 
 def _aliases(document: Json, body: str) -> list[str]:
