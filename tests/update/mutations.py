@@ -87,7 +87,7 @@ def _content(schema: Json, media: str = "application/json") -> Json:
 
 
 def _operation(document: Json, method: str, path: str, **more: Any) -> Json:
-    said = {
+    said: Json = {
         "operationId": f"{method}{''.join(filter(str.isalnum, path))}",
         "responses": {"200": {"description": "", **_content(STRING | {})}},
     }
