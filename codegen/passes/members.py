@@ -5,6 +5,7 @@ Neither is of the API: this runs in front of the generator's parser, for which e
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from .. import marks
@@ -38,10 +39,9 @@ def run(document: Json) -> None:
         shared = {wire: field for wire, field in some[0]["properties"].items() if _is_shared(document, wire, field, some)}
         if len(some) > 1 and shared and not any(marks.COMMON in member for member in some):
             own, module = _free(document, f"{name}Fields"), f"_{module_name(name)}"
-            schemas[own] = _object(shared, list(shared), f"What every member of `{name}` has.") | {marks.FIELDS_OF: module}
+            schemas[own] = _object(deepcopy(shared), list(shared), f"What every member of `{name}` has.") | {marks.FIELDS_OF: module}
             for member in some:
                 member[marks.COMMON] = [own, module]
-                member["properties"] = {wire: field for wire, field in member["properties"].items() if wire not in shared}
 
 
 def objects(document: Json, union: Json) -> dict[str, Json]:
@@ -94,7 +94,7 @@ def _shared(document: Json, fields: list[Json]) -> Json:
         shape.pop("nullable", None)
     if all(shape == shapes[0] for shape in shapes):
         return {**shapes[0], **nullable, **words}
-    if any(_holds_objects(document, shape) for shape in shapes):
+    if any(not shape or _holds_objects(document, shape) for shape in shapes):
         return words
     return {"oneOf": shapes, **nullable, **words}
 

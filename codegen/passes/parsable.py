@@ -30,7 +30,7 @@ def run(document: Json) -> None:
         if may_be_null:
             inner = dict(schema)
             schema.clear()
-            schema.update({"oneOf": [inner, {"type": "null"}], marks.ABOUT: inner.get(marks.ABOUT)})
+            schema.update({"oneOf": [inner, {"type": "null"}], marks.ABOUT: inner.get(marks.ABOUT, "")})
     for name, schema in list(schemas.items()):
         if name in plain:
             del schemas[name]
@@ -81,8 +81,8 @@ def _number_places(document: Json) -> None:
             if operation := item.get(method):
                 operation["summary"] = operation_key(method, path)
                 others = [parameter for parameter in operation["parameters"] if parameter["in"] != "path"]
-                for parameter in others:
-                    if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:  # only what is no cookie has a type
+                for parameter in others:  # the parser has no lists in headers, and this package no cookies
+                    if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:
                         parameter["in"] = "cookie"
                 places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names.values()]
                 operation["parameters"] = [*places, *others]

@@ -104,12 +104,14 @@ def classes(document: Json, read: Parsed, keyed: set[str]) -> list[Class]:
 
 def _model(read: Parsed, name: str, base: str) -> Class:
     model, taken = read.model(name), KEYED_FIELDS if base == "KeyedModel" else frozenset()
+    common: list[str] | None = mark(model, marks.COMMON)
+    elsewhere = {wire(one) for one in fields(read.model(common[0]))} if common else set()
     found = [
         Field(wire(one), received(one), one.required, words(model, one), spec(one), aside(python_name(wire(one)), taken))
         for one in fields(model)
+        if wire(one) not in elsewhere
     ]
     check_names(found, pointer("components", "schemas", name))
-    common = mark(model, marks.COMMON)
     return Class(kind="model", name=name, module=module_name(name), fields=found, doc=words(model), base=base, common=common)
 
 

@@ -131,10 +131,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
-    returns, nullable = (
-        _MEDIA.get(media) or received(*answers.values()),
-        media == "json" and returned is not None and marks.NULLABLE in said,
-    )
+    nullable = media == "json" and returned is not None and marks.NULLABLE in said
+    returns = _MEDIA.get(media) or received(*answers.values())
     kind, paging = "object" if returned is None else listing(document, returned)[0], None
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
@@ -181,17 +179,13 @@ def _free(fields: list[Field], taken: frozenset[str], before: str = "", twice: A
 
 def _body(document: Json, said: Json, where: str) -> str | None:
     """The name of the class that a request sends."""
-    content = said.get("requestBody", {}).get("content", {})
-    if not content:
-        return None
-    kind, media = next(iter(content.items()))
-    if kind not in ("application/json", "multipart/form-data") or len(content) > 1:
-        raise Refused(f"{where}/requestBody/content", f"a body of {', '.join(content)} cannot be expressed")
-    name = ref_name(media["schema"])
-    if name is None or not is_object(resolved(document, media["schema"])):
-        place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
-        raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
-    return name
+    for kind, media in said.get("requestBody", {}).get("content", {}).items():  # `wire` has left one
+        name = ref_name(media["schema"])
+        if name is None or not is_object(resolved(document, media["schema"])):
+            place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
+            raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
+        return name
+    return None
 
 
 def _aliases(document: Json, body: str) -> list[str]:

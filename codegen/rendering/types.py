@@ -30,7 +30,7 @@ def alternatives(prop: Property) -> list[Property]:
 def types(*props: Property, sending: bool) -> list[str]:
     """The types of all that a value may be."""
     parts = dict.fromkeys(part for prop in props for one in alternatives(prop) for part in _types(one, sending=sending))
-    return ["Any"] if "Any" in parts else sorted(parts, key="None".__eq__)
+    return ["Any"] if parts.keys() == {"Any", "None"} else sorted(parts, key="None".__eq__)
 
 
 def _types(prop: Property, *, sending: bool) -> list[str]:

@@ -53,3 +53,18 @@ def test_every_class_has_its_template() -> None:
         "E": ("enum", "Model", True),
     }
     assert found["E"].members == ['Literal["x"]']
+
+
+def test_what_all_members_have_is_declared_once_in_models_and_taken_by_each_dict() -> None:
+    kinds: Json = {
+        name: {**object_("kind", "sort", kind=enum(name.lower()), sort=enum("x", "y")), "x-request": True} for name in ("Cat", "Dog", "Owl")
+    }
+    union = {"oneOf": [ref(name, **{"x-values": [name.lower()]}) for name in kinds], "x-tag": "kind", "x-request": True}
+    found = made(Pet=union, **kinds)
+    assert [(field.wire, field.type) for field in found["PetFields"].fields] == [("sort", 'Literal["x", "y"] | str')]
+    assert (found["PetFields"].module, found["PetFields"].of_api) == ("_pet", False)
+    for name in (*kinds, "UnknownPet"):
+        assert (found[name].common, [field.wire for field in found[name].fields]) == (["PetFields", "_pet"], ["kind"])
+    assert [field.wire for field in found["CatParam"].fields] == ["kind", "sort"]
+    assert found["Cat"].fields[0].type == 'Literal["cat"]'
+    assert found["UnknownPet"].fields[0].type == "str | None"

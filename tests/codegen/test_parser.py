@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,14 @@ def test_what_the_parser_leaves_out_is_refused_with_its_place() -> None:
 def test_what_is_no_document_is_refused_on_one_line() -> None:
     where, reason = refused(parse, {"openapi": "3.1.0", "info": {}, "paths": {}})
     assert (where, reason.isprintable()) == ("", True)
+
+
+def test_one_file_alone_knows_the_generator_and_nothing_that_is_private_in_it() -> None:
+    users = {path for path in (ROOT / "codegen").rglob("*.py") if "openapi_python_client" in path.read_text(encoding="utf-8")}
+    assert {path.relative_to(ROOT).as_posix() for path in users} == {"codegen/parser.py"}
+    tree = ast.parse((ROOT / "codegen" / "parser.py").read_text(encoding="utf-8"))
+    imported = [
+        node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and str(node.module).startswith("openapi_python_client")
+    ]
+    assert imported
+    assert not [alias.name for node in imported for alias in node.names if alias.name.startswith("_") or "._" in str(node.module)]

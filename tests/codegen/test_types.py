@@ -53,7 +53,7 @@ LIST_OR = {"oneOf": [array({"oneOf": [STRING, INTEGER]}), array({"oneOf": [{"typ
         ({**STRING, "format": "date-time", "default": 1}, "str", "str", None),
         ({"type": "array"}, "list[Any]", "Iterable[Any]", None),
         ({"type": "object", "additionalProperties": False}, "dict[str, Any]", "Mapping[str, object]", None),
-        ({"oneOf": [{}, STRING], "nullable": True}, "Any", "Any", None),
+        ({"oneOf": [{}, STRING], "nullable": True}, "Any | str | None", "Any | str | None", None),
         (array(array(ref("A"))), "list[list[A]]", "Iterable[Iterable[AParam | A]]", 'Many(Many(One("A")))'),
         ({"type": "object", "additionalProperties": ref("A")}, "dict[str, A]", "Mapping[str, AParam | A]", 'Mapped(One("A"))'),
         ({"oneOf": [STRING, array(ref("A"))]}, "str | list[A]", "str | Iterable[AParam | A]", 'Many(One("A"))'),

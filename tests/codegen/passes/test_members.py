@@ -91,7 +91,7 @@ def test_an_open_enum_that_all_have_is_declared_once() -> None:
     assert list(found["PetFields"]["properties"]) == found["PetFields"]["required"] == ["sort"]
     for name in ("Cat", "Dog", "UnknownPet"):
         assert found[name][marks.COMMON] == ["PetFields", found["PetFields"][marks.FIELDS_OF]]
-        assert sorted(found[name]["properties"]) == ["free", "kind", "maybe"]
+        assert "sort" in found[name]["properties"], "a request takes it"
 
 
 def test_what_is_said_otherwise_in_one_member_is_not() -> None:
