@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import overlay, retired, words
+from . import retired, words
 from .canonical import canonical
-from .document import Refused, dump, load_file
+from .document import Refused, dump, load, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
 from .revisions import drift, official, pin, report
@@ -34,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
-    commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    drifting = commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
     commands.add_parser("official", help="say the names of the official SDK that is installed in ours (openapi/official.json)")
     commands.add_parser("released", help="remember operations and names with a release (openapi/released.yaml)")
     said = parser.parse_args(arguments)
@@ -44,29 +45,32 @@ def main(arguments: list[str] | None = None) -> int:
                 return _update(said.spec, said.markdown, dry=said.dry_run)
             case "diff":
                 return _diff(said.old, said.new, said.format)
+            case "drift":
+                return _drift(like=said.like)
             case command:
                 return {
                     "generate": _generate,
                     "check": _check,
                     "words": _words,
-                    "drift": _drift,
                     "official": _official,
                     "released": _released,
                 }[command]()
     except Refused as refused:
-        print(f"refused: {refused}", file=sys.stderr)
+        print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
 
 
 def _generate() -> int:
-    _tell(generate_pinned())
+    made = generate_pinned()
+    (OPENAPI / "names.yaml").write_text(dump(made.names), encoding="utf-8")
+    _tell(made)
     return 0
 
 
 def _tell(made: Report) -> None:
     print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
-    for key in made.named_themselves:
-        print(f"note: {key} is not in openapi/surface.yaml and named itself")
+    for key, decided in made.named_themselves.items():
+        print(f"note: {key} is not in openapi/surface.yaml: {decided}")
     for note in made.aside:
         print(f"note: {note}")
     if made.unreachable:
@@ -97,16 +101,20 @@ def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
     from .revisions.update import update
 
     done = update(spec, write=not dry)
+    for told in done.told:
+        print(f"note: {told}")
     if done.report is None:
         print(f"{done.revision} is pinned already")
         return 0
     report.table(done.changes, Console())
     if markdown is not None:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes)}."
-        markdown.write_text(f"{title}\n\n{report.markdown(done.changes)}\n", encoding="utf-8")
+        markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     _tell(done.report)
     print(f"{done.revision} {'would take' if dry else 'has taken'} the place of {done.before}")
-    return report.status(done.changes) if dry else 0
+    for key, why in done.left_out.items():
+        print(f"left out: {key}, since it cannot be expressed: {why}")
+    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry else 0
 
 
 def _diff(old: Path, new: Path | None, form: str) -> int:
@@ -123,12 +131,15 @@ def _revision(path: Path) -> Revision:
         document = canonical(load_file(path))
     except OSError as error:
         raise Refused("", f"{path} cannot be read: {error.strerror}") from error
-    return Revision.of(overlay.apply(document, load_file(OPENAPI / "overlay.yaml")), load_file(OPENAPI / "surface.yaml"))
+    return Revision.of(pinned(OPENAPI, document), load_file(OPENAPI / "surface.yaml"))
 
 
-def _drift() -> int:
+def _drift(*, like: bool) -> int:
+    from .revisions.sources import of_sdk
+
+    facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
     try:
-        found = drift.compare()
+        found = drift.compare(facts=facts)
     except ModuleNotFoundError as error:
         raise Refused("", f"the official SDK is not installed: {error}") from error
     titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
@@ -157,7 +168,7 @@ def _released() -> int:
     named = entries(prepared, load_file(OPENAPI / "surface.yaml"))
     (OPENAPI / "released.yaml").write_text(dump(retired.released(prepared, named)), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
-    (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now)), encoding="utf-8")
+    (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")
     print(f"{len(named)} operations of revision {pins.now.revision} are remembered as released")
     return 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,23 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class Refused(Exception):
-    """The document cannot be expressed, or is none: says where, and why."""
+    """The document cannot be expressed, or is none: says where, and why, and what to do about it."""
 
     def __init__(self, pointer: str, reason: str) -> None:
         super().__init__(visible(f"{pointer or '(document)'}: {reason}"))
         self.pointer = pointer
         self.reason = reason
+
+    @property
+    def remedy(self) -> str:
+        """What to do, where the reason does not say it."""
+        if any(word in self.reason for word in ("overlay", "surface", "SPEC=")):
+            return ""
+        return (
+            "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
+            if self.pointer
+            else "give another document"
+        )
 
 
 class _Constructor(SafeConstructor):
@@ -49,16 +62,36 @@ def load(text: str, name: str) -> Json:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
-        data = yaml.load(text)
-    except YAMLError as error:
-        raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+        data = _json(text)
+    except ValueError:
+        try:
+            data = yaml.load(text)
+        except (YAMLError, ValueError) as error:
+            raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+        except RecursionError:
+            raise Refused("", f"{name} is nested too deep") from None
     if not isinstance(data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
 
 
+def _json(text: str) -> Any:
+    """JSON, which is read much faster than YAML; a key twice is an error in both."""
+
+    def once(pairs: list[tuple[str, Any]]) -> Json:
+        if len(found := dict(pairs)) < len(pairs):
+            raise ValueError("a key is there twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
+
+
 def load_file(path: Path) -> Json:
-    return load(path.read_text(encoding="utf-8"), path.name)
+    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name))
+
+
+_loaded = lru_cache(maxsize=64)(load)
+"""Files are read again and again within one update."""
 
 
 def dump(data: Any) -> str:
@@ -213,6 +246,27 @@ def all_schemas(document: Json) -> Iterator[tuple[str, Json]]:
     """(pointer, schema) of every schema in the document."""
     for where, holder, key in roots(document):
         yield from walk(holder[key], where)
+
+
+def refuse_rings(document: Json) -> None:
+    """Refuse schemas that are made of themselves: by references, ``allOf`` and unions, not by what is in a field or an array."""
+    schemas: Json = document.get("components", {}).get("schemas", {})
+    whole: set[str] = set()
+
+    def enter(name: str, inside: tuple[str, ...]) -> None:
+        if name in inside:
+            raise Refused(pointer("components", "schemas", name), f"is made of itself: {' in '.join((*inside, name))}")
+        waiting = [] if name in whole or name not in schemas else [schemas[name]]
+        while waiting:
+            schema = waiting.pop()
+            if isinstance(schema, dict):
+                if (referred := ref_name(schema)) is not None:
+                    enter(referred, (*inside, name))
+                waiting.extend(part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ()))
+        whole.add(name)
+
+    for name in schemas:
+        enter(name, ())
 
 
 def fingerprint(schema: Any) -> str:

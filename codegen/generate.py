@@ -6,18 +6,20 @@ import filecmp
 import json
 import shutil
 import tempfile
+from collections import defaultdict
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from . import marks, overlay, retired, words
-from .document import Json, load_file
-from .passes import notes
+from .document import Json, load_file, operation_key, operations, pointer
+from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
-from .rendering.views import views
-from .surface import Entry, entries, helpers
+from .rendering.views import Views, views
+from .surface import Entry, adopted, entries, helpers, known
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources", "types")
@@ -30,18 +32,77 @@ class Report:
     operations: int
     methods: int
     models: int
-    named_themselves: list[str]
+    named_themselves: dict[str, str]
+    """What was decided of operations that the surface does not name: ``client.<resource>.<method>, repeat: <rule>``."""
+    names: Json
+    """What stands at properties, as `openapi/names.yaml` keeps it."""
     aside: list[str]
     """What methods take under another name than the document's."""
     unreachable: list[str]
 
 
-def pinned(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Json:
-    """The pinned document, or other facts in its place, with the overlay and our notes laid over it."""
+def pinned(
+    openapi: Path = ROOT / "openapi", facts: Json | None = None, *, told: list[str] | None = None, left: Container[str] | None = None
+) -> Json:
+    """The pinned document, or other facts in its place, with what our files know of it: the overlay, notes, the ids of operations.
+
+    :param left: the operations to leave out; those of `openapi/left_out.yaml` if it is not given.
+    :param told: gets a sentence for everything in these files that is about nothing in the document any more.
+    """
+    surface = load_file(openapi / "surface.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
-    document = overlay.apply(facts, load_file(openapi / "overlay.yaml"))
-    notes.lay(document, load_file(openapi / "notes.yaml"))
+    if left is None:
+        left = beside(openapi, "left_out")
+    facts = without(facts, left)
+    moved: dict[str, list[str]] = defaultdict(list)
+    for key, (meant, _) in known(facts, surface).items():
+        if key != meant:
+            moved[meant].append(key)
+    there = {operation_key(method, path) for method, path, _ in operations(facts)}
+    targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in there}
+    document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
+    places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
+    dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
+    if told is not None:
+        told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
+    document[marks.NAMES] = beside(openapi, "names")
     return document
+
+
+def beside(openapi: Path, name: str) -> Json:
+    """What an update has written beside the document; nothing if it has written none."""
+    path = openapi / f"{name}.yaml"
+    return load_file(path) if path.exists() else {}
+
+
+def without(document: Json, left: Container[str]) -> Json:
+    """The document without some of its operations, by key."""
+    paths = {
+        path: {name: said for name, said in item.items() if operation_key(name, path) not in left}
+        for path, item in document["paths"].items()
+    }
+    return {**document, "paths": {path: item for path, item in paths.items() if item or not document["paths"][path]}}
+
+
+def _target(key: str) -> str:
+    method, _, path = key.partition(" ")
+    return f"$.paths['{path}'].{method.lower()}"
+
+
+def _place(key: str) -> str:
+    method, _, path = key.partition(" ")
+    return pointer("paths", path, method.lower())
+
+
+def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> tuple[Json, dict[str, Entry], Views]:
+    """The prepared document, the names of its operations, and what the templates see.
+
+    :raises Refused: something in the document cannot be expressed.
+    """
+    prepared = prepare(document)
+    words.lay(prepared, docs)
+    named = entries(prepared, surface)
+    return prepared, named, views(prepared, named, retired.retired(prepared, named, past or {}), helpers(surface))
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:
@@ -52,23 +113,24 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
 
     :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
-    prepared = prepare(document)
-    words.lay(prepared, docs)
-    named: dict[str, Entry] = entries(prepared, surface)
-    seen = views(prepared, named, retired.retired(prepared, named, past or {}), helpers(surface))
+    prepared, named, seen = decided(document, surface, docs, past)
     package.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
-        render(prepared, seen, fresh, official)
-        (fresh / "raw" / "openapi.json").write_text(json.dumps(_plain(document), indent=1) + "\n", encoding="utf-8")
+        render(seen, fresh, official)
+        plain: Json = _plain(document)
+        if not str(plain.get("openapi")).startswith("3.0"):
+            dialect.run(plain, whole=False)
+        (fresh / "raw" / "openapi.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         for part in GENERATED:
             shutil.rmtree(package / part, ignore_errors=True)
             (fresh / part).rename(package / part)
     return Report(
         operations=len(seen.operations),
         methods=sum(len(resource.methods) for resource in seen.resources),
-        models=len(seen.models),
-        named_themselves=[key for key, entry in named.items() if not entry.named],
+        models=sum(view.kind == "model" and view.of_api for view in seen.classes),
+        named_themselves={key: f"client.{one.methods[0]}, repeat: {one.repeat}" for key, one in named.items() if not one.named},
+        names=prepared[marks.NAMES],
         aside=seen.aside,
         unreachable=prepared[marks.UNREACHABLE],
     )
@@ -77,7 +139,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
 def _plain(value: Any) -> Any:
     """The document as others read it: with our corrections, without what only this generator understands."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME)}
+        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS)}
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 

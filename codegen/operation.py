@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .document import Json, Refused, resolved
+from .document import Json, resolved
 
 Fields = dict[str, tuple[Json, bool]]
 """By the API's names: schema, and whether it is required."""
@@ -12,22 +12,16 @@ Fields = dict[str, tuple[Json, bool]]
 Listing = Literal["object", "array", "pages"]
 
 
-def answer(operation: Json, where: str) -> Json | None:
-    """The schema of the one answer that means success; ``None`` if it has no body.
+def answers(operation: Json) -> dict[str, Json]:
+    """The schemas of the answers that mean success and have a body, by status."""
+    bodies = {status: response.get("content", {}) for status, response in operation["responses"].items()}
+    return {status: next(iter(content.values()))["schema"] for status, content in bodies.items() if content}
 
-    :param where: the operation's pointer.
-    :raises Refused: there is not exactly one, or it is no JSON.
-    """
-    if len(operation["responses"]) != 1:  # errors are none of them any more
-        raise Refused(f"{where}/responses", f"{len(operation['responses'])} answers mean success, one is expressed")
-    ((status, response),) = operation["responses"].items()
-    content = response.get("content", {})
-    if not content:
-        return None
-    if "application/json" not in content:
-        raise Refused(f"{where}/responses/{status}/content", f"{', '.join(content)} cannot be expressed")
-    schema: Json = content["application/json"]["schema"]
-    return schema
+
+def answer(operation: Json) -> Json | None:
+    """The schema of what means success, a union if there are several; ``None`` if there is no body."""
+    several = list(answers(operation).values())
+    return None if not several else several[0] if len(several) == 1 else {"oneOf": several}
 
 
 def listing(document: Json, schema: Json) -> tuple[Listing, Json]:

@@ -1,54 +1,79 @@
-"""OpenAPI Overlay 1.0: our corrections, laid over the document action by action."""
+"""OpenAPI Overlay 1.0: our corrections, laid over the document action by action.
+
+An action adds what the document lacks. Where the document has caught up, it is believed, whether it says the same or not: the action does
+nothing there, and `apply` tells so. One that is to replace what the document says has ``x-replaces: true``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
 
+from . import marks
 from .document import Json, Refused, pointer
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
+_HOLDERS = frozenset({"properties", "schemas", "components", "paths", "responses", "parameters", "info"})
+"""Here names stand for things: what an action says of one that is there already is no news."""
 
 
-def apply(document: Json, overlay: Json) -> Json:
+def apply(document: Json, overlay: Json, moved: Mapping[str, str] | None = None, told: list[str] | None = None) -> Json:
     """A copy of the document with every action of the overlay carried out.
 
     An action does nothing where its target is not there, or a component that it refers to: revisions differ in what they have.
+
+    :param moved: where targets lead that begin so, since the document has these operations elsewhere.
+    :param told: gets a sentence for each action that has done nothing, or less than it says.
     """
     if not str(overlay.get("overlay", "")).startswith("1."):
         raise Refused("/overlay", "an Overlay 1.x document is needed")
     result = deepcopy(document)
     for index, action in enumerate(overlay.get("actions", ())):
         where = pointer("actions", index)
-        if not _can_refer(result, action.get("update")):
-            continue
-        try:
-            matches = list(_ENVIRONMENT.finditer(action["target"], result))
-        except (KeyError, JSONPathError) as error:
-            raise Refused(where, f"has no usable target: {error}") from error
-        for match in reversed(matches):
-            if action.get("remove"):
-                holder: Any = match.parent.obj if match.parent else None
-                if holder is None:
-                    raise Refused(where, "the whole document cannot be removed")
-                del holder[match.parts[-1]]
-            elif isinstance(match.obj, dict):
-                _merge(match.obj, deepcopy(action.get("update", {})))
-            elif isinstance(match.obj, list):
-                _extend(match.obj, deepcopy(action["update"]))
-            else:
-                raise Refused(where, "an update needs an object or an array as target")
+        done, left = _carry_out(result, action, where, moved or {})
+        if told is not None and (left or not done):
+            told.append(f"openapi/overlay.yaml{where} ({action['target']}): {', '.join(left) or 'the document says it itself'}")
     return result
 
 
-def _can_refer(document: Json, update: Any) -> bool:
-    """Whether all schemas that an update refers to are in the document, or come with it."""
+def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> tuple[bool, list[str]]:
+    """Whether anything changed, and what did not."""
+    if missing := _missing(document, action.get("update")):
+        return False, [f"the document has no {', '.join(missing)} to refer to"]
+    target = str(action.get("target", "") or "(none)")
+    for old, new in moved.items():
+        target = new + target.removeprefix(old) if target.startswith(old) else target
+    try:
+        matches = list(_ENVIRONMENT.finditer(target, document))
+    except JSONPathError as error:
+        raise Refused(where, f"has no usable target: {error}") from error
+    if not matches:
+        return False, ["what it removes is gone" if action.get("remove") else "nothing is at its target"]
+    merge = _Merge(document, replaces=bool(action.get(marks.REPLACES)))
+    for match in reversed(matches):
+        if action.get("remove"):
+            holder: Any = match.parent.obj if match.parent else None
+            if holder is None:
+                raise Refused(where, "the whole document cannot be removed")
+            del holder[match.parts[-1]]
+            merge.done = True
+        elif isinstance(match.obj, dict):
+            merge.objects(match.obj, deepcopy(action.get("update", {})), str(match.parts[-1]) if match.parts else "")
+        elif isinstance(match.obj, list):
+            merge.items(match.obj, deepcopy(action["update"]))
+        else:
+            raise Refused(where, "an update needs an object or an array as target")
+    return merge.done, [f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left)]
+
+
+def _missing(document: Json, update: Any) -> list[str]:
+    """The schemas that an update refers to, and that are neither in the document nor come with it."""
     there: set[str] = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}
-    return {ref.rpartition("/")[2] for ref in _refs(update)} <= there
+    return sorted({ref.rpartition("/")[2] for ref in _refs(update)} - there)
 
 
 def _refs(value: Any) -> Iterator[str]:
@@ -60,16 +85,52 @@ def _refs(value: Any) -> Iterator[str]:
         yield from _refs(item)
 
 
-def _merge(target: Json, update: Json) -> None:
-    for key, value in update.items():
-        if isinstance(value, dict) and isinstance(target.get(key), dict):
-            _merge(target[key], value)
-        elif isinstance(value, list) and isinstance(target.get(key), list):
-            _extend(target[key], value)
-        else:
-            target[key] = value
+class _Merge:
+    """Lays updates over what is there, and notes whether that changed anything, and what was left as it is."""
 
+    def __init__(self, document: Json, *, replaces: bool) -> None:
+        self.document = document
+        self.replaces = replaces
+        self.done = False
+        self.left: list[str] = []
 
-def _extend(target: list[Any], update: Any) -> None:
-    """Add an item, or the items of an array, that are not there yet: a document that has caught up with us is not said twice."""
-    target.extend(item for item in (update if isinstance(update, list) else [update]) if item not in target)
+    def objects(self, target: Json, update: Json, name: str) -> None:
+        for key, value in update.items():
+            there = target.get(key)
+            if there == value:
+                continue
+            if isinstance(there, list) and isinstance(value, list):
+                self.items(there, value)
+            elif isinstance(there, dict) and isinstance(value, dict) and (self.replaces or name not in _HOLDERS):
+                self.objects(there, value, key)
+            elif key in target and not self.replaces and not key.startswith("x-"):
+                self.left.append(key)
+            else:
+                target[key] = value
+                self.done = True
+
+    def items(self, target: list[Any], update: Any) -> None:
+        """Add an item, or the items of an array, that are not there yet, under whatever name."""
+        for item in update if isinstance(update, list) else [update]:
+            if item in target:
+                continue
+            if any(self._same(item, other) for other in target):
+                self.left.append(str(item.get("$ref", item.get("name"))).rpartition("/")[2])
+            else:
+                target.append(item)
+                self.done = True
+
+    def _same(self, one: Any, other: Any) -> bool:
+        """Whether two are one parameter, or one member of a union: a tag of theirs has the same value."""
+        if not isinstance(one, dict) or not isinstance(other, dict):
+            return False
+        if "in" in one or "in" in other:
+            return (one.get("in"), one.get("name")) == (other.get("in"), other.get("name"))
+        return bool(self._tags(one) & self._tags(other))
+
+    def _tags(self, member: Json) -> set[str]:
+        if "$ref" in member:
+            member = self.document["components"]["schemas"].get(str(member["$ref"]).rpartition("/")[2], {})
+        fields = member.get("properties", {}).items()
+        found = {f"{name}: {field['enum'][0]}" for name, field in fields if isinstance(field, dict) and len(field.get("enum", ())) == 1}
+        return found.union(*(self._tags(part) for part in member.get("allOf", ())))

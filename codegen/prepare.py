@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 
-from .document import Json
-from .passes import aliases, all_of, dialect, errors, lift, names, negation, reachable, unions, usage
+from .document import Json, Refused
+from .parser import Parsed, parse
+from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage, wire
 
 PASSES = (
     dialect.run,
     errors.run,
     reachable.run,
+    wire.run,
     negation.run,
     all_of.run,
     unions.run,
@@ -27,8 +29,19 @@ def prepare(document: Json) -> Json:
     prepared = document
     for run in PASSES:
         prepared = _unshared(prepared)
-        run(prepared)
+        try:
+            run(prepared)
+        except RecursionError:
+            raise Refused("", f"something in it holds itself without end: {run.__module__.rpartition('.')[2]} finds no way out") from None
     return prepared
+
+
+def parsed(prepared: Json) -> Parsed:
+    """What the generator's parser finds in a prepared document, which stays as it is."""
+    document = _unshared(prepared)
+    members.run(document)
+    parsable.run(document)
+    return parse(document)
 
 
 def _unshared(document: Json) -> Json:

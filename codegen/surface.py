@@ -1,36 +1,48 @@
 """Names of the facade: which resource and method an operation is, and whether it may be repeated.
 
-`openapi/surface.yaml` says it for the operations it knows. One that it does not know names itself, in the order of choice:
+`openapi/surface.yaml` says it for the operations that it knows: by method and path, and where the document no longer has these, by the
+operation's id, or as the same path of another version. So the next version of an operation, and one under another id, inherits all that
+is known of it: its names, its id, whether it may be repeated, its time-out and limit, and its words (`adopted`). Where the document has
+several versions the newest has the names, and the others the same with ``_v1``, ``_v2``, ...
+
+One that the surface does not know names itself, in the order of choice:
 
 - by the document's own hints (``x-retell-sdk-resource`` and ``-method``);
-- as a known operation whose path is the same but for its version: ``/v4/list-calls`` as ``/v3/list-calls``;
-- by verb and noun of its path: ``/v2/list-phone-numbers``. The noun starts with one that known paths have, and belongs where these belong
-  (``retell-llm`` to ``llm``; ``test-run`` to ``tests``, whose methods go on to say it), or else with a resource, and what is left of it
-  goes behind the verb; or it ends with a resource, and goes behind the verb whole: ``call.create_web_call``. Any other noun is a resource
-  of its own.
+- by verb and noun of its path: ``/v2/list-phone-numbers``; a path without a verb (``/agent-tag/{id}``) has that of its HTTP method. The
+  noun starts with one that known paths have, and belongs where these belong (``retell-llm`` to ``llm``; ``test-run`` to ``tests``, whose
+  methods go on to say it), or else with a resource, and what is left of it goes behind the verb; or it ends with a resource, and goes
+  behind the verb whole: ``call.create_web_call``. Any other noun is a resource of its own.
 
-Where two would have one name, the one of the older path gets ``_v1``, ``_v2``, ... A name that the client or its resources have
-themselves (``client.copy``, ``with_raw_response``) is refused, and the surface has to say another: ``client.copy_``.
+It may be repeated only if it reads. A name that the client or its resources have themselves (``client.copy``, ``with_raw_response``) gets
+an underscore; the surface may not take one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import attrs
 
 from . import marks
 from .document import Json, Refused, operation_key, operations, pointer
-from .passes.lift import singular
+from .passes.lift import pascal, singular
 from .reserved import METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
-_INHERITS = "inherits"
-_VERBS = {"get": "retrieve"}
-_READING = re.compile(r"^/(v\d+/)?(list|get|search)-")
+_HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
+_READING = frozenset({"list", "get", "search", "count", "describe", "check", "preview", "validate"})
+_ACTING = frozenset(
+    {"accept", "activate", "add", "apply", "assign", "buy", "call", "cancel", "charge", "clone", "complete", "confirm", "convert", "copy"}
+    | {"create", "delete", "deploy", "dial", "disable", "duplicate", "enable", "end", "execute", "generate", "import", "invite", "join"}
+    | {"launch", "merge", "move", "order", "pause", "place", "play", "port", "provision", "publish", "purchase", "reject", "release"}
+    | {"remove", "replace", "reset", "resume", "retry", "revoke", "rotate", "run", "schedule", "send", "set", "start", "stop", "submit"}
+    | {"sync", "terminate", "transfer", "trigger", "update", "upload", "upsert", "export"}
+)
 
 
 @attrs.frozen
@@ -60,38 +72,78 @@ class Entry:
 
 def helpers(surface: Json) -> dict[str, str]:
     """The classes in ``retell_async/_helpers`` that the classes of resources inherit, by resource; each is in the file of that name."""
-    return dict(surface.get(_INHERITS) or {})
+    return dict(surface.get("inherits") or {})
+
+
+def relied_on(surface: Json) -> frozenset[str]:
+    """The methods whose operations code by hand uses, which therefore may not be lost."""
+    return frozenset(map(str, surface.get("relied_on") or ()))
+
+
+def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
+    """For each operation that the surface knows, the key under which it does, and ``""``, or ``_v1`` if a newer one has its names."""
+    surface = _operations(surface)
+    there = {operation_key(method, path): operation for method, path, operation in operations(document)}
+    ids = {str(said["id"]): key for key, said in surface.items() if "id" in said and key not in there}
+    shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=_version)}
+    groups: dict[str, list[str]] = defaultdict(list)
+    for key, operation in there.items():
+        meant = key if key in surface else ids.get(str(operation.get("operationId"))) or shapes.get(_shape(key))
+        if meant is not None:
+            groups[meant].append(key)
+    found: dict[str, tuple[str, str]] = {}
+    for meant, keys in groups.items():
+        newest = max(keys, key=lambda key: (_version(key), key == meant))
+        found |= {key: (meant, "" if key == newest else f"_v{_version(key)}") for key in keys}
+    return found
+
+
+def adopted(document: Json, surface: Json) -> Json:
+    """A copy of a document whose operations have the ids by which the surface knows them, and a mark that says as what it does."""
+    by_key = known(document, surface)
+    paths: Json = {path: dict(item) for path, item in document["paths"].items()}
+    for method, path, operation in operations(document):
+        key = operation_key(method, path)
+        meant, version = by_key.get(key, (key, ""))
+        said = surface.get(meant, {}).get("id")
+        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or _id_of(method, path)
+        paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
+    return {**document, "paths": paths}
 
 
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
     by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in helpers(surface).items()}
-    surface = {key: said for key, said in surface.items() if key != _INHERITS}
+    by_key, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
     keys = [(operation_key(method, path), path, operation) for method, path, operation in operations(document)]
-    for key, path, _ in keys:
-        if (said := surface.get(key)) is not None:
-            methods = tuple(_said(key, str(name)) for name in said["methods"])
-            found[key] = Entry(methods, said.get("repeat", _repeat(key, path)), said.get("timeout"), said.get("limit"), named=True)
-            for method in methods:
-                if method in taken:
-                    raise Refused(pointer("surface", key), f"{method} is {taken[method]} already")
-                taken[method] = key
-    for key, path, operation in sorted(keys, key=lambda item: (-_version(item[1]), item[0])):
-        if key in found:
-            continue
-        method = _reachable(_named_by_itself(path, operation, surface), pointer("paths", path), key)
-        if method in taken:
-            method = attrs.evolve(method, name=f"{method.name}_v{_version(path)}")
-        if method in taken:
-            raise Refused(pointer("paths", path), f"names itself {method}, as {taken[method]} does: name it in the surface")
-        taken[method] = key
-        found[key] = Entry((method,), _repeat(key, path), None, None, named=False)
-    for method, key in taken.items():
-        if method.name in by_hand.get(method.resource, ()):
-            raise Refused(pointer("surface", key), f"client.{method} is written by hand in retell_async/_helpers: give one another name")
+    for key, path, operation in sorted(keys, key=lambda item: (item[0] not in by_key, -_version(item[0]), item[0])):
+        meant, version = by_key.get(key, (key, ""))
+        if (said := surface.get(meant)) is not None:
+            methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
+            repeat: Repeat = said.get("repeat", _repeat(key)) if _keeps_repeat(meant, key) else "unsafe"
+            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface)
+        else:
+            method = _free(_named_by_itself(key, operation, surface))
+            if method in taken:
+                method = _free(_named_by_itself(key, operation, surface, whole=True))
+            if method in taken:
+                method = attrs.evolve(method, name=f"{method.name}_v{_version(key)}")
+            found[key] = Entry((method,), _repeat(key), None, None, named=False)
+        for method in found[key].methods:
+            if method in taken:
+                where = pointer("surface", key) if key in surface else pointer("paths", path)
+                raise Refused(where, f"{method} is {taken[method]} already: name it in the surface")
+            if method.name in by_hand.get(method.resource, ()):
+                reason = f"client.{method} is written by hand in retell_async/_helpers: give one another name"
+                raise Refused(pointer("surface", key), reason)
+            taken[method] = key
     return {key: found[key] for key, _, _ in keys}
+
+
+def _operations(surface: Json) -> Json:
+    return {key: said for key, said in surface.items() if " " in key}
 
 
 def _said(key: str, name: str) -> Method:
@@ -99,40 +151,64 @@ def _said(key: str, name: str) -> Method:
     method = Method(*name.partition(".")[::2])
     if any(not is_name(part) or part.startswith("_") for part in (method.resource, method.name)):
         raise Refused(pointer("surface", key), f"{name} is no name of a method: <resource>.<method> is needed")
-    return _reachable(method, pointer("surface", key), key)
-
-
-def _reachable(method: Method, where: str, key: str) -> Method:
-    """Refuse a name that the client or its resources have themselves."""
-    free = Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
-    if free != method:
-        raise Refused(where, f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}")
+    if (free := _free(method)) != method:
+        reason = f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}"
+        raise Refused(pointer("surface", key), reason)
     return method
 
 
-def _version(path: str) -> int:
-    match = re.match(r"/v(\d+)/", path)
-    return int(match.group(1)) if match else 1
+def _free(method: Method) -> Method:
+    """The method under a name that neither the client nor its resources have themselves."""
+    return Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
 
 
-def _repeat(key: str, path: str) -> Repeat:
-    """Only what reads, replaces or removes may be repeated; anything else that posts may create something."""
-    if not key.startswith("POST ") or _READING.match(path):
-        return "safe"
-    return "unsafe"
+def _parts(key: str) -> tuple[str, int, list[str]]:
+    """HTTP method, version and segments of an operation's key."""
+    method, _, path = key.partition(" ")
+    match = re.match(r"/v(\d+)(?=/)", path)
+    return method.lower(), int(match[1]) if match else 1, path[match.end() if match else 0 :].strip("/").split("/")
 
 
-def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
+def _version(key: str) -> int:
+    return _parts(key)[1]
+
+
+def _shape(key: str) -> tuple[str, ...]:
+    """The same for all versions of an operation, and for a list that is asked for in another way."""
+    method, _, segments = _parts(key)
+    verb, *noun = segments[0].split("-")
+    said = [re.sub(r"{[^}]*}", "{}", segment) for segment in segments[1:]]
+    return ("" if verb in ("list", "get", "search") and noun else method, "-".join([verb, *_singular(noun)]), *said)
+
+
+def _keeps_repeat(meant: str, key: str) -> bool:
+    """Whether what is known of repeats holds for another HTTP method too."""
+    return _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"
+
+
+def _repeat(key: str) -> Repeat:
+    """Only what reads may be repeated before somebody has looked: anything else may create, send, buy or end something."""
+    method, _, segments = _parts(key)
+    words = [word for segment in segments if not segment.startswith("{") for word in segment.lower().split("-")]
+    acts = not _ACTING.isdisjoint(words[1:] if words[0] in _READING else words[:1] if method == "get" else words)
+    reads = method in ("get", "head", "options") or (method == "post" and words[0] in _READING)
+    return "unsafe" if acts or not reads else "safe"
+
+
+def _id_of(method: str, path: str) -> str:
+    """An id for an operation that has none."""
+    words = pascal(f"{method} {path}")
+    return words[:1].lower() + words[1:]
+
+
+def _named_by_itself(key: str, operation: Json, surface: Json, *, whole: bool = False) -> Method:
+    """:param whole: with what stands between the parameters of the path."""
+    path = key.partition(" ")[2]
     resource, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
     if isinstance(resource, str) and isinstance(name, str):
         return Method(_identifier(path, resource), _identifier(path, name))
-    verb, *noun = _words(path)
-    said = {
-        tuple(_singular(_words(str(key).partition(" ")[2]))): Method(*str(known["methods"][0]).split(".")) for key, known in surface.items()
-    }
-    if (twin := said.get((verb, *_singular(noun)))) is not None:
-        return twin
-    nouns, resources = _known(said)
+    nouns, resources, verbs = _taught(surface)
+    verb, noun = _words(key, nouns.keys() | resources, verbs, whole=whole)
     for length in range(len(noun), 0, -1):
         start = "_".join(_singular(noun[:length]))
         if start in nouns or start in resources:
@@ -143,34 +219,56 @@ def _named_by_itself(path: str, operation: Json, surface: Json) -> Method:
         ends = ["_".join(_singular(noun[length:])) for length in range(len(noun))]
         resource = next((end for end in ends if end in resources), ends[0])
         rest = noun if resource != ends[0] else []
-    verb = verb if rest else _VERBS.get(verb, verb)
+    verb = "retrieve" if verb == "get" and not rest else verb
     return Method(_identifier(path, resource), _identifier(path, "_".join([verb, *rest])))
 
 
-def _words(path: str) -> list[str]:
-    """Verb and noun of a path; its first word is both if it has only one."""
-    words = re.sub(r"^/v\d+/", "/", path).split("/")[1].split("-")
-    return words if len(words) > 1 else words * 2
+def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: bool) -> tuple[str, list[str]]:
+    """Verb and noun of an operation; its one word is both if it has only one."""
+    method, _, segments = _parts(key)
+    said = [
+        segment.split("-")
+        for index, segment in enumerate(segments)
+        if not segment.startswith("{") and (whole or index == 0 or not segments[index + 1 : index + 2])
+    ] or [["root"]]
+    (verb, *noun), *rest = said
+    if verb in verbs or (method == "post" and not rest and singular(verb) not in nouns):
+        return verb, [*(noun or [verb]), *chain(*rest)]
+    if rest and method == "post":  # /campaigns/{id}/start
+        return "_".join(rest[-1]), [*chain(*said[:-1])]
+    words = [*chain(*said)]
+    one = segments[-1].startswith("{") or singular(words[-1]) == words[-1]
+    return _HTTP.get(method, "get" if one else "list"), words
 
 
 def _singular(words: Sequence[str]) -> list[str]:
-    return [*words[:-1], singular(words[-1])]
+    return [*words[:-1], singular(words[-1])] if words else []
 
 
-def _known(said: dict[tuple[str, ...], Method]) -> tuple[dict[str, tuple[str, bool]], set[str]]:
-    """What the surface teaches: where a noun belongs, and whether methods there say it; and all resources.
+def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], frozenset[str]]:
+    """What the surface teaches: where a noun belongs, and whether methods there say it; all resources; all verbs.
 
     A noun is learned from ``list`` and ``get``, whose whole noun is one kind of thing, where its methods agree.
     """
-    resources = {method.resource for method in said.values()}
     nouns: dict[str, set[tuple[str, bool]]] = {}
-    for (verb, *noun), method in said.items():
+    resources: set[str] = set()
+    verbs = _READING | _ACTING
+    for (verb, *noun), method in _known_words(surface):
+        resources.add(method.resource)
+        if method.name.split("_")[0] == verb:
+            verbs |= {verb}
         if verb in ("list", "get", "create", "delete"):
             whole = "_".join(noun)
             spoken = any(method.name.endswith(end) for end in (f"_{whole}", f"_{whole}s"))
             if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
                 nouns.setdefault(whole, set()).add((method.resource, spoken))
-    return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources
+    return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources, verbs
+
+
+def _known_words(surface: Json) -> Iterator[tuple[list[str], Method]]:
+    for key, said in surface.items():
+        verb, *noun = _parts(key)[2][0].split("-")
+        yield [verb, *_singular(noun)], Method(*str(said["methods"][0]).split("."))
 
 
 def _identifier(path: str, wanted: str) -> str:

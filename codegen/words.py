@@ -86,7 +86,7 @@ def lay(prepared: Json, words: Json) -> Missing:
             if said is None and schema.get(marks.RESPONSE):
                 missing.responses.append(f"{name}.{wire}")
     for method, path, operation in operations(prepared):
-        key = operation_key(method, path)
+        key = operation.get(marks.KNOWN_AS, operation_key(method, path))
         said = words["operations"].get(key, {})
         _lay_one(operation, said.get("text"))
         if not said.get("text"):
@@ -99,7 +99,7 @@ def lay(prepared: Json, words: Json) -> Missing:
     missing.stale.extend(
         f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own if not _is_there(schemas, name, wire)
     )
-    keys = {operation_key(method, path) for method, path, _ in operations(prepared)}
+    keys = {operation.get(marks.KNOWN_AS, operation_key(method, path)) for method, path, operation in operations(prepared)}
     missing.stale.extend(sorted(words["operations"].keys() - keys))
     return attrs.evolve(missing, response_properties=count)
 

@@ -20,6 +20,7 @@ from ..document import (
     fingerprint,
     pointer,
     ref_name,
+    refuse_rings,
     replace,
     resolved,
     roots,
@@ -35,23 +36,11 @@ class _Contradiction(Exception):
 
 
 def run(document: Json) -> None:
-    for name in document["components"].get("schemas", {}):
-        _refuse_ring(document, name, ())
+    refuse_rings(document)
     for where, holder, key in list(roots(document)):
         holder[key] = _flat(document, holder[key], where)
     for _, schema in all_schemas(document):
         _leave_out(schema)
-
-
-def _refuse_ring(document: Json, name: str, inside: tuple[str, ...]) -> None:
-    if name in inside:
-        raise Refused(pointer("components", "schemas", name), "is laid over itself")
-    waiting = [document["components"]["schemas"][name]]
-    while waiting:
-        schema = waiting.pop()
-        if (referred := ref_name(schema)) is not None:
-            _refuse_ring(document, referred, (*inside, name))
-        waiting.extend(schema.get("allOf", ()))
 
 
 def _leave_out(schema: Json) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..document import Json, Refused, all_schemas
 
 _UNSUPPORTED = (
@@ -24,8 +26,12 @@ _OF_TYPE = {
 """What is said of the values of one type only."""
 
 
-def run(document: Json) -> None:
+def run(document: Json, *, whole: bool = True) -> None:
+    """:param whole: also what a reader of 3.0 knows, ``anyOf``."""
+    for holder in (document.get("components", {}), document.get("paths", {})):
+        _without_booleans(holder)
     for where, schema in list(all_schemas(document)):
+        _bounds(schema)
         for keyword in _UNSUPPORTED:
             if keyword in schema:
                 raise Refused(f"{where}/{keyword}", f"{keyword} cannot be expressed")
@@ -37,7 +43,7 @@ def run(document: Json) -> None:
             schema["enum"] = [schema.pop("const")]
         if isinstance(schema.get("type"), list):
             _one_type(schema)
-        if "anyOf" in schema:
+        if whole and "anyOf" in schema:
             if "oneOf" in schema:
                 raise Refused(f"{where}/anyOf", "anyOf beside oneOf cannot be expressed")
             schema["oneOf"] = schema.pop("anyOf")
@@ -49,6 +55,42 @@ def run(document: Json) -> None:
         if "enum" in schema and None in schema["enum"]:
             schema["enum"] = [value for value in schema["enum"] if value is not None]
             schema["nullable"] = True
+
+
+_SCHEMAS = frozenset({"schema", "items", "not"})
+_LISTS = frozenset({"allOf", "oneOf", "anyOf"})
+
+
+def _without_booleans(value: Any, name: str = "") -> None:
+    """``true`` for a schema means anything, ``false`` nothing at all."""
+    if isinstance(value, dict):
+        for key, item in list(value.items()):
+            if item is False and name == "properties":
+                del value[key]  # it may not be there
+            elif isinstance(item, bool) and (key in _SCHEMAS or name in ("properties", "schemas")):
+                value[key] = {} if item else {"not": {}}
+            elif key not in ("default", "enum", "const", "example", "examples"):
+                _without_booleans(item, key if name not in ("properties", "schemas") else "")
+    elif isinstance(value, list):
+        if name in _LISTS:
+            value[:] = [({} if item else {"not": {}}) if isinstance(item, bool) else item for item in value]
+        for item in value:
+            _without_booleans(item)
+
+
+def _bounds(schema: Json) -> None:
+    """Bounds that are no part of the range are said as 3.0 says them, and files."""
+    for bound, strict, tighter in (("minimum", "exclusiveMinimum", max), ("maximum", "exclusiveMaximum", min)):
+        value = schema.get(strict)
+        if isinstance(value, bool) or value is None:
+            continue
+        whole = schema.get(bound)
+        schema[bound] = value if whole is None else tighter(value, whole)
+        schema[strict] = schema[bound] == value
+    if schema.get("contentMediaType") == "application/octet-stream" and schema.get("type", "string") == "string":
+        schema |= {"type": "string", "format": "binary"}
+    for keyword in ("contentMediaType", "contentEncoding"):
+        schema.pop(keyword, None)
 
 
 def _one_type(schema: Json) -> None:

@@ -16,24 +16,31 @@ def run(document: Json) -> None:
         for status in list(responses):
             where = pointer("paths", path, method, "responses", status)
             response = responses.pop(status)
+            seen = {where}
             while "$ref" in response:
                 where = response["$ref"].removeprefix("#")
+                if where in seen:
+                    raise Refused(where, "refers to itself")
+                seen.add(where)
                 response = at(document, where)
             if str(status).startswith("2"):
                 responses[status] = response
                 continue
             if str(status).isdecimal():  # neither `default` nor `4XX` is one
                 statuses.append(int(status))
-            schema = resolved(document, response.get("content", {}).get("application/json", {}).get("schema", {}))
-            if not schema:
-                continue
-            if not {"status", "message"} >= schema.get("properties", {"": schema}).keys():
-                raise Refused(where, "an error body of another shape than {status, message}: the facade cannot read its message")
-            body = schema
+            for content in response.get("content", {}).values():
+                schema = resolved(document, content.get("schema", {}))
+                for name, field in schema.get("properties", {}).items():  # an error shows its message whatever else its body has
+                    body = body or {"type": "object", "properties": {}}
+                    known = body["properties"].setdefault(name, field)
+                    body["properties"][name] = field if known == field else {}
         operation[marks.ERRORS] = sorted(statuses)
     if body is not None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if schemas.setdefault(NAME, body) is not body:
-            raise Refused(pointer("components", "schemas", NAME), "the name is wanted for the shared error body")
+        known = schemas.setdefault(NAME, body)
+        if known is not body and "message" not in known.get("properties", {}):
+            raise Refused(
+                pointer("components", "schemas", NAME), "the name is wanted for the shared error body: give it x-name in the overlay"
+            )
     document.get("components", {}).pop("responses", None)
     document[marks.ERROR_BODY] = to_ref(NAME) if body is not None else None

@@ -3,6 +3,7 @@
 Names, in the order of choice, for what stands at property ``voicemail_option`` of ``AgentRequest``:
 
 - ``x-name`` beside it, from the overlay;
+- the name that it had (`openapi/names.yaml`): what is added elsewhere renames nothing;
 - for the body of a request ``<Operation>Request`` and of an answer ``<Operation>Response``;
 - for a member of a union: what it narrows (``PreSessionAppTool``), or the union's name and the member's title or tag
   (``SmsSenderRetellNumber``);
@@ -65,6 +66,8 @@ class _Lift:
         self.document = document
         self.schemas: Json = document["components"]["schemas"]
         self.taken = frozenset(self.schemas)
+        self.known: dict[str, str] = document.get(marks.NAMES) or {}
+        self.named: dict[str, str] = {}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
 
@@ -77,15 +80,16 @@ class _Lift:
             title = operation_title(operation, pointer("paths", path, method))
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 content["schema"] = self._lifted(content["schema"], f"{title}Request", title)
-            for response in operation["responses"].values():
+            for index, (status, response) in enumerate(operation["responses"].items()):
                 for content in response.get("content", {}).values():
-                    content["schema"] = self._lifted(content["schema"], f"{title}Response", title)
+                    content["schema"] = self._lifted(content["schema"], f"{title}Response{status if index else ''}", title)
             for parameter in operation["parameters"]:
                 parameter["schema"] = self._lifted(
                     parameter["schema"], self._property_name(parameter["name"], parameter["schema"], title), title
                 )
         for schema in self.schemas.values():
             schema.pop(marks.SAID, None)
+        self.document[marks.NAMES] = dict(sorted(self.named.items()))
 
     def _survey(self) -> None:
         for where, schema in all_schemas(self.document):
@@ -123,8 +127,15 @@ class _Lift:
             replace(schema, way, new)
 
     def _property_name(self, name: str, schema: Json, owner: str) -> str:
-        """The name for what stands at a property, which may be an array of it."""
+        """The name for what stands at a property, which may be an array of it: the one that it had, or a new one."""
+        place = f"{owner}.{name}"
         schema, name = self._inner(schema, name)
+        if not self._wants_name(schema):
+            return owner + pascal(name)
+        self.named[place] = self.known.get(place) or self._new_name(name, schema, owner)
+        return self.named[place]
+
+    def _new_name(self, name: str, schema: Json, owner: str) -> str:
         if joined := _joined(schema):
             return joined
         said = _said(schema)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from openapi_python_client.strings import ClassName, PythonIdentifier
+import re
+import unicodedata
+from functools import cache
 
 from .. import marks
 from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
-from ..reserved import CLASSES, MODULES, aside, is_name
+from ..parser import class_name, identifier
+from ..reserved import CLASSES, FIELDS, KEYWORDS, MODULES, aside, is_name
 
 
 def run(document: Json) -> None:
@@ -30,11 +33,18 @@ def run(document: Json) -> None:
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
 
 
-def class_name(name: str) -> str:
-    """The generator's own name for the class of a schema; of such a name it makes the same again."""
-    return str(ClassName(ClassName(name, "field_"), "field_"))
-
-
+@cache
 def module_name(class_name: str) -> str:
     """The module that a class is in, or an operation."""
-    return aside(str(PythonIdentifier(class_name, "")), MODULES)
+    return aside(identifier(class_name), MODULES)
+
+
+def python_name(wire: str) -> str:
+    """A field's name in Python: its own where that is one, else what the generator makes of it."""
+    name = wire if re.fullmatch(r"(?!__)[a-z_][a-z0-9_]*", wire) else identifier(wire, "field_")
+    return aside(unicodedata.normalize("NFKC", name), FIELDS)
+
+
+def keyword_name(wire: str) -> str:
+    """The same of what a method takes."""
+    return aside(python_name(wire), KEYWORDS)

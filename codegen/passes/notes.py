@@ -1,17 +1,63 @@
-"""Our notes beside the pinned document (`openapi/notes.yaml`) come to the schemas that they are about."""
+"""Our notes beside the pinned document (`openapi/notes.yaml`) come to the schemas that they are about.
+
+A note is found by a JSON pointer in which names stand for positions: a parameter by its name, a member of a union by the component it
+refers to, its title or the first value of its tag. Members of an ``allOf`` that are written out there are one with the schema around them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
 from .. import marks
-from ..document import Json, Refused, at
+from ..document import Json
 
 
-def lay(document: Json, notes: Json) -> None:
-    """Put each note beside what its pointer points to; what is no longer there has no note."""
+def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+    """Put each note beside what its pointer points to, and give back the pointers of those that are about nothing any more.
+
+    :param moved: the operations that go on under other paths, by pointer: where they were, and where they are.
+    """
+    dead: list[str] = []
     for where, note in notes.items():
-        try:
-            schema = at(document, where)
-        except Refused:
-            continue
-        if isinstance(schema, dict):
+        places = [where]
+        for old, new in (moved or {}).items():
+            if where.startswith(old):
+                places.extend(place + where.removeprefix(old) for place in new)
+        found = [schema for place in places for schema in _found(document, _parts(place))]
+        dead.extend([] if found else [where])
+        for schema in found:
             schema[marks.NOTE] = note
+    return dead
+
+
+def _parts(where: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in where.split("/")[1:]]
+
+
+def _found(value: Any, parts: Sequence[str]) -> Iterator[Json]:
+    if isinstance(value, list):
+        for item in value:
+            if parts and parts[0] in names(item):
+                yield from _found(item, parts[1:])
+    elif isinstance(value, dict):
+        if not parts:
+            yield value
+        elif parts[0] in value:
+            yield from _found(value[parts[0]], parts[1:])
+        for member in value.get("allOf", ()) if parts else ():
+            if "$ref" not in member:
+                yield from _found(member, parts)
+
+
+def names(item: Any) -> list[str]:
+    """What a parameter or a member of a union is called, the best first."""
+    if not isinstance(item, dict):
+        return []
+    tags = [
+        str(field["enum"][0])
+        for _, field in sorted((item.get("properties") or {}).items(), key=lambda pair: pair[0] != "type")
+        if isinstance(field, dict) and field.get("enum")
+    ]
+    said = [item.get("name"), str(item.get("$ref", "")).rpartition("/")[2], item.get("title"), *tags, item.get("type")]
+    return [str(name) for name in said if name]

@@ -16,7 +16,7 @@ def run(document: Json) -> None:
     _inline_parameters(document)
     reached: set[str] = set()
     for name in _starts(document):
-        _follow(document, name, reached)
+        follow(document, name, reached)
     schemas = components.get("schemas", {})
     document.setdefault(marks.UNREACHABLE, sorted(set(schemas) - reached))
     components["schemas"] = {name: schema for name, schema in schemas.items() if name in reached}
@@ -73,7 +73,8 @@ def _refs(schema: Json) -> Iterator[str]:
             yield name
 
 
-def _follow(document: Json, name: str, reached: set[str]) -> None:
+def follow(document: Json, name: str, reached: set[str]) -> None:
+    """Add to what is reached a component, and all that it refers to."""
     waiting = [name]
     while waiting:
         name = waiting.pop()

@@ -1,7 +1,8 @@
 """Every union of objects gets a table that tells its members apart by looking, never by trying.
 
-First choice is a tag: a field that each member has with values of its own. Else a key: a required field that no other member knows. One
-member may be left that has no such key; it is what is none of the others. Where neither is there, the overlay has to name one
+First choice is a tag: a field that each member has with values of its own. Else the document's own discriminator, with its mapping, or the
+names of components. Else a key: a required field that no other member knows. One member may be left that has no such key; it is what is
+none of the others. Where none of these is there, the overlay has to name one
 (``x-tag: field`` beside ``oneOf``), and the document is refused until it does.
 """
 
@@ -74,15 +75,36 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         if not all(member[marks.VALUES] for member, _ in objects) or len(set(values)) < len(values):
             raise Refused(f"{where}/oneOf", f"{tag!r} cannot be the tag: a member has no values of its own for it")
         return
+    if _discriminated(schema, [member for member, _ in objects]):
+        return
     keys = _keys(meanings)
     if keys is None:
+        alike = " and ".join(_told(schema, member) for member, meant in objects if not _own_keys(meant, meanings))
         raise Refused(
             f"{where}/oneOf",
-            "its members have no tag (a field with other values in each) and no key (a required field of its own): name one in the overlay",
+            f"{alike} cannot be told apart: there is no tag (a field with other values in each) and no key (a required field of its own); "
+            "name a tag in the overlay, x-tag: <field> beside oneOf",
         )
     schema[marks.KEYED] = True
     for (member, _), key in zip(objects, keys, strict=True):
         member[marks.KEY] = key
+
+
+def _discriminated(schema: Json, members: list[Json]) -> bool:
+    """Whether the document says itself what tells the members apart, by a field whose values the members do not list."""
+    said = schema.get("discriminator", {})
+    names = [ref_name(member) or member.get(marks.BASE) for member in members]
+    if not said.get("propertyName") or None in names:
+        return False
+    mapped = [(value, str(ref).rpartition("/")[2]) for value, ref in said.get("mapping", {}).items()]
+    for member, name in zip(members, names, strict=True):
+        member[marks.VALUES] = [value for value, target in mapped if target == name] or [name]
+    schema[marks.TAG] = said["propertyName"]
+    return True
+
+
+def _told(schema: Json, member: Json) -> str:
+    return ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}"
 
 
 def _values(document: Json, schema: Json, name: str) -> list[Any]:
@@ -103,11 +125,12 @@ def _tag(document: Json, members: Sequence[Json]) -> str | None:
     return None
 
 
+def _own_keys(member: Json, members: Sequence[Json]) -> list[str]:
+    others = {name for other in members if other is not member for name in other["properties"]}
+    return sorted(name for name in member.get("required", ()) if name not in others)
+
+
 def _keys(members: Sequence[Json]) -> list[str | None] | None:
     """For each member a required field that no other has; None for the one that is left. Nothing if more than one is left."""
-    keys: list[str | None] = []
-    for member in members:
-        others = {name for other in members if other is not member for name in other["properties"]}
-        own = sorted(name for name in member.get("required", ()) if name not in others)
-        keys.append(own[0] if own else None)
+    keys = [next(iter(_own_keys(member, members)), None) for member in members]
     return keys if keys.count(None) <= 1 and any(keys) else None

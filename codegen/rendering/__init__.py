@@ -1,1 +1,1 @@
-"""What comes out of a prepared document: each file decided (`views`, `types`) and written (`render`, with the templates)."""
+"""What comes out of a prepared document: what the parser found, as classes, operations and resources, and written by templates."""

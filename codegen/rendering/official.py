@@ -13,20 +13,13 @@ from collections.abc import Iterator
 import attrs
 
 from ..document import Json
-from .views import Field, Operation, Views
+from .classes import Field
+from .types import names as names_in
+from .views import Views
 
-__all__ = ["Alias", "Params", "Types", "official"]
+__all__ = ["Params", "Types", "official"]
 
-_NAME = re.compile(r"\b[A-Z]\w*Param\b")
 _ANY = "Mapping[str, object]"
-
-
-@attrs.frozen
-class Alias:
-    """A name of theirs, and the type that it is here."""
-
-    name: str
-    type: str
 
 
 @attrs.frozen
@@ -37,11 +30,11 @@ class Params:
     name: str
     """The dict of all its keywords."""
     method: str
-    models: list[tuple[str, str, str]]
-    """Their names, their modules, and their names there."""
-    params: list[tuple[str, str]]
+    imports: list[tuple[str, str, str, str]]
+    """Folders, modules and names of what it uses, and their names there."""
     fields: list[Field]
-    aliases: list[Alias]
+    aliases: list[tuple[str, str]]
+    """Names of theirs, and the types that they are here."""
 
 
 @attrs.frozen
@@ -49,7 +42,8 @@ class Types:
     """The whole of it."""
 
     modules: list[Params]
-    responses: list[Alias]
+    responses: list[tuple[str, str]]
+    """Names of theirs, and the types that they are here."""
     own: list[tuple[str, str]]
     """Our names for models, and their modules, without those that are theirs."""
     params: list[tuple[str, str]]
@@ -57,34 +51,28 @@ class Types:
 
 def official(names: Json, views: Views) -> Types:
     """What is to be written, from the names and what the document has."""
-    methods: dict[str, Operation] = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
-    modules = dict(views.param_names)
-    responses = [
-        Alias(name, f"Page[{operation.item}]" if operation.item else operation.returns)
+    methods = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
+    params, models = dict(views.param_names), dict(views.model_names)
+    responses = {
+        name: f"Page[{operation.item}]" if operation.item else operation.returns
         for name, method in names.get("responses", {}).items()
         if (operation := methods.get(method)) is not None
-    ]
-    known = dict(views.model_names)
-    responses += [Alias(name, model) for name, model in names.get("models", {}).items() if model in known]
-    responses = [alias for alias in responses if alias.name != alias.type]
-    theirs = {alias.name for alias in responses}
+    }
+    responses |= {name: model for name, model in names.get("models", {}).items() if model in models}
     found: list[Params] = []
     for module, said in names.get("params", {}).items():
         operation = methods.get(said["method"])
-        aliases = [Alias(name, _known(kind, modules)) for name, kind in _all(said["names"], names["parts"])]
-        used = {name for alias in aliases for name in _NAME.findall(alias.type)}
-        fields = [] if operation is None else [*operation.path_fields, *operation.query_fields, *operation.body_fields]
-        fields = list({field.name: field for field in fields}.values())
-        models = [] if operation is None else operation.models
-        taken = {alias.name for alias in aliases}
-        hidden = {name: f"{name}_" for name, _ in models if name in taken}  # the model goes under another name there
-        fields = [attrs.evolve(field, type=_renamed(field.type, hidden)) for field in fields]
-        imports = sorted({(name, modules[name]) for name in used} | {*([] if operation is None else operation.params)})
-        named = [(name, place, hidden.get(name, name)) for name, place in models]
-        found.append(Params(module, said["class"], said["method"], named, imports, fields, sorted(aliases, key=lambda one: one.name)))
-    return Types(
-        found, sorted(responses, key=lambda one: one.name), [pair for pair in views.model_names if pair[0] not in theirs], views.param_names
-    )
+        aliases = {name: kind if _is_known(kind, params) else _ANY for name, kind in _all(said["names"], names["parts"])}
+        keywords = [] if operation is None else [*operation.path_fields, *operation.query_fields, *operation.body_fields]
+        used = views.imports([*aliases.values(), *(field.type for field in keywords)])
+        here = {
+            name: f"{name}_" if name in aliases else name for _, _, name in used
+        }  # a model goes under another name where its own is taken
+        fields = {field.name: attrs.evolve(field, type=_renamed(field.type, here)) for field in keywords}
+        imports = [(*one, here[one[2]]) for one in used]
+        found.append(Params(module, said["class"], said["method"], imports, list(fields.values()), sorted(aliases.items())))
+    aliased = sorted((name, kind) for name, kind in responses.items() if name != kind)
+    return Types(found, aliased, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names)
 
 
 def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:
@@ -98,5 +86,5 @@ def _renamed(kind: str, names: dict[str, str]) -> str:
     return re.sub(r"\b[A-Z]\w*\b", lambda found: names.get(found[0], found[0]), kind)
 
 
-def _known(kind: str, modules: dict[str, str]) -> str:
-    return kind if kind == _ANY or all(name in modules for name in _NAME.findall(kind)) else _ANY
+def _is_known(kind: str, params: dict[str, str]) -> bool:
+    return all(name in params for name in names_in([kind]) if name.endswith("Param"))

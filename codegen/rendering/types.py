@@ -1,133 +1,84 @@
-"""Python types of prepared schemas, as they read in generated code: for what comes back, for what is sent, and for what decodes it."""
+"""Types of what the generator's parser found, as they read in generated code: for what comes back, for what is sent, and decoders."""
 
 from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterable
-
-import attrs
+from collections.abc import Iterable
 
 from .. import marks
-from ..document import SCALARS, Json, Refused, is_object, ref_name, resolved, visible
+from ..document import Refused, visible
+from ..parser import FileProperty, ListProperty, LiteralEnumProperty, ModelProperty, Property, UnionProperty, map_values, mark, nameless
 
 
-@attrs.frozen
-class Types:
-    """Types of the schemas of one prepared document; what they need imported is collected in ``models`` and ``params``."""
+def received(*props: Property) -> str:
+    """The type of a value in an answer, or in one of several: enums are open, but for the tags of unions; optional is ``None``."""
+    found = " | ".join(types(*props, sending=False)) or "None"
+    return found if all(prop.required for prop in props) or found == "Any" or found.endswith(" | None") else f"{found} | None"
 
-    document: Json
-    models: set[str] = attrs.field(factory=set)
-    params: set[str] = attrs.field(factory=set)
 
-    def received(self, schema: Json) -> str:
-        """The type of a value in an answer: enums are open."""
-        return self._nullable(schema, self._received(schema))
+def sent(prop: Property) -> str:
+    """The type of a value in a request: enums are closed, objects are dicts that a type checker checks, or models."""
+    return " | ".join(types(prop, sending=True))
 
-    def sent(self, schema: Json) -> str:
-        """The type of a value in a request: objects are dicts that a type checker checks, or models.
 
-        Enums are closed, but for one value that stands over any text, which is what the official SDK has.
-        """
-        return self._nullable(schema, self._sent(schema))
+def alternatives(prop: Property) -> list[Property]:
+    """What a value may be."""
+    return prop.inner_properties if isinstance(prop, UnionProperty) else [prop]
 
-    def _nullable(self, schema: Json, name: str) -> str:
-        nullable = schema.get("nullable") or resolved(self.document, schema).get("nullable")
-        return f"{name} | None" if nullable and name not in ("Any", "object") else name
 
-    def _received(self, schema: Json) -> str:
-        if (name := ref_name(schema)) is not None:
-            self.models.add(name)
-            return f"{name} | str" if "enum" in resolved(self.document, schema) else name
-        if "oneOf" in schema:
-            return self._union(schema, self.received)
-        if "enum" in schema:
-            literal = self.literal(schema)
-            closed = schema.get(marks.IS_TAG) or schema.get("type") == "boolean"
-            return literal if closed else f"{literal} | {SCALARS[schema.get('type', 'string')]}"
-        if schema.get("type") == "array":
-            return f"list[{self.received(schema.get('items', {}))}]"
-        if (values := _map_values(schema)) is not None:
-            return f"dict[str, {self.received(values)}]"
-        return self._scalar(schema)
+def types(*props: Property, sending: bool) -> list[str]:
+    """The types of all that a value may be."""
+    parts = dict.fromkeys(part for prop in props for one in alternatives(prop) for part in _types(one, sending=sending))
+    return ["Any"] if parts.keys() == {"Any", "None"} else sorted(parts, key="None".__eq__)
 
-    def _sent(self, schema: Json) -> str:
-        if (name := ref_name(schema)) is not None:
-            meant = resolved(self.document, schema)
-            if "enum" in meant:
-                self.models.add(name)
-                return name
-            self.params.add(f"{name}Param")
-            if is_object(meant):
-                self.models.add(name)
-                return f"{name}Param | {name}"
-            return f"{name}Param"
-        if "oneOf" in schema:
-            return self._union(schema, self.sent)
-        if "enum" in schema:
-            is_open = schema.get(marks.ANY_TEXT) and not schema.get(marks.IS_TAG)
-            return f"{self.literal(schema)}{' | str' if is_open else ''}"
-        if schema.get("type") == "array":
-            item = self.sent(schema.get("items", {}))
-            if item == "str":  # a str is an Iterable[str] too, and never what is meant
-                return "Strings"
-            return f"Iterable[{item}]"
-        if (values := _map_values(schema)) is not None:
-            value = self.sent(values)
-            return f"Mapping[str, {'object' if value == 'Any' else value}]"
-        return self._scalar(schema)
 
-    def _union(self, schema: Json, member: Callable[[Json], str]) -> str:
-        names = dict.fromkeys(part for one in schema["oneOf"] for part in alternatives(member(one)))
-        return " | ".join(names)
+def _types(prop: Property, *, sending: bool) -> list[str]:
+    own = prop.get_type_string(no_optional=True).as_unembedded_code()
+    match prop:
+        case LiteralEnumProperty():
+            own = values(prop) if nameless(prop) else own
+            is_closed = nameless(prop) == "tag" or (sending and nameless(prop) != "open")
+            return [own] if is_closed else [own, prop.value_type.__name__]
+        case FileProperty():
+            return ["FileTypes"]
+        case ListProperty() if sending:
+            item = sent(prop.inner_property)
+            return ["Strings" if item == "str" else f"Iterable[{item}]"]  # a str is an Iterable[str] too, and never what is meant
+        case ListProperty():
+            return [f"list[{received(prop.inner_property)}]"]
+        case ModelProperty() if inner := map_values(prop):
+            return [f"Mapping[str, {'object' if sent(inner) == 'Any' else sent(inner)}]" if sending else f"dict[str, {received(inner)}]"]
+        case ModelProperty() if sending:
+            return [] if mark(prop, marks.UNKNOWN) else [f"{own}Param"] if mark(prop, marks.UNION) else [f"{own}Param", own]
+        case _:
+            return [own]
 
-    def literal(self, schema: Json) -> str:
-        return f"Literal[{', '.join(literal(value) for value in schema['enum'])}]"
 
-    def _scalar(self, schema: Json) -> str:
-        kind = schema.get("type")
-        if kind == "string" and schema.get("format") == "binary":
-            return "FileTypes"
-        if kind in SCALARS:
-            return SCALARS[kind]
-        if kind is None or kind == "object":
-            return "Any"
-        raise Refused("", f"a schema of type {kind!r} cannot be expressed")
+def values(enum: LiteralEnumProperty) -> str:
+    """The values of an enum as a type."""
+    return f"Literal[{', '.join(map(literal, sorted(enum.values)))}]"
 
-    def spec(self, schema: Json) -> str | None:
-        """The expression that decodes a value to models; None where there is none in it."""
-        if (name := ref_name(schema)) is not None:
-            meant = resolved(self.document, schema)
-            return None if "enum" in meant else f'One("{name}")'
-        if "oneOf" in schema:  # of scalars and arrays, and at most one object: others have a name
-            specs = {self.spec(member) for member in schema["oneOf"]} - {None}
-            if len(specs) > 1:
-                raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
-            return specs.pop() if specs else None
-        if schema.get("type") == "array":
-            item = self.spec(schema.get("items", {}))
-            return None if item is None else f"Many({item})"
-        if (values := _map_values(schema)) is not None:
-            item = self.spec(values)
-            return None if item is None else f"Mapped({item})"
-        return None
 
-    def union_spec(self, schema: Json, unknown: str | None = None) -> str:
-        """The table of a union that has a name, and the class for what is none of its members if there can be such."""
-        objects = [member for member in schema["oneOf"] if is_object(resolved(self.document, member))]
-        arrays = {self.spec(member) for member in schema["oneOf"] if resolved(self.document, member).get("type") == "array"} - {None}
-        if len(arrays) > 1:
-            raise Refused("", "a union with two kinds of arrays of objects cannot be told apart")
-        array = f", array={arrays.pop()}" if arrays else ""
-        other = f', other="{unknown}"' if unknown is not None else ""
-        if marks.TAG in schema:
-            table = ", ".join(f'{literal(value)}: "{ref_name(member)}"' for member in objects for value in member[marks.VALUES])
-            return f"Tagged({literal(schema[marks.TAG])}, {{{table}}}{other}{array})"
-        if schema.get(marks.KEYED):
-            table = ", ".join(f'{literal(member[marks.KEY])}: "{ref_name(member)}"' for member in objects if member.get(marks.KEY))
-            other = next((f', other="{ref_name(member)}"' for member in objects if not member.get(marks.KEY)), other)
-            return f"Keyed({{{table}}}{other}{array})"
-        return f'Keyed({{}}, other="{ref_name(objects[0])}"{array})'
+def spec(prop: Property) -> str | None:
+    """The expression that decodes a value to models; None where there is none in it, and for what `members` lets be but one of several."""
+    match prop:
+        case UnionProperty():
+            return next(filter(None, map(spec, prop.inner_properties)), None)
+        case ListProperty():
+            inner, kind = spec(prop.inner_property), "Many"
+        case ModelProperty() if values := map_values(prop):
+            inner, kind = spec(values), "Mapped"
+        case ModelProperty():
+            inner, kind = literal(str(prop.class_info.name)), "One"
+        case _:
+            return None
+    return inner and f"{kind}({inner})"
+
+
+def names(types: Iterable[str]) -> set[str]:
+    """The names that types use."""
+    return {node.id for one in types for node in ast.walk(ast.parse(one, mode="eval")) if isinstance(node, ast.Name)}
 
 
 def literal(value: object) -> str:
@@ -169,29 +120,6 @@ def is_code(text: str) -> bool:
     )
 
 
-def scalar(values: Iterable[object]) -> str:
-    """The type of whatever may stand in the place of these values."""
-    return " | ".join(dict.fromkeys(type(value).__name__ for value in values))
-
-
 def quoted(annotation: str) -> str:
     """A type as it reads in quotes: without a backslash where that can be, since type checkers refuse one there."""
     return literal(annotation) if {"'", "\\"} & set(annotation) else '"{}"'.format(annotation.replace('"', "'"))
-
-
-def alternatives(annotation: str) -> list[str]:
-    """What stands between the ``|`` of a union type."""
-
-    def parts(node: ast.expr) -> list[ast.expr]:
-        return [*parts(node.left), *parts(node.right)] if isinstance(node, ast.BinOp) else [node]
-
-    found = [ast.get_source_segment(annotation, part) for part in parts(ast.parse(annotation, mode="eval").body)]
-    return [part for part in found if part is not None]
-
-
-def _map_values(schema: Json) -> Json | None:
-    """What the values of an object without fields of its own are."""
-    if schema.get("type") != "object" or is_object(schema):
-        return None
-    values = schema.get("additionalProperties")
-    return values if isinstance(values, dict) else {}

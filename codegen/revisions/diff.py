@@ -17,7 +17,8 @@ How a change is classed, in what is sent and in what is answered:
   breaking, since the same call does another thing.
 - A deprecation is additive: it warns.
 
-A method or class with another name is breaking. Paths, operation ids and statuses of errors are internal.
+A method or class with another name is breaking, and so is another server, another kind of body, fields that exclude each other, and above
+all another rule for repeating a request or another time-out. Paths, operation ids and statuses of errors are internal.
 """
 
 from __future__ import annotations
@@ -31,17 +32,20 @@ from typing import Any, Literal, get_args
 import attrs
 
 from .. import marks
-from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, pointer, ref_name, resolved
+from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
+from ..passes.names import keyword_name, python_name
 from ..prepare import prepare
-from ..rendering.views import keyword_name, python_name
 from ..surface import Entry, entries
 
-Subject = Literal["operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"]
+Subject = Literal[
+    "repeat", "server", "operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"
+]
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
+_STRICT = ("exclusiveMinimum", "exclusiveMaximum")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
@@ -64,6 +68,8 @@ class Change:
     """What changed, as the API calls it, and how."""
     names: tuple[str, ...]
     """Where it shows in Python."""
+    resources: tuple[str, ...] = ()
+    """The resources of the client that it is about."""
 
     @property
     def order(self) -> tuple[int, int, str, str]:
@@ -90,29 +96,32 @@ class Revision:
     def operations(self) -> dict[str, Json]:
         return {operation_key(method, path): operation for method, path, operation in operations(self.prepared)}
 
+    @property
+    def methods(self) -> set[str]:
+        return {str(method) for entry in self.entries.values() for method in entry.methods}
+
     def names(self, key: str) -> list[str]:
         """Where an operation is found: ``client.<resource>.<method>``."""
         return [f"client.{method}" for method in self.entries[key].methods]
 
     def answer(self, key: str) -> Json | None:
         """The schema of what an operation answers."""
-        verb, _, path = key.partition(" ")
-        return answer(self.operations[key], pointer("paths", path, verb.lower()))
+        return answer(self.operations[key])
 
 
 def difference(old: Revision, new: Revision) -> list[Change]:
     """All changes from one revision to another, the worst first."""
     found = _Difference(old, new)
     found.run()
-    merged = {key: tuple(sorted(names)) for key, names in found.changes.items()}
-    return sorted((Change(*key, names) for key, names in merged.items()), key=lambda change: change.order)
+    merged = [Change(*key, tuple(sorted(names)), tuple(sorted(found.resources[key]))) for key, names in found.changes.items()]
+    return sorted(merged, key=lambda change: change.order)
 
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
     """Operations that go on under another path, old key to new key: by their id, their name in the facade, or else by what they say."""
-    gone = {key: operation for key, operation in old.operations.items() if key not in new.operations}
-    come = {key: operation for key, operation in new.operations.items() if key not in old.operations}
-    found: dict[str, str] = {}
+    found = _taken_over(old, new)
+    gone = {key: operation for key, operation in old.operations.items() if key not in new.operations and key not in found}
+    come = {key: operation for key, operation in new.operations.items() if key not in old.operations and key not in found.values()}
     for sign in (
         lambda _revision, _key, operation: operation["operationId"],
         lambda revision, key, _operation: tuple(revision.names(key)),
@@ -125,6 +134,13 @@ def renamed(old: Revision, new: Revision) -> dict[str, str]:
         gone = {key: operation for key, operation in gone.items() if key not in found}
         come = {key: operation for key, operation in come.items() if key not in found.values()}
     return found
+
+
+def _taken_over(old: Revision, new: Revision) -> dict[str, str]:
+    """Operations whose names another one has now, while they are still there."""
+    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
+    found = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
+    return {key: other for key, other in found.items() if key != other and other not in old.entries}
 
 
 def _by(sign: Any, revision: Revision, some: dict[str, Json]) -> dict[Any, list[str]]:
@@ -144,6 +160,8 @@ class _Difference:
         self.old = old
         self.new = new
         self.changes: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
+        self.resources: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
+        self._about: list[str] = []
         self._seen: set[tuple[str, str, bool]] = set()
         self._classes: dict[str, str] = {}
         self._old_classes: Json = old.prepared["components"]["schemas"]
@@ -153,14 +171,19 @@ class _Difference:
         olds, news = self.old.operations, self.new.operations
         moved = renamed(self.old, self.new)
         for key in olds.keys() - news.keys() - moved.keys():
+            self._about = [method.resource for method in self.old.entries[key].methods]
             self._add(Impact.BREAKING, "operation", "removed", key, self.old.names(key))
-        for key in news.keys() - olds.keys() - set(moved.values()):
+        for key in news.keys() - {moved.get(key, key) for key in olds}:
+            self._about = [method.resource for method in self.new.entries[key].methods]
             self._add(Impact.ADDITIVE, "operation", "added", key, self.new.names(key))
         for key in sorted(olds):
             other = moved.get(key, key)
             if other in news:
                 self._operation(key, other)
         self._class_names()
+        was, now = (side.prepared[marks.SERVER] for side in (self.old, self.new))
+        if was != now:
+            self._add(Impact.BREAKING, "server", "changed", f"{was} → {now}", ("base_url",))
         for name in sorted({*self.old.prepared["info"], *self.new.prepared["info"]} - {"title"}):
             was, now = self.old.prepared["info"].get(name), self.new.prepared["info"].get(name)
             if was != now:
@@ -171,10 +194,12 @@ class _Difference:
 
     def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
         self.changes[impact, subject, action, what].update(names)
+        self.resources[impact, subject, action, what].update(self._about)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
         had, has = self.old.names(key), self.new.names(other)
+        self._about = [method.resource for method in self.new.entries[other].methods]
         moved = key if key == other else f"{key} → {other}"
         if lost := [name for name in had if name not in has]:
             more = [name for name in has if name not in had]
@@ -183,6 +208,16 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "added", moved, more)
         elif moved != key:
             self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
+        rules, rule = self.old.entries[key], self.new.entries[other]
+        for name in ("repeat", "timeout", "limit"):
+            if (before := getattr(rules, name)) != (after := getattr(rule, name)):
+                self._add(Impact.BREAKING, "repeat", "changed", f"{other}: {name} {_said(before)} → {_said(after)}", has)
+        before, after = (operation.get(marks.MEDIA) or "json" for operation in (was, now))
+        if before != after:
+            self._add(Impact.BREAKING, "type", "changed", f"the answer: {before} → {after}", [f"{name}()" for name in has])
+        before, after = (next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now))
+        if before is not None and after is not None and before != after:
+            self._add(Impact.BREAKING, "operation", "changed", f"{other}: takes {before} → {after}", has)
         if was["operationId"] != now["operationId"]:
             self._add(Impact.INTERNAL, "operation", "changed", f"{other}: id {was['operationId']} → {now['operationId']}", ())
         if was[marks.ERRORS] != now[marks.ERRORS]:
@@ -192,7 +227,16 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
+        self._exclusive(_body(self.old.prepared, was), _body(self.new.prepared, now), has)
         self._answers(self.old.answer(key), self.new.answer(other), has)
+
+    def _exclusive(self, was: Json, now: Json, names: Iterable[str]) -> None:
+        """What may not be sent together."""
+        olds, news = ({" and ".join(some) for some in schema.get(marks.EXCLUSIVE, ())} for schema in (was, now))
+        for some in news - olds:
+            self._add(Impact.BREAKING, "keyword", "changed", f"{some} exclude each other", names)
+        for some in olds - news:
+            self._add(Impact.ADDITIVE, "keyword", "changed", f"{some} exclude each other no longer", names)
 
     def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
         if old is None and new is None:
@@ -266,10 +310,14 @@ class _Difference:
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
-        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, "pattern", "format", "uniqueItems", "default"):
-            before, after = was.get(keyword), now.get(keyword)
+        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, *_STRICT, "multipleOf", "pattern", "format", "uniqueItems", "default"):
+            before, after = was.get(keyword) or None, now.get(keyword) or None
+            if keyword not in (*_STRICT, "uniqueItems"):
+                before, after = was.get(keyword), now.get(keyword)
             if before == after:
                 continue
+            if "binary" in (before, after):
+                continue  # a file instead of a text, or the other way round, is another kind
             if keyword in LOWER_BOUNDS or keyword in UPPER_BOUNDS:
                 narrower = after is not None and (before is None or (after > before) == (keyword in LOWER_BOUNDS))
             else:
@@ -316,6 +364,8 @@ class _Difference:
             return [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"]
 
         self._fields(was, now, names, "field", sent=sent)
+        if sent:
+            self._exclusive(resolved(self.old.prepared, old), resolved(self.new.prepared, new), [f"{after}Param"])
 
     def _class_names(self) -> None:
         come = self._new_classes.keys() - self._old_classes.keys()
@@ -327,6 +377,11 @@ class _Difference:
                 self._add(Impact.BREAKING, "class", "removed", name, (f"types.{name}",))
         for name in come:
             self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
+
+
+def _body(document: Json, operation: Json) -> Json:
+    content = operation.get("requestBody", {}).get("content", {})
+    return resolved(document, next(iter(content.values()))["schema"]) if content else {}
 
 
 def _choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
@@ -351,7 +406,7 @@ def _kinds(document: Json, schema: Json) -> set[str]:
         elif "enum" in choice:
             kinds |= {type(value).__name__ for value in choice["enum"]}
         else:
-            kinds.add({"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
+            kinds.add("file" if choice.get("format") == "binary" else {"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
     return kinds
 
 

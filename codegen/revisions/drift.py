@@ -19,13 +19,14 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, pointer, ref_name, resolved
+from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, ref_name, resolved
 from ..generate import ROOT, pinned
 from ..operation import Fields, answer, keywords, properties
+from ..passes.names import python_name
 from ..prepare import prepare
-from ..rendering.views import python_name
 from ..reserved import OPTIONS
 from ..surface import Entry, entries
+from .pin import load
 
 ARRAYS, MAPS = ("list", "List", "Sequence", "Iterable", "SequenceNotStr"), ("dict", "Dict", "Mapping")
 """Names of types of the official SDK for these."""
@@ -122,16 +123,20 @@ class Drift:
     open: list[Finding]
     settled: list[tuple[Finding, str]]
     stale: list[str]
+    moved: bool
+    """Whether another document was compared than when `openapi/drift.yaml` was written: what differs now may differ for good reasons."""
 
 
-def compare(openapi: Path = ROOT / "openapi") -> Drift:
+def compare(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Drift:
     """Compare what is pinned with the official SDK; `openapi/drift.yaml` says which differences are meant.
 
+    :param facts: another document in place of the pinned one, such as that from which the official SDK was made.
     :raises ModuleNotFoundError: the official SDK is not installed.
     """
-    prepared = prepare(pinned(openapi))
-    known: list[Json] = load_file(openapi / "drift.yaml")["meant"]
-    result = Drift([], [], [])
+    prepared = prepare(pinned(openapi, facts))
+    said = load_file(openapi / "drift.yaml")
+    known: list[Json] = said["meant"]
+    result = Drift([], [], [], moved=facts is not None or said["of"] != load(openapi / "pin.toml").now.pinned)
     used: set[str] = set()
     for finding in drift(prepared, entries(prepared, load_file(openapi / "surface.yaml"))):
         meant = next((entry for entry in known if finding.side is Side.PEER and fnmatchcase(str(finding), entry["finding"])), None)
@@ -203,7 +208,7 @@ def match(one: Object, others: tuple[Object, ...]) -> Object | None:
 def our_methods(document: Json, named: dict[str, Entry]) -> dict[str, tuple[Json, Shape]]:
     """The operation of each method, and what it answers."""
     return {
-        str(method): (operation, _our_answer(document, answer(operation, pointer("paths", path, verb))))
+        str(method): (operation, _our_answer(document, answer(operation)))
         for verb, path, operation in operations(document)
         for method in named[operation_key(verb, path)].methods
     }

@@ -13,9 +13,10 @@ import attrs
 from .. import marks
 from ..document import Json
 
-_HEAD = (
-    "# Where openapi.yaml comes from. `fetched` is the document as published, `pinned` the canonical form of its facts that is kept here.\n"
-)
+_HEAD = """\
+# Where openapi.yaml comes from, and where the official SDK's repository names the document that it was made from. `fetched` is the document
+# as published, `pinned` the canonical form of its facts that is kept here.
+"""
 _BEFORE = "\n# What was pinned since the last release, the newest first: an update that goes back to one of these undoes those after it.\n"
 
 
@@ -50,6 +51,8 @@ class Pins:
 
     now: Pin
     before: tuple[Pin, ...] = ()
+    sdk: str = ""
+    """Where the official SDK says what it was made from."""
 
     def moved(self, pin: Pin) -> tuple[Pins, tuple[str, ...]]:
         """With another document pinned, and the revisions that this undoes, the newest first.
@@ -58,24 +61,25 @@ class Pins:
         taken get a name of their own.
         """
         if pin.pinned == self.now.pinned:
-            return Pins(pin, self.before), ()
+            return Pins(pin, self.before, self.sdk), ()
         for index, old in enumerate(self.before):
             if old.pinned == pin.pinned:
                 undone = (self.now.revision, *(before.revision for before in self.before[:index]))
-                return Pins(old, self.before[index + 1 :]), undone
+                return Pins(old, self.before[index + 1 :], self.sdk), undone
         if pin.revision in (self.now.revision, *(old.revision for old in self.before)):
             pin = attrs.evolve(pin, revision=f"{pin.revision}.{pin.pinned[:7]}")
-        return Pins(pin, (self.now, *self.before)), ()
+        return Pins(pin, (self.now, *self.before), self.sdk), ()
 
 
 def load(path: Path) -> Pins:
     said = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Pins(_pin(said), tuple(_pin(old) for old in said.get("before", ())))
+    return Pins(_pin(said), tuple(_pin(old) for old in said.get("before", ())), said.get("sdk", ""))
 
 
 def dump(pins: Pins) -> str:
     before = "".join(f"\n[[before]]\n{_said(old, 'before.')}" for old in pins.before)
-    return _HEAD + _said(pins.now, "") + (_BEFORE + before.removeprefix("\n") if before else "")
+    sdk = f'sdk = "{pins.sdk}"\n' if pins.sdk else ""
+    return _HEAD + sdk + _said(pins.now, "") + (_BEFORE + before.removeprefix("\n") if before else "")
 
 
 def sha256(data: bytes) -> str:

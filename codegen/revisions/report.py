@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +15,9 @@ from .diff import Change, Impact
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
+
+LEFT_OUT = 5
+"""The same where an operation was left out, since it cannot be expressed."""
 
 _COLOURS = {Impact.BREAKING: "red", Impact.ADDITIVE: "green", Impact.INTERNAL: "dim"}
 _NAMES = 4
@@ -46,18 +50,76 @@ def table(changes: Sequence[Change], console: Console) -> None:
     console.print(shown)
 
 
-def markdown(changes: Sequence[Change], *, most: int | None = None) -> str:
-    """The changes as nested lists by impact; with ``most`` only so many of each are written out."""
+def markdown(changes: Sequence[Change], left_out: Mapping[str, str] | None = None, *, most: int | None = None) -> str:
+    """Release notes: what breaks and what to do, what comes, by resource; what is internal is counted.
+
+    :param left_out: operations that cannot be expressed, and why.
+    :param most: so many lines a resource are written out.
+    """
     lines: list[str] = []
-    for impact in Impact:
+    for impact, title in ((Impact.BREAKING, "Breaking"), (Impact.ADDITIVE, "New")):
         some = [change for change in changes if change.impact is impact]
-        if not some:
-            continue
-        lines.append(f"- {impact.capitalize()} ({len(some)}):")
-        lines.extend(f"  - {_line(change)}" for change in some[:most])
-        if most is not None and len(some) > most:
-            lines.append(f"  - and {len(some) - most} more.")
+        groups: dict[str, list[Change]] = defaultdict(list)
+        for change in some:
+            groups[_group(change)].append(change)
+        lines.extend([f"- {title} ({len(some)}):"] if some else [])
+        for group in sorted(groups, key=lambda group: (group != _CLIENT, not group.startswith("`client"), group)):
+            lines.append(f"  - {group}")
+            lines.extend(f"    - {_line(change)}" for change in groups[group][:most])
+            if most is not None and len(groups[group]) > most:
+                lines.append(f"    - and {len(groups[group]) - most} more.")
+    if left_out:
+        lines.append(f"- Left out ({len(left_out)}), use `client.request`:")
+        lines.extend(f"  - {_code(key)}: {_code(why)}" for key, why in left_out.items())
     return "\n".join(lines)
+
+
+_CLIENT = "the client"
+_SENTENCES: dict[tuple[str, str], tuple[str, str]] = {
+    ("repeat", "changed"): ("{what} ({names})", "Look whether repeats of your own still fit."),
+    ("server", "changed"): ("the API is at another address: {what}", "Give `base_url` to stay with the former one."),
+    ("operation", "removed"): (
+        "{names} is gone: the API no longer has {what}",
+        "Stop calling it; its error says what replaces it, if something does.",
+    ),
+    ("operation", "renamed"): ("{names}", "Call it by its new name."),
+    ("operation", "added"): ("{names}: {what}", ""),
+    ("operation", "deprecated"): ("{names} is deprecated: {what} will end", ""),
+    ("operation", "changed"): ("{names}: {what}", "Nothing to do, unless you send the request yourself."),
+    ("list", "changed"): ("{names} {what}", "Read the answer in its new form."),
+    ("keyword", "changed"): ("{names}: {what}", "Send only one of them."),
+    ("member", "removed"): ("{names} no longer knows {what}", "Send another kind."),
+    ("member", "added"): ("{names} may be {what}", ""),
+    ("value", "removed"): ("{names} no longer takes {what}", "Send another value."),
+    ("value", "added"): ("{names} may be {what}", ""),
+    ("bound", "changed"): ("{names}, {what}", "Keep to the new bound."),
+    ("default", "changed"): ("{names}, {what}", "Send the former value yourself to keep it."),
+    ("class", "renamed"): ("{names}", "Import it by its new name."),
+    ("class", "removed"): ("{names} is gone", "Remove the import."),
+    ("class", "added"): ("{names}", ""),
+    **{
+        (subject, action): (said, todo)
+        for subject in ("keyword", "field")
+        for action, said, todo in (
+            ("removed", "{names} is gone", "Neither send it nor read it."),
+            ("required", "{names} has to be there now", "Send it."),
+            ("optional", "{names} may be missing now", "Expect `None` where you read it."),
+            ("added", "{names} is new", "Send it: it is required."),
+            ("deprecated", "{names} is deprecated", ""),
+        )
+    },
+}
+_OF_FIELDS = frozenset({"member", "value", "type", "bound", "default"})
+_OTHER = ("{names}: {what}", "Look at what you send and read there.")
+"""What is said of a change, and what those it breaks have to do."""
+
+
+def _group(change: Change) -> str:
+    if change.subject in ("server", "document"):
+        return _CLIENT
+    if change.subject == "class":
+        return "`retell_async.types`"
+    return f"`client.{change.resources[0]}`" if len(change.resources) == 1 else "several resources"
 
 
 def as_json(changes: Sequence[Change]) -> str:
@@ -70,8 +132,10 @@ def as_json(changes: Sequence[Change]) -> str:
 
 
 def _line(change: Change) -> str:
-    names = ", ".join(_shortened([_code(name) for name in change.names]))
-    return f"{change.subject} {change.action}: {_code(change.what)}{f' ({names})' if names else ''}"
+    said, todo = _SENTENCES.get((change.subject, change.action), _OTHER)
+    what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
+    text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
+    return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."
 
 
 def _code(text: str) -> str:

@@ -4,9 +4,12 @@ Everything is made and checked in a folder of its own and then put in its place,
 Checked is that the document is valid OpenAPI, that all of it can be expressed, and that all that was generated can be imported and has no
 error of types. Whether the code that was written by hand gets on with it is left to ``make check`` and the tests.
 
-Updates touch `openapi/openapi.yaml`, `openapi/pin.toml`, `CHANGELOG.md` and the generated folders; words, notes and the overlay stay as
-they are, whether the revision has what they speak of or not. Going back to a revision that was pinned since the last release restores these
-files byte for byte.
+One new operation that cannot be expressed stops no other: it is left out by name (`openapi/left_out.yaml`), with the reason. One that was
+there before, and one whose method code by hand relies on, may not be lost.
+
+Updates touch `openapi/openapi.yaml`, `pin.toml`, `left_out.yaml` and `names.yaml` beside it, `CHANGELOG.md` and the generated folders;
+words, notes and the overlay stay as they are, and what in them is about nothing any more is told. Going back to a revision that was pinned
+since the last release restores these files byte for byte.
 """
 
 from __future__ import annotations
@@ -21,21 +24,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
-import httpx
 from jsonschema.exceptions import best_match
 from jsonschema.validators import validator_for
 from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
 from openapi_spec_validator.schemas import schema_v30, schema_v31
 
+from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, at, dump, load, load_file, pointer
-from ..generate import GENERATED, ROOT, Report, generate_pinned, pinned
+from ..document import Json, Refused, all_schemas, at, dump, load, load_file, operation_key, operations, pointer, refuse_rings, roots
+from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned, without
+from ..surface import relied_on
 from . import changelog, pin, report
 from .diff import Change, Revision, difference
+from .sources import fetch, of_sdk, shown
 
-REPLACED = ("openapi/openapi.yaml", "openapi/pin.toml", "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
+_KEPT = ("openapi.yaml", "pin.toml", "left_out.yaml", "names.yaml")
+REPLACED = (*(f"openapi/{name}" for name in _KEPT), "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
 """What an update replaces, relative to the root of the project."""
 
 _TYPES = (
@@ -53,7 +60,7 @@ _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
 """What may stand in the path of a URL (RFC 3986), and places for parameters."""
 
 _CHANGES_IN_CHANGELOG = 20
-"""So many changes of each kind are written out there."""
+"""So many changes of a resource are written out there."""
 
 _VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
 """By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
@@ -85,6 +92,10 @@ class Update:
     changes: list[Change]
     report: Report | None
     """What was generated; ``None`` if there was nothing to do."""
+    told: list[str] = attrs.field(factory=list)
+    """What in our own files does nothing any more, and what the other source says."""
+    left_out: Json = attrs.field(factory=dict)
+    """New operations that cannot be expressed, and why."""
 
 
 def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) -> Update:
@@ -95,49 +106,89 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     :raises Refused: the document cannot be had, is not valid, or cannot be expressed; then nothing has changed.
     """
     pins = pin.load(root / "openapi" / "pin.toml")
-    fetched, source = fetch(spec or pins.now.source, pins.now.source)
-    document = parse(fetched, spec or pins.now.source)
-    facts = canonical(document)
+    fetched = fetch(spec or pins.now.source)
+    facts = canonical(parse(fetched, shown(spec or pins.now.source)))
     text = dump(facts)
-    new = pin.Pin.of(facts, source, fetched, text, datetime.now(UTC).date())
+    new = pin.Pin.of(facts, pins.now.source, fetched, text, datetime.now(UTC).date())
+    told = [] if spec or not pins.sdk else _other_source(pins.sdk, text)
     nothing_new = new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text)
     if nothing_new:
-        return Update(pins.now.revision, pins.now.revision, [], None)
+        return Update(pins.now.revision, pins.now.revision, [], None, told)
     with tempfile.TemporaryDirectory(prefix=".spec-update-", dir=root) as folder:
         made = Path(folder) / "new"
         shutil.copytree(root / "openapi", made / "openapi")
         shutil.copytree(root / "retell_async", made / "retell_async", ignore=shutil.ignore_patterns("__pycache__", *GENERATED))
         (made / "openapi" / "openapi.yaml").write_text(text, encoding="utf-8")
-        whole = pinned(made / "openapi", facts)
-        changes = _changes(pinned(root / "openapi"), whole, load_file(root / "openapi" / "surface.yaml"))
+        surface = load_file(root / "openapi" / "surface.yaml")
+        before = pinned(root / "openapi")
+        left = left_out(facts, before, made / "openapi", surface)
+        whole = pinned(made / "openapi", facts, told=told, left=left)
+        old, now = Revision.of(before, surface), Revision.of(whole, surface)
+        if lost := sorted((old.methods - now.methods) & relied_on(surface)):
+            reason = f"code by hand relies on client.{', client.'.join(lost)}: name what stands in for it in openapi/surface.yaml"
+            raise Refused("/paths", reason)
+        changes = difference(old, now)
+        (made / "openapi" / "left_out.yaml").write_text(dump(left), encoding="utf-8")
         moved, undone = pins.moved(new)
         (made / "openapi" / "pin.toml").write_text(pin.dump(moved), encoding="utf-8")
         log = changelog.undone((root / "CHANGELOG.md").read_text(encoding="utf-8"), undone)
         if not undone and new.pinned != pins.now.pinned:
-            details = report.markdown(changes, most=_CHANGES_IN_CHANGELOG)
+            details = report.markdown(changes, left, most=_CHANGES_IN_CHANGELOG)
             log = changelog.written(log, moved.now.revision, pins.now.revision, report.summary(changes), details)
         (made / "CHANGELOG.md").write_text(log, encoding="utf-8")
         generated = generate_pinned(made / "retell_async", made / "openapi", whole)
+        (made / "openapi" / "names.yaml").write_text(dump(generated.names), encoding="utf-8")
         try_out(made)
         if write:
             swap(made, root, Path(folder) / "old")
-    return Update(moved.now.revision, pins.now.revision, changes, generated)
+    return Update(moved.now.revision, pins.now.revision, changes, generated, told, left)
 
 
-def fetch(spec: str, source: str) -> tuple[bytes, str]:
-    """The document's bytes, and the source to name for it: a URL, since a path means nothing elsewhere."""
-    if not spec.startswith(("https://", "http://")):
-        try:
-            return Path(spec).read_bytes(), source
-        except OSError as error:
-            raise Refused("", f"{spec} cannot be read: {error.strerror}") from error
+def _other_source(stats: str, text: str) -> list[str]:
+    """What to tell if the official SDK was made from another document than this."""
     try:
-        response = httpx.get(spec, follow_redirects=True, timeout=60)
-        return response.raise_for_status().content, spec
-    except httpx.HTTPStatusError as error:
-        raise Refused("", f"{spec} answered {error.response.status_code}: give the document as a file, SPEC=<path>") from error
-    except httpx.HTTPError as error:
-        raise Refused("", f"{spec} cannot be reached ({error}): without a network give the document as a file, SPEC=<path>") from error
+        other = dump(canonical(parse(of_sdk(stats), shown(stats))))
+    except Refused as refused:
+        return [f"the document of the official SDK cannot be compared: {refused.reason}"]
+    return [] if other == text else [f"{shown(stats)} names another document: `python -m codegen drift` may find what comes of that alone"]
+
+
+def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
+    """New operations that cannot be expressed, by key, with the reasons.
+
+    :raises Refused: it is not for a new one that the document cannot be expressed.
+    """
+    known = {operation[marks.KNOWN_AS] for _, _, operation in operations(before)}
+    docs = words.load(openapi / "docs")
+
+    def refusal(left: Json, only: str | None = None) -> Refused | None:
+        try:
+            document = pinned(openapi, facts, left=left)
+            if only is not None:
+                document = without(document, {key for key in _keys(document) if key != only})
+            decided(document, surface, docs)
+        except Refused as refused:
+            return refused
+        return None
+
+    left: Json = {}
+    if (refused := refusal(left)) is None:
+        return left
+    new = [key for key, meant in _keys(pinned(openapi, facts, left={})).items() if meant not in known]
+    left = {key: str(why) for key in new if (why := refusal({}, key)) is not None}
+    while left.keys() < set(new) and (refused := refusal(left)) is not None:
+        clashing = next((key for key in new if key not in left and str(refusal(left | {key: ""})) != str(refused)), None)
+        if clashing is None:
+            raise refused
+        left[clashing] = str(refused)
+    if (refused := refusal(left)) is not None:
+        raise refused
+    return left
+
+
+def _keys(document: Json) -> dict[str, str]:
+    """The keys of operations, and those under which our files know them."""
+    return {operation_key(method, path): operation[marks.KNOWN_AS] for method, path, operation in operations(document)}
 
 
 def parse(fetched: bytes, name: str) -> Json:
@@ -158,10 +209,35 @@ def parse(fetched: bytes, name: str) -> Json:
         if not _PATH.fullmatch(str(path)):
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
     schema, validator = checks
-    wrong = best_match(validator_for(schema)(schema).iter_errors(document)) or next(iter(validator(document).iter_errors()), None)
+    checked = _either_version(document)
+    wrong = best_match(validator_for(schema)(schema).iter_errors(checked))
+    if wrong is None:
+        refuse_rings(document)
+        wrong = next(iter(validator(checked).iter_errors()), None)
     if wrong is not None:
-        raise Refused(pointer(*wrong.absolute_path), _short(wrong.message))
+        raise Refused(_placed(document, pointer(*wrong.absolute_path), wrong.instance), _short(wrong.message))
     return document
+
+
+def _either_version(value: Any) -> Any:
+    """The same without what 3.0 says in one way and 3.1 in another, and documents mix up: it is read in both."""
+    if isinstance(value, dict):
+        strict = ("exclusiveMinimum", "exclusiveMaximum")
+        return {key: _either_version(item) for key, item in value.items() if key not in strict or not isinstance(item, bool | int | float)}
+    return [_either_version(item) for item in value] if isinstance(value, list) else value
+
+
+def _placed(document: Json, where: str, instance: Any) -> str:
+    """A place that is told from a schema on, from the document on."""
+    if not where:  # of a default it does not say any place
+        return next((f"{place}/default" for place, schema in all_schemas(document) if schema.get("default") == instance), "")
+    for start, _, _ in [("", {}, ""), *roots(document)]:
+        try:
+            if _either_version(at(document, start + where)) == instance:
+                return start + where
+        except Refused:
+            continue
+    return where
 
 
 def _plain(value: object, where: str = "") -> None:
@@ -208,10 +284,6 @@ def _short(message: str) -> str:
     return message if len(message) <= 300 else f"{message[:300]}..."
 
 
-def _changes(old: Json, new: Json, surface: Json) -> list[Change]:
-    return difference(Revision.of(old, surface), Revision.of(new, surface))
-
-
 def try_out(root: Path) -> None:
     """Import all that was generated below a root, look at each part once, and check its types.
 
@@ -231,6 +303,7 @@ def swap(made: Path, root: Path, kept: Path) -> None:
     with _put_back(root, kept) as replaced:
         for name in REPLACED:
             (kept / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch() if name.endswith(".yaml") else None
             (root / name).rename(kept / name)
             replaced.append(name)
             (made / name).rename(root / name)

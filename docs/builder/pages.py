@@ -8,6 +8,8 @@ from itertools import groupby
 from pathlib import Path
 from textwrap import indent
 
+from codegen.document import load_file
+
 from .markup import rest
 from .sources import PACKAGE, Method, Type, class_name, methods, types
 
@@ -16,6 +18,7 @@ __all__ = ["write"]
 Resources = Mapping[str, list[Method]]
 
 _PARAM = "Param"
+_LEFT_OUT = PACKAGE.parent / "openapi" / "left_out.yaml"
 _RESOURCES = "The methods of the API, by what they are about. Each takes the :doc:`options of a request </reference/options>` as well."
 _REPEATS = {
     "idempotency_key": "Under an idempotency key, by which the API knows a repeat: {}.",
@@ -48,7 +51,7 @@ def _resource_pages(folder: Path, resources: Resources) -> Iterator[tuple[Path, 
         for name, found in resources.items()
     ]
     tree = _block(".. toctree::\n   :hidden:", ["\n".join(f"client.{name} <{name}>" for name in resources)])
-    yield folder / "index.rst", _page("Resources", _RESOURCES, *entries, tree, *_repeats(resources))
+    yield folder / "index.rst", _page("Resources", _RESOURCES, *entries, tree, *_repeats(resources), *left_out(load_file(_LEFT_OUT)))
     for name in resources:
         options = (
             ":members:\n:inherited-members: Resource\n:exclude-members: with_raw_response, with_streaming_response\n:no-show-inheritance:"
@@ -57,6 +60,15 @@ def _resource_pages(folder: Path, resources: Resources) -> Iterator[tuple[Path, 
             folder / f"{name}.rst",
             _page(f"client.{name}", _block(f".. autoclass:: retell_async.resources.{name}.{class_name(name)}()", [options], "\n")),
         )
+
+
+def left_out(said: Mapping[str, str]) -> Iterator[str]:
+    """What the API has and no method is for, by operation, and why."""
+    if said:
+        title = "What has no method"
+        yield f"{title}\n{'-' * len(title)}"
+        yield "These operations cannot be expressed as methods; :py:meth:`retell_async.AsyncRetell.request` sends them."
+        yield "\n".join(f"- {rest(key)}: {rest(why)}" for key, why in said.items())
 
 
 def _repeats(resources: Resources) -> Iterator[str]:

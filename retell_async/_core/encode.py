@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 import attrs
 
 from .model import Model
-from .operation import FileContent, FilePart, Multipart, Omit, Part, Request
+from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, Style
 
 __all__ = ["HARMLESS", "Encoded", "FilePart", "Part", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
 
@@ -69,7 +69,7 @@ def encode(
     :raises TypeError: a value is of a kind that cannot be sent; the message says where it is.
     :raises ValueError: a value is of a right kind and cannot be sent, such as NaN.
     """
-    own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json")}
+    own: dict[str, tuple[str, str]] = {"accept": ("Accept", "application/json" if request.operation.media == "json" else "*/*")}
     body: Any = request.body if extra_body is None else {**(request.body or {}), **extra_body}
     content: bytes | AsyncIterable[bytes] | None = request.content
     form: Sequence[Part] | None = request.form
@@ -85,7 +85,8 @@ def encode(
         base_url, path, elsewhere = _origin_and_path(path, base_url)
     if elsewhere:
         query = query[1:]
-    for number, layer in enumerate(headers, 1):
+    taken = {name: _header(name, value) for name, value in (request.headers or {}).items()}
+    for number, layer in enumerate((*headers[:-1], {**taken, **headers[-1]} if headers else taken), 1):
         for name, text in layer.items():
             if elsewhere and number < len(headers) and name.lower() not in HARMLESS:
                 continue
@@ -96,7 +97,7 @@ def encode(
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
-        target=_target(path, [*query[:1], request.query, *query[1:]]),
+        target=_target(path, [*query[:1], request.query, *query[1:]], request.operation.styles or {}),
         headers=dict(own.values()),
         content=content,
         form=form,
@@ -117,18 +118,37 @@ def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> st
     return text
 
 
-def _target(path: str, layers: Sequence[Mapping[str, object]]) -> str:
+def _header(name: str, value: object) -> str:
+    """The value of a header, an array as its items with commas between.
+
+    :raises ValueError: a header cannot carry it.
+    """
+    if not isinstance(value, (str, int, float)):
+        from .interop.values import in_query
+
+        value = in_query(value, name)
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    text = ",".join(_text(name, item, "a header") for item in items)
+    if not (text.isascii() and text.isprintable() and text == text.strip()):
+        raise ValueError(f"{name}: a header is in ASCII, without line breaks and without white space around it")
+    return text
+
+
+def _target(path: str, layers: Sequence[Mapping[str, object]], styles: Mapping[str, Style]) -> str:
     check_text(path, "the path")
     merged: dict[str, object] = {}
     for layer in layers:
         merged.update(layer)
-    pairs = [pair for name, value in merged.items() for pair in _query_pairs(name, value)]
+    pairs = [pair for name, value in merged.items() for pair in _query_pairs(name, value, styles.get(name))]
     if not pairs:
         return path
     return f"{path}{'&' if '?' in path else '?'}{urlencode(pairs, quote_via=quote)}"
 
 
-def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
+_BETWEEN = {"comma": ",", "space": " ", "pipe": "|"}
+
+
+def _query_pairs(name: str, value: object, style: Style | None = None) -> Iterator[tuple[str, str]]:
     if value is None or isinstance(value, Omit):
         return
     if isinstance(value, (str, int, float)):
@@ -138,7 +158,9 @@ def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
     from .interop.values import in_query
 
     plain = in_query(value, name)
-    if isinstance(plain, dict):
+    if style is not None and isinstance(plain, (dict, list)):
+        yield from _styled_pairs(name, cast("dict[str, object] | list[object]", plain), style)
+    elif isinstance(plain, dict):
         for key, item in cast("dict[str, object]", plain).items():
             yield from _query_pairs(f"{name}[{key}]", item)
     elif isinstance(plain, list):
@@ -146,6 +168,20 @@ def _query_pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
             yield from _query_pairs(f"{name}[]", item)
     else:
         yield from _query_pairs(name, plain)
+
+
+def _styled_pairs(name: str, value: dict[str, object] | list[object], style: Style) -> Iterator[tuple[str, str]]:
+    """A value as the document wants it: what it holds are scalars."""
+    if style == "fields" and isinstance(value, dict):
+        for key, item in value.items():
+            yield from _query_pairs(key, item)
+        return
+    flat = [part for pair in value.items() for part in pair] if isinstance(value, dict) else value
+    texts = [_text(name, item, "a query parameter") for item in flat if item is not None]
+    if style in _BETWEEN:
+        yield from [(name, _BETWEEN[style].join(texts))] if texts else []
+    else:
+        yield from ((name, text) for text in texts)
 
 
 def _text(name: str, value: object, place: str) -> str:

@@ -32,6 +32,7 @@ __all__ = [
     "RequestOptions",
     "Sender",
     "Strings",
+    "Style",
     "given",
     "omit",
 ]
@@ -61,6 +62,9 @@ FileTypes: TypeAlias = (
 """A file to upload: its content, an open binary file or a path, or a tuple of file name, content (which may be a text there) and optionally
 content type and headers of its part."""
 
+
+Style: TypeAlias = Literal["repeat", "comma", "space", "pipe", "fields"]
+"""How an array or an object is written in a query: as ``name=1&name=2``, as ``name=1,2`` or with another sign between, or as ``key=1``."""
 
 FilePart: TypeAlias = tuple[str, FileContent, str | None, Mapping[str, str] | None]
 """A file name, its content, its media type (``None``: told by the name), and headers of its part, if it has any."""
@@ -146,11 +150,17 @@ class Operation(Generic[T_co]):
     """Whether the same request may be sent again once it may have been carried out."""
     response: Spec | None = None
     """What the body of an answer holds; ``None`` if there are no models in it."""
+    statuses: Mapping[int, Spec] | None = None
+    """The same by the status of the answer, where that decides."""
+    media: Literal["json", "text", "bytes"] = "json"
+    """What the body of an answer is."""
     empty: bool = False
     """The answer has no body."""
     multipart: Multipart | None = None
     aliases: Aliases | None = None
     paging: Paging | None = None
+    styles: Mapping[str, Style] | None = None
+    """How arrays and objects in the query are written, where the document says so."""
     exclusive: Sequence[Sequence[str]] = ()
     """Fields of the body that may not be sent together."""
     timeout: float | None = None
@@ -159,12 +169,15 @@ class Operation(Generic[T_co]):
     """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     optional: bool = False
     """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
+    nullable: bool = False
+    """Whether an answer of success may have no body, which is ``None``."""
 
     def request(
         self,
         *,
         path: Mapping[str, str] | None = None,
         query: Mapping[str, object] | None = None,
+        header: Mapping[str, object] | None = None,
         body: Mapping[str, object] | Model | None = None,
     ) -> Request[T_co]:
         """A request to this operation, checked as far as that can be done before it is sent.
@@ -185,12 +198,18 @@ class Operation(Generic[T_co]):
         for names in self.exclusive:
             if fields is not None and fields.keys() >= {*names}:
                 raise ValueError(f"{' and '.join(names)} exclude each other in {self.method} {self.path}: send one of them")
-        return Request(operation=self, path=url, query=given(query or {}), body=fields)
+        headers = {name: value for name, value in given(header or {}).items() if value is not None}
+        return Request(operation=self, path=url, query=given(query or {}), body=fields, headers=headers)
 
     @cached_property
     def decode(self) -> Decode:
         """Takes a parsed body, which must belong to nobody else, and gives models."""
         return decoder(self.response) if self.response is not None else lambda data: data
+
+    def decode_of(self, status: int) -> tuple[Spec | None, Decode]:
+        """What the body of an answer with this status holds, and what decodes it."""
+        spec = self.statuses.get(status) if self.statuses is not None else None
+        return (self.response, self.decode) if spec is None else (spec, decoder(spec))
 
 
 @attrs.frozen
@@ -201,6 +220,8 @@ class Request(Generic[T_co]):
     path: str = attrs.field(repr=False)  # these three may hold phone numbers
     query: Mapping[str, object] = attrs.field(repr=False)
     body: Mapping[str, Any] | None = attrs.field(repr=False)
+    headers: Mapping[str, object] | None = attrs.field(default=None, repr=False, kw_only=True)
+    """What the operation takes as headers."""
     content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
     """A body that is sent as it is."""
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)

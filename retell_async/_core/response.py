@@ -353,29 +353,34 @@ def answer_of(received: Received[Any]) -> Answer:
 
 def is_empty(answer: Answer, operation: Operation[Any]) -> bool:
     """Whether an answer has nothing to say beyond its status."""
-    return operation.empty or (not answer.content and (operation.response is None or operation.optional))
+    if operation.media != "json":
+        return False
+    return operation.empty or (not answer.content and (operation.response is None or operation.optional or operation.nullable))
 
 
 def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> T:
-    """Read a successful answer to an operation as the operation says: models, plain JSON, or ``None`` where there is no body.
+    """Read a successful answer to an operation as the operation says: models, plain JSON, ``None`` where there is no body, a text or bytes.
 
     :param strict: compare the body with the document and refuse any difference; for tests.
     :raises APIResponseValidationError: the body is not JSON, or of another shape.
     """
+    if operation.media != "json":
+        return cast("T", answer.content if operation.media == "bytes" else text_of(answer.response))
     if is_empty(answer, operation):
         return operation.decode({}) if operation.optional else cast("T", None)
     data = answer.take()
     if strict:
         from .strict import check
 
-        problems = tuple(check(operation, data))
+        problems = tuple(check(operation, data, answer.status_code))
         if problems:
             message = f"the answer is not as the document says: {'; '.join(problems)}"
             wrong = APIResponseValidationError(answer.response, data, message=message, problems=problems)
             del data
             raise wrong
-    decoded: T = operation.decode(data)
-    if decoded is data and operation.response is not None:
+    spec, decoded_by = operation.decode_of(answer.status_code)
+    decoded: T = decoded_by(data)
+    if decoded is data and spec is not None:
         wrong = APIResponseValidationError(answer.response, data, message="the answer is JSON of another shape than it should be")
         del data, decoded
         raise wrong

@@ -16,14 +16,15 @@ from .operation import Operation
 __all__ = ["check", "problems"]
 
 
-def check(operation: Operation[Any], data: Any) -> Iterator[str]:
+def check(operation: Operation[Any], data: Any, status: int = 200) -> Iterator[str]:
     """What is wrong with the parsed body of an answer: one line each, with its path.
 
     Reported are fields that are missing or unknown, values that are not in an enum, objects that no member of a union stands for,
     and values of another kind.
     """
-    if operation.response is not None:
-        yield from _by_spec(operation.response, data, "$")
+    spec, _ = operation.decode_of(status)
+    if spec is not None:
+        yield from _by_spec(spec, data, "$")
 
 
 def problems(cls: type[Model], data: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from .._core.errors import ConfigurationError, WrongKindError
 from .._core.masking import Hidden
 from .._core.operation import Omit, Operation
 from .._http.hosts import is_host
+from ..raw.server import URL
 from .limits import RateLimit
 from .retry import RetryPolicy
 
@@ -49,7 +50,7 @@ _CLOCKS_DIFFER = 60.0  # seconds by which a moment may be in the future
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """What HTTP takes for a name of a header or a method."""
 
-DEFAULT_BASE_URL = "https://api.retellai.com"
+DEFAULT_BASE_URL = URL
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_MAX_CONNECTIONS = 100
 

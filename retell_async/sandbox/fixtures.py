@@ -27,19 +27,19 @@ def create_fixtures(sandbox: Sandbox, **agent: Any) -> Fixtures:
     """
     llm = _create(
         sandbox,
-        "/create-retell-llm",
+        "llm.create",
         begin_message="Hello, this is the assistant of the dental practice. Do you have a moment?",
         general_prompt="You arrange appointments. Be brief and friendly.",
     )
     engine = {"type": "retell-llm", "llm_id": llm["llm_id"]}
-    made = _create(sandbox, "/create-agent", **{"agent_name": "Appointments", "voice_id": "retell-Cimo", "response_engine": engine} | agent)
+    made = _create(sandbox, "agent.create", **{"agent_name": "Appointments", "voice_id": "retell-Cimo", "response_engine": engine} | agent)
     agents = [{"agent_id": made["agent_id"], "weight": 1}]
-    number = _create(sandbox, "/create-phone-number", area_code=415, outbound_agents=agents, inbound_agents=agents)
+    number = _create(sandbox, "phone_number.create", area_code=415, outbound_agents=agents, inbound_agents=agents)
     return Fixtures(llm["llm_id"], made["agent_id"], number["phone_number"])
 
 
-def _create(sandbox: Sandbox, path: str, **fields: Any) -> Json:
-    answer = sandbox.post(path, fields)
+def _create(sandbox: Sandbox, operation: str, **fields: Any) -> Json:
+    answer = sandbox.post(sandbox.path_of(operation), fields)
     body: Json = answer.body
     if answer.status >= 400:
         raise ValueError(body["message"])

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from .common.guard import contain_errors, log_warning
 from .common.messages import Answer, Incoming, Json, Refused
@@ -15,7 +16,7 @@ from .faults.active import ActiveFault, Faults
 from .faults.fault import Fault
 from .openapi.document import Document, Route, packaged_document
 from .openapi.names import check_field, operation_id
-from .operations import HANDLERS, generic
+from .operations import handler_of
 from .outgoing import inbound
 from .outgoing.call_runner import CallRunner
 from .outgoing.chat_runner import ChatRunner
@@ -86,6 +87,17 @@ class Sandbox:
         :raises ValueError: there is no such operation; the message names some that are near.
         """
         return operation_id(name, self._document.routes)
+
+    def path_of(self, name: str, *values: str) -> str:
+        """The path of an operation that is given by its id or by the client's name for it, with these parameters in it.
+
+        :raises ValueError: there is no such operation; the message names some that are near.
+        """
+        route = self._document.routes[self.operation_named(name)]
+        path = route.path
+        for parameter, value in zip(route.names, values, strict=True):
+            path = path.replace(f"{{{parameter}}}", quote(value, safe=""))
+        return path
 
     def check_fields(self, operation: str | None, fields: Iterable[str]) -> None:
         """Check that the JSON body of an operation can have these fields, or that they were sent all the same.
@@ -321,7 +333,7 @@ class Sandbox:
         return answer
 
     def _call_handler(self, route: Route, incoming: Incoming) -> Answer:
-        handler = HANDLERS.get(route.id) or generic.handler(self._document, route)
+        handler = handler_of(self._document, route)
         if self.store.settings.trial_over and 402 in route.statuses:
             raise Refused(402, "the trial is over: add a payment method")
         try:

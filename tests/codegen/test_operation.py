@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from codegen.document import Json, Refused
-from codegen.operation import answer, keywords, listing, properties
+from codegen.document import Json
+from codegen.operation import answer, answers, keywords, listing, properties
 
 from .small import STRING, array, object_, ref
 
@@ -21,22 +21,16 @@ def responses(*statuses: str, **content: Json) -> Json:
 
 
 def test_one_answer_means_success() -> None:
-    assert answer(responses("201", application_json=ref("A")), "/paths/x/get") == ref("A")
-    assert answer(responses("204"), "/paths/x/get") is None
+    assert answer(responses("201", application_json=ref("A"))) == ref("A")
+    assert answer(responses("204")) is None
 
 
-@pytest.mark.parametrize(
-    ("operation_", "where"),
-    [
-        (responses(), "/paths/x/get/responses"),
-        (responses("200", "202", application_json=ref("A")), "/paths/x/get/responses"),
-        (responses("200", text_plain=STRING), "/paths/x/get/responses/200/content"),
-    ],
-)
-def test_any_other_number_or_kind_of_answers_is_refused(operation_: Json, where: str) -> None:
-    with pytest.raises(Refused) as caught:
-        answer(operation_, "/paths/x/get")
-    assert caught.value.pointer == where
+def test_several_answers_of_success_are_a_union_and_known_by_status() -> None:
+    both = {
+        "responses": {**responses("200", application_json=ref("A"))["responses"], **responses("202", application_json=ITEM)["responses"]}
+    }
+    assert answer(both) == {"oneOf": [ref("A"), ITEM]}
+    assert answers(both) == {"200": ref("A"), "202": ITEM}
 
 
 @pytest.mark.parametrize(

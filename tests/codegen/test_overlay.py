@@ -36,7 +36,7 @@ def test_an_update_is_merged_into_every_target() -> None:
 
 def test_an_update_of_an_array_is_one_more_element_and_a_scalar_replaces() -> None:
     assert laid({"target": "$.list", "update": {"n": 3}})["list"][-1] == {"n": 3}
-    assert laid({"target": "$", "update": {"number": 2, "info": None}}) == {**DOCUMENT, "number": 2, "info": None}
+    assert laid({"target": "$", "x-replaces": True, "update": {"number": 2, "info": None}}) == {**DOCUMENT, "number": 2, "info": None}
 
 
 def test_targets_are_removed_also_several_of_one_array() -> None:
@@ -76,3 +76,61 @@ def test_an_action_that_means_nothing_is_refused(action: Json, reason: str) -> N
 @pytest.mark.parametrize("overlay", [{}, {"overlay": "2.0.0"}, {"overlay": None}])
 def test_something_else_is_no_overlay(overlay: dict[str, Any]) -> None:
     assert refused(lambda document: apply(document, overlay), DOCUMENT)[0] == "/overlay"
+
+
+SCHEMAS: Json = {
+    "components": {
+        "schemas": {
+            "A": {"type": "object", "properties": {"x": {"type": "string"}}},
+            "B": {"properties": {"kind": {"enum": ["b"]}}},
+            "U": {"oneOf": [{"$ref": "#/components/schemas/B"}]},
+        }
+    },
+    "paths": {"/v2/a": {"get": {"parameters": [{"in": "query", "name": "p", "schema": {}}]}}},
+}
+
+
+def told(action: Json, moved: dict[str, str] | None = None) -> tuple[Json, list[str]]:
+    said: list[str] = []
+    return apply(SCHEMAS, {"overlay": "1.0.0", "actions": [action]}, moved, said), said
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        ({"target": "$.components.schemas.A.properties", "update": {"x": {"type": "string"}}}, "the document says it itself"),
+        (
+            {"target": "$.components.schemas.A.properties", "update": {"x": {"type": "integer"}}},
+            "the document says x otherwise and is believed",
+        ),
+        ({"target": "$.components.schemas", "update": {"A": {"type": "object"}}}, "the document says A otherwise and is believed"),
+        ({"target": "$.components.schemas.Gone", "update": {"x": 1}}, "nothing is at its target"),
+        ({"target": "$.components.schemas.Gone", "remove": True}, "what it removes is gone"),
+        ({"target": "$.components.schemas.U.oneOf", "update": {"$ref": "#/components/schemas/No"}}, "the document has no No to refer to"),
+        ({"target": "$.components.schemas.U.oneOf", "update": {"$ref": "#/components/schemas/B"}}, "the document says it itself"),
+        (
+            {"target": "$.components.schemas.U.oneOf", "update": {"properties": {"kind": {"enum": ["b"]}, "more": {}}}},
+            "the document says None otherwise and is believed",
+        ),
+        (
+            {"target": "$.paths['/v2/a'].get.parameters", "update": {"in": "query", "name": "p", "schema": {"type": "string"}}},
+            "the document says p otherwise and is believed",
+        ),
+    ],
+)
+def test_an_action_that_the_document_has_caught_up_with_does_nothing_and_says_so(action: Json, why: str) -> None:
+    made, said = told(action)
+    assert made == SCHEMAS
+    assert said == [f"openapi/overlay.yaml/actions/0 ({action['target']}): {why}"]
+
+
+def test_an_action_may_replace_what_the_document_says() -> None:
+    action = {"target": "$.components.schemas.A.properties", "x-replaces": True, "update": {"x": {"type": "integer"}}}
+    made, said = told(action)
+    assert (made["components"]["schemas"]["A"]["properties"]["x"], said) == ({"type": "integer"}, [])
+
+
+def test_an_action_goes_along_with_the_operation_that_it_is_about() -> None:
+    action = {"target": "$.paths['/a'].get", "update": {"x-new": 1}}
+    made, said = told(action, {"$.paths['/a'].get": "$.paths['/v2/a'].get"})
+    assert (made["paths"]["/v2/a"]["get"]["x-new"], said) == (1, [])

@@ -14,11 +14,14 @@ import attrs
 
 from codegen.document import Json, load_file
 from codegen.generate import ROOT
+from codegen.surface import entries
 
-from .instances import OPERATIONS, Maker, answer, body
+from .instances import DOCUMENT, OPERATIONS, Maker, answer, body
 
 BASE_URL = "http://retell.test/base"
-METHODS = [(key, str(name)) for key, said in load_file(ROOT / "openapi" / "surface.yaml").items() if " " in key for name in said["methods"]]
+METHODS = [
+    (key, str(name)) for key, said in entries(DOCUMENT, load_file(ROOT / "openapi" / "surface.yaml")).items() for name in said.methods
+]
 FILES = [("one.pdf", b"%PDF \r\n--", "application/pdf"), ("two.txt", b"\x00\xff")]
 _VALID = {"idempotency_key": "key_0123-4567"}
 """Where the facade itself looks at a value."""

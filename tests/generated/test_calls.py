@@ -101,7 +101,7 @@ async def listed(result: Any) -> Any:
 
 async def test_every_operation_is_tried() -> None:
     assert {key for key, _ in METHODS} == OPERATIONS.keys() == RAW.keys()
-    assert len(FORMS) == 5
+    assert FORMS
 
 
 @pytest.mark.parametrize(("key", "name"), METHODS, ids=[name for _, name in METHODS])

@@ -89,3 +89,11 @@ def test_a_form_asks_for_something(path: Path) -> None:
     fields = [field for field in form["body"] if field["type"] != "markdown"]
     assert any(field.get("validations", {}).get("required") for field in fields)
     assert len({field["id"] for field in fields}) == len(fields)
+
+
+def test_an_update_adds_to_the_change_that_is_open_and_takes_nothing_back() -> None:
+    (job,) = load("workflows/spec-update.yml")["jobs"].values()
+    said = commands(job)
+    assert not re.search(r"--force|push -f|reset --hard|push.*\+", said)
+    assert said.index("gh pr list") < said.index("git merge") < said.index("codegen update") < said.index("git push")
+    assert any(step.get("with", {}).get("fetch-depth") == 0 for step in job["steps"])

@@ -90,3 +90,54 @@ CRAFTED = changed(renames_an_operation, adds_an_enum_value, requires_a_property,
 def written(document: Json, path: Path) -> str:
     path.write_text(dump(document), encoding="utf-8")
     return str(path)
+
+
+def next_month(document: Json) -> None:
+    """What a month brings: campaigns, a list's next version, a renaming, new values, a node, two deprecations, an end."""
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    string: Json = {"type": "string"}
+
+    def ref(name: str) -> Json:
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def operation(identifier: str, answer: Json | None, *names: str, body: Json | None = None, status: str = "200") -> Json:
+        said: Json = {"operationId": identifier, "responses": {status: {"description": ""}}}
+        if answer is not None:
+            said["responses"][status]["content"] = {"application/json": {"schema": answer}}
+        if names:
+            said["parameters"] = [{"in": "path", "name": name, "required": True, "schema": string} for name in names]
+        if body is not None:
+            said["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        return said
+
+    schemas["CampaignRequest"] = {
+        "type": "object",
+        "properties": {"name": {**string, "maxLength": 100}, "from_number": string, "agent_id": string, "starts_at": {"type": "integer"}},
+        "required": ["name", "from_number", "agent_id"],
+    }
+    own = {"campaign_id": string, "status": {**string, "enum": ["draft", "running", "paused", "done"]}}
+    more = {"type": "object", "properties": own, "required": ["campaign_id", "status"]}
+    schemas["CampaignResponse"] = {"allOf": [ref("CampaignRequest"), more]}
+    asked = {"limit": {"type": "integer", "default": 50, "maximum": 1000}, "pagination_key": string}
+    schemas["ListCampaignsRequest"] = {"type": "object", "properties": asked}
+    items = {"type": "object", "properties": {"items": {"type": "array", "items": ref("CampaignResponse")}}, "required": ["items"]}
+    one = ref("CampaignResponse")
+    paths["/create-campaign"] = {"post": operation("createCampaign", one, body=ref("CampaignRequest"), status="201")}
+    paths["/get-campaign/{campaign_id}"] = {"get": operation("getCampaign", one, "campaign_id")}
+    for verb in ("start", "pause"):
+        paths[f"/{verb}-campaign/{{campaign_id}}"] = {"post": operation(f"{verb}Campaign", one, "campaign_id")}
+    paths["/update-campaign/{campaign_id}"] = {"patch": operation("updateCampaign", one, "campaign_id", body=ref("CampaignRequest"))}
+    paths["/delete-campaign/{campaign_id}"] = {"delete": operation("deleteCampaign", None, "campaign_id", status="204")}
+    page = {"allOf": [ref("PaginatedResponseBase"), items]}
+    paths["/v2/list-campaigns"] = {"post": operation("listCampaigns", page, body=ref("ListCampaignsRequest"))}
+    schemas["DisconnectionReason"]["enum"].append("error_campaign_paused")
+    schemas["LLMModel"]["enum"].append("gpt-6")
+    node = {"type": {**string, "enum": ["wait"]}, "wait_ms": {"type": "integer", "minimum": 0}}
+    schemas["WaitNode"] = {"allOf": [ref("NodeBase"), {"type": "object", "properties": node, "required": ["type", "wait_ms"]}]}
+    schemas["ConversationFlowNode"]["oneOf"].append(ref("WaitNode"))
+    paths["/v4/list-calls"] = deepcopy(paths["/v3/list-calls"])
+    paths["/v4/list-calls"]["post"]["operationId"] = "listCallsV4"
+    paths["/v3/update-live-call/{call_id}"] = paths.pop("/v2/update-live-call/{call_id}")
+    paths["/v3/list-chats"]["post"]["deprecated"] = True
+    paths["/list-voices"]["get"]["deprecated"] = True
+    del paths["/repair-agent/{agent_id}"]

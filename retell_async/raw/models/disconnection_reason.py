@@ -42,7 +42,7 @@ DisconnectionReason: TypeAlias = Literal[
     "transfer_cancelled",
     "user_declined",
     "user_hangup",
+    "user_requested_callback",
     "user_requested_dnc",
     "voicemail_reached",
-    "user_requested_callback",
 ]

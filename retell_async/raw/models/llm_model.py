@@ -11,6 +11,7 @@ LLMModel: TypeAlias = Literal[
     "claude-4.6-sonnet",
     "claude-5-opus",
     "claude-5-sonnet",
+    "claude-5.5-haiku",
     "claude-5.5-opus",
     "claude-5.5-sonnet",
     "gemini-3.0-flash",
@@ -20,6 +21,7 @@ LLMModel: TypeAlias = Literal[
     "gemini-3.6-flash",
     "gemini-3.7-flash",
     "gemini-3.8-flash",
+    "gemini-4-argon",
     "gpt-4.1",
     "gpt-4.1-mini",
     "gpt-4.1-nano",
@@ -38,6 +40,4 @@ LLMModel: TypeAlias = Literal[
     "gpt-6-luna",
     "gpt-6-sol",
     "gpt-6.1-sol",
-    "claude-5.5-haiku",
-    "gemini-4-argon",
 ]

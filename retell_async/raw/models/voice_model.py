@@ -10,6 +10,8 @@ VoiceModel: TypeAlias = Literal[
     "eleven_flash_v2_5",
     "eleven_multilingual_v2",
     "eleven_v3",
+    "eleven_v3_conversational",
+    "eleven_v4",
     "eleven_v4_turbo",
     "gpt-4o-mini-tts",
     "inworld-tts-2",
@@ -24,6 +26,4 @@ VoiceModel: TypeAlias = Literal[
     "speech-02-turbo",
     "speech-2.8-turbo",
     "tts-1",
-    "eleven_v3_conversational",
-    "eleven_v4",
 ]

@@ -37,7 +37,7 @@ from functools import cache
 from importlib import resources
 from itertools import islice
 from typing import Any, cast
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qsl, unquote
 
 from ..common.messages import Answer, Json, Refused
 from ..common.untrusted import parse_json
@@ -293,7 +293,7 @@ def _call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
 
 def _end_call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
     call = _existing(sandbox, id)
-    stopped = sandbox.post(f"/v2/stop-call/{quote(call.id)}", {})
+    stopped = sandbox.post(sandbox.path_of("call.stop", call.id), {})
     if stopped.status >= 400:
         raise Refused(409, stopped.body["message"])
     return call_row(call, sandbox.store.now())

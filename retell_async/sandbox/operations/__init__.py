@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..common.messages import Incoming
+from ..openapi.document import Document, Route
 from ..state.store import Store
 from . import generic
 from .account import account, apps, contacts, crm, files, numbers
@@ -13,7 +15,7 @@ from .agents import agent_tests, agents, flows, knowledge, llms, playground, voi
 from .agents.agents import CHAT, VOICE
 from .calls import batches, calls, chats
 
-__all__ = ["HANDLERS", "Handler", "generic"]
+__all__ = ["HANDLERS", "Handler", "handler_of"]
 
 Handler = Callable[[Store, Incoming], Any]
 
@@ -128,4 +130,9 @@ HANDLERS: Mapping[str, Handler] = {
     "getApiKeyInfo": account.key_info,
     "listExportRequests": account.list_exports,
 }
-"""Handlers by the operation's id in the document."""
+"""Handlers by the operation's id, which is that of `openapi/surface.yaml` whatever the document calls it."""
+
+
+def handler_of(document: Document, route: Route) -> Handler:
+    """The handler of an operation, of which there may be several versions."""
+    return HANDLERS.get(route.id) or HANDLERS.get(re.sub(r"V\d+$", "", route.id)) or generic.handler(document, route, HANDLERS)

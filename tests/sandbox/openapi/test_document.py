@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from codegen.document import load_file
 from retell_async.sandbox import Sandbox, Settings
 from retell_async.sandbox.openapi.document import packaged_document
 from retell_async.sandbox.operations import HANDLERS
 
 from ..checked import DOCUMENT, Api
+
+SURFACE = load_file(Path(__file__).parents[3] / "openapi" / "surface.yaml")
 
 
 def test_every_operation_of_the_document_is_found_by_its_path() -> None:
@@ -22,7 +27,7 @@ def test_every_operation_of_the_document_is_found_by_its_path() -> None:
 
 
 def test_every_handler_is_of_an_operation_of_the_document() -> None:
-    assert HANDLERS.keys() <= packaged_document().routes.keys()
+    assert HANDLERS.keys() <= {said["id"] for key, said in SURFACE.items() if " " in key}
 
 
 @pytest.mark.parametrize(

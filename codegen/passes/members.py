@@ -1,0 +1,125 @@
+"""What stands for an object of a union that is none of its members, and what all members have, as objects of their own.
+
+Neither is of the API: this runs in front of the generator's parser, for which every object and every field also gets its words here.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from .. import marks
+from ..document import SCALARS, Json, Refused, all_schemas, is_object, ref_name, resolved, to_ref, walk
+from ..words import about
+from .names import module_name
+
+_SHAPE = ("$ref", "type", "format", "enum", "items", "additionalProperties", "oneOf", "nullable")
+
+
+def run(document: Json) -> None:
+    schemas: dict[str, Json] = document["components"]["schemas"]
+    for where, schema in all_schemas(document):
+        schema[marks.ABOUT] = about(schema)
+        held = [_shape(one) for one in schema.get("oneOf", ()) if "$ref" not in one and _holds_objects(document, one)]
+        if any(one != held[0] for one in held):
+            raise Refused(where, "a union with two kinds of arrays of objects cannot be told apart")
+    unions = {name: schema for name, schema in schemas.items() if "oneOf" in schema}
+    members = {name: [schemas[member] for member in objects(document, schema)] for name, schema in unions.items()}
+    for name, schema in unions.items():
+        if tag := schema.get(marks.TAG):
+            for member in members[name]:
+                member["properties"][tag][marks.IS_TAG] = True
+    for name, schema in unions.items():
+        if may_be_unknown(document, schema):
+            own = unknown_name(document, name)
+            schemas[own] = _unknown(document, name, schema, members[name])
+            schema["oneOf"].append(to_ref(own))
+            members[name].append(schemas[own])
+    for name, some in members.items():
+        shared = {wire: field for wire, field in some[0]["properties"].items() if _is_shared(document, wire, field, some)}
+        if len(some) > 1 and shared and not any(marks.COMMON in member for member in some):
+            own, module = _free(document, f"{name}Fields"), f"_{module_name(name)}"
+            schemas[own] = _object(deepcopy(shared), list(shared), f"What every member of `{name}` has.") | {marks.FIELDS_OF: module}
+            for member in some:
+                member[marks.COMMON] = [own, module]
+
+
+def objects(document: Json, union: Json) -> dict[str, Json]:
+    """The objects among the members of a union, by name."""
+    return {str(ref_name(member)): member for member in union["oneOf"] if is_object(resolved(document, member))}
+
+
+def may_be_unknown(document: Json, union: Json) -> bool:
+    """Whether an object can be none of a union's members: not where one member is whatever the others are not."""
+    keyed = marks.KEYED in union and all(member.get(marks.KEY) for member in objects(document, union).values())
+    return marks.TAG in union or keyed
+
+
+def unknown_name(document: Json, name: str) -> str:
+    """The name of the class for a union's unknown members, which no schema has."""
+    return _free(document, f"Unknown{name}")
+
+
+def _free(document: Json, name: str) -> str:
+    taken = {module_name(other) for other in document["components"]["schemas"]}
+    while module_name(name) in taken:
+        name += "Object"
+    return name
+
+
+def _object(properties: Json, required: list[str], words: str) -> Json:
+    return {"type": "object", "properties": properties, "required": required, marks.ABOUT: words}
+
+
+def _unknown(document: Json, name: str, union: Json, members: list[Json]) -> Json:
+    """It has what all members have, of the same types."""
+    common = set.intersection(*(set(member["properties"]) for member in members))
+    fields = {wire: _shared(document, [member["properties"][wire] for member in members]) for wire in sorted(common)}
+    required = [wire for wire in fields if all(wire in member.get("required", ()) for member in members)]
+    if tag := union.get(marks.TAG):
+        values = [value for member in union["oneOf"] for value in member.get(marks.VALUES, ())]
+        kinds = [{"type": kind} for kind, python in SCALARS.items() if any(type(value).__name__ == python for value in values)]
+        fields[tag] = {"oneOf": kinds, marks.ABOUT: "Which kind it is, if it says so."}
+        required = [wire for wire in required if wire != tag]
+    words = f"A member of `{name}` that this version does not know, or one that does not say which it is: what all members have in common."
+    return _object(fields, required, words) | {marks.UNKNOWN: True}
+
+
+def _shared(document: Json, fields: list[Json]) -> Json:
+    """One field for what several members have under one name; what cannot be decoded the same in all of them stays plain JSON."""
+    words = {marks.ABOUT: fields[0][marks.ABOUT] if len({field[marks.ABOUT] for field in fields}) == 1 else ""}
+    shapes = [_shape(field) for field in fields]
+    nullable = {"nullable": True} if any(shape.get("nullable") for shape in shapes) else {}
+    for shape in shapes:
+        shape.pop("nullable", None)
+    if all(shape == shapes[0] for shape in shapes):
+        return {**shapes[0], **nullable, **words}
+    if any(not shape or _holds_objects(document, shape) for shape in shapes):
+        return words
+    return {"oneOf": shapes, **nullable, **words}
+
+
+def _holds_objects(document: Json, schema: Json) -> bool:
+    return any("enum" not in resolved(document, inner) for _, inner in walk(schema) if "$ref" in inner)
+
+
+def _shape(schema: Any) -> Any:
+    """What decides the type of a schema."""
+    if isinstance(schema, dict):
+        return {key: _shape(value) for key, value in schema.items() if key in _SHAPE}
+    return [_shape(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _is_shared(document: Json, wire: str, field: Json, members: list[Json]) -> bool:
+    """Whether a type checker would make a mere `str` of it, as a field of the union: an open enum that all members have.
+
+    Pyright keeps the values of an enum beside `str`, for an editor to offer, only where all that it finds is one and the same declaration.
+    """
+    kinds = [resolved(document, one) for one in field.get("oneOf", [field])]
+    return (
+        any("enum" in kind and kind.get("type") == "string" for kind in kinds)
+        and marks.IS_TAG not in field
+        and all(wire in member["properties"] and wire in member.get("required", ()) for member in members)
+        and all(_shape(member["properties"][wire]) == _shape(field) for member in members)
+        and all(member["properties"][wire][marks.ABOUT] == field[marks.ABOUT] for member in members)
+    )

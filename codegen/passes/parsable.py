@@ -1,0 +1,93 @@
+"""The prepared document as openapi-python-client's parser reads it without losing anything: the last pass, in front of it alone.
+
+What is said here in another way is said so because of that parser; `codegen/README.md` lists it.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+
+from .. import marks
+from ..document import METHODS, SCALARS, Json, Refused, all_schemas, is_object, operation_key, ref_name
+from ..parser import NAMELESS
+
+
+def run(document: Json) -> None:
+    document["openapi"] = "3.1.0"
+    schemas: dict[str, Json] = document["components"]["schemas"]
+    named = {id(schema) for schema in schemas.values()}
+    nullable = {name for name, schema in schemas.items() if schema.pop("nullable", False)}
+    plain = {name: schema for name, schema in schemas.items() if "enum" in schema and not _is_literal(schema)}
+    for number, (where, schema) in enumerate(list(all_schemas(document))):
+        name = ref_name(schema)
+        if name in plain:
+            del schema["$ref"]
+            schema.update({**plain[name], **schema})
+        kind = "Tag" if marks.IS_TAG in schema else "Open" if marks.ANY_TEXT in schema else ""
+        title = "" if id(schema) in named else f"{NAMELESS}{kind}{number}"
+        may_be_null = schema.pop("nullable", False) or name in nullable
+        _say(schema, where, title)
+        if may_be_null:
+            inner = dict(schema)
+            schema.clear()
+            schema.update({"oneOf": [inner, {"type": "null"}], marks.ABOUT: inner.get(marks.ABOUT, "")})
+    for name, schema in list(schemas.items()):
+        if name in plain:
+            del schemas[name]
+        elif "oneOf" in schema:  # with a name, which it would lose wherever it is used
+            schemas[name] = {"type": "object", "properties": {"value": schema}, "required": ["value"], marks.UNION: True}
+    _number_places(document)
+
+
+def _say(schema: Json, where: str, title: str) -> None:
+    """Say one schema, in place. By its title the class is called that the parser may make of what has no name."""
+    kind = schema.get("type")
+    if kind not in {None, "array", "object", *SCALARS}:
+        raise Refused(where, f"a schema of type {kind!r} cannot be expressed")
+    if schema.get("format") != "binary":  # a date is text here
+        schema.pop("format", None)
+    if "enum" in schema and not _is_literal(schema):
+        first, *others = schema.pop("enum")
+        if isinstance(first, bool) and not others:
+            schema.pop("type", None)
+            schema["const"] = first
+    if not _is_value(schema.get("default"), schema):
+        schema.pop("default", None)
+    if is_object(schema):
+        schema.update({"type": "object", "properties": dict(sorted(schema["properties"].items()))})
+    elif kind == "array":
+        schema.setdefault("items", {})
+    elif schema.get("additionalProperties") is False:  # it is a map all the same
+        del schema["additionalProperties"]
+    schema["title"] = title
+
+
+def _is_literal(schema: Json) -> bool:
+    """Whether the parser has a word for an enum: it is of words alone, or of whole numbers alone."""
+    return {type(value) for value in schema["enum"]} in ({str}, {int})
+
+
+def _is_value(value: object, schema: Json) -> bool:
+    kinds = {SCALARS.get(schema.get("type", "")), "int" if schema.get("type") == "number" else None}
+    return type(value).__name__ in kinds and value in schema.get("enum", [value])
+
+
+def _number_places(document: Json) -> None:
+    """Call parameters of paths by number, since not every name passes there, and an operation by its key, in its summary."""
+    numbers = count()
+    for path, item in list(document["paths"].items()):
+        names = {name: f"place_{next(numbers)}" for name in re.findall(r"{([^}]*)}", path)}
+        for method in METHODS:
+            if operation := item.get(method):
+                operation["summary"] = operation_key(method, path)
+                others = [parameter for parameter in operation["parameters"] if parameter["in"] != "path"]
+                for parameter in others:  # the parser has no lists in headers, and this package no cookies
+                    if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:
+                        parameter["in"] = "cookie"
+                places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names.values()]
+                operation["parameters"] = [*places, *others]
+        del document["paths"][path]
+        for name, place in names.items():
+            path = path.replace(f"{{{name}}}", f"{{{place}}}")  # noqa: PLW2901
+        document["paths"][path] = item

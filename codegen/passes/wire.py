@@ -1,0 +1,143 @@
+"""How things go over the wire: one kind of body a request, answers by what they are, arrays in queries as the document wants them.
+
+What this package would send or read in another way than the document says is refused, with the place.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .. import marks
+from ..document import Json, Refused, operations, pointer, resolved
+
+_STYLES = {
+    ("form", True): "repeat",
+    ("form", False): "comma",
+    ("spaceDelimited", False): "space",
+    ("pipeDelimited", False): "pipe",
+    ("deepObject", True): None,  # as the official SDK writes an object anyway
+}
+_OUR_OWN_HEADERS = frozenset({"accept", "authorization", "content-type"})
+"""Of a parameter with such a name OpenAPI says that it is to be ignored."""
+
+
+_SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
+OURS = "https://api.retellai.com"
+"""Where the API is as long as a document does not say."""
+
+
+def run(document: Json) -> None:
+    document[marks.SERVER] = server(document)
+    for method, path, operation in operations(document):
+        where = pointer("paths", path, method)
+        _same_place(document, operation, where)
+        operation["parameters"] = [
+            parameter
+            for index, parameter in enumerate(operation["parameters"])
+            if _parameter(document, parameter, f"{where}/parameters/{index}")
+        ]
+        if "requestBody" in operation:
+            _request(document, operation["requestBody"], f"{where}/requestBody/content")
+        _answers(operation, f"{where}/responses")
+
+
+def server(document: Json) -> str:
+    """Where the API is, to which keys are sent: the first server that the document names."""
+    for said in document.get("servers", ())[:1]:
+        url = str(said.get("url", ""))
+        for name, variable in said.get("variables", {}).items():
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+        if not _SERVER.fullmatch(url):
+            raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
+        return url.rstrip("/")
+    return OURS
+
+
+def _same_place(document: Json, operation: Json, where: str) -> None:
+    for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
+        if name in operation and operation[name] != document.get(name, []):
+            raise Refused(
+                f"{where}/{name}", f"an operation with {what} than the others cannot be expressed: this client would send its key"
+            )
+
+
+def _parameter(document: Json, parameter: Json, where: str) -> bool:
+    """Whether a parameter is one that is sent; with a mark if it is written in a way of its own."""
+    place, schema = parameter["in"], resolved(document, parameter["schema"])
+    if place == "header" and parameter["name"].lower() in _OUR_OWN_HEADERS:
+        return False
+    if place == "cookie" or (place == "header" and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", parameter["name"], re.ASCII)):
+        raise Refused(where, f"{parameter['name']} cannot be sent in a {place}")
+    whole = schema.get("type") in ("array", "object") or "properties" in schema
+    style, explode = parameter.get("style"), parameter.get("explode")
+    if place == "query" and (style is not None or explode is not None):
+        style = style or "form"
+        way = _STYLES.get((style, style in ("form", "deepObject") if explode is None else explode), "")
+        if way == "repeat" and (schema.get("type") == "object" or "properties" in schema):
+            way = "fields"
+        if way == "" or (style == "deepObject" and schema.get("type") == "array"):
+            raise Refused(
+                where, f"{parameter['name']} in the style {style}{'' if explode is None else f', explode: {explode}'} cannot be sent"
+            )
+        if way is not None and (whole or "oneOf" in schema):
+            parameter[marks.STYLE] = way
+    elif place != "query" and (whole or style not in (None, "simple")) and not (place == "header" and schema.get("type") == "array"):
+        raise Refused(where, f"{parameter['name']} is no text that can be sent in a {place}")
+    return True
+
+
+def _kind(media: str) -> str:
+    """What a media type holds: ``json``, ``form``, ``text``, ``events`` or ``bytes``."""
+    name = media.partition(";")[0].strip().lower()
+    if name in ("application/json", "*/*") or name.endswith("+json"):
+        return "json"
+    return {"multipart/form-data": "form", "text/event-stream": "events"}.get(name, "text" if name.startswith("text/") else "bytes")
+
+
+def _request(document: Json, body: Json, where: str) -> None:
+    kinds = {_kind(media): (media, content) for media, content in reversed(body.get("content", {}).items())}
+    if kinds and not kinds.keys() & {"json", "form"}:
+        raise Refused(where, f"a body of {', '.join(body['content'])} cannot be expressed: JSON or a form is needed")
+    if "json" in kinds:
+        body["content"] = {"application/json": kinds["json"][1]}
+    elif kinds:
+        media, content = kinds["form"]
+        fields = resolved(document, content["schema"]).get("properties", {})
+        for name, said in content.get("encoding", {}).items():
+            field = resolved(document, fields.get(name, {}))
+            text = field.get("type") in ("string", "integer", "number", "boolean") and said.get("contentType") == "text/plain"
+            if said.keys() - {"contentType"} or not (text or "binary" in (field.get("format"), field.get("items", {}).get("format"))):
+                raise Refused(
+                    where + pointer(media, "encoding", name), "a part of a form that is written in a way of its own cannot be sent"
+                )
+        body["content"] = {"multipart/form-data": content}
+
+
+def _answers(operation: Json, where: str) -> None:
+    responses: Json = operation["responses"]
+    if not responses:
+        raise Refused(where, "no answer means success: say one with a status from 200 to 299")
+    found: dict[str, Json] = {}
+    kinds: set[str] = set()
+    for status, response in responses.items():
+        content = {_kind(media): (media, said["schema"]) for media, said in reversed(response.get("content", {}).items())}
+        kind = next((kind for kind in ("json", "text", "bytes", "events", "form") if kind in content), "")
+        if kind in ("events", "form"):
+            raise Refused(where + pointer(status, "content"), f"an answer of {content[kind][0]} cannot be expressed")
+        kinds.add(kind)
+        if kind:
+            found[str(status)] = content[kind][1]
+    if len(kinds - {""}) > 1:
+        raise Refused(where, f"answers of success of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
+    if len(found) > 1 and any(not status.isdecimal() for status in found):
+        raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
+    if "" in kinds and found:
+        operation[marks.NULLABLE] = True
+    if (kind := next(iter(kinds - {""}), "json")) != "json":
+        operation[marks.MEDIA] = kind
+    once: dict[str, Json] = {}
+    for status, schema in sorted(found.items()):
+        if schema not in once.values():
+            once[status if status.isdecimal() else "200"] = schema
+    kept: Json = {status: {"description": "", "content": {"application/json": {"schema": schema}}} for status, schema in once.items()}
+    operation["responses"] = kept or {str(next(iter(responses))): {"description": ""}}

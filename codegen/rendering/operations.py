@@ -1,0 +1,201 @@
+"""Operations: what their raw modules and the methods of the client say, from what the generator's parser found of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+
+import attrs
+
+from .. import marks
+from ..document import Json, Refused, is_object, pointer, ref_name, resolved
+from ..operation import answer, listing, properties
+from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
+from ..passes.names import module_name
+from ..passes.reachable import follow
+from ..reserved import KEYWORDS, PACKAGE, RAW_KEYWORDS, aside, is_name
+from ..surface import Entry
+from ..words import about
+from .classes import Field, alias, check_names
+from .types import alternatives, names, received, sent, spec
+
+_ERRORS = dict(re.findall(r"^    (\d+): (\w+),$", (PACKAGE / "_core/errors.py").read_text(encoding="utf-8"), re.MULTILINE))
+_ERRORS["500"] = "InternalServerError"
+_MEDIA = {"text": "str", "bytes": "bytes"}
+# What changes or ends a thing that the caller names: an answer without a body says all that the caller must know.
+_CHANGING = re.compile(r"(PUT|PATCH|DELETE) |\w+ /(v\d+/)?update-")
+
+
+@attrs.frozen(kw_only=True)
+class Operation:
+    """One operation."""
+
+    said: Json
+    """As the prepared document has it."""
+    entry: Entry
+    method: str
+    path: str
+    module: str
+    path_fields: list[Field]
+    query_fields: list[Field]
+    header_fields: list[Field]
+    body_fields: list[Field]
+    body: str | None
+    """The class of what it sends."""
+    exclusive: list[list[str]]
+    multipart: bool
+    files: list[str]
+    json: list[str]
+    aliases: list[str]
+    """Other names for fields in the body: what Python calls those that are not written as it writes names."""
+    styles: dict[str, str]
+    media: str
+    returns: str
+    nullable: bool
+    """Whether an answer of success may be empty, and is ``None`` then."""
+    spec: str | None
+    statuses: dict[int, str]
+    """What decodes an answer by its status, where several mean success."""
+    item: str | None
+    """What it lists."""
+    paging: str | None
+
+    @property
+    def group(self) -> str:
+        return self.entry.methods[0].resource
+
+    @property
+    def optional(self) -> bool:
+        """Whether an answer of success may be empty: the caller knows what it would say."""
+        return self.returns != "None" and self.media == "json" and not self.nullable and bool(_CHANGING.match(f"{self.method} {self.path}"))
+
+    @property
+    def positional(self) -> list[Field]:
+        """The last parameter of the path is given by place, those before it by name."""
+        return self.path_fields[-1:]
+
+    @property
+    def keywords(self) -> list[Field]:
+        return sorted(
+            [*self.path_fields[:-1], *self.query_fields, *self.header_fields, *self.body_fields], key=lambda field: not field.required
+        )
+
+    @property
+    def types(self) -> list[str]:
+        """Of all that it takes and answers."""
+        return [self.returns, self.item or "None", f"{self.body}Param" if self.body else "None", *(field.type for field in self.keywords)]
+
+    @property
+    def docstring(self) -> str:
+        called = f"`{self.method} {self.path}`{' (deprecated)' if self.said.get('deprecated') else ''}"
+        first, _, rest = about(self.said).partition(". ")
+        paragraphs = [f"{first.rstrip('.')}.", rest, f"Calls {called}."] if first else [called]
+        details = [f":param {field.name}: {field.doc}" for field in [*self.positional, *self.keywords] if field.doc]
+        if errors := [_ERRORS[str(status)] for status in self.said[marks.ERRORS] if str(status) in _ERRORS]:
+            details.append(f":raises APIStatusError: {', '.join(errors)}")
+        return "\n\n".join([*(text for text in paragraphs if text), "\n".join(details)]).strip()
+
+
+def operation(document: Json, read: Parsed, method: str, path: str, said: Json, entry: Entry) -> Operation:
+    """What there is to say of an operation.
+
+    :raises Refused: it has what cannot be said, or what the parser left out.
+    """
+    where = pointer("paths", path, method)
+    words: dict[tuple[str, str], str] = {}
+    for parameter in said["parameters"]:
+        schema = parameter["schema"]
+        note = {**schema.get(marks.NOTE, {}), **parameter.get(marks.NOTE, {})}
+        words[parameter["in"], parameter["name"]] = about({**schema, marks.NOTE: note, marks.WORDS: parameter.get(marks.WORDS)})
+    body = _body(document, said, where)
+    endpoint = read.endpoint(method, path)
+
+    places = zip(re.findall(r"{([^}]*)}", path), endpoint.path_parameters, strict=True)
+    in_path = [Field(name, sent(prop), required=True, doc=words.get(("path", name), "")) for name, prop in places]
+    in_query = [Field(wire(prop), sent(prop), prop.required, words["query", wire(prop)]) for prop in endpoint.query_parameters]
+    headers = [*endpoint.header_parameters, *endpoint.cookie_parameters]
+    in_header = [Field(wire(prop), sent(prop), prop.required, words["header", wire(prop)]) for prop in headers]
+    schema = document["components"]["schemas"][body] if body else {}
+    props = {wire(prop): prop for prop in fields(read.model(body))} if body else {}
+    taken = properties(document, schema, sent=True)
+    in_body = [Field(name, sent(props[name]), required, about(field)) for name, (field, required) in taken.items()]
+
+    module = module_name(said["operationId"])
+    if not is_name(module):
+        raise Refused(f"{where}/operationId", f"{said['operationId']!r} cannot be made the name of a module")
+    twice = {field.name for field in in_body} & {field.name for field in [*in_path, *in_query]}
+    in_path, in_query = _free(in_path, RAW_KEYWORDS | {module}), _free(in_query, RAW_KEYWORDS | {module}, "query_", twice)
+    in_header = _free(in_header, RAW_KEYWORDS | {module}, "header_", {field.name for field in [*in_path, *in_query, *in_body]})
+    in_body = _free(in_body, KEYWORDS | {module}, "body_", twice)
+    check_names([*in_path, *in_query, *in_header, *in_body], where)
+
+    media, returned = said.get(marks.MEDIA, "json"), answer(said)
+    answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
+    nullable = media == "json" and returned is not None and marks.NULLABLE in said
+    returns = _MEDIA.get(media) or received(*answers.values())
+    kind, paging = "object" if returned is None else listing(document, returned)[0], None
+    listed: Property | None = next(iter(answers.values()), None)
+    if kind == "pages":
+        listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
+        asked = {"query": in_query, "body": in_body}
+        paging = next((place for place, some in asked.items() if any(one.wire == "pagination_key" for one in some)), None)
+        if paging is None:
+            raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
+    items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
+    multipart = [one.body_type for one in endpoint.bodies] == ["files"]
+    files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
+    return Operation(
+        said=said,
+        entry=entry,
+        method=method.upper(),
+        path=path,
+        module=module,
+        path_fields=in_path,
+        query_fields=in_query,
+        header_fields=in_header,
+        body_fields=in_body,
+        body=body,
+        styles={parameter["name"]: parameter[marks.STYLE] for parameter in said["parameters"] if marks.STYLE in parameter},
+        media=media,
+        exclusive=schema.get(marks.EXCLUSIVE, []),
+        multipart=multipart,
+        files=files,
+        json=[name for name in taken if multipart and name not in files and _is_structured(props[name])],
+        aliases=[] if multipart or body is None else _aliases(document, body),
+        returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
+        nullable=nullable,
+        spec=spec(*answers.values()) if len(answers) == 1 else None,
+        statuses={int(status): found for status, prop in answers.items() if len(answers) > 1 and (found := spec(prop))},
+        item=received(items[0].inner_property) if items else None,
+        paging=paging,
+    )
+
+
+def _free(fields: list[Field], taken: frozenset[str], before: str = "", twice: AbstractSet[str] = frozenset()) -> list[Field]:
+    """Fields under names that nothing else has: what is there twice says where it is sent, what is taken steps aside."""
+    named = [attrs.evolve(field, name=f"{before}{field.name}") if field.name in twice else field for field in fields]
+    return [attrs.evolve(field, name=aside(field.name, taken)) for field in named]
+
+
+def _body(document: Json, said: Json, where: str) -> str | None:
+    """The name of the class that a request sends."""
+    for kind, media in said.get("requestBody", {}).get("content", {}).items():  # `wire` has left one
+        name = ref_name(media["schema"])
+        if name is None or not is_object(resolved(document, media["schema"])):
+            place = f"{where}{pointer('requestBody', 'content', kind, 'schema')}"
+            raise Refused(place, "a body that is no object with fields cannot be expressed as keywords")
+        return name
+    return None
+
+
+def _aliases(document: Json, body: str) -> list[str]:
+    """Other names for the fields of a body and of all that is in it."""
+    reached: set[str] = set()
+    follow(document, body, reached)
+    wires = (wire for name in reached for wire in document["components"]["schemas"][name].get("properties", ()))
+    return sorted({other for wire in wires if (other := alias(wire)) is not None})
+
+
+def _is_structured(prop: Property) -> bool:
+    """Whether a value of it is no scalar."""
+    return any(isinstance(inner, ListProperty | ModelProperty) for inner in alternatives(prop))

@@ -1,0 +1,50 @@
+"""Where documents come from: files, URLs, and the file in which the official SDK's repository names the document that it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from ..document import Refused, load
+
+
+def fetch(spec: str) -> bytes:
+    """The bytes of a document at a path or a URL.
+
+    :raises Refused: it cannot be had. Nothing that is said shows what a URL holds beside its host and path.
+    """
+    if not spec.startswith(("https://", "http://")):
+        try:
+            return Path(spec).read_bytes()
+        except OSError as error:
+            raise Refused("", f"{spec} cannot be read: {error.strerror}") from error
+    try:
+        return httpx.get(spec, follow_redirects=True, timeout=60).raise_for_status().content
+    except httpx.HTTPStatusError as error:
+        reason = f"{shown(spec)} answered {error.response.status_code}: give the document as a file, SPEC=<path>"
+    except httpx.InvalidURL as error:
+        reason = f"the URL cannot be read: {error}"
+    except httpx.HTTPError as error:
+        reason = f"{shown(spec)} cannot be reached ({error}): without a network give the document as a file, SPEC=<path>"
+    raise Refused("", reason.replace(spec, shown(spec)))
+
+
+def shown(spec: str) -> str:
+    """A path as it is, a URL without what may be secret: user, query and fragment."""
+    if "://" not in spec:
+        return spec
+    scheme, _, rest = spec.partition("://")
+    return f"{scheme}://{rest.split('?')[0].split('#')[0].rpartition('@')[2]}"
+
+
+def of_sdk(stats: str) -> bytes:
+    """The document that the official SDK was made from.
+
+    :param stats: where its repository says so, in ``openapi_spec_url``.
+    :raises Refused: it cannot be had.
+    """
+    said = load(fetch(stats).decode("utf-8", "replace"), shown(stats)).get("openapi_spec_url")
+    if not isinstance(said, str) or not said.startswith("https://"):
+        raise Refused("", f"{shown(stats)} names no document")
+    return fetch(said)

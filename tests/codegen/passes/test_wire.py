@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from codegen.document import Json
+from codegen.passes import errors, reachable, wire
+
+from ..small import STRING, array, content, document, object_, operation, refused
+
+THING = object_(id=STRING)
+
+
+def passed(said: Json, **more: Any) -> Json:
+    """What the passes up to this one make of an operation."""
+    made = document({"/get-thing": {"get": {**operation(answer=THING), **said}}}) | more
+    for run in (errors.run, reachable.run, wire.run):
+        run(made)
+    found: Json = made["paths"]["/get-thing"]["get"]
+    return found
+
+
+def query(schema: Json, **more: Any) -> Json:
+    return {"parameters": [{"in": "query", "name": "ids", "schema": schema, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "said", "style"),
+    [
+        (array(STRING), {}, None),
+        (array(STRING), {"style": "form"}, "repeat"),
+        (array(STRING), {"style": "form", "explode": False}, "comma"),
+        (array(STRING), {"explode": False}, "comma"),
+        (array(STRING), {"style": "spaceDelimited", "explode": False}, "space"),
+        (array(STRING), {"style": "pipeDelimited"}, "pipe"),
+        (THING, {"style": "form", "explode": True}, "fields"),
+        (THING, {"style": "deepObject", "explode": True}, None),
+        ({"type": "object", "additionalProperties": STRING}, {"explode": True}, "fields"),
+        (STRING, {"style": "form", "explode": False}, None),
+    ],
+)
+def test_a_style_is_kept_where_it_makes_a_difference(schema: Json, said: Json, style: str | None) -> None:
+    (parameter,) = passed(query(schema, **said))["parameters"]
+    assert parameter.get("x-style") == style
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        (query(array(STRING), style="deepObject"), "/parameters/0"),
+        (query(array(STRING), style="odd"), "/parameters/0"),
+        ({"parameters": [{"in": "cookie", "name": "c", "schema": STRING}]}, "/parameters/0"),
+        ({"parameters": [{"in": "header", "name": "a b", "schema": STRING}]}, "/parameters/0"),
+        ({"parameters": [{"in": "header", "name": "X", "schema": THING}]}, "/parameters/0"),
+        ({"parameters": [{"in": "path", "name": "p", "required": True, "schema": array(STRING)}]}, "/parameters/0"),
+        ({"servers": [{"url": "https://files.test"}]}, "/servers"),
+        ({"security": []}, "/security"),
+        ({"requestBody": content(STRING, "text/plain")}, "/requestBody/content"),
+        ({"responses": {"200": content(STRING, "text/event-stream")}}, "/responses/200/content"),
+        ({"responses": {"200": content(THING), "202": content(STRING, "text/csv")}}, "/responses"),
+        ({"responses": {"200": content(THING), "2XX": content(STRING)}}, "/responses"),
+        ({"responses": {"default": content(THING)}}, "/responses"),
+    ],
+)
+def test_what_would_go_over_the_wire_otherwise_is_refused(said: Json, where: str) -> None:
+    assert refused(lambda made: passed(made, security=[{"key": []}]), said)[0] == f"/paths/~1get-thing/get{where}"
+
+
+def test_what_the_document_says_for_all_may_be_said_again() -> None:
+    servers: list[Json] = [{"url": "https://a.test"}]
+    security: list[Json] = [{"key": []}]
+    assert passed({"servers": servers, "security": security}, servers=servers, security=security)
+
+
+def test_headers_that_are_not_the_operations_are_left_out() -> None:
+    headers = [{"in": "header", "name": name, "schema": STRING} for name in ("Accept", "X-Workspace", "Authorization")]
+    assert [parameter["name"] for parameter in passed({"parameters": headers})["parameters"]] == ["X-Workspace"]
+
+
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "application/vnd.thing+json", "APPLICATION/JSON"])
+def test_json_is_json_however_it_is_called(media: str) -> None:
+    found = passed({"requestBody": content(THING, media), "responses": {"200": content(THING, media)}})
+    assert list(found["requestBody"]["content"]) == ["application/json"]
+    assert list(found["responses"]["200"]["content"]) == ["application/json"]
+
+
+def test_of_several_kinds_json_is_taken() -> None:
+    both = {"content": {"text/csv": {"schema": STRING}, "application/json": {"schema": THING}}}
+    assert passed({"responses": {"200": both}}).get("x-media") is None
+    assert passed({"requestBody": both})["requestBody"]["content"] == {"application/json": {"schema": THING}}
+
+
+@pytest.mark.parametrize(
+    ("media", "kind"), [("text/csv", "text"), ("text/html; charset=x", "text"), ("audio/wav", "bytes"), ("application/pdf", "bytes")]
+)
+def test_other_answers_are_text_or_bytes(media: str, kind: str) -> None:
+    assert passed({"responses": {"200": content(STRING, media)}})["x-media"] == kind
+
+
+def test_an_answer_or_nothing() -> None:
+    found = passed({"responses": {"200": content(THING), "204": {"description": ""}}})
+    assert (list(found["responses"]), found["x-nullable"]) == (["200"], True)
+
+
+def test_several_answers_stay_and_the_same_one_is_one() -> None:
+    assert list(passed({"responses": {"200": content(THING), "201": content(THING)}})["responses"]) == ["200"]
+    assert list(passed({"responses": {"200": content(THING), "202": content(object_(job=STRING))}})["responses"]) == ["200", "202"]
+
+
+def test_parts_of_forms_that_are_written_otherwise_are_refused() -> None:
+    form = object_(file={"type": "string", "format": "binary"}, about=THING, note=STRING)
+
+    def encoded(**encoding: Json) -> Json:
+        body = content(form, "multipart/form-data")
+        body["content"]["multipart/form-data"]["encoding"] = encoding
+        return {"requestBody": body}
+
+    passed(encoded(file={"contentType": "image/png"}, note={"contentType": "text/plain"}))
+    where, _ = refused(passed, encoded(about={"contentType": "application/xml"}))
+    assert where == "/paths/~1get-thing/get/requestBody/content/multipart~1form-data/encoding/about"
+    assert refused(passed, encoded(file={"headers": {}}))[0].endswith("/encoding/file")

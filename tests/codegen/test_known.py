@@ -1,0 +1,101 @@
+"""What our files know of an operation goes along with it: under another path, under another id, in its next version."""
+
+from __future__ import annotations
+
+import pytest
+
+from codegen.document import Json
+from codegen.passes import notes
+from codegen.surface import adopted, entries, known
+
+from .small import STRING, document, object_, operation
+
+SURFACE: Json = {
+    "POST /v2/create-call": {"id": "createCall", "methods": ["call.create"], "repeat": "idempotency_key", "timeout": 120, "limit": "calls"},
+    "POST /v3/list-calls": {"id": "listCalls", "methods": ["call.list"], "repeat": "safe"},
+    "PATCH /v2/update-live/{id}": {"id": "updateLive", "methods": ["call.update_live"], "repeat": "unsafe"},
+    "PUT /replace-thing/{id}": {"id": "replaceThing", "methods": ["thing.replace"], "repeat": "safe"},
+    "GET /list-agents": {"id": "listAgents", "methods": ["agent.list"], "repeat": "safe"},
+}
+
+
+def having(**said: str) -> Json:
+    """A document with these operations: id, and ``METHOD /path`` behind it."""
+    paths: Json = {}
+    for id, key in said.items():
+        method, _, path = key.partition(" ")
+        paths.setdefault(path, {})[method.lower()] = operation(id)
+    return document(paths)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"createCall": "POST /v2/create-call"},
+        {"createCall": "POST /v3/create-call"},
+        {"createCallV3": "POST /v3/create-call"},
+        {"createCallAnew": "POST /v2/create-call"},
+        {"createCall": "POST /place-call"},
+    ],
+)
+def test_all_that_is_known_goes_along(said: dict[str, str]) -> None:
+    made = adopted(having(**said), SURFACE)
+    ((key, entry),) = entries(made, SURFACE).items()
+    assert [str(method) for method in entry.methods] == ["call.create"]
+    assert (entry.repeat, entry.timeout, entry.limit) == ("idempotency_key", 120, "calls")
+    assert entry.named is (key in SURFACE)
+    (item,) = made["paths"].values()
+    assert (item["post"]["operationId"], item["post"]["x-known-as"]) == ("createCall", "POST /v2/create-call")
+    assert adopted(made, SURFACE) == made
+
+
+def test_the_newest_version_has_the_names() -> None:
+    made = adopted(having(listCalls="POST /v3/list-calls", listCallsV4="POST /v4/list-calls", old="GET /list-calls"), SURFACE)
+    assert {key: str(entry.methods[0]) for key, entry in entries(made, SURFACE).items()} == {
+        "POST /v3/list-calls": "call.list_v3",
+        "POST /v4/list-calls": "call.list",
+        "GET /list-calls": "call.list_v1",
+    }
+    ids = {path: said["operationId"] for path, item in made["paths"].items() for said in item.values()}
+    assert ids == {"/v3/list-calls": "listCallsV3", "/v4/list-calls": "listCalls", "/list-calls": "listCallsV1"}
+
+
+def test_a_list_that_is_asked_for_otherwise_is_the_same_list() -> None:
+    (entry,) = entries(having(x="POST /v2/list-agents"), SURFACE).values()
+    assert (str(entry.methods[0]), entry.repeat) == ("agent.list", "safe")
+
+
+def test_what_was_safe_is_not_so_under_another_method() -> None:
+    made = adopted(having(replaceThing="POST /replace-thing/{id}"), SURFACE)
+    (entry,) = entries(made, SURFACE).values()
+    assert (str(entry.methods[0]), entry.repeat) == ("thing.replace", "unsafe")
+
+
+def test_what_only_begins_alike_is_something_else() -> None:
+    assert known(having(a="GET /list-agents/{id}", b="POST /list-agents-of-others", c="DELETE /v2/update-live/{id}"), SURFACE) == {}
+
+
+def test_an_operation_without_an_id_gets_one() -> None:
+    given = having(x="GET /get-agent/{agent_id}")
+    del given["paths"]["/get-agent/{agent_id}"]["get"]["operationId"]
+    assert adopted(given, SURFACE)["paths"]["/get-agent/{agent_id}"]["get"]["operationId"] == "getGetAgentAgentId"
+
+
+def test_notes_are_found_by_names() -> None:
+    tagged = object_(type={"type": "string", "enum": ["b"]}, x=STRING)
+    parameters = [{"in": "query", "name": "a", "schema": STRING}, {"in": "query", "name": "version", "schema": STRING}]
+    made = document(
+        {"/v4/list-calls": {"post": operation(parameters=parameters)}},
+        {"Whole": {"allOf": [{"$ref": "#/components/schemas/U"}, object_(y={**STRING})]}, "U": {"oneOf": [object_(x={**STRING}), tagged]}},
+    )
+    said: Json = {
+        "/paths/~1v3~1list-calls/post/parameters/version": {"default": "latest"},
+        "/components/schemas/Whole/properties/y": {"unit": "ms"},
+        "/components/schemas/U/oneOf/b": {"note": "the second"},
+        "/components/schemas/U/oneOf/gone": {"note": "of nothing"},
+    }
+    moved = {"/paths/~1v3~1list-calls/post": ["/paths/~1v4~1list-calls/post"]}
+    assert notes.lay(made, said, moved) == ["/components/schemas/U/oneOf/gone"]
+    assert [parameter.get("x-note") for parameter in parameters] == [None, {"default": "latest"}]
+    assert made["components"]["schemas"]["Whole"]["allOf"][1]["properties"]["y"]["x-note"] == {"unit": "ms"}
+    assert tagged["x-note"] == {"note": "the second"}

@@ -1,0 +1,73 @@
+"""Code by hand names operations through `openapi/surface.yaml`: by ids and methods that are there, never by a path of the document."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from codegen.document import load_file
+from codegen.generate import GENERATED, ROOT
+from codegen.passes.names import module_name
+from codegen.surface import relied_on
+
+PACKAGE = ROOT / "retell_async"
+SURFACE = load_file(ROOT / "openapi" / "surface.yaml")
+OPERATIONS = {key: said for key, said in SURFACE.items() if " " in key}
+BY_ID = {said["id"]: said["methods"] for said in OPERATIONS.values()}
+METHODS = {name for names in BY_ID.values() for name in names}
+BY_MODULE = {module_name(id): names for id, names in BY_ID.items()}
+RESOURCES = {"_calls": "call", "_chats": "chat", "_tests": "tests", "_bases": "knowledge_base"}
+"""How classes by hand call the resource that they belong to."""
+HANDLERS = PACKAGE / "sandbox" / "operations" / "__init__.py"
+
+
+def by_hand() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in GENERATED:
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """The strings of a module that are no docstrings."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def used(tree: ast.Module) -> Iterator[str]:
+    """The methods whose operations a module uses."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if "raw.api." in f"{module}.":
+                yield from (BY_MODULE[name.name][0] for name in names)
+            case ast.Attribute(value=ast.Attribute(attr=owner), attr=name) if f"{RESOURCES.get(owner)}.{name}" in METHODS:
+                yield f"{RESOURCES[owner]}.{name}"
+            case ast.Call(func=ast.Attribute(attr="path_of"), args=[ast.Constant(value=str(name)), *_]):
+                yield name
+
+
+def test_no_path_of_the_document_stands_in_code_by_hand() -> None:
+    paths = {key.partition(" ")[2].split("{")[0].rstrip("/") for key in OPERATIONS}
+    assert {(path.name, text) for path, tree in by_hand() for text in texts(tree) if any(known in text for known in paths)} == set()
+
+
+def test_what_it_relies_on_is_said_so() -> None:
+    found = {name for _, tree in by_hand() for name in used(tree)}
+    assert {"call.list", "concurrency.retrieve", "call.stop"} <= found
+    assert found <= relied_on(SURFACE)
+
+
+def test_ids_in_it_are_those_of_the_surface() -> None:
+    """An id that the surface knows is the same in every revision; the handlers of the sandbox are looked up by it."""
+    ids = {text for path, tree in by_hand() if path != HANDLERS for text in texts(tree) if text in BY_ID}
+    assert ids == {"createPhoneCall", "createWebCall", "registerPhoneCall"}
+    known = re.findall(r'^    "(\w+)": ', HANDLERS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(known) > 100
+    assert {*known} <= BY_ID.keys()
+
+
+def test_what_is_relied_on_is_a_method() -> None:
+    assert relied_on(SURFACE) <= METHODS
