@@ -23,6 +23,7 @@ from typing import Any
 
 import attrs
 import httpx
+import httpx2
 import pydantic
 import pytest
 import retell
@@ -239,6 +240,22 @@ def test_no_key() -> None:
         retell.AsyncRetell()
     with pytest.raises(retell_async.ConfigurationError):
         retell_async.AsyncRetell()
+
+
+def test_http_clients() -> None:
+    said = row("`http_client=` of `Retell`") + row("HTTP clients with settings of their own |")
+    names = set(re.findall(r"http_client=(\w+)\(", said)) | {"DefaultHttpxClient"}
+    assert names == {"DefaultAsyncHttpxClient", "DefaultAioHttpClient", "DefaultHttpxClient"}
+    for name in names:
+        assert name in said
+        assert hasattr(retell, name)
+        assert hasattr(retell_async, name)
+    for kind in (httpx.Client, httpx2.Client, retell_async.DefaultHttpxClient, httpx.AsyncClient, httpx2.AsyncClient):
+        retell_async.Retell("key_1", http_client=kind()).close()
+    retell.Retell(api_key="key_1", http_client=httpx.Client()).close()
+    wrong: Any = httpx.AsyncClient()
+    with pytest.raises(TypeError, match="Invalid `http_client` argument"):
+        retell.Retell(api_key="key_1", http_client=wrong)
 
 
 def test_methods_of_models() -> None:
