@@ -69,7 +69,7 @@ def test_dicts_of_requests_are_named_after_their_models() -> None:
 def test_operations_of_methods() -> None:
     words = "List calls.\n\nCalls ``POST /v3/list-calls``.\n\n:param limit: how many"
     assert markup.with_operation(words, "listCalls") == (
-        "List calls.\n\nCalls ``POST /v3/list-calls``, the operation ``listCalls``.\n\n.. index:: ! listCalls\n\n:param limit: how many"
+        ".. index:: ! listCalls\n\nList calls.\n\nCalls ``POST /v3/list-calls``, the operation ``listCalls``.\n\n:param limit: how many"
     )
     with pytest.raises(ValueError, match="does not say once what it calls"):
         markup.with_operation("List calls.", "listCalls")
