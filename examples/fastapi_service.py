@@ -28,7 +28,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from retell_async import APIStatusError, AsyncRetell, OutcomeUnknownError, RateLimit, webhooks
+from retell_async import APIError, AsyncRetell, OutcomeUnknownError, RateLimit, UnprocessableEntityError, webhooks
 
 log = logging.getLogger("service")
 
@@ -122,7 +122,7 @@ def create_app(api_key: str | None = None, *, base_url: str | None = None, from_
             )
         except OutcomeUnknownError as error:
             raise HTTPException(504, "nobody knows whether the call was placed: send the same order again") from error
-        except APIStatusError as error:
+        except APIError as error:
             raise HTTPException(502, error.message) from error
         log.info("call %s placed for order %s", call.call_id, order.order_id)
         return follow(call.call_id)
@@ -133,7 +133,10 @@ def create_app(api_key: str | None = None, *, base_url: str | None = None, from_
 
     @app.get("/calls/{call_id}/transcript")
     async def transcript(call_id: str, client: Client) -> str | None:
-        return (await client.call.retrieve(call_id)).transcript
+        try:
+            return (await client.call.retrieve(call_id)).transcript
+        except UnprocessableEntityError as error:  # how the API answers unknown ids of calls
+            raise HTTPException(404, "there is no such call") from error
 
     return app
 

@@ -64,30 +64,8 @@ _OPTIONS = frozenset(RequestOptions.__annotations__)
 _USER_AGENT = f"retell-async/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 
 
-class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
-    """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
-
-    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``. A client with an empty one sends nothing but
-        requests with an ``Authorization`` header of their own.
-    :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
-    :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
-        ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
-    :param max_retries: how often a request that may be repeated is tried again after a failure. Waiting for a rate limit is apart from it.
-    :param retry: how it is tried again, and what happens when it is not known whether a request was carried out.
-    :param rate_limit: a limit of the account that is known beforehand, and how long requests wait for limits.
-    :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
-        account, whoever sends.
-    :param max_connections: how many connections are open at most; further requests wait for a free one.
-    :param http_client: a client of your own to send with, of httpx or of httpx2: proxies, certificates, event hooks. It is closed with
-        this one.
-    :param default_headers: headers added to every request, over those in the lines of ``RETELL_CUSTOM_HEADERS``; `omit` takes one out that
-        every request has.
-    :param default_query: query parameters added to every request.
-    :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
-    :param strict: compare every answer with the API's document and refuse any difference; for tests. ``_strict_response_validation`` is
-        its name in the official SDK.
-    :raises ConfigurationError: a setting cannot work.
-    """
+class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
+    """What `AsyncRetell` does. It stands below it, so that resources come first among the completions of a client."""
 
     _user_agent = _USER_AGENT
     _face: Callable[[], OfficialSettings | None] | None = None
@@ -95,47 +73,9 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     _settings: Settings
     _shared: SharedState
 
-    def __init__(
-        self,
-        api_key: str | None = None,
-        *,
-        base_url: str | httpx.URL | None = None,
-        timeout: float | httpx.Timeout | Omit | None = omit,
-        max_retries: int = DEFAULT_MAX_RETRIES,
-        retry: RetryPolicy | None = None,
-        rate_limit: RateLimit | None = None,
-        rate_limits: Mapping[str, RateLimit] | None = None,
-        max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
-        default_headers: Mapping[str, str | Omit] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        hooks: Sequence[Hook] = (log,),
-        strict: bool = False,
-        _strict_response_validation: bool = False,
-    ) -> None:
-        key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
-        url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
-        headers = Hidden(default_headers)
-        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
-        if key.value is None:
-            raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
-        check_kinds(max_connections, retry, rate_limit, hooks)
-        self._settings = Settings(  # pyright: ignore[reportIncompatibleMethodOverride]
-            api_key=check_key(key.value, may_be_empty=True),
-            base_url=check_base_url(url.value),
-            timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
-            max_retries=check_retries(max_retries),
-            retry=retry or RetryPolicy(),
-            default_headers={**headers_of_environment(), **check_headers(headers.value)},
-            default_query=check_query(default_query, "default_query"),
-            strict=strict or _strict_response_validation,
-            rate_limits=(known := _known(rate_limits)),
-            known=tuple(known.items()),
-            max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
-        )
-        self._shared = SharedState(  # pyright: ignore[reportIncompatibleMethodOverride]
-            http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks)
-        )
+    def _hold(self, settings: Settings, shared: SharedState) -> None:
+        self._settings = settings  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._shared = shared  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def with_options(
         self,
@@ -422,6 +362,72 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     def __repr__(self) -> str:
         settings: Settings | None = vars(self).get("_settings")  # a client that cannot be made is shown too, in tracebacks
         return f"{type(self).__name__}({'' if settings is None else f'base_url={settings.base_url!r}'})"
+
+
+class AsyncRetell(_AsyncRetell):
+    """A client of the Retell API, for asyncio and trio, safe to share among any number of tasks of one event loop.
+
+    :param api_key: the key, by default that of the environment variable ``RETELL_API_KEY``. A client with an empty one sends nothing but
+        requests with an ``Authorization`` header of their own.
+    :param base_url: by default that of ``RETELL_BASE_URL``, then ``https://api.retellai.com``.
+    :param timeout: seconds to wait for each step of an attempt (connecting, sending, each piece of the answer), or an `httpx.Timeout`;
+        ``None`` waits for ever. By default 60 seconds, and 5 for connecting.
+    :param max_retries: how often a request that may be repeated is tried again after a failure. Waiting for a rate limit is apart from it.
+    :param retry: how it is tried again, and what happens when it is not known whether a request was carried out.
+    :param rate_limit: a limit of the account that is known beforehand, and how long requests wait for limits.
+    :param rate_limits: limits of single methods that are known beforehand: ``{"call.create_phone_call": RateLimit(1)}``. They hold for the
+        account, whoever sends.
+    :param max_connections: how many connections are open at most; further requests wait for a free one.
+    :param http_client: a client of your own to send with, of httpx or of httpx2: proxies, certificates, event hooks. It is closed with
+        this one.
+    :param default_headers: headers added to every request, over those in the lines of ``RETELL_CUSTOM_HEADERS``; `omit` takes one out that
+        every request has.
+    :param default_query: query parameters added to every request.
+    :param hooks: called with each retry, limit and wait; by default they are logged under ``retell_async``.
+    :param strict: compare every answer with the API's document and refuse any difference; for tests. ``_strict_response_validation`` is
+        its name in the official SDK.
+    :raises ConfigurationError: a setting cannot work.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | httpx.URL | None = None,
+        timeout: float | httpx.Timeout | Omit | None = omit,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | None = None,
+        rate_limits: Mapping[str, RateLimit] | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        hooks: Sequence[Hook] = (log,),
+        strict: bool = False,
+        _strict_response_validation: bool = False,
+    ) -> None:
+        key = Hidden(os.environ.get("RETELL_API_KEY") if api_key is None else api_key)
+        url = Hidden(os.environ.get("RETELL_BASE_URL") or DEFAULT_BASE_URL if base_url is None else base_url)
+        headers = Hidden(default_headers)
+        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
+        if key.value is None:
+            raise ConfigurationError("there is no API key: give api_key, or set the environment variable RETELL_API_KEY")
+        check_kinds(max_connections, retry, rate_limit, hooks)
+        settings = Settings(
+            api_key=check_key(key.value, may_be_empty=True),
+            base_url=check_base_url(url.value),
+            timeout=timeout if isinstance(timeout, Omit) else check_timeout(timeout),
+            max_retries=check_retries(max_retries),
+            retry=retry or RetryPolicy(),
+            default_headers={**headers_of_environment(), **check_headers(headers.value)},
+            default_query=check_query(default_query, "default_query"),
+            strict=strict or _strict_response_validation,
+            rate_limits=(known := _known(rate_limits)),
+            known=tuple(known.items()),
+            max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
+        )
+        self._hold(settings, SharedState(http_client, max_connections, rate_limit or RateLimit(), settings, tuple(hooks)))
 
 
 def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:

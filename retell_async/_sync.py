@@ -92,63 +92,17 @@ class _Sender:
                     use.run(opened.__aexit__, None, None, None)
 
 
-class Retell(OfficialSettings, SyncVerbs, Resources):
-    """The same client as `AsyncRetell` for programs that do not await, safe to share among any number of threads.
-
-    It has the same resources, methods, settings and errors. Requests are carried out by one `AsyncRetell`, in an event loop that a thread
-    in the background runs from the first request until the client is closed, or nobody has it any more. Where an event loop runs already,
-    this client works and stops that loop until the answer is there: use `AsyncRetell` there.
-
-    :param http_client: an `httpx.Client`, which sends each request in a thread of the background, or an `httpx.AsyncClient`, such as
-        `DefaultAsyncHttpxClient` makes, which sends in the event loop there and costs less; either may be of httpx2.
-    :param hooks: called in the background, where they cannot use this client.
-    :raises ConfigurationError: a setting cannot work.
-
-    All other settings are those of `AsyncRetell`.
-    """
+class _Retell(OfficialSettings, SyncVerbs, Resources):
+    """What `Retell` does. It stands below it, so that resources come first among the completions of a client."""
 
     _user_agent = AsyncRetell._user_agent  # pyright: ignore[reportPrivateUsage]
 
-    def __init__(
-        self,
-        api_key: str | None = None,
-        *,
-        base_url: str | httpx.URL | None = None,
-        timeout: float | httpx.Timeout | Omit | None = omit,
-        max_retries: int = DEFAULT_MAX_RETRIES,
-        retry: RetryPolicy | None = None,
-        rate_limit: RateLimit | None = None,
-        rate_limits: Mapping[str, RateLimit] | None = None,
-        max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        http_client: HttpClient | None = None,
-        default_headers: Mapping[str, str | Omit] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        hooks: Sequence[Hook] = (log,),
-        strict: bool = False,
-        _strict_response_validation: bool = False,
-    ) -> None:
-        key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
-        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
-        self._client = AsyncRetell(
-            key.value,
-            base_url=url.value,
-            timeout=timeout,
-            max_retries=max_retries,
-            retry=retry,
-            rate_limit=rate_limit,
-            rate_limits=rate_limits,
-            max_connections=max_connections,
-            http_client=_awaited(http_client),
-            default_headers=headers.value,
-            default_query=default_query,
-            hooks=hooks,
-            strict=strict,
-            _strict_response_validation=_strict_response_validation,
-        )
-        self._client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
-        self._has_given = http_client is not None
-        self._background = Background(self._client.aclose, always=http_client is not None)
-        self._sender = _Sender(self._client, self._background)
+    def _hold(self, client: AsyncRetell, has_given: bool, background: Background | None = None) -> None:
+        self._client = client
+        client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
+        self._has_given = has_given
+        self._background = Background(client.aclose, always=has_given) if background is None else background
+        self._sender = _Sender(client, self._background)
 
     def with_options(
         self,
@@ -178,8 +132,7 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         """
         key, url, headers, set_headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers), Hidden(set_default_headers)
         del api_key, base_url, default_headers, set_default_headers  # as above
-        view = object.__new__(type(self))
-        view._client = self._client.with_options(
+        client = self._client.with_options(
             api_key=key.value,
             base_url=url.value,
             timeout=timeout,
@@ -196,13 +149,10 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
             set_default_headers=set_headers.value,
             set_default_query=set_default_query,
         )
-        view._client._face = weakref.ref(view)  # pyright: ignore[reportPrivateUsage]
-        view._has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
-        if view._shared is self._shared or (isinstance(http_client, Omit) and self._has_given):
-            view._background = self._background
-        else:
-            view._background = Background(view._client.aclose, always=view._has_given)
-        view._sender = _Sender(view._client, view._background)
+        has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
+        shared = client._shared is self._shared or (isinstance(http_client, Omit) and self._has_given)  # pyright: ignore[reportPrivateUsage]
+        view = object.__new__(type(self))
+        view._hold(client, has_given, self._background if shared else None)
         return view
 
     copy = with_options
@@ -261,6 +211,60 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
     def __repr__(self) -> str:
         made = "_client" in vars(self)  # a client that cannot be made is shown too, in tracebacks
         return f"{type(self).__name__}({f'base_url={self._settings.base_url!r}' if made else ''})"
+
+
+class Retell(_Retell):
+    """The same client as `AsyncRetell` for programs that do not await, safe to share among any number of threads.
+
+    It has the same resources, methods, settings and errors. Requests are carried out by one `AsyncRetell`, in an event loop that a thread
+    in the background runs from the first request until the client is closed, or nobody has it any more. Where an event loop runs already,
+    this client works and stops that loop until the answer is there: use `AsyncRetell` there.
+
+    :param http_client: an `httpx.Client`, which sends each request in a thread of the background, or an `httpx.AsyncClient`, such as
+        `DefaultAsyncHttpxClient` makes, which sends in the event loop there and costs less; either may be of httpx2.
+    :param hooks: called in the background, where they cannot use this client.
+    :raises ConfigurationError: a setting cannot work.
+
+    All other settings are those of `AsyncRetell`.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | httpx.URL | None = None,
+        timeout: float | httpx.Timeout | Omit | None = omit,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        retry: RetryPolicy | None = None,
+        rate_limit: RateLimit | None = None,
+        rate_limits: Mapping[str, RateLimit] | None = None,
+        max_connections: int = DEFAULT_MAX_CONNECTIONS,
+        http_client: HttpClient | None = None,
+        default_headers: Mapping[str, str | Omit] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        hooks: Sequence[Hook] = (log,),
+        strict: bool = False,
+        _strict_response_validation: bool = False,
+    ) -> None:
+        key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
+        del api_key, base_url, default_headers  # what is refused below shows them in no traceback
+        client = AsyncRetell(
+            key.value,
+            base_url=url.value,
+            timeout=timeout,
+            max_retries=max_retries,
+            retry=retry,
+            rate_limit=rate_limit,
+            rate_limits=rate_limits,
+            max_connections=max_connections,
+            http_client=_awaited(http_client),
+            default_headers=headers.value,
+            default_query=default_query,
+            hooks=hooks,
+            strict=strict,
+            _strict_response_validation=_strict_response_validation,
+        )
+        self._hold(client, http_client is not None)
 
 
 def _awaited(http_client: Any) -> Any:

@@ -38,13 +38,15 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes
     if node.get("refdomain") != "py":
         return None
     target: str = node["reftarget"]
+    if target.partition(".")[0] in _PACKAGES:
+        return shown
     domain = env.domains.python_domain
     found = _find(target, domain)
     if found is not None:
         kept = domain.objects[found]
         return make_refnode(app.builder, node["refdoc"], kept.docname, kept.node_id, shown, found)
     last = target.rpartition(".")[2]
-    if node.get("reftype") == "obj" or last in ELSEWHERE or last in _PARAMETERS or target.partition(".")[0] in _PACKAGES:
+    if node.get("reftype") == "obj" or last in ELSEWHERE or last in _PARAMETERS:
         return shown
     return None
 

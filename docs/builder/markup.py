@@ -31,10 +31,10 @@ def rest(text: str) -> str:
 
 def with_operation(text: str, operation: str) -> str:
     """The words of a method with the id of its operation, by which the search finds it too."""
-    found, number = _CALLS.subn(rf"\1, the operation ``{operation}``.\n\n.. index:: ! {operation}", text)
+    found, number = _CALLS.subn(rf"\1, the operation ``{operation}``.", text)
     if number != 1:
         raise ValueError(f"the docstring of the method for {operation} does not say once what it calls")
-    return found
+    return f".. index:: ! {operation}\n\n{found}"
 
 
 def signature(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
@@ -53,6 +54,22 @@ def test_docstrings(text: str, shown: str) -> None:
 
 
 def test_signatures() -> None:
-    text = "(name: str | Omit = omit, ids: Strings | Omit = omit, hook: Hook = <function log at 0x7f00>, data: dict = NOTHING)"
+    text = "(name: str | ~a_b.c.Omit = omit, ids: Strings | Omit = omit, hook: Hook = <function log at 0x7f00>, data: dict = NOTHING)"
     shown = "(name: str = omit, ids: Iterable[str] = omit, hook: Hook = log, data: dict = ...)"
     assert markup.signature(text) == shown
+
+
+def test_dicts_of_requests_are_named_after_their_models() -> None:
+    for path in (sources.PACKAGE / "raw" / "params").glob("[!_]*.py"):
+        words = ast.get_docstring(ast.parse(path.read_text())) or ""
+        (name,) = re.findall(r"^What a request takes for `(\w+)`: ", words)
+        assert hasattr(types, name), path.name
+
+
+def test_operations_of_methods() -> None:
+    words = "List calls.\n\nCalls ``POST /v3/list-calls``.\n\n:param limit: how many"
+    assert markup.with_operation(words, "listCalls") == (
+        ".. index:: ! listCalls\n\nList calls.\n\nCalls ``POST /v3/list-calls``, the operation ``listCalls``.\n\n:param limit: how many"
+    )
+    with pytest.raises(ValueError, match="does not say once what it calls"):
+        markup.with_operation("List calls.", "listCalls")

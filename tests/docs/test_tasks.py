@@ -147,9 +147,11 @@ def test_yesterday(tmp_path: Path) -> None:
         client.call.create_phone_call(from_number="+14155550100", to_number="+14155550108")
         httpx.post(f"{made.url}/sandbox/clock", json={"advance": 600}).raise_for_status()
 
-        shown = made.run("list-calls", made.fixtures.agent_id)
+        yesterday, today = (made.run("list-calls", made.fixtures.agent_id, days_ago) for days_ago in "10")
 
-    assert re.fullmatch(rf"{placed[0]} ended \d+ ms\n", shown)
+    assert re.fullmatch(rf"{placed[0]} ended \d+ ms\n", yesterday)
+    assert re.fullmatch(r"call_\w+ ended \d+ ms\n", today)
+    assert placed[0] not in today
 
 
 def test_a_transcript_and_a_recording(account: Account) -> None:
@@ -265,8 +267,11 @@ def test_a_service(account: Account) -> None:
         first, again = (httpx.post(url, json=order) for _ in range(2))
         call = httpx.get(f"{url}/{first.json()['call_id']}").json()
         refused = httpx.post(url, json={"to_number": "0176", "job_id": "another"})
+        wrong = httpx.post(url, json={**order, "job_id": "no key"})
+        unknown = httpx.get(f"{url}/call_1")
 
-    assert (first.status_code, again.status_code, refused.status_code) == (202, 202, 502)
+    answers = (first, again, refused, wrong, unknown)
+    assert [answer.status_code for answer in answers] == [202, 202, 502, 422, 404]
     assert first.json() == again.json()
     assert (call["to_number"], call["metadata"]) == ("+14155550108", {"job": "appointment-4711"})
     account.local.assert_placed("+14155550108", times=1)

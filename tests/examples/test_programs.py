@@ -117,6 +117,7 @@ def test_a_service_with_its_sandbox(tmp_path: Path) -> None:
             assert placed.json()["call_id"] == again.json()["call_id"]
             assert service.post("/calls", json={"order_id": "not a key!", "to_number": "+14155550108"}).status_code == 422
             assert service.post("/calls", json={"order_id": "B1", "to_number": "0176"}).status_code == 502
+            assert service.get("/calls/call_1/transcript").status_code == 404
             until = time.monotonic() + 60
             while not (followed := service.get("/calls").json())[0]["summary"] and time.monotonic() < until:
                 time.sleep(0.1)

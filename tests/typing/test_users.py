@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from retell_async import AsyncRetell, Retell
+
 USERS = Path(__file__).parent / "users"
 Checker = Callable[[Path], dict[int, str]]
 
@@ -83,3 +85,9 @@ async def main(client: AsyncRetell) -> None:
         case _:
             reveal_type(call.duration_ms)
 """
+
+
+@pytest.mark.parametrize("kind", [AsyncRetell, Retell])
+def test_resources_come_first_among_completions(kind: type) -> None:
+    """Type checkers offer what a class defines itself before what it inherits, and resources are inherited."""
+    assert [name for name in vars(kind) if not name.startswith("__")] == []
