@@ -76,7 +76,7 @@ OPTIONS = members("_core/operation.py", "RequestOptions")
 CLASSES = _of_templates("*")
 MODULES = _of_templates("resource", "names_init", "macros")
 _OFFICIAL = members("_official_client.py", "OfficialSettings") | members("_official_client.py", "OfficialVerbs")
-RESOURCES = members("_client.py", "AsyncRetell") | members("_sync.py", "Retell") | _OFFICIAL | _of_templates("resources_init")
+RESOURCES = members("_client.py", "_AsyncRetell") | members("_sync.py", "_Retell") | _OFFICIAL | _of_templates("resources_init")
 METHODS = members("_core/resource.py", "Resource") | _of_templates("resource", "macros") | _TYPES - {"list"}  # `list` is what users know
 FIELDS = (
     members("_core/model.py", "Model") | _DUMPED | members("_core/interop/methods.py", "PydanticMethods") | _TYPES | {"self", "options"}
