@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
-from .model import Decode, Model, Spec, decoder
+from .model import Decode, Model, One, Spec, decoder
 
 if TYPE_CHECKING:
     import httpx
@@ -159,6 +159,10 @@ class Operation(Generic[T_co]):
     """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     optional: bool = False
     """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.paging is not None and isinstance(self.response, One):
+            object.__setattr__(self, "response", attrs.evolve(self.response, arrays=("items",)))
 
     def request(
         self,

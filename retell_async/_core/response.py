@@ -14,7 +14,7 @@ from .errors import APIError, APIResponseValidationError, RetellError, cut_off, 
 from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
-from .model import KeyedModel, Many, Spec
+from .model import KeyedModel, Many, One, Spec
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -69,7 +69,7 @@ class Answer:
             raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
 
     def check(self, spec: Spec | None) -> None:
-        """Parse the body and look whether it is an object, or an array, as it should be.
+        """Parse the body and look whether it is an object, or an array, as it should be, and a page if it should be one.
 
         :raises APIResponseValidationError: it is not.
         """
@@ -79,6 +79,12 @@ class Answer:
         wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
         if not isinstance(self._data, wanted):
             raise APIResponseValidationError(self.response, self._data, message="the answer is JSON of another shape than it should be")
+        if isinstance(spec, One):
+            for name in spec.arrays:
+                if not isinstance(cast("Any", self._data).get(name), list):
+                    raise APIResponseValidationError(
+                        self.response, cast("Any", self._data), message=f"the answer is no page: it has no array of {name}"
+                    )
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
