@@ -74,17 +74,9 @@ class Answer:
         :raises APIResponseValidationError: it is not.
         """
         self.parse()
-        if spec is None:
-            return
-        wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
-        if not isinstance(self._data, wanted):
-            raise APIResponseValidationError(self.response, self._data, message="the answer is JSON of another shape than it should be")
-        if isinstance(spec, One):
-            for name in spec.arrays:
-                if not isinstance(cast("Any", self._data).get(name), list):
-                    raise APIResponseValidationError(
-                        self.response, cast("Any", self._data), message=f"the answer is no page: it has no array of {name}"
-                    )
+        wrong = None if spec is None else _other_shape(spec, self._data)
+        if wrong is not None:
+            raise APIResponseValidationError(self.response, self._data, message=wrong)
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -350,6 +342,15 @@ class StreamedResponse(Received[T]):
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
+
+
+def _other_shape(spec: Spec, data: Any) -> str | None:
+    wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
+    if not isinstance(data, wanted):
+        return "the answer is JSON of another shape than it should be"
+    arrays = spec.arrays if isinstance(spec, One) else ()
+    missing = next((name for name in arrays if not isinstance(cast("dict[str, Any]", data).get(name), list)), None)
+    return None if missing is None else f"the answer is no page: it has no array of {missing}"
 
 
 def answer_of(received: Received[Any]) -> Answer:
