@@ -18,6 +18,7 @@ __all__ = ["Hints", "generated", "readable", "register"]
 _HERE = __name__.partition(".")[0]
 
 _generated: list[str] = []
+_PACKAGE = __name__.partition(".")[0]
 
 
 def register(package: str) -> None:
