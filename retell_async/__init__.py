@@ -34,13 +34,13 @@ from ._core.response import RawResponse, StreamedResponse
 from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
-from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 from ._version import __version__
 
 if TYPE_CHECKING:
     from . import resources as resources, types as types
     from ._blocking.pages import SyncListPage, SyncPage
     from ._blocking.response import SyncRawResponse, SyncStreamedResponse
+    from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
     from ._official_names import (
         DEFAULT_CONNECTION_LIMITS as DEFAULT_CONNECTION_LIMITS,
         DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES,
@@ -123,7 +123,9 @@ _OFFICIAL_NAMES = {
     *("__title__", "file_from_path", "not_given"),
 }
 
-_SYNC_NAMES = {
+_LATER = {
+    "DefaultAioHttpClient": "_http.clients",
+    "DefaultAsyncHttpxClient": "_http.clients",
     "Retell": "_sync",
     "SyncListPage": "_blocking.pages",
     "SyncPage": "_blocking.pages",
@@ -133,25 +135,25 @@ _SYNC_NAMES = {
 
 register(f"{__name__}.raw")
 for _name in __all__:
-    if _name not in _SYNC_NAMES:
+    if _name not in _LATER:
         readable(globals()[_name])
 
 
 if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
 
     def __getattr__(name: str) -> Any:
-        """The half for synchronous code, and what the official SDK exports beside all this: found when it is asked for."""
+        """Synchronous code, clients of httpx, and what the official SDK exports beside all this: found when it is asked for."""
         from importlib import import_module
 
         if name in {"resources", "types"}:
             return import_module(f"{__name__}.{name}")
         if name in _OFFICIAL_NAMES:
             return getattr(import_module(f"{__name__}._official_names"), name)
-        if name not in _SYNC_NAMES:
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(f"{__name__}.{_SYNC_NAMES[name]}"), name)
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
         readable(found)
         return found
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_SYNC_NAMES})
+        return sorted({*globals(), *_LATER})

@@ -266,10 +266,25 @@ def _files(value: object) -> Iterable[Any]:
     return cast("Iterable[Any]", value)  # type: ignore[redundant-cast]
 
 
-def _is_binary_file(value: object, place: str) -> bool:
+class _Begun:
+    """A file of which something was read already."""
+
+    def __init__(self, start: bytes, file: IO[bytes]) -> None:
+        self._start = start
+        self._file = file
+
+    def read(self, number: int) -> bytes:
+        if not self._start:
+            return self._file.read(number)
+        piece, self._start = self._start[:number], self._start[number:]
+        return piece
+
+
+def _binary_file(value: object, place: str) -> IO[bytes] | None:
+    """The value, as it can be read from its beginning; ``None`` if it is no binary file."""
     read = getattr(value, "read", None)
     if not callable(read):
-        return False
+        return None
     if getattr(value, "closed", False) is True:
         raise ValueError(f"{place}: the file is closed")
     nothing = read(0)
@@ -278,7 +293,11 @@ def _is_binary_file(value: object, place: str) -> bool:
         if close is not None:
             close()
         raise TypeError(f"{place}: a file that is read with await cannot be sent: give its path, its bytes or a plain open file")
-    return isinstance(nothing, bytes)
+    if not isinstance(nothing, bytes):
+        return None
+    file = cast("IO[bytes]", value)
+    # Some take 0 bytes for all that there are, and cannot go back.
+    return cast("IO[bytes]", _Begun(nothing, file)) if nothing and not is_seekable(file) else file
 
 
 def file_part(value: object, place: str) -> FilePart:
@@ -295,8 +314,9 @@ def file_part(value: object, place: str) -> FilePart:
             content = check_text(content, place).encode()
     if isinstance(content, os.PathLike):
         name = name or PurePath(cast("os.PathLike[str]", content)).name
-    elif _is_binary_file(content, place):
+    elif (file := _binary_file(content, place)) is not None:
         name = name or PurePath(str(getattr(content, "name", "upload"))).name
+        content = file
     elif not isinstance(content, bytes):
         hint = "; give a path as pathlib.Path" if isinstance(content, str) else ""
         raise TypeError(f"{place}: {type(content).__name__} is not a file: bytes, a path, an open binary file or a tuple is{hint}")

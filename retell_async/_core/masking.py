@@ -18,10 +18,24 @@ _PHONE = re.compile(
     r"(?:\+|(?P<plus>%(?:25)*2[Bb]|\\u002[Bb]))\d(?:[\d\s().-]|%(?:20|28|29|2[DdEe])){4,}\d"
     r"|(?<![\w.-])\d{10,15}(?![\w.-])"
 )
+# As people write it at home: (415) 555-0100, 415.555.0100, 020 7946 0958.
+_GAP = r"(?:[\s./-]|%(?:20|2[DdEe]))"
+_NATIONAL = re.compile(
+    rf"(?<![\w.-])(?:1{_GAP})?(?:(?:\(|%28)\d{{3}}(?:\)|%29){_GAP}?|\d{{3}}{_GAP})\d{{3}}{_GAP}\d{{4}}(?![\w-]|\.\d)"
+    rf"|(?<![\w.-])(?:\(|%28)?0\d{{1,4}}(?:\)|%29)?(?:{_GAP}\d{{2,8}}){{1,5}}(?![\w-]|\.\d)"
+)
+_LEAST_DIGITS = 9  # a date has fewer
 _NO_DIGIT = re.compile(r"%[0-9A-Fa-f]{2}|\D")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
 _API_KEY = re.compile(r"\bkey_[A-Za-z0-9_-]{6,}|(?i:(?<=bearer )|(?<=basic ))\S+")
-_SECRET_FIELD = re.compile(r"token$|secret|password|api_key|authorization|credential", re.IGNORECASE)
+_SECRET_FIELD = re.compile(r"token$|secret|password|(?:api|access|private)[_-]?key|authorization|credential|cookie", re.IGNORECASE)
+# In a query even a plain `key` is a secret, other than in a field of the API.
+_CREDENTIAL = (
+    r"(?!(?:pagination|idempotency|sort)_key)[\w.%-]*(?:token|secret|passw(?:or)?d|key|signature|credentials?)|sig|auth|authorization|pwd"
+)
+_CREDENTIAL_NAME = re.compile(_CREDENTIAL, re.IGNORECASE)
+_QUERY = re.compile(rf"(?<=[?&;])({_CREDENTIAL})=[^&#\s\"'<>\\]+", re.IGNORECASE)
+_HARMLESS_HEADERS = frozenset(("accept", "accept-encoding", "accept-language", "cache-control", "content-type", "user-agent"))
 _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|phone_number", re.IGNORECASE)
 
 _LONGEST_TEXT = 80
@@ -49,8 +63,14 @@ def mask(value: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """Mask every phone number and API key in a text, and what stands before the host in a URL."""
-    return _PHONE.sub(_masked_number, _USER_INFO.sub("***", _API_KEY.sub("***", text)))
+    """Mask every phone number and API key in a text, and in a URL what stands before its host and the secrets in its query."""
+    text = _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
+    return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
+
+
+def _masked_national(match: re.Match[str]) -> str:
+    text = match.group()
+    return mask(text) if len(_NO_DIGIT.sub("", text)) >= _LEAST_DIGITS else text
 
 
 def _masked_number(match: re.Match[str]) -> str:
@@ -68,7 +88,8 @@ def masked(value: object, key: str = "") -> object:
     if isinstance(value, (list, tuple)):
         return [masked(item, key) for item in cast("Sequence[object]", value)]
     if isinstance(value, Mapping):
-        return {mask_text(str(name)): masked(entry, str(name)) for name, entry in cast("Mapping[object, object]", value).items()}
+        entries = cast("Mapping[object, object]", value).items()
+        return {mask_text(str(name)): "***" if _is_secret(key, str(name)) else masked(entry, str(name)) for name, entry in entries}
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return value
@@ -111,10 +132,18 @@ def _shown(key: str, value: Any) -> str:
         shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
     if kind is dict:
-        return f"{{{', '.join(f'{mask_text(repr(name))}: {_shown(str(name), entry)}' for name, entry in value.items())}}}"
+        entries = ((name, "'***'" if _is_secret(key, str(name)) else _shown(str(name), entry)) for name, entry in value.items())
+        return f"{{{', '.join(f'{mask_text(repr(name))}: {entry}' for name, entry in entries)}}}"
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return repr(value) if isinstance(value, (int, float)) or value is None else mask_text(repr(value))
+
+
+def _is_secret(holder: str, name: str) -> bool:
+    """Whether an entry of what is sent to somebody is a secret: of headers, each that is not known to be none."""
+    if holder == "headers":
+        return name.lower() not in _HARMLESS_HEADERS
+    return holder == "query_params" and _CREDENTIAL_NAME.fullmatch(name) is not None
 
 
 def _masked_str(key: str, value: str) -> str:

@@ -14,7 +14,7 @@ from .errors import APIError, APIResponseValidationError, RetellError, cut_off, 
 from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
-from .model import KeyedModel, Many, Spec
+from .model import KeyedModel, Many, One, Spec
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -69,16 +69,14 @@ class Answer:
             raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
 
     def check(self, spec: Spec | None) -> None:
-        """Parse the body and look whether it is an object, or an array, as it should be.
+        """Parse the body and look whether it is an object, or an array, as it should be, and a page if it should be one.
 
         :raises APIResponseValidationError: it is not.
         """
         self.parse()
-        if spec is None:
-            return
-        wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
-        if not isinstance(self._data, wanted):
-            raise APIResponseValidationError(self.response, self._data, message="the answer is JSON of another shape than it should be")
+        wrong = None if spec is None else _other_shape(spec, self._data)
+        if wrong is not None:
+            raise APIResponseValidationError(self.response, self._data, message=wrong)
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -344,6 +342,15 @@ class StreamedResponse(Received[T]):
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
+
+
+def _other_shape(spec: Spec, data: Any) -> str | None:
+    wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
+    if not isinstance(data, wanted):
+        return "the answer is JSON of another shape than it should be"
+    arrays = spec.arrays if isinstance(spec, One) else ()
+    missing = next((name for name in arrays if not isinstance(cast("dict[str, Any]", data).get(name), list)), None)
+    return None if missing is None else f"the answer is no page: it has no array of {missing}"
 
 
 def answer_of(received: Received[Any]) -> Answer:

@@ -75,14 +75,14 @@ def no_cookies() -> CookieJar:
 class OwnClient(httpx.AsyncClient):
     """An `httpx.AsyncClient` over a transport of this package, whose `exchange` is used as long as that makes no difference.
 
-    The objects of httpx cost more than all the rest of sending a small request.
+    The objects of httpx cost more than all the rest of sending a small request. Over any other transport it is an `httpx.AsyncClient`.
     """
 
-    def __init__(self, transport: Transport, **settings: Any) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, **settings: Any) -> None:
         self._is_plain = settings.keys() <= {"timeout", "trust_env"}
         settings.setdefault("cookies", no_cookies())
         super().__init__(transport=transport, **settings)
-        self._own = transport
+        self._own = transport if isinstance(transport, Transport) else None
         self._usual = self.headers.raw
 
     @property
@@ -90,7 +90,9 @@ class OwnClient(httpx.AsyncClient):
         """The transport, unless something stands in the way to it: of the methods of this client or of its class, or of the transport."""
         own = self._own
         way = _WAY
-        seen = self._transport is not own or self._mounts or way.are_replaced() or way.stand_in(self) or way.stand_in(own)
+        if own is None or self._transport is not own or self._mounts or way.are_replaced():
+            return None
+        seen = way.stand_in(self) or way.stand_in(own) or way.are_overridden(type(self), OwnClient)
         return None if seen else own
 
     @property

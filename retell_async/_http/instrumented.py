@@ -53,6 +53,15 @@ class Methods:
         """Whether an object has one of its own in front of that of its class."""
         return not vars(instance).keys().isdisjoint(self._names)
 
+    def are_overridden(self, kind: type[Any], base: type[Any]) -> bool:
+        """Whether a class has one of its own in place of that of its base."""
+        for one in kind.__mro__:
+            if one is base:
+                return False
+            if not vars(one).keys().isdisjoint(self._names):
+                return True
+        return False
+
     def _is_own(self, method: object) -> bool:
         # A wrapper may say that it is a function, and a function that wraps another carries it along.
         return type(method) is FunctionType and not vars(method) and method.__code__.co_filename.startswith(self._homes)

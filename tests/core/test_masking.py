@@ -3,8 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rich.pretty import pretty_repr
 
 from retell_async._core.masking import Hidden, mask_text, masked
+from retell_async.types import LlmResponse
 
 from ..engine.example import KEY
 
@@ -21,6 +23,16 @@ from ..engine.example import KEY
         ("/get-phone-number/14155550100", "/get-phone-number/1415*****00"),
         (f"Authorization: Bearer {KEY}", "Authorization: Bearer ***"),
         ("no way to http://user:p%40ss@proxy.test:3128/", "no way to http://***@proxy.test:3128/"),
+        ("call (415) 555-0101 or 415-555-0101, 415.555.0101.", "call (415********01 or 415-******01, 415.******01."),
+        ("1 (415) 555-0101; 1-415-555-0101", "1 (4**********01; 1-41********01"),
+        ("/get-contact/415%20555%200101", "/get-contact/415%**********01"),
+        ("in London 020 7946 0958, in Paris 01 23 45 67 89", "in London 020 *******58, in Paris 01 2********89"),
+        ("on 01/02/2026 at 08.30 of 2026-11-26, 0.123456789 s, 10.0.0.1", "on 01/02/2026 at 08.30 of 2026-11-26, 0.123456789 s, 10.0.0.1"),
+        ("call_415-555-0101 and 3f415-555-0101", "call_415-555-0101 and 3f415-555-0101"),
+        ("https://h/x?token=abc&limit=5", "https://h/x?token=***&limit=5"),
+        ("https://h/x?limit=5&X-Amz-Signature=abc#end", "https://h/x?limit=5&X-Amz-Signature=***#end"),
+        *((f"https://h/x?{name}=abc", f"https://h/x?{name}=***") for name in ("api_key", "apikey", "key", "sig", "password", "access-key")),
+        ("/v2/list?pagination_key=abc&sort_key=d&max_tokens=5&monkey", "/v2/list?pagination_key=abc&sort_key=d&max_tokens=5&monkey"),
         (
             "https://api.retellai.com/v2/list-calls?limit=50&x=call_1415555010042",
             "https://api.retellai.com/v2/list-calls?limit=50&x=call_1415555010042",
@@ -46,6 +58,32 @@ def test_numbers_keys_and_passwords_are_masked_however_they_are_written(text: st
 )
 def test_json_is_masked_and_stays_json(value: Any, shown: Any) -> None:
     assert masked(value) == shown
+
+
+HEADERS = ["Authorization", "X-Api-Key", "x-api-key", "Api-Key", "apikey", "X-Access-Key", "Cookie", "X-Secret", "X-Whatever"]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_tools_are_secrets(name: str) -> None:
+    sent = {"headers": {name: "s3cret", "Content-Type": "text/plain"}, "url": "https://h/x"}
+    model = LlmResponse.from_dict({"llm_id": "llm_1", "general_tools": [{"type": "custom", **sent}], "mcps": [{"name": "m", **sent}]})
+    for text in (repr(model), str(model), str(model.general_tools), str(model.mcps), pretty_repr(model), str(masked(model.to_dict()))):
+        assert "s3cret" not in text
+        assert "text/plain" in text or "mcps" not in text
+
+
+@pytest.mark.parametrize("name", ["api_key", "token", "key", "sig", "auth", "password"])
+def test_query_parameters_of_tools_are_secrets(name: str) -> None:
+    tool = {"type": "custom", "query_params": {name: "s3cret", "limit": "5"}, "url": f"https://h/x?{name}=s3cret&limit=6"}
+    model = LlmResponse.from_dict({"llm_id": "llm_1", "general_tools": [tool]})
+    for text in (repr(model.general_tools), pretty_repr(model), str(masked(model.to_dict()))):
+        assert "s3cret" not in text
+        assert "limit=6" in text
+        assert "'limit': '5'" in text
+
+
+def test_a_field_of_the_api_that_is_called_key_is_none() -> None:
+    assert masked({"metadata": [{"key": "tier", "value": "gold"}]}) == {"metadata": [{"key": "tier", "value": "gold"}]}
 
 
 def test_what_is_hidden_is_in_no_repr() -> None:

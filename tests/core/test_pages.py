@@ -15,6 +15,7 @@ from retell_async._core.errors import APIResponseValidationError, InternalServer
 from retell_async._core.model import UnknownObject
 from retell_async._core.operation import Request
 from retell_async._core.pages import MOST_EMPTY_PAGES, AsyncListPage, AsyncPage, Walk, next_request, raw_page
+from retell_async._engine.retry import RetryPolicy
 
 from ..engine.example import LIST, LIST_BY_POST, LIST_WHOLE, ThingResource, answering, client_of
 
@@ -112,6 +113,20 @@ async def test_an_answer_that_is_no_page_is_an_error_and_not_an_empty_list(body:
         with pytest.raises(APIResponseValidationError, match="no page") as caught:
             await client.paginate(LIST.request(), {})
     assert caught.value.body == body
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("request_", [LIST.request(), LIST_BY_POST.request()])
+@pytest.mark.parametrize("body", [{"message": "temporarily unavailable"}, {"items": None, "has_more": True}, {"items": {}}, None, [1], "x"])
+async def test_a_page_of_another_shape_is_asked_for_again(request_: Request[Any], body: object) -> None:
+    answers = [
+        httpx.Response(200, json={"items": [1], "has_more": True, "pagination_key": "a"}),
+        httpx.Response(200, json=body),
+        httpx.Response(200, json={"items": [2], "has_more": False}),
+    ]
+    retry = RetryPolicy(first_delay=0.001)
+    async with client_of(lambda _: answers.pop(0), max_retries=1, retry=retry) as client:
+        assert [item async for item in client.paginate(request_, {})] == [1, 2]
 
 
 @pytest.mark.anyio

@@ -159,6 +159,22 @@ async def test_an_object_that_only_reads(content: bytes) -> None:
     assert not made.repeatable
 
 
+async def test_an_object_that_takes_no_bytes_for_all_there_are(content: bytes) -> None:
+    class Reader:
+        def __init__(self) -> None:
+            self.file = io.BytesIO(content)
+            self.name = "/tmp/g.bin"
+
+        def read(self, number: int = 0) -> bytes:
+            return self.file.read(number or None)
+
+    assert await uploaded(Reader()) == content
+    made = encode(UPLOAD.request(body={"knowledge_base_files": [Reader()]}), base_url=BASE_URL)
+    assert not made.repeatable
+    assert made.form is not None
+    assert [part[0] for _, part in made.form] == ["g.bin"]
+
+
 async def test_a_file_that_grows_is_sent_as_long_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(LARGE)

@@ -97,7 +97,8 @@ class Server:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         status, location = self.redirects.get(request.url.path, (self.status, None))
-        return httpx.Response(status, headers={} if location is None else {"location": location}, json={"thing_id": request.url.path})
+        body: dict[str, Any] = {"items": []} if "list-" in request.url.path else {"thing_id": request.url.path}
+        return httpx.Response(status, headers={} if location is None else {"location": location}, json=body)
 
 
 @pytest.mark.anyio

@@ -420,3 +420,40 @@ async def test_an_error_of_a_transport_that_is_not_known_names_the_host() -> Non
     ) as client:
         with pytest.raises(APIConnectionError, match=r"ZeroDivisionError; host https://retell\.test "):
             await client.send(get(), {})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [DefaultAsyncHttpxClient, DefaultAioHttpClient])
+async def test_clients_to_give_are_classes(kind: type[httpx.AsyncClient]) -> None:
+    class Mine(kind):  # type: ignore[valid-type, misc]
+        pass
+
+    client = Mine(timeout=3.0)
+    assert issubclass(kind, httpx.AsyncClient)
+    assert isinstance(client, kind)
+    assert not isinstance(httpx.AsyncClient(), kind)
+    assert client.timeout == httpx.Timeout(3.0)
+    await client.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_transport_may_be_given_to_the_usual_client() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=[]))
+    given = DefaultAsyncHttpxClient(transport=transport)
+    assert isinstance(given, DefaultAsyncHttpxClient)
+    async with AsyncRetell("key_x", base_url="http://retell.test", http_client=given) as client:
+        assert await client.voice.list() == []
+
+
+@pytest.mark.anyio
+async def test_what_a_subclass_does_itself_is_done() -> None:
+    seen: list[str] = []
+
+    class Watching(DefaultAsyncHttpxClient):
+        async def send(self, request: httpx.Request, **about: Any) -> httpx.Response:
+            seen.append(request.url.path)
+            return httpx.Response(200, json=[], request=request)
+
+    async with AsyncRetell("key_x", base_url="http://retell.test", http_client=Watching()) as client:
+        assert await client.voice.list() == []
+    assert seen == ["/list-voices"]

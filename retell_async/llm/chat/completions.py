@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from retell_async import ConfigurationError, DefaultAsyncHttpxClient, RetellError
+from retell_async import ConfigurationError, RetellError
 from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
 from ..log import log
@@ -130,6 +130,8 @@ class ChatCompletions:
 
     async def _complete(self, messages: list[ChatMessage], answer: _Answer, *, last: bool) -> AsyncGenerator[str]:
         import httpx
+
+        from retell_async import DefaultAsyncHttpxClient
 
         if self._given is None and self._own is None:
             self._own = DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0))

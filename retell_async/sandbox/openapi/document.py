@@ -13,6 +13,7 @@ import jsonschema_rs
 
 from ..common.messages import Incoming, Json, Refused
 from ..common.untrusted import parse_json, replace_surrogates
+from .known_fields import KnownFields
 from .multipart import Upload, read_form
 from .schema_values import properties
 from .validation_errors import describe_error
@@ -23,6 +24,8 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _REFUSALS = (422, 404, 400, 409, 412)
 """Statuses of refusals. Where an operation does not document a status, the first of these that it does document takes its place."""
 _WORDS = {"true": True, "false": False}
+_OVERRIDES = {"RetellLlmOverride": "RetellLlmRequest", "ConversationFlowOverride": "ConversationFlow"}
+"""Settings of one call, and those that they are laid over. What else of these they have must be valid there."""
 _ANY = " "  # a key of the tree of routes; with its space it is no segment of a path
 
 
@@ -30,7 +33,13 @@ class Document:
     """The operations of an OpenAPI 3.0 document, found by method and path."""
 
     def __init__(self, data: Json) -> None:
-        self._components: Json = {"schemas": _as_json_schema(data["components"]["schemas"], names=True)}
+        schemas: Json = _as_json_schema(data["components"]["schemas"], names=True)
+        self._components: Json = {"schemas": schemas}
+        for override, settings in _OVERRIDES.items():
+            if override in schemas and settings in schemas:
+                schemas[override]["properties"] = properties(schemas[settings], self.resolve) | schemas[override]["properties"]
+        self._known_fields = KnownFields([data["paths"], schemas], self.resolve, self._matches)
+        self._checks: dict[int, jsonschema_rs.Draft4Validator] = {}  # by the identity of their schemas, which are the document's
         self._parameters: Json = data["components"].get("parameters", {})
         self._tree: Json = {}
         self.routes: dict[str, Route] = {}
@@ -62,6 +71,12 @@ class Document:
             schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
         return schema
 
+    def _matches(self, schema: Json, value: Any) -> bool:
+        check = self._checks.get(id(schema))
+        if check is None:
+            check = self._checks[id(schema)] = _validator(schema, self._components)
+        return _is_valid(check, value)
+
     def match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         """The operation of a request and the parameters in its path, or ``None``. The path is as it was sent, still percent-encoded."""
         node, values = self._tree, list[str]()
@@ -85,14 +100,23 @@ class Document:
             node = node.setdefault(segment if name is None else _ANY, {})
         described = (self._parameters[p["$ref"].rpartition("/")[2]] if "$ref" in p else p for p in operation.get("parameters", ()))
         query = [parameter for parameter in described if parameter["in"] == "query"]
-        route = Route(method, path, operation, tuple(names), query, self._components)
+        route = Route(method, path, operation, tuple(names), query, self._components, self._known_fields)
         node[f" {method}"] = self.routes[route.id] = route
 
 
 class Route:
     """One operation of the document."""
 
-    def __init__(self, method: str, path: str, operation: Json, names: tuple[str, ...], query: list[Json], components: Json) -> None:
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        operation: Json,
+        names: tuple[str, ...],
+        query: list[Json],
+        components: Json,
+        known_fields: KnownFields,
+    ) -> None:
         self.id: str = operation["operationId"]
         self.method = method
         self.path = path
@@ -106,6 +130,7 @@ class Route:
         self._query = query
         self._body: Json = operation.get("requestBody", {})
         self._components = components
+        self._known_fields = known_fields
 
     @property
     def json_schema(self) -> Json | None:
@@ -155,6 +180,8 @@ class Route:
     def read_body(self, content: bytes, content_type: str) -> Json:
         """The checked body; an empty object for an operation without one. Files are `Upload`s.
 
+        Fields that the document does not know where they are, but elsewhere, are left out.
+
         :raises Refused: it is missing, of a wrong content type, malformed, or does not match its schema.
         """
         if not self._body:
@@ -162,7 +189,7 @@ class Route:
         if "multipart/form-data" in self._body["content"]:
             form = read_form(content, content_type, self._form_properties)
             self._check(self._form_check, _without_files(form), "body")
-            return form
+            return cast("Json", self._known_fields.only(form, self._form_schema))
         if not content:
             if self._body.get("required"):
                 raise Refused(400, "a JSON body is needed")
@@ -171,12 +198,17 @@ class Route:
             raise Refused(400, "the content type must be application/json")
         body = _parse(content)
         self._check(self._body_check, body, "body")
-        return cast("Json", body)
+        return cast("Json", self._known_fields.only(body, self._body["content"]["application/json"]["schema"]))
 
-    def allows(self, name: str, value: Any) -> bool:
-        """Whether a field of the JSON body may have this value. A field that the document does not know may have none."""
+    def read_field(self, name: str, value: Any) -> Any:
+        """The checked value of a field of the JSON body, without what the document does not know there.
+
+        :raises ValueError: the body has no such field, or the field may not have this value.
+        """
         schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
-        return schema is not None and _is_valid(self._field_check(name), value)
+        if schema is None or not _is_valid(self._field_check(name), value):
+            raise ValueError(name)
+        return self._known_fields.only(value, schema)
 
     @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
     def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
@@ -208,15 +240,19 @@ class Route:
         return self._validator(self._form_schema)
 
     def _validator(self, schema: Json) -> jsonschema_rs.Draft4Validator:
-        # Messages are masked: what was sent may be a phone number.
-        whole = {"allOf": [_as_json_schema(schema)], "components": self._components}
-        return jsonschema_rs.Draft4Validator(whole, mask="the value")
+        return _validator(schema, self._components)
 
 
 @lru_cache(maxsize=1)
 def packaged_document() -> Document:
     """The document that this package was generated from."""
     return Document(json.loads(resources.files("retell_async.raw").joinpath("openapi.json").read_bytes()))
+
+
+def _validator(schema: Json, components: Json) -> jsonschema_rs.Draft4Validator:
+    # Messages are masked: what was sent may be a phone number.
+    whole = {"allOf": [_as_json_schema(schema)], "components": components}
+    return jsonschema_rs.Draft4Validator(whole, mask="the value")
 
 
 def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import ceil
+from typing import Any
 
 import attrs
 
+from ..common.guard import contain_errors
 from ..common.messages import Json
 from ..simulation.conversation import Pause, answer_to_update, paused, script
-from ..simulation.lifecycle import TRANSFER_MS, CallPlan, CallProfile, ended, lengthened, talks, transfer_end
+from ..simulation.lifecycle import TRANSFER_MS, CallPlan, CallProfile, ended, lengthened, stage, talks, transfer_end, turned_away
 from ..simulation.variables import fill_variables
 from ..state.calls import Call, CallProgress
 from ..state.endpoints import CallEndpoints
@@ -29,7 +31,7 @@ _HELD_MS = 86_400_000
 
 
 class CallRunner:
-    """Runs the calls of a store."""
+    """Runs the calls of a store. A call that it fails on ends, with the disconnection reason ``error_retell``."""
 
     def __init__(self, store: Store, outbox: Outbox) -> None:
         self._store = store
@@ -38,9 +40,24 @@ class CallRunner:
         """Ongoing custom-LLM conversations, by the ids of their calls."""
         self._prepared: dict[str, Session] = {}
         """Those of calls that were not answered yet."""
-        store.on_start = self._started
-        store.on_change = self._changed
-        store.on_prompt = self._prompted
+        store.on_start = partial(self._run, self._started)
+        store.on_change = partial(self._run, self._changed)
+        store.on_prompt = partial(self._run, self._prompted)
+
+    def _run(self, step: Callable[..., None], call: Call, *about: Any) -> None:
+        """Do something for a call. If that fails, the call ends: none goes on for ever."""
+        with contain_errors(f"call {call.id}") as problems:
+            step(call, *about)
+        if problems:
+            self._break_off(call)
+
+    def _break_off(self, call: Call) -> None:
+        now = self._store.now()
+        if call.plan.end <= now:
+            call.progress = None  # what fails is what comes after the end
+        else:
+            end = turned_away if stage(call.plan, now) == "registered" else ended
+            self._store.change_call(call, end(call.plan, now, "error_retell"))
 
     def wake(self, call_id: str) -> None:
         """Schedule what a conversation does next. Called after each event of its session."""
@@ -56,14 +73,21 @@ class CallRunner:
             session.wakes_at = due
             self._store.scheduler.add(due, partial(self._pass_time, call_id))
         if call is not None:
-            self._schedule(call)
+            self._run(self._schedule, call)
         self._store.scheduler.notify()
 
     def session_event(self, call: str, what: str, text: str = "", code: int = 1006) -> None:
         """Pass an event of the connection to its session, if that is still there."""
-        session, now = self.sessions.get(call), self._store.now()
+        session, now, found = self.sessions.get(call), self._store.now(), self._store.calls.get(call)
         if session is None:
             return
+        with contain_errors(f"the conversation of call {call}") as problems:
+            self._tell(session, now, what, text, code)
+        if problems and found is not None:
+            self._break_off(found)
+        self.wake(call)
+
+    def _tell(self, session: Session, now: int, what: str, text: str, code: int) -> None:
         match what:
             case "opened":
                 session.opened(now)
@@ -73,16 +97,16 @@ class CallRunner:
                 session.received(text, now)
             case "binary":
                 session.binary()
+            case "waited":
+                session.time_passed(now)
             case _:
                 session.closed(code, now)
-        self.wake(call)
 
     def _pass_time(self, call_id: str) -> None:
         session = self.sessions.get(call_id)
         if session is not None:
             session.wakes_at = None
-            session.time_passed(self._store.now())
-            self.wake(call_id)
+            self.session_event(call_id, "waited")
 
     def _started(self, call: Call, profile: CallProfile) -> None:
         endpoints, plan = call.params.endpoints, call.plan
@@ -148,7 +172,7 @@ class CallRunner:
         due = min((milestone[0] for milestone in _milestones(call) if milestone[:2] > progress.last_milestone), default=None)
         if due is not None and due != progress.next_milestone_at:
             progress.next_milestone_at = due
-            self._store.scheduler.add(due, partial(self._reach, call, due))
+            self._store.scheduler.add(due, partial(self._run, self._reach, call, due))
 
     def _reach(self, call: Call, due: int) -> None:
         progress = call.progress
@@ -202,7 +226,7 @@ class CallRunner:
                 retries=tool.get("max_retry", 0),
                 reads_content=True,
                 make_request=lambda: make_request,
-                done=partial(self._answered, call, progress, tool, id),
+                done=partial(self._run, self._answered, call, progress, tool, id),
             )
         )
 

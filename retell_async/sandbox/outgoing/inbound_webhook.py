@@ -89,12 +89,18 @@ def _fields(kind: InboundEvent, result: AttemptResult) -> Json:
     except ValueError:
         return {}
     inner: object = cast("Json", answer).get(kind) if isinstance(answer, dict) else None
-    return cast("Json", inner) if isinstance(inner, dict) and _valid(cast("Json", inner)) else {}
+    try:
+        return _checked(cast("Json", inner)) if isinstance(inner, dict) else {}
+    except ValueError:
+        return {}
 
 
-def _valid(fields: Json) -> bool:
-    """Whether the known fields are valid in a request that creates a call. The version must be a number here."""
+def _checked(fields: Json) -> Json:
+    """The known fields, which must be valid in a request that creates a call; the version must be a number here.
+
+    :raises ValueError: one is not.
+    """
+    if not isinstance(fields.get("override_agent_version", 0), int):
+        raise ValueError("override_agent_version")  # noqa: TRY004 - it is the value of an answer
     call = packaged_document().routes["createPhoneCall"]
-    version = fields.get("override_agent_version", 0)
-    renamed = {_CALL_FIELDS[name]: value for name, value in fields.items() if name in _CALL_FIELDS}
-    return isinstance(version, int) and all(call.allows(name, value) for name, value in renamed.items())
+    return fields | {name: call.read_field(_CALL_FIELDS[name], value) for name, value in fields.items() if name in _CALL_FIELDS}

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
-import attrs
-import httpx
 from anyio.abc import TaskGroup, TaskStatus
-
-from retell_async._http.exchange import no_cookies
-from retell_async.webhooks import sign
-from retell_async.webhooks.signature import HEADER
 
 from ..common.guard import contain_errors, log_warning
 from ..common.messages import Refused
@@ -29,29 +21,18 @@ from .llm_session import Session
 from .outbox import AttemptResult, Delivery, Outbox
 
 if TYPE_CHECKING:
+    import httpx
+
     from .llm_connection import Connection
 
 __all__ = ["Sender", "Source"]
 
 _AT_A_TIME = 64
-_SHOWN = 4096
-"""Bytes that are kept of an answer whose body is not used."""
 _PATIENCE = 5.0
 """Real seconds that a clock stands still for the other side of a conversation to answer."""
 _GLANCE = 0.002
-_LONGEST = 1 << 20
-"""The most bytes of an answer."""
 _AGAIN = 0.5
 """Seconds until a write to the journal is tried again."""
-_ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": zlib.MAX_WBITS}
-
-
-class _Unusable(Exception):
-    """An answer that cannot be used."""
-
-
-# Failures of the network, URLs and headers that cannot be sent, answers that cannot be used.
-_USUAL = (httpx.RequestError, httpx.InvalidURL, TimeoutError, ValueError, OSError, _Unusable)
 
 
 class Source(Protocol):
@@ -104,22 +85,18 @@ class Sender:
         waker = self._waker = _Waker()
         store = self._sandbox.store
         unheard, store.scheduler.notify = store.scheduler.notify, waker.wake
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_AT_A_TIME)
+        http: httpx.AsyncClient | None = None
         try:
-            async with (
-                httpx.AsyncClient(
-                    transport=self._transport,
-                    timeout=None,  # noqa: S113 - each delivery has its own
-                    limits=limits,
-                    trust_env=False,
-                    cookies=no_cookies(),  # requests have nothing in common, cookies included
-                ) as http,
-                anyio.create_task_group() as tasks,
-            ):
+            async with AsyncExitStack() as clients, anyio.create_task_group() as tasks:
                 task_status.started()
                 while True:
                     store.scheduler.run_due(store.clock.now())
-                    self._start(tasks, http)
+                    if self._sandbox.outbox.waiting or self._sandbox.sessions:
+                        if http is None:
+                            from .exchange import new_client
+
+                            http = await clients.enter_async_context(new_client(self._transport, _AT_A_TIME))
+                        self._start(tasks, http)
                     due = store.scheduler.next_due
                     await waker.wait(None if due is None else store.clock.seconds_until(due))
         finally:
@@ -193,14 +170,16 @@ class Sender:
             elif session.connect_at is not None and session.connect_at <= now:
                 self._connect(tasks, http, call_id, session)
 
-    async def _attempt(self, what: str, work: Callable[[], Awaitable[None]], usual: tuple[type[BaseException], ...] = _USUAL) -> str | None:
+    async def _attempt(self, what: str, work: Callable[[], Awaitable[None]], usual: tuple[type[BaseException], ...] = ()) -> str | None:
         """Do something with an endpoint. No failure gets past this point.
 
         :returns: what went wrong, in a few words; ``None`` if nothing did.
         """
-        with contain_errors(what, usual) as problems:
+        from .exchange import USUAL, Unusable
+
+        with contain_errors(what, (*USUAL, *usual)) as problems:
             await work()
-        return next((str(error) if isinstance(error, (_Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
+        return next((str(error) if isinstance(error, (Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
 
     async def _tell(self, what: str, tell: Callable[[], None]) -> None:
         """Report a result to the sandbox, as soon as its journal can be written to."""
@@ -212,9 +191,13 @@ class Sender:
                 await anyio.sleep(_AGAIN)
 
     async def _send(self, http: httpx.AsyncClient, delivery: Delivery) -> None:
+        from .exchange import Received, exchange
+
         begun = time.monotonic()
-        answer = _Answer()
-        problem = await self._attempt(f"{delivery.kind} {delivery.name}", partial(self._request, http, delivery, answer))
+        answer = Received()
+        self._sandbox.mark_seen(self._sandbox.store.clock.now())
+        send = partial(exchange, http, delivery, self._sandbox.store.webhook_key, answer)
+        problem = await self._attempt(f"{delivery.kind} {delivery.name}", send)
         seconds = time.monotonic() - begun
         result = (
             AttemptResult(answer.status, answer.content, None, seconds, answer.signature)
@@ -225,19 +208,6 @@ class Sender:
         self._running.discard(delivery.id)
         self._sandbox.store.scheduler.notify()
 
-    async def _request(self, http: httpx.AsyncClient, delivery: Delivery, answer: _Answer) -> None:
-        self._sandbox.mark_seen(self._sandbox.store.clock.now())
-        request = delivery.make_request()
-        answer.signature = sign(request.content, self._sandbox.store.webhook_key)
-        headers = {"accept-encoding": ", ".join(_ENCODINGS), **request.headers, HEADER: answer.signature}
-        url = _checked(request.url).copy_merge_params(request.query)
-        with anyio.move_on_after(delivery.timeout_ms / 1000) as patience:
-            async with http.stream(request.method, url, content=request.content, headers=headers) as response:
-                answer.content = await _content(response, delivery.reads_content)
-                answer.status = response.status_code
-        if patience.cancelled_caught:
-            raise TimeoutError(f"no answer within {delivery.timeout_ms / 1000:g} s")
-
     def _connect(self, tasks: TaskGroup, http: httpx.AsyncClient, call_id: str, session: Session) -> None:
         """Begin a connection to a custom LLM."""
         from .llm_connection import FAILURES, Connection
@@ -246,65 +216,13 @@ class Sender:
             await self._tell("a conversation", partial(self._sandbox.session_event, call_id, what, **about))
 
         async def talk() -> None:
-            await self._attempt("a conversation", partial(connection.run, http), (*_USUAL, *FAILURES))
+            await self._attempt("a conversation", partial(connection.run, http), FAILURES)
             await (tell("closed", code=connection.code) if connection.opened else tell("failed"))
             del self._connections[call_id]
             self._sandbox.store.scheduler.notify()
 
         connection = self._connections[call_id] = Connection(session, call_id, tell)
         tasks.start_soon(talk)
-
-
-@attrs.define
-class _Answer:
-    signature: str = ""
-    status: int | None = None
-    content: bytes = b""
-
-
-async def _content(response: httpx.Response, decides: bool) -> bytes:
-    """The body of an answer; only its beginning where the body is not used.
-
-    :raises _Unusable: the body is used, and is too long, or of an unknown or wrong encoding.
-    """
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    unpack = bytes if encoding == "identity" else _unpacked(encoding) if decides or encoding in _ENCODINGS else _nothing
-    content = bytearray()
-    taken = 0
-    # Not `aiter_raw`, which refuses an answer that a user's transport has in memory.
-    async for chunk in cast("AsyncIterable[bytes]", response.stream):
-        taken += len(chunk)
-        with suppress(*(() if decides else (_Unusable,))):
-            content += unpack(chunk)
-        if max(taken, len(content)) > _LONGEST:
-            if decides:
-                raise _Unusable(f"an answer of more than {_LONGEST} bytes")
-            break
-    return bytes(content if decides else content[:_SHOWN])
-
-
-def _nothing(_: bytes) -> bytes:
-    return b""
-
-
-def _unpacked(encoding: str) -> Callable[[bytes], bytes]:
-    if encoding not in _ENCODINGS:
-        raise _Unusable("an answer in an encoding that was not asked for")
-    unpacker = zlib.decompressobj(_ENCODINGS[encoding])
-
-    def unpack(chunk: bytes) -> bytes:
-        try:
-            return unpacker.decompress(chunk, _LONGEST + 1)
-        except zlib.error:
-            raise _Unusable("an answer that is not in the encoding that it names") from None
-
-    return unpack
-
-
-def _checked(url: str) -> httpx.URL:
-    """:raises ValueError: it is not a URL, or its port is not a number."""
-    _ = urlsplit(url).port
-    return httpx.URL(url)
 
 
 class _Waker:

@@ -126,14 +126,18 @@ class Calls:
         return list(reversed(self._by_id.values()))
 
     def change(self, call: Call, plan: CallPlan | None = None, echoed: Json | None = None) -> None:
-        """Change the plan of a call, or the fields that answers about it repeat, and keep the indexes right."""
+        """Change the plan of a call, or the fields that answers about it repeat, and keep the indexes right.
+
+        A call that was removed may go on with its other side. It stays out of the indexes.
+        """
+        listed = self._by_id.get(call.id) is call
         before = set(_index_keys(call))
         if plan is not None:
             call.plan = plan
             heappush(self._ends, (plan.end, call.id))
         if echoed is not None:
             call.params.echoed = echoed
-        after = set(_index_keys(call))
+        after = set(_index_keys(call)) if listed else before
         for index_key in before - after:
             listing.remove(self._by_index_key[index_key], call.position)
         for index_key in after - before:

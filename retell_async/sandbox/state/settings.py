@@ -7,7 +7,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import attrs
-import httpx
 
 from retell_async._core.errors import ConfigurationError
 from retell_async._engine.settings import check_key
@@ -33,6 +32,8 @@ def _key_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: obj
 def _url_or_none(_: Settings, attribute: attrs.Attribute[str | None], value: object) -> None:
     if value is None:
         return
+    import httpx  # which takes its time, and most accounts have no webhook of their own
+
     try:
         url = httpx.URL(value if isinstance(value, str) else "")
         urlsplit(str(url)).port  # noqa: B018 - httpx takes ports that do not exist, and this raises

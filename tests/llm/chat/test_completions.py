@@ -293,7 +293,7 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         await completions.aclose()
 
     client = httpx.AsyncClient(transport=Endpoint(httpx.ConnectError("no")))
-    monkeypatch.setattr("retell_async.llm.chat.completions.DefaultAsyncHttpxClient", lambda **_: client)
+    monkeypatch.setattr("retell_async.DefaultAsyncHttpxClient", lambda **_: client)
     run(main)
     assert client.is_closed
 

@@ -167,3 +167,16 @@ def test_answers_are_compact_json() -> None:
 
     content = anyio.run(fetch)
     assert content == json.dumps(json.loads(content), separators=(",", ":")).encode()
+
+
+@pytest.mark.soak
+def test_what_a_start_need_not_wait_for_is_not_loaded() -> None:
+    lines = [
+        "import sys",
+        "from retell_async.sandbox import Sandbox, create_app, create_fixtures",
+        "from retell_async.sandbox.outgoing.sender import Sender",
+        "sandbox = Sandbox()",
+        "create_app(sandbox), Sender(sandbox), create_fixtures(sandbox)",
+        "assert not {'httpx', 'httpcore', 'trio', 'rich', 'retell_async.webhooks', 'retell_async.llm'} & {*sys.modules}",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, timeout=60)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 
+from ...common.guard import contain_errors
 from ...common.messages import Incoming, Json, Refused
 from ...state.records import Batch
 from ...state.store import Store
@@ -76,6 +76,6 @@ def _place(store: Store, batch: Batch) -> None:
         return
     task = batch.tasks[batch.done]
     batch.done += 1
-    with suppress(Refused):  # the number or the agent was deleted meanwhile: this task makes no call
+    with contain_errors("a call of a batch", (Refused,)):  # when the number or the agent was deleted meanwhile, this task makes no call
         place(store, batch.from_number, task, batch_call_id=batch.id)
     _go_on(store, batch, now + _PACE_MS)
