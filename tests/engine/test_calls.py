@@ -222,7 +222,7 @@ class Calls:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
-        if not request.url.path.endswith("/v3/list-calls"):
+        if not request.url.path.endswith("/list-calls"):
             self.made.append(body)
             return self.fails()
         self.looks += 1

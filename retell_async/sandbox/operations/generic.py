@@ -84,7 +84,7 @@ class _Generic:
             elif self._verb == "update":
                 thing.write(thing.latest | incoming.body)
             thing = thing.latest
-        return self._shown(store, (thing or {}) | incoming.body | incoming.path)
+        return self._shown(store, (thing or {}) | incoming.body | {**incoming.path})
 
     def _thing(self, store: Store, table: Assets, name: str, id: str) -> Asset | Json:
         """What has this id: one of those that were created here, or one that another operation can show.
@@ -105,7 +105,7 @@ class _Generic:
         id = self._new_id(store)
         made: Json = dict.fromkeys(self._id_fields(), id)
         made |= {field: store.now() for field in self._fields() if field.endswith("_timestamp")}
-        return self._shown(store, table.add(id, incoming.body | incoming.path | made).latest)
+        return self._shown(store, table.add(id, incoming.body | {**incoming.path} | made).latest)
 
     def _list(self, store: Store, table: Assets, incoming: Incoming) -> Any:
         def of_these(asset: Asset) -> bool:
@@ -116,7 +116,7 @@ class _Generic:
             return [self._filled(store, schema["items"], asset.latest) for asset in table if of_these(asset)]
         fields = self._fields()
         if "items" not in fields or self._document.resolve(fields["items"]).get("type") != "array":
-            return self._shown(store, incoming.path)
+            return self._shown(store, {**incoming.path})
         item = self._document.resolve(fields["items"])["items"]
         asked = incoming.query | incoming.body
         page = listed(table.entries, asked, lambda asset: self._filled(store, item, asset.latest), of_these, total="total" in fields)

@@ -15,6 +15,7 @@ from fastapi import Body, FastAPI
 
 from retell_async import AsyncListPage, AsyncPage, AsyncRetell, types
 from retell_async.raw import models
+from retell_async.raw.api.call.list_calls import OPERATION
 
 from .test_models import CALL
 
@@ -23,7 +24,7 @@ VOICE = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender":
 
 def served(request: httpx.Request) -> httpx.Response:
     answers: dict[str, Any] = {
-        "/v3/list-calls": {"items": [CALL], "has_more": True, "pagination_key": "k"},
+        OPERATION.path: {"items": [CALL], "has_more": True, "pagination_key": "k"},
         "/list-voices": [VOICE],
         "/v2/get-call/c": CALL,
     }

@@ -306,7 +306,8 @@ def test_what_a_newer_document_brings_is_answered_by_what_it_says(newer: Sandbox
     assert ask("GET", path.format("get")) == (200, made)
     assert ask("PATCH", path.format("update"), b'{"name": "Two"}') == (200, made | {"name": "Two"})
     assert ask("GET", "/v2/list-widgets") == (200, {"items": [made | {"name": "Two"}], "has_more": False})
-    assert ask("POST", path.format("polish")) == (200, {"widget_id": "", "name": "", "kind": "round", "created_timestamp": 0, "parts": []})
+    assert ask("POST", path.format("polish")) == (200, made | {"name": "Two"})
+    assert ask("POST", "/polish-widget/nobodys")[0] == 404
     assert ask("PATCH", path.format("update"), b'{"name": 2}')[0] == 400
     assert ask("DELETE", path.format("delete")) == (204, None)
     assert ask("GET", path.format("get"))[0] == 404
