@@ -92,7 +92,7 @@ def example() -> Json:
     )
     made["paths"]["/create-wthing"]["post"]["responses"]["418"] = {"description": "wteapot", **content(STRING, "text/wmedia")}
     made["info"] = {"title": "wname", "version": "wversion", "description": "winfo", "x-retell-spec-revision": "wrevision"}
-    return {**made, "servers": [{"url": "https://wserver.test", "description": "wserverprose"}], "security": [{"wscheme": []}]}
+    return {**made, "servers": [{"url": "https://wserver.test", "description": "wprose"}], "security": [{"wscheme": []}]}
 
 
 def words(value: Any) -> Iterator[str]:
@@ -143,13 +143,21 @@ def generated(given: Json, package: Path) -> None:
 
 PATHS = ("wpath", "wform", "wthing", "wplace")
 """What stands in a path."""
-OTHERS = [word for word in WORDS if word not in (*PATHS, "wpattern")]
+SERVER = "wserver"
+"""What stands in the server's address, to which keys are sent: nothing but a host is taken there."""
+OTHERS = [word for word in WORDS if word not in (*PATHS, SERVER, "wpattern")]
 
 
 def with_payloads(turn: int) -> Json:
     """The example with a payload in all that is in no path, another one in each at another turn."""
     given: Json = planted(example(), {word: PAYLOADS[(index + turn) % len(PAYLOADS)] for index, word in enumerate(OTHERS)})
     return given
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_payload_in_the_address_of_the_server_is_refused(payload: str, tmp_path: Path) -> None:
+    where, _ = refused(lambda given: generated(given, tmp_path), planted(example(), {SERVER: payload}))
+    assert (where, list(tmp_path.iterdir())) == ("/servers/0/url", [])
 
 
 @pytest.mark.parametrize("turn", [pytest.param(turn, marks=[] if turn % 4 == 0 else [pytest.mark.soak]) for turn in range(len(PAYLOADS))])
@@ -266,5 +274,5 @@ def test_what_is_no_value_is_not_written() -> None:
 def test_the_account_of_changes_keeps_a_change_on_its_line() -> None:
     for payload in PAYLOADS:
         text = markdown([Change(Impact.ADDITIVE, "field", "added", payload, (f'A["{payload}"]',))])
-        head, line = text.splitlines()
-        assert (head, line.count("`")) == ("- Additive (1):", 4)
+        head, _, line = text.splitlines()
+        assert (head, line.count("`")) == ("- New (1):", 2)
