@@ -280,8 +280,9 @@ async def test_every_page_is_asked_for_with_what_can_be_gone_through_once() -> N
 @pytest.mark.anyio
 async def test_a_page_that_cannot_be_made_can_be_shown_in_a_traceback() -> None:
     async with answering(200, json={"message": "try later"}) as client:
+        raw = await client.call.with_raw_response.list()
         with pytest.raises(APIResponseValidationError) as raised:
-            await client.call.list()
+            raw.parse()
     shown = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
     assert "the answer is no page" in shown
     half = AsyncPage.__new__(AsyncPage)
