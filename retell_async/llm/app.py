@@ -39,7 +39,7 @@ class App:
 
     :param secret: what must stand in the address; several while it is being changed. ``None`` lets in anybody.
     :param begin_message: what the agent says first, or what makes it from the `Session`, whose `call` is known then. ``None`` waits for the
-        user to speak. An `Agent` class has `on_enter` instead.
+        user to speak. An `Agent` class may have `on_enter` instead.
     :param failure_message: said when the agent's code raises, or gives nothing for too long; or what makes it from the `Turn`.
     :param timeout: seconds within which the next text of a turn must come. `Turn.timeout` changes it for one turn.
     :param filler: said when a turn has no text after `filler_after` seconds, one after the other; never before the agent has spoken.
@@ -123,14 +123,15 @@ class App:
     def agent(self, agent: AgentT) -> AgentT:
         """Register what answers: an async generator function of a `Turn`, or a class that is an `Agent`, of which each call gets an object.
 
-        A function may also return an async iterator, a text or nothing.
+        A function may also return an async iterator, a text or nothing. In place of a class, a function without arguments may make the
+        object for a call, such as ``lambda: Receptionist(database)`` or ``functools.partial(Receptionist, database)``.
 
-        :raises TypeError: it is neither.
-        :raises ConfigurationError: there is one already.
+        :raises TypeError: it is none of these, or no object can be made of the class.
+        :raises ConfigurationError: there is one already, or it greets by `on_enter` though there is a `begin_message`.
         """
         if self._make_agent is not None:
             raise ConfigurationError("an agent is registered already")
-        self._make_agent = factory_of(agent)
+        self._make_agent = factory_of(agent, greets=self.settings.begin_message is not None)
         return agent
 
     async def __call__(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -175,7 +176,13 @@ class App:
         if session is not None and not session.over:
             await session.connect(channel)
             return
-        session = self._sessions[call_id] = Session(call_id, make_agent(), self.settings, self._store, self.stats)
+        try:
+            agent = make_agent()
+        except Exception as error:  # noqa: BLE001 - whatever the application's code raises
+            log.error("call %r: no agent could be made for it\n%s", call_id, masked_traceback(error))
+            await channel.close(1011, "no agent")  # a connection that is lost, Retell would open again and again
+            return
+        session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats)
         self.stats.calls += 1
         self._leading += 1
         try:

@@ -14,7 +14,7 @@ import attrs
 
 from retell_async._core.masking import masked_traceback
 
-from .agent import Agent, FunctionAgent, texts
+from .agent import Agent, texts
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
@@ -419,8 +419,7 @@ class Session:
         self._tasks.start_soon(self._answer, turn)
 
     def _greets_by_details(self) -> bool:
-        plain = type(self._agent).on_enter in {Agent.on_enter, FunctionAgent.on_enter}
-        return callable(self.settings.begin_message) or not plain
+        return callable(self.settings.begin_message) or type(self._agent).on_enter is not Agent.on_enter
 
     def _update(self, event: Updated) -> None:
         turn = self._turn
@@ -584,10 +583,12 @@ class Session:
                 log.error("call %r: on_exit took more than %g seconds", self.call_id, self.settings.finish_within)
         await self._save()
 
-    async def _guard(self, name: str, hook: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    async def _guard(self, name: str, hook: Callable[..., Awaitable[None] | None], *arguments: object) -> None:
         """Call a hook of the application, and log what it raises."""
         try:
-            await hook(*arguments)
+            given = hook(*arguments)
+            if given is not None:
+                await given
         except BaseException as error:
             if not is_stray(error):
                 raise

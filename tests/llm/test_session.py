@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar
@@ -706,10 +708,140 @@ class NoAgent:
     pass
 
 
-@pytest.mark.parametrize(("wrong", "says"), [(5, "neither"), (NoAgent, "no llm.Agent"), (lambda: "Yes.", "one argument, the turn")])
+class Plain(llm.Agent):
+    async def on_turn(self, turn: llm.Turn) -> Turns:
+        yield "Yes."
+
+
+class Booking(Plain):
+    """One that needs something."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+
+    async def on_turn(self, turn: llm.Turn) -> Turns:
+        yield f"{self.database} {id(self)}"
+
+
+class Mute(llm.Agent):
+    pass
+
+
+class Half(Plain):
+    def on_reminder(self, turn: llm.Turn) -> Any:
+        yield "Still there?"
+
+
+class Talking(Plain):
+    async def on_exit(self, session: llm.Session) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        yield "Goodbye."
+
+
+class Abstract(Plain, abc.ABC):
+    @abc.abstractmethod
+    def slots(self) -> list[str]: ...
+
+
+def a_generator(turn: llm.Turn) -> Any:
+    yield "Yes."
+
+
+async def of_nothing() -> Turns:
+    yield "Yes."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (5, "neither"),
+        (NoAgent, "no llm.Agent"),
+        (of_nothing, "one argument, the turn"),
+        (lambda turn, more: "Yes.", "one argument, the turn"),
+        (Plain(), "which all calls would share"),
+        (Booking, r"Booking needs arguments.*`lambda: Booking"),
+        (functools.partial(Booking, more="x"), "Booking needs arguments"),
+        (Mute, "Mute has no on_turn"),
+        (functools.partial(Mute), "Mute has no on_turn"),
+        (Half, "Half.on_reminder is a generator, and must be an async one"),
+        (a_generator, "is a generator, and must be an async one"),
+        (functools.partial(a_generator), "is a generator, and must be an async one"),
+        (Talking, "Talking.on_exit says nothing"),
+        (Abstract, "Abstract is abstract"),
+    ],
+)
 def test_what_is_no_agent(wrong: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         llm.App(secret=None).agent(wrong)
+
+
+@pytest.mark.parametrize("agent", [functools.partial(Booking, "db"), lambda: Booking("db")])
+def test_each_call_has_an_agent_of_its_own(agent: Any) -> None:
+    app = llm.App(secret=None)
+    app.agent(agent)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            lines = [talk.connect(f"call_{which}") for which in (1, 2)]
+            for line in lines:
+                line.ask(1, user("a"))
+            said = {await line.complete(1) for line in lines}
+            assert len(said) == 2
+            assert all(text.startswith("db ") for text in said)
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", [NoAgent, Mute, Abstract, Receptionist])
+def test_an_agent_that_cannot_be_made_is_said_and_not_tried_five_times(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Any:
+        return kind()
+
+    app = llm.App(secret=None, begin_message="Hello.")  # beside which Receptionist has an on_enter
+    app.agent(make)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.over.wait()
+            assert line.closed_with == 1011
+        assert not app.sessions
+
+    run(main)
+    assert "no agent could be made for it" in caplog.text
+
+
+def test_a_begin_message_is_given_by_a_class_too_and_not_twice() -> None:
+    async def main() -> None:
+        app = llm.App(secret=None, begin_message="Hello.")
+        app.agent(Plain)
+        async with talking(app) as talk:
+            assert await talk.connect().complete(0) == "Hello."
+
+    run(main)
+    with pytest.raises(ConfigurationError, match="Receptionist has an on_enter and the application a begin_message"):
+        llm.App(secret=None, begin_message="Hello.").agent(Receptionist)
+
+
+def test_hooks_need_not_be_async(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Any] = []
+
+    class Listening(Plain):
+        def on_exit(self, session: llm.Session) -> Any:
+            seen.append(session.ended)
+
+    app = llm.App(secret=None)
+    app.agent(Listening)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.lose(1000)
+            await line.over.wait()
+
+    run(main)
+    assert seen == ["closed"]
+    assert not caplog.records
 
 
 def test_there_is_one_agent() -> None:
@@ -724,38 +856,6 @@ def test_there_is_one_agent() -> None:
             llm.App(secret=None).open(llm.Opening(path="/call_1", query="", peer=None, forwarded_for=None))
 
     run(main)
-
-
-def test_an_agent_object_is_the_same_for_all_calls() -> None:
-    class Same(llm.Agent):
-        def on_turn(self, turn: llm.Turn) -> Any:
-            return str(id(self))
-
-    app = llm.App(secret=None)
-    app.agent(Same())
-
-    async def main() -> None:
-        async with talking(app) as talk:
-            lines = [talk.connect(f"call_{which}") for which in (1, 2)]
-            for line in lines:
-                line.ask(1, user("a"))
-            assert len({await line.complete(1) for line in lines}) == 1
-
-    run(main)
-
-
-def test_an_agent_without_on_turn_fails_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    app = llm.App(secret=None)
-    app.agent(type("Half", (llm.Agent,), {}))
-
-    async def main() -> None:
-        async with talking(app) as talk:
-            line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == FAILURE
-
-    run(main)
-    assert "Half has no on_turn" in caplog.text
 
 
 # Updates.
