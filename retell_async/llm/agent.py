@@ -139,7 +139,7 @@ def _check_function(function: object, name: str) -> None:
 def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
     while isinstance(function, functools.partial):
         function = function.func
-    called = function if inspect.isroutine(function) else getattr(type(function), "__call__", None)  # noqa: B004 - of an object
+    called = function if inspect.isroutine(function) else getattr(cast("object", type(function)), "__call__", None)  # noqa: B004 - of an object
     return any(kind(function) or kind(called) for kind in kinds)
 
 

@@ -107,7 +107,7 @@ class App:
         self.draining = False
         """Whether no new calls are taken."""
         self._store = MemoryStore() if store is None else store
-        for method in ("load", "save", "begin", "finish"):
+        for method in ("claim", "save", "begin", "finish"):
             if not callable(getattr(self._store, method, None)):
                 raise ConfigurationError(f"the store has no method {method}: see llm.Store")
         self._make_agent: AgentFactory | None = None
@@ -173,8 +173,7 @@ class App:
         """
         make_agent = self.check()
         session = self._sessions.get(call_id)
-        if session is not None and not session.over:
-            await session.connect(channel)
+        if session is not None and not session.over and await session.connect(channel):
             return
         try:
             agent = make_agent()
@@ -183,7 +182,6 @@ class App:
             await channel.close(1011, "no agent")  # a connection that is lost, Retell would open again and again
             return
         session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats)
-        self.stats.calls += 1
         self._leading += 1
         try:
             await session.run(channel)

@@ -39,6 +39,7 @@ _MOST_UPDATES = 64
 _REMINDERS = {"reminder_trigger_ms": 10_000, "reminder_max_count": 1}
 """What an agent has where nothing else is set."""
 _GOODBYE_REMINDERS = 100
+_MOVED = (1001, "another process has the call")
 
 
 @attrs.define
@@ -75,9 +76,13 @@ class Session:
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
         self.state: dict[str, Any] = {}
-        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON."""
+        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON.
+
+        It is saved when a turn is complete, when a connection is lost, and at the end.
+        """
         self.ended: str | None = None
-        """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded``, ``refused``, or ``shutdown``."""
+        """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded`` or ``refused``. Where only this process
+        is done with it: ``shutdown``, or ``moved`` when Retell has connected it to another one."""
         self._agent = agent
         self._stats = stats
         self._records = Records(store, call_id)
@@ -88,7 +93,8 @@ class Session:
                 transcript_with_tool_calls=settings.transcript_with_tool_calls,
             )
         )
-        self._effects = Effects(call_id, store)
+        self._changed = anyio.Event()
+        self._effects = Effects(call_id, store, self._save_soon)
         self._tasks: TaskGroup
         self._loaded = anyio.Event()
         self._over = anyio.Event()
@@ -214,19 +220,21 @@ class Session:
         await self._breathe()
 
     async def once(self, turn: Turn, key: str, fn: Callable[[], object], retry_on: tuple[type[Exception], ...]) -> object:
-        return await self._effects.once(key, fn, self._tasks, turn.id, retry_on)
+        return await self._effects.once(key, fn, self._tasks, turn, retry_on)
 
     # For the application object.
 
     async def run(self, channel: Channel) -> None:
         """Lead the call from its first connection to its end, however many more there are."""
         connection = self._newest = Connection(channel)
+        self._stats.calls += self.settings.admit is None
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
                     await self._load()
                     self._loaded.set()
                     self._tasks.start_soon(self._end_after, self.settings.limits.call_seconds)
+                    self._tasks.start_soon(self._save_changes)
                     if self._updates is not None:
                         self._tasks.start_soon(self._tell_updates, self._updates)
                     await self._lead(connection)
@@ -237,11 +245,22 @@ class Session:
         finally:
             self._loaded.set()
 
-    async def connect(self, channel: Channel) -> None:
-        """Lead the call over another connection, in the place of the one before, until it is gone."""
+    async def connect(self, channel: Channel) -> bool:
+        """Lead the call over another connection, in the place of the one before, until it is gone.
+
+        :returns: ``False`` when that cannot be, since the call is over or another process has had it since.
+        """
         connection = self._newest = Connection(channel)
         await self._loaded.wait()
+        if self._over.is_set():
+            return False
+        elsewhere, _ = await self._records.claim()
+        if elsewhere:
+            self.end("moved", *_MOVED)
+        if self._over.is_set():
+            return False
         await self._lead(connection)
+        return True
 
     async def _lead(self, connection: Connection) -> None:
         if self._over.is_set():
@@ -329,6 +348,7 @@ class Session:
         elif not self._over.is_set():
             if code is not None:
                 log.warning("call %r: the connection is gone (%d); waiting for another", self.call_id, code)
+            self._save_soon()
             self._tasks.start_soon(self._end_unless_connected, self._connections)
 
     async def _end_unless_connected(self, connections: int) -> None:
@@ -394,6 +414,7 @@ class Session:
 
     def _make_ready(self) -> None:
         self._ready = True
+        self._stats.calls += self.settings.admit is not None
         held, self._held = self._held, None
         if held is not None and self._conversation.wanted == held.id:
             self._asked(held)
@@ -414,7 +435,7 @@ class Session:
         if self._taking_leave:
             self._taking_leave = False
             self._update_agent(self._reminders)
-        turn = Turn(self, asked.id, asked.kind, self.settings.timeout, self._effects.untold(asked.id))
+        turn = Turn(self, asked.id, asked.kind, self.settings.timeout, self._effects.untold())
         self._turn = turn
         self._tasks.start_soon(self._answer, turn)
 
@@ -470,7 +491,7 @@ class Session:
                     self._complete(turn)
                 watching.cancel_scope.cancel()
         if turn.complete:
-            await self._save()
+            self._save_soon()
 
     def _hook(self, kind: Kind) -> Callable[[Turn], Any]:
         agent = self._agent
@@ -529,7 +550,7 @@ class Session:
         if turn.speaking and turn.text.strip():
             turn.spoken.set()
             if turn.complete:
-                self._effects.told(turn.id, turn.effects)
+                self._effects.told(turn)
 
     async def _pick_up(self, pickup: SilentPickup) -> None:
         await anyio.sleep(pickup.after)
@@ -562,13 +583,25 @@ class Session:
     # Beginning and end.
 
     async def _load(self) -> None:
-        record = await self._records.load()
+        _, record = await self._records.claim()
         self.state = record.get("state") or {}
         self._conversation.greeted = record.get("greeted") is True
+        self._effects.restore(record.get("effects") or ())
         self._ready = not self.settings.call_details
 
-    async def _save(self) -> None:
-        await self._records.save({"state": self.state, "greeted": self._conversation.greeted})
+    async def _save(self) -> bool:
+        """Save what another process would need. ``False`` when one has the call already."""
+        return await self._records.save({"state": self.state, "greeted": self._conversation.greeted, "effects": self._effects.record()})
+
+    def _save_soon(self) -> None:
+        self._changed.set()
+
+    async def _save_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed = anyio.Event()
+            if not await self._save():
+                self.end("moved", *_MOVED)
 
     async def _finish(self) -> None:
         self.ended = self.ended or "shutdown"
@@ -576,11 +609,16 @@ class Session:
         self._give_up(self._turn)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
-        if self.ended != "refused":
-            with anyio.move_on_after(self.settings.finish_within, shield=True) as waiting:
-                await self._guard("on_exit", self._agent.on_exit, self)
-            if waiting.cancelled_caught:
-                log.error("call %r: on_exit took more than %g seconds", self.call_id, self.settings.finish_within)
+        if self.ended == "refused":
+            return
+        if not await self._save():
+            self.ended = "moved"
+        goes_on = self.ended in {"shutdown", "moved"}
+        name, hook = ("on_leave", self._agent.on_leave) if goes_on else ("on_exit", self._agent.on_exit)
+        with anyio.move_on_after(self.settings.finish_within, shield=True) as waiting:
+            await self._guard(name, hook, self)
+        if waiting.cancelled_caught:
+            log.error("call %r: %s took more than %g seconds", self.call_id, name, self.settings.finish_within)
         await self._save()
 
     async def _guard(self, name: str, hook: Callable[..., Awaitable[None] | None], *arguments: object) -> None:

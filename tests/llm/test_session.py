@@ -140,6 +140,9 @@ class Receptionist(llm.Agent):
     async def on_exit(self, session: llm.Session) -> None:
         self.log.append((session.ended, dict(session.state)))
 
+    async def on_leave(self, session: llm.Session) -> None:
+        self.log.append(f"left: {session.ended}")
+
 
 def test_an_agent_that_is_a_class() -> None:
     Receptionist.made.clear()
@@ -162,7 +165,7 @@ def test_an_agent_that_is_a_class() -> None:
             await other.complete(0)
         first, second = Receptionist.made
         assert first.log == ["agent_turn", None, ("closed", {"turns": 1})]
-        assert second.log == [("shutdown", {})]
+        assert second.log == ["left: shutdown"]
 
     run(main)
 
@@ -759,7 +762,7 @@ async def of_nothing() -> Turns:
         (lambda turn, more: "Yes.", "one argument, the turn"),
         (Plain(), "which all calls would share"),
         (Booking, r"Booking needs arguments.*`lambda: Booking"),
-        (functools.partial(Booking, more="x"), "Booking needs arguments"),
+        (functools.partial(Booking, more="x"), "Booking needs arguments"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         (Mute, "Mute has no on_turn"),
         (functools.partial(Mute), "Mute has no on_turn"),
         (Half, "Half.on_reminder is a generator, and must be an async one"),
