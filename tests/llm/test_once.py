@@ -538,6 +538,7 @@ def test_a_process_that_does_not_know_yet_that_it_has_lost_the_call_finds_out() 
         async with talking(first) as one, talking(second) as two:
             old = one.connect()
             await old.complete(0)
+            await anyio.sleep(0.1)
             line = two.connect()
             await line.complete(0)
             old.ask(1, user("one"))
