@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -320,15 +321,112 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     assert (play.now, play.player.ended, play.player.gave_up) == (5.0, "given up: the agent fell silent", True)
 
 
-def test_an_answer_that_goes_on_coming_is_waited_for() -> None:
-    def slow(frame: Json) -> Iterator[tuple[float, Any]]:
+@pytest.mark.parametrize("parts", ["words", "nothing", "tools", "interruptions", "whole interruptions"])
+def test_an_answer_without_end_is_given_up(parts: str) -> None:
+    def part(id: int, number: int) -> Json:
+        if parts == "tools":
+            return {"response_type": "tool_call_invocation", "tool_call_id": str(number), "name": "look", "arguments": "{}"}
+        if parts in {"words", "nothing"}:
+            return response(id, "" if parts == "nothing" else " more", complete=False)
+        whole = parts.startswith("whole")
+        content = " ".join(["more"] * 5)
+        return {"response_type": "agent_interrupt", "interrupt_id": number * whole, "content": content, "content_complete": whole}
+
+    def endless(frame: Json) -> Iterator[tuple[float, Any]]:
         if frame["interaction_type"] == "response_required":
-            for number in range(1, 6):
-                yield number * 4, response(1, " more", complete=number == 5)
+            for number in range(1, 1000):
+                yield number * 0.1, part(frame["response_id"], number)
         else:
             yield from polite(frame)
 
-    assert Play(slow, [Wait(), Say("a"), Wait()]).run().player.ended == "played"
+    play = Play(endless, [Wait(), Say("a"), Wait(), Say("never said")]).run()
+    assert play.player.ended in {"given up: the answer did not end", "given up: the agent fell silent"}
+    assert play.now < 7
+
+
+def test_what_is_complete_is_heard_to_its_end() -> None:
+    def at_length(frame: Json) -> Iterator[tuple[float, Any]]:
+        asked = frame["interaction_type"] == "response_required"
+        yield from [(0.1, response(frame["response_id"], "word " * 200))] if asked else polite(frame)
+
+    play = Play(at_length, [Wait(), Say("a"), Wait(), Say("b")]).run()
+    assert play.player.ended == "played"
+    assert len(play.player.spoken[2]["content"].split()) == 200
+
+
+def test_the_last_answer_is_waited_for() -> None:
+    play = Play(polite, [Wait(), Say("a"), Wait("words")]).run()
+    assert play.player.spoken[-1]["content"] == "One two three four five."
+
+    def without_end(frame: Json) -> Iterator[tuple[float, Any]]:
+        for after, answer in polite(frame):
+            if "five" not in answer.get("content", ""):
+                yield after, answer
+
+    assert Play(without_end, [Wait(), Say("a"), Wait("words")]).run().player.gave_up
+
+
+@pytest.mark.parametrize(("steps", "left"), [([Wait(), Say("b"), Wait()], 2), ([Wait()], 0), ([Pause(5), Say("b")], 1)])
+def test_steps_that_the_agent_leaves_unplayed(steps: list[Step], left: int) -> None:
+    play = Play(polite, [Wait(), Say("Bye"), Wait("words"), *steps]).run()
+    assert play.player.ended == "hung up by the agent"
+    assert play.player.unplayed == left
+
+
+def test_a_ping_follows_each_request() -> None:
+    play = Play(polite, [Wait(), Say("a"), Wait(), Say("b"), Wait()]).run()
+    kinds = play.kinds("update_only")
+    assert [after for before, after in pairwise(kinds) if before == "response_required"] == ["ping_pong"] * 2
+    stamps = [frame["timestamp"] for _, frame in play.sent if frame["interaction_type"] == "ping_pong"]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_what_the_agent_did_beside_speaking() -> None:
+    def busy(frame: Json) -> Iterator[tuple[float, Any]]:
+        if frame["interaction_type"] == "response_required":
+            id = frame["response_id"]
+            yield 0.1, {"response_type": "tool_call_invocation", "tool_call_id": f"t{id}", "name": "book", "arguments": "{}"}
+            yield 0.2, {"response_type": "tool_call_result", "tool_call_id": f"t{id}", "content": "7"}
+            more = {1: {}, 2: {"digit_to_press": "1#"}, 3: {"transfer_number": "+14155550100"}}[id]
+            yield 0.3, response(id, "One two three four.", **more)
+        else:
+            yield from polite(frame)
+
+    play = Play(busy, [Wait(), Say("a"), Wait("words"), Pause(0.15), Say("b"), Wait(), Say("c"), Wait(), Say("d")]).run()
+    assert [(sign.kind, sign.what) for sign in play.player.signs] == [
+        ("said", "Hello there."),
+        ("tool", "book {}"),
+        ("result", "7"),
+        ("cut off", "One two"),
+        ("tool", "book {}"),
+        ("result", "7"),
+        ("said", "One two three four."),
+        ("presses", "1#"),
+        ("tool", "book {}"),
+        ("result", "7"),
+        ("said", "One two three four."),
+        ("transfers", "+14155550100"),
+    ]
+
+
+def test_a_caller_whose_words_were_typed_takes_no_time_to_say_them() -> None:
+    play = Play(polite, [Wait(), Say("one two three four five"), Wait()], caller_pace=float("inf")).run()
+    spoken = [at for at, frame in play.sent if frame.get("turntaking") == "user_turn"]
+    asked = [at for at, frame in play.sent if "response_id" in frame]
+    assert asked == spoken
+    assert [word["end"] - word["start"] for word in play.player.spoken[1]["words"]] == [0.0] * 5
+
+
+def test_a_refusal_that_will_not_change() -> None:
+    player = Player(steps=[Wait()], details={})
+    player.failed(1.0, final=True)
+    assert player.ended == "no connection"
+
+
+def test_the_caller_hangs_up_at_once() -> None:
+    play = Play(polite, [Wait(), Say("a"), Wait()]).run(until=0.05)
+    play.player.hang_up()
+    assert (play.player.ended, play.player.closing, play.player.unplayed) == ("hung up by the caller", 1000, 0)
 
 
 @pytest.mark.parametrize(("refused", "ended"), [(2, "played"), (3, "no connection")])
@@ -403,13 +501,14 @@ SCRIPT = """
 name = "booking"
 about = "a slot"
 tools = ["book"]
+optional = 3
 steps = ["wait", "say At ten.", "wait words", "wait tool", "wait answer", "silence", "pause 1.5", "lose", "send {}", "hang up"]
 """
 
 
 def test_scenarios_of_ones_own() -> None:
     [scenario] = read_scenarios(SCRIPT)
-    assert (scenario.name, scenario.about, scenario.tools) == ("booking", "a slot", frozenset({"book"}))
+    assert (scenario.name, scenario.about, scenario.tools, scenario.optional) == ("booking", "a slot", frozenset({"book"}), 3)
     assert list(scenario.steps) == [
         Wait(),
         Say("At ten."),
@@ -437,6 +536,8 @@ def test_scenarios_of_ones_own() -> None:
         ("[[scenario]]\nname = 'a'\nsteps = ['say']", "step 1 of scenario 1"),
         ("[[scenario]]\nname = 'a'\nsteps = ['pause x']", "step 1 of scenario 1"),
         ("[[scenario]]\nname = 'a'\nsteps = ['wait']\nmood = 1", "no use for mood"),
+        ("[[scenario]]\nname = 'a'\nsteps = ['wait']\noptional = 2", "no number of its last steps"),
+        ("[[scenario]]\nname = 'a'\nsteps = ['wait']\noptional = true", "no number of its last steps"),
         ("[[scenario", "."),
     ],
 )

@@ -16,8 +16,9 @@ import pytest
 
 from examples import custom_llm
 from retell_async.llm import simulate
-from retell_async.llm.simulator.judge import Judge
+from retell_async.llm.simulator.judge import RULES, Judge
 from retell_async.llm.simulator.link import Result, Settings, play_all
+from retell_async.llm.simulator.player import Sign
 from retell_async.llm.simulator.results import as_json, as_junit, as_lines
 from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Wait, scenarios
 from retell_async.llm.simulator.terminal import Screen, step_of, talk
@@ -130,7 +131,7 @@ def test_lines_that_are_typed() -> None:
 
 def test_words_are_shown_as_they_are_spoken() -> None:
     class Player:
-        spoken: list[dict[str, Any]] = []  # noqa: RUF012 - it is replaced, never changed
+        signs: list[Sign] = []  # noqa: RUF012 - it is replaced, never changed
         saying = ""
 
     player: Any = Player()
@@ -140,14 +141,36 @@ def test_words_are_shown_as_they_are_spoken() -> None:
     assert screen.changes(player) == "agent: Hello"
     player.saying = "Hello there"
     assert screen.changes(player) == " there"
-    player.saying, player.spoken = "", [{"role": "agent", "content": "Hello there, Ann."}, {"role": "user", "content": "a"}]
+    player.saying, player.signs = "", [Sign("said", "Hello there, Ann.")]
     assert screen.changes(player) == ", Ann.\n"
     player.saying = "\x1b[2J"
     assert screen.changes(player) == "agent: ?[2J"
 
 
-def judged(*, connected: bool = True, fault: str | None = None) -> Result:
-    judge = Judge()
+def test_signs_of_what_is_not_said() -> None:
+    class Player:
+        signs: list[Sign] = []  # noqa: RUF012 - it is replaced, never changed
+        saying = "One"
+
+    player: Any = Player()
+    screen = Screen()
+    assert screen.changes(player) == "agent: One"
+    player.signs = [Sign("tool", 'book {"to": "+14155550100"}')]
+    shown = screen.changes(player)
+    assert shown.startswith('\n[calls book {"to": "')
+    assert "4155550100" not in shown
+    player.saying = "One moment"
+    assert screen.changes(player) == "agent: moment"
+    assert screen.note("Type.") == "\nType.\n"
+    player.signs = [*player.signs, Sign("cut off", "One moment please")]
+    player.saying = ""
+    assert screen.changes(player) == "agent: please -- (cut off)\n"
+    player.signs = [*player.signs, Sign("said", "Bye."), Sign("hangs up")]
+    assert screen.changes(player) == "agent: Bye.\n[hangs up]\n"
+
+
+def judged(*, connected: bool = True, fault: str | None = None, named: bool = True) -> Result:
+    judge = Judge(side_effects=frozenset({fault} if fault and named else ()))
     if connected:
         judge.opened(0)
         judge.received('{"response_type":"response","response_id":0,"content":"","content_complete":true}', 1)
@@ -156,19 +179,21 @@ def judged(*, connected: bool = True, fault: str | None = None) -> Result:
             message = {"response_type": "tool_call_invocation", "tool_call_id": str(number), "name": fault}
             judge.received(json.dumps({**message, "arguments": f'{{"a":{number // 2}}}'}), 2)
     ended = "played" if connected else "no connection: ConnectionRefusedError"
-    return Result(Scenario("a <scenario>", "", [Wait()]), judge.report(3), ended, 1.5, connected)
+    return Result(Scenario("a <scenario>", "", [Wait()]), judge.report(3), ended, 1.5, connected, ["agent: call +14155550100"])
 
 
 def test_results_for_people() -> None:
     lines = [text for _, text in as_lines([judged(), judged(fault="call +14155550100\x1b[2J")])]
     assert lines[0].split() == ["ok", "a", "<scenario>", "1.5", "s", "played"]
     assert lines[1].startswith("FAIL")
-    assert any("effects-once: no tool" in line for line in lines)
+    assert any("effects-once: a side effect" in line for line in lines)
     assert any("was called again" in line for line in lines)
     assert not any("4155550100" in line or "\x1b" in line for line in lines)
     assert lines[-1] == "2 calls, 1 with faults"
     assert any(line.startswith("never put to the test: ") for line in lines)
-    assert [text for _, text in as_lines([judged(connected=False)])][-1] == "1 call, 1 with faults"
+    assert [text for _, text in as_lines([judged(connected=False)])][-1] == "1 call, and none could be played"
+    assert [text for _, text in as_lines([judged(), judged(connected=False)])][-1] == "2 calls, no fault, 1 not played"
+    assert any(text.endswith("(--tool NAME): look") for _, text in as_lines([judged(fault="look", named=False)]))
 
 
 def test_results_as_json_and_as_junit() -> None:
@@ -176,13 +201,16 @@ def test_results_as_json_and_as_junit() -> None:
     read = json.loads(as_json(results))
     assert read["passed"] is False
     assert [call["passed"] for call in read["calls"]] == [True, False, False]
+    assert {rule["rule"]: rule["sentence"] for rule in read["calls"][0]["rules"]} == RULES
+    assert read["calls"][0]["said"][0].startswith("agent: call ")
+    assert "4155550100" not in str(read["calls"][0]["said"])
     assert read["latencies"]["first_frame"] == {"count": 0, "p50_ms": None, "p95_ms": None}
     suite = ElementTree.fromstring(as_junit(results))
     assert suite.attrib | {"time": ""} == {"name": "custom LLM", "tests": "3", "failures": "1", "errors": "1", "time": ""}
     good, failed, error = suite
     assert (good.attrib["name"], len(good)) == ("a <scenario>", 0)
     assert failed[0].tag == "failure"
-    assert "effects-once: 'book' was called again" in str(failed[0].text)
+    assert str(failed[0].text).startswith(f"effects-once: {RULES['effects-once']}\n  'book' was called again")
     assert error[0].tag == "error"
 
 
@@ -192,14 +220,49 @@ def test_results_as_json_and_as_junit() -> None:
         ([], "the server's URL is missing"),
         (["ftp://h/x"], "must start with ws:// or wss://"),
         (["ws://h:port/x"], "ort"),
+        (["ws://"], "the URL"),
+        (["ws:///x"], "the URL"),
+        ([f"ws://{'a' * 80}.example/x"], "no name of a host"),
+        (["ws://exa mple/x"], "no name of a host"),
+        (["ws://[::1"], "URL"),
+        (["ws://h/x#secret-of-the-url"], "the URL cannot be used"),
+        (["ws://h", "--json", "-", "--junit", "-"], "--json and --junit"),
         (["ws://h", "--scenario", "dance"], "there is no scenario 'dance'"),
         (["ws://h", "--line", "song=la"], "--line is to be one of first"),
         (["ws://h", "--script", "/nowhere.toml"], "nowhere"),
-        (["ws://h", "--metadata", "{"], "Nothing can be played"),
+        (["ws://h", "--metadata", "{"], "--metadata is to be JSON"),
+        (["ws://h", "--metadata", "NaN"], "--metadata is to be JSON"),
     ],
 )
 def test_what_cannot_be_played(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate.main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "secret-of-the-url" not in shown
+
+
+@pytest.mark.parametrize("written", [b"\xff\xfe", b"scenario = [1]", b"[[scenario"])
+def test_a_script_that_cannot_be_read_is_named(written: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "own.toml"
+    script.write_bytes(written)
+    assert simulate.main(["ws://h", "--script", str(script)]) == 2
+    assert "own.toml: " in capsys.readouterr().err
+    assert simulate.main(["ws://h", "--script", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--calls", "0"], "'0' is no whole number of 1 or more"),
+        (["--concurrency", "x"], "'x' is no whole number"),
+        (["--slack", "-1"], "no number of seconds above 0"),
+        (["--answer-within", "soon"], "'soon' is no number of seconds"),
+    ],
+)
+def test_numbers_that_are_none(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        simulate.main(["ws://h", *arguments])
+    assert ended.value.code == 2
     assert said in capsys.readouterr().err
 
 
