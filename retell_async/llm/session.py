@@ -57,7 +57,7 @@ class Stats:
     discarded: int = 0
     """Turns that the user did not get to hear: Retell asked again, or the call ended, before the agent began to speak them."""
     failed: int = 0
-    """Turns in which the agent's code raised."""
+    """Turns in which the agent's code raised, or gave nothing to say."""
     timed_out: int = 0
     """Turns in which the agent's code gave nothing for too long."""
     fillers: int = 0
@@ -516,6 +516,12 @@ class Session:
         turn.scope.cancel()
 
     def _complete(self, turn: Turn) -> None:
+        says_something = turn.text.strip() or turn.action is not None or turn.says_goodbye or turn.may_be_silent
+        if not says_something and self._conversation.wanted == turn.id:
+            self._stats.failed += 1
+            log.error("call %r: turn %d gave nothing to say", self.call_id, turn.id)
+            self._apologise(turn)
+            return
         if not self._conversation.respond(turn.id, "", complete=True, action=turn.action):
             return
         turn.complete = True

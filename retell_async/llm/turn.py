@@ -42,6 +42,8 @@ class Turn:
         """Seconds within which the next text must come, else the turn ends with the failure message. May be raised at any time."""
         self.uninterruptible = False
         """Whether the user cannot interrupt what is said from now on."""
+        self.may_be_silent = kind != "response"
+        """Whether saying nothing is meant. Else an answer without words and without an action ends with the failure message."""
         self.text = ""
         """What was said in this turn so far."""
         self.action: Action | None = None

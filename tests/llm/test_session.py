@@ -301,8 +301,8 @@ def test_an_answer_that_comes_at_the_last_moment_is_complete_once() -> None:
                 line.ask(1 + which % 2, user("a"))
                 said.append(await line.complete(1 + which % 2))
                 await anyio.sleep(1)
-            assert set(said) <= {"Yes.", "", FAILURE, f"Yes. {FAILURE}"}
-            assert app.stats.timed_out == sum(FAILURE in text for text in said)
+            assert set(said) <= {"Yes.", FAILURE, f"Yes. {FAILURE}"}
+            assert app.stats.timed_out + app.stats.failed == sum(FAILURE in text for text in said)
 
     run(main)
 
@@ -679,6 +679,10 @@ async def an_iterator(turn: llm.Turn) -> Words:
 async def nothing(turn: llm.Turn) -> None: ...
 
 
+async def silent(turn: llm.Turn) -> None:
+    turn.may_be_silent = True
+
+
 class Called:
     async def __call__(self, turn: llm.Turn) -> Turns:
         yield "Yes."
@@ -691,7 +695,9 @@ class Called:
         (an_iterator, "Yes."),
         (lambda turn: Words("Yes."), "Yes."),
         (lambda turn: "Yes.", "Yes."),
-        (nothing, ""),
+        (nothing, FAILURE),
+        (lambda turn: Words(None, " "), f" {FAILURE}"),
+        (silent, ""),
         (Called(), "Yes."),
         (lambda turn: ["Yes."], FAILURE),
         (lambda turn: Words("Yes. ", 5), f"Yes. {FAILURE}"),
