@@ -17,7 +17,7 @@ from .log import is_stray, log
 from .serving import asgi
 from .serving.gate import Gate
 from .session import Session, Stats
-from .settings import Limits, Settings, SilentPickup
+from .settings import FAILURE, Limits, Settings, SilentPickup
 from .store import MemoryStore, Store
 from .turn import Turn
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 AgentT = TypeVar("AgentT")
-
-_FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
 
 
 class App:
@@ -64,7 +62,7 @@ class App:
         *,
         secret: str | Sequence[str] | None,
         begin_message: str | Callable[[Session], str] | None = None,
-        failure_message: str | Callable[[Turn], str] = _FAILURE,
+        failure_message: str | Callable[[Turn], str] = FAILURE,
         timeout: float = 10.0,
         filler: str | Sequence[str] | None = None,
         filler_after: float = 1.0,

@@ -33,6 +33,7 @@ from .messages import (
     UpdateAgent,
     UpdateOnly,
     dump,
+    parse_answer,
     parse_request,
 )
 
@@ -122,12 +123,12 @@ class Conversation:
     """What was asked, what is still wanted, and what is to be sent.
 
     :param options: sent first on each connection, ``None`` to send none.
-    :param greeted: whether the begin message was given before, by another process.
+    :param greeted: whether the begin message was heard before, from another process.
     """
 
     options: Options | None = None
     greeted: bool = False
-    """Whether the begin message was given, or is no longer wanted: it is not repeated on another connection."""
+    """Whether the begin message was heard, or is no longer wanted: it is not repeated on another connection."""
     open: bool = False
     """Whether there is a connection."""
     transcript: Sequence[Utterance] = ()
@@ -135,7 +136,8 @@ class Conversation:
     transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = None
     discarded: int = 0
     """Frames that were never sent because they were out of date."""
-    _queue: deque[Message] = attrs.field(factory=deque[Message])
+    _queue: deque[tuple[Message, str]] = attrs.field(factory=deque[tuple[Message, str]])
+    """Messages, and the frames that they are."""
     _asked: Asked | None = None
     """What was asked last, on any connection."""
     _asked_here: bool = False
@@ -166,12 +168,12 @@ class Conversation:
         self.open, self._asked_here, self._begun = True, False, False
         self._current = 0
         if self.options is not None:
-            self._queue.append(Config(config=self.options))
+            self._send(Config(config=self.options))
         if not self.greeted:
             self._asked, self._wanted, self._unanswered = Asked(0, "begin"), True, None
             return [self._asked]
         # The agent may say nothing before a begin message came, and the caller has heard it already: this one says nothing.
-        self._queue.append(Response(response_id=0, content="", content_complete=True))
+        self._send(Response(response_id=0, content="", content_complete=True))
         return []
 
     def resume(self) -> list[Event]:
@@ -192,13 +194,14 @@ class Conversation:
             return [Ignored(str(error))]
         match message:
             case Ping():
-                self._queue.append(Pong(timestamp=message.timestamp))
+                self._send(Pong(timestamp=message.timestamp))
                 return []
             case CallDetails():
                 return [Details(message.call)]
             case UpdateOnly():
                 self._heard(message)
                 spoken = self._current if message.turntaking == "agent_turn" and self._begun else None
+                self.greeted = self.greeted or spoken == 0 or any(item.role == "agent" for item in message.transcript)
                 return [Updated(message, spoken)]
             case ResponseRequired() | ReminderRequired():
                 return self._required(message)
@@ -209,7 +212,8 @@ class Conversation:
         """The connection is gone."""
         if not self.open:
             return
-        unsent = any(isinstance(frame, Response) and frame.content_complete and frame.response_id == self._current for frame in self._queue)
+        queued = (message for message, _ in self._queue if isinstance(message, Response))
+        unsent = any(message.content_complete and message.response_id == self._current for message in queued)
         if (self._wanted or unsent) and self._asked is not None and self._asked.kind != "begin" and self._current == self._asked.id:
             self._unanswered = self._asked
         self.open = self._wanted = self._begun = self._interrupting = False
@@ -230,13 +234,9 @@ class Conversation:
         if not content and not complete:
             return True
         options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
-        self._queue.append(
-            Response(response_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))
-        )
+        self._send(Response(response_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {})))
         self._begun = self._begun or bool(content)
         self._wanted = not complete
-        if id == 0:
-            self.greeted = True
         return True
 
     def begin_interrupt(self) -> int:
@@ -259,32 +259,28 @@ class Conversation:
         if not content and not complete:
             return True
         options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
-        self._queue.append(
+        self._send(
             AgentInterrupt(interrupt_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))
         )
         self._interrupting = not complete
         return True
 
+    # What follows is ``False`` when there is no connection, and raises `TypeError` or `ValueError` for what no message can hold.
+
     def update_agent(self, changes: AgentConfig) -> bool:
-        """Change the agent for this call. ``False`` when there is no connection."""
+        """Change the agent for this call."""
         return self._put(UpdateAgent(agent_config=changes))
 
     def metadata(self, metadata: object) -> bool:
-        """Send something to the front end of a web call. ``False`` when there is no connection.
-
-        :raises TypeError: it holds what JSON does not have.
-        :raises ValueError: a number in it is not finite, or it holds itself.
-        """
-        message = Metadata(metadata=metadata)
-        dump(message)  # what cannot be sent is told to who wants it sent
-        return self._put(message)
+        """Send something to the front end of a web call."""
+        return self._put(Metadata(metadata=metadata))
 
     def tool_call(self, id: str, name: str, arguments: str) -> bool:
-        """Note that a tool is called. ``False`` when there is no connection."""
+        """Note that a tool is called."""
         return self._put(ToolCallInvocation(tool_call_id=id, name=name, arguments=arguments))
 
     def tool_result(self, id: str, content: str, *, successful: bool | None) -> bool:
-        """Note what came of a tool call. ``False`` when there is no connection."""
+        """Note what came of a tool call."""
         outcome: dict[str, Any] = {} if successful is None else {"successful": successful}
         return self._put(ToolCallResult(tool_call_id=id, content=content, **outcome))
 
@@ -298,19 +294,23 @@ class Conversation:
     def next_frame(self) -> str | None:
         """The next frame that is to be sent, now; ``None`` while there is none."""
         while self._queue:
-            message = self._queue.popleft()
+            message, frame = self._queue.popleft()
             if isinstance(message, Response):
                 outdated = message.response_id != self._current
             else:
                 outdated = isinstance(message, AgentInterrupt) and message.interrupt_id != self._interrupt
             if not outdated:
-                return dump(message)
+                return frame
             self.discarded += 1
         return None
 
+    def _send(self, message: Message) -> None:
+        self._queue.append((message, dump(message)))
+
     def _put(self, message: Message) -> bool:
+        parse_answer(dump(message))  # what cannot be sent is told to who wants it sent
         if self.open:
-            self._queue.append(message)
+            self._send(message)
         return self.open
 
     def _required(self, message: ResponseRequired | ReminderRequired) -> list[Event]:
@@ -325,7 +325,7 @@ class Conversation:
 
     def _ask(self, asked: Asked) -> Asked:
         self._asked, self._asked_here, self._unanswered = asked, True, None
-        self._current, self._wanted, self._begun = asked.id, True, False
+        self._current, self._wanted, self._begun, self._interrupting = asked.id, True, False, False
         self.greeted = True
         return asked
 

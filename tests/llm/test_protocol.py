@@ -243,14 +243,14 @@ def test_an_interruption_takes_the_place_of_an_answer() -> None:
     ]
 
 
-def test_an_interruption_and_the_next_answer_do_not_touch_each_other() -> None:
+def test_a_newer_request_takes_the_place_of_an_interruption_that_is_not_complete() -> None:
     conversation = opened()
     interruption = conversation.begin_interrupt()
     conversation.interrupt(interruption, "One ", complete=False)
     ask(conversation, 1)
-    assert conversation.interrupt(interruption, "moment.", complete=True)
+    assert not conversation.interrupt(interruption, "moment.", complete=True)
     assert conversation.respond(1, "Yes.", complete=True)
-    assert [frame["response_type"] for frame in sent(conversation)] == ["agent_interrupt", "agent_interrupt", "response"]
+    assert [frame["response_type"] for frame in sent(conversation)] == ["agent_interrupt", "response"]
 
 
 @pytest.mark.parametrize("action", [Action(transfer_number="+14155550100", show_transferee_as_caller=True)])
@@ -293,6 +293,7 @@ def test_nothing_after_the_close() -> None:
 
 def test_the_begin_message_is_not_repeated_on_another_connection() -> None:
     conversation = opened()
+    conversation.received('{"interaction_type":"update_only","transcript":[{"role":"agent","content":"Hel"}]}')
     conversation.closed()
     assert conversation.opened() == []
     assert sent(conversation)[1:] == [{"response_type": "response", "response_id": 0, "content": "", "content_complete": True}]

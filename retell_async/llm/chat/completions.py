@@ -245,7 +245,8 @@ class _Answer:
 
     def _call(self, call: Mapping[str, Any]) -> None:
         """Take a part of a tool call. Some endpoints number none, or all alike, or say the name in each part."""
-        id, index, function = call.get("id"), call.get("index"), call.get("function") or {}
+        id, index = call.get("id"), call.get("index")
+        function: Any = call.get("function") or {}
         known = self._at.get(index) if index is not None else self._calls[-1] if self._calls else None
         if known is None or (id and id != known.id):
             known = self._at[index] = _Call(id or f"call_{len(self._calls)}")
@@ -277,7 +278,8 @@ def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts = cast("Sequence[Any]", content) if isinstance(content, list) else ()
-    return "".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))  # pyright: ignore[reportUnknownMemberType]
+    found = [cast("Any", part).get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in found if isinstance(text, str))
 
 
 async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Mapping[str, Any]]:
