@@ -40,11 +40,12 @@ from .messages import (
 if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
 
-__all__ = ["Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated"]
+__all__ = ["DIGITS", "NUMBER", "Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated"]
 
 Kind: TypeAlias = Literal["begin", "response", "reminder"]
 
-_DIGITS = re.compile(r"[0-9*#]+")
+DIGITS = re.compile(r"[0-9*#]+")
+NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 @attrs.frozen
@@ -64,11 +65,11 @@ class Action:
             raise ValueError("one of end_call, transfer_number and digit_to_press is to be given: they exclude each other")
         number: Any = self.transfer_number
         digits: Any = self.digit_to_press
-        if number is not None and not (isinstance(number, str) and number.strip()):
-            raise ValueError("the number to transfer to is to be a text such as '+14155550100'")
+        if number is not None and not (isinstance(number, str) and NUMBER.fullmatch(number)):
+            raise ValueError("the number to transfer to is to be one in E.164, a plus and 7 to 15 digits, such as '+14155550100'")
         if self.show_transferee_as_caller and number is None:
             raise ValueError("show_transferee_as_caller goes with a transfer_number")
-        if digits is not None and not (isinstance(digits, str) and _DIGITS.fullmatch(digits)):
+        if digits is not None and not (isinstance(digits, str) and DIGITS.fullmatch(digits)):
             raise ValueError("digits to press are a text of 0 to 9, * and #")
 
     @property

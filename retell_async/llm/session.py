@@ -37,8 +37,6 @@ __all__ = ["Session", "Stats"]
 _RESUME_AFTER = 1.0
 _MOST_UNSENT = 32
 _MOST_UPDATES = 64
-_REMINDERS = {"reminder_trigger_ms": 10_000, "reminder_max_count": 1}
-"""What an agent has where nothing else is set."""
 _GOODBYE_REMINDERS = 100
 _MOVED = (1001, "another process has the call")
 
@@ -113,7 +111,11 @@ class Session:
         self._greeted = False
         self._heard_user = False
         self._taking_leave = False
-        self._reminders: dict[str, Any] = dict(_REMINDERS)
+        self._reminders: dict[str, Any] = {
+            "reminder_trigger_ms": settings.reminder_trigger_ms,
+            "reminder_max_count": settings.reminder_max_count,
+        }
+        """What the agent has but for a goodbye."""
         self._logged: set[str] = set()
 
     def __repr__(self) -> str:
@@ -199,7 +201,7 @@ class Session:
         changes = {name: value for name, value in given.items() if value is not None}
         if not changes:
             raise ValueError("update_agent changes nothing: give it something to change")
-        self._reminders.update({name: value for name, value in changes.items() if name in _REMINDERS})
+        self._reminders.update({name: value for name, value in changes.items() if name in self._reminders})
         self._update_agent(changes)
 
     def send_metadata(self, metadata: object) -> None:

@@ -83,6 +83,8 @@ class Settings:
     silent_pickup: SilentPickup | None
     goodbye_pattern: re.Pattern[str] | None = attrs.field(converter=_pattern)
     goodbye_after: float = attrs.field(validator=_above_zero)
+    reminder_trigger_ms: float = attrs.field(validator=_above_zero)
+    reminder_max_count: int
     auto_reconnect: bool
     call_details: bool
     transcript_with_tool_calls: bool
@@ -100,6 +102,9 @@ class Settings:
             raise ConfigurationError("admit must be a function that decides without waiting, and is an async one")
         if self.admit is not None and not self.call_details:
             raise ConfigurationError("admit looks at the call's details, which call_details=False does not ask for")
+        most: Any = self.reminder_max_count
+        if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+            raise ConfigurationError(f"reminder_max_count must be a whole number of 0 or more, and is {most!r}")
         fillers: Sequence[Any] = self.filler
         if any(not isinstance(text, str) or not text.strip() for text in fillers):
             raise ConfigurationError("a filler must be a text, and not an empty one")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import attrs
 
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         if not socket_url(asked.url, "").startswith(("ws://", "wss://")):
             raise ValueError("the URL must start with ws:// or wss://")
-        settings = Settings(asked.answer_within, asked.slack, metadata=None if asked.metadata is None else json.loads(asked.metadata))
+        settings = Settings(asked.answer_within, asked.slack, metadata=_metadata(asked.metadata), side_effects=frozenset(asked.tool))
     except (ModuleNotFoundError, ValueError, OSError) as error:
         print(f"Nothing can be played: {error}", file=sys.stderr)
         return 2
@@ -75,12 +75,28 @@ def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
         if name not in _LINES or not separator or not text.strip():
             raise ValueError(f"--line is to be one of {', '.join(_LINES)}, then = and a text")
         lines[name] = text
-    found = scenarios(Lines(**lines), asked.tool) if asked.script is None else read_scenarios(asked.script.read_text(encoding="utf-8"))
+    found = scenarios(Lines(**lines), asked.tool) if asked.script is None else _read(asked.script)
     names = {scenario.name for scenario in found}
     if unknown := [name for name in asked.scenario if name not in names]:
         raise ValueError(f"there is no scenario {unknown[0]!r}: there are {', '.join(sorted(names))}")
     chosen = [scenario for scenario in found if not asked.scenario or scenario.name in asked.scenario]
     return [scenario for scenario in chosen for _ in range(asked.calls)]
+
+
+def _read(script: Path) -> list[Scenario]:
+    """:raises ValueError: it cannot be read, or holds no scenarios."""
+    try:
+        return read_scenarios(script.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"--script {script}: {error}") from None
+
+
+def _metadata(text: str | None) -> Any:
+    """:raises ValueError: it is not JSON."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--metadata is not JSON: {error}") from None
 
 
 def _print(lines: Iterable[tuple[Style, str]], to: TextIO) -> None:
@@ -112,7 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--script", type=Path, metavar="FILE", help="one's own scenarios, in place of those that there are")
     parser.add_argument("--line", action="append", default=[], metavar="NAME=TEXT", help=f"what the caller says: {', '.join(_LINES)}")
     parser.add_argument(
-        "--tool", action="append", default=[], metavar="NAME", help="a tool that the line `tool` is to have called exactly once"
+        "--tool",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a tool with a side effect: never called twice with the same arguments, and exactly once where the line `tool` is said",
     )
     parser.add_argument("--metadata", metavar="JSON", help="the metadata of the calls")
     parser.add_argument("--calls", type=_whole, default=1, metavar="N", help="play each scenario so often (default: 1)")
@@ -133,16 +153,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < 3600:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and below 3600")
     return seconds
 
 

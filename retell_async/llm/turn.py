@@ -130,7 +130,10 @@ class Turn:
         self._act(Action(digit_to_press=digits))
 
     def goodbye(self) -> None:
-        """Say that this turn takes leave: if the user stays silent after it, the call is ended, and if the user speaks, it goes on."""
+        """Say that this turn takes leave: if the user stays silent after it, the call is ended, and if the user speaks, it goes on.
+
+        Until then the agent's reminders are set to `goodbye_after` seconds, and after that to what the application says that they are.
+        """
         self.says_goodbye = True
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:

@@ -510,6 +510,19 @@ def test_silence_after_a_goodbye_ends_the_call(pattern: str | None) -> None:
     run(main)
 
 
+def test_after_a_goodbye_the_reminders_are_those_that_the_agent_is_said_to_have() -> None:
+    async def main() -> None:
+        async with talking(application(leave, reminder_trigger_ms=6000, reminder_max_count=0)) as talk:
+            line = talk.connect()
+            line.ask(1, user("bye"))
+            await line.complete(1)
+            line.ask(2, user("hello"))
+            await line.complete(2)
+            assert line.of(UpdateAgent)[-1].agent_config.to_dict() == {"reminder_trigger_ms": 6000, "reminder_max_count": 0}
+
+    run(main)
+
+
 def test_a_user_who_speaks_after_a_goodbye_goes_on() -> None:
     async def main() -> None:
         async with talking(application(leave)) as talk:

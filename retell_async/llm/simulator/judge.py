@@ -29,6 +29,7 @@ from ..messages import (
     UnknownAnswer,
     parse_answer,
 )
+from ..protocol import DIGITS, NUMBER
 
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
@@ -41,11 +42,13 @@ Rule: TypeAlias = Literal[
     "current-id",
     "completed",
     "complete-once",
+    "in-words",
     "one-action",
     "pong",
     "tool-calls",
     "effects-once",
     "stays-open",
+    "to-the-end",
 ]
 
 RULES: dict[Rule, str] = {
@@ -57,16 +60,20 @@ RULES: dict[Rule, str] = {
     "current-id": "nothing is sent for an id once a newer one was asked for",
     "completed": "every answer that is still wanted is completed in time",
     "complete-once": "nothing comes for an id after its last part",
-    "one-action": "an answer has one action at most",
+    "in-words": "what the caller says is answered in words, or by an action",
+    "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
-    "tool-calls": "tool calls have ids of their own, and results belong to them",
-    "effects-once": "no tool is called twice with the same arguments, and those that are named exactly once",
+    "tool-calls": "tool calls have ids of their own and a JSON object as arguments, and results belong to them",
+    "effects-once": "no tool with a side effect is called twice with the same arguments, and in its scenario exactly once",
     "stays-open": "the server does not close the connection but to hang up",
+    "to-the-end": "the agent does not hang up or transfer while the caller has more to say",
 }
 
 _SENTENCE = re.compile(r"[.!?…。？！](?:\s|$)")
 _ACTIONS = ("end_call", "transfer_number", "digit_to_press")
 _MOST_FINDINGS = 20
+_REACTS_WITHIN = 0.02
+"""Seconds from when the server has read a newer request to when it sends nothing for the older one any more."""
 
 
 @attrs.frozen
@@ -130,23 +137,29 @@ class _Turn:
     sentence_at: float | None = None
     outdated_at: float | None = None
     """When a newer one was asked for."""
+    known_at: float | None = None
+    """When the server had read that."""
+    reminder: bool = False
+    late: float | None = None
+    """How long after that something came, if it did."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Judge:
     """Judges one call, over any number of connections.
 
-    :param slack: seconds within which the server cannot know yet of a newer request.
+    :param slack: seconds within which the server cannot know yet of a newer request. Where `read` tells that it does know, what comes all
+        the same counts if it happens in two turns or more: servers that look only after sending do so in each.
     :param answer_within: seconds within which an answer must be complete, unless it goes on being sent.
     :param pong_within: seconds within which a ping must be answered.
-    :param side_effects: names of the tools that must not be called twice with the same arguments; ``None`` for all of them.
+    :param side_effects: names of the tools that must not be called twice with the same arguments. Look-ups may be.
     :param exactly_once: names of the tools that must be called once in the call, whatever the arguments.
     """
 
     slack: float = 0.25
     answer_within: float = 15.0
     pong_within: float = 5.0
-    side_effects: frozenset[str] | None = None
+    side_effects: frozenset[str] = frozenset()
     exactly_once: frozenset[str] = frozenset()
     _findings: list[Finding] = attrs.field(factory=list[Finding])
     _seen: Counter[Rule] = attrs.field(factory=Counter[Rule])
@@ -157,13 +170,18 @@ class Judge:
     _pings: list[float] = attrs.field(factory=list[float])
     _watches_pings: bool = False
     _interrupts: dict[int, bool] = attrs.field(factory=dict[int, bool])
+    """Interruptions, and whether they are complete."""
+    _interrupted_at: float = 0.0
+    """When the newest one began."""
+    _opened: bool = False
     _tools: set[str] = attrs.field(factory=set[str])
     _effects: Counter[str] = attrs.field(factory=Counter[str])
     _calls: Counter[str] = attrs.field(factory=Counter[str])
 
     def opened(self, at: float) -> None:
         """A connection was opened, for which a begin message is wanted."""
-        self._frames, self._pings, self._watches_pings = 0, [], False
+        self._seen["to-the-end"] = 1
+        self._opened, self._frames, self._pings, self._watches_pings = True, 0, [], False
         unanswered = {id: turn for id, turn in self._turns.items() if turn.wanted and not turn.complete and id != 0}
         self._turns = {0: _Turn(at), **unanswered}
 
@@ -174,11 +192,17 @@ class Judge:
                 for turn in self._turns.values():
                     if turn.wanted:
                         turn.wanted, turn.outdated_at = False, at
-                self._turns[message.response_id] = _Turn(at)
+                self._turns[message.response_id] = _Turn(at, reminder=isinstance(message, ReminderRequired))
             case Ping():
                 self._pings.append(at)
             case _:
                 pass
+
+    def read(self, at: float) -> None:
+        """The server has read all that was sent, as far as its library goes."""
+        for turn in self._turns.values():
+            if turn.outdated_at is not None and turn.known_at is None:
+                turn.known_at = at
 
     def received(self, frame: str | bytes, at: float) -> None:
         """The server sent a frame."""
@@ -207,18 +231,28 @@ class Judge:
         self._seen["stays-open"] += 1
         if code != 1000:
             self._find("stays-open", at, f"closed with {code}")
-        for turn in self._turns.values():
+        for id, turn in self._turns.items():
+            if code == 1000 and turn.wanted and not turn.complete:
+                self._find("completed" if id else "begin-message", at, f"hung up before response {id} was complete")
             turn.wanted = turn.wanted and code != 1000
         self.lost(at)
 
-    def report(self, at: float) -> Report:
-        """What came of it, with what is missing by now."""
-        missing: list[Finding] = []
+    def report(self, at: float, *, unsaid: int = 0) -> Report:
+        """What came of it, with what is missing by now.
+
+        :param unsaid: how often the caller would have spoken yet when the agent ended the call.
+        """
+        if not self._opened:
+            return Report([Verdict(rule, 0, 0, ()) for rule in RULES], Latencies(()), Latencies(()))
+        missing: list[Finding] = [Finding("to-the-end", at, f"the caller had {unsaid} more to say")] if unsaid else []
+        stale = [(id, turn.late) for id, turn in self._turns.items() if turn.late is not None]
+        if len(stale) > 1:
+            missing += [Finding("current-id", at, f"a part of {id}, {after:.2f} s after a newer request was read") for id, after in stale]
         for id, turn in self._turns.items():
             rule: Rule = "completed" if id else "begin-message"
             late = at - (turn.asked_at if turn.frame_at is None else turn.frame_at) > self.answer_within
             if turn.wanted and not turn.complete and late:
-                missing.append(Finding(rule, at, f"{id} was never completed" if turn.frame_at is not None else f"{id} was never answered"))
+                missing.append(Finding(rule, at, _missing(id, turn)))
         missing += [
             Finding("effects-once", at, f"{name!r} was called {self._calls[name]} times, not once")
             for name in sorted(self.exactly_once)
@@ -262,8 +296,11 @@ class Judge:
             return
         self._seen["current-id"] += 1
         if turn.outdated_at is not None:
-            if at - turn.outdated_at > self.slack:
+            newer = max(self._turns)
+            if at - turn.outdated_at > self.slack or (newer > id and self._turns[newer].frame_at is not None):
                 self._find("current-id", at, f"a part of {id}, {at - turn.outdated_at:.2f} s after a newer request")
+            elif turn.known_at is not None and at - turn.known_at > _REACTS_WITHIN:
+                turn.late = at - turn.known_at
             return
         self._seen["complete-once"] += 1
         if turn.complete:
@@ -282,9 +319,19 @@ class Judge:
             if id and turn.sentence_at is not None:
                 self._first_sentences.append(turn.sentence_at - turn.asked_at)
             self._seen["completed" if id else "begin-message"] += 1
+            if id and not turn.reminder:
+                self._seen["in-words"] += 1
+                if not turn.text.strip() and not turn.actions:
+                    self._find("in-words", at, f"response {id} is complete without a word")
 
     def _interrupted(self, answer: AgentInterrupt, at: float) -> None:
-        for turn in self._turns.values():
+        if answer.interrupt_id not in self._interrupts:
+            self._interrupted_at = at
+        for id, turn in self._turns.items():
+            if turn.wanted and not turn.complete and turn.frame_at is not None and turn.asked_at > self._interrupted_at:
+                self._find(
+                    "current-id", at, f"a part of the interruption {answer.interrupt_id} amid response {id}, which was asked for later"
+                )
             if turn.wanted and not turn.complete:
                 turn.wanted, turn.outdated_at = False, at
         self._seen["complete-once"] += 1
@@ -299,6 +346,10 @@ class Judge:
         self._seen["one-action"] += bool(before)
         if len(before) > 1:
             self._find("one-action", at, " and ".join(sorted(before)))
+        for name, form in (("transfer_number", NUMBER), ("digit_to_press", DIGITS)):
+            given = sent.get(name)
+            if given and not (isinstance(given, str) and form.fullmatch(given)):
+                self._find("one-action", at, f"a {name} that is none")
 
     def _ponged(self, at: float) -> None:
         self._seen["pong"] += 1
@@ -325,7 +376,7 @@ class Judge:
         arguments = _arguments(answer.arguments)
         if not isinstance(arguments, dict):
             self._find("tool-calls", at, "arguments that are no JSON object as text")
-        if self.side_effects is None or answer.name in self.side_effects:
+        if answer.name in self.side_effects | self.exactly_once:
             self._seen["effects-once"] += 1
             effect = f"{answer.name}({json.dumps(arguments, sort_keys=True)})"
             self._effects[effect] += 1
@@ -334,6 +385,14 @@ class Judge:
 
     def _find(self, rule: Rule, at: float, what: str) -> None:
         self._findings.append(Finding(rule, at, what))
+
+
+def _missing(id: int, turn: _Turn) -> str:
+    if turn.frame_at is not None:
+        return f"response {id} was never completed"
+    if id:
+        return f"response {id} was never answered"
+    return "response 0 never came: where the user is to speak first, it is an empty one"
 
 
 def _arguments(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.llm.simulate needs `pip install 'retell-async[llm]'`", name=error.name
     ) from None
 
-from ..messages import Message, dump
+from ..messages import Message, ReminderRequired, ResponseRequired, dump
 from .judge import Judge, Report
 from .player import CONNECT_SECONDS, Player, socket_url
 from .scenarios import Scenario
@@ -28,6 +29,8 @@ __all__ = ["Call", "Result", "Settings", "play", "play_all"]
 _SENT_WITHIN = 10.0
 _CLOSED_WITHIN = 2.0
 _LONGEST = 1 << 20
+_LONGEST_ANSWER = 4
+"""How much longer than it may take to come an answer may be."""
 
 
 @attrs.frozen
@@ -40,6 +43,8 @@ class Settings:
     """Words that are spoken in a second."""
     metadata: Any = None
     """That of the call, for servers that ask for it."""
+    side_effects: frozenset[str] = frozenset()
+    """Names of tools that must not be called twice with the same arguments."""
 
 
 @attrs.frozen
@@ -82,10 +87,16 @@ class Call:
             epoch=(time.time() - anyio.current_time()) * 1000,
             pace=settings.pace,
             patience=settings.answer_within + 1,
+            longest=_LONGEST_ANSWER * settings.answer_within,
             open_ended=open_ended,
             connect_at=anyio.current_time(),
         )
-        self.judge = Judge(answer_within=settings.answer_within, slack=settings.slack, exactly_once=scenario.tools)
+        self.judge = Judge(
+            answer_within=settings.answer_within,
+            slack=settings.slack,
+            side_effects=settings.side_effects,
+            exactly_once=scenario.tools,
+        )
         self._url = socket_url(url, call_id)
         self._scenario = scenario
         self._heard = heard
@@ -119,7 +130,7 @@ class Call:
                 socket.transport.abort()
         now = anyio.current_time()
         ended = str(player.ended) if problem is None or player.ended != "no connection" else f"no connection: {problem}"
-        return Result(self._scenario, self.judge.report(now), ended, now - begun, connected)
+        return Result(self._scenario, self.judge.report(now, unsaid=player.unsaid), ended, now - begun, connected)
 
     async def _converse(self, socket: ClientConnection) -> None:
         """One connection, to its end."""
@@ -154,6 +165,10 @@ class Call:
             if self._heard is not None:
                 self._heard(player)
 
+    def _read(self, pong: asyncio.Future[float]) -> None:
+        if not pong.cancelled() and pong.exception() is None:
+            self.judge.read(asyncio.get_running_loop().time())
+
     async def _receive(self, socket: ClientConnection) -> str | bytes | None:
         """The next frame; ``None`` when there was none in time."""
         deadline = self.player.deadline
@@ -176,6 +191,9 @@ class Call:
                     await socket.send(frame if isinstance(frame, str) else dump(frame))
                 if isinstance(frame, Message):
                     self.judge.sent(frame, anyio.current_time())
+                if isinstance(frame, (ResponseRequired, ReminderRequired)):
+                    read = asyncio.ensure_future(await socket.ping())  # one of the WebSocket's own, which its library answers
+                    read.add_done_callback(self._read)
         except TimeoutError:
             return 1006
         except ConnectionClosed as closed:

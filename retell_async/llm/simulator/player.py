@@ -72,6 +72,7 @@ class _Turn:
     heard_at: float
     """When something of it came last, or it was asked for."""
     text: str = ""
+    asked_at: float = attrs.field(default=attrs.Factory(lambda self: self.heard_at, takes_self=True))
     complete: bool = False
     cut: bool = False
     """Whether the caller speaks over it, so that nothing more of it is spoken."""
@@ -107,6 +108,7 @@ class Player:
     :param epoch: milliseconds of Unix time at second 0, for pings.
     :param pace: words that are spoken in a second.
     :param patience: seconds of silence within an answer after which the call is given up.
+    :param longest: seconds that an answer may go on for.
     :param linger: seconds that pass after the last step, for what comes too late.
     :param open_ended: whether more steps may come: the call does not end with the last.
     """
@@ -116,6 +118,7 @@ class Player:
     epoch: float = 0.0
     pace: float = 20.0
     patience: float = 16.0
+    longest: float = 60.0
     linger: float = 1.0
     open_ended: bool = False
     connect_at: float | None = 0.0
@@ -152,6 +155,8 @@ class Player:
     """When the present step, or the time after the last, ends by itself."""
     _tools: list[tuple[float, Json]] = attrs.field(factory=list[tuple[float, Json]])
     _begun: float | None = None
+    _by_agent: bool = False
+    """Whether the agent ended the call."""
 
     @property
     def over(self) -> bool:
@@ -165,10 +170,15 @@ class Player:
         if self._speech is not None and not self._speech.over:
             times.append(self._speech.next_at)
         if isinstance(self._step, Wait) and self._turn is not None:
-            times.append(self._turn.heard_at + self.patience)
+            times.append(self._gives_up_at(self._turn))
         if self._rejoined_at is not None:
             times.append(self._rejoined_at + _BEGIN_AGAIN_WITHIN)
         return min((time for time in times if time is not None), default=None)
+
+    @property
+    def unsaid(self) -> int:
+        """How often the caller would have spoken yet when the agent ended the call."""
+        return sum(isinstance(step, Say) for step in self.steps) if self._by_agent else 0
 
     @property
     def saying(self) -> str:
@@ -203,6 +213,7 @@ class Player:
         if self.over:
             return
         if code != 1006:
+            self._by_agent = code == 1000
             self._end("hung up by the agent" if code == 1000 else f"closed by the server with {code}")
             return
         if self._turn is not None and not self._turn.complete and self._turn.id != 0:
@@ -310,12 +321,16 @@ class Player:
             case Wait() if turn is not None:
                 answered = turn.complete and (self._speech is None or self._speech.over)
                 done = answered or bool(step.until == "words" and turn.text.strip()) or (step.until == "tool" and turn.tool)
-                if not done and now >= turn.heard_at + self.patience:
+                if not done and now >= self._gives_up_at(turn):
                     self.gave_up = True
-                    self._end("given up: the agent fell silent")
+                    silent = now >= turn.heard_at + self.patience
+                    self._end("given up: the agent fell silent" if silent else "given up: an answer without an end")
                 return done
             case _:
                 return True
+
+    def _gives_up_at(self, turn: _Turn) -> float:
+        return min(turn.heard_at + self.patience, turn.asked_at + self.longest)
 
     def _take(self, step: Step, now: float) -> None:
         """Begin a step."""
@@ -392,6 +407,7 @@ class Player:
             self._cut_off()
             self.frames.append(self._update())
         turn.cut = True
+        self._by_agent = bool(turn.action)
         if turn.action.get("end_call"):
             self._end("hung up by the agent")
         elif turn.action:

@@ -29,8 +29,25 @@ FAULTS: dict[str, str] = {
     "two actions": "one-action",
     "configures itself late": "config-first",
     "answers with the id of the turn before": "current-id",
+    "looks only after sending": "current-id",
+    "hangs up at once": "begin-message",
+    "hangs up after the first answer": "to-the-end",
+    "answers nothing": "in-words",
+    "never comes to an end": "completed",
+    "calls a tool without end": "completed",
+    "transfers to no number": "one-action",
 }
 """Faults, and the rule that each breaks."""
+
+
+ACTIONS: dict[str, dict[str, Any]] = {
+    "two actions": {"end_call": True, "digit_to_press": "1"},
+    "hangs up after the first answer": {"end_call": True},
+    "transfers to no number": {"transfer_number": "the desk"},
+}
+
+
+AGAIN = {"cancels nothing and books twice", "calls a tool without end"}
 
 
 class Faulty:
@@ -43,6 +60,7 @@ class Faulty:
         self.call = socket.request.path if socket.request is not None else ""
         self.tasks: set[asyncio.Task[None]] = set()
         self.tools = 0
+        self.newest = 0
 
     async def send(self, message: dict[str, Any]) -> None:
         if self.fault == "no response_type" and message["response_type"] == "response":
@@ -64,6 +82,8 @@ class Faulty:
             await self.send(config)
 
     async def run(self) -> None:
+        if self.fault == "hangs up at once":
+            return
         await self.begin()
         try:
             async for text in self.socket:
@@ -80,7 +100,8 @@ class Faulty:
             case "response_required" | "reminder_required":
                 if self.fault == "crashes on an empty transcript":
                     frame["transcript"][-1]["content"]
-                if self.fault not in {"goes on after an interruption", "cancels nothing and books twice"}:
+                self.newest = frame["response_id"]
+                if self.fault not in {"goes on after an interruption", "cancels nothing and books twice", "looks only after sending"}:
                     for task in self.tasks:
                         task.cancel()
                 if self.fault == "reads nothing while it answers":
@@ -107,20 +128,28 @@ class Faulty:
         if self.fault == "reads nothing while it answers" and "time" in said:
             await asyncio.sleep(8)
         await asyncio.sleep(0.02)
+        if self.fault == "answers nothing":
+            await self.respond(id, "", True)
+            return
         await self.respond(id, "Let me see. ", False)
+        while self.fault in {"never comes to an end", "calls a tool without end"}:
+            await asyncio.sleep(0.1)
+            await (self.respond(id, "word ", False) if self.fault == "never comes to an end" else self.book())
         if "ten" in said:
             await self.book()
         for word in ("This", " takes", " a", " while."):
             await asyncio.sleep(0.1)
             await self.respond(id, word, False)
+            if self.fault == "looks only after sending" and id < self.newest:
+                return
         if self.fault == "never completes":
             return
-        await self.respond(id, "", True, **({"end_call": True, "digit_to_press": "1"} if self.fault == "two actions" else {}))
+        await self.respond(id, "", True, **ACTIONS.get(str(self.fault), {}))
         if self.fault == "completes twice":
             await self.respond(id, "", True)
 
     async def book(self) -> None:
-        if self.fault == "never books" or (self.call in self.booked and self.fault != "cancels nothing and books twice"):
+        if self.fault == "never books" or (self.call in self.booked and self.fault not in AGAIN):
             return
         self.booked.add(self.call)
         self.tools += 1

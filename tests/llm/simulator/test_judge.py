@@ -59,7 +59,7 @@ def tool(id: str, name: str = "book", arguments: str = '{"slot": 10}') -> Json:
 
 
 def test_a_call_without_fault_and_how_fast_it_was() -> None:
-    call = Call()
+    call = Call(side_effects=frozenset({"book"}))
     call.begin()
     call.ping()
     call.say({"response_type": "ping_pong", "timestamp": 1})
@@ -194,13 +194,86 @@ def test_tool_calls_that_do_not_fit() -> None:
     assert call.broken() == {"tool-calls": 3}
 
 
-@pytest.mark.parametrize(("effects", "found"), [(None, 1), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])
-def test_a_side_effect_that_happens_twice(effects: frozenset[str] | None, found: int) -> None:
+@pytest.mark.parametrize(("effects", "found"), [(frozenset({"book"}), 1), (frozenset({"mail"}), 0)])
+def test_a_side_effect_that_happens_twice_and_a_look_up_that_may(effects: frozenset[str], found: int) -> None:
     call = Call(side_effects=effects)
     call.begin()
     for which in range(3):
         call.say(tool(f"t{which}", arguments='{"slot": 10, "day": 1}' if which else '{"day": 1, "slot": 10}'))
     assert call.broken() == ({"effects-once": found} if found else {})
+
+
+def test_a_server_that_looks_only_after_sending() -> None:
+    """What may have been on its way is told from what the server sent though it had read the newer request."""
+    for turns in (1, 2):
+        call = begun()
+        for id in range(1, turns + 1):
+            call.ask(id)
+            call.respond(id, "Well, ", complete=False, after=0.1)
+            call.ask(id + 1)
+            call.respond(id, "you see, ", complete=False, after=0.01)  # it was on its way
+            call.judge.read(call.now)
+            call.respond(id, "it is ", complete=False, after=0.01)
+            call.respond(id, "so ", complete=False, after=0.1)
+        call.respond(turns + 1, "Yes.")
+        assert call.broken() == ({"current-id": turns} if turns > 1 else {})
+
+
+def test_an_old_answer_that_goes_on_beside_the_new_one() -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Well, ", complete=False)
+    call.ask(2)
+    call.respond(2, "No, ", complete=False, after=0.01)
+    call.respond(1, "yes.", complete=False, after=0.01)
+    call.respond(2, "no.")
+    assert call.broken() == {"current-id": 1}
+
+
+def test_an_interruption_that_goes_on_beside_a_newer_answer() -> None:
+    call = begun()
+    part = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "Wait ", "content_complete": False}
+    call.say(part)
+    call.ask(1)
+    call.say(part)  # before the answer began
+    call.ask(2)
+    call.respond(2, "Yes, ", complete=False)
+    call.say(part)
+    assert call.broken() == {"current-id": 1}
+
+
+@pytest.mark.parametrize(("more", "found"), [({}, {"in-words": 1}), ({"end_call": True}, {}), ({"digit_to_press": "1"}, {})])
+def test_an_answer_without_a_word(more: Json, found: dict[str, int]) -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, " ", **more)
+    assert call.broken() == found
+
+
+@pytest.mark.parametrize("more", [{"transfer_number": "abc"}, {"transfer_number": "415-555"}, {"digit_to_press": "one"}])
+def test_an_action_with_a_number_that_is_none(more: Json) -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Bye.", **more)
+    assert call.broken() == {"one-action": 1}
+
+
+def test_a_server_that_hangs_up_at_once() -> None:
+    call = Call()
+    call.judge.closed(1000, call.now)
+    assert call.broken() == {"begin-message": 1}
+    call = begun()
+    call.ask(1)
+    call.judge.closed(1000, call.now)
+    assert call.broken() == {"completed": 1}
+
+
+def test_an_agent_that_hangs_up_before_the_caller_is_done() -> None:
+    assert broken(begun().judge.report(5, unsaid=2)) == {"to-the-end": 1}
+
+
+def test_what_was_never_connected_broke_no_rule() -> None:
+    assert broken(Judge(exactly_once=frozenset({"book"})).report(60)) == {}
 
 
 def test_a_server_that_closes() -> None:

@@ -320,6 +320,32 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     assert (play.now, play.player.ended, play.player.gave_up) == (5.0, "given up: the agent fell silent", True)
 
 
+@pytest.mark.parametrize("part", [response(1, "word ", complete=False), response(1, "", complete=False)])
+def test_an_answer_without_an_end_is_given_up(part: Json) -> None:
+    def endless(frame: Json) -> Iterator[tuple[float, Json]]:
+        if frame["interaction_type"] == "opened":
+            yield 0, response(0, "Hello.")
+        if frame["interaction_type"] == "response_required":
+            for number in range(1000):
+                yield number * 0.3, part
+
+    play = Play(endless, [Wait(), Say("a"), Wait()], longest=20).run()
+    assert play.player.ended == "given up: an answer without an end"
+    assert play.now < 25
+
+
+@pytest.mark.parametrize(("end", "unsaid"), [({"end_call": True}, 2), ({"transfer_number": "+14155550100"}, 2), ({}, 0)])
+def test_what_the_caller_would_have_said(end: Json, unsaid: int) -> None:
+    def ending(frame: Json) -> Iterator[tuple[float, Json]]:
+        if frame["interaction_type"] == "opened":
+            yield 0, response(0, "Hello.")
+        if frame["interaction_type"] == "response_required":
+            yield 0, response(frame["response_id"], "Bye.", **end)
+
+    play = Play(ending, [Wait(), Say("a"), Wait(), Say("b"), Wait(), Say("c"), Silence(), Wait()]).run()
+    assert play.player.unsaid == unsaid
+
+
 def test_an_answer_that_goes_on_coming_is_waited_for() -> None:
     def slow(frame: Json) -> Iterator[tuple[float, Any]]:
         if frame["interaction_type"] == "response_required":

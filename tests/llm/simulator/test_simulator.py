@@ -63,7 +63,8 @@ def test_a_server_without_fault_passes_beside_them() -> None:
 def test_the_example_is_found_without_fault() -> None:
     async def main() -> None:
         async with served(custom_llm.create_app({}, SECRET)) as url:
-            results = await play_all(url, scenarios(), concurrency=12)
+            lines = Lines(tool="At ten.", correction="At ten, or at eleven.")
+            results = await play_all(url, scenarios(lines, ["book"]), concurrency=12)
         assert broken(results) == {}
         ends = {result.scenario.name: result.ended for result in results}
         assert ends.pop("goodbye") == "hung up by the agent"
@@ -147,7 +148,7 @@ def test_words_are_shown_as_they_are_spoken() -> None:
 
 
 def judged(*, connected: bool = True, fault: str | None = None) -> Result:
-    judge = Judge()
+    judge = Judge(side_effects=frozenset({"book", "call +14155550100\x1b[2J"}))
     if connected:
         judge.opened(0)
         judge.received('{"response_type":"response","response_id":0,"content":"","content_complete":true}', 1)
@@ -195,7 +196,8 @@ def test_results_as_json_and_as_junit() -> None:
         (["ws://h", "--scenario", "dance"], "there is no scenario 'dance'"),
         (["ws://h", "--line", "song=la"], "--line is to be one of first"),
         (["ws://h", "--script", "/nowhere.toml"], "nowhere"),
-        (["ws://h", "--metadata", "{"], "Nothing can be played"),
+        (["ws://h", "--metadata", "{"], "Nothing can be played: --metadata is not JSON"),
+        (["ws://h", "--script", __file__], f"--script {__file__}: "),
     ],
 )
 def test_what_cannot_be_played(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
