@@ -17,7 +17,7 @@ from .log import is_stray, log
 from .serving import asgi
 from .serving.gate import Gate
 from .session import Session, Stats
-from .settings import Limits, Settings, SilentPickup
+from .settings import FAILURE, Limits, Settings, SilentPickup
 from .store import MemoryStore, Store
 from .turn import Turn
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 AgentT = TypeVar("AgentT")
-
-_FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
 
 
 class App:
@@ -46,6 +44,9 @@ class App:
     :param silent_pickup: what the agent does when both sides wait for the other to speak.
     :param goodbye_pattern: a regular expression, upper and lower case alike, for texts with which the agent takes leave: as
         `Turn.goodbye` has it, silence of `goodbye_after` seconds then ends the call.
+    :param reminder_trigger_ms: what the agent has of it in Retell, which does not tell: a goodbye changes it for the call, and a user who
+        goes on speaking changes it back.
+    :param reminder_max_count: likewise; 0 for an agent without reminders.
     :param auto_reconnect: whether Retell watches the connection and opens another when it is lost.
     :param call_details: whether Retell tells about the call, in `Turn.call`.
     :param transcript_with_tool_calls: whether transcripts come with tool calls and keys pressed too.
@@ -64,13 +65,15 @@ class App:
         *,
         secret: str | Sequence[str] | None,
         begin_message: str | Callable[[Session], str] | None = None,
-        failure_message: str | Callable[[Turn], str] = _FAILURE,
+        failure_message: str | Callable[[Turn], str] = FAILURE,
         timeout: float = 10.0,
         filler: str | Sequence[str] | None = None,
         filler_after: float = 1.0,
         silent_pickup: SilentPickup | None = None,
         goodbye_pattern: str | re.Pattern[str] | None = None,
         goodbye_after: float = 4.0,
+        reminder_trigger_ms: float = 10_000,
+        reminder_max_count: int = 1,
         auto_reconnect: bool = True,
         call_details: bool = True,
         transcript_with_tool_calls: bool = False,
@@ -93,6 +96,8 @@ class App:
             silent_pickup=silent_pickup,
             goodbye_pattern=goodbye_pattern,
             goodbye_after=goodbye_after,
+            reminder_trigger_ms=reminder_trigger_ms,
+            reminder_max_count=reminder_max_count,
             auto_reconnect=auto_reconnect,
             call_details=call_details,
             transcript_with_tool_calls=transcript_with_tool_calls,
@@ -105,7 +110,7 @@ class App:
         self.stats = Stats()
         """What this application has done so far."""
         self.draining = False
-        """Whether no new calls are taken."""
+        """Whether no new calls are taken, since the application is being shut down."""
         self._store = MemoryStore() if store is None else store
         for method in ("claim", "save", "begin", "finish"):
             if not callable(getattr(self._store, method, None)):
@@ -208,6 +213,11 @@ class App:
                     self._fewer = anyio.Event()
                 await self._fewer.wait()
         return not self._leading
+
+    def reopen(self) -> None:
+        """Take new calls again, after `drain`. Both servers of this package do so when they start."""
+        self.draining = False
+        self._fewer = anyio.Event()
 
     def abandon(self) -> None:
         """Leave all calls without closing them, so that Retell connects them again, to another process if there is one."""

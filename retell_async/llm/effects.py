@@ -15,6 +15,7 @@ from retell_async._core.masking import mask_text, masked_traceback
 
 from .log import is_stray, log
 from .store import Outcome, Store
+from .texts import stated_of
 
 if TYPE_CHECKING:
     from .turn import Turn
@@ -168,7 +169,7 @@ class Effects:
         elif effect.error is None:
             outcome = Outcome("done", effect.result)
         else:
-            outcome = Outcome("failed", error=mask_text(f"{type(effect.error).__name__}: {effect.error}"))
+            outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
         try:
             with anyio.move_on_after(_STORE_WITHIN, shield=True) as waiting:
                 await self.store.finish(self.call_id, effect.key, outcome)

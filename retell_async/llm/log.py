@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 
 import anyio
 
-__all__ = ["is_stray", "log"]
+__all__ = ["absorb", "is_stray", "log"]
 
 log = logging.getLogger("retell_async.llm")
 
@@ -17,3 +18,11 @@ def is_stray(error: BaseException) -> bool:
     if isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit)):
         return False
     return isinstance(error, Exception) or anyio.current_effective_deadline() != -math.inf
+
+
+def absorb(error: BaseException) -> None:
+    """Take note that a stray error goes no further: asyncio remembers of a task that it was cancelled, by itself too."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()

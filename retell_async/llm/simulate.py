@@ -133,8 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Play Retell's side of custom-LLM calls against a server, and judge what it does by the rules of the protocol.",
         epilog="The exit status is 0 when no rule was broken, 1 when one was, and 2 when nothing could be played. "
         'A script is TOML: tables [[scenario]] with a name and steps, such as steps = ["wait", "say At ten.", "wait words", "lose", '
-        '"silence", "pause 2", "hang up"]; with tools, the names of those that are to be called exactly once, and optional, how '
-        "many of the last steps need not be taken, since the agent may hang up before them.",
+        '"silence", "pause 2", "hang up"]; with tools, the names of those that are to be called exactly once.',
     )
     parser.add_argument("url", nargs="?", help="the server's URL, its secret included; the id of the call is added to its path")
     parser.add_argument("--interactive", "-i", action="store_true", help="be the caller, at this terminal")

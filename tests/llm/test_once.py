@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import date
 from typing import Any, ClassVar
 
 import anyio
@@ -700,6 +701,27 @@ def test_a_turn_that_is_asked_again_is_told_what_it_did() -> None:
 
     run(main)
     assert told == [[], ["book"]]
+
+
+def test_whatever_an_effect_gave_the_messages_can_be_made() -> None:
+    seen: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        seen.append(turn.messages())
+        await turn.once("book", lambda: {date(2026, 11, 26): "free"})
+        yield "Right. "
+        await anyio.sleep(1)
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.ask(2, user("ten"))
+            await line.complete(2)
+
+    run(main)
+    assert "datetime.date(2026, 11, 26): 'free'" in seen[1][-1]["content"]
 
 
 def test_the_memory_forgets() -> None:

@@ -7,9 +7,11 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from retell_async import ConfigurationError, llm
@@ -231,7 +233,13 @@ def test_an_exception_ends_the_turn_with_a_sentence(caplog: pytest.LogCaptureFix
 
 @pytest.mark.parametrize(
     ("message", "says"),
-    [("", ""), ("Pardon?", "Pardon?"), (lambda turn: f"Pardon, {turn.kind}?", "Pardon, response?"), (lambda turn: turn.nothing, "")],
+    [
+        ("", ""),
+        ("Pardon?", "Pardon?"),
+        (lambda turn: f"Pardon, {turn.kind}?", "Pardon, response?"),
+        (lambda turn: turn.nothing, FAILURE),
+        (lambda turn: None, FAILURE),
+    ],
 )
 def test_the_sentence_can_be_chosen(message: Any, says: str) -> None:
     async def answer(turn: llm.Turn) -> str:
@@ -244,6 +252,75 @@ def test_the_sentence_can_be_chosen(message: Any, says: str) -> None:
             assert await line.complete(1) == says
 
     run(main)
+
+
+class Unwritten(Exception):
+    def __str__(self) -> str:
+        raise ValueError("of the error itself")
+
+
+async def of_none(turn: llm.Turn) -> None: ...
+
+
+def raised(error: BaseException) -> Any:
+    raise error
+
+
+def cancel_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
+    "a timeout that is none": lambda turn: setattr(turn, "timeout", None),
+    "a timeout that is text": lambda turn: setattr(turn, "timeout", "5"),
+    "a decimal": lambda turn: turn.session.update_agent(responsiveness=cast("Any", Decimal("0.5"))),
+    "true": lambda turn: turn.session.update_agent(reminder_max_count=True),
+    "a tool's name": lambda turn: turn.tool_call(cast("Any", print), {}),
+    "a tool's arguments": lambda turn: turn.tool_call("book", "at ten"),
+    "a number in them": lambda turn: turn.tool_call("book", {"slot": float("nan")}) and raised(ValueError()),
+    "a result's id": lambda turn: turn.tool_result(cast("Any", 5), "done"),
+    "a result's success": lambda turn: turn.tool_result("tool_1", "done", successful=cast("Any", Decimal(1))),
+    "metadata": lambda turn: turn.session.send_metadata({1, 2}),
+    "an interruption": lambda turn: turn.session.interrupt(cast("Any", 5)),
+    "an error that cannot be written": lambda turn: raised(Unwritten()),
+    "something said that is no text": lambda turn: turn.say(cast("Any", 5)),
+    "retry_on as a list": lambda turn: turn.once("a", lambda: raised(OSError()), retry_on=cast("Any", [OSError])),
+    "retry_on as nothing": lambda turn: turn.once("a", lambda: raised(OSError()), retry_on=cast("Any", None)),
+    "some other time": lambda turn: turn.once("a", lambda: None, when=cast("Any", "later")),
+    "an effect's error that cannot be written": lambda turn: turn.once("a", lambda: raised(Unwritten())),
+    "its own task, cancelled": lambda turn: cancel_itself(),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_mistake_costs_a_turn_and_not_the_call(mistake: str) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        if turn.id == 1:
+            done = MISTAKES[mistake](turn)
+            if done is not None and hasattr(done, "__await__"):
+                await done
+            await anyio.lowlevel.checkpoint()
+        yield "Yes."
+
+    app = application(answer)
+    async with talking(app) as talk:
+        line = talk.connect()
+        line.ask(1, user("a"))
+        assert await line.complete(1, 3) == FAILURE
+        line.ask(2, user("a"))
+        assert await line.complete(2, 3) == "Yes."
+        assert not line.over.is_set()
+    assert app.stats.failed == 1
+
+
+@pytest.mark.parametrize("message", [5, of_none, None])
+def test_a_failure_message_that_can_be_none(message: Any) -> None:
+    with pytest.raises(ConfigurationError, match="failure_message must be a text, or a function"):
+        application(echo, failure_message=message)
 
 
 def test_a_begin_message_that_cannot_be_made() -> None:
@@ -301,8 +378,8 @@ def test_an_answer_that_comes_at_the_last_moment_is_complete_once() -> None:
                 line.ask(1 + which % 2, user("a"))
                 said.append(await line.complete(1 + which % 2))
                 await anyio.sleep(1)
-            assert set(said) <= {"Yes.", "", FAILURE, f"Yes. {FAILURE}"}
-            assert app.stats.timed_out == sum(FAILURE in text for text in said)
+            assert set(said) <= {"Yes.", FAILURE, f"Yes. {FAILURE}"}
+            assert app.stats.timed_out + app.stats.failed == sum(FAILURE in text for text in said)
 
     run(main)
 
@@ -429,6 +506,19 @@ def test_silence_after_a_goodbye_ends_the_call(pattern: str | None) -> None:
             assert [answer.to_dict() for answer in line.responses(2)] == [
                 {"response_type": "response", "response_id": 2, "content": "", "content_complete": True, "end_call": True}
             ]
+
+    run(main)
+
+
+def test_after_a_goodbye_the_reminders_are_those_that_the_agent_is_said_to_have() -> None:
+    async def main() -> None:
+        async with talking(application(leave, reminder_trigger_ms=6000, reminder_max_count=0)) as talk:
+            line = talk.connect()
+            line.ask(1, user("bye"))
+            await line.complete(1)
+            line.ask(2, user("hello"))
+            await line.complete(2)
+            assert line.of(UpdateAgent)[-1].agent_config.to_dict() == {"reminder_trigger_ms": 6000, "reminder_max_count": 0}
 
     run(main)
 
@@ -576,7 +666,64 @@ def test_a_turn_that_interrupts_itself_is_over() -> None:
     run(main)
 
 
-def test_an_interruption_that_fails_is_complete_all_the_same() -> None:
+async def failing() -> AsyncIterator[str]:
+    yield "One "
+    raise ZeroDivisionError
+
+
+async def hanging() -> AsyncIterator[str]:
+    yield "One "
+    await anyio.sleep_forever()
+
+
+async def saying_nothing() -> AsyncIterator[str]:
+    yield ""
+
+
+@pytest.mark.parametrize(("stream", "says"), [(failing, f"One {FAILURE}"), (hanging, f"One {FAILURE}"), (saying_nothing, FAILURE)])
+def test_an_interruption_that_fails_ends_with_the_sentence(stream: Any, says: str) -> None:
+    async def main() -> None:
+        async with talking(application(echo, failure_message=lambda turn: turn.id)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            session.interrupt(stream())
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
+            assert "".join(answer.content for answer in line.of(AgentInterrupt)) == says
+        assert talk.app.stats.failed == 1
+
+    run(main)
+
+
+def test_a_newer_request_stops_an_interruption() -> None:
+    closed: list[float] = []
+
+    async def stream() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "word "
+                await anyio.sleep(0.5)
+        finally:
+            closed.append(anyio.current_time())
+
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            session.interrupt(stream())
+            await anyio.sleep(1.2)
+            begun = anyio.current_time()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "1: a"
+            await anyio.sleep(5)
+            assert closed == [begun]
+            assert len(line.of(AgentInterrupt)) == 3
+
+    run(main)
+
+
+def test_an_interruption_that_fails_carries_out_no_action() -> None:
     async def stream() -> AsyncIterator[str]:
         yield "One "
         raise ZeroDivisionError
@@ -679,6 +826,10 @@ async def an_iterator(turn: llm.Turn) -> Words:
 async def nothing(turn: llm.Turn) -> None: ...
 
 
+async def silent(turn: llm.Turn) -> None:
+    turn.may_be_silent = True
+
+
 class Called:
     async def __call__(self, turn: llm.Turn) -> Turns:
         yield "Yes."
@@ -691,7 +842,9 @@ class Called:
         (an_iterator, "Yes."),
         (lambda turn: Words("Yes."), "Yes."),
         (lambda turn: "Yes.", "Yes."),
-        (nothing, ""),
+        (nothing, FAILURE),
+        (lambda turn: Words(None, " "), f" {FAILURE}"),
+        (silent, ""),
         (Called(), "Yes."),
         (lambda turn: ["Yes."], FAILURE),
         (lambda turn: Words("Yes. ", 5), f"Yes. {FAILURE}"),

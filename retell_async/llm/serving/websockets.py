@@ -71,7 +71,10 @@ async def serve(
 
     :param drain_within: seconds to wait for them; what goes on then is left for Retell to connect again, elsewhere.
     :param settings: everything else that `websockets.asyncio.server.serve` takes.
+    :raises ConfigurationError: no agent is registered.
     """
+    app.check()
+    app.reopen()
     handler = Handler(app)
     own: dict[str, Any] = {"max_size": int(2 * app.settings.limits.message_bytes), "compression": None}
     serving = server.serve(handler, host, port, process_request=handler.check, **{**own, **settings})

@@ -29,7 +29,7 @@ from ..messages import (
     UnknownAnswer,
     parse_answer,
 )
-from ..protocol import DIGITS, PHONE_NUMBER
+from ..protocol import DIGITS, NUMBER
 
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
@@ -42,14 +42,13 @@ Rule: TypeAlias = Literal[
     "current-id",
     "completed",
     "complete-once",
-    "says-something",
+    "in-words",
     "one-action",
-    "possible-action",
     "pong",
     "tool-calls",
     "effects-once",
     "stays-open",
-    "goes-on",
+    "to-the-end",
 ]
 
 RULES: dict[Rule, str] = {
@@ -61,14 +60,13 @@ RULES: dict[Rule, str] = {
     "current-id": "nothing is sent for an answer once the server has read that a newer one is wanted",
     "completed": "every answer that is still wanted is completed in time",
     "complete-once": "nothing comes for an answer after its last part",
-    "says-something": "an answer to what the caller said has words or an action",
-    "one-action": "an answer has one action at most",
-    "possible-action": "a number to transfer to is one such as +14155550100, and keys to press are 0 to 9, * and #",
+    "in-words": "what the caller says is answered in words, or by an action",
+    "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
     "tool-calls": "tool calls have ids of their own and an object as arguments, and results belong to them",
     "effects-once": "a side effect does not happen twice, and one that is to happen does",
     "stays-open": "the server does not close the connection but to hang up",
-    "goes-on": "the agent does not hang up before the caller is done",
+    "to-the-end": "the agent does not hang up or transfer while the caller has more to say",
 }
 
 _SENTENCE = re.compile(r"[.!?…。？！](?:\s|$)")
@@ -142,14 +140,18 @@ class _Answer:
     actions: set[str] = attrs.field(factory=set[str])
     frame_at: float | None = None
     sentence_at: float | None = None
+    heard_at: float = attrs.field(default=attrs.Factory(lambda self: self.asked_at, takes_self=True))
+    """When something of it came last, or it was asked for."""
+    number: int = 0
+    """Which message asked for it, counted from 1."""
     outdated_at: float | None = None
     """When a newer one was asked for."""
     outdated_by: int = 0
     """Which message asked for it, counted from 1; 0 if it was the server itself that said something newer."""
     protected: bool = False
     """Whether the caller cannot interrupt it."""
-    echoed_at: float | None = None
-    """When a ping came back from the server that it can only have read after that message."""
+    read_at: float | None = None
+    """When it was seen that the server had read that message: by its answer to it, or by a ping that was sent after it and came back."""
     ponged_at: float | None = None
     """When its WebSocket library had read that message, and what is behind the library should have."""
 
@@ -174,11 +176,13 @@ class _Ping:
 class Judge:
     """Judges one call, over any number of connections.
 
-    An answer is out of date once the server has read that a newer one is wanted. That it has is shown by the order of what it sends: a ping
-    that was sent after the request comes back. If it does not send back the timestamps of pings, the WebSocket's own pongs are taken.
+    An answer is out of date once the server has read that a newer one is wanted. That it has is shown by the order of what it sends: a part
+    of the newer answer comes, or a ping that was sent after the request comes back. If it does not send back the timestamps of pings, the
+    WebSocket's own pongs are taken.
 
     :param slack: seconds after that in which parts may still come, of threads that were about to send them.
-    :param answer_within: seconds within which an answer must be complete.
+    :param answer_within: seconds within which the next part of an answer must come.
+    :param longest: seconds within which it must be complete.
     :param pong_within: seconds within which a ping must be answered.
     :param side_effects: names of the tools that must not be called twice with the same arguments.
     :param exactly_once: names of the tools that must be called once in the call, whatever the arguments.
@@ -186,6 +190,7 @@ class Judge:
 
     slack: float = 0.02
     answer_within: float = 15.0
+    longest: float = 60.0
     pong_within: float = 5.0
     side_effects: frozenset[str] = frozenset()
     exactly_once: frozenset[str] = frozenset()
@@ -225,7 +230,9 @@ class Judge:
                 for answer in (*self._answers.values(), *self._interruptions.values()):
                     if not (answer.to == "interruption" and answer.protected):
                         answer.outdate(at, self.messages)
-                self._answers[message.response_id] = _Answer(at, "response" if isinstance(message, ResponseRequired) else "reminder")
+                self._answers[message.response_id] = _Answer(
+                    at, "response" if isinstance(message, ResponseRequired) else "reminder", number=self.messages
+                )
             case Ping():
                 self._pings.append(_Ping(message.timestamp, at, self.messages))
             case _:
@@ -273,28 +280,27 @@ class Judge:
                 answer.wanted = False
         self.lost(at)
 
-    def report(self, at: float, *, gave_up: bool = False, unplayed: int = 0) -> Report:
+    def report(self, at: float, *, gave_up: bool = False, unsaid: int = 0) -> Report:
         """What came of it, with what is missing by now.
 
         :param gave_up: whether the caller waited for the agent in vain.
-        :param unplayed: how many steps the caller could not take, since the agent hung up.
+        :param unsaid: how often the caller would have spoken yet when the agent ended the call.
         """
         missing: list[Finding] = []
         for id, answer in self._answers.items():
-            if answer.wanted and not answer.complete and at - answer.asked_at > self.answer_within:
+            late = at - answer.heard_at > self.answer_within or at - answer.asked_at > self.longest
+            if answer.wanted and not answer.complete and late:
                 missing.append(Finding(_rule_of(id), at, self._unanswered(id, answer)))
         if gave_up and not missing:
-            missing.append(
-                Finding("completed", at, f"the caller waited more than {self.answer_within:g} s for the agent to come to an end")
-            )
+            missing.append(Finding("completed", at, "the caller waited for the agent to come to an end"))
         if self._connected:
             missing += [
                 Finding("effects-once", at, f"{name!r} was called {self._calls[name]} times, not once, as told by tool_call_invocation")
                 for name in sorted(self.exactly_once)
                 if self._calls[name] != 1
             ]
-        if unplayed:
-            missing.append(Finding("goes-on", at, f"it hung up when the caller had {unplayed} more step{'s' * (unplayed > 1)} to take"))
+        if unsaid:
+            missing.append(Finding("to-the-end", at, f"it ended the call when the caller had {unsaid} more to say"))
         self._missing_pongs(at)
         verdicts: list[Verdict] = []
         for rule in RULES:
@@ -306,7 +312,7 @@ class Judge:
 
     def _unanswered(self, id: int, answer: _Answer) -> str:
         if answer.frame_at is not None:
-            return f"{answer.what(id)} was not complete within {self.answer_within:g} s"
+            return f"{answer.what(id)} was never completed"
         if id == 0:
             return "no begin message came: an empty one is sent if the caller is to speak first"
         return f"{answer.what(id)} was never answered"
@@ -343,24 +349,24 @@ class Judge:
             if id and answer.sentence_at is not None:
                 self._first_sentences.append(answer.sentence_at - answer.asked_at)
             self._seen[_rule_of(id)] += 1
-            if at - answer.asked_at > self.answer_within:
-                self._find(_rule_of(id), at, f"{answer.what(id)} was not complete within {self.answer_within:g} s")
+            if at - answer.asked_at > self.longest:
+                self._find(_rule_of(id), at, f"{answer.what(id)} took {at - answer.asked_at:.0f} s to its end")
             if answer.to == "response":
-                self._seen["says-something"] += 1
+                self._seen["in-words"] += 1
                 if not answer.text.strip() and not answer.actions:
-                    self._find("says-something", at, f"{answer.what(id)} was empty: the caller hears silence")
+                    self._find("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
 
     def _interrupted(self, interrupt: AgentInterrupt, at: float) -> None:
         for answer in self._answers.values():
             if not answer.complete and answer.outdated_at is None:
                 answer.outdate(at, 0)
-                answer.echoed_at = answer.ponged_at = at  # it knows what it does itself
+                answer.read_at = at  # it knows what it does itself
         id = interrupt.interrupt_id
         answer = self._interruptions.get(id)
         if answer is None:
             for earlier in self._interruptions.values():
                 earlier.outdate(at, 0)
-                earlier.echoed_at = earlier.ponged_at = at
+                earlier.read_at = at
             answer = self._interruptions[id] = _Answer(at, "interruption")
         if self._is_current(answer, id, at):
             self._part(answer, interrupt, id, at)
@@ -369,9 +375,11 @@ class Judge:
         self._seen["current-id"] += 1
         if answer.outdated_at is None:
             return True
-        read_at = answer.echoed_at if self._echoes else answer.ponged_at
-        if read_at is None:
-            read_at = answer.outdated_at + _READS_WITHIN
+        read_at = answer.outdated_at + _READS_WITHIN
+        if answer.read_at is not None:
+            read_at = answer.read_at
+        elif answer.ponged_at is not None and not self._echoes:
+            read_at = answer.ponged_at
         if at - read_at > self.slack:
             late = f"{at - answer.outdated_at:.3f} s"
             self._find("current-id", at, f"a part of {answer.what(id)} came {late} after something newer was wanted")
@@ -383,8 +391,11 @@ class Judge:
             self._find("complete-once", at, f"a part of {answer.what(id)} came after its last one")
             return False
         self._acts(message, answer.actions, at)
+        answer.heard_at = at
         if answer.frame_at is None:
             answer.frame_at = at
+            if answer.number:  # whose answer has begun has read the request
+                self._has_read(answer.number, at)
         if answer.sentence_at is None or not answer.text.strip():
             known = len(answer.text)
             answer.text += message.content
@@ -400,14 +411,13 @@ class Judge:
         if not acts:
             return
         self._seen["one-action"] += 1
-        self._seen["possible-action"] += 1
         if len(before) > 1:
             self._find("one-action", at, " and ".join(sorted(before)))
         number, digits = acts.get("transfer_number"), acts.get("digit_to_press")
-        if number is not None and not PHONE_NUMBER.fullmatch(number):
-            self._find("possible-action", at, f"a transfer_number that is none: {number[:40]!r}")
+        if number is not None and not NUMBER.fullmatch(number):
+            self._find("one-action", at, f"a transfer_number that is none: {number[:40]!r}")
         if digits is not None and not DIGITS.fullmatch(digits):
-            self._find("possible-action", at, f"a digit_to_press that is none: {digits[:40]!r}")
+            self._find("one-action", at, f"a digit_to_press that is none: {digits[:40]!r}")
 
     def _ponged(self, pong: Pong, at: float) -> None:
         self._seen["pong"] += 1
@@ -418,13 +428,16 @@ class Judge:
                 self._find("pong", at, f"later than {self.pong_within:g} s")
         for ping in sent_back:
             self._echoes = True
-            for answer in self._outdated(ping.number):
-                answer.echoed_at = at if answer.echoed_at is None else answer.echoed_at
+            self._has_read(ping.number, at)
 
     def _outdated(self, number: int) -> list[_Answer]:
         """What is out of date for a server that has read as many messages."""
         answers = (*self._answers.values(), *self._interruptions.values())
         return [answer for answer in answers if answer.outdated_at is not None and answer.outdated_by <= number]
+
+    def _has_read(self, number: int, at: float) -> None:
+        for answer in self._outdated(number):
+            answer.read_at = at if answer.read_at is None else answer.read_at
 
     def _missing_pongs(self, at: float) -> None:
         if self._watches_pings:

@@ -30,6 +30,8 @@ __all__ = ["Call", "Result", "Settings", "check_url", "play", "play_all"]
 _SENT_WITHIN = 10.0
 _CLOSED_WITHIN = 2.0
 _LONGEST = 1 << 20
+_LONGEST_ANSWER = 4
+"""How much longer than it may take to come an answer may take to its end."""
 
 
 def check_url(url: str) -> None:
@@ -111,11 +113,13 @@ class Call:
             pace=settings.pace,
             caller_pace=settings.caller_pace,
             patience=settings.answer_within + 1,
+            longest=_LONGEST_ANSWER * settings.answer_within + 1,
             open_ended=open_ended,
             connect_at=anyio.current_time(),
         )
         self.judge = Judge(
             answer_within=settings.answer_within,
+            longest=_LONGEST_ANSWER * settings.answer_within,
             slack=settings.slack,
             side_effects=settings.side_effects,
             exactly_once=scenario.tools,
@@ -164,7 +168,7 @@ class Call:
                 socket.transport.abort()
         now = anyio.current_time()
         ended = str(player.ended) if problem is None or player.ended != "no connection" else f"no connection: {problem}"
-        report = self.judge.report(now, gave_up=player.gave_up, unplayed=max(0, player.unplayed - self._scenario.optional))
+        report = self.judge.report(now, gave_up=player.gave_up, unsaid=player.unsaid)
         said = tuple(f"{line['role']}: {line['content']}" for line in player.spoken)
         return Result(self._scenario, report, ended, now - begun, connected, said)
 

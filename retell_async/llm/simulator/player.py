@@ -123,7 +123,8 @@ class Player:
     :param epoch: milliseconds of Unix time at second 0, for pings.
     :param pace: words that the agent speaks in a second.
     :param caller_pace: words that the caller speaks in a second; ``None`` for the agent's pace.
-    :param patience: seconds within which an answer must be complete, else the call is given up.
+    :param patience: seconds without a part of an answer after which the call is given up.
+    :param longest: seconds within which an answer must be complete, else the call is given up.
     :param linger: seconds that pass after the last step, for what comes too late.
     :param open_ended: whether more steps may come: the call does not end with the last.
     """
@@ -134,6 +135,7 @@ class Player:
     pace: float = 20.0
     caller_pace: float | None = None
     patience: float = 16.0
+    longest: float = 60.0
     linger: float = 1.0
     open_ended: bool = False
     connect_at: float | None = 0.0
@@ -165,6 +167,8 @@ class Player:
     _turn: _Turn | None = None
     _asked_at: float = 0.0
     """When something was asked for last, or the caller began to wait for it."""
+    _heard_at: float = 0.0
+    """When something of it came last."""
     _last_id: int = 0
     _again: str | None = None
     """The kind of what the last connection left without an answer, until it is asked for again."""
@@ -202,10 +206,10 @@ class Player:
         return "" if self._speech is None else " ".join(self._speech.words[: self._speech.spoken])
 
     @property
-    def unplayed(self) -> int:
-        """How many steps the caller could not take, since the agent ended the call."""
+    def unsaid(self) -> int:
+        """How often the caller would have spoken yet when the agent ended the call."""
         by_agent = self.ended in {_HUNG_UP, _TRANSFERRED} and not self.open_ended
-        return len(self.steps) + isinstance(self._step, Say) if by_agent else 0
+        return sum(isinstance(step, Say) for step in (self._step, *self.steps)) if by_agent else 0
 
     # What happens.
 
@@ -216,6 +220,7 @@ class Player:
         self._up, self.connect_at, self._attempts, self._config = True, None, 0, {}
         self._rejoined, self._rejoined_at = not first, None if first else now
         self._turn, self._asked_at = _Turn(0, "begin"), now
+        self._heard_at = now
         self._go_on(now)
 
     def failed(self, now: float, *, final: bool = False) -> None:
@@ -279,6 +284,7 @@ class Player:
                     self.signs.append(Sign("tool", f"{message.name} {message.arguments}"))
                 else:
                     self.signs.append(Sign("result", message.content))
+                self._heard_at = now
                 if self._turn is not None:
                     self._turn.tool = True
             case _:
@@ -360,7 +366,8 @@ class Player:
                 done = answered or bool(step.until == "words" and turn.text.strip()) or (step.until == "tool" and turn.tool)
                 if not done and now >= self._patient_until:
                     self.gave_up = True
-                    self._end("given up: the answer did not end" if turn.text or turn.tool else "given up: the agent fell silent")
+                    endless = now < self._heard_at + self.patience
+                    self._end("given up: an answer without an end" if endless else "given up: the agent fell silent")
                 return done
             case _:
                 return True
@@ -385,7 +392,7 @@ class Player:
             case Send():
                 self.frames.append(step.text)
             case Wait():
-                self._asked_at = now
+                self._asked_at = self._heard_at = now
 
     @property
     def _caller_pace(self) -> float:
@@ -395,7 +402,8 @@ class Player:
     def _patient_until(self) -> float:
         """When the call is given up, unless the answer is complete by then; what is complete may be spoken to its end."""
         spoken = self._speech is not None and self._turn is not None and self._turn.complete
-        return self._asked_at + self.patience + (len(self._speech.words) / self.pace if self._speech is not None and spoken else 0.0)
+        until = min(self._heard_at + self.patience, self._asked_at + self.longest)
+        return until + (len(self._speech.words) / self.pace if self._speech is not None and spoken else 0.0)
 
     def _ping(self, now: float) -> None:
         self._pinged = max(self._pinged + 1, round(self.epoch + now * 1000))
@@ -406,13 +414,14 @@ class Player:
     def _ask(self, kind: str, now: float, *, heard: bool = True) -> None:
         self._cut_off()
         self._last_id += 1
-        self._turn, self._asked_at = _Turn(self._last_id, kind), now
+        self._turn, self._asked_at, self._heard_at = _Turn(self._last_id, kind), now, now
         message = ReminderRequired if kind == "reminder" else ResponseRequired
         self.frames.append(message(response_id=self._last_id, **(self._transcripts() if heard else {"transcript": []})))
         if self._ping_at is not None:
             self._ping(now)  # what comes back shows when the server has read that a newer answer is wanted
 
     def _heard(self, message: Response, turn: _Turn, now: float) -> None:
+        self._heard_at = now
         turn.text += message.content
         turn.complete = message.content_complete
         self._note_action(message, turn)
@@ -427,8 +436,9 @@ class Player:
             turn = self._turn = _Turn(None, "response", interrupt_id=message.interrupt_id)
         if turn.complete:
             return
+        self._heard_at = now
         turn.text += message.content
-        turn.complete = message.content_complete
+        turn.complete, self._heard_at = message.content_complete, now
         self._note_action(message, turn)
         self._say(message.content, now)
 

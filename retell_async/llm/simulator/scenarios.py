@@ -69,8 +69,6 @@ class Scenario:
     steps: Sequence[Step]
     tools: frozenset[str] = frozenset()
     """Names of tools that are to be called exactly once in it."""
-    optional: int = 0
-    """How many of the last steps need not be taken, since the agent may hang up before them."""
 
 
 @attrs.frozen
@@ -145,13 +143,12 @@ def scenarios(lines: Lines | None = None, tools: Sequence[str] = ()) -> list[Sce
             "goodbye",
             "the caller takes leave, and the agent may hang up",
             [begin, Say(say.first), answer, Say(say.goodbye), answer, Silence(), answer],
-            optional=2,
         ),
     ]
 
 
 def read_scenarios(text: str) -> list[Scenario]:
-    """One's own scenarios, from TOML: tables ``[[scenario]]`` with `name`, `steps`, and if they matter `about`, `tools` and `optional`.
+    """One's own scenarios, from TOML: tables ``[[scenario]]`` with `name`, `steps`, and if they matter `about` and `tools`.
 
     A step is a text: ``say <words>``, ``wait [answer|words|tool]``, ``silence``, ``pause <seconds>``, ``lose``, ``hang up``,
     ``send <frame>``.
@@ -166,20 +163,16 @@ def read_scenarios(text: str) -> list[Scenario]:
 
 def _scenario(table: Any, place: str) -> Scenario:
     fields = cast("Mapping[str, Any]", table if isinstance(table, Mapping) else {"name": None})
-    if unknown := fields.keys() - {"name", "about", "steps", "tools", "optional"}:
+    if unknown := fields.keys() - {"name", "about", "steps", "tools"}:
         raise ValueError(f"{place} has no use for {', '.join(sorted(unknown))}")
     name, about, steps, tools = fields.get("name"), fields.get("about", ""), fields.get("steps"), fields.get("tools", [])
-    optional: Any = fields.get("optional", 0)
     if not isinstance(name, str) or not name or not isinstance(about, str):
         raise ValueError(f"{place} needs a name, which is a text, as is what it is about")
     if not _texts(steps) or not steps:
         raise ValueError(f"{place} needs steps, which are a list of texts")
     if not _texts(tools):
         raise ValueError(f"{place} has tools that are not a list of names")
-    if type(optional) is not int or not 0 <= optional <= len(steps):
-        raise ValueError(f"{place} has as `optional` no number of its last steps")
-    read = [read_step(step, f"step {number} of {place}") for number, step in enumerate(steps, 1)]
-    return Scenario(name, about, read, frozenset(tools), optional)
+    return Scenario(name, about, [read_step(step, f"step {number} of {place}") for number, step in enumerate(steps, 1)], frozenset(tools))
 
 
 def _texts(value: Any) -> bool:

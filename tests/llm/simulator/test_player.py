@@ -334,14 +334,25 @@ def test_an_answer_without_end_is_given_up(parts: str) -> None:
 
     def endless(frame: Json) -> Iterator[tuple[float, Any]]:
         if frame["interaction_type"] == "response_required":
-            for number in range(1, 1000):
-                yield number * 0.1, part(frame["response_id"], number)
+            for number in range(1, 100):
+                yield number * 0.2, part(frame["response_id"], number)
         else:
             yield from polite(frame)
 
-    play = Play(endless, [Wait(), Say("a"), Wait(), Say("never said")]).run()
-    assert play.player.ended in {"given up: the answer did not end", "given up: the agent fell silent"}
-    assert play.now < 7
+    play = Play(endless, [Wait(), Say("a"), Wait(), Say("never said")], longest=10).run()
+    assert play.player.ended == "given up: an answer without an end"
+    assert play.now < 12
+
+
+def test_an_answer_that_goes_on_coming_is_waited_for() -> None:
+    def slow(frame: Json) -> Iterator[tuple[float, Any]]:
+        if frame["interaction_type"] == "response_required":
+            for number in range(1, 6):
+                yield number * 4, response(1, " more", complete=number == 5)
+        else:
+            yield from polite(frame)
+
+    assert Play(slow, [Wait(), Say("a"), Wait()]).run().player.ended == "played"
 
 
 def test_what_is_complete_is_heard_to_its_end() -> None:
@@ -366,11 +377,16 @@ def test_the_last_answer_is_waited_for() -> None:
     assert Play(without_end, [Wait(), Say("a"), Wait("words")]).run().player.gave_up
 
 
-@pytest.mark.parametrize(("steps", "left"), [([Wait(), Say("b"), Wait()], 2), ([Wait()], 0), ([Pause(5), Say("b")], 1)])
-def test_steps_that_the_agent_leaves_unplayed(steps: list[Step], left: int) -> None:
-    play = Play(polite, [Wait(), Say("Bye"), Wait("words"), *steps]).run()
-    assert play.player.ended == "hung up by the agent"
-    assert play.player.unplayed == left
+@pytest.mark.parametrize(("end", "unsaid"), [({"end_call": True}, 2), ({"transfer_number": "+14155550100"}, 2), ({}, 0)])
+def test_what_the_caller_would_have_said(end: Json, unsaid: int) -> None:
+    def ending(frame: Json) -> Iterator[tuple[float, Json]]:
+        if frame["interaction_type"] == "opened":
+            yield 0, response(0, "Hello.")
+        if frame["interaction_type"] == "response_required":
+            yield 0, response(frame["response_id"], "Bye.", **end)
+
+    play = Play(ending, [Wait(), Say("a"), Wait(), Say("b"), Wait(), Say("c"), Silence(), Wait()]).run()
+    assert play.player.unsaid == unsaid
 
 
 def test_a_ping_follows_each_request() -> None:
@@ -426,7 +442,7 @@ def test_a_refusal_that_will_not_change() -> None:
 def test_the_caller_hangs_up_at_once() -> None:
     play = Play(polite, [Wait(), Say("a"), Wait()]).run(until=0.05)
     play.player.hang_up()
-    assert (play.player.ended, play.player.closing, play.player.unplayed) == ("hung up by the caller", 1000, 0)
+    assert (play.player.ended, play.player.closing, play.player.unsaid) == ("hung up by the caller", 1000, 0)
 
 
 @pytest.mark.parametrize(("refused", "ended"), [(2, "played"), (3, "no connection")])
@@ -501,14 +517,13 @@ SCRIPT = """
 name = "booking"
 about = "a slot"
 tools = ["book"]
-optional = 3
 steps = ["wait", "say At ten.", "wait words", "wait tool", "wait answer", "silence", "pause 1.5", "lose", "send {}", "hang up"]
 """
 
 
 def test_scenarios_of_ones_own() -> None:
     [scenario] = read_scenarios(SCRIPT)
-    assert (scenario.name, scenario.about, scenario.tools, scenario.optional) == ("booking", "a slot", frozenset({"book"}), 3)
+    assert (scenario.name, scenario.about, scenario.tools) == ("booking", "a slot", frozenset({"book"}))
     assert list(scenario.steps) == [
         Wait(),
         Say("At ten."),
@@ -536,8 +551,6 @@ def test_scenarios_of_ones_own() -> None:
         ("[[scenario]]\nname = 'a'\nsteps = ['say']", "step 1 of scenario 1"),
         ("[[scenario]]\nname = 'a'\nsteps = ['pause x']", "step 1 of scenario 1"),
         ("[[scenario]]\nname = 'a'\nsteps = ['wait']\nmood = 1", "no use for mood"),
-        ("[[scenario]]\nname = 'a'\nsteps = ['wait']\noptional = 2", "no number of its last steps"),
-        ("[[scenario]]\nname = 'a'\nsteps = ['wait']\noptional = true", "no number of its last steps"),
         ("[[scenario", "."),
     ],
 )

@@ -64,7 +64,8 @@ def test_a_server_without_fault_passes_beside_them() -> None:
 def test_the_example_is_found_without_fault() -> None:
     async def main() -> None:
         async with served(custom_llm.create_app({}, SECRET)) as url:
-            results = await play_all(url, scenarios(), concurrency=12)
+            lines = Lines(tool="At ten.", correction="At ten, or at eleven.")
+            results = await play_all(url, scenarios(lines, ["book"]), concurrency=12)
         assert broken(results) == {}
         ends = {result.scenario.name: result.ended for result in results}
         assert ends.pop("goodbye") == "hung up by the agent"
