@@ -16,7 +16,17 @@ import trustme
 from websockets.asyncio.server import ServerConnection, serve as serve_websockets
 from websockets.http11 import Request, Response
 
-from retell_async import AsyncRetell, AuthenticationError, DefaultAsyncHttpxClient, Retell, RetellError
+from retell_async import (
+    APIConnectionError,
+    APIError,
+    AsyncRetell,
+    AuthenticationError,
+    DefaultAsyncHttpxClient,
+    InternalServerError,
+    RateLimitError,
+    Retell,
+    RetellError,
+)
 from retell_async.llm import monitor as monitoring
 from retell_async.llm.monitor import MonitorError, MonitorItem, Watched
 from retell_async.sandbox import Sandbox, Settings, serve
@@ -44,9 +54,15 @@ def test_half_an_emoji_hides_no_item() -> None:
     assert shown.content == "Hm \ud83d"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": 1}', '{"event": "of_tomorrow"}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": true}', '{"id": 1.5}', '{"event": "of_tomorrow"}', "[" * 100_000])
 def test_what_is_no_item_is_passed_over(text: str) -> None:
     assert Watched().received(text) == []
+
+
+def test_ids_may_be_numbers() -> None:
+    watched = Watched()
+    [shown] = watched.received('{"id": 7, "content": "a"}')
+    assert (shown.id, watched.received('{"id": 7, "content": "a"}')) == ("7", [])
 
 
 def test_how_a_call_ends() -> None:
@@ -59,7 +75,45 @@ def test_how_a_call_ends() -> None:
     assert watched.closed(4004) == "over"  # it went on when this was lost
 
 
-@pytest.mark.parametrize(("code", "said"), [(4008, "five others"), (1008, "does not let"), (4999, "why"), (1002, "close code 1002")])
+def test_a_call_that_ended_while_the_connection_was_lost() -> None:
+    watched = Watched()
+    assert watched.closed(1006) == "again"  # before anything came
+    assert watched.closed(4004) == "over"
+
+
+def test_ones_own_dead_connection_may_still_be_counted() -> None:
+    with pytest.raises(MonitorError, match="five others"):
+        Watched().closed(4008)
+    watched = Watched()
+    watched.received("{}")
+    assert watched.closed(1006) == "again"
+    assert [watched.closed(4008) for _ in range(4)] == ["again"] * 4
+    with pytest.raises(MonitorError, match="five others"):
+        watched.closed(4008)
+
+
+def error(status: int) -> APIError:
+    request = httpx.Request("GET", "http://test")
+    kinds = {401: AuthenticationError, 429: RateLimitError, 502: InternalServerError}
+    if status == 0:
+        return APIConnectionError(request=request)
+    return kinds[status]("no", response=httpx.Response(status, request=request), body=None)
+
+
+def test_a_connection_that_cannot_be_opened_again_yet() -> None:
+    for status in (0, 429, 502):
+        with pytest.raises(APIError):
+            Watched().unopened(error(status))
+        watched = Watched(seen=True)
+        for _ in range(39):
+            watched.unopened(error(status))
+        with pytest.raises(APIError):
+            watched.unopened(error(status))
+    with pytest.raises(AuthenticationError):
+        Watched(seen=True).unopened(error(401))
+
+
+@pytest.mark.parametrize(("code", "said"), [(4003, "close code 4003"), (1008, "does not let"), (4999, "why"), (1002, "close code 1002")])
 def test_what_ends_it_for_good(code: int, said: str) -> None:
     with pytest.raises(MonitorError, match=said):
         Watched(seen=True).closed(code, "why")
@@ -74,10 +128,11 @@ def test_numbers_in_reasons_are_masked() -> None:
 def test_a_lost_connection_is_opened_again_with_longer_pauses() -> None:
     watched = Watched()
     pauses = []
-    for _ in range(5):
+    for _ in range(39):
         assert watched.closed(1006) == "again"
         pauses.append(watched.pause)
-    assert pauses == [0.5, 1, 2, 4, 8]
+    assert pauses[:6] == [0.5, 1, 2, 4, 8, 8]
+    assert 240 < sum(pauses) < 360
     with pytest.raises(MonitorError, match="close code 1006"):
         watched.closed(1006)
     watched.received("{}")
@@ -144,6 +199,30 @@ def test_a_lost_connection_loses_and_repeats_nothing(monkeypatch: pytest.MonkeyP
         )
         assert [request.path for request in requests] == ["/v2/monitor-call/call%201%2F.."] * 2
         assert requests[0].headers["Authorization"] == "Bearer key_of_the_tests"
+
+    asyncio.run(main())
+
+
+@pytest.mark.soak
+def test_a_server_that_is_down_for_a_while_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "_PAUSE", 0.01)
+
+    async def main() -> None:
+        answers: list[Scripts] = [[first_half], [], [], [], [second_half]]
+
+        def refuse(socket: ServerConnection, request: Request) -> Response | None:
+            scripts[:] = answers.pop(0)
+            return None if scripts else socket.respond(502, "down")
+
+        scripts: Scripts = []
+
+        async def handle(socket: ServerConnection) -> None:
+            await scripts.pop(0)(socket)
+
+        async with serve_websockets(handle, "127.0.0.1", 0, process_request=refuse) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            async with AsyncRetell(api_key="key_of_the_tests", base_url=f"http://127.0.0.1:{port}", max_retries=0) as client:
+                assert (await watch(client))[-1].id == "i3"
 
     asyncio.run(main())
 

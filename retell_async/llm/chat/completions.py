@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import inspect
 import json
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -253,15 +254,20 @@ class _Answer:
             self._calls.append(known)
         name = function.get("name") or ""
         known.name += "" if name == known.name else name
-        known.text += function.get("arguments") or ""
+        arguments: Any = function.get("arguments") or ""
+        known.text += arguments if isinstance(arguments, str) else json.dumps(arguments)
 
     def check(self) -> None:
         """Look at how it ended.
 
-        :raises CompletionError: tools are called, and not all of what they are called with came.
+        :raises CompletionError: it was withheld, or tools are called, and not all of what they are called with came.
         """
         if self._calls and self._finish in {"length", "content_filter"}:
             raise CompletionError(f"the model was stopped while it called a tool ({self._finish}): nothing is called")
+        if self._finish == "content_filter":
+            raise CompletionError("the chat endpoint withholds the answer: content_filter")
+        if self._finish == "length":
+            log.warning("the chat endpoint broke off an answer: it was given too few tokens for it")
 
     @property
     def finished(self) -> bool:
@@ -287,16 +293,15 @@ async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Ma
 
     :raises CompletionError: the stream ends before the answer does.
     """
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise CompletionError("the chat endpoint answers in an encoding that it was not asked for")
     if "event-stream" not in response.headers.get("content-type", "event-stream"):
         yield _object((await response.aread()).decode("utf-8", "replace"))
         return
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
     decoder, rest, event = codecs.getincrementaldecoder("utf-8")("replace"), "", ""
+    decompress = _decompressor(response.headers.get("content-encoding", "identity"))
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
         async for chunk in chunks:
-            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+            *lines, rest = (rest + decoder.decode(decompress(chunk))).split("\n")
             for line in lines:
                 name, _, data = (part.strip() for part in line.partition(":"))
                 if name == "event":
@@ -309,6 +314,23 @@ async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Ma
                 yield {"error": part.get("error") or part} if event == "error" else part
     if not answer.finished:
         raise CompletionError("the chat endpoint broke off its answer")
+
+
+def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
+    """What undoes an encoding, though none was asked for: some proxies compress whatever passes."""
+    if encoding == "identity":
+        return bytes
+    if encoding not in {"gzip", "deflate"}:
+        raise CompletionError("the chat endpoint answers in an encoding that it was not asked for")
+    compressed = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def decompress(data: bytes) -> bytes:
+        try:
+            return compressed.decompress(data)
+        except zlib.error:
+            raise CompletionError("the chat endpoint's answer is not compressed as it says") from None
+
+    return decompress
 
 
 def _object(text: str) -> Mapping[str, Any]:

@@ -63,7 +63,13 @@ class Watchers:
     async def _show(self, call_id: str, send: Send) -> None:
         """Send each item when it is new or has changed, until the call is over."""
         sent: dict[str, Json] = {}
-        while (call := self._ongoing(call_id)) is not None:
+        ongoing = True
+        while ongoing:
+            # What was said last is shown too, before it is over.
+            ongoing = self._ongoing(call_id) is not None
+            call = self._sandbox.store.calls.get(call_id)
+            if call is None:
+                break
             now = self._sandbox.store.clock.now()
             shown = [_shown(number, item) for number, item in enumerate(conversation_of(call, now).with_tool_calls)]
             changed = [item for item in shown if sent.get(item["id"]) != item]
@@ -72,7 +78,8 @@ class Watchers:
             for item in changed:
                 sent[item["id"]] = item
                 await send({"type": "websocket.send", "text": json.dumps(item, separators=(",", ":"))})
-            await anyio.sleep(_LOOK_EVERY)
+            if ongoing:
+                await anyio.sleep(_LOOK_EVERY)
         await send({"type": "websocket.close", "code": 1000})
 
     def _ongoing(self, call_id: str) -> Call | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import traceback
+import zlib
 from datetime import date
 from typing import Any, cast
 
@@ -300,6 +302,7 @@ def whole(id: str | None, name: str, arguments: str, **more: Any) -> Json:
     [
         [whole("a", "book", '{"slot": 1}', index=0), whole("b", "lookup", '{"x": 2}', index=0)],
         [whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}')],
+        [whole("a", "book", cast("Any", {"slot": 1})), whole("b", "lookup", cast("Any", {"x": 2}))],
         [whole("a", "book", '{"slot"'), whole(None, "", ": 1}"), whole("b", "lookup", '{"x"'), whole(None, "", ": 2}")],
         [whole("a", "book", '{"slot"', index=0), whole("a", "book", ": 1}", index=0), whole("b", "lookup", '{"x": 2}', index=1)],
         [
@@ -324,6 +327,41 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
 
     run(main)
     assert (booked, looked_up) == ([1], [{"x": 2}])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_stream_that_was_compressed_on_its_way(encoding: str) -> None:
+    written = f"data: {json.dumps(delta(content='No.'))}\n\ndata: [DONE]\n\n".encode()
+    compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written)
+
+    class Bytes(Stream):
+        async def __anext__(self) -> bytes:
+            if not self.parts:
+                raise StopAsyncIteration
+            return bytes([self.parts.pop(0)])
+
+    stream = Bytes([], 0)
+    stream.parts = list(compressed)
+    headers = {"content-type": "text/event-stream", "content-encoding": encoding}
+
+    async def main() -> None:
+        async with talking(application(Endpoint(httpx.Response(200, headers=headers, stream=stream)))) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "No."
+
+    run(main)
+
+
+def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint([delta(content="Half an"), finish("length")]))) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Half an"
+
+    run(main)
+    assert "too few tokens" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -359,9 +397,11 @@ def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
         ([*called("cancel_all", ""), EOF], "broke off its answer"),
         ([*called("book", "{"), finish("length")], "was stopped while it called a tool (length)"),
         ([b'{"choices": []}\n\nevent: error\ndata: {"message": "overloaded"}'], "reports an error: overloaded"),
-        (httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Stream([b"{}"], 0)), "encoding that it was not asked for"),
+        (httpx.Response(200, headers={"content-encoding": "br"}, stream=Stream([b"{}"], 0)), "encoding that it was not asked for"),
+        (httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Stream([b"{}"], 0)), "not compressed as it says"),
         ([], "gave nothing to say"),
-        ([finish("content_filter")], "gave nothing to say"),
+        ([finish("content_filter")], "withholds the answer"),
+        ([delta(content="Ye"), finish("content_filter")], "withholds the answer"),
     ],
 )
 def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
