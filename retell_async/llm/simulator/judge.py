@@ -216,7 +216,7 @@ class Judge:
 
     def opened(self, at: float) -> None:
         """A connection was opened, for which a begin message is wanted."""
-        self._connected = True
+        self._connected, self._seen["to-the-end"] = True, 1
         self._frames, self._pings, self._watches_pings, self._echoes = 0, [], False, False
         unanswered = {id: answer for id, answer in self._answers.items() if answer.wanted and not answer.complete and id != 0}
         self._answers = {0: _Answer(at, "begin"), **unanswered}

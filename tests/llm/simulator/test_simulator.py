@@ -6,6 +6,9 @@ import asyncio
 import io
 import json
 import logging
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from retell_async.llm.simulator.link import Result, Settings, play_all
 from retell_async.llm.simulator.player import Sign
 from retell_async.llm.simulator.results import as_json, as_junit, as_lines
 from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Wait, scenarios
-from retell_async.llm.simulator.terminal import Screen, step_of, talk
+from retell_async.llm.simulator.terminal import HELP, Screen, step_of, talk
 
 from ..serving import SECRET, served
 from .faulty import FAULTS, faulty
@@ -122,6 +125,47 @@ def test_a_person_at_a_terminal() -> None:
 
     asyncio.run(main())
     assert "agent: Let me see. This takes a while.\n" in "".join(shown)
+
+
+@pytest.mark.soak
+def test_a_person_who_asks_for_help_and_hangs_up_with_the_agent_in_mid_sentence() -> None:
+    shown: list[str] = []
+    lines, typing = os.pipe()
+
+    async def main() -> None:
+        async with faulty(None) as url:
+            with os.fdopen(lines) as reader, os.fdopen(typing, "w", buffering=1) as writer:
+
+                async def type_in() -> None:
+                    writer.write("/help\n/dance\nBook me at ten\n")
+                    await asyncio.sleep(0.5)
+                    writer.write("Wait!\n")
+                    await asyncio.sleep(1)
+                    os.kill(os.getpid(), signal.SIGINT)
+
+                result, _ = await asyncio.gather(talk(url, CALM, lines=reader, write=shown.append), type_in())
+                writer.close()
+        assert (result.ended, result.passed) == ("hung up by the caller", True)
+
+    asyncio.run(main())
+    written = "".join(shown)
+    assert written.count(HELP) == 3
+    assert "There is no /dance" in written
+    assert " -- (cut off)\n" in written
+    assert '[calls book {"slot": "ten"}]\n[result done]\n' in written
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
+@pytest.mark.parametrize("arguments", [["--list"], ["ws://127.0.0.1:9/x", "--scenario", "plain", "--json", "-"]])
+def test_nobody_reads_to_the_end(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "retell_async.llm.simulate", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.stderr is not None
+        assert running.stderr.read() == b""
+        assert running.wait() == (0 if arguments == ["--list"] else 2)
 
 
 def test_lines_that_are_typed() -> None:
