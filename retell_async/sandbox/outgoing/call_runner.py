@@ -73,6 +73,8 @@ class CallRunner:
                 session.received(text, now)
             case "binary":
                 session.binary()
+            case "parted":
+                session.parted(now)
             case _:
                 session.closed(code, now)
         self.wake(call)

@@ -138,6 +138,14 @@ class Session:
         else:
             self._finish({1000: "agent_hangup", 1005: "error_llm_websocket_open"}.get(code, "error_llm_websocket_runtime"))
 
+    def parted(self, now: int) -> None:
+        """The connection was given up by the sandbox itself, to be opened again."""
+        self.connected = False
+        self._ping_at = self._pong_by = None
+        self.frames.clear()
+        if self.phase != "over":
+            self.closing, self.connect_at = None, now
+
     def binary(self) -> None:
         """A binary frame came."""
         self.closing = 1007

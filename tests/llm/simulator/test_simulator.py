@@ -7,11 +7,12 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import anyio
@@ -23,7 +24,7 @@ from retell_async.llm.simulator.judge import RULES, Judge
 from retell_async.llm.simulator.link import Result, Settings, play_all
 from retell_async.llm.simulator.player import Sign
 from retell_async.llm.simulator.results import as_json, as_junit, as_lines
-from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Wait, scenarios
+from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Step, Wait, read_step, scenarios
 from retell_async.llm.simulator.terminal import HELP, Screen, step_of, talk
 
 from ..serving import SECRET, served
@@ -321,6 +322,17 @@ def test_without_the_extra_one_line_says_which(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setitem(sys.modules, "websockets.asyncio.client", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'retell-async\[llm\]'"):
         __import__("retell_async.llm.simulator.link")
+
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "custom-llm.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_lists_the_rules_and_the_steps() -> None:
+    rows = re.findall(r"^\| (`.+`) \| (.+) \|$", GUIDE, re.MULTILINE)
+    assert {f"`{rule}`": sentence for rule, sentence in RULES.items()}.items() <= dict(rows).items()
+    steps = [step for names, _ in rows for step in re.findall(r"`((?:say|wait|silence|pause|lose|hang|send)\b[^`]*)`", names)]
+    filled = [step.replace("<words>", "a").replace("<seconds>", "1").replace("<frame>", "{}") for step in steps]
+    assert len({type(read_step(step, "a step")) for step in filled}) == len(get_args(Step))
 
 
 def test_lines_have_their_say() -> None:
