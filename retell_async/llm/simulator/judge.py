@@ -205,6 +205,8 @@ class Judge:
     _first_sentences: list[float] = attrs.field(factory=list[float])
     _pings: list[_Ping] = attrs.field(factory=list[_Ping])
     _watches_pings: bool = False
+    _read: int = 0
+    """How many messages the server has shown to have read."""
     _echoes: bool = False
     """Whether the server sends back the timestamps of pings."""
     _interruptions: dict[int, _Answer] = attrs.field(factory=dict[int, _Answer])
@@ -357,16 +359,15 @@ class Judge:
                     self._find("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
 
     def _interrupted(self, interrupt: AgentInterrupt, at: float) -> None:
-        for answer in self._answers.values():
-            if not answer.complete and answer.outdated_at is None:
-                answer.outdate(at, 0)
-                answer.read_at = at  # it knows what it does itself
         id = interrupt.interrupt_id
         answer = self._interruptions.get(id)
         if answer is None:
-            for earlier in self._interruptions.values():
-                earlier.outdate(at, 0)
-                earlier.read_at = at
+            for earlier in (*self._answers.values(), *self._interruptions.values()):
+                # What was asked for while this was on its way may yet be answered.
+                known = earlier.frame_at is not None or earlier.number <= self._read
+                if known and not earlier.complete and earlier.outdated_at is None:
+                    earlier.outdate(at, 0)
+                    earlier.read_at = at  # it knows what it does itself
             answer = self._interruptions[id] = _Answer(at, "interruption")
         if self._is_current(answer, id, at):
             self._part(answer, interrupt, id, at)
@@ -436,6 +437,7 @@ class Judge:
         return [answer for answer in answers if answer.outdated_at is not None and answer.outdated_by <= number]
 
     def _has_read(self, number: int, at: float) -> None:
+        self._read = max(self._read, number)
         for answer in self._outdated(number):
             answer.read_at = at if answer.read_at is None else answer.read_at
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from socket import gaierror
 from typing import Any
 from uuid import uuid4
 
@@ -284,4 +285,8 @@ def _problem(error: Exception) -> str:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         return f"the server answered {status}{': is the secret right?' if status in {401, 403, 404} else ''}"
+    if isinstance(error, gaierror):
+        return "there is no such host"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

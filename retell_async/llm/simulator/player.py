@@ -165,6 +165,8 @@ class Player:
     _pinged: int = 0
     """The timestamp of the last ping: no two are alike."""
     _turn: _Turn | None = None
+    _dropped: set[int] = attrs.field(factory=set[int])
+    """Interruptions that were under way or over when an answer was asked for: nothing more of them is heard."""
     _asked_at: float = 0.0
     """When something was asked for last, or the caller began to wait for it."""
     _heard_at: float = 0.0
@@ -413,6 +415,8 @@ class Player:
 
     def _ask(self, kind: str, now: float, *, heard: bool = True) -> None:
         self._cut_off()
+        if self._turn is not None and self._turn.interrupt_id is not None:
+            self._dropped.add(self._turn.interrupt_id)
         self._last_id += 1
         self._turn, self._asked_at, self._heard_at = _Turn(self._last_id, kind), now, now
         message = ReminderRequired if kind == "reminder" else ResponseRequired
@@ -431,6 +435,8 @@ class Player:
     def _interrupted(self, message: AgentInterrupt, now: float) -> None:
         """The agent speaks over whoever speaks, and what it was asked for is not wanted any more."""
         turn = self._turn
+        if message.interrupt_id in self._dropped:
+            return
         if turn is None or turn.interrupt_id != message.interrupt_id:
             self._cut_off()
             turn = self._turn = _Turn(None, "response", interrupt_id=message.interrupt_id)

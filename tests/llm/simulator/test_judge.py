@@ -200,9 +200,22 @@ def test_an_interruption_that_goes_on_though_the_caller_spoke(protected: bool, f
     assert call.broken() == ({"current-id": found} if found else {})
 
 
+def test_what_is_asked_for_while_an_interruption_is_on_its_way_may_be_answered() -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Well, ", complete=False)
+    part: Json = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "One ", "content_complete": False}
+    call.ask(2)
+    call.say(part, after=0.001)
+    call.respond(2, "Yes.", complete=False, after=0.1)
+    call.respond(2, "", after=0.1)
+    assert call.broken() == {}
+
+
 def test_an_interruption_outdates_what_the_server_was_saying() -> None:
     call = begun()
     call.ask(1)
+    call.respond(1, "Well, ", complete=False)
     interrupt: Json = {"response_type": "agent_interrupt", "content": "One ", "content_complete": False}
     call.say({**interrupt, "interrupt_id": 1})
     call.respond(1, "Yes.")

@@ -218,6 +218,18 @@ def test_the_agent_interrupts() -> None:
     assert [line["content"] for line in play.player.spoken][1:] == ["a", "one two three", "Stop it."]
 
 
+def test_an_interruption_that_comes_too_late_is_not_heard() -> None:
+    def late(frame: Json) -> Iterator[tuple[float, Any]]:
+        part = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "One two three ", "content_complete": False}
+        if frame.get("response_id") == 1:
+            yield from [(0.1, part), (0.5, part), (0.55, part)]
+        else:
+            yield from polite(frame)
+
+    play = Play(late, [Wait(), Say("a"), Wait("words"), Pause(0.15), Say("b"), Wait()]).run()
+    assert [line["content"] for line in play.player.spoken][1:] == ["a", "One two", "b", "One two three four five."]
+
+
 @pytest.mark.parametrize("cut", [True, False])
 def test_end_call_counts_if_it_was_heard(cut: bool) -> None:
     steps = [Wait(), Say("Bye"), Wait("words"), *([Say("Wait"), Wait()] if cut else [Pause(5)])]
