@@ -306,9 +306,9 @@ class Judge:
         self._missing_pongs(at)
         verdicts: list[Verdict] = []
         for rule in RULES:
-            late = [finding for finding in missing if finding.rule == rule]
-            findings = [*self._findings[rule], *late][:_MOST_FINDINGS]
-            verdicts.append(Verdict(rule, self._seen[rule] + len(late), self._broken[rule] + len(late), findings))
+            more = [finding for finding in missing if finding.rule == rule]
+            findings = [*self._findings[rule], *more][:_MOST_FINDINGS]
+            verdicts.append(Verdict(rule, self._seen[rule] + len(more), self._broken[rule] + len(more), findings))
         first_frame, first_sentence = Latencies(tuple(self._first_frames)), Latencies(tuple(self._first_sentences))
         return Report(verdicts, first_frame, first_sentence, sorted(self._repeated))
 

@@ -141,7 +141,10 @@ class Faulty:
             await self.respond(id, word, False)
         if self.fault == "never completes":
             return
-        more = {"two actions": {"end_call": True, "digit_to_press": "1"}, "ends the call with its first answer": {"end_call": True}}
+        more: dict[str, dict[str, Any]] = {
+            "two actions": {"end_call": True, "digit_to_press": "1"},
+            "ends the call with its first answer": {"end_call": True},
+        }
         await self.respond(id, "", True, **more.get(str(self.fault), {}))
         if self.fault == "hangs up after its first answer":
             await self.socket.close()

@@ -415,7 +415,7 @@ def test_what_the_agent_did_beside_speaking() -> None:
             id = frame["response_id"]
             yield 0.1, {"response_type": "tool_call_invocation", "tool_call_id": f"t{id}", "name": "book", "arguments": "{}"}
             yield 0.2, {"response_type": "tool_call_result", "tool_call_id": f"t{id}", "content": "7"}
-            more = {1: {}, 2: {"digit_to_press": "1#"}, 3: {"transfer_number": "+14155550100"}}[id]
+            more: Json = {1: {}, 2: {"digit_to_press": "1#"}, 3: {"transfer_number": "+14155550100"}}[id]
             yield 0.3, response(id, "One two three four.", **more)
         else:
             yield from polite(frame)
