@@ -14,7 +14,7 @@ import anyio
 import attrs
 import httpcore
 
-from retell_async import APIConnectionError, RetellError
+from retell_async import APIConnectionError, InternalServerError, RetellError
 from retell_async._core.json import loads
 from retell_async._core.masking import mask_text
 from retell_async._core.model import Model, adopter, model
@@ -82,7 +82,7 @@ class Watched:
 
     items: dict[str, MonitorItem] = attrs.field(factory=dict[str, MonitorItem])
     seen: bool = False
-    """Whether the call was seen to be going on."""
+    """Whether the call was seen to be going on: something came, or a connection to it was opened and then lost."""
     failures: int = 0
     """How many connections were lost, one after the other, with which nothing came."""
 
@@ -95,25 +95,33 @@ class Watched:
         self.seen, self.failures = True, 0
         changed: list[MonitorItem] = []
         for each in cast("Sequence[Any]", data) if isinstance(data, list) else [data]:
-            if not isinstance(each, dict) or not isinstance(cast("Any", each).get("id"), str):
+            if not isinstance(each, dict):
                 continue
-            item = adopter(MonitorItem)(cast("dict[str, Any]", each))
+            fields = cast("dict[str, Any]", each)
+            if isinstance(fields.get("id"), int):
+                fields["id"] = str(fields["id"])
+            if not isinstance(fields.get("id"), str):
+                continue
+            item = adopter(MonitorItem)(fields)
             known = self.items.get(item.id)
             if known is None or known.to_dict() != item.to_dict():
                 self.items[item.id] = item
                 changed.append(item)
         return changed
 
-    def closed(self, code: int, reason: str = "") -> Literal["over", "again"]:
+    def closed(self, code: int, reason: str = "", *, opened: bool = True) -> Literal["over", "again"]:
         """What to do once the connection is gone; 1006 if it was lost.
 
+        :param opened: whether there was one.
         :raises MonitorError: the call cannot be watched.
         """
         if code == 1000 or (code == _NOT_ONGOING and self.seen):
             return "over"
+        again = code not in _FINAL and (code < 4000 or (code == _CROWDED and self.seen))  # its own lost connection may still be counted
         self.failures += 1
-        if code >= 4000 or code in _FINAL or self.failures >= _ATTEMPTS:
+        if not again or self.failures >= _ATTEMPTS:
             raise MonitorError(code, reason)
+        self.seen = self.seen or opened
         return "again"
 
     @property
@@ -137,7 +145,7 @@ async def monitor(sender: Sender, call_id: str) -> AsyncGenerator[MonitorItem]:
     """
     watched = Watched()
     while True:
-        code, reason = 1006, ""
+        code, reason, opened = 1006, "", True
         try:
             async with aclosing(_messages(cast("StreamingSender", sender), call_id)) as messages:
                 async for text in messages:
@@ -145,10 +153,11 @@ async def monitor(sender: Sender, call_id: str) -> AsyncGenerator[MonitorItem]:
                         yield item
         except _Closed as closed:
             code, reason = closed.code, closed.reason
-        except APIConnectionError:
+        except (APIConnectionError, InternalServerError):
             if not watched.seen:
                 raise
-        if watched.closed(code, reason) == "over":
+            opened = False
+        if watched.closed(code, reason, opened=opened) == "over":
             return
         await anyio.sleep(watched.pause)
 

@@ -36,8 +36,8 @@ class _Body(httpx.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        return
-        yield b""
+        for nothing in ():
+            yield nothing
 
     async def aclose(self) -> None:
         await self._stream.aclose()
