@@ -52,6 +52,7 @@ class Effect:
     """A side effect of a call, as the turns see it that come after."""
 
     key: str
+    """What `once` was called with."""
     turn_id: int
     """The `id` of the turn that began it."""
     done: bool = False

@@ -74,6 +74,7 @@ class MonitorItem(Model):
     role: str | None = None
     """``agent``, ``user``, ``tool_call_invocation``, ``tool_call_result``, ``node_transition`` or another kind."""
     content: str | None = None
+    """What was said, or the result of a tool call; so far, where it is still growing."""
     time_sec: float | None = None
     """Seconds from the beginning of the call."""
 

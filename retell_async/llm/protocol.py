@@ -91,6 +91,7 @@ class Updated:
     """The transcript or whose turn it is has changed."""
 
     message: UpdateOnly
+    """The message that said so, with the transcript."""
     spoken: int | None
     """The answer that the agent begins to speak, if it does."""
 

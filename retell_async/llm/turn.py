@@ -28,6 +28,7 @@ class Turn:
 
     def __init__(self, session: Session, id: int, kind: Kind, timeout: float, effects: tuple[Effect, ...]) -> None:
         self.session = session
+        """The call that it belongs to."""
         self.id = id
         """Retell's number of the turn: 0 for the begin message, then ascending."""
         self.kind: Kind = kind

@@ -7,13 +7,14 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 import trustme
-from websockets.asyncio.server import ServerConnection, serve as serve_websockets
+from websockets.asyncio.server import Server, ServerConnection, serve as serve_websockets
 from websockets.http11 import Request, Response
 
 from retell_async import (
@@ -26,6 +27,7 @@ from retell_async import (
     RateLimitError,
     Retell,
     RetellError,
+    RetryPolicy,
 )
 from retell_async.llm import monitor as monitoring
 from retell_async.llm.monitor import MonitorError, MonitorItem, Watched
@@ -57,12 +59,6 @@ def test_half_an_emoji_hides_no_item() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": true}', '{"id": 1.5}', '{"event": "of_tomorrow"}', "[" * 100_000])
 def test_what_is_no_item_is_passed_over(text: str) -> None:
     assert Watched().received(text) == []
-
-
-def test_ids_may_be_numbers() -> None:
-    watched = Watched()
-    [shown] = watched.received('{"id": 7, "content": "a"}')
-    assert (shown.id, watched.received('{"id": 7, "content": "a"}')) == ("7", [])
 
 
 def test_how_a_call_ends() -> None:
@@ -117,6 +113,39 @@ def test_a_connection_that_cannot_be_opened_again_yet() -> None:
 def test_what_ends_it_for_good(code: int, said: str) -> None:
     with pytest.raises(MonitorError, match=said):
         Watched(seen=True).closed(code, "why")
+
+
+def test_an_id_may_be_a_number() -> None:
+    [shown] = Watched().received('{"id": 7, "role": "agent", "content": "Hello"}')
+    assert (shown.id, shown.content) == ("7", "Hello")
+
+
+def port_of(server: Server) -> int:
+    port: int = next(iter(server.sockets)).getsockname()[1]
+    return port
+
+
+@pytest.mark.soak
+def test_a_server_that_is_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "_PAUSE", 0.01)
+    refused = 0
+
+    async def main() -> None:
+        def refuse(socket: ServerConnection, request: Request) -> Response | None:
+            nonlocal refused
+            refused += 1
+            return socket.respond(HTTPStatus.BAD_GATEWAY, "") if 1 < refused <= 9 else None
+
+        async def handle(socket: ServerConnection) -> None:
+            await (first_half if refused == 1 else second_half)(socket)
+
+        async with (
+            serve_websockets(handle, "127.0.0.1", 0, process_request=refuse) as server,
+            AsyncRetell("key", base_url=f"http://127.0.0.1:{port_of(server)}", retry=RetryPolicy(first_delay=0.01)) as client,
+        ):
+            assert (await watch(client))[-1].content == "Bye"
+
+    asyncio.run(main())
 
 
 def test_numbers_in_reasons_are_masked() -> None:
@@ -199,30 +228,6 @@ def test_a_lost_connection_loses_and_repeats_nothing(monkeypatch: pytest.MonkeyP
         )
         assert [request.path for request in requests] == ["/v2/monitor-call/call%201%2F.."] * 2
         assert requests[0].headers["Authorization"] == "Bearer key_of_the_tests"
-
-    asyncio.run(main())
-
-
-@pytest.mark.soak
-def test_a_server_that_is_down_for_a_while_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitoring, "_PAUSE", 0.01)
-
-    async def main() -> None:
-        answers: list[Scripts] = [[first_half], [], [], [], [second_half]]
-
-        def refuse(socket: ServerConnection, request: Request) -> Response | None:
-            scripts[:] = answers.pop(0)
-            return None if scripts else socket.respond(502, "down")
-
-        scripts: Scripts = []
-
-        async def handle(socket: ServerConnection) -> None:
-            await scripts.pop(0)(socket)
-
-        async with serve_websockets(handle, "127.0.0.1", 0, process_request=refuse) as server:
-            port = next(iter(server.sockets)).getsockname()[1]
-            async with AsyncRetell(api_key="key_of_the_tests", base_url=f"http://127.0.0.1:{port}", max_retries=0) as client:
-                assert (await watch(client))[-1].id == "i3"
 
     asyncio.run(main())
 

@@ -46,6 +46,7 @@ class Tool:
     """
 
     name: str
+    """By which the model calls it."""
     description: str
     """What it is for, as the model reads it."""
     parameters: Mapping[str, Any]

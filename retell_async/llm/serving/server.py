@@ -12,13 +12,14 @@ import anyio
 
 from retell_async import ConfigurationError
 
-from ..app import App
 from ..log import log
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Generator
     from types import FrameType
+
+    from ..app import App
 
 __all__ = ["serve"]
 
@@ -48,7 +49,7 @@ def serve(
     if settings.keys() & {"workers", "reload"}:
         raise ConfigurationError("llm.serve is one process: start several of them, with a store that they share, for workers or reload")
     given: Any = app
-    if not isinstance(given, App):
+    if not hasattr(given, "reopen"):
         raise ConfigurationError(f"llm.serve serves an llm.App, and {type(given).__name__} is none: that goes into `asgi`")
     app.check()
     app.reopen()

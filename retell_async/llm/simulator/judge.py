@@ -55,7 +55,7 @@ RULES: dict[Rule, str] = {
     "well-formed": "every frame is text and a JSON object whose fields have the right types",
     "response-type": "every message says what it is in `response_type`",
     "config-first": "the configuration comes once, and first",
-    "begin-message": "the response with id 0 comes and is completed",
+    "begin-message": "the response with id 0 comes and is completed; it is empty where the caller is to speak first",
     "known-id": "only what was asked for is answered",
     "current-id": "nothing is sent for an answer once the server has read that a newer one is wanted",
     "completed": "every answer that is still wanted is completed in time",
@@ -63,7 +63,7 @@ RULES: dict[Rule, str] = {
     "in-words": "what the caller says is answered in words, or by an action",
     "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
-    "tool-calls": "tool calls have ids of their own and an object as arguments, and results belong to them",
+    "tool-calls": "tool calls have ids of their own and a JSON object as arguments, and results belong to them",
     "effects-once": "a side effect does not happen twice, and one that is to happen does",
     "stays-open": "the server does not close the connection but to hang up",
     "to-the-end": "the agent does not hang up or transfer while the caller has more to say",
@@ -316,7 +316,7 @@ class Judge:
         if answer.frame_at is not None:
             return f"{answer.what(id)} was never completed"
         if id == 0:
-            return "no begin message came: an empty one is sent if the caller is to speak first"
+            return "no begin message came: an empty one is to be sent where the caller is to speak first"
         return f"{answer.what(id)} was never answered"
 
     def _take(self, answer: Answer, at: float) -> None:

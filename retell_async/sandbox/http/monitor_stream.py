@@ -36,8 +36,9 @@ class _Body(httpx.AsyncByteStream):
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        return
-        yield b""
+        parts: list[bytes] = []
+        for part in parts:
+            yield part
 
     async def aclose(self) -> None:
         await self._stream.aclose()

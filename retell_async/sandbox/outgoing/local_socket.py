@@ -28,9 +28,26 @@ class LocalSocket:
     """The other side of one."""
 
     def __init__(self) -> None:
-        self._to_app, self.from_server = anyio.create_memory_object_stream[Json](math.inf)
-        self.to_server, self._from_app = anyio.create_memory_object_stream[Json](math.inf)
-        self._left = False
+        self._to_app, self._of_app = anyio.create_memory_object_stream[Json](math.inf)
+        self._to_server, self._from_app = anyio.create_memory_object_stream[Json](math.inf)
+        self.left = False
+        """Whether the sandbox has closed it."""
+
+    # For the application.
+
+    async def give(self) -> Json:
+        return await self._of_app.receive()
+
+    async def take(self, message: Json) -> None:
+        if self.left:
+            raise OSError("the WebSocket is closed")  # as ASGI has it
+        await self._to_server.send(message)
+
+    def ended(self) -> None:
+        """The application gives nothing more."""
+        self._to_server.close()
+
+    # For the sandbox.
 
     async def send_text(self, text: str) -> None:
         await self._to_app.send({"type": "websocket.receive", "text": text})
@@ -58,9 +75,15 @@ class LocalSocket:
             raise NotOpenedError(f"the application answers {status}: the path or the secret in llm_websocket_url may be wrong")
 
     async def close(self, code: int) -> None:
-        if not self._left:
-            self._left = True
+        """Close it, unless that was done."""
+        if not self.left:
+            self.left = True
             await self._to_app.send({"type": "websocket.disconnect", "code": code})
+
+    def release(self) -> None:
+        """Nobody reads or writes any more."""
+        for stream in (self._to_app, self._of_app, self._to_server, self._from_app):
+            stream.close()
 
 
 @asynccontextmanager
@@ -90,17 +113,20 @@ async def open_local(app: Application, url: str) -> AsyncGenerator[LocalSocket]:
 
     async def run() -> None:
         with contain_errors("the application"):
-            await app(scope, socket.from_server.receive, socket.to_server.send)
-        socket.to_server.close()
+            await app(scope, socket.give, socket.take)
+        socket.ended()
         over.set()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run)
-        try:
-            await socket.accepted()
-            yield socket
-        finally:
-            with anyio.move_on_after(_LEFT_WITHIN, shield=True):
-                await socket.close(1006)
-                await over.wait()
-            tasks.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            try:
+                await socket.accepted()
+                yield socket
+            finally:
+                if socket.left:  # there is something to be done at the end of a call
+                    with anyio.move_on_after(_LEFT_WITHIN, shield=True):
+                        await over.wait()
+                tasks.cancel_scope.cancel()
+    finally:
+        socket.release()

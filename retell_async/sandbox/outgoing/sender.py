@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Sender", "Source"]
 
 _AT_A_TIME = 64
+_MOST_FAULTS = 10
+"""How many of a call are logged."""
 _SHOWN = 4096
 """Bytes that are kept of an answer whose body is not used."""
 _PATIENCE = 5.0
@@ -268,6 +270,9 @@ class Sender:
                     log_warning(f"call {call_id}: its custom LLM opened no WebSocket: {_not_opened(problem)}")
                 await (tell("closed", code=connection.code) if connection.opened else tell("failed"))
                 told = True
+                if session.phase == "over":
+                    for fault in session.faults[:_MOST_FAULTS]:
+                        log_warning(f"call {call_id}: its custom LLM broke a rule: {fault}")
             finally:
                 self._connections.pop(call_id, None)
                 if not told and connection.opened:  # this sender stops; what runs next goes on
