@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -28,19 +29,24 @@ def main(arguments: list[str] | None = None) -> int:
     """
     asked = _parser().parse_args(arguments)
     try:
-        found = _scenarios(asked)
+        lines = _lines(asked)
+        found = _scenarios(asked, lines)
         if asked.list:
-            return _print(((("", f"{scenario.name:16}  {scenario.about}") for scenario in found)), 0)
+            said = [] if asked.script is not None else [f"--line {name + '=':11}  {text}" for name, text in attrs.asdict(lines).items()]
+            return _print([("", line) for line in [*(f"{scenario.name:18}  {scenario.about}" for scenario in found), *said]], 0)
         if asked.url is None:
             raise ValueError("the server's URL is missing")
         if str(asked.json) == str(asked.junit) == "-":
             raise ValueError("--json and --junit cannot both go to the standard output")
-        metadata = None if asked.metadata is None else _metadata(asked.metadata)
+        metadata = None if asked.metadata is None else _json("--metadata", asked.metadata)
+        variables = None if asked.variables is None else _json("--variables", asked.variables)
+        if not (variables is None or isinstance(variables, dict)):
+            raise ValueError("--variables is to be a JSON object")
         from .simulator.link import Settings, check_url, play_all
         from .simulator.terminal import talk
 
         check_url(asked.url)
-        settings = Settings(asked.answer_within, asked.slack, metadata=metadata, side_effects=frozenset(asked.tool))
+        settings = Settings(asked.answer_within, asked.slack, metadata=metadata, variables=variables, side_effects=frozenset(asked.tool))
     except (ModuleNotFoundError, ValueError, OSError) as error:
         print(f"Nothing can be played: {error}", file=sys.stderr)
         return 2
@@ -66,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     return _print(as_lines(results), status)
 
 
-def _metadata(text: str) -> object:
+def _json(option: str, text: str) -> Any:
     """:raises ValueError: it is not JSON."""
 
     def refuse(constant: str) -> object:
@@ -75,18 +81,23 @@ def _metadata(text: str) -> object:
     try:
         return json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"--metadata is to be JSON: {error}") from None
+        raise ValueError(f"{option} is to be JSON: {error}") from None
 
 
-def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
-    """:raises ValueError: there is no such scenario or line, or the file cannot be read."""
+def _lines(asked: argparse.Namespace) -> Lines:
+    """:raises ValueError: there is no such line."""
     lines: dict[str, str] = {}
     for given in asked.line:
         name, separator, text = given.partition("=")
         if name not in _LINES or not separator or not text.strip():
             raise ValueError(f"--line is to be one of {', '.join(_LINES)}, then = and a text")
         lines[name] = text
-    found = scenarios(Lines(**lines), asked.tool) if asked.script is None else _read(asked.script)
+    return Lines(**lines)
+
+
+def _scenarios(asked: argparse.Namespace, lines: Lines) -> list[Scenario]:
+    """:raises ValueError: there is no such scenario, or the file cannot be read."""
+    found = scenarios(lines, asked.tool) if asked.script is None else _read(asked.script)
     names = {scenario.name for scenario in found}
     if unknown := [name for name in asked.scenario if name not in names]:
         raise ValueError(f"there is no scenario {unknown[0]!r}: there are {', '.join(sorted(names))}")
@@ -138,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("url", nargs="?", help="the server's URL, its secret included; the id of the call is added to its path")
     parser.add_argument("--interactive", "-i", action="store_true", help="be the caller, at this terminal")
     parser.add_argument("--scenario", action="append", default=[], metavar="NAME", help="play only this one; may be repeated")
-    parser.add_argument("--list", action="store_true", help="say which scenarios there are")
+    parser.add_argument("--list", action="store_true", help="say which scenarios and lines there are")
     parser.add_argument("--script", type=Path, metavar="FILE", help="one's own scenarios, in place of those that there are")
     parser.add_argument("--line", action="append", default=[], metavar="NAME=TEXT", help=f"what the caller says: {', '.join(_LINES)}")
     parser.add_argument(
@@ -149,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a tool with a side effect: never called twice with the same arguments, and by the line `tool` exactly once",
     )
     parser.add_argument("--metadata", metavar="JSON", help="the metadata of the calls")
+    parser.add_argument("--variables", metavar="JSON", help="the dynamic variables of the calls")
     parser.add_argument("--calls", type=_whole, default=1, metavar="N", help="play each scenario so often (default: 1)")
     parser.add_argument("--concurrency", type=_whole, default=4, metavar="N", help="how many calls go on at once (default: %(default)s)")
     parser.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from socket import gaierror
 from typing import Any
 from uuid import uuid4
@@ -65,6 +65,8 @@ class Settings:
     """Words that are spoken in a second."""
     metadata: Any = None
     """That of the call, for servers that ask for it."""
+    variables: Mapping[str, Any] | None = None
+    """Its dynamic variables."""
     side_effects: frozenset[str] = frozenset()
     """Names of the tools that must not be called twice in a call with the same arguments."""
     caller_pace: float | None = None
@@ -109,6 +111,7 @@ class Call:
                 "agent_version": 0,
                 "call_status": "ongoing",
                 **({} if settings.metadata is None else {"metadata": settings.metadata}),
+                **({} if settings.variables is None else {"retell_llm_dynamic_variables": dict(settings.variables)}),
             },
             epoch=(time.time() - anyio.current_time()) * 1000,
             pace=settings.pace,

@@ -69,7 +69,8 @@ def test_the_example_is_found_without_fault() -> None:
     async def main() -> None:
         async with served(custom_llm.create_app({}, SECRET)) as url:
             lines = Lines(tool="At ten.", correction="At ten, or at eleven.")
-            results = await play_all(url, scenarios(lines, ["book"]), concurrency=12)
+            results = await play_all(url, scenarios(lines, ["book"]), Settings(variables={"name": "Ann"}), concurrency=12)
+        assert results[0].said[0].startswith("agent: Hello Ann, ")
         assert broken(results) == {}
         ends = {result.scenario.name: result.ended for result in results}
         assert ends.pop("goodbye") == "hung up by the agent"
@@ -278,6 +279,7 @@ def test_results_as_json_and_as_junit() -> None:
         (["ws://h", "--script", "/nowhere.toml"], "nowhere"),
         (["ws://h", "--metadata", "{"], "--metadata is to be JSON"),
         (["ws://h", "--metadata", "NaN"], "--metadata is to be JSON"),
+        (["ws://h", "--variables", "[]"], "--variables is to be a JSON object"),
     ],
 )
 def test_what_cannot_be_played(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,7 +316,9 @@ def test_numbers_that_are_none(arguments: list[str], said: str, capsys: pytest.C
 
 def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate.main(["--list"]) == 0
-    assert "the caller interrupts three answers" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "the caller interrupts three answers" in shown
+    assert "--line tool=        At ten, please." in shown
 
 
 def test_without_the_extra_one_line_says_which(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
