@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -38,8 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
         from .simulator.player import socket_url
         from .simulator.terminal import talk
 
-        if not socket_url(asked.url, "").startswith(("ws://", "wss://")):
-            raise ValueError("the URL must start with ws:// or wss://")
+        parts = urlsplit(socket_url(asked.url, ""))
+        if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+            raise ValueError("the URL must start with ws:// or wss://, and name a host")
+        if str(asked.json) == str(asked.junit) == "-":
+            raise ValueError("--json and --junit cannot both go to the standard output")
         settings = Settings(asked.answer_within, asked.slack, metadata=_metadata(asked.metadata), side_effects=frozenset(asked.tool))
     except (ModuleNotFoundError, ValueError, OSError) as error:
         print(f"Nothing can be played: {error}", file=sys.stderr)
@@ -168,5 +173,15 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _run() -> int:
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run())

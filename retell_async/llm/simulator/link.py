@@ -13,7 +13,7 @@ import attrs
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.llm.simulate needs `pip install 'retell-async[llm]'`", name=error.name
@@ -117,7 +117,7 @@ class Call:
                 socket = await connect(
                     self._url, compression=None, ping_interval=None, proxy=None, open_timeout=CONNECT_SECONDS, max_size=_LONGEST
                 )
-            except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+            except (OSError, InvalidHandshake, InvalidURI, TimeoutError, EOFError, UnicodeError) as error:
                 problem = _problem(error)
                 player.failed(anyio.current_time())
                 continue

@@ -67,6 +67,7 @@ def as_json(results: Sequence[Result]) -> str:
             "rules": [
                 {
                     "rule": verdict.rule,
+                    "about": RULES[verdict.rule],
                     "seen": verdict.seen,
                     "broken": verdict.broken,
                     "findings": [_clean(finding.what) for finding in verdict.findings],
@@ -100,7 +101,9 @@ def as_junit(results: Sequence[Result]) -> str:
         elif not result.passed:
             broken = _broken(result)
             failure = ElementTree.SubElement(case, "failure", message=", ".join(rule for rule, _, _ in broken))
-            failure.text = "\n".join(f"{rule}: {_clean(finding.what)}" for rule, findings, _ in broken for finding in findings)
+            failure.text = "\n".join(
+                f"{rule}: {_clean(finding.what)} ({RULES[rule]})" for rule, findings, _ in broken for finding in findings
+            )
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 

@@ -19,8 +19,8 @@ HELP = "Type what the caller says: it interrupts the agent. An empty line is sil
 _PACE = 3.0
 
 
-def step_of(line: str) -> Step:
-    """What a line that was typed means."""
+def step_of(line: str) -> Step | None:
+    """What a line that was typed means; ``None`` for a command that there is not."""
     match line.strip():
         case "":
             return Silence()
@@ -28,6 +28,8 @@ def step_of(line: str) -> Step:
             return Lose()
         case "/bye":
             return HangUp()
+        case text if text.startswith("/"):
+            return None
         case text:
             return Say(text)
 
@@ -89,7 +91,11 @@ async def talk(url: str, settings: Settings, *, lines: TextIO | None = None, wri
     def read() -> None:
         with suppress(RuntimeError):  # the call is over, and its event loop with it
             for line in lines or sys.stdin:
-                loop.call_soon_threadsafe(take, step_of(line))
+                step = step_of(line)
+                if step is None:
+                    loop.call_soon_threadsafe(put, f"{HELP}\n")
+                else:
+                    loop.call_soon_threadsafe(take, step)
             loop.call_soon_threadsafe(take, Wait(), HangUp())
 
     # Nothing wakes a thread that waits for a terminal: this one ends with the program.

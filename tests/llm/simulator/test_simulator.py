@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,23 @@ def test_nothing_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.soak
+def test_a_host_that_cannot_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate.main([f"ws://{'a' * 70}.example/x", "--scenario", "plain"]) == 2
+    assert "no connection" in capsys.readouterr().out
+
+
+@pytest.mark.soak
+def test_who_reads_only_the_beginning() -> None:
+    command = [sys.executable, "-m", "retell_async.llm.simulate", "--list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() in {0, 141}
+
+
+@pytest.mark.soak
 def test_a_person_at_a_terminal() -> None:
     shown: list[str] = []
 
@@ -127,6 +145,7 @@ def test_lines_that_are_typed() -> None:
     typed = [type(step_of(line)).__name__ for line in ("\n", "/lose\n", "/bye\n", "Hello\n")]
     assert typed == ["Silence", "Lose", "HangUp", "Say"]
     assert step_of(" Hello \n") == Say("Hello")
+    assert step_of("/help\n") is None
 
 
 def test_words_are_shown_as_they_are_spoken() -> None:
@@ -183,7 +202,8 @@ def test_results_as_json_and_as_junit() -> None:
     good, failed, error = suite
     assert (good.attrib["name"], len(good)) == ("a <scenario>", 0)
     assert failed[0].tag == "failure"
-    assert "effects-once: 'book' was called again" in str(failed[0].text)
+    assert "effects-once: 'book' was called again with the same arguments (no tool with a side effect" in str(failed[0].text)
+    assert read["calls"][0]["rules"][0]["about"].startswith("every frame is text")
     assert error[0].tag == "error"
 
 
@@ -193,6 +213,8 @@ def test_results_as_json_and_as_junit() -> None:
         ([], "the server's URL is missing"),
         (["ftp://h/x"], "must start with ws:// or wss://"),
         (["ws://h:port/x"], "ort"),
+        (["ws://"], "name a host"),
+        (["ws://h", "--json", "-", "--junit", "-"], "cannot both go to the standard output"),
         (["ws://h", "--scenario", "dance"], "there is no scenario 'dance'"),
         (["ws://h", "--line", "song=la"], "--line is to be one of first"),
         (["ws://h", "--script", "/nowhere.toml"], "nowhere"),
