@@ -318,6 +318,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         _refuse_unknown(request, options)
         settings = self._settings
         key = token = None
+        key_is_made = False
         extra_body = options.get("extra_body")
         if request.operation.repeat != "safe" and extra_body:
             request = attrs.evolve(request, body={**(request.body or {}), **extra_body})
@@ -326,6 +327,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
             raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
         if request.operation.repeat == "idempotency_key":
+            key_is_made = (request.body or {}).get(KEY_FIELD) is None
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
             if since is None:
@@ -356,6 +358,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             deadline=settings.retry.deadline if isinstance(deadline, Omit) else check_deadline(deadline),
             hooks=self._shared.hooks,
             idempotency_key=key,
+            key_is_made=key_is_made,
             key_since=since,
             token=token,
         )

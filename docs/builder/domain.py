@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Domain"]
 
-_FIELDS = "retell_async.types."
-_UNSEARCHED = -1
+_TYPES = "retell_async.types."
+_UNSEARCHED, _LAST = -1, 2
 
 
 class Domain(PythonDomain):
@@ -35,7 +35,13 @@ class Domain(PythonDomain):
         return super().find_obj(env, modname, classname, name, type, searchmode)
 
     def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
-        """A field is found by the text of its page, which is one result, and not once for each of hundreds of types that have it."""
+        """What the search finds by name, and in which order: types have pages of their own names, and are found by these.
+
+        Their fields are found by the text of these pages, since hundreds of types have a field of one name.
+        """
         for name, shown, kind, page, anchor, priority in super().get_objects():
-            field = kind == "attribute" and name.startswith(_FIELDS)
-            yield name, shown, kind, page, anchor, _UNSEARCHED if field else priority
+            field = kind in {"attribute", "property"}
+            if name.startswith(_TYPES):
+                yield name, shown, kind, page, anchor, _UNSEARCHED if field else _LAST
+            else:
+                yield name, shown, kind, page, anchor, _LAST if field else priority

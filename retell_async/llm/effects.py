@@ -13,9 +13,8 @@ from anyio.abc import TaskGroup
 from retell_async import RetellError
 from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import is_stray, log
+from .log import is_stray, log, stated_of
 from .store import Outcome, Store
-from .texts import stated_of
 
 if TYPE_CHECKING:
     from .turn import Turn

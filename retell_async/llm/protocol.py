@@ -317,10 +317,11 @@ class Conversation:
 
     def _required(self, message: ResponseRequired | ReminderRequired) -> list[Event]:
         id = message.response_id
-        last = self._asked.id if self._asked is not None else 0
+        # Nobody knows whether a new connection counts on or begins again, and nothing of the old one comes on it.
+        last = self._asked.id if self._asked is not None and self._asked_here else 0
         if id < last or id <= 0:
             return [Ignored("a response_id that is lower than the one before")]
-        if id == last and self._asked_here:
+        if id == last:
             return [Ignored("a response_id that was asked for already")]
         self._heard(message)
         return [self._ask(Asked(id, "response" if isinstance(message, ResponseRequired) else "reminder"))]

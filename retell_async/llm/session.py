@@ -18,13 +18,12 @@ from .agent import Agent, texts
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import absorb, is_stray, log
+from .log import absorb, is_stray, log, text_of
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import FAILURE, Settings, SilentPickup
 from .store import Records, Store
 from .streams import closing
-from .texts import text_of
 from .turn import Turn
 
 if TYPE_CHECKING:

@@ -129,6 +129,26 @@ def test_an_application_that_was_shut_down_can_be_served_again() -> None:
         anyio.run(main)
 
 
+def test_a_new_connection_may_count_from_1_again() -> None:
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            for id in range(1, 6):
+                line.ask(id, user("a"))
+                await line.complete(id)
+            line.lose(1006)
+            line = talk.connect()
+            for id in range(1, 3):
+                line.ask(id, user("b"))
+                assert await line.complete(id) == f"{id}: b"
+            line.ask(1, user("c"))
+            await anyio.sleep(1)
+            assert line.text(1) == "1: b"
+        assert talk.app.stats.ignored == 1
+
+    run(main)
+
+
 @pytest.mark.parametrize("heard", ["nothing", "agent_turn", "words", "the user"])
 def test_a_greeting_that_was_not_heard_is_given_again(heard: str) -> None:
     async def main() -> None:
@@ -296,6 +316,8 @@ def opening(path: str = "/call_1", query: str = "", peer: str | None = "100.20.5
         ("/deep/down/s3cret-one/call_1", "tenant=5", "call_1"),
         ("/call_1", "secret=s3cret-one", "call_1"),
         ("/llm/call_1", "tenant=5&secret=s3cret-one", "call_1"),
+        ("/", "secret=s3cret-one&tenant=x/call_1", "call_1"),
+        ("/", "secret=s3cret-one&tenant=x", 404),
         ("/llm", "secret=s3cret-one/call_1", "call_1"),  # the id may be put behind the query
         ("/s3cret-one/Call_1", "", "Call_1"),
         ("/call_1", "", 403),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -99,9 +99,17 @@ def test_classes_have_the_same_members_with_the_same_parameters(kind: type) -> N
     for name in own & other:
         ours, theirs = getattr(kind, name), getattr(twin, name)
         if inspect.isfunction(ours):
-            assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters, name
+            assert _parameters(ours) == _parameters(theirs), name
     if kind is Retell:
-        assert inspect.signature(kind).parameters == inspect.signature(twin).parameters
+        assert _parameters(kind) == _parameters(twin)
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters, of which one has another type: an HTTP client that does not await is for a `Retell` alone."""
+    found = dict(inspect.signature(function).parameters)
+    if "http_client" in found:
+        found["http_client"] = found["http_client"].replace(annotation=None)
+    return found
 
 
 @pytest.mark.parametrize(("key", "name"), METHODS, ids=[name for _, name in METHODS])

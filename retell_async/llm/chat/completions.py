@@ -14,9 +14,8 @@ import attrs
 from retell_async import ConfigurationError, DefaultAsyncHttpxClient, RetellError
 from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
-from ..log import log
+from ..log import log, stated_of, text_of
 from ..streams import closing
-from ..texts import stated_of, text_of
 from .transcripts import ChatMessage
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from ..effects import Effect
-from ..texts import text_of
+from ..log import text_of
 
 __all__ = ["REMINDER", "ChatMessage", "chat_messages", "last_said", "spoken_part"]
 

@@ -414,11 +414,10 @@ class Judge:
         self._seen["one-action"] += 1
         if len(before) > 1:
             self._find("one-action", at, " and ".join(sorted(before)))
-        number, digits = acts.get("transfer_number"), acts.get("digit_to_press")
-        if number is not None and not NUMBER.fullmatch(number):
-            self._find("one-action", at, f"a transfer_number that is none: {number[:40]!r}")
-        if digits is not None and not DIGITS.fullmatch(digits):
-            self._find("one-action", at, f"a digit_to_press that is none: {digits[:40]!r}")
+        for name, form in (("transfer_number", NUMBER), ("digit_to_press", DIGITS)):
+            given = acts.get(name)
+            if given is not None and not (isinstance(given, str) and form.fullmatch(given)):
+                self._find("one-action", at, f"a {name} that is none: {str(given)[:40]!r}")
 
     def _ponged(self, pong: Pong, at: float) -> None:
         self._seen["pong"] += 1

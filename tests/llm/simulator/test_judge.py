@@ -295,6 +295,8 @@ def test_an_answer_without_words(content: str, more: Json, found: int) -> None:
         ({"transfer_number": "abc"}, 1),
         ({"transfer_number": "415-555"}, 1),
         ({"transfer_number": "12"}, 1),
+        ({"transfer_number": 14155550100}, 1),
+        ({"transfer_number": ["+14155550100"]}, 1),
         ({"digit_to_press": "1#"}, 0),
         ({"digit_to_press": "one"}, 1),
     ],
