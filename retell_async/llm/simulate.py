@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -39,14 +39,20 @@ def main(arguments: list[str] | None = None) -> int:
         if str(asked.json) == str(asked.junit) == "-":
             raise ValueError("--json and --junit cannot both go to the standard output")
         metadata = None if asked.metadata is None else _json("--metadata", asked.metadata)
-        variables = None if asked.variables is None else _json("--variables", asked.variables)
-        if not (variables is None or isinstance(variables, dict)):
+        variables: Any = None if asked.variables is None else _json("--variables", asked.variables)
+        if variables is not None and not isinstance(variables, dict):
             raise ValueError("--variables is to be a JSON object")
         from .simulator.link import Settings, check_url, play_all
         from .simulator.terminal import talk
 
         check_url(asked.url)
-        settings = Settings(asked.answer_within, asked.slack, metadata=metadata, variables=variables, side_effects=frozenset(asked.tool))
+        settings = Settings(
+            asked.answer_within,
+            asked.slack,
+            metadata=metadata,
+            variables=cast("dict[str, Any] | None", variables),
+            side_effects=frozenset(asked.tool),
+        )
     except (ModuleNotFoundError, ValueError, OSError) as error:
         print(f"Nothing can be played: {error}", file=sys.stderr)
         return 2

@@ -125,7 +125,8 @@ class Session:
             from retell_async.llm.simulator.judge import Judge
 
             # Time is not judged: it stands still, or runs faster than the server's.
-            self._judge = Judge(slack=float("inf"), answer_within=float("inf"), pong_within=float("inf"))
+            never = float("inf")
+            self._judge = Judge(slack=never, answer_within=never, longest=never, pong_within=never)
         self._judge.opened(now / 1000)
         if self.phase == "connecting":
             self._asked = 0
