@@ -265,6 +265,11 @@ class Judge:
             self._find("response-type", at, "a message without `response_type`")
         self._take(answer, at)
 
+    def violated(self, what: str, at: float) -> None:
+        """The server sent something that cannot be read at all."""
+        self._seen["well-formed"] += 1
+        self._find("well-formed", at, what)
+
     def lost(self, at: float) -> None:
         """The connection was closed or broken by Retell's side, or on the way."""
         self._missing_pongs(at)

@@ -31,6 +31,8 @@ __all__ = ["Call", "Result", "Settings", "check_url", "play", "play_all"]
 _SENT_WITHIN = 10.0
 _CLOSED_WITHIN = 2.0
 _LONGEST = 1 << 20
+_VIOLATIONS = {1002: "what is no frame of a WebSocket", 1007: "a frame that is no text in UTF-8", 1009: "a frame of more than a mebibyte"}
+"""What the library closes a connection for, and with which codes."""
 _LONGEST_ANSWER = 4
 """How much longer than it may take to come an answer may take to its end."""
 
@@ -197,6 +199,8 @@ class Call:
                     frame = await self._receive(socket)
                 except ConnectionClosed as closed:
                     code = 1006 if closed.rcvd is None else closed.rcvd.code
+                    if closed.rcvd is None and closed.sent is not None and closed.sent.code in _VIOLATIONS:
+                        judge.violated(_VIOLATIONS[closed.sent.code], anyio.current_time())
             now = anyio.current_time()
             if code is not None:
                 judge.closed(code, now)

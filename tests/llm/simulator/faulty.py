@@ -24,6 +24,8 @@ FAULTS: dict[str, str] = {
     "never completes": "completed",
     "binary frames": "well-formed",
     "garbage": "well-formed",
+    "sends too much at once": "well-formed",
+    "bytes that are no text": "well-formed",
     "pings under interaction_type": "pong",
     "reads nothing while it answers": "pong",
     "two actions": "one-action",
@@ -128,6 +130,10 @@ class Faulty:
             raise RuntimeError("the model")
         if self.fault == "garbage":
             await self.socket.send("undefined")
+        if self.fault == "sends too much at once":
+            await self.socket.send(" " * 2_000_000)
+        if self.fault == "bytes that are no text":
+            self.socket.transport.write(b"\x81\x02\xff\xfe")
         if self.fault == "reads nothing while it answers" and "time" in said:
             await asyncio.sleep(8)
         await asyncio.sleep(0.02)
