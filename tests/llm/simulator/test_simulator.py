@@ -46,7 +46,8 @@ def broken(results: list[Result]) -> dict[str, set[str]]:
 def test_a_planted_fault_is_found(fault: str) -> None:
     async def main() -> None:
         async with faulty(fault) as url:
-            results = await play_all(url, scenarios(tools=["book"]), CALM if "reads nothing" not in fault else None, concurrency=12)
+            played = [scenario for scenario in scenarios(tools=["book"]) if "end" not in fault.split() or scenario.name == "plain"]
+            results = await play_all(url, played, CALM if "reads nothing" not in fault else None, concurrency=12)
         assert FAULTS[fault] in set().union(*broken(results).values())
 
     logging.getLogger("websockets.server").disabled = True
