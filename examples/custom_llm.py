@@ -41,7 +41,7 @@ class Receptionist(llm.Agent):
             yield f"We are free at {', '.join(sorted(FREE))}. Which would you like?"
         else:
             yield "One moment, please. "
-            slot = await turn.once("book", lambda: book(wanted))
+            slot = await turn.once("book", lambda: book(turn.session, wanted))
             turn.session.state["slot"] = slot
             yield f"You are booked at {slot}. Is there anything else?"
 
@@ -49,15 +49,21 @@ class Receptionist(llm.Agent):
         yield "Are you still there?" if turn.transcript else "Hello?"
 
 
-async def book(slot: str) -> str:
-    """What must not happen twice in a call; here it only takes its time."""
+async def book(session: llm.Session, slot: str) -> str:
+    """What must not happen twice in a call, and stands in the transcript as often as it happens; here it only takes its time."""
+    noted = session.tool_call("book", {"slot": slot})
     await asyncio.sleep(0.3)
+    session.tool_result(noted, "booked", successful=True)
     return slot
 
 
 async def book_tool(turn: llm.Turn, slot: str) -> str:
+    """What the model calls: its calls are noted already."""
+    if slot not in FREE:
+        return "not free"
+    await asyncio.sleep(0.3)
     turn.session.state["slot"] = slot
-    return f"booked at {await book(slot)}" if slot in FREE else "not free"
+    return f"booked at {slot}"
 
 
 def end_call_tool(turn: llm.Turn) -> str:

@@ -17,8 +17,8 @@ Without pytest, use `LocalRetell`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 import anyio
@@ -34,6 +34,7 @@ from .sandbox.faults.fault import Fault, FaultKind
 from .sandbox.faults.replies import Reply
 from .sandbox.fixtures import Fixtures, create_fixtures
 from .sandbox.http.control import answer as control_answer, placed
+from .sandbox.http.monitor import Watchers
 from .sandbox.http.pipeline import receive
 from .sandbox.outgoing.sender import Sender
 from .sandbox.state.request_log import LoggedRequest
@@ -53,10 +54,17 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self._watchers = Watchers(sandbox)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await anyio.lowlevel.checkpoint()
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        if "upgrade" in request.headers:
+            from .sandbox.http.monitor_stream import monitor_response
+
+            watched = monitor_response(self._watchers, request, path)
+            if watched is not None:
+                return watched
         content = await request.aread()
         beside = control_answer(self._sandbox, request.method, path, query, content)
         if beside is not None:
@@ -111,10 +119,14 @@ class LocalRetell:
     def send_to(self, app: Callable[..., Any] | httpx.AsyncBaseTransport) -> None:
         """Send webhooks and the like to an application in this process, or over a transport, whatever their URLs.
 
-        :param app: an ASGI application, such as a `retell_async.webhooks.Router`.
+        WebSockets of custom LLMs go there too: the agent's ``llm_websocket_url`` needs the application's path and secret, and any host.
+
+        :param app: an ASGI application, such as a `retell_async.webhooks.Router`, a `retell_async.llm.App`, or one with both.
         """
-        transport = app if isinstance(app, httpx.AsyncBaseTransport) else httpx.ASGITransport(app)
-        self._sender = Sender(self.sandbox, transport)
+        if isinstance(app, httpx.AsyncBaseTransport):
+            self._sender = Sender(self.sandbox, app)
+        else:
+            self._sender = Sender(self.sandbox, httpx.ASGITransport(app), app)
 
     @property
     def api_key(self) -> str:
@@ -161,6 +173,15 @@ class LocalRetell:
     def now(self) -> int:
         """The sandbox's time, in milliseconds since the epoch."""
         return self.sandbox.store.now()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Keep the WebSockets of custom LLMs open while the context lasts.
+
+        Without it, each `advance` opens them and leaves them at its end: to the application, the call goes on elsewhere then.
+        """
+        async with self._sender.at_work():
+            yield
 
     async def advance(self, seconds: float) -> None:
         """Move the sandbox's time forward. Calls ring, are answered, end and are analysed meanwhile, and their webhooks are delivered.

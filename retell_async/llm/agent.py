@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from retell_async import ConfigurationError
 
 from .streams import closing
 
@@ -26,11 +29,13 @@ class Agent:
     """
 
     def on_enter(self, turn: Turn) -> Said:
-        """Give the begin message, once a call. Nothing means that the user speaks first."""
+        """Give the begin message, once a call; by default that of the application. Nothing means that the user speaks first."""
+        begin_message = turn.session.settings.begin_message
+        return begin_message(turn.session) if callable(begin_message) else begin_message
 
     def on_turn(self, turn: Turn) -> Said:
         """Answer the user."""
-        raise NotImplementedError(f"{type(self).__name__} has no on_turn")
+        raise NotImplementedError
 
     def on_reminder(self, turn: Turn) -> Said:
         """Say something into the silence. By default that is what `on_turn` gives."""
@@ -40,9 +45,16 @@ class Agent:
         """The transcript or whose turn it is has changed. Updates come in order; when this is too slow, the oldest are left out."""
 
     async def on_exit(self, session: Session) -> None:
-        """The call is over, was not connected again, or is left to another process; `session.ended` says which.
+        """The call is over, or was not connected again; `session.ended` says why. What is put into `session.state` is still kept.
 
-        What is put into `session.state` is still kept.
+        Once a call, as far as can be known: a process that dies calls nothing, and where Retell connects a call again after it was given
+        up as ``lost``, this is called again at its end.
+        """
+
+    async def on_leave(self, session: Session) -> None:
+        """The call goes on, and not here: this process ends and leaves it (``shutdown``), or another one has it already (``moved``).
+
+        In place of `on_exit`, for what this object holds.
         """
 
 
@@ -55,35 +67,90 @@ class FunctionAgent(Agent):
     def __init__(self, function: Callable[[Turn], Said]) -> None:
         self._function = function
 
-    def on_enter(self, turn: Turn) -> Said:
-        begin_message = turn.session.settings.begin_message
-        return begin_message(turn.session) if callable(begin_message) else begin_message
-
     def on_turn(self, turn: Turn) -> Said:
         return self._function(turn)
 
 
-def factory_of(agent: object) -> AgentFactory:
+def factory_of(agent: object, *, greets: bool) -> AgentFactory:
     """What makes the agent of a call.
 
-    :raises TypeError: it is neither a function of one turn nor an `Agent`.
+    :param greets: whether the application has a begin message.
+    :raises TypeError: it is none of what `App.agent` takes.
+    :raises ConfigurationError: it has a begin message of its own too.
     """
-    if isinstance(agent, type):
-        if not issubclass(agent, Agent):
-            raise TypeError(f"{agent.__name__} is a class that is no llm.Agent")
-        return agent
     if isinstance(agent, Agent):
-        return lambda: agent
+        raise TypeError(
+            f"{type(agent).__name__} is registered as an object, which all calls would share: register the class, or a function without "
+            f"arguments that makes one, such as `lambda: {type(agent).__name__}(...)`"
+        )
+    made: Any = agent
+    while isinstance(made, functools.partial):
+        made = made.func
+    if isinstance(made, type):
+        _check_class(made, greets=greets)
+        if not _takes(agent):
+            raise TypeError(
+                f"{made.__name__} needs arguments, and calls have none to give: register a function without arguments that makes one, "
+                f"such as `lambda: {made.__name__}(...)`"
+            )
+        return cast("AgentFactory", agent)
     if not callable(agent):
         raise TypeError(f"an agent is an async generator function of a turn, or a class that is an llm.Agent, and {agent!r} is neither")
+    if _takes(agent, None):
+        _check_function(agent, "an agent's function")
+        function = cast("Callable[[Turn], Said]", agent)
+        return lambda: FunctionAgent(function)
+    if not _takes(agent) or _is_any(agent, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction):
+        raise TypeError(
+            f"an agent takes one argument, the turn; what makes one for a call takes none, and is no async function: {agent!r} is neither"
+        )
+    make = cast("AgentFactory", agent)
+
+    def make_checked() -> Agent:
+        made = make()
+        _check_class(type(made), greets=greets)
+        return made
+
+    return make_checked
+
+
+def _check_class(cls: type, *, greets: bool) -> None:
+    """:raises TypeError: what is made of it can lead no call."""
+    if not issubclass(cls, Agent):
+        raise TypeError(f"{cls.__name__} is a class that is no llm.Agent")
+    if inspect.isabstract(cls):
+        raise TypeError(f"{cls.__name__} is abstract: no object can be made of it")
+    if cls.on_turn is Agent.on_turn:
+        raise TypeError(f"{cls.__name__} has no on_turn, which answers the user")
+    for name in ("on_enter", "on_turn", "on_reminder"):
+        _check_function(getattr(cls, name), f"{cls.__name__}.{name}")
+    for name in ("on_update", "on_exit", "on_leave"):
+        if _is_any(getattr(cls, name), inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            raise TypeError(f"{cls.__name__}.{name} says nothing: it must be without yield")
+    if greets and cls.on_enter is not Agent.on_enter:
+        raise ConfigurationError(f"{cls.__name__} has an on_enter and the application a begin_message: one of them must go")
+
+
+def _check_function(function: object, name: str) -> None:
+    if _is_any(function, inspect.isgeneratorfunction):
+        raise TypeError(f"{name} is a generator, and must be an async one: `async def`, and then `yield`")
+
+
+def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if inspect.isroutine(function) else getattr(cast("object", type(function)), "__call__", None)  # noqa: B004 - of an object
+    return any(kind(function) or kind(called) for kind in kinds)
+
+
+def _takes(function: Any, *arguments: object) -> bool:
     try:
-        inspect.signature(agent).bind(None)
+        inspect.signature(function).bind(*arguments)
     except TypeError:
-        raise TypeError(f"an agent takes one argument, the turn, and {agent!r} does not") from None
-    except ValueError:  # something whose signature cannot be told
-        pass
-    made = FunctionAgent(cast("Callable[[Turn], Said]", agent))
-    return lambda: made
+        return False
+    except ValueError:  # something whose signature cannot be told, or something partial that does not fit
+        return not isinstance(function, functools.partial)
+    return True
 
 
 async def texts(said: Said) -> AsyncGenerator[str]:

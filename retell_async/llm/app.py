@@ -17,7 +17,7 @@ from .log import is_stray, log
 from .serving import asgi
 from .serving.gate import Gate
 from .session import Session, Stats
-from .settings import Limits, Settings, SilentPickup
+from .settings import FAILURE, Limits, Settings, SilentPickup
 from .store import MemoryStore, Store
 from .turn import Turn
 
@@ -29,8 +29,6 @@ __all__ = ["App"]
 
 AgentT = TypeVar("AgentT")
 
-_FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
-
 
 class App:
     """Answers Retell on the WebSocket of a custom-LLM agent. An ASGI application: serve it by `serve`, or mount it in Starlette or FastAPI.
@@ -39,13 +37,16 @@ class App:
 
     :param secret: what must stand in the address; several while it is being changed. ``None`` lets in anybody.
     :param begin_message: what the agent says first, or what makes it from the `Session`, whose `call` is known then. ``None`` waits for the
-        user to speak. An `Agent` class has `on_enter` instead.
+        user to speak. An `Agent` class may have `on_enter` instead.
     :param failure_message: said when the agent's code raises, or gives nothing for too long; or what makes it from the `Turn`.
     :param timeout: seconds within which the next text of a turn must come. `Turn.timeout` changes it for one turn.
     :param filler: said when a turn has no text after `filler_after` seconds, one after the other; never before the agent has spoken.
     :param silent_pickup: what the agent does when both sides wait for the other to speak.
     :param goodbye_pattern: a regular expression, upper and lower case alike, for texts with which the agent takes leave: as
         `Turn.goodbye` has it, silence of `goodbye_after` seconds then ends the call.
+    :param reminder_trigger_ms: what the agent has of it in Retell, which does not tell: a goodbye changes it for the call, and a user who
+        goes on speaking changes it back.
+    :param reminder_max_count: likewise; 0 for an agent without reminders.
     :param auto_reconnect: whether Retell watches the connection and opens another when it is lost.
     :param call_details: whether Retell tells about the call, in `Turn.call`.
     :param transcript_with_tool_calls: whether transcripts come with tool calls and keys pressed too.
@@ -64,13 +65,15 @@ class App:
         *,
         secret: str | Sequence[str] | None,
         begin_message: str | Callable[[Session], str] | None = None,
-        failure_message: str | Callable[[Turn], str] = _FAILURE,
+        failure_message: str | Callable[[Turn], str] = FAILURE,
         timeout: float = 10.0,
         filler: str | Sequence[str] | None = None,
         filler_after: float = 1.0,
         silent_pickup: SilentPickup | None = None,
         goodbye_pattern: str | re.Pattern[str] | None = None,
         goodbye_after: float = 4.0,
+        reminder_trigger_ms: float = 10_000,
+        reminder_max_count: int = 1,
         auto_reconnect: bool = True,
         call_details: bool = True,
         transcript_with_tool_calls: bool = False,
@@ -93,6 +96,8 @@ class App:
             silent_pickup=silent_pickup,
             goodbye_pattern=goodbye_pattern,
             goodbye_after=goodbye_after,
+            reminder_trigger_ms=reminder_trigger_ms,
+            reminder_max_count=reminder_max_count,
             auto_reconnect=auto_reconnect,
             call_details=call_details,
             transcript_with_tool_calls=transcript_with_tool_calls,
@@ -105,9 +110,9 @@ class App:
         self.stats = Stats()
         """What this application has done so far."""
         self.draining = False
-        """Whether no new calls are taken."""
+        """Whether no new calls are taken, since the application is being shut down."""
         self._store = MemoryStore() if store is None else store
-        for method in ("load", "save", "begin", "finish"):
+        for method in ("claim", "save", "begin", "finish"):
             if not callable(getattr(self._store, method, None)):
                 raise ConfigurationError(f"the store has no method {method}: see llm.Store")
         self._make_agent: AgentFactory | None = None
@@ -123,14 +128,15 @@ class App:
     def agent(self, agent: AgentT) -> AgentT:
         """Register what answers: an async generator function of a `Turn`, or a class that is an `Agent`, of which each call gets an object.
 
-        A function may also return an async iterator, a text or nothing.
+        A function may also return an async iterator, a text or nothing. In place of a class, a function without arguments may make the
+        object for a call, such as ``lambda: Receptionist(database)`` or ``functools.partial(Receptionist, database)``.
 
-        :raises TypeError: it is neither.
-        :raises ConfigurationError: there is one already.
+        :raises TypeError: it is none of these, or no object can be made of the class.
+        :raises ConfigurationError: there is one already, or it greets by `on_enter` though there is a `begin_message`.
         """
         if self._make_agent is not None:
             raise ConfigurationError("an agent is registered already")
-        self._make_agent = factory_of(agent)
+        self._make_agent = factory_of(agent, greets=self.settings.begin_message is not None)
         return agent
 
     async def __call__(self, scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -172,11 +178,15 @@ class App:
         """
         make_agent = self.check()
         session = self._sessions.get(call_id)
-        if session is not None and not session.over:
-            await session.connect(channel)
+        if session is not None and not session.over and await session.connect(channel):
             return
-        session = self._sessions[call_id] = Session(call_id, make_agent(), self.settings, self._store, self.stats)
-        self.stats.calls += 1
+        try:
+            agent = make_agent()
+        except Exception as error:  # noqa: BLE001 - whatever the application's code raises
+            log.error("call %r: no agent could be made for it\n%s", call_id, masked_traceback(error))
+            await channel.close(1011, "no agent")  # a connection that is lost, Retell would open again and again
+            return
+        session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats)
         self._leading += 1
         try:
             await session.run(channel)
@@ -203,6 +213,11 @@ class App:
                     self._fewer = anyio.Event()
                 await self._fewer.wait()
         return not self._leading
+
+    def reopen(self) -> None:
+        """Take new calls again, after `drain`. Both servers of this package do so when they start."""
+        self.draining = False
+        self._fewer = anyio.Event()
 
     def abandon(self) -> None:
         """Leave all calls without closing them, so that Retell connects them again, to another process if there is one."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
@@ -13,18 +13,24 @@ from anyio.abc import TaskGroup
 from retell_async import RetellError
 from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import is_stray, log
+from .log import is_stray, log, stated_of
 from .store import Outcome, Store
+
+if TYPE_CHECKING:
+    from .turn import Turn
 
 __all__ = ["Effect", "Effects", "SideEffectFailedError", "SideEffectUnknownError"]
 
 _STORE_WITHIN = 5.0
+_ELSEWHERE_WITHIN = 5.0
+"""Seconds that another process is waited for which has begun something: it may be dead."""
+_LOOK_EVERY = 0.25
 
 
 class SideEffectUnknownError(RetellError):
-    """A side effect that was begun, by a process that did not say how it ended or by code that was cut off: it may have happened or not.
+    """A side effect that was begun, by a process that has not said for five seconds how it ended, or by code that was cut off.
 
-    It is not begun again in this call.
+    It may have happened or not. It is not begun again in this call. A later turn that asks is told how it ended if that is known by then.
     """
 
     def __init__(self, key: str) -> None:
@@ -45,6 +51,7 @@ class Effect:
     """A side effect of a call, as the turns see it that come after."""
 
     key: str
+    """What `once` was called with."""
     turn_id: int
     """The `id` of the turn that began it."""
     done: bool = False
@@ -53,6 +60,8 @@ class Effect:
     """What it gave, if it is done."""
     error: BaseException | None = attrs.field(default=None, repr=False)
     """Why it did not happen, or may not have."""
+    turn: Turn | None = attrs.field(default=None, repr=False)
+    """That turn, unless it was another process that began it."""
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
     told: bool = attrs.field(default=False, repr=False)
     """Whether the answer of a turn that knew of it was completed."""
@@ -60,28 +69,42 @@ class Effect:
 
 @attrs.define(eq=False)
 class Effects:
-    """The side effects of one call."""
+    """The side effects of one call.
+
+    :param changed: called when `record` gives something else.
+    """
 
     call_id: str
     store: Store
+    changed: Callable[[], None]
     _known: dict[str, Effect] = attrs.field(factory=dict[str, Effect])
+    _elsewhere: dict[str, Effect] = attrs.field(factory=dict[str, Effect])
+    """What other processes have begun and the user was not told, until it is asked for here."""
 
-    def untold(self, turn_id: int) -> tuple[Effect, ...]:
-        """What earlier turns have begun that were given up before their answers were complete."""
-        return tuple(effect for effect in self._known.values() if not effect.told and effect.turn_id != turn_id and effect.error is None)
+    def restore(self, record: Iterable[Mapping[str, Any]]) -> None:
+        """Take over what another process had in its `record`."""
+        self._elsewhere = {each["key"]: Effect(each["key"], each["turn_id"], each["done"], each["result"]) for each in record}
 
-    def told(self, turn_id: int, carried: tuple[Effect, ...]) -> None:
+    def record(self) -> list[dict[str, Any]]:
+        """What the user was not told."""
+        return [{"key": effect.key, "turn_id": effect.turn_id, "done": effect.done, "result": effect.result} for effect in self.untold()]
+
+    def untold(self) -> tuple[Effect, ...]:
+        """What turns have begun that were given up before the user heard their answers."""
+        known = {**self._elsewhere, **self._known}.values()
+        return tuple(effect for effect in known if not effect.told and effect.error is None)
+
+    def told(self, turn: Turn) -> None:
         """The answer of a turn is complete, and the user has been told of what it did and of what was carried over to it."""
-        for effect in self._known.values():
-            effect.told = effect.told or effect.turn_id == turn_id or effect in carried
+        for effect in self.untold():
+            effect.told = effect.turn is turn or effect in turn.effects
+            self.changed()
 
-    async def once(
-        self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn_id: int, retry_on: tuple[type[Exception], ...]
-    ) -> object:
+    async def once(self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn: Turn, retry_on: tuple[type[Exception], ...]) -> object:
         """The result of `fn`, which is called unless it was before."""
         effect = self._known.get(key)
         if effect is None:
-            effect = self._known[key] = Effect(key, turn_id)
+            effect = self._known[key] = Effect(key, turn.id, turn=turn)
             tasks.start_soon(self._carry_out, effect, fn, retry_on)
         await effect.ended.wait()
         if effect.error is not None:
@@ -101,6 +124,7 @@ class Effects:
                 self._recall(effect, known)
                 return
             begun = True
+            self.changed()
             result = fn()
             effect.result = await result if inspect.isawaitable(result) else result
             effect.done = True
@@ -116,17 +140,24 @@ class Effects:
             if again and self._known.get(effect.key) is effect:
                 del self._known[effect.key]
             effect.ended.set()
+            self.changed()
             if begun and not isinstance(effect.error, SideEffectUnknownError):
                 await self._finish(effect, again=again)
 
     async def _begin(self, key: str) -> Outcome | None:
-        with anyio.fail_after(_STORE_WITHIN):
-            return await self.store.begin(self.call_id, key)
+        until = anyio.current_time() + _ELSEWHERE_WITHIN
+        while True:
+            with anyio.fail_after(_STORE_WITHIN):
+                known = await self.store.begin(self.call_id, key)
+            if known is None or known.state != "begun" or anyio.current_time() >= until:
+                return known
+            await anyio.sleep(_LOOK_EVERY)
 
     def _recall(self, effect: Effect, known: Outcome) -> None:
         match known.state:
             case "done":
-                effect.done, effect.result, effect.told = True, known.result, True
+                before = self._elsewhere.get(effect.key)
+                effect.done, effect.result, effect.told = True, known.result, before is None or before.told
             case "failed":
                 effect.error = SideEffectFailedError(effect.key, known.error)
             case "begun":
@@ -138,7 +169,7 @@ class Effects:
         elif effect.error is None:
             outcome = Outcome("done", effect.result)
         else:
-            outcome = Outcome("failed", error=mask_text(f"{type(effect.error).__name__}: {effect.error}"))
+            outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
         try:
             with anyio.move_on_after(_STORE_WITHIN, shield=True) as waiting:
                 await self.store.finish(self.call_id, effect.key, outcome)

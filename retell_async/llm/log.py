@@ -1,13 +1,18 @@
-"""The log, and how an error of the application is told from the end of the task that it runs in."""
+"""The log, how an error of the application is told from the end of the task that it runs in, and how anything is written.
+
+What says how something went must not fail itself.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import math
 
 import anyio
 
-__all__ = ["is_stray", "log"]
+__all__ = ["absorb", "is_stray", "log", "stated_of", "text_of"]
 
 log = logging.getLogger("retell_async.llm")
 
@@ -17,3 +22,33 @@ def is_stray(error: BaseException) -> bool:
     if isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit)):
         return False
     return isinstance(error, Exception) or anyio.current_effective_deadline() != -math.inf
+
+
+def absorb(error: BaseException) -> None:
+    """Take note that a stray error goes no further: asyncio remembers of a task that it was cancelled, by itself too."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()
+
+
+def text_of(value: object) -> str:
+    """A text as it is, and anything else as JSON, with what JSON does not have as Python writes it."""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, default=str)
+    except Exception:  # noqa: BLE001 - keys that JSON does not have, circles, and whatever a `__str__` raises
+        return _written(value)
+
+
+def stated_of(error: BaseException) -> str:
+    """The class and the message of an error."""
+    return f"{type(error).__name__}: {_written(error)}"
+
+
+def _written(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - it is the application's
+        return f"a {type(value).__name__} that cannot be written"

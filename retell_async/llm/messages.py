@@ -7,6 +7,7 @@ does not know is an `UnknownRequest` or an `UnknownAnswer`. Times are millisecon
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, cast, dataclass_transform
 
@@ -339,7 +340,8 @@ def _kind(data: dict[str, Any], tag: str, kinds: Mapping[str, type[Message]], de
             raise ProtocolError(f"{name} has no `{field}`")
         value: Any = data[field]
         fits = isinstance(value, (int, float) if needed is float else needed)
-        if not fits or (isinstance(value, bool) and needed in {int, float}):
+        unbounded = isinstance(value, float) and not math.isfinite(value)
+        if not fits or unbounded or (isinstance(value, bool) and needed in {int, float}):
             raise ProtocolError(f"{name} has a `{field}` that is not {_NAMES[needed]}")
     return kind
 

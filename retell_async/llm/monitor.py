@@ -14,7 +14,7 @@ import anyio
 import attrs
 import httpcore
 
-from retell_async import APIConnectionError, RetellError
+from retell_async import APIConnectionError, APIError, InternalServerError, RateLimitError, RetellError
 from retell_async._core.json import loads
 from retell_async._core.masking import mask_text
 from retell_async._core.model import Model, adopter, model
@@ -44,6 +44,8 @@ _SAID = {
     1008: "the server does not let this client watch",
 }
 _ATTEMPTS = 6
+_ATTEMPTS_WHILE_IT_LASTS = 40
+"""About five minutes: then the call is taken for lost."""
 _PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 _QUIET = 20.0
@@ -72,6 +74,7 @@ class MonitorItem(Model):
     role: str | None = None
     """``agent``, ``user``, ``tool_call_invocation``, ``tool_call_result``, ``node_transition`` or another kind."""
     content: str | None = None
+    """What was said, or the result of a tool call; so far, where it is still growing."""
     time_sec: float | None = None
     """Seconds from the beginning of the call."""
 
@@ -82,9 +85,9 @@ class Watched:
 
     items: dict[str, MonitorItem] = attrs.field(factory=dict[str, MonitorItem])
     seen: bool = False
-    """Whether the call was seen to be going on."""
+    """Whether the call was seen to be going on: something came, or the server let this client watch."""
     failures: int = 0
-    """How many connections were lost, one after the other, with which nothing came."""
+    """How many connections were lost or refused, one after the other, with which nothing came."""
 
     def received(self, text: str) -> list[MonitorItem]:
         """The items in a message that are new or have changed. What is no item is passed over."""
@@ -95,9 +98,11 @@ class Watched:
         self.seen, self.failures = True, 0
         changed: list[MonitorItem] = []
         for each in cast("Sequence[Any]", data) if isinstance(data, list) else [data]:
-            if not isinstance(each, dict) or not isinstance(cast("Any", each).get("id"), str):
+            fields = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+            id = fields.get("id")
+            if not isinstance(id, str | int) or isinstance(id, bool):
                 continue
-            item = adopter(MonitorItem)(cast("dict[str, Any]", each))
+            item = adopter(MonitorItem)({**fields, "id": str(id)})
             known = self.items.get(item.id)
             if known is None or known.to_dict() != item.to_dict():
                 self.items[item.id] = item
@@ -112,9 +117,24 @@ class Watched:
         if code == 1000 or (code == _NOT_ONGOING and self.seen):
             return "over"
         self.failures += 1
-        if code >= 4000 or code in _FINAL or self.failures >= _ATTEMPTS:
+        # Who watched already may be counted for as long as the server has not noticed that the connection is gone.
+        final = code in _FINAL or (code >= 4000 and not (code == _CROWDED and self.seen))
+        most = _ATTEMPTS if not self.seen or code == _CROWDED else _ATTEMPTS_WHILE_IT_LASTS
+        if final or self.failures >= most:
             raise MonitorError(code, reason)
+        # The server closes at once what must not be watched: what was lost in another way was a call that went on.
+        self.seen = True
         return "again"
+
+    def unopened(self, error: APIError) -> None:
+        """A connection could not be opened.
+
+        :raises APIError: that error, unless it may go away while the call lasts.
+        """
+        self.failures += 1
+        passing = isinstance(error, APIConnectionError | InternalServerError | RateLimitError)
+        if not self.seen or not passing or self.failures >= _ATTEMPTS_WHILE_IT_LASTS:
+            raise error
 
     @property
     def pause(self) -> float:
@@ -137,19 +157,16 @@ async def monitor(sender: Sender, call_id: str) -> AsyncGenerator[MonitorItem]:
     """
     watched = Watched()
     while True:
-        code, reason = 1006, ""
         try:
             async with aclosing(_messages(cast("StreamingSender", sender), call_id)) as messages:
                 async for text in messages:
                     for item in watched.received(text):
                         yield item
         except _Closed as closed:
-            code, reason = closed.code, closed.reason
-        except APIConnectionError:
-            if not watched.seen:
-                raise
-        if watched.closed(code, reason) == "over":
-            return
+            if watched.closed(closed.code, closed.reason) == "over":
+                return
+        except APIError as error:
+            watched.unopened(error)
         await anyio.sleep(watched.pause)
 
 

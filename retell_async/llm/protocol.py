@@ -33,17 +33,19 @@ from .messages import (
     UpdateAgent,
     UpdateOnly,
     dump,
+    parse_answer,
     parse_request,
 )
 
 if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
 
-__all__ = ["Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated"]
+__all__ = ["DIGITS", "NUMBER", "Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated"]
 
 Kind: TypeAlias = Literal["begin", "response", "reminder"]
 
-_DIGITS = re.compile(r"[0-9*#]+")
+DIGITS = re.compile(r"[0-9*#]+")
+NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 @attrs.frozen
@@ -63,11 +65,11 @@ class Action:
             raise ValueError("one of end_call, transfer_number and digit_to_press is to be given: they exclude each other")
         number: Any = self.transfer_number
         digits: Any = self.digit_to_press
-        if number is not None and not (isinstance(number, str) and number.strip()):
-            raise ValueError("the number to transfer to is to be a text such as '+14155550100'")
+        if number is not None and not (isinstance(number, str) and NUMBER.fullmatch(number)):
+            raise ValueError("the number to transfer to is to be one in E.164, a plus and 7 to 15 digits, such as '+14155550100'")
         if self.show_transferee_as_caller and number is None:
             raise ValueError("show_transferee_as_caller goes with a transfer_number")
-        if digits is not None and not (isinstance(digits, str) and _DIGITS.fullmatch(digits)):
+        if digits is not None and not (isinstance(digits, str) and DIGITS.fullmatch(digits)):
             raise ValueError("digits to press are a text of 0 to 9, * and #")
 
     @property
@@ -89,6 +91,7 @@ class Updated:
     """The transcript or whose turn it is has changed."""
 
     message: UpdateOnly
+    """The message that said so, with the transcript."""
     spoken: int | None
     """The answer that the agent begins to speak, if it does."""
 
@@ -122,12 +125,12 @@ class Conversation:
     """What was asked, what is still wanted, and what is to be sent.
 
     :param options: sent first on each connection, ``None`` to send none.
-    :param greeted: whether the begin message was given before, by another process.
+    :param greeted: whether the begin message was heard before, from another process.
     """
 
     options: Options | None = None
     greeted: bool = False
-    """Whether the begin message was given, or is no longer wanted: it is not repeated on another connection."""
+    """Whether the begin message was heard, or is no longer wanted: it is not repeated on another connection."""
     open: bool = False
     """Whether there is a connection."""
     transcript: Sequence[Utterance] = ()
@@ -135,7 +138,8 @@ class Conversation:
     transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = None
     discarded: int = 0
     """Frames that were never sent because they were out of date."""
-    _queue: deque[Message] = attrs.field(factory=deque[Message])
+    _queue: deque[tuple[Message, str]] = attrs.field(factory=deque[tuple[Message, str]])
+    """Messages, and the frames that they are."""
     _asked: Asked | None = None
     """What was asked last, on any connection."""
     _asked_here: bool = False
@@ -166,12 +170,12 @@ class Conversation:
         self.open, self._asked_here, self._begun = True, False, False
         self._current = 0
         if self.options is not None:
-            self._queue.append(Config(config=self.options))
+            self._send(Config(config=self.options))
         if not self.greeted:
             self._asked, self._wanted, self._unanswered = Asked(0, "begin"), True, None
             return [self._asked]
         # The agent may say nothing before a begin message came, and the caller has heard it already: this one says nothing.
-        self._queue.append(Response(response_id=0, content="", content_complete=True))
+        self._send(Response(response_id=0, content="", content_complete=True))
         return []
 
     def resume(self) -> list[Event]:
@@ -192,13 +196,14 @@ class Conversation:
             return [Ignored(str(error))]
         match message:
             case Ping():
-                self._queue.append(Pong(timestamp=message.timestamp))
+                self._send(Pong(timestamp=message.timestamp))
                 return []
             case CallDetails():
                 return [Details(message.call)]
             case UpdateOnly():
                 self._heard(message)
                 spoken = self._current if message.turntaking == "agent_turn" and self._begun else None
+                self.greeted = self.greeted or spoken == 0 or any(item.role == "agent" for item in message.transcript)
                 return [Updated(message, spoken)]
             case ResponseRequired() | ReminderRequired():
                 return self._required(message)
@@ -209,7 +214,8 @@ class Conversation:
         """The connection is gone."""
         if not self.open:
             return
-        unsent = any(isinstance(frame, Response) and frame.content_complete and frame.response_id == self._current for frame in self._queue)
+        queued = (message for message, _ in self._queue if isinstance(message, Response))
+        unsent = any(message.content_complete and message.response_id == self._current for message in queued)
         if (self._wanted or unsent) and self._asked is not None and self._asked.kind != "begin" and self._current == self._asked.id:
             self._unanswered = self._asked
         self.open = self._wanted = self._begun = self._interrupting = False
@@ -230,13 +236,9 @@ class Conversation:
         if not content and not complete:
             return True
         options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
-        self._queue.append(
-            Response(response_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))
-        )
+        self._send(Response(response_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {})))
         self._begun = self._begun or bool(content)
         self._wanted = not complete
-        if id == 0:
-            self.greeted = True
         return True
 
     def begin_interrupt(self) -> int:
@@ -259,32 +261,28 @@ class Conversation:
         if not content and not complete:
             return True
         options: dict[str, Any] = {"no_interruption_allowed": True} if uninterruptible else {}
-        self._queue.append(
+        self._send(
             AgentInterrupt(interrupt_id=id, content=content, content_complete=complete, **options, **(action.fields if action else {}))
         )
         self._interrupting = not complete
         return True
 
+    # What follows is ``False`` when there is no connection, and raises `TypeError` or `ValueError` for what no message can hold.
+
     def update_agent(self, changes: AgentConfig) -> bool:
-        """Change the agent for this call. ``False`` when there is no connection."""
+        """Change the agent for this call."""
         return self._put(UpdateAgent(agent_config=changes))
 
     def metadata(self, metadata: object) -> bool:
-        """Send something to the front end of a web call. ``False`` when there is no connection.
-
-        :raises TypeError: it holds what JSON does not have.
-        :raises ValueError: a number in it is not finite, or it holds itself.
-        """
-        message = Metadata(metadata=metadata)
-        dump(message)  # what cannot be sent is told to who wants it sent
-        return self._put(message)
+        """Send something to the front end of a web call."""
+        return self._put(Metadata(metadata=metadata))
 
     def tool_call(self, id: str, name: str, arguments: str) -> bool:
-        """Note that a tool is called. ``False`` when there is no connection."""
+        """Note that a tool is called."""
         return self._put(ToolCallInvocation(tool_call_id=id, name=name, arguments=arguments))
 
     def tool_result(self, id: str, content: str, *, successful: bool | None) -> bool:
-        """Note what came of a tool call. ``False`` when there is no connection."""
+        """Note what came of a tool call."""
         outcome: dict[str, Any] = {} if successful is None else {"successful": successful}
         return self._put(ToolCallResult(tool_call_id=id, content=content, **outcome))
 
@@ -298,34 +296,39 @@ class Conversation:
     def next_frame(self) -> str | None:
         """The next frame that is to be sent, now; ``None`` while there is none."""
         while self._queue:
-            message = self._queue.popleft()
+            message, frame = self._queue.popleft()
             if isinstance(message, Response):
                 outdated = message.response_id != self._current
             else:
                 outdated = isinstance(message, AgentInterrupt) and message.interrupt_id != self._interrupt
             if not outdated:
-                return dump(message)
+                return frame
             self.discarded += 1
         return None
 
+    def _send(self, message: Message) -> None:
+        self._queue.append((message, dump(message)))
+
     def _put(self, message: Message) -> bool:
+        parse_answer(dump(message))  # what cannot be sent is told to who wants it sent
         if self.open:
-            self._queue.append(message)
+            self._send(message)
         return self.open
 
     def _required(self, message: ResponseRequired | ReminderRequired) -> list[Event]:
         id = message.response_id
-        last = self._asked.id if self._asked is not None else 0
+        # Nobody knows whether a new connection counts on or begins again, and nothing of the old one comes on it.
+        last = self._asked.id if self._asked is not None and self._asked_here else 0
         if id < last or id <= 0:
             return [Ignored("a response_id that is lower than the one before")]
-        if id == last and self._asked_here:
+        if id == last:
             return [Ignored("a response_id that was asked for already")]
         self._heard(message)
         return [self._ask(Asked(id, "response" if isinstance(message, ResponseRequired) else "reminder"))]
 
     def _ask(self, asked: Asked) -> Asked:
         self._asked, self._asked_here, self._unanswered = asked, True, None
-        self._current, self._wanted, self._begun = asked.id, True, False
+        self._current, self._wanted, self._begun, self._interrupting = asked.id, True, False, False
         self.greeted = True
         return asked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import anyio
@@ -14,14 +14,14 @@ import attrs
 
 from retell_async._core.masking import masked_traceback
 
-from .agent import Agent, FunctionAgent, texts
+from .agent import Agent, texts
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import is_stray, log
+from .log import absorb, is_stray, log, text_of
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
-from .settings import Settings, SilentPickup
+from .settings import FAILURE, Settings, SilentPickup
 from .store import Records, Store
 from .streams import closing
 from .turn import Turn
@@ -36,9 +36,8 @@ __all__ = ["Session", "Stats"]
 _RESUME_AFTER = 1.0
 _MOST_UNSENT = 32
 _MOST_UPDATES = 64
-_REMINDERS = {"reminder_trigger_ms": 10_000, "reminder_max_count": 1}
-"""What an agent has where nothing else is set."""
 _GOODBYE_REMINDERS = 100
+_MOVED = (1001, "another process has the call")
 
 
 @attrs.define
@@ -56,7 +55,7 @@ class Stats:
     discarded: int = 0
     """Turns that the user did not get to hear: Retell asked again, or the call ended, before the agent began to speak them."""
     failed: int = 0
-    """Turns in which the agent's code raised."""
+    """Turns in which the agent's code raised, or gave nothing to say."""
     timed_out: int = 0
     """Turns in which the agent's code gave nothing for too long."""
     fillers: int = 0
@@ -75,9 +74,13 @@ class Session:
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
         self.state: dict[str, Any] = {}
-        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON."""
+        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON.
+
+        It is saved when a turn is complete, when a connection is lost, and at the end.
+        """
         self.ended: str | None = None
-        """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded``, ``refused``, or ``shutdown``."""
+        """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded`` or ``refused``. Where only this process
+        is done with it: ``shutdown``, or ``moved`` when Retell has connected it to another one."""
         self._agent = agent
         self._stats = stats
         self._records = Records(store, call_id)
@@ -88,7 +91,8 @@ class Session:
                 transcript_with_tool_calls=settings.transcript_with_tool_calls,
             )
         )
-        self._effects = Effects(call_id, store)
+        self._changed = anyio.Event()
+        self._effects = Effects(call_id, store, self._save_soon)
         self._tasks: TaskGroup
         self._loaded = anyio.Event()
         self._over = anyio.Event()
@@ -101,9 +105,16 @@ class Session:
         self._ready = False
         self._updates: deque[Updated] | None = deque(maxlen=_MOST_UPDATES) if type(agent).on_update is not Agent.on_update else None
         self._updated = anyio.Event()
+        self._interruption = anyio.CancelScope()
+        """Around what is being said in one, the newest."""
+        self._greeted = False
         self._heard_user = False
         self._taking_leave = False
-        self._reminders: dict[str, Any] = dict(_REMINDERS)
+        self._reminders: dict[str, Any] = {
+            "reminder_trigger_ms": settings.reminder_trigger_ms,
+            "reminder_max_count": settings.reminder_max_count,
+        }
+        """What the agent has but for a goodbye."""
         self._logged: set[str] = set()
 
     def __repr__(self) -> str:
@@ -132,19 +143,27 @@ class Session:
     ) -> None:
         """Speak now, whoever is speaking. The turn that is being answered is cancelled, also if that is the one that calls this.
 
+        A newer request stops what is still to come of it. An async iterator that raises, or gives nothing for `timeout` seconds, ends with
+        the failure message.
+
         :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
         :raises ValueError: more than one action is given, or one that cannot be carried out.
+        :raises TypeError: the message is neither a text nor an async iterator.
         """
+        if not isinstance(message, str) and not hasattr(message, "__aiter__"):
+            raise TypeError(f"an interruption is a text or an async iterator of texts, and not {type(message).__name__}")
         action = None
         if end_call or transfer_number is not None or digit_to_press is not None:
             action = Action(end_call=end_call, transfer_number=transfer_number, digit_to_press=digit_to_press)
         id = self._conversation.begin_interrupt()
         self._give_up(self._turn)
+        self._interruption.cancel()
         if isinstance(message, str):
             self._conversation.interrupt(id, message, complete=True, uninterruptible=uninterruptible, action=action)
             self._wake()
         else:
-            self._tasks.start_soon(self._stream_interrupt, id, message, uninterruptible, action)
+            scope = self._interruption = anyio.CancelScope()
+            self._tasks.start_soon(self._stream_interrupt, scope, id, message, uninterruptible, action)
 
     def update_agent(
         self,
@@ -160,8 +179,17 @@ class Session:
         :param interruption_sensitivity: 0 to 1; more makes the agent easier to interrupt.
         :param reminder_trigger_ms: milliseconds of silence after which Retell asks for a reminder.
         :param reminder_max_count: how many reminders there may be, 0 for none.
-        :raises ValueError: a value is out of bounds, or none is given.
+        :raises ValueError: a value is no number or out of bounds, or none is given.
         """
+        given = {
+            "responsiveness": responsiveness,
+            "interruption_sensitivity": interruption_sensitivity,
+            "reminder_trigger_ms": reminder_trigger_ms,
+            "reminder_max_count": reminder_max_count,
+        }
+        for name, number in given.items():
+            if number is not None and (isinstance(number, bool) or not isinstance(cast("object", number), (int, float))):
+                raise ValueError(f"{name} must be a number, and is {number!r}")
         for name, value in (("responsiveness", responsiveness), ("interruption_sensitivity", interruption_sensitivity)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, and is {value!r}")
@@ -169,16 +197,10 @@ class Session:
             raise ValueError(f"reminder_trigger_ms must be above 0, and is {reminder_trigger_ms!r}")
         if reminder_max_count is not None and (int(reminder_max_count) != reminder_max_count or reminder_max_count < 0):
             raise ValueError(f"reminder_max_count must be a whole number of 0 or more, and is {reminder_max_count!r}")
-        given = {
-            "responsiveness": responsiveness,
-            "interruption_sensitivity": interruption_sensitivity,
-            "reminder_trigger_ms": reminder_trigger_ms,
-            "reminder_max_count": reminder_max_count,
-        }
         changes = {name: value for name, value in given.items() if value is not None}
         if not changes:
             raise ValueError("update_agent changes nothing: give it something to change")
-        self._reminders.update({name: value for name, value in changes.items() if name in _REMINDERS})
+        self._reminders.update({name: value for name, value in changes.items() if name in self._reminders})
         self._update_agent(changes)
 
     def send_metadata(self, metadata: object) -> None:
@@ -191,15 +213,31 @@ class Session:
         self._wake()
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
-        """Note in the transcript that a tool is called, and give the id under which `tool_result` says what came of it."""
+        """Note in the transcript that a tool is called, and give the id under which `tool_result` says what came of it.
+
+        :param arguments: a JSON object, as one or as text.
+        :raises ValueError: the name is no text, or the arguments are no such object.
+        """
         id = f"tool_{uuid4().hex}"
-        self._conversation.tool_call(id, name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+        try:
+            found: Any = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(  # noqa: TRY004 - of a text, it is the value
+                f"the arguments of a tool call are a JSON object, and those of {name!r} are not"
+            )
+        self._conversation.tool_call(id, name, text)
         self._wake()
         return id
 
     def tool_result(self, id: str, content: object, *, successful: bool | None = None) -> None:
-        """Note in the transcript what came of a tool call: a text, or anything that JSON has."""
-        self._conversation.tool_result(id, content if isinstance(content, str) else json.dumps(content), successful=successful)
+        """Note in the transcript what came of a tool call: a text, or anything else, which is written as JSON.
+
+        :raises ValueError: the id is no text.
+        """
+        self._conversation.tool_result(id, text_of(content), successful=successful)
         self._wake()
 
     # For turns.
@@ -207,6 +245,8 @@ class Session:
     async def say(self, turn: Turn, text: str) -> None:
         if turn.complete:
             raise RuntimeError("this turn is complete: nothing more can be said in it")
+        if not isinstance(cast("object", text), str):
+            raise TypeError(f"a turn says texts, and not {type(text).__name__}")
         if self._conversation.respond(turn.id, text, complete=False, uninterruptible=turn.uninterruptible):
             turn.text += text
             self._wake()
@@ -214,19 +254,21 @@ class Session:
         await self._breathe()
 
     async def once(self, turn: Turn, key: str, fn: Callable[[], object], retry_on: tuple[type[Exception], ...]) -> object:
-        return await self._effects.once(key, fn, self._tasks, turn.id, retry_on)
+        return await self._effects.once(key, fn, self._tasks, turn, retry_on)
 
     # For the application object.
 
     async def run(self, channel: Channel) -> None:
         """Lead the call from its first connection to its end, however many more there are."""
         connection = self._newest = Connection(channel)
+        self._stats.calls += self.settings.admit is None
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
                     await self._load()
                     self._loaded.set()
                     self._tasks.start_soon(self._end_after, self.settings.limits.call_seconds)
+                    self._tasks.start_soon(self._save_changes)
                     if self._updates is not None:
                         self._tasks.start_soon(self._tell_updates, self._updates)
                     await self._lead(connection)
@@ -237,11 +279,22 @@ class Session:
         finally:
             self._loaded.set()
 
-    async def connect(self, channel: Channel) -> None:
-        """Lead the call over another connection, in the place of the one before, until it is gone."""
+    async def connect(self, channel: Channel) -> bool:
+        """Lead the call over another connection, in the place of the one before, until it is gone.
+
+        :returns: ``False`` when that cannot be, since the call is over or another process has had it since.
+        """
         connection = self._newest = Connection(channel)
         await self._loaded.wait()
+        if self._over.is_set():
+            return False
+        elsewhere, _ = await self._records.claim()
+        if elsewhere:
+            self.end("moved", *_MOVED)
+        if self._over.is_set():
+            return False
         await self._lead(connection)
+        return True
 
     async def _lead(self, connection: Connection) -> None:
         if self._over.is_set():
@@ -329,6 +382,7 @@ class Session:
         elif not self._over.is_set():
             if code is not None:
                 log.warning("call %r: the connection is gone (%d); waiting for another", self.call_id, code)
+            self._save_soon()
             self._tasks.start_soon(self._end_unless_connected, self._connections)
 
     async def _end_unless_connected(self, connections: int) -> None:
@@ -394,6 +448,7 @@ class Session:
 
     def _make_ready(self) -> None:
         self._ready = True
+        self._stats.calls += self.settings.admit is not None
         held, self._held = self._held, None
         if held is not None and self._conversation.wanted == held.id:
             self._asked(held)
@@ -405,6 +460,7 @@ class Session:
             self._held = asked
             return
         self._give_up(self._turn)
+        self._interruption.cancel()
         if asked.kind != "begin":
             self._stats.turns += 1
         if self._taking_leave and asked.kind == "reminder":
@@ -414,15 +470,17 @@ class Session:
         if self._taking_leave:
             self._taking_leave = False
             self._update_agent(self._reminders)
-        turn = Turn(self, asked.id, asked.kind, self.settings.timeout, self._effects.untold(asked.id))
+        turn = Turn(self, asked.id, asked.kind, self.settings.timeout, self._effects.untold())
         self._turn = turn
         self._tasks.start_soon(self._answer, turn)
 
     def _greets_by_details(self) -> bool:
-        plain = type(self._agent).on_enter in {Agent.on_enter, FunctionAgent.on_enter}
-        return callable(self.settings.begin_message) or not plain
+        return callable(self.settings.begin_message) or type(self._agent).on_enter is not Agent.on_enter
 
     def _update(self, event: Updated) -> None:
+        if self._conversation.greeted and not self._greeted:
+            self._greeted = True
+            self._save_soon()
         turn = self._turn
         if turn is not None and event.spoken == turn.id:
             turn.speaking = True
@@ -466,12 +524,13 @@ class Session:
                 except BaseException as error:
                     if not is_stray(error):
                         raise
+                    absorb(error)
                     self._failed(turn, error)
                 else:
                     self._complete(turn)
                 watching.cancel_scope.cancel()
         if turn.complete:
-            await self._save()
+            self._save_soon()
 
     def _hook(self, kind: Kind) -> Callable[[Turn], Any]:
         agent = self._agent
@@ -496,6 +555,12 @@ class Session:
         turn.scope.cancel()
 
     def _complete(self, turn: Turn) -> None:
+        says_something = turn.text.strip() or turn.action is not None or turn.says_goodbye or turn.may_be_silent
+        if not says_something and self._conversation.wanted == turn.id:
+            self._stats.failed += 1
+            log.error("call %r: turn %d gave nothing to say", self.call_id, turn.id)
+            self._apologise(turn)
+            return
         if not self._conversation.respond(turn.id, "", complete=True, action=turn.action):
             return
         turn.complete = True
@@ -517,10 +582,10 @@ class Session:
         message = self.settings.failure_message
         if callable(message):
             try:
-                message = message(turn)
+                message = _checked(message(turn))
             except Exception as error:  # noqa: BLE001 - whatever the application's code raises
                 log.error("call %r: failure_message failed\n%s", self.call_id, masked_traceback(error))
-                message = ""
+                message = FAILURE
         gap = " " if message and turn.text and not turn.text[-1].isspace() else ""
         turn.complete = self._conversation.respond(turn.id, gap + message, complete=True)
         self._wake()
@@ -530,31 +595,43 @@ class Session:
         if turn.speaking and turn.text.strip():
             turn.spoken.set()
             if turn.complete:
-                self._effects.told(turn.id, turn.effects)
+                self._effects.told(turn)
 
     async def _pick_up(self, pickup: SilentPickup) -> None:
         await anyio.sleep(pickup.after)
         if not self._heard_user and self._conversation.open:
             self.interrupt(pickup.message, uninterruptible=False)
 
-    async def _stream_interrupt(self, id: int, message: AsyncIterable[str | None], uninterruptible: bool, action: Action | None) -> None:
-        conversation = self._conversation
-        said = ""
-        try:
-            async with closing(texts(message)) as given:
-                async for text in given:
-                    said += text
-                    if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
-                        return
-                    self._wake()
-                    await self._breathe()
-        except BaseException as error:
-            if not is_stray(error):
-                raise
-            log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
-            action = None
-        conversation.interrupt(id, "", complete=True, uninterruptible=uninterruptible, action=action)
-        self._wake()
+    async def _stream_interrupt(
+        self, scope: anyio.CancelScope, id: int, message: AsyncIterable[str | None], uninterruptible: bool, action: Action | None
+    ) -> None:
+        conversation, said, failed = self._conversation, "", True
+        with scope:
+            with anyio.move_on_after(self.settings.timeout) as patience:
+                try:
+                    async with closing(texts(message)) as given:
+                        async for text in given:
+                            said += text
+                            if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
+                                return
+                            self._wake()
+                            await self._breathe()
+                            patience.deadline = anyio.current_time() + self.settings.timeout
+                    failed = not said.strip() and action is None
+                except BaseException as error:
+                    if not is_stray(error):
+                        raise
+                    log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
+            if patience.cancelled_caught:
+                log.error("call %r: an interruption gave nothing for %g seconds", self.call_id, self.settings.timeout)
+            last = ""
+            if failed:
+                self._stats.failed += 1
+                sentence, action = self.settings.failure_message, None
+                gap = " " if said and not said[-1].isspace() else ""
+                last = gap + (sentence if isinstance(sentence, str) else FAILURE)
+            conversation.interrupt(id, last, complete=True, uninterruptible=uninterruptible, action=action)
+            self._wake()
 
     def _update_agent(self, changes: Mapping[str, Any]) -> None:
         self._conversation.update_agent(AgentConfig(**changes))
@@ -563,13 +640,25 @@ class Session:
     # Beginning and end.
 
     async def _load(self) -> None:
-        record = await self._records.load()
+        _, record = await self._records.claim()
         self.state = record.get("state") or {}
         self._conversation.greeted = record.get("greeted") is True
+        self._effects.restore(record.get("effects") or ())
         self._ready = not self.settings.call_details
 
-    async def _save(self) -> None:
-        await self._records.save({"state": self.state, "greeted": self._conversation.greeted})
+    async def _save(self) -> bool:
+        """Save what another process would need. ``False`` when one has the call already."""
+        return await self._records.save({"state": self.state, "greeted": self._conversation.greeted, "effects": self._effects.record()})
+
+    def _save_soon(self) -> None:
+        self._changed.set()
+
+    async def _save_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed = anyio.Event()
+            if not await self._save():
+                self.end("moved", *_MOVED)
 
     async def _finish(self) -> None:
         self.ended = self.ended or "shutdown"
@@ -577,18 +666,31 @@ class Session:
         self._give_up(self._turn)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
-        if self.ended != "refused":
-            with anyio.move_on_after(self.settings.finish_within, shield=True) as waiting:
-                await self._guard("on_exit", self._agent.on_exit, self)
-            if waiting.cancelled_caught:
-                log.error("call %r: on_exit took more than %g seconds", self.call_id, self.settings.finish_within)
+        if self.ended == "refused":
+            return
+        if not await self._save():
+            self.ended = "moved"
+        goes_on = self.ended in {"shutdown", "moved"}
+        name, hook = ("on_leave", self._agent.on_leave) if goes_on else ("on_exit", self._agent.on_exit)
+        with anyio.move_on_after(self.settings.finish_within, shield=True) as waiting:
+            await self._guard(name, hook, self)
+        if waiting.cancelled_caught:
+            log.error("call %r: %s took more than %g seconds", self.call_id, name, self.settings.finish_within)
         await self._save()
 
-    async def _guard(self, name: str, hook: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    async def _guard(self, name: str, hook: Callable[..., Awaitable[None] | None], *arguments: object) -> None:
         """Call a hook of the application, and log what it raises."""
         try:
-            await hook(*arguments)
+            given = hook(*arguments)
+            if given is not None:
+                await given
         except BaseException as error:
             if not is_stray(error):
                 raise
             log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))
+
+
+def _checked(message: object) -> str:
+    if not isinstance(message, str):
+        raise TypeError(f"it must give a text, and gave {type(message).__name__}")
+    return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from .session import Session
     from .turn import Turn
 
-__all__ = ["Limits", "Settings", "SilentPickup"]
+__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup"]
+
+FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
 
 
 def _above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -57,6 +60,10 @@ class SilentPickup:
             raise ConfigurationError("a silent pickup needs a message to say")
 
 
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
 def _pattern(value: str | re.Pattern[str] | None) -> re.Pattern[str] | None:
     try:
         return re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
@@ -76,6 +83,8 @@ class Settings:
     silent_pickup: SilentPickup | None
     goodbye_pattern: re.Pattern[str] | None = attrs.field(converter=_pattern)
     goodbye_after: float = attrs.field(validator=_above_zero)
+    reminder_trigger_ms: float = attrs.field(validator=_above_zero)
+    reminder_max_count: int
     auto_reconnect: bool
     call_details: bool
     transcript_with_tool_calls: bool
@@ -86,8 +95,16 @@ class Settings:
     limits: Limits
 
     def __attrs_post_init__(self) -> None:
+        message: Any = self.failure_message
+        if not isinstance(message, str) and (not callable(message) or _is_async(message)):
+            raise ConfigurationError("failure_message must be a text, or a function that makes one without waiting")
+        if callable(self.admit) and _is_async(self.admit):
+            raise ConfigurationError("admit must be a function that decides without waiting, and is an async one")
         if self.admit is not None and not self.call_details:
             raise ConfigurationError("admit looks at the call's details, which call_details=False does not ask for")
+        most: Any = self.reminder_max_count
+        if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+            raise ConfigurationError(f"reminder_max_count must be a whole number of 0 or more, and is {most!r}")
         fillers: Sequence[Any] = self.filler
         if any(not isinstance(text, str) or not text.strip() for text in fillers):
             raise ConfigurationError("a filler must be a text, and not an empty one")
@@ -97,6 +114,9 @@ class Settings:
         if self.admit is None:
             return True
         if callable(self.admit):
-            return bool(self.admit(call))
+            admitted: Any = self.admit(call)
+            if not isinstance(admitted, bool):
+                raise TypeError(f"admit must give True or False, and gave {type(admitted).__name__}")
+            return admitted
         metadata: Any = call.metadata
         return isinstance(metadata, dict) and self.admit.items() <= cast("dict[str, Any]", metadata).items()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TextIO
+from typing import Any, cast
 
 import attrs
 
@@ -28,19 +29,30 @@ def main(arguments: list[str] | None = None) -> int:
     """
     asked = _parser().parse_args(arguments)
     try:
-        found = _scenarios(asked)
+        lines = _lines(asked)
+        found = _scenarios(asked, lines)
         if asked.list:
-            _print((("", f"{scenario.name:16}  {scenario.about}") for scenario in found), sys.stdout)
-            return 0
+            said = [] if asked.script is not None else [f"--line {name + '=':11}  {text}" for name, text in attrs.asdict(lines).items()]
+            return _print([("", line) for line in [*(f"{scenario.name:18}  {scenario.about}" for scenario in found), *said]], 0)
         if asked.url is None:
             raise ValueError("the server's URL is missing")
-        from .simulator.link import Settings, play_all
-        from .simulator.player import socket_url
+        if str(asked.json) == str(asked.junit) == "-":
+            raise ValueError("--json and --junit cannot both go to the standard output")
+        metadata = None if asked.metadata is None else _json("--metadata", asked.metadata)
+        variables: Any = None if asked.variables is None else _json("--variables", asked.variables)
+        if variables is not None and not isinstance(variables, dict):
+            raise ValueError("--variables is to be a JSON object")
+        from .simulator.link import Settings, check_url, play_all
         from .simulator.terminal import talk
 
-        if not socket_url(asked.url, "").startswith(("ws://", "wss://")):
-            raise ValueError("the URL must start with ws:// or wss://")
-        settings = Settings(asked.answer_within, asked.slack, metadata=None if asked.metadata is None else json.loads(asked.metadata))
+        check_url(asked.url)
+        settings = Settings(
+            asked.answer_within,
+            asked.slack,
+            metadata=metadata,
+            variables=cast("dict[str, Any] | None", variables),
+            side_effects=frozenset(asked.tool),
+        )
     except (ModuleNotFoundError, ValueError, OSError) as error:
         print(f"Nothing can be played: {error}", file=sys.stderr)
         return 2
@@ -58,24 +70,40 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"The results cannot be written: {error}", file=sys.stderr)
         return 2
-    if "-" in {str(asked.json), str(asked.junit)}:
-        print(as_json(results) if str(asked.json) == "-" else as_junit(results))
-    else:
-        _print(as_lines(results), sys.stdout)
+    status = 0 if all(result.passed for result in results) else 1
     if not any(result.connected for result in results):
-        return 2
-    return 0 if all(result.passed for result in results) else 1
+        status = 2
+    if "-" in {str(asked.json), str(asked.junit)}:
+        return _print([("", as_json(results) if str(asked.json) == "-" else as_junit(results))], status)
+    return _print(as_lines(results), status)
 
 
-def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
-    """:raises ValueError: there is no such scenario or line, or the file cannot be read."""
+def _json(option: str, text: str) -> Any:
+    """:raises ValueError: it is not JSON."""
+
+    def refuse(constant: str) -> object:
+        raise ValueError(f"{constant} is none of JSON's values")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{option} is to be JSON: {error}") from None
+
+
+def _lines(asked: argparse.Namespace) -> Lines:
+    """:raises ValueError: there is no such line."""
     lines: dict[str, str] = {}
     for given in asked.line:
         name, separator, text = given.partition("=")
         if name not in _LINES or not separator or not text.strip():
             raise ValueError(f"--line is to be one of {', '.join(_LINES)}, then = and a text")
         lines[name] = text
-    found = scenarios(Lines(**lines), asked.tool) if asked.script is None else read_scenarios(asked.script.read_text(encoding="utf-8"))
+    return Lines(**lines)
+
+
+def _scenarios(asked: argparse.Namespace, lines: Lines) -> list[Scenario]:
+    """:raises ValueError: there is no such scenario, or the file cannot be read."""
+    found = scenarios(lines, asked.tool) if asked.script is None else _read(asked.script)
     names = {scenario.name for scenario in found}
     if unknown := [name for name in asked.scenario if name not in names]:
         raise ValueError(f"there is no scenario {unknown[0]!r}: there are {', '.join(sorted(names))}")
@@ -83,18 +111,37 @@ def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
     return [scenario for scenario in chosen for _ in range(asked.calls)]
 
 
-def _print(lines: Iterable[tuple[Style, str]], to: TextIO) -> None:
-    """In colour at a terminal, if rich is there."""
+def _read(script: Path) -> list[Scenario]:
+    """:raises ValueError: it cannot be read; the message names the file."""
+    try:
+        return read_scenarios(script.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--script {script}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--script {script}: {error}") from None
+
+
+def _print(lines: Iterable[tuple[Style, str]], status: int) -> int:
+    """Write to the standard output, in colour at a terminal if rich is there.
+
+    :returns: the exit status, also when nobody reads on.
+    """
     console = None
-    if to.isatty() and find_spec("rich") is not None:
+    if sys.stdout.isatty() and find_spec("rich") is not None:
         from rich.console import Console
 
-        console = Console(file=to, highlight=False, soft_wrap=True)
-    for style, text in lines:
-        if console is None:
-            print(text, file=to)
-        else:
-            console.print(text, style=style, markup=False)
+        console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    try:
+        for style, text in lines:
+            if console is None:
+                print(text)
+            else:
+                console.print(text, style=style, markup=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer must not fail once more when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,29 +150,38 @@ def _parser() -> argparse.ArgumentParser:
         description="Play Retell's side of custom-LLM calls against a server, and judge what it does by the rules of the protocol.",
         epilog="The exit status is 0 when no rule was broken, 1 when one was, and 2 when nothing could be played. "
         'A script is TOML: tables [[scenario]] with a name and steps, such as steps = ["wait", "say At ten.", "wait words", "lose", '
-        '"silence", "pause 2", "hang up"], and with tools, the names of those that are to be called exactly once.',
+        '"silence", "pause 2", "hang up"]; with tools, the names of those that are to be called exactly once.',
     )
     parser.add_argument("url", nargs="?", help="the server's URL, its secret included; the id of the call is added to its path")
     parser.add_argument("--interactive", "-i", action="store_true", help="be the caller, at this terminal")
     parser.add_argument("--scenario", action="append", default=[], metavar="NAME", help="play only this one; may be repeated")
-    parser.add_argument("--list", action="store_true", help="say which scenarios there are")
+    parser.add_argument("--list", action="store_true", help="say which scenarios and lines there are")
     parser.add_argument("--script", type=Path, metavar="FILE", help="one's own scenarios, in place of those that there are")
     parser.add_argument("--line", action="append", default=[], metavar="NAME=TEXT", help=f"what the caller says: {', '.join(_LINES)}")
     parser.add_argument(
-        "--tool", action="append", default=[], metavar="NAME", help="a tool that the line `tool` is to have called exactly once"
+        "--tool",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a tool with a side effect: never called twice with the same arguments, and by the line `tool` exactly once",
     )
     parser.add_argument("--metadata", metavar="JSON", help="the metadata of the calls")
+    parser.add_argument("--variables", metavar="JSON", help="the dynamic variables of the calls")
     parser.add_argument("--calls", type=_whole, default=1, metavar="N", help="play each scenario so often (default: 1)")
     parser.add_argument("--concurrency", type=_whole, default=4, metavar="N", help="how many calls go on at once (default: %(default)s)")
     parser.add_argument(
-        "--answer-within", type=_seconds, default=15.0, metavar="SECONDS", help="how long an answer may take (default: %(default)g)"
+        "--answer-within",
+        type=_seconds,
+        default=15.0,
+        metavar="SECONDS",
+        help="how long an answer may take to its end (default: %(default)g)",
     )
     parser.add_argument(
         "--slack",
         type=_seconds,
-        default=0.25,
+        default=0.02,
         metavar="SECONDS",
-        help="how long something may still come for an answer after a newer one was asked for (default: %(default)g)",
+        help="how long something may still come for an answer once the server has read that a newer one is wanted (default: %(default)g)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON; - for the standard output")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit's XML; - for the standard output")
@@ -133,16 +189,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
+    if not text.isdecimal() or not (number := int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return number
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < 3600:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0 and below 3600")
     return seconds
 
 

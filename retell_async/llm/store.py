@@ -33,22 +33,32 @@ class Outcome:
 class Store(Protocol):
     """Keeps the state of calls and the outcomes of their side effects.
 
-    With one that all processes share, a side effect happens at most once a call whichever of them Retell connects to, as long as `begin` is
-    atomic. One that raises or does not answer costs the state, never a second side effect: what could not be begun is not carried out.
-    What is kept may lapse a day after the last change.
+    With one that all processes share, a side effect happens at most once a call whichever of them Retell connects to, and the state is that
+    of the process that Retell connected to last, as long as the methods are atomic. One that raises or does not answer costs the state,
+    never a second side effect: what could not be begun is not carried out. What is kept may lapse a day after the last change.
     """
 
-    async def load(self, call_id: str) -> dict[str, Any] | None:
-        """What `save` was given last for this call, ``None`` if nothing was. The caller may change it."""
+    async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+        """Claim a call for a connection that was opened.
 
-    async def save(self, call_id: str, record: dict[str, Any]) -> None:
-        """Keep this of the call. It holds the session's state, and is JSON if that is."""
+        :returns: a number, one more than at the last claim and at first 1; and what `save` was given last, if anything was, to be changed
+            at will.
+        """
+        ...
+
+    async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
+        """Keep this of the call, unless there was a newer claim.
+
+        :param record: holds the session's state and what side effects of turns that were not heard gave, and is JSON if those are.
+        :returns: whether it is kept.
+        """
+        ...
 
     async def begin(self, call_id: str, key: str) -> Outcome | None:
-        """Claim a side effect, atomically. ``None`` if it is the caller's to carry out, else how far it has come."""
+        """Begin a side effect. ``None`` if it is the caller's to carry out, else how far it has come."""
 
     async def finish(self, call_id: str, key: str, outcome: Outcome | None) -> None:
-        """Keep how a claimed side effect ended; with ``None`` nothing was done, and it can be claimed again."""
+        """Keep how a side effect ended that was begun; with ``None`` nothing was done, and it can be begun again."""
 
 
 class MemoryStore:
@@ -62,12 +72,17 @@ class MemoryStore:
         self._clock = clock
         self._calls: dict[str, _Kept] = {}
 
-    async def load(self, call_id: str) -> dict[str, Any] | None:
-        kept = self._calls.get(call_id)
-        return None if kept is None else kept.record
+    async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+        kept = self._touched(call_id)
+        kept.claims += 1
+        return kept.claims, kept.record
 
-    async def save(self, call_id: str, record: dict[str, Any]) -> None:
-        self._touched(call_id).record = record
+    async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
+        kept = self._touched(call_id)
+        if claim < kept.claims:
+            return False
+        kept.record = record
+        return True
 
     async def begin(self, call_id: str, key: str) -> Outcome | None:
         outcomes = self._touched(call_id).outcomes
@@ -99,6 +114,7 @@ class MemoryStore:
 
 @attrs.define
 class _Kept:
+    claims: int = 0
     record: dict[str, Any] | None = None
     outcomes: dict[str, Outcome] = attrs.field(factory=dict[str, Outcome])
     changed: float = 0.0
@@ -110,20 +126,32 @@ class Records:
     def __init__(self, store: Store, call_id: str) -> None:
         self._store = store
         self._call_id = call_id
-        self._saving = anyio.Lock()
+        self._claim: int | None = None
+        self._one_by_one = anyio.Lock()
 
-    async def load(self) -> dict[str, Any]:
-        """What was kept, empty if that is nothing."""
-        record = None
+    async def claim(self) -> tuple[bool, dict[str, Any]]:
+        """Claim the call for a connection.
+
+        :returns: whether another process had it since the last connection to this one, and what was kept, empty if that is nothing.
+        """
+        found: tuple[int, dict[str, Any] | None] = (0, None)
+        before = self._claim
         with self._bounded("does not give its state"):
-            record = await self._store.load(self._call_id)
-        return record or {}
+            async with self._one_by_one:
+                before, found = self._claim, await self._store.claim(self._call_id)
+                self._claim = found[0]
+        if not found[0]:
+            return False, {}
+        return before is not None and found[0] != before + 1, found[1] or {}
 
-    async def save(self, record: dict[str, Any]) -> None:
-        """Keep this, also when cancelled."""
-        with self._bounded("does not take its state"):
-            async with self._saving:
-                await self._store.save(self._call_id, record)
+    async def save(self, record: dict[str, Any]) -> bool:
+        """Keep this, also when cancelled. ``False`` when another process has the call."""
+        kept: bool | None = None
+        if self._claim is not None:
+            with self._bounded("does not take its state"):
+                async with self._one_by_one:
+                    kept = await self._store.save(self._call_id, record, self._claim)
+        return kept is None or bool(kept)
 
     @contextmanager
     def _bounded(self, problem: str) -> Generator[None]:

@@ -28,6 +28,7 @@ class Turn:
 
     def __init__(self, session: Session, id: int, kind: Kind, timeout: float, effects: tuple[Effect, ...]) -> None:
         self.session = session
+        """The call that it belongs to."""
         self.id = id
         """Retell's number of the turn: 0 for the begin message, then ascending."""
         self.kind: Kind = kind
@@ -38,10 +39,11 @@ class Turn:
         """The same with tool calls and keys pressed, if the application asked for it."""
         self.effects = effects
         """What `once` was called for in turns that the user did not get to hear: done or still going on, and to be told or kept to."""
-        self.timeout = timeout
-        """Seconds within which the next text must come, else the turn ends with the failure message. May be raised at any time."""
+        self._timeout = timeout
         self.uninterruptible = False
         """Whether the user cannot interrupt what is said from now on."""
+        self.may_be_silent = kind != "response"
+        """Whether saying nothing is meant. Else an answer without words and without an action ends with the failure message."""
         self.text = ""
         """What was said in this turn so far."""
         self.action: Action | None = None
@@ -57,6 +59,21 @@ class Turn:
 
     def __repr__(self) -> str:
         return f"Turn(id={self.id}, kind={self.kind!r}, call_id={self.session.call_id!r})"
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which the next text must come, else the turn ends with the failure message. May be raised at any time.
+
+        :raises ValueError: it is set to what is no number above 0.
+        """
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        given: Any = seconds
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not given > 0:
+            raise ValueError(f"timeout must be a number of seconds above 0, and is {given!r}")
+        self._timeout = seconds
 
     @property
     def call(self) -> CallResponse | None:
@@ -114,7 +131,10 @@ class Turn:
         self._act(Action(digit_to_press=digits))
 
     def goodbye(self) -> None:
-        """Say that this turn takes leave: if the user stays silent after it, the call is ended, and if the user speaks, it goes on."""
+        """Say that this turn takes leave: if the user stays silent after it, the call is ended, and if the user speaks, it goes on.
+
+        Until then the agent's reminders are set to `goodbye_after` seconds, and after that to what the application says that they are.
+        """
         self.says_goodbye = True
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
@@ -169,10 +189,15 @@ class Turn:
             if hasattr(given, "close"):
                 given.close()  # a coroutine, which else complains that it was never awaited
             raise TypeError("once takes a function, such as `lambda: book(slot)`, and calls it if it is the first")
+        kinds: Any = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            raise TypeError(f"retry_on takes a class of errors or a tuple of them, and not {retry_on!r}")
+        if when not in {"now", "spoken"}:
+            raise ValueError(f"when is 'now' or 'spoken', and not {when!r}")
         if when == "spoken":
             await self.spoken.wait()
         try:
-            return await self.session.once(self, key, fn, retry_on if isinstance(retry_on, tuple) else (retry_on,))
+            return await self.session.once(self, key, fn, kinds)
         finally:
             self.active_at = anyio.current_time()
 

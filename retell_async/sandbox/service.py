@@ -228,7 +228,7 @@ class Sandbox:
             return self.outbox.again(delivery_id, now)
 
     def session_event(self, call_id: str, what: str, **about: Any) -> None:
-        """Take an event of the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary`` or ``closed``."""
+        """Take an event of the connection to a custom LLM: ``opened``, ``failed``, ``received``, ``binary``, ``closed`` or ``parted``."""
         self._record_and_apply("conversed", {"call": call_id, "what": what, **about})
 
     def _clock_moved(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -12,7 +13,8 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
 
-from retell_async import llm
+from retell_async import ConfigurationError, llm
+from retell_async.llm.serving.server import hidden_in_logs
 
 from .talk import CALL
 from .test_session import application, echo
@@ -206,3 +208,25 @@ async def test_mounted(how: str) -> None:
         await outer(scope(f"{path}/wrong-secret/call_1"), other.receive, other.send)
     assert [message["type"] for message in other.sent] == ["websocket.close"]
     assert (app.stats.calls, app.stats.refused) == (1, 1)
+
+
+def test_the_servers_log_has_no_secret_and_no_false_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    app = application(echo, secret=SECRET)
+    with hidden_in_logs(app):
+        logging.getLogger("uvicorn.error").info('"WebSocket %s" [accepted]', f"/{SECRET}/call_1")
+        logging.getLogger("uvicorn.asgi").debug("Started scope=%s", {"path": f"/{SECRET}/call_1"})
+        logging.getLogger("uvicorn.error").info("/s3cret-of-the-tests/call_1")
+        logging.getLogger("uvicorn.error").error("ASGI callable returned without completing handshake.")
+        logging.getLogger("uvicorn.error").info("port %d", 8080)
+    assert [record.getMessage() for record in caplog.records] == [
+        '"WebSocket /***/call_1" [accepted]',
+        "Started scope={'path': '/***/call_1'}",
+        "/***/call_1",
+        "port 8080",
+    ]
+
+
+def test_what_is_no_application_is_not_served() -> None:
+    with pytest.raises(ConfigurationError, match="goes into `asgi`"):
+        llm.serve(cast("Any", len))

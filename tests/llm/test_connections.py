@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from retell_async import ConfigurationError, llm, webhooks
-from retell_async.llm.messages import Response
+from retell_async.llm.messages import AgentInterrupt, Response
 
-from .talk import Line, run, talking, user
+from .talk import Line, agent, run, talking, user
 from .test_session import Receptionist, application, echo
 
 Turns = AsyncIterator[str]
@@ -95,6 +95,7 @@ def test_an_agent_is_the_same_over_all_connections() -> None:
         async with talking(app) as talk:
             line = talk.connect()
             await line.complete(0)
+            line.update(turn="agent_turn")
             for _ in range(5):
                 await anyio.sleep(1)
                 line.lose(1006)
@@ -104,10 +105,97 @@ def test_an_agent_is_the_same_over_all_connections() -> None:
             line.lose(1000)
             await line.over.wait()
         (receptionist,) = Receptionist.made
-        assert receptionist.log == [("closed", {})]
+        assert receptionist.log == ["agent_turn", ("closed", {})]
 
     run(main)
     assert (app.stats.calls, app.stats.reconnects) == (1, 5)
+
+
+def test_an_application_that_was_shut_down_can_be_served_again() -> None:
+    app = application(echo)
+
+    async def main() -> None:
+        app.reopen()
+        async with talking(app) as talk:
+            opening = llm.Opening(path="/call_1", query="", peer=None, forwarded_for=None)
+            assert app.open(opening) == "call_1"
+            line = talk.connect()
+            await line.complete(0)
+            assert not await app.drain(0.1)
+            assert app.draining
+            assert isinstance(app.open(llm.Opening(path="/call_2", query="", peer=None, forwarded_for=None)), llm.Refused)
+
+    for _ in range(2):  # each in an event loop of its own
+        anyio.run(main)
+
+
+def test_a_new_connection_may_count_from_1_again() -> None:
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            for id in range(1, 6):
+                line.ask(id, user("a"))
+                await line.complete(id)
+            line.lose(1006)
+            line = talk.connect()
+            for id in range(1, 3):
+                line.ask(id, user("b"))
+                assert await line.complete(id) == f"{id}: b"
+            line.ask(1, user("c"))
+            await anyio.sleep(1)
+            assert line.text(1) == "1: b"
+        assert talk.app.stats.ignored == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize("heard", ["nothing", "agent_turn", "words", "the user"])
+def test_a_greeting_that_was_not_heard_is_given_again(heard: str) -> None:
+    async def main() -> None:
+        async with talking(application(slow)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            if heard == "agent_turn":
+                line.update(turn="agent_turn")
+            elif heard == "words":
+                line.update(agent("Hel"))
+            elif heard == "the user":
+                line.ask(1, user("Hello?"))
+            await anyio.sleep(0.1)
+            line.lose(1006)
+            line = talk.connect()
+            assert await line.complete(0) == ("Hello." if heard == "nothing" else "")
+
+    run(main)
+
+
+def test_a_silent_pickup_outlives_a_connection() -> None:
+    async def main() -> None:
+        app = application(slow, begin_message=None, silent_pickup=llm.SilentPickup(after=4))
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            await anyio.sleep(1)
+            line.lose(1006)
+            await anyio.sleep(5)
+            line = talk.connect()
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content == "Hello?")
+
+    run(main)
+
+
+def test_a_number_that_cannot_be_sent_back_costs_a_frame_and_no_connection() -> None:
+    async def main() -> None:
+        app = application(slow)
+        async with talking(app) as talk:
+            line = talk.connect()
+            for number in ("1e999", "NaN", "-Infinity"):
+                line.tell(f'{{"interaction_type":"ping_pong","timestamp":{number}}}')
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "One. Two."
+        assert app.stats.ignored == 3
+
+    run(main)
 
 
 def test_a_connection_takes_the_place_of_one_that_is_still_there() -> None:
@@ -133,9 +221,9 @@ def test_a_connection_takes_the_place_of_one_that_is_still_there() -> None:
 
 def test_two_connections_at_once_before_the_state_is_loaded() -> None:
     class Slow(llm.MemoryStore):
-        async def load(self, call_id: str) -> dict[str, Any] | None:
+        async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
             await anyio.sleep(1)
-            return await super().load(call_id)
+            return await super().claim(call_id)
 
     async def main() -> None:
         app = application(echo, store=Slow())
@@ -152,6 +240,10 @@ def test_two_connections_at_once_before_the_state_is_loaded() -> None:
 
 
 # Which calls are taken.
+
+
+async def admits_nobody(call: Any) -> bool:
+    return False
 
 
 @pytest.mark.parametrize(
@@ -183,7 +275,7 @@ def test_calls_that_are_not_ones_own_are_closed_with_1008(admit: Any, taken: boo
                 assert line.closed_with == 1008
                 assert not line.of(Response)
                 assert Receptionist.made[0].log == []
-        assert app.stats.refused == (not taken)
+        assert (app.stats.calls, app.stats.refused) == (taken, not taken)
 
     run(main)
 
@@ -224,6 +316,8 @@ def opening(path: str = "/call_1", query: str = "", peer: str | None = "100.20.5
         ("/deep/down/s3cret-one/call_1", "tenant=5", "call_1"),
         ("/call_1", "secret=s3cret-one", "call_1"),
         ("/llm/call_1", "tenant=5&secret=s3cret-one", "call_1"),
+        ("/", "secret=s3cret-one&tenant=x/call_1", "call_1"),
+        ("/", "secret=s3cret-one&tenant=x", 404),
         ("/llm", "secret=s3cret-one/call_1", "call_1"),  # the id may be put behind the query
         ("/s3cret-one/Call_1", "", "Call_1"),
         ("/call_1", "", 403),
@@ -275,6 +369,7 @@ def test_who_connects_can_be_checked(peer: str | None, allowed: bool) -> None:
         ({"filler_after": -1}, "filler_after must be"),
         ({"goodbye_pattern": "("}, "no regular expression"),
         ({"admit": {"tenant": 1}, "call_details": False}, "call_details=False"),
+        ({"admit": admits_nobody}, "decides without waiting"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:

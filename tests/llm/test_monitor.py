@@ -7,16 +7,28 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 import trustme
-from websockets.asyncio.server import ServerConnection, serve as serve_websockets
+from websockets.asyncio.server import Server, ServerConnection, serve as serve_websockets
 from websockets.http11 import Request, Response
 
-from retell_async import AsyncRetell, AuthenticationError, DefaultAsyncHttpxClient, Retell, RetellError
+from retell_async import (
+    APIConnectionError,
+    APIError,
+    AsyncRetell,
+    AuthenticationError,
+    DefaultAsyncHttpxClient,
+    InternalServerError,
+    RateLimitError,
+    Retell,
+    RetellError,
+    RetryPolicy,
+)
 from retell_async.llm import monitor as monitoring
 from retell_async.llm.monitor import MonitorError, MonitorItem, Watched
 from retell_async.sandbox import Sandbox, Settings, serve
@@ -44,7 +56,7 @@ def test_half_an_emoji_hides_no_item() -> None:
     assert shown.content == "Hm \ud83d"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": 1}', '{"event": "of_tomorrow"}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": true}', '{"id": 1.5}', '{"event": "of_tomorrow"}', "[" * 100_000])
 def test_what_is_no_item_is_passed_over(text: str) -> None:
     assert Watched().received(text) == []
 
@@ -59,10 +71,81 @@ def test_how_a_call_ends() -> None:
     assert watched.closed(4004) == "over"  # it went on when this was lost
 
 
-@pytest.mark.parametrize(("code", "said"), [(4008, "five others"), (1008, "does not let"), (4999, "why"), (1002, "close code 1002")])
+def test_a_call_that_ended_while_the_connection_was_lost() -> None:
+    watched = Watched()
+    assert watched.closed(1006) == "again"  # before anything came
+    assert watched.closed(4004) == "over"
+
+
+def test_ones_own_dead_connection_may_still_be_counted() -> None:
+    with pytest.raises(MonitorError, match="five others"):
+        Watched().closed(4008)
+    watched = Watched()
+    watched.received("{}")
+    assert watched.closed(1006) == "again"
+    assert [watched.closed(4008) for _ in range(4)] == ["again"] * 4
+    with pytest.raises(MonitorError, match="five others"):
+        watched.closed(4008)
+
+
+def error(status: int) -> APIError:
+    request = httpx.Request("GET", "http://test")
+    kinds = {401: AuthenticationError, 429: RateLimitError, 502: InternalServerError}
+    if status == 0:
+        return APIConnectionError(request=request)
+    return kinds[status]("no", response=httpx.Response(status, request=request), body=None)
+
+
+def test_a_connection_that_cannot_be_opened_again_yet() -> None:
+    for status in (0, 429, 502):
+        with pytest.raises(APIError):
+            Watched().unopened(error(status))
+        watched = Watched(seen=True)
+        for _ in range(39):
+            watched.unopened(error(status))
+        with pytest.raises(APIError):
+            watched.unopened(error(status))
+    with pytest.raises(AuthenticationError):
+        Watched(seen=True).unopened(error(401))
+
+
+@pytest.mark.parametrize(("code", "said"), [(4003, "close code 4003"), (1008, "does not let"), (4999, "why"), (1002, "close code 1002")])
 def test_what_ends_it_for_good(code: int, said: str) -> None:
     with pytest.raises(MonitorError, match=said):
         Watched(seen=True).closed(code, "why")
+
+
+def test_an_id_may_be_a_number() -> None:
+    [shown] = Watched().received('{"id": 7, "role": "agent", "content": "Hello"}')
+    assert (shown.id, shown.content) == ("7", "Hello")
+
+
+def port_of(server: Server) -> int:
+    port: int = next(iter(server.sockets)).getsockname()[1]
+    return port
+
+
+@pytest.mark.soak
+def test_a_server_that_is_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitoring, "_PAUSE", 0.01)
+    refused = 0
+
+    async def main() -> None:
+        def refuse(socket: ServerConnection, request: Request) -> Response | None:
+            nonlocal refused
+            refused += 1
+            return socket.respond(HTTPStatus.BAD_GATEWAY, "") if 1 < refused <= 9 else None
+
+        async def handle(socket: ServerConnection) -> None:
+            await (first_half if refused == 1 else second_half)(socket)
+
+        async with (
+            serve_websockets(handle, "127.0.0.1", 0, process_request=refuse) as server,
+            AsyncRetell("key", base_url=f"http://127.0.0.1:{port_of(server)}", retry=RetryPolicy(first_delay=0.01)) as client,
+        ):
+            assert (await watch(client))[-1].content == "Bye"
+
+    asyncio.run(main())
 
 
 def test_numbers_in_reasons_are_masked() -> None:
@@ -74,10 +157,11 @@ def test_numbers_in_reasons_are_masked() -> None:
 def test_a_lost_connection_is_opened_again_with_longer_pauses() -> None:
     watched = Watched()
     pauses = []
-    for _ in range(5):
+    for _ in range(39):
         assert watched.closed(1006) == "again"
         pauses.append(watched.pause)
-    assert pauses == [0.5, 1, 2, 4, 8]
+    assert pauses[:6] == [0.5, 1, 2, 4, 8, 8]
+    assert 240 < sum(pauses) < 360
     with pytest.raises(MonitorError, match="close code 1006"):
         watched.closed(1006)
     watched.received("{}")

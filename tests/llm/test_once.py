@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from datetime import date
+from typing import Any, ClassVar
 
 import anyio
 import pytest
@@ -366,13 +369,13 @@ class Broken(llm.MemoryStore):
                 await anyio.sleep_forever()
             raise ConnectionError("of +14155550100")
 
-    async def load(self, call_id: str) -> dict[str, Any] | None:
-        await self._break("load")
-        return await super().load(call_id)
+    async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+        await self._break("claim")
+        return await super().claim(call_id)
 
-    async def save(self, call_id: str, record: dict[str, Any]) -> None:
+    async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
         await self._break("save")
-        await super().save(call_id, record)
+        return await super().save(call_id, record, claim)
 
     async def begin(self, call_id: str, key: str) -> llm.Outcome | None:
         await self._break("begin")
@@ -402,11 +405,12 @@ def test_what_a_store_did_not_take_is_not_carried_out(hangs: bool) -> None:
 
 
 @pytest.mark.parametrize("hangs", [True, False])
-def test_a_store_that_is_down_costs_the_state_and_nothing_else(hangs: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("method", ["claim", "save"])
+def test_a_store_that_is_down_costs_the_state_and_nothing_else(hangs: bool, method: str, caplog: pytest.LogCaptureFixture) -> None:
     bookings = Bookings()
 
     async def main() -> None:
-        async with talking(application(booking(bookings), store=Broken(hangs, "load", "save", "finish"))) as talk:
+        async with talking(application(booking(bookings), store=Broken(hangs, method, "finish"))) as talk:
             line = talk.connect()
             assert await line.complete(0) == "Hello."
             for id in (1, 2):
@@ -417,7 +421,7 @@ def test_a_store_that_is_down_costs_the_state_and_nothing_else(hangs: bool, capl
 
     run(main)
     assert bookings.begun == ["ten"]
-    for what in ("does not give its state", "does not take its state", "does not take how 'book' ended"):
+    for what in ("does not give its state" if method == "claim" else "does not take its state", "does not take how 'book' ended"):
         assert what in caplog.text
     assert "4155550100" not in caplog.text
 
@@ -451,20 +455,290 @@ def test_state_survives_a_reconnection_and_another_process() -> None:
     run(main)
 
 
+class Shared:
+    """What two processes see: JSON, and nothing of each other's objects."""
+
+    def __init__(self) -> None:
+        self.claims: Counter[str] = Counter()
+        self.records: dict[str, str] = {}
+        self.effects = llm.MemoryStore()
+        self.begin = self.effects.begin
+        self.finish = self.effects.finish
+
+    async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+        await anyio.sleep(0.001)
+        self.claims[call_id] += 1
+        return self.claims[call_id], json.loads(self.records.get(call_id, "null"))
+
+    async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
+        await anyio.sleep(0.001)
+        if claim < self.claims[call_id]:
+            return False
+        self.records[call_id] = json.dumps(record)
+        return True
+
+    def state(self) -> Any:
+        return json.loads(self.records["call_1"])["state"]
+
+
+class Noting(llm.Agent):
+    """Keeps what it heard, and how it came to its end."""
+
+    ends: ClassVar[list[str]] = []
+
+    async def on_turn(self, turn: llm.Turn) -> Turns:
+        turn.session.state["heard"] = turn.said
+        yield turn.said
+
+    async def on_exit(self, session: llm.Session) -> None:
+        self.ends.append(f"over: {session.ended}")
+
+    async def on_leave(self, session: llm.Session) -> None:
+        self.ends.append(f"left: {session.ended}")
+
+
+def noting(store: llm.Store, **settings: Any) -> llm.App:
+    Noting.ends.clear()
+    app = llm.App(secret=None, begin_message="Hello.", store=store, **settings)
+    app.agent(Noting)
+    return app
+
+
+def test_a_process_that_has_lost_the_call_keeps_off_its_state() -> None:
+    store = Shared()
+    first, second = noting(store), noting(store)
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            old = one.connect()
+            old.ask(1, user("one"))
+            await old.complete(1)
+            old.lose(1006)
+            line = two.connect()
+            for id, said in ((2, "two"), (3, "three")):
+                line.ask(id, user(said))
+                await line.complete(id)
+            await old.over.wait()
+            await anyio.sleep(30)
+            assert not first.sessions
+            assert Noting.ends == ["left: moved"]
+            assert store.state() == {"heard": "three"}
+            line.lose(1000)
+            await line.over.wait()
+            assert Noting.ends == ["left: moved", "over: closed"]
+
+    run(main)
+
+
+def test_a_process_that_does_not_know_yet_that_it_has_lost_the_call_finds_out() -> None:
+    """The connection is still there as far as the first process sees."""
+    store = Shared()
+    first, second = noting(store), noting(store)
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            old = one.connect()
+            await old.complete(0)
+            await anyio.sleep(0.1)
+            line = two.connect()
+            await line.complete(0)
+            old.ask(1, user("one"))
+            await old.complete(1)
+            await old.over.wait()
+            assert old.closed_with == 1001
+            assert Noting.ends == ["left: moved"]
+            line.ask(2, user("two"))
+            await line.complete(2)
+            await anyio.sleep(1)
+            assert store.state() == {"heard": "two"}
+
+    run(main)
+
+
+def test_a_call_that_comes_back_goes_on_where_the_other_process_left_it() -> None:
+    store = Shared()
+    first, second = noting(store), noting(store)
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            old = one.connect()
+            old.ask(1, user("one"))
+            await old.complete(1)
+            old.lose(1006)
+            line = two.connect()
+            line.ask(2, user("two"))
+            await line.complete(2)
+            await anyio.sleep(0.1)
+            line.lose(1006)
+            back = one.connect()
+            await back.complete(0)
+            (session,) = first.sessions.values()
+            assert session.state == {"heard": "two"}
+            back.ask(3, user("three"))
+            await back.complete(3)
+            await anyio.sleep(30)
+            assert Noting.ends == ["left: moved", "left: moved"]
+            assert store.state() == {"heard": "three"}
+            back.lose(1006)
+            await back.over.wait()
+            await anyio.sleep(30)
+            assert Noting.ends[2:] == ["over: lost"]
+
+    run(main)
+
+
+def test_an_end_is_told_once_where_nobody_else_has_the_call() -> None:
+    async def main() -> None:
+        app = noting(Shared())
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.lose(1006)
+            await anyio.sleep(5)
+            line = talk.connect()
+            await line.complete(0)
+            line.lose(1006)
+            await anyio.sleep(14)
+            assert not Noting.ends
+            await anyio.sleep(2)
+            assert Noting.ends == ["over: lost"]
+
+    run(main)
+
+
+def test_state_is_saved_when_a_connection_is_lost_in_the_middle_of_a_turn() -> None:
+    store = Shared()
+
+    async def answer(turn: llm.Turn) -> Turns:
+        turn.session.state["asked"] = turn.id
+        yield "One. "
+        await anyio.sleep_forever()
+
+    async def main() -> None:
+        async with talking(application(answer, store=store)) as talk:
+            line = talk.connect()
+            line.ask(1, user("one"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            await anyio.sleep(1)
+            assert store.state() == {"asked": 1}
+
+    run(main)
+
+
+def test_what_another_process_is_still_doing_is_waited_for() -> None:
+    bookings = Bookings()
+    store = Shared()
+    first, second = (application(booking(bookings), store=store) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = one.connect()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.2)
+            line.lose(1006)
+            line = two.connect()
+            line.ask(1, user("ten"))
+            assert await line.complete(1) == "One moment. Booked ten."
+
+    run(main)
+    assert bookings.begun == ["ten"]
+
+
+def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process() -> None:
+    bookings = Bookings()
+    store = Shared()
+    told: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        told.append([(effect.key, effect.turn_id, effect.done, effect.result) for effect in turn.effects])
+        if "ten" in turn.said:
+            yield "One moment. "
+            await turn.once(turn.said, lambda: bookings.book(turn.said))
+        yield "Right."
+
+    first, second = (application(answer, store=store) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = one.connect()
+            line.ask(1, user("ten"))
+            await anyio.sleep(1.5)
+            line.lose(1006)
+            await anyio.sleep(0.1)
+            line = two.connect()
+            line.ask(1, user("at ten"))  # said otherwise: another key
+            await line.complete(1)
+            line.ask(2, user("and?"))
+            await line.complete(2)
+            line.update(user("and?"), turn="agent_turn")
+            line.ask(3, user("well?"))
+            await line.complete(3)
+
+    run(main)
+    ten, at_ten = ("ten", 1, True, {"slot": "ten"}), ("at ten", 1, True, {"slot": "at ten"})
+    assert told == [[], [ten], [ten, at_ten], []]
+
+
+def test_a_turn_that_is_asked_again_is_told_what_it_did() -> None:
+    told: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        told.append([effect.key for effect in turn.effects])
+        await turn.once("book", lambda: None)
+        yield "Right. "
+        await anyio.sleep(5)
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            await line.complete(1)
+
+    run(main)
+    assert told == [[], ["book"]]
+
+
+def test_whatever_an_effect_gave_the_messages_can_be_made() -> None:
+    seen: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        seen.append(turn.messages())
+        await turn.once("book", lambda: {date(2026, 11, 26): "free"})
+        yield "Right. "
+        await anyio.sleep(1)
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.ask(2, user("ten"))
+            await line.complete(2)
+
+    run(main)
+    assert "datetime.date(2026, 11, 26): 'free'" in seen[1][-1]["content"]
+
+
 def test_the_memory_forgets() -> None:
     now = 0.0
     store = llm.MemoryStore(keep=10, clock=lambda: now)
 
     async def main() -> None:
         nonlocal now
-        await store.save("call_1", {"state": 1})
+        assert await store.claim("call_1") == (1, None)
+        assert await store.save("call_1", {"state": 1}, 1)
         now = 8
-        await store.save("call_2", {"state": 2})
+        assert await store.claim("call_2") == (1, None)
         now = 11
-        assert await store.load("call_1") == {"state": 1}
         await store.begin("call_3", "book")
-        assert await store.load("call_1") is None
-        assert await store.load("call_2") == {"state": 2}
+        assert await store.claim("call_1") == (1, None)
+        assert await store.claim("call_2") == (2, None)
+        assert not await store.save("call_2", {"state": 2}, 1)
         assert await store.begin("call_3", "book") == llm.Outcome("begun")
         await store.finish("call_3", "book", None)
         assert await store.begin("call_3", "book") is None
@@ -474,7 +748,7 @@ def test_the_memory_forgets() -> None:
 
 def test_a_store_that_is_none() -> None:
     with pytest.raises(ConfigurationError, match="no method save"):
-        llm.App(secret=None, store=type("Half", (), {"load": lambda self: None})())  # pyright: ignore[reportArgumentType]
+        llm.App(secret=None, store=type("Half", (), {"claim": lambda self: None})())  # pyright: ignore[reportArgumentType]
 
 
 def test_no_frame_is_left_behind_by_effects() -> None:

@@ -195,6 +195,10 @@ def test_an_action_goes_with_the_last_part(action: Action, fields: Json) -> None
         {"end_call": True, "transfer_number": "+14155550100"},
         {"end_call": True, "digit_to_press": "1"},
         {"transfer_number": ""},
+        {"transfer_number": "abc"},
+        {"transfer_number": "415-555"},
+        {"transfer_number": "+12"},
+        {"transfer_number": "+1 415 555 0100"},
         {"transfer_number": 14155550100},
         {"digit_to_press": ""},
         {"digit_to_press": "one"},
@@ -243,14 +247,14 @@ def test_an_interruption_takes_the_place_of_an_answer() -> None:
     ]
 
 
-def test_an_interruption_and_the_next_answer_do_not_touch_each_other() -> None:
+def test_a_newer_request_takes_the_place_of_an_interruption_that_is_not_complete() -> None:
     conversation = opened()
     interruption = conversation.begin_interrupt()
     conversation.interrupt(interruption, "One ", complete=False)
     ask(conversation, 1)
-    assert conversation.interrupt(interruption, "moment.", complete=True)
+    assert not conversation.interrupt(interruption, "moment.", complete=True)
     assert conversation.respond(1, "Yes.", complete=True)
-    assert [frame["response_type"] for frame in sent(conversation)] == ["agent_interrupt", "agent_interrupt", "response"]
+    assert [frame["response_type"] for frame in sent(conversation)] == ["agent_interrupt", "response"]
 
 
 @pytest.mark.parametrize("action", [Action(transfer_number="+14155550100", show_transferee_as_caller=True)])
@@ -293,6 +297,7 @@ def test_nothing_after_the_close() -> None:
 
 def test_the_begin_message_is_not_repeated_on_another_connection() -> None:
     conversation = opened()
+    conversation.received('{"interaction_type":"update_only","transcript":[{"role":"agent","content":"Hel"}]}')
     conversation.closed()
     assert conversation.opened() == []
     assert sent(conversation)[1:] == [{"response_type": "response", "response_id": 0, "content": "", "content_complete": True}]

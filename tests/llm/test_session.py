@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Any, ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from retell_async import ConfigurationError, llm
@@ -138,6 +142,9 @@ class Receptionist(llm.Agent):
     async def on_exit(self, session: llm.Session) -> None:
         self.log.append((session.ended, dict(session.state)))
 
+    async def on_leave(self, session: llm.Session) -> None:
+        self.log.append(f"left: {session.ended}")
+
 
 def test_an_agent_that_is_a_class() -> None:
     Receptionist.made.clear()
@@ -160,7 +167,7 @@ def test_an_agent_that_is_a_class() -> None:
             await other.complete(0)
         first, second = Receptionist.made
         assert first.log == ["agent_turn", None, ("closed", {"turns": 1})]
-        assert second.log == [("shutdown", {})]
+        assert second.log == ["left: shutdown"]
 
     run(main)
 
@@ -226,7 +233,13 @@ def test_an_exception_ends_the_turn_with_a_sentence(caplog: pytest.LogCaptureFix
 
 @pytest.mark.parametrize(
     ("message", "says"),
-    [("", ""), ("Pardon?", "Pardon?"), (lambda turn: f"Pardon, {turn.kind}?", "Pardon, response?"), (lambda turn: turn.nothing, "")],
+    [
+        ("", ""),
+        ("Pardon?", "Pardon?"),
+        (lambda turn: f"Pardon, {turn.kind}?", "Pardon, response?"),
+        (lambda turn: turn.nothing, FAILURE),
+        (lambda turn: None, FAILURE),
+    ],
 )
 def test_the_sentence_can_be_chosen(message: Any, says: str) -> None:
     async def answer(turn: llm.Turn) -> str:
@@ -239,6 +252,75 @@ def test_the_sentence_can_be_chosen(message: Any, says: str) -> None:
             assert await line.complete(1) == says
 
     run(main)
+
+
+class Unwritten(Exception):
+    def __str__(self) -> str:
+        raise ValueError("of the error itself")
+
+
+async def of_none(turn: llm.Turn) -> None: ...
+
+
+def raised(error: BaseException) -> Any:
+    raise error
+
+
+def cancel_itself() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
+    "a timeout that is none": lambda turn: setattr(turn, "timeout", None),
+    "a timeout that is text": lambda turn: setattr(turn, "timeout", "5"),
+    "a decimal": lambda turn: turn.session.update_agent(responsiveness=cast("Any", Decimal("0.5"))),
+    "true": lambda turn: turn.session.update_agent(reminder_max_count=True),
+    "a tool's name": lambda turn: turn.tool_call(cast("Any", print), {}),
+    "a tool's arguments": lambda turn: turn.tool_call("book", "at ten"),
+    "a number in them": lambda turn: turn.tool_call("book", {"slot": float("nan")}) and raised(ValueError()),
+    "a result's id": lambda turn: turn.tool_result(cast("Any", 5), "done"),
+    "a result's success": lambda turn: turn.tool_result("tool_1", "done", successful=cast("Any", Decimal(1))),
+    "metadata": lambda turn: turn.session.send_metadata({1, 2}),
+    "an interruption": lambda turn: turn.session.interrupt(cast("Any", 5)),
+    "an error that cannot be written": lambda turn: raised(Unwritten()),
+    "something said that is no text": lambda turn: turn.say(cast("Any", 5)),
+    "retry_on as a list": lambda turn: turn.once("a", lambda: raised(OSError()), retry_on=cast("Any", [OSError])),
+    "retry_on as nothing": lambda turn: turn.once("a", lambda: raised(OSError()), retry_on=cast("Any", None)),
+    "some other time": lambda turn: turn.once("a", lambda: None, when=cast("Any", "later")),
+    "an effect's error that cannot be written": lambda turn: turn.once("a", lambda: raised(Unwritten())),
+    "its own task, cancelled": lambda turn: cancel_itself(),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_mistake_costs_a_turn_and_not_the_call(mistake: str) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        if turn.id == 1:
+            done = MISTAKES[mistake](turn)
+            if done is not None and hasattr(done, "__await__"):
+                await done
+            await anyio.lowlevel.checkpoint()
+        yield "Yes."
+
+    app = application(answer)
+    async with talking(app) as talk:
+        line = talk.connect()
+        line.ask(1, user("a"))
+        assert await line.complete(1, 3) == FAILURE
+        line.ask(2, user("a"))
+        assert await line.complete(2, 3) == "Yes."
+        assert not line.over.is_set()
+    assert app.stats.failed == 1
+
+
+@pytest.mark.parametrize("message", [5, of_none, None])
+def test_a_failure_message_that_can_be_none(message: Any) -> None:
+    with pytest.raises(ConfigurationError, match="failure_message must be a text, or a function"):
+        application(echo, failure_message=message)
 
 
 def test_a_begin_message_that_cannot_be_made() -> None:
@@ -296,8 +378,8 @@ def test_an_answer_that_comes_at_the_last_moment_is_complete_once() -> None:
                 line.ask(1 + which % 2, user("a"))
                 said.append(await line.complete(1 + which % 2))
                 await anyio.sleep(1)
-            assert set(said) <= {"Yes.", "", FAILURE, f"Yes. {FAILURE}"}
-            assert app.stats.timed_out == sum(FAILURE in text for text in said)
+            assert set(said) <= {"Yes.", FAILURE, f"Yes. {FAILURE}"}
+            assert app.stats.timed_out + app.stats.failed == sum(FAILURE in text for text in said)
 
     run(main)
 
@@ -424,6 +506,19 @@ def test_silence_after_a_goodbye_ends_the_call(pattern: str | None) -> None:
             assert [answer.to_dict() for answer in line.responses(2)] == [
                 {"response_type": "response", "response_id": 2, "content": "", "content_complete": True, "end_call": True}
             ]
+
+    run(main)
+
+
+def test_after_a_goodbye_the_reminders_are_those_that_the_agent_is_said_to_have() -> None:
+    async def main() -> None:
+        async with talking(application(leave, reminder_trigger_ms=6000, reminder_max_count=0)) as talk:
+            line = talk.connect()
+            line.ask(1, user("bye"))
+            await line.complete(1)
+            line.ask(2, user("hello"))
+            await line.complete(2)
+            assert line.of(UpdateAgent)[-1].agent_config.to_dict() == {"reminder_trigger_ms": 6000, "reminder_max_count": 0}
 
     run(main)
 
@@ -571,7 +666,64 @@ def test_a_turn_that_interrupts_itself_is_over() -> None:
     run(main)
 
 
-def test_an_interruption_that_fails_is_complete_all_the_same() -> None:
+async def failing() -> AsyncIterator[str]:
+    yield "One "
+    raise ZeroDivisionError
+
+
+async def hanging() -> AsyncIterator[str]:
+    yield "One "
+    await anyio.sleep_forever()
+
+
+async def saying_nothing() -> AsyncIterator[str]:
+    yield ""
+
+
+@pytest.mark.parametrize(("stream", "says"), [(failing, f"One {FAILURE}"), (hanging, f"One {FAILURE}"), (saying_nothing, FAILURE)])
+def test_an_interruption_that_fails_ends_with_the_sentence(stream: Any, says: str) -> None:
+    async def main() -> None:
+        async with talking(application(echo, failure_message=lambda turn: turn.id)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            session.interrupt(stream())
+            await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
+            assert "".join(answer.content for answer in line.of(AgentInterrupt)) == says
+        assert talk.app.stats.failed == 1
+
+    run(main)
+
+
+def test_a_newer_request_stops_an_interruption() -> None:
+    closed: list[float] = []
+
+    async def stream() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "word "
+                await anyio.sleep(0.5)
+        finally:
+            closed.append(anyio.current_time())
+
+    async def main() -> None:
+        async with talking(application(echo)) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            (session,) = talk.app.sessions.values()
+            session.interrupt(stream())
+            await anyio.sleep(1.2)
+            begun = anyio.current_time()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "1: a"
+            await anyio.sleep(5)
+            assert closed == [begun]
+            assert len(line.of(AgentInterrupt)) == 3
+
+    run(main)
+
+
+def test_an_interruption_that_fails_carries_out_no_action() -> None:
     async def stream() -> AsyncIterator[str]:
         yield "One "
         raise ZeroDivisionError
@@ -674,6 +826,10 @@ async def an_iterator(turn: llm.Turn) -> Words:
 async def nothing(turn: llm.Turn) -> None: ...
 
 
+async def silent(turn: llm.Turn) -> None:
+    turn.may_be_silent = True
+
+
 class Called:
     async def __call__(self, turn: llm.Turn) -> Turns:
         yield "Yes."
@@ -686,7 +842,9 @@ class Called:
         (an_iterator, "Yes."),
         (lambda turn: Words("Yes."), "Yes."),
         (lambda turn: "Yes.", "Yes."),
-        (nothing, ""),
+        (nothing, FAILURE),
+        (lambda turn: Words(None, " "), f" {FAILURE}"),
+        (silent, ""),
         (Called(), "Yes."),
         (lambda turn: ["Yes."], FAILURE),
         (lambda turn: Words("Yes. ", 5), f"Yes. {FAILURE}"),
@@ -706,10 +864,140 @@ class NoAgent:
     pass
 
 
-@pytest.mark.parametrize(("wrong", "says"), [(5, "neither"), (NoAgent, "no llm.Agent"), (lambda: "Yes.", "one argument, the turn")])
+class Plain(llm.Agent):
+    async def on_turn(self, turn: llm.Turn) -> Turns:
+        yield "Yes."
+
+
+class Booking(Plain):
+    """One that needs something."""
+
+    def __init__(self, database: str) -> None:
+        self.database = database
+
+    async def on_turn(self, turn: llm.Turn) -> Turns:
+        yield f"{self.database} {id(self)}"
+
+
+class Mute(llm.Agent):
+    pass
+
+
+class Half(Plain):
+    def on_reminder(self, turn: llm.Turn) -> Any:
+        yield "Still there?"
+
+
+class Talking(Plain):
+    async def on_exit(self, session: llm.Session) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        yield "Goodbye."
+
+
+class Abstract(Plain, abc.ABC):
+    @abc.abstractmethod
+    def slots(self) -> list[str]: ...
+
+
+def a_generator(turn: llm.Turn) -> Any:
+    yield "Yes."
+
+
+async def of_nothing() -> Turns:
+    yield "Yes."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (5, "neither"),
+        (NoAgent, "no llm.Agent"),
+        (of_nothing, "one argument, the turn"),
+        (lambda turn, more: "Yes.", "one argument, the turn"),
+        (Plain(), "which all calls would share"),
+        (Booking, r"Booking needs arguments.*`lambda: Booking"),
+        (functools.partial(Booking, more="x"), "Booking needs arguments"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        (Mute, "Mute has no on_turn"),
+        (functools.partial(Mute), "Mute has no on_turn"),
+        (Half, "Half.on_reminder is a generator, and must be an async one"),
+        (a_generator, "is a generator, and must be an async one"),
+        (functools.partial(a_generator), "is a generator, and must be an async one"),
+        (Talking, "Talking.on_exit says nothing"),
+        (Abstract, "Abstract is abstract"),
+    ],
+)
 def test_what_is_no_agent(wrong: Any, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         llm.App(secret=None).agent(wrong)
+
+
+@pytest.mark.parametrize("agent", [functools.partial(Booking, "db"), lambda: Booking("db")])
+def test_each_call_has_an_agent_of_its_own(agent: Any) -> None:
+    app = llm.App(secret=None)
+    app.agent(agent)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            lines = [talk.connect(f"call_{which}") for which in (1, 2)]
+            for line in lines:
+                line.ask(1, user("a"))
+            said = {await line.complete(1) for line in lines}
+            assert len(said) == 2
+            assert all(text.startswith("db ") for text in said)
+
+    run(main)
+
+
+@pytest.mark.parametrize("kind", [NoAgent, Mute, Abstract, Receptionist])
+def test_an_agent_that_cannot_be_made_is_said_and_not_tried_five_times(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def make() -> Any:
+        return kind()
+
+    app = llm.App(secret=None, begin_message="Hello.")  # beside which Receptionist has an on_enter
+    app.agent(make)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.over.wait()
+            assert line.closed_with == 1011
+        assert not app.sessions
+
+    run(main)
+    assert "no agent could be made for it" in caplog.text
+
+
+def test_a_begin_message_is_given_by_a_class_too_and_not_twice() -> None:
+    async def main() -> None:
+        app = llm.App(secret=None, begin_message="Hello.")
+        app.agent(Plain)
+        async with talking(app) as talk:
+            assert await talk.connect().complete(0) == "Hello."
+
+    run(main)
+    with pytest.raises(ConfigurationError, match="Receptionist has an on_enter and the application a begin_message"):
+        llm.App(secret=None, begin_message="Hello.").agent(Receptionist)
+
+
+def test_hooks_need_not_be_async(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[Any] = []
+
+    class Listening(Plain):
+        def on_exit(self, session: llm.Session) -> Any:
+            seen.append(session.ended)
+
+    app = llm.App(secret=None)
+    app.agent(Listening)
+
+    async def main() -> None:
+        async with talking(app) as talk:
+            line = talk.connect()
+            await line.complete(0)
+            line.lose(1000)
+            await line.over.wait()
+
+    run(main)
+    assert seen == ["closed"]
+    assert not caplog.records
 
 
 def test_there_is_one_agent() -> None:
@@ -724,38 +1012,6 @@ def test_there_is_one_agent() -> None:
             llm.App(secret=None).open(llm.Opening(path="/call_1", query="", peer=None, forwarded_for=None))
 
     run(main)
-
-
-def test_an_agent_object_is_the_same_for_all_calls() -> None:
-    class Same(llm.Agent):
-        def on_turn(self, turn: llm.Turn) -> Any:
-            return str(id(self))
-
-    app = llm.App(secret=None)
-    app.agent(Same())
-
-    async def main() -> None:
-        async with talking(app) as talk:
-            lines = [talk.connect(f"call_{which}") for which in (1, 2)]
-            for line in lines:
-                line.ask(1, user("a"))
-            assert len({await line.complete(1) for line in lines}) == 1
-
-    run(main)
-
-
-def test_an_agent_without_on_turn_fails_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    app = llm.App(secret=None)
-    app.agent(type("Half", (llm.Agent,), {}))
-
-    async def main() -> None:
-        async with talking(app) as talk:
-            line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == FAILURE
-
-    run(main)
-    assert "Half has no on_turn" in caplog.text
 
 
 # Updates.

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -138,6 +138,27 @@ async def test_what_is_not_admitted_is_closed_with_1008(door: Door) -> None:
         with pytest.raises(ConnectionClosed):
             await retell.text(0)
         assert retell.socket.close_code == 1008
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("door", ["websockets", "uvicorn"])
+async def test_a_flood_is_closed_at_once(door: str) -> None:
+    app = application(echo, limits=llm.Limits(messages_per_second=2))
+    async with AsyncExitStack() as stack:
+        if door == "websockets":
+            server = await stack.enter_async_context(websockets.serve(app, port=0, drain_within=1))
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/{SECRET}"
+        else:
+            url = await stack.enter_async_context(served(app))
+        async with connect(f"{url}/call_1") as socket:
+            begun = anyio.current_time()
+            with suppress(ConnectionClosed):
+                for number in range(200):
+                    await socket.send(json.dumps({"interaction_type": "ping_pong", "timestamp": number}))
+                while True:
+                    await socket.recv()
+            assert socket.close_code == 1008
+            assert anyio.current_time() - begun < 2
 
 
 @pytest.mark.asyncio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import inspect
 import json
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +14,7 @@ import attrs
 from retell_async import ConfigurationError, RetellError
 from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
-from ..log import log
+from ..log import log, stated_of, text_of
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -44,6 +45,7 @@ class Tool:
     """
 
     name: str
+    """By which the model calls it."""
     description: str
     """What it is for, as the model reads it."""
     parameters: Mapping[str, Any]
@@ -118,6 +120,8 @@ class ChatCompletions:
             calls = answer.calls
             if not calls:
                 return
+            if round == self._rounds:
+                raise CompletionError(f"the model goes on calling tools after {self._rounds} rounds of it")
             messages.append(answer.message())
             for call in calls:
                 messages.append({"role": "tool", "tool_call_id": call.id, "content": await self._carry_out(turn, call)})
@@ -145,11 +149,12 @@ class ChatCompletions:
                 if response.status_code != 200:
                     await response.aread()
                     raise CompletionError(_reason(response), response.status_code)
-                async with closing(_parts(response)) as parts:
+                async with closing(_parts(response, answer)) as parts:
                     async for part in parts:
                         text = answer.take(part)
                         if text:
                             yield text
+            answer.check()
         except httpx.HTTPError as error:
             problem = f"the chat endpoint did not answer: {type(error).__name__}: {error}"
         else:
@@ -158,37 +163,57 @@ class ChatCompletions:
 
     async def _carry_out(self, turn: Turn, call: _Call) -> str:
         """What the model is told of a tool that it called."""
-        noted = turn.tool_call(call.name, call.arguments)
-        try:
-            tool = self._tools.get(call.name)
-            if tool is None:
-                raise CompletionError(f"there is no tool {call.name!r}")
-            arguments: Any = json.loads(call.arguments or "{}")
-            if not isinstance(arguments, dict):
-                raise CompletionError("the arguments are not an object")
-            given = cast("dict[str, Any]", arguments)
+        tool, given = self._tools.get(call.name), call.given
 
-            async def run() -> object:
+        async def run() -> str:
+            """Call it and note that it is called: what `once` gives from memory is not."""
+            noted = turn.tool_call(call.name, call.arguments)
+            try:
+                if tool is None:
+                    raise CompletionError(f"there is no tool {call.name!r}")
+                if given is None:
+                    raise CompletionError("the arguments are not a JSON object")
                 result = tool.function(turn, **given)
-                return await result if inspect.isawaitable(result) else result
+                content = text_of(await result if inspect.isawaitable(result) else result)
+            except Exception as error:
+                turn.tool_result(noted, _failed(error), successful=False)
+                raise
+            turn.tool_result(noted, content, successful=True)
+            return content
 
-            key = f"{tool.name}({json.dumps(given, sort_keys=True)})"
-            result = await (turn.once(key, run) if tool.once else run())
-            content = result if isinstance(result, str) else json.dumps(result)
+        try:
+            if tool is None or given is None or not tool.once:
+                return await run()
+            return await turn.once(f"{tool.name}({json.dumps(given, sort_keys=True)})", run)
         except Exception as error:  # noqa: BLE001 - the model is to tell the user, and the turn to go on
             log.error("call %r: the tool %r failed\n%s", turn.session.call_id, call.name[:64], masked_traceback(error))
-            content, successful = f"failed: {type(error).__name__}: {error}", False
-        else:
-            successful = True
-        turn.tool_result(noted, content, successful=successful)
-        return content
+            return _failed(error)
+
+
+def _failed(error: Exception) -> str:
+    return f"failed: {stated_of(error)}"
 
 
 @attrs.define
 class _Call:
     id: str
     name: str = ""
-    arguments: str = ""
+    text: str = ""
+    """The arguments as the model gives them."""
+
+    @property
+    def given(self) -> dict[str, Any] | None:
+        """The arguments, ``None`` if they are no JSON object."""
+        try:
+            found: Any = json.loads(self.text or "{}")
+        except ValueError:
+            return None
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+    @property
+    def arguments(self) -> str:
+        """The arguments as a JSON object, which they must be for Retell and for the endpoint."""
+        return json.dumps({"unreadable": self.text}) if self.given is None else self.text or "{}"
 
 
 class _Answer:
@@ -196,11 +221,13 @@ class _Answer:
 
     def __init__(self) -> None:
         self._text = ""
-        self._calls: dict[Any, _Call] = {}
+        self._calls: list[_Call] = []
+        self._at: dict[Any, _Call] = {}
+        self._finish = ""
 
     @property
     def calls(self) -> list[_Call]:
-        return list(self._calls.values())
+        return self._calls
 
     def take(self, part: Mapping[str, Any]) -> str:
         """The text in a part.
@@ -211,41 +238,101 @@ class _Answer:
             raise CompletionError(f"the chat endpoint reports an error: {_stated(part['error'])}")
         choices: Any = part.get("choices")
         choice: Any = choices[0] if choices else {}
+        self._finish = choice.get("finish_reason") or self._finish
         delta: Any = choice.get("delta") or choice.get("message") or {}
-        for place, call in enumerate(delta.get("tool_calls") or ()):
-            function = call.get("function") or {}
-            at = call.get("index", place)
-            known = self._calls.setdefault(at, _Call(call.get("id") or f"call_{len(self._calls)}"))
-            known.name += function.get("name") or ""
-            known.arguments += function.get("arguments") or ""
-        text = delta.get("content")
-        text = text if isinstance(text, str) else ""
+        for call in delta.get("tool_calls") or ():
+            self._call(call)
+        text = _text(delta.get("content")) or _text(delta.get("refusal"))
         self._text += text
         return text
 
+    def _call(self, call: Mapping[str, Any]) -> None:
+        """Take a part of a tool call. Some endpoints number none, or all alike, or say the name in each part."""
+        id, index = call.get("id"), call.get("index")
+        function: Any = call.get("function") or {}
+        known = self._at.get(index) if index is not None else self._calls[-1] if self._calls else None
+        if known is None or (id and id != known.id):
+            known = self._at[index] = _Call(id or f"call_{len(self._calls)}")
+            self._calls.append(known)
+        name = function.get("name") or ""
+        known.name += "" if name == known.name else name
+        arguments: Any = function.get("arguments") or ""
+        known.text += arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+    def check(self) -> None:
+        """Look at how it ended.
+
+        :raises CompletionError: it was withheld, or tools are called, and not all of what they are called with came.
+        """
+        if self._calls and self._finish in {"length", "content_filter"}:
+            raise CompletionError(f"the model was stopped while it called a tool ({self._finish}): nothing is called")
+        if self._finish == "content_filter":
+            raise CompletionError("the chat endpoint withholds the answer: content_filter")
+        if self._finish == "length":
+            log.warning("the chat endpoint broke off an answer: it was given too few tokens for it")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the endpoint has said that this is all."""
+        return bool(self._finish)
+
     def message(self) -> ChatMessage:
-        calls = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}} for call in self.calls
-        ]
+        calls = [{"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in self.calls]
         return {"role": "assistant", "content": self._text or None, "tool_calls": calls}
 
 
-async def _parts(response: httpx.Response) -> AsyncGenerator[Mapping[str, Any]]:
-    """The JSON objects of a stream of events, or the one of an endpoint that does not stream."""
+def _text(content: Any) -> str:
+    """The text of a content, which may come in parts."""
+    if isinstance(content, str):
+        return content
+    parts = cast("Sequence[Any]", content) if isinstance(content, list) else ()
+    found = [cast("Any", part).get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in found if isinstance(text, str))
+
+
+async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Mapping[str, Any]]:
+    """The JSON objects of a stream of events, or the one of an endpoint that does not stream.
+
+    :raises CompletionError: the stream ends before the answer does.
+    """
     if "event-stream" not in response.headers.get("content-type", "event-stream"):
         yield _object((await response.aread()).decode("utf-8", "replace"))
         return
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
-    decoder, rest = codecs.getincrementaldecoder("utf-8")("replace"), ""
+    decoder, rest, event = codecs.getincrementaldecoder("utf-8")("replace"), "", ""
+    decompress = _decompressor(response.headers.get("content-encoding", "identity"))
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
         async for chunk in chunks:
-            *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+            *lines, rest = (rest + decoder.decode(decompress(chunk))).split("\n")
             for line in lines:
-                data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+                name, _, data = (part.strip() for part in line.partition(":"))
+                if name == "event":
+                    event = data
+                if name != "data" or not data:
+                    continue
                 if data == "[DONE]":
                     return
-                if data:
-                    yield _object(data)
+                part = _object(data)
+                yield {"error": part.get("error") or part} if event == "error" else part
+    if not answer.finished:
+        raise CompletionError("the chat endpoint broke off its answer")
+
+
+def _decompressor(encoding: str) -> Callable[[bytes], bytes]:
+    """What undoes an encoding, though none was asked for: some proxies compress whatever passes."""
+    if encoding == "identity":
+        return bytes
+    if encoding not in {"gzip", "deflate"}:
+        raise CompletionError("the chat endpoint answers in an encoding that it was not asked for")
+    compressed = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def decompress(data: bytes) -> bytes:
+        try:
+            return compressed.decompress(data)
+        except zlib.error:
+            raise CompletionError("the chat endpoint's answer is not compressed as it says") from None
+
+    return decompress
 
 
 def _object(text: str) -> Mapping[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from ..effects import Effect
+from ..log import text_of
 
 __all__ = ["REMINDER", "ChatMessage", "chat_messages", "last_said", "spoken_part"]
 
@@ -82,5 +82,4 @@ def _said(messages: list[ChatMessage], role: str, content: str) -> None:
 def _told(effect: Effect) -> str:
     if not effect.done:
         return f"Begun already, though the user was not told, and not to be done again: {effect.key}"
-    result = effect.result if isinstance(effect.result, str) else json.dumps(effect.result, default=str)
-    return f"Done already, though the user was not told: {effect.key}. Result: {result}"
+    return f"Done already, though the user was not told: {effect.key}. Result: {text_of(effect.result)}"

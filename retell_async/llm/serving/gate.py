@@ -49,6 +49,8 @@ class Gate:
         segments = [segment for segment in opening.path.split("/") if segment]
         # A URL may hold its secret in a query, behind which the id may have been put.
         queried, _, behind = dict(parse_qsl(opening.query)).get("secret", "").partition("/")
+        if not segments and not behind:
+            behind = opening.query.rpartition("/")[2]  # of another field, which comes after the secret
         call_id = behind.strip("/") or (segments[-1] if segments else "")
         before = "" if behind else "".join(segments[-2:-1])
         if self._secrets.value and not any(_same(one, queried) or _same(one, before) for one in self._secrets.value):

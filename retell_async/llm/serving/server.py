@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from ..app import App
 
-__all__ = ["serve"]
+__all__ = ["hidden_in_logs", "serve"]
 
 _LOOK_EVERY = 0.2
+_REFUSAL = "ASGI callable returned without completing handshake."
+"""What uvicorn takes each connection for that is refused with an answer."""
 
 
 def serve(
@@ -48,7 +50,11 @@ def serve(
     """
     if settings.keys() & {"workers", "reload"}:
         raise ConfigurationError("llm.serve is one process: start several of them, with a store that they share, for workers or reload")
+    given: Any = app
+    if not hasattr(given, "reopen"):
+        raise ConfigurationError(f"llm.serve serves an llm.App, and {type(given).__name__} is none: that goes into `asgi`")
     app.check()
+    app.reopen()
     try:
         import uvicorn
 
@@ -87,20 +93,28 @@ def serve(
         "timeout_graceful_shutdown": int(2 * app.settings.finish_within) + 5,
     }
     config = uvicorn.Config(asgi or app, host=host, port=port, **{**own, **settings})
-    with _hidden(app):
+    with hidden_in_logs(app), suppress(KeyboardInterrupt):  # which uvicorn raises after it has shut down
         Server(config).run()
 
 
 @contextmanager
-def _hidden(app: App) -> Generator[None]:
+def hidden_in_logs(app: App) -> Generator[None]:
     """Keep the secret out of uvicorn's log, which has the paths of all connections."""
+
+    def hidden(part: object) -> object:
+        text = part if isinstance(part, str) else repr(part)
+        without = app.hide(text)
+        return part if without == text else without
 
     def hide(record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(app.hide(part) if isinstance(part, str) else part for part in record.args)
-        return True
+            record.args = tuple(hidden(part) for part in record.args)
+            record.msg = hidden(record.msg)
+        elif (text := record.getMessage()) != (without := app.hide(text)):
+            record.msg, record.args = without, None
+        return record.msg != _REFUSAL
 
-    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access")]
+    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")]
     for logger in loggers:
         logger.addFilter(hide)
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+import anyio
 
 try:
     from websockets.asyncio import server
@@ -71,7 +73,10 @@ async def serve(
 
     :param drain_within: seconds to wait for them; what goes on then is left for Retell to connect again, elsewhere.
     :param settings: everything else that `websockets.asyncio.server.serve` takes.
+    :raises ConfigurationError: no agent is registered.
     """
+    app.check()
+    app.reopen()
     handler = Handler(app)
     own: dict[str, Any] = {"max_size": int(2 * app.settings.limits.message_bytes), "compression": None}
     serving = server.serve(handler, host, port, process_request=handler.check, **{**own, **settings})
@@ -101,4 +106,12 @@ class _Channel:
             raise Disconnected(self._connection.close_code or 1006) from None
 
     async def close(self, code: int, reason: str) -> None:
-        await self._connection.close(code, reason)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._discard)  # the other side's answer stands behind all that it has sent
+            await self._connection.close(code, reason)
+            tasks.cancel_scope.cancel()
+
+    async def _discard(self) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await self._connection.recv()

@@ -29,6 +29,7 @@ from ..messages import (
     UnknownAnswer,
     parse_answer,
 )
+from ..protocol import DIGITS, NUMBER
 
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
@@ -41,32 +42,38 @@ Rule: TypeAlias = Literal[
     "current-id",
     "completed",
     "complete-once",
+    "in-words",
     "one-action",
     "pong",
     "tool-calls",
     "effects-once",
     "stays-open",
+    "to-the-end",
 ]
 
 RULES: dict[Rule, str] = {
     "well-formed": "every frame is text and a JSON object whose fields have the right types",
     "response-type": "every message says what it is in `response_type`",
     "config-first": "the configuration comes once, and first",
-    "begin-message": "the response with id 0 comes and is completed",
+    "begin-message": "the response with id 0 comes and is completed; it is empty where the caller is to speak first",
     "known-id": "only what was asked for is answered",
-    "current-id": "nothing is sent for an id once a newer one was asked for",
+    "current-id": "nothing is sent for an answer once the server has read that a newer one is wanted",
     "completed": "every answer that is still wanted is completed in time",
-    "complete-once": "nothing comes for an id after its last part",
-    "one-action": "an answer has one action at most",
+    "complete-once": "nothing comes for an answer after its last part",
+    "in-words": "what the caller says is answered in words, or by an action",
+    "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
-    "tool-calls": "tool calls have ids of their own, and results belong to them",
-    "effects-once": "no tool is called twice with the same arguments, and those that are named exactly once",
+    "tool-calls": "tool calls have ids of their own and a JSON object as arguments, and results belong to them",
+    "effects-once": "a side effect does not happen twice, and one that is to happen does",
     "stays-open": "the server does not close the connection but to hang up",
+    "to-the-end": "the agent does not hang up or transfer while the caller has more to say",
 }
 
 _SENTENCE = re.compile(r"[.!?…。？！](?:\s|$)")
 _ACTIONS = ("end_call", "transfer_number", "digit_to_press")
 _MOST_FINDINGS = 20
+_READS_WITHIN = 2.0
+"""Seconds after which a server that answers no ping should have read what it was sent."""
 
 
 @attrs.frozen
@@ -113,6 +120,8 @@ class Report:
     verdicts: Sequence[Verdict]
     first_frame: Latencies
     first_sentence: Latencies
+    repeated: Sequence[str] = ()
+    """Tools that were called again with the same arguments, and of which it was not said whether they have side effects."""
 
     @property
     def passed(self) -> bool:
@@ -120,65 +129,124 @@ class Report:
 
 
 @attrs.define
-class _Turn:
+class _Answer:
+    """An answer that was asked for, or an interruption."""
+
     asked_at: float
+    to: Literal["begin", "response", "reminder", "interruption"]
     wanted: bool = True
     complete: bool = False
     text: str = ""
     actions: set[str] = attrs.field(factory=set[str])
     frame_at: float | None = None
     sentence_at: float | None = None
+    heard_at: float = attrs.field(default=attrs.Factory(lambda self: self.asked_at, takes_self=True))
+    """When something of it came last, or it was asked for."""
+    number: int = 0
+    """Which message asked for it, counted from 1."""
     outdated_at: float | None = None
     """When a newer one was asked for."""
+    outdated_by: int = 0
+    """Which message asked for it, counted from 1; 0 if it was the server itself that said something newer."""
+    protected: bool = False
+    """Whether the caller cannot interrupt it."""
+    read_at: float | None = None
+    """When it was seen that the server had read that message: by its answer to it, or by a ping that was sent after it and came back."""
+    ponged_at: float | None = None
+    """When its WebSocket library had read that message, and what is behind the library should have."""
+
+    def outdate(self, at: float, by: int) -> None:
+        if self.outdated_at is None:
+            self.wanted, self.outdated_at, self.outdated_by = False, at, by
+
+    def what(self, id: int) -> str:
+        if self.to == "interruption":
+            return f"interruption {id}"
+        return f"response {id}" if id else "the begin message"
+
+
+@attrs.frozen
+class _Ping:
+    timestamp: int
+    at: float
+    number: int
 
 
 @attrs.define(eq=False, kw_only=True)
 class Judge:
     """Judges one call, over any number of connections.
 
-    :param slack: seconds within which the server cannot know yet of a newer request.
-    :param answer_within: seconds within which an answer must be complete, unless it goes on being sent.
+    An answer is out of date once the server has read that a newer one is wanted. That it has is shown by the order of what it sends: a part
+    of the newer answer comes, or a ping that was sent after the request comes back. If it does not send back the timestamps of pings, the
+    WebSocket's own pongs are taken.
+
+    :param slack: seconds after that in which parts may still come, of threads that were about to send them.
+    :param answer_within: seconds within which the next part of an answer must come.
+    :param longest: seconds within which it must be complete.
     :param pong_within: seconds within which a ping must be answered.
-    :param side_effects: names of the tools that must not be called twice with the same arguments; ``None`` for all of them.
+    :param side_effects: names of the tools that must not be called twice with the same arguments.
     :param exactly_once: names of the tools that must be called once in the call, whatever the arguments.
     """
 
-    slack: float = 0.25
+    slack: float = 0.02
     answer_within: float = 15.0
+    longest: float = 60.0
     pong_within: float = 5.0
-    side_effects: frozenset[str] | None = None
+    side_effects: frozenset[str] = frozenset()
     exactly_once: frozenset[str] = frozenset()
-    _findings: list[Finding] = attrs.field(factory=list[Finding])
+    messages: int = 0
+    """How many were sent to the server."""
+    _findings: dict[Rule, list[Finding]] = attrs.field(factory=lambda: {rule: [] for rule in RULES})
+    _broken: Counter[Rule] = attrs.field(factory=Counter[Rule])
     _seen: Counter[Rule] = attrs.field(factory=Counter[Rule])
-    _turns: dict[int, _Turn] = attrs.field(factory=dict[int, _Turn])
+    _answers: dict[int, _Answer] = attrs.field(factory=dict[int, _Answer])
     _frames: int = 0
     _first_frames: list[float] = attrs.field(factory=list[float])
     _first_sentences: list[float] = attrs.field(factory=list[float])
-    _pings: list[float] = attrs.field(factory=list[float])
+    _pings: list[_Ping] = attrs.field(factory=list[_Ping])
     _watches_pings: bool = False
-    _interrupts: dict[int, bool] = attrs.field(factory=dict[int, bool])
+    _read: int = 0
+    """How many messages the server has shown to have read."""
+    _echoes: bool = False
+    """Whether the server sends back the timestamps of pings."""
+    _interruptions: dict[int, _Answer] = attrs.field(factory=dict[int, _Answer])
     _tools: set[str] = attrs.field(factory=set[str])
     _effects: Counter[str] = attrs.field(factory=Counter[str])
     _calls: Counter[str] = attrs.field(factory=Counter[str])
+    _repeated: set[str] = attrs.field(factory=set[str])
+    _connected: bool = False
 
     def opened(self, at: float) -> None:
         """A connection was opened, for which a begin message is wanted."""
-        self._frames, self._pings, self._watches_pings = 0, [], False
-        unanswered = {id: turn for id, turn in self._turns.items() if turn.wanted and not turn.complete and id != 0}
-        self._turns = {0: _Turn(at), **unanswered}
+        self._connected, self._seen["to-the-end"] = True, 1
+        self._frames, self._pings, self._watches_pings, self._echoes = 0, [], False, False
+        unanswered = {id: answer for id, answer in self._answers.items() if answer.wanted and not answer.complete and id != 0}
+        self._answers = {0: _Answer(at, "begin"), **unanswered}
+        self._interruptions = {}
 
     def sent(self, message: Message, at: float) -> None:
         """Retell's side sent a message."""
+        self.messages += 1
         match message:
             case ResponseRequired() | ReminderRequired():
-                for turn in self._turns.values():
-                    if turn.wanted:
-                        turn.wanted, turn.outdated_at = False, at
-                self._turns[message.response_id] = _Turn(at)
+                for answer in (*self._answers.values(), *self._interruptions.values()):
+                    if not (answer.to == "interruption" and answer.protected):
+                        answer.outdate(at, self.messages)
+                self._answers[message.response_id] = _Answer(
+                    at, "response" if isinstance(message, ResponseRequired) else "reminder", number=self.messages
+                )
             case Ping():
-                self._pings.append(at)
+                self._pings.append(_Ping(message.timestamp, at, self.messages))
             case _:
                 pass
+
+    def ponged(self, number: int, at: float) -> None:
+        """The server's WebSocket library has read as many messages.
+
+        :param at: when the server should have read them too.
+        """
+        for answer in self._outdated(number):
+            answer.ponged_at = at if answer.ponged_at is None else answer.ponged_at
 
     def received(self, frame: str | bytes, at: float) -> None:
         """The server sent a frame."""
@@ -197,6 +265,11 @@ class Judge:
             self._find("response-type", at, "a message without `response_type`")
         self._take(answer, at)
 
+    def violated(self, what: str, at: float) -> None:
+        """The server sent something that cannot be read at all."""
+        self._seen["well-formed"] += 1
+        self._find("well-formed", at, what)
+
     def lost(self, at: float) -> None:
         """The connection was closed or broken by Retell's side, or on the way."""
         self._missing_pongs(at)
@@ -207,31 +280,49 @@ class Judge:
         self._seen["stays-open"] += 1
         if code != 1000:
             self._find("stays-open", at, f"closed with {code}")
-        for turn in self._turns.values():
-            turn.wanted = turn.wanted and code != 1000
+        else:
+            for id, answer in self._answers.items():
+                if answer.wanted and not answer.complete:
+                    self._find(_rule_of(id), at, f"the server hung up before {answer.what(id)} was complete")
+                answer.wanted = False
         self.lost(at)
 
-    def report(self, at: float) -> Report:
-        """What came of it, with what is missing by now."""
+    def report(self, at: float, *, gave_up: bool = False, unsaid: int = 0) -> Report:
+        """What came of it, with what is missing by now.
+
+        :param gave_up: whether the caller waited for the agent in vain.
+        :param unsaid: how often the caller would have spoken yet when the agent ended the call.
+        """
         missing: list[Finding] = []
-        for id, turn in self._turns.items():
-            rule: Rule = "completed" if id else "begin-message"
-            late = at - (turn.asked_at if turn.frame_at is None else turn.frame_at) > self.answer_within
-            if turn.wanted and not turn.complete and late:
-                missing.append(Finding(rule, at, f"{id} was never completed" if turn.frame_at is not None else f"{id} was never answered"))
-        missing += [
-            Finding("effects-once", at, f"{name!r} was called {self._calls[name]} times, not once")
-            for name in sorted(self.exactly_once)
-            if self._calls[name] != 1
-        ]
+        for id, answer in self._answers.items():
+            late = at - answer.heard_at > self.answer_within or at - answer.asked_at > self.longest
+            if answer.wanted and not answer.complete and late:
+                missing.append(Finding(_rule_of(id), at, self._unanswered(id, answer)))
+        if gave_up and not missing:
+            missing.append(Finding("completed", at, "the caller waited for the agent to come to an end"))
+        if self._connected:
+            missing += [
+                Finding("effects-once", at, f"{name!r} was called {self._calls[name]} times, not once, as told by tool_call_invocation")
+                for name in sorted(self.exactly_once)
+                if self._calls[name] != 1
+            ]
+        if unsaid:
+            missing.append(Finding("to-the-end", at, f"it ended the call when the caller had {unsaid} more to say"))
         self._missing_pongs(at)
-        found = [*self._findings, *missing]
-        verdicts = [
-            Verdict(rule, self._seen[rule] + len([each for each in missing if each.rule == rule]), len(broken), broken[:_MOST_FINDINGS])
-            for rule in RULES
-            for broken in [[each for each in found if each.rule == rule]]
-        ]
-        return Report(verdicts, Latencies(tuple(self._first_frames)), Latencies(tuple(self._first_sentences)))
+        verdicts: list[Verdict] = []
+        for rule in RULES:
+            more = [finding for finding in missing if finding.rule == rule]
+            findings = [*self._findings[rule], *more][:_MOST_FINDINGS]
+            verdicts.append(Verdict(rule, self._seen[rule] + len(more), self._broken[rule] + len(more), findings))
+        first_frame, first_sentence = Latencies(tuple(self._first_frames)), Latencies(tuple(self._first_sentences))
+        return Report(verdicts, first_frame, first_sentence, sorted(self._repeated))
+
+    def _unanswered(self, id: int, answer: _Answer) -> str:
+        if answer.frame_at is not None:
+            return f"{answer.what(id)} was never completed"
+        if id == 0:
+            return "no begin message came: an empty one is to be sent where the caller is to speak first"
+        return f"{answer.what(id)} was never answered"
 
     def _take(self, answer: Answer, at: float) -> None:
         match answer:
@@ -245,7 +336,7 @@ class Judge:
             case AgentInterrupt():
                 self._interrupted(answer, at)
             case Pong():
-                self._ponged(at)
+                self._ponged(answer, at)
             case ToolCallInvocation() | ToolCallResult():
                 self._tool(answer, at)
             case UnknownAnswer():
@@ -253,63 +344,112 @@ class Judge:
             case _:
                 pass
 
-    def _response(self, answer: Response, at: float) -> None:
-        id = answer.response_id
-        turn = self._turns.get(id)
+    def _response(self, response: Response, at: float) -> None:
+        id = response.response_id
+        answer = self._answers.get(id)
         self._seen["known-id"] += 1
-        if turn is None:
-            self._find("known-id", at, f"{id} was not asked for")
-            return
-        self._seen["current-id"] += 1
-        if turn.outdated_at is not None:
-            if at - turn.outdated_at > self.slack:
-                self._find("current-id", at, f"a part of {id}, {at - turn.outdated_at:.2f} s after a newer request")
-            return
-        self._seen["complete-once"] += 1
-        if turn.complete:
-            self._find("complete-once", at, f"a part of {id} after its last one")
-            return
-        self._acts(answer, turn.actions, at)
-        turn.text += answer.content
-        if turn.frame_at is None:
-            turn.frame_at = at
-        if turn.sentence_at is None and (_SENTENCE.search(turn.text) or (answer.content_complete and turn.text.strip())):
-            turn.sentence_at = at
-        if answer.content_complete:
-            turn.complete = True
-            if id:
-                self._first_frames.append(turn.frame_at - turn.asked_at)
-            if id and turn.sentence_at is not None:
-                self._first_sentences.append(turn.sentence_at - turn.asked_at)
-            self._seen["completed" if id else "begin-message"] += 1
+        if answer is None:
+            self._find("known-id", at, f"response {id} was not asked for")
+        elif self._is_current(answer, id, at) and self._part(answer, response, id, at) and response.content_complete:
+            if id and answer.frame_at is not None:
+                self._first_frames.append(answer.frame_at - answer.asked_at)
+            if id and answer.sentence_at is not None:
+                self._first_sentences.append(answer.sentence_at - answer.asked_at)
+            self._seen[_rule_of(id)] += 1
+            if at - answer.asked_at > self.longest:
+                self._find(_rule_of(id), at, f"{answer.what(id)} took {at - answer.asked_at:.0f} s to its end")
+            if answer.to == "response":
+                self._seen["in-words"] += 1
+                if not answer.text.strip() and not answer.actions:
+                    self._find("in-words", at, f"{answer.what(id)} was empty: the caller hears silence")
 
-    def _interrupted(self, answer: AgentInterrupt, at: float) -> None:
-        for turn in self._turns.values():
-            if turn.wanted and not turn.complete:
-                turn.wanted, turn.outdated_at = False, at
+    def _interrupted(self, interrupt: AgentInterrupt, at: float) -> None:
+        id = interrupt.interrupt_id
+        answer = self._interruptions.get(id)
+        if answer is None:
+            for earlier in (*self._answers.values(), *self._interruptions.values()):
+                # What was asked for while this was on its way may yet be answered.
+                known = earlier.frame_at is not None or earlier.number <= self._read
+                if known and not earlier.complete and earlier.outdated_at is None:
+                    earlier.outdate(at, 0)
+                    earlier.read_at = at  # it knows what it does itself
+            answer = self._interruptions[id] = _Answer(at, "interruption")
+        if self._is_current(answer, id, at):
+            self._part(answer, interrupt, id, at)
+
+    def _is_current(self, answer: _Answer, id: int, at: float) -> bool:
+        self._seen["current-id"] += 1
+        if answer.outdated_at is None:
+            return True
+        read_at = answer.outdated_at + _READS_WITHIN
+        if answer.read_at is not None:
+            read_at = answer.read_at
+        elif answer.ponged_at is not None and not self._echoes:
+            read_at = answer.ponged_at
+        if at - read_at > self.slack:
+            late = f"{at - answer.outdated_at:.3f} s"
+            self._find("current-id", at, f"a part of {answer.what(id)} came {late} after something newer was wanted")
+        return False
+
+    def _part(self, answer: _Answer, message: Response | AgentInterrupt, id: int, at: float) -> bool:
         self._seen["complete-once"] += 1
-        if self._interrupts.get(answer.interrupt_id):
-            self._find("complete-once", at, f"a part of the interruption {answer.interrupt_id} after its last one")
-        self._acts(answer, set(), at)
-        self._interrupts[answer.interrupt_id] = answer.content_complete
+        if answer.complete:
+            self._find("complete-once", at, f"a part of {answer.what(id)} came after its last one")
+            return False
+        self._acts(message, answer.actions, at)
+        answer.heard_at = at
+        if answer.frame_at is None:
+            answer.frame_at = at
+            if answer.number:  # whose answer has begun has read the request
+                self._has_read(answer.number, at)
+        if answer.sentence_at is None or not answer.text.strip():
+            known = len(answer.text)
+            answer.text += message.content
+            if _SENTENCE.search(answer.text, max(0, known - 1)) or (message.content_complete and answer.text.strip()):
+                answer.sentence_at = at
+        answer.complete, answer.protected = message.content_complete, message.no_interruption_allowed is True
+        return True
 
     def _acts(self, answer: Response | AgentInterrupt, before: set[str], at: float) -> None:
         sent = answer.to_dict()
-        before.update(name for name in _ACTIONS if sent.get(name))
-        self._seen["one-action"] += bool(before)
+        acts = {name: sent[name] for name in _ACTIONS if sent.get(name)}
+        before.update(acts)
+        if not acts:
+            return
+        self._seen["one-action"] += 1
         if len(before) > 1:
             self._find("one-action", at, " and ".join(sorted(before)))
+        for name, form in (("transfer_number", NUMBER), ("digit_to_press", DIGITS)):
+            given = acts.get(name)
+            if given is not None and not (isinstance(given, str) and form.fullmatch(given)):
+                self._find("one-action", at, f"a {name} that is none: {str(given)[:40]!r}")
 
-    def _ponged(self, at: float) -> None:
+    def _ponged(self, pong: Pong, at: float) -> None:
         self._seen["pong"] += 1
-        if self._pings and at - self._pings.pop(0) > self.pong_within:
-            self._find("pong", at, f"later than {self.pong_within:g} s")
+        sent_back = [ping for ping in self._pings if ping.timestamp == pong.timestamp]
+        for ping in sent_back or self._pings[:1]:
+            self._pings.remove(ping)
+            if at - ping.at > self.pong_within:
+                self._find("pong", at, f"later than {self.pong_within:g} s")
+        for ping in sent_back:
+            self._echoes = True
+            self._has_read(ping.number, at)
+
+    def _outdated(self, number: int) -> list[_Answer]:
+        """What is out of date for a server that has read as many messages."""
+        answers = (*self._answers.values(), *self._interruptions.values())
+        return [answer for answer in answers if answer.outdated_at is not None and answer.outdated_by <= number]
+
+    def _has_read(self, number: int, at: float) -> None:
+        self._read = max(self._read, number)
+        for answer in self._outdated(number):
+            answer.read_at = at if answer.read_at is None else answer.read_at
 
     def _missing_pongs(self, at: float) -> None:
         if self._watches_pings:
-            while self._pings and at - self._pings[0] > self.pong_within:
+            while self._pings and at - self._pings[0].at > self.pong_within:
                 self._seen["pong"] += 1
-                self._find("pong", self._pings.pop(0), "a ping that was not answered")
+                self._find("pong", self._pings.pop(0).at, "a ping that was not answered")
 
     def _tool(self, answer: ToolCallInvocation | ToolCallResult, at: float) -> None:
         self._seen["tool-calls"] += 1
@@ -325,19 +465,27 @@ class Judge:
         arguments = _arguments(answer.arguments)
         if not isinstance(arguments, dict):
             self._find("tool-calls", at, "arguments that are no JSON object as text")
-        if self.side_effects is None or answer.name in self.side_effects:
-            self._seen["effects-once"] += 1
-            effect = f"{answer.name}({json.dumps(arguments, sort_keys=True)})"
-            self._effects[effect] += 1
-            if self._effects[effect] == 2:
-                self._find("effects-once", at, f"{answer.name[:40]!r} was called again with the same arguments")
+        effect = f"{answer.name}({json.dumps(arguments, sort_keys=True)})"
+        self._effects[effect] += 1
+        named = answer.name in self.side_effects or answer.name in self.exactly_once
+        self._seen["effects-once"] += named
+        if self._effects[effect] == 2 and named:
+            self._find("effects-once", at, f"{answer.name[:40]!r} was called again with the same arguments")
+        elif self._effects[effect] == 2:
+            self._repeated.add(answer.name[:40])
 
     def _find(self, rule: Rule, at: float, what: str) -> None:
-        self._findings.append(Finding(rule, at, what))
+        self._broken[rule] += 1
+        if len(self._findings[rule]) < _MOST_FINDINGS:
+            self._findings[rule].append(Finding(rule, at, what))
+
+
+def _rule_of(id: int) -> Rule:
+    return "completed" if id else "begin-message"
 
 
 def _arguments(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from socket import gaierror
 from typing import Any
 from uuid import uuid4
 
@@ -12,22 +14,47 @@ import attrs
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+    from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+    from websockets.uri import parse_uri
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.llm.simulate needs `pip install 'retell-async[llm]'`", name=error.name
     ) from None
 
-from ..messages import Message, dump
+from ..messages import Message, ReminderRequired, ResponseRequired, dump
 from .judge import Judge, Report
 from .player import CONNECT_SECONDS, Player, socket_url
 from .scenarios import Scenario
 
-__all__ = ["Call", "Result", "Settings", "play", "play_all"]
+__all__ = ["Call", "Result", "Settings", "check_url", "play", "play_all"]
 
 _SENT_WITHIN = 10.0
 _CLOSED_WITHIN = 2.0
 _LONGEST = 1 << 20
+_VIOLATIONS = {1002: "what is no frame of a WebSocket", 1007: "a frame that is no text in UTF-8", 1009: "a frame of more than a mebibyte"}
+"""What the library closes a connection for, and with which codes."""
+_LONGEST_ANSWER = 4
+"""How much longer than it may take to come an answer may take to its end."""
+
+
+def check_url(url: str) -> None:
+    """See whether a call can be opened at a URL.
+
+    :raises ValueError: it cannot; the message says why, without the URL, which holds a secret.
+    """
+    full = socket_url(url, "call")
+    if not full.startswith(("ws://", "wss://")):
+        raise ValueError("the URL must start with ws:// or wss://")
+    try:
+        host = parse_uri(full).host
+    except InvalidURI as error:
+        raise ValueError(f"the URL cannot be used: {error.msg}") from None
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("the URL's host is no name of a host") from None
+    if not host or any(letter.isspace() for letter in host):
+        raise ValueError("the URL's host is no name of a host")
 
 
 @attrs.frozen
@@ -35,11 +62,17 @@ class Settings:
     """How calls are played and judged; seconds, where it says nothing else."""
 
     answer_within: float = 15.0
-    slack: float = 0.25
+    slack: float = 0.02
     pace: float = 20.0
     """Words that are spoken in a second."""
     metadata: Any = None
     """That of the call, for servers that ask for it."""
+    variables: Mapping[str, Any] | None = None
+    """Its dynamic variables."""
+    side_effects: frozenset[str] = frozenset()
+    """Names of the tools that must not be called twice in a call with the same arguments."""
+    caller_pace: float | None = None
+    """Words that the caller speaks in a second; ``None`` for `pace`."""
 
 
 @attrs.frozen
@@ -52,6 +85,8 @@ class Result:
     """How the call came to its end, in a few words."""
     seconds: float
     connected: bool
+    said: Sequence[str] = ()
+    """What the caller and the agent said, such as ``agent: Hello.``"""
 
     @property
     def passed(self) -> bool:
@@ -78,37 +113,57 @@ class Call:
                 "agent_version": 0,
                 "call_status": "ongoing",
                 **({} if settings.metadata is None else {"metadata": settings.metadata}),
+                **({} if settings.variables is None else {"retell_llm_dynamic_variables": dict(settings.variables)}),
             },
             epoch=(time.time() - anyio.current_time()) * 1000,
             pace=settings.pace,
+            caller_pace=settings.caller_pace,
             patience=settings.answer_within + 1,
+            longest=_LONGEST_ANSWER * settings.answer_within + 1,
             open_ended=open_ended,
             connect_at=anyio.current_time(),
         )
-        self.judge = Judge(answer_within=settings.answer_within, slack=settings.slack, exactly_once=scenario.tools)
+        self.judge = Judge(
+            answer_within=settings.answer_within,
+            longest=_LONGEST_ANSWER * settings.answer_within,
+            slack=settings.slack,
+            side_effects=settings.side_effects,
+            exactly_once=scenario.tools,
+        )
         self._url = socket_url(url, call_id)
         self._scenario = scenario
         self._heard = heard
         self._waiting: anyio.CancelScope | None = None
+        self._connecting = anyio.CancelScope()
 
     def wake(self) -> None:
         """The player has something to do that came from elsewhere."""
         if self._waiting is not None:
             self._waiting.cancel()
 
+    def hang_up(self) -> None:
+        """The caller hangs up at once."""
+        self.player.hang_up()
+        self._connecting.cancel()
+        self.wake()
+
     async def play(self) -> Result:
         """Play until the call is over."""
         player, begun, connected, problem = self.player, anyio.current_time(), False, None
         while not player.over:
-            await anyio.sleep_until(begun if player.connect_at is None else player.connect_at)
+            socket = None
             try:
-                # Without a proxy, without limits of the library's own: what comes is judged.
-                socket = await connect(
-                    self._url, compression=None, ping_interval=None, proxy=None, open_timeout=CONNECT_SECONDS, max_size=_LONGEST
-                )
-            except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+                with anyio.CancelScope() as self._connecting:
+                    await anyio.sleep_until(begun if player.connect_at is None else player.connect_at)
+                    # Without a proxy, without limits of the library's own: what comes is judged.
+                    socket = await connect(
+                        self._url, compression=None, ping_interval=None, proxy=None, open_timeout=CONNECT_SECONDS, max_size=_LONGEST
+                    )
+            except (OSError, WebSocketException, TimeoutError, EOFError) as error:
                 problem = _problem(error)
-                player.failed(anyio.current_time())
+                player.failed(anyio.current_time(), final=_is_refusal(error))
+                continue
+            if socket is None:
                 continue
             connected = True
             try:
@@ -119,7 +174,9 @@ class Call:
                 socket.transport.abort()
         now = anyio.current_time()
         ended = str(player.ended) if problem is None or player.ended != "no connection" else f"no connection: {problem}"
-        return Result(self._scenario, self.judge.report(now), ended, now - begun, connected)
+        report = self.judge.report(now, gave_up=player.gave_up, unsaid=player.unsaid)
+        said = tuple(f"{line['role']}: {line['content']}" for line in player.spoken)
+        return Result(self._scenario, report, ended, now - begun, connected, said)
 
     async def _converse(self, socket: ClientConnection) -> None:
         """One connection, to its end."""
@@ -142,6 +199,8 @@ class Call:
                     frame = await self._receive(socket)
                 except ConnectionClosed as closed:
                     code = 1006 if closed.rcvd is None else closed.rcvd.code
+                    if closed.rcvd is None and closed.sent is not None and closed.sent.code in _VIOLATIONS:
+                        judge.violated(_VIOLATIONS[closed.sent.code], anyio.current_time())
             now = anyio.current_time()
             if code is not None:
                 judge.closed(code, now)
@@ -159,6 +218,7 @@ class Call:
         deadline = self.player.deadline
         frame: str | bytes | None = None
         with anyio.CancelScope(deadline=float("inf") if deadline is None else deadline) as self._waiting:
+            await anyio.lowlevel.checkpoint()  # the library does not look at the clock while there are frames
             frame = await socket.recv()
         self._waiting = None
         return frame
@@ -176,11 +236,24 @@ class Call:
                     await socket.send(frame if isinstance(frame, str) else dump(frame))
                 if isinstance(frame, Message):
                     self.judge.sent(frame, anyio.current_time())
+                if isinstance(frame, ResponseRequired | ReminderRequired):
+                    await self._ping(socket)
         except TimeoutError:
             return 1006
         except ConnectionClosed as closed:
             return 1006 if closed.rcvd is None else closed.rcvd.code
         return None
+
+    async def _ping(self, socket: ClientConnection) -> None:
+        """Have the judge told when the server's library has read what was sent so far."""
+        judge, number, loop = self.judge, self.judge.messages, asyncio.get_running_loop()
+
+        def ponged(pong: asyncio.Future[float]) -> None:
+            if not pong.cancelled() and pong.exception() is None:
+                # What is behind the library, such as a proxy's other side, is given as much time as the library took.
+                judge.ponged(number, loop.time() + pong.result())
+
+        asyncio.ensure_future(await socket.ping()).add_done_callback(ponged)
 
 
 async def play(url: str, scenario: Scenario, settings: Settings | None = None) -> Result:
@@ -189,6 +262,7 @@ async def play(url: str, scenario: Scenario, settings: Settings | None = None) -
     :param url: the server's, with its secret, and without the id of a call.
     :raises ValueError: it is not a URL of a WebSocket.
     """
+    check_url(url)
     return await Call(url, scenario, settings or Settings()).play()
 
 
@@ -210,7 +284,16 @@ async def play_all(url: str, scenarios: Sequence[Scenario], settings: Settings |
     return [results[number] for number in sorted(results)]
 
 
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500
+
+
 def _problem(error: Exception) -> str:
     if isinstance(error, InvalidStatus):
-        return f"the server answered {error.response.status_code}"
+        status = error.response.status_code
+        return f"the server answered {status}{': is the secret right?' if status in {401, 403, 404} else ''}"
+    if isinstance(error, gaierror):
+        return "there is no such host"
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
@@ -30,7 +30,7 @@ from ..messages import (
 )
 from .scenarios import HangUp, Lose, Pause, Say, Send, Silence, Step, Wait
 
-__all__ = ["CONNECT_SECONDS", "Player", "socket_url"]
+__all__ = ["CONNECT_SECONDS", "Player", "Sign", "socket_url"]
 
 CONNECT_SECONDS = 7.0
 """How long one attempt to connect may take."""
@@ -44,7 +44,11 @@ _PONG_WITHIN = 5.1
 _BEGIN_AGAIN_WITHIN = 2.0
 """How long a begin message is waited for after a reconnection: whether one must come is not documented."""
 
+_HUNG_UP = "hung up by the agent"
+_TRANSFERRED = "transferred by the agent"
+
 Json: TypeAlias = dict[str, Any]
+SignKind: TypeAlias = Literal["said", "cut off", "tool", "result", "hangs up", "transfers", "presses"]
 
 
 def socket_url(url: str, call_id: str) -> str:
@@ -69,8 +73,6 @@ class _Turn:
     id: int | None
     """``None`` for an interruption by the agent."""
     kind: str
-    heard_at: float
-    """When something of it came last, or it was asked for."""
     text: str = ""
     complete: bool = False
     cut: bool = False
@@ -86,16 +88,30 @@ class _Speech:
 
     begun: float
     next_at: float
-    text: str = ""
     spoken: int = 0
+    words: list[str] = attrs.field(factory=list[str])
+    _joins: bool = False
+    """Whether the last word may go on."""
 
-    @property
-    def words(self) -> list[str]:
-        return self.text.split()
+    def add(self, text: str) -> None:
+        words = text.split()
+        if words and self._joins and self.words and not text[0].isspace():
+            self.words[-1] += words.pop(0)
+        self.words += words
+        self._joins = not text[-1].isspace()
 
     @property
     def over(self) -> bool:
         return self.spoken >= len(self.words)
+
+
+@attrs.frozen
+class Sign:
+    """What the agent has said or done."""
+
+    kind: SignKind
+    what: str = ""
+    """The words, the tool and its arguments, its result, the number or the keys."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -105,8 +121,10 @@ class Player:
     :param steps: what the caller does.
     :param details: the call, for servers that ask for it.
     :param epoch: milliseconds of Unix time at second 0, for pings.
-    :param pace: words that are spoken in a second.
-    :param patience: seconds of silence within an answer after which the call is given up.
+    :param pace: words that the agent speaks in a second.
+    :param caller_pace: words that the caller speaks in a second; ``None`` for the agent's pace.
+    :param patience: seconds without a part of an answer after which the call is given up.
+    :param longest: seconds within which an answer must be complete, else the call is given up.
     :param linger: seconds that pass after the last step, for what comes too late.
     :param open_ended: whether more steps may come: the call does not end with the last.
     """
@@ -115,7 +133,9 @@ class Player:
     details: Json
     epoch: float = 0.0
     pace: float = 20.0
+    caller_pace: float | None = None
     patience: float = 16.0
+    longest: float = 60.0
     linger: float = 1.0
     open_ended: bool = False
     connect_at: float | None = 0.0
@@ -132,6 +152,8 @@ class Player:
     """Whether that was because nothing came any more."""
     spoken: list[Json] = attrs.field(factory=list[Json])
     """Utterances that are over."""
+    signs: list[Sign] = attrs.field(factory=list[Sign])
+    """What the agent has said to its end or was cut off in, and what it did."""
     _up: bool = False
     _attempts: int = 0
     _lost: dict[str, int] = attrs.field(factory=lambda: {"silent": 0, "abnormal": 0})
@@ -140,12 +162,22 @@ class Player:
     """Whether the connection is being broken off because a ping was not answered."""
     _ping_at: float | None = None
     _pong_by: float | None = None
+    _pinged: int = 0
+    """The timestamp of the last ping: no two are alike."""
     _turn: _Turn | None = None
+    _dropped: set[int] = attrs.field(factory=set[int])
+    """Interruptions that were under way or over when an answer was asked for: nothing more of them is heard."""
+    _asked_at: float = 0.0
+    """When something was asked for last, or the caller began to wait for it."""
+    _heard_at: float = 0.0
+    """When something of it came last."""
     _last_id: int = 0
     _again: str | None = None
     """The kind of what the last connection left without an answer, until it is asked for again."""
+    _rejoined: bool = False
+    """Whether the present connection took the place of a lost one."""
     _rejoined_at: float | None = None
-    """When the present connection took the place of a lost one, until the conversation goes on."""
+    """When it did, until the conversation goes on."""
     _speech: _Speech | None = None
     _step: Step | None = None
     _until: float | None = None
@@ -164,8 +196,8 @@ class Player:
         times = [self._ping_at, self._pong_by, self._until]
         if self._speech is not None and not self._speech.over:
             times.append(self._speech.next_at)
-        if isinstance(self._step, Wait) and self._turn is not None:
-            times.append(self._turn.heard_at + self.patience)
+        if isinstance(self._step, Wait):
+            times.append(self._patient_until)
         if self._rejoined_at is not None:
             times.append(self._rejoined_at + _BEGIN_AGAIN_WITHIN)
         return min((time for time in times if time is not None), default=None)
@@ -175,6 +207,12 @@ class Player:
         """What the agent has said of its present utterance."""
         return "" if self._speech is None else " ".join(self._speech.words[: self._speech.spoken])
 
+    @property
+    def unsaid(self) -> int:
+        """How often the caller would have spoken yet when the agent ended the call."""
+        by_agent = self.ended in {_HUNG_UP, _TRANSFERRED} and not self.open_ended
+        return sum(isinstance(step, Say) for step in (self._step, *self.steps)) if by_agent else 0
+
     # What happens.
 
     def opened(self, now: float) -> None:
@@ -182,14 +220,18 @@ class Player:
         first = self._begun is None
         self._begun = now if first else self._begun
         self._up, self.connect_at, self._attempts, self._config = True, None, 0, {}
-        self._rejoined_at = None if first else now
-        self._turn = _Turn(0, "begin", now)
+        self._rejoined, self._rejoined_at = not first, None if first else now
+        self._turn, self._asked_at = _Turn(0, "begin"), now
+        self._heard_at = now
         self._go_on(now)
 
-    def failed(self, now: float) -> None:
-        """An attempt to connect failed."""
+    def failed(self, now: float, *, final: bool = False) -> None:
+        """An attempt to connect failed.
+
+        :param final: whether others would too.
+        """
         self._attempts += 1
-        if self._attempts >= _CONNECTS:
+        if final or self._attempts >= _CONNECTS:
             self._end("no connection")
         else:
             self.connect_at = now + _CONNECT_PAUSE
@@ -203,7 +245,7 @@ class Player:
         if self.over:
             return
         if code != 1006:
-            self._end("hung up by the agent" if code == 1000 else f"closed by the server with {code}")
+            self._end(_HUNG_UP if code == 1000 else f"closed by the server with {code}")
             return
         if self._turn is not None and not self._turn.complete and self._turn.id != 0:
             self._again = self._turn.kind
@@ -240,8 +282,13 @@ class Player:
                 self._interrupted(message, now)
             case ToolCallInvocation() | ToolCallResult():
                 self._tools.append((now, {("role" if key == "response_type" else key): value for key, value in message.to_dict().items()}))
+                if isinstance(message, ToolCallInvocation):
+                    self.signs.append(Sign("tool", f"{message.name} {message.arguments}"))
+                else:
+                    self.signs.append(Sign("result", message.content))
+                self._heard_at = now
                 if self._turn is not None:
-                    self._turn.tool, self._turn.heard_at = True, now
+                    self._turn.tool = True
             case _:
                 pass
         self._go_on(now)
@@ -252,9 +299,7 @@ class Player:
             self.losing = self._silent = True
             return
         if self._ping_at is not None and now >= self._ping_at:
-            self.frames.append(Ping(timestamp=round(self.epoch + now * 1000)))
-            self._ping_at = now + _PING_EVERY
-            self._pong_by = now + _PONG_WITHIN if self._pong_by is None else self._pong_by
+            self._ping(now)
         self._go_on(now)
 
     def add(self, steps: Iterable[Step], now: float) -> None:
@@ -264,6 +309,10 @@ class Player:
             self._step = None
         self._go_on(now)
 
+    def hang_up(self) -> None:
+        """The caller hangs up at once."""
+        self._end("hung up by the caller")
+
     # What comes of it.
 
     def _go_on(self, now: float) -> None:
@@ -271,6 +320,9 @@ class Player:
         self._speak(now)
         while self._up and not self.over and not self.losing and self._ready(now) and self._is_done(now):
             if not self.steps:
+                if self._is_unanswered() and not self.open_ended and not isinstance(self._step, Wait):
+                    self._take(Wait(), now)
+                    continue
                 if self.open_ended:
                     self._step = self._until = None
                 elif self._until is None or self._step is not None:
@@ -279,6 +331,10 @@ class Player:
                     self._end("played")
                 return
             self._take(self.steps.popleft(), now)
+
+    def _is_unanswered(self) -> bool:
+        """Whether an answer is wanted. After a reconnection no begin message is."""
+        return self._turn is not None and not self._turn.complete and (self._turn.id != 0 or not self._rejoined)
 
     def _ready(self, now: float) -> bool:
         """Whether the conversation goes on, after a reconnection: once there was time for a begin message."""
@@ -301,7 +357,7 @@ class Player:
                 if self._until is not None and now < self._until:
                     return False
                 self._until, words = None, step.text.split()
-                self.spoken.append(self._utterance("user", words, now - len(words) / self.pace))
+                self.spoken.append(self._utterance("user", words, now - len(words) / self._caller_pace))
                 self.frames.append(self._update())
                 self._ask("response", now)
                 return True
@@ -310,9 +366,10 @@ class Player:
             case Wait() if turn is not None:
                 answered = turn.complete and (self._speech is None or self._speech.over)
                 done = answered or bool(step.until == "words" and turn.text.strip()) or (step.until == "tool" and turn.tool)
-                if not done and now >= turn.heard_at + self.patience:
+                if not done and now >= self._patient_until:
                     self.gave_up = True
-                    self._end("given up: the agent fell silent")
+                    endless = now < self._heard_at + self.patience
+                    self._end("given up: an answer without an end" if endless else "given up: the agent fell silent")
                 return done
             case _:
                 return True
@@ -324,7 +381,7 @@ class Player:
             case Say():
                 self._cut_off()
                 words = step.text.split()
-                self._until = now + len(words) / self.pace
+                self._until = now + len(words) / self._caller_pace
                 self.frames.append(self._update("user_turn", [self._utterance("user", words[:1], now)]))
             case Silence():
                 self._ask("reminder", now, heard=step.heard)
@@ -333,41 +390,67 @@ class Player:
             case Lose():
                 self.losing = True
             case HangUp():
-                self._end("hung up by the caller")
+                self.hang_up()
             case Send():
                 self.frames.append(step.text)
             case Wait():
-                pass
+                self._asked_at = self._heard_at = now
+
+    @property
+    def _caller_pace(self) -> float:
+        return self.pace if self.caller_pace is None else self.caller_pace
+
+    @property
+    def _patient_until(self) -> float:
+        """When the call is given up, unless the answer is complete by then; what is complete may be spoken to its end."""
+        spoken = self._speech is not None and self._turn is not None and self._turn.complete
+        until = min(self._heard_at + self.patience, self._asked_at + self.longest)
+        return until + (len(self._speech.words) / self.pace if self._speech is not None and spoken else 0.0)
+
+    def _ping(self, now: float) -> None:
+        self._pinged = max(self._pinged + 1, round(self.epoch + now * 1000))
+        self.frames.append(Ping(timestamp=self._pinged))
+        self._ping_at = now + _PING_EVERY
+        self._pong_by = now + _PONG_WITHIN if self._pong_by is None else self._pong_by
 
     def _ask(self, kind: str, now: float, *, heard: bool = True) -> None:
         self._cut_off()
+        if self._turn is not None and self._turn.interrupt_id is not None:
+            self._dropped.add(self._turn.interrupt_id)
         self._last_id += 1
-        self._turn = _Turn(self._last_id, kind, now)
+        self._turn, self._asked_at, self._heard_at = _Turn(self._last_id, kind), now, now
         message = ReminderRequired if kind == "reminder" else ResponseRequired
         self.frames.append(message(response_id=self._last_id, **(self._transcripts() if heard else {"transcript": []})))
+        if self._ping_at is not None:
+            self._ping(now)  # what comes back shows when the server has read that a newer answer is wanted
 
     def _heard(self, message: Response, turn: _Turn, now: float) -> None:
-        turn.heard_at = now
+        self._heard_at = now
         turn.text += message.content
         turn.complete = message.content_complete
-        sent = message.to_dict()
-        turn.action.update({name: sent[name] for name in ("end_call", "transfer_number") if sent.get(name)})
+        self._note_action(message, turn)
         if not turn.cut:
             self._say(message.content, now)
 
     def _interrupted(self, message: AgentInterrupt, now: float) -> None:
         """The agent speaks over whoever speaks, and what it was asked for is not wanted any more."""
         turn = self._turn
+        if message.interrupt_id in self._dropped:
+            return
         if turn is None or turn.interrupt_id != message.interrupt_id:
             self._cut_off()
-            turn = self._turn = _Turn(None, "response", now, interrupt_id=message.interrupt_id)
+            turn = self._turn = _Turn(None, "response", interrupt_id=message.interrupt_id)
         if turn.complete:
             return
+        self._heard_at = now
         turn.text += message.content
-        turn.complete, turn.heard_at = message.content_complete, now
-        if message.to_dict().get("end_call"):
-            turn.action["end_call"] = True
+        turn.complete, self._heard_at = message.content_complete, now
+        self._note_action(message, turn)
         self._say(message.content, now)
+
+    def _note_action(self, message: Response | AgentInterrupt, turn: _Turn) -> None:
+        sent = message.to_dict()
+        turn.action.update({name: sent[name] for name in ("end_call", "transfer_number", "digit_to_press") if sent.get(name)})
 
     def _say(self, text: str, now: float) -> None:
         if not text:
@@ -377,7 +460,7 @@ class Player:
             self._speech = _Speech(now, now)
         elif self._speech.over:
             self._speech.next_at = max(self._speech.next_at, now)
-        self._speech.text += text
+        self._speech.add(text)
 
     def _speak(self, now: float) -> None:
         """The agent speaks on, until now."""
@@ -393,9 +476,13 @@ class Player:
             self.frames.append(self._update())
         turn.cut = True
         if turn.action.get("end_call"):
-            self._end("hung up by the agent")
+            self.signs.append(Sign("hangs up"))
+            self._end(_HUNG_UP)
+        elif "transfer_number" in turn.action:
+            self.signs.append(Sign("transfers", str(turn.action["transfer_number"])))
+            self._end(_TRANSFERRED)
         elif turn.action:
-            self._end("transferred by the agent")
+            self.signs.append(Sign("presses", str(turn.action["digit_to_press"])))
 
     def _cut_off(self) -> None:
         """The agent stops speaking. What it has said is part of the transcript."""
@@ -404,16 +491,16 @@ class Player:
             self._turn.cut = True
         if speech is not None and speech.spoken:
             self.spoken.append(self._utterance("agent", speech.words[: speech.spoken], speech.begun))
+            said = speech.over and (self._turn is None or self._turn.complete)
+            self.signs.append(Sign("said" if said else "cut off", self.spoken[-1]["content"]))
 
     def _end(self, how: str, code: int = 1000) -> None:
         if not self.over:
             self.ended, self.closing, self.connect_at = how, code, None
 
     def _utterance(self, role: str, words: list[str], begun: float) -> Json:
-        at = begun - (self._begun or 0)
-        timed = [
-            {"word": word, "start": at + number / self.pace, "end": at + (number + 1) / self.pace} for number, word in enumerate(words)
-        ]
+        at, pace = begun - (self._begun or 0), self.pace if role == "agent" else self._caller_pace
+        timed = [{"word": word, "start": at + number / pace, "end": at + (number + 1) / pace} for number, word in enumerate(words)]
         return {"role": role, "content": " ".join(words), "words": timed}
 
     def _update(self, turntaking: str | None = None, more: Iterable[Json] = ()) -> UpdateOnly:

@@ -39,17 +39,26 @@ def as_lines(results: Sequence[Result]) -> Iterator[tuple[Style, str]]:
                 yield "", f"        and {broken - _MOST_SHOWN} more"
     if any(result.connected for result in results) and (unseen := _untested(results)):
         yield "yellow", f"never put to the test: {', '.join(unseen)}"
+    if repeated := _repeated(results):
+        what = "called again with the same arguments, a fault if it has a side effect (--tool NAME)"
+        yield "yellow", f"{what}: {', '.join(map(_clean, repeated))}"
     for name, latencies in _latencies(results).items():
         if latencies.values:
             shown = ", ".join(f"{label} {_milliseconds(latencies.quantile(share))} ms" for label, share in _QUANTILES.items())
             yield "", f"{name.replace('_', ' ')}: {shown}, of {len(latencies.values)} answers"
     failed = sum(not result.passed for result in results)
+    unconnected = sum(not result.connected for result in results)
     calls = "1 call" if len(results) == 1 else f"{len(results)} calls"
-    yield "red" if failed else "green", f"{calls}, {failed} with faults" if failed else f"{calls}, no fault"
+    if unconnected == len(results):
+        yield "red", f"{calls}, and none could be played"
+        return
+    without = f", {unconnected} not played" if unconnected else ""
+    faults = f"{failed - unconnected} with faults" if failed > unconnected else "no fault"
+    yield "red" if failed else "green", f"{calls}, {faults}{without}"
 
 
 def as_json(results: Sequence[Result]) -> str:
-    """As JSON: whether all passed, each call with its verdicts, and latencies in milliseconds."""
+    """As JSON: whether all passed, each call with what was said in it and its verdicts, and latencies in milliseconds."""
     latencies = {
         name: {
             "count": len(found.values),
@@ -64,9 +73,12 @@ def as_json(results: Sequence[Result]) -> str:
             "connected": result.connected,
             "ended": _clean(result.ended),
             "seconds": round(result.seconds, 3),
+            "said": [_clean(line) for line in result.said],
+            "repeated_tools": [_clean(name) for name in result.report.repeated],
             "rules": [
                 {
                     "rule": verdict.rule,
+                    "sentence": RULES[verdict.rule],
                     "seen": verdict.seen,
                     "broken": verdict.broken,
                     "findings": [_clean(finding.what) for finding in verdict.findings],
@@ -100,7 +112,11 @@ def as_junit(results: Sequence[Result]) -> str:
         elif not result.passed:
             broken = _broken(result)
             failure = ElementTree.SubElement(case, "failure", message=", ".join(rule for rule, _, _ in broken))
-            failure.text = "\n".join(f"{rule}: {_clean(finding.what)}" for rule, findings, _ in broken for finding in findings)
+            failure.text = "\n".join(
+                line
+                for rule, findings, _ in broken
+                for line in (f"{rule}: {RULES[rule]}", *(f"  {_clean(each.what)}" for each in findings))
+            )
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
@@ -111,6 +127,10 @@ def _broken(result: Result) -> list[tuple[Any, Sequence[Finding], int]]:
 def _untested(results: Sequence[Result]) -> list[str]:
     seen = {verdict.rule for result in results for verdict in result.report.verdicts if verdict.seen}
     return [rule for rule in RULES if rule not in seen and rule != "stays-open"]
+
+
+def _repeated(results: Sequence[Result]) -> list[str]:
+    return sorted({name for result in results for name in result.report.repeated})
 
 
 def _latencies(results: Sequence[Result]) -> dict[str, Latencies]:

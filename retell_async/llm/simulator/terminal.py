@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TextIO
+
+import attrs
+
+from retell_async._core.masking import mask_text
 
 from .link import Call, Result, Settings
 from .player import Player
@@ -15,8 +20,20 @@ from .scenarios import HangUp, Lose, Say, Scenario, Silence, Step, Wait
 
 __all__ = ["HELP", "Screen", "step_of", "talk"]
 
-HELP = "Type what the caller says: it interrupts the agent. An empty line is silence, /lose loses the connection, /bye hangs up."
+HELP = (
+    "Type what the caller says: it interrupts the agent. An empty line is silence, /lose loses the connection, /bye or Ctrl-C hangs up, "
+    "/help says this again."
+)
 _PACE = 3.0
+_SIGNS = {
+    "said": "",
+    "cut off": " -- (cut off)",
+    "tool": "calls",
+    "result": "result",
+    "hangs up": "hangs up",
+    "transfers": "transfers the call to",
+    "presses": "presses",
+}
 
 
 def step_of(line: str) -> Step:
@@ -33,27 +50,40 @@ def step_of(line: str) -> Step:
 
 
 class Screen:
-    """What is to be written: the agent's words, one after the other, and where it was cut off."""
+    """What is to be written: the agent's words, one after the other, where it was cut off, and what else it does."""
 
     def __init__(self) -> None:
         self._known = 0
         self._shown = ""
+        """What was written of the present utterance."""
+        self._within = False
+        """Whether its line goes on."""
 
     def changes(self, player: Player) -> str:
         """What there is to write since this was called last."""
-        over = [line["content"] for line in player.spoken[self._known :] if line["role"] == "agent"]
-        self._known = len(player.spoken)
         written = ""
-        for said in over:
-            written += f"{self._more(said)}\n"
-            self._shown = ""
+        for sign in player.signs[self._known :]:
+            if sign.kind in {"said", "cut off"}:
+                written += f"{self._more(sign.what)}{_SIGNS[sign.kind]}\n"
+                self._shown = ""
+            else:
+                written += "\n" * self._within + f"[{_SIGNS[sign.kind]} {mask_text(sign.what)}".rstrip() + "]\n"
+            self._within = False
+        self._known = len(player.signs)
         return _plain(written + self._more(player.saying))
 
+    def note(self, text: str) -> str:
+        """A line of something else."""
+        written = "\n" * self._within + f"{text}\n"
+        self._within = False
+        return written
+
     def _more(self, said: str) -> str:
-        shown, self._shown = self._shown, said
-        if not said:
+        more, self._shown = said[len(self._shown) :], said
+        if not more:
             return ""
-        return said[len(shown) :] if shown else f"agent: {said}"
+        begins, self._within = not self._within, True
+        return f"agent: {more.lstrip()}" if begins else more
 
 
 def _plain(text: str) -> str:
@@ -75,7 +105,7 @@ async def talk(url: str, settings: Settings, *, lines: TextIO | None = None, wri
     call = Call(
         url,
         Scenario("terminal", "typed by a person", ()),
-        Settings(settings.answer_within, settings.slack, _PACE, settings.metadata),
+        attrs.evolve(settings, pace=_PACE, caller_pace=float("inf")),  # what is typed was said while it was typed
         open_ended=True,
         heard=show,
     )
@@ -86,17 +116,45 @@ async def talk(url: str, settings: Settings, *, lines: TextIO | None = None, wri
         call.player.add(steps, loop.time())
         call.wake()
 
+    def typed(line: str) -> None:
+        if line.strip() == "/help":
+            put(screen.note(HELP))
+        elif line.strip().startswith("/") and line.strip() not in {"/lose", "/bye"}:
+            put(screen.note(f"There is no {line.strip()}. {HELP}"))
+        else:
+            take(step_of(line))
+
     def read() -> None:
         with suppress(RuntimeError):  # the call is over, and its event loop with it
             for line in lines or sys.stdin:
-                loop.call_soon_threadsafe(take, step_of(line))
+                loop.call_soon_threadsafe(typed, line)
             loop.call_soon_threadsafe(take, Wait(), HangUp())
 
     # Nothing wakes a thread that waits for a terminal: this one ends with the program.
     Thread(target=read, daemon=True).start()
-    result = await call.play()
+    with _interruptible(loop, call.hang_up):
+        result = await call.play()
     put(f"{screen.changes(call.player)}\n")
     return result
+
+
+@contextmanager
+def _interruptible(loop: asyncio.AbstractEventLoop, hang_up: Callable[[], None]) -> Generator[None]:
+    """Let Ctrl-C hang up, and the second one end the program."""
+
+    def once() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        hang_up()
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, once)
+    except (NotImplementedError, ValueError, RuntimeError):  # on Windows, or not in the main thread: there it ends the program
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def _write(text: str) -> None:

@@ -8,22 +8,51 @@ from collections import Counter
 from urllib.parse import unquote
 
 import anyio
+import attrs
 from starlette.types import Receive, Scope, Send
 
 from ..common.messages import Json
 from ..service import Sandbox
 from ..simulation.lifecycle import stage
-from ..state.calls import Call
 from ..views.calls import conversation_of
 
-__all__ = ["Watchers"]
+__all__ = ["LOOK_EVERY", "Watch", "Watchers"]
 
 _PATH = re.compile(r"/v2/monitor-call/([^/]+)")
 _MOST = 5
 _NOT_ONGOING = 4004
 _CROWDED = 4008
-_LOOK_EVERY = 0.05
+LOOK_EVERY = 0.05
 """Real seconds."""
+
+
+@attrs.define(eq=False)
+class Watch:
+    """One who watches a call."""
+
+    _sandbox: Sandbox
+    _call_id: str
+    closing: tuple[int, str] | None = None
+    """The close code and the reason, once there is nothing more to see."""
+    counted: bool = False
+    _seen: dict[str, Json] = attrs.field(factory=dict[str, Json])
+
+    def look(self) -> list[str]:
+        """The items that are new or have changed, as messages; after the end of the call, the last ones."""
+        if self.closing is not None:
+            return []
+        with self._sandbox.store.frozen_time() as now:
+            call = self._sandbox.store.calls.get(self._call_id)
+            if call is None or stage(call.plan, now) != "ongoing":
+                self.closing = (1000, "")
+            if call is None:
+                return []
+            shown = [_shown(number, item) for number, item in enumerate(conversation_of(call, now).with_tool_calls)]
+        changed = [item for item in shown if self._seen.get(item["id"]) != item]
+        if changed:
+            self._sandbox.mark_seen(now)
+        self._seen.update({item["id"]: item for item in changed})
+        return [json.dumps(item, separators=(",", ":")) for item in changed]
 
 
 class Watchers:
@@ -33,52 +62,59 @@ class Watchers:
         self._sandbox = sandbox
         self._watching: Counter[str] = Counter()
 
+    def admit(self, path: str, authorization: str) -> str | int:
+        """The id of the call that a WebSocket is for, or the status with which it is refused."""
+        match = _PATH.fullmatch(path)
+        status = 404 if match is None else self._sandbox.refusal(authorization)
+        return status or 404 if match is None or status is not None else unquote(match[1])
+
+    def enter(self, call_id: str) -> Watch:
+        """Begin to watch a call, until `leave`."""
+        watch = Watch(self._sandbox, call_id)
+        with self._sandbox.store.frozen_time() as now:
+            call = self._sandbox.store.calls.get(call_id)
+            if call is None or stage(call.plan, now) != "ongoing":
+                watch.closing = (_NOT_ONGOING, "the call is not ongoing")
+            elif self._watching[call_id] >= _MOST:
+                watch.closing = (_CROWDED, f"{_MOST} others watch the call")
+            else:
+                watch.counted = True
+                self._watching[call_id] += 1
+        return watch
+
+    def leave(self, call_id: str, watch: Watch) -> None:
+        if watch.counted:
+            watch.counted = False
+            self._watching[call_id] -= 1
+
     async def serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """One WebSocket, from its opening to its end."""
         await receive()
-        match = _PATH.fullmatch(path)
-        status = 404 if match is None else self._sandbox.refusal(_header(scope, b"authorization"))
-        if match is None or status is not None:
-            await _refuse(status or 404, scope, send)
+        call_id = self.admit(path, _header(scope, b"authorization"))
+        if isinstance(call_id, int):
+            await _refuse(call_id, scope, send)
             return
-        call_id = unquote(match[1])
-        call = self._ongoing(call_id)
+        watch = self.enter(call_id)
         await send({"type": "websocket.accept"})
-        if call is None:
-            await send({"type": "websocket.close", "code": _NOT_ONGOING, "reason": "the call is not ongoing"})
-            return
-        if self._watching[call_id] >= _MOST:
-            await send({"type": "websocket.close", "code": _CROWDED, "reason": f"{_MOST} others watch the call"})
-            return
-        self._watching[call_id] += 1
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._show, call_id, send)
+                tasks.start_soon(self._show, watch, send)
                 while (await receive())["type"] != "websocket.disconnect":
                     pass
                 tasks.cancel_scope.cancel()
         finally:
-            self._watching[call_id] -= 1
+            self.leave(call_id, watch)
 
-    async def _show(self, call_id: str, send: Send) -> None:
+    async def _show(self, watch: Watch, send: Send) -> None:
         """Send each item when it is new or has changed, until the call is over."""
-        sent: dict[str, Json] = {}
-        while (call := self._ongoing(call_id)) is not None:
-            now = self._sandbox.store.clock.now()
-            shown = [_shown(number, item) for number, item in enumerate(conversation_of(call, now).with_tool_calls)]
-            changed = [item for item in shown if sent.get(item["id"]) != item]
-            if changed:
-                self._sandbox.mark_seen(now)
-            for item in changed:
-                sent[item["id"]] = item
-                await send({"type": "websocket.send", "text": json.dumps(item, separators=(",", ":"))})
-            await anyio.sleep(_LOOK_EVERY)
-        await send({"type": "websocket.close", "code": 1000})
-
-    def _ongoing(self, call_id: str) -> Call | None:
-        with self._sandbox.store.frozen_time() as now:
-            call = self._sandbox.store.calls.get(call_id)
-            return call if call is not None and stage(call.plan, now) == "ongoing" else None
+        while True:
+            for text in watch.look():
+                await send({"type": "websocket.send", "text": text})
+            if watch.closing is not None:
+                code, reason = watch.closing
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+            await anyio.sleep(LOOK_EVERY)
 
 
 def _shown(number: int, item: Json) -> Json:

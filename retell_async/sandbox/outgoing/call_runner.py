@@ -99,6 +99,8 @@ class CallRunner:
                 session.binary()
             case "waited":
                 session.time_passed(now)
+            case "parted":
+                session.parted(now)
             case _:
                 session.closed(code, now)
 

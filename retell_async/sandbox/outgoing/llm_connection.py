@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 from retell_async.llm.simulator.player import CONNECT_SECONDS, socket_url
 
 from .llm_session import Session
+from .local_socket import Application, LocalSocket, open_local
 
 __all__ = ["FAILURES", "Connection"]
 
@@ -44,6 +45,7 @@ class Connection:
     _session: Session
     _call_id: str
     _tell: Callable[..., Awaitable[None]]
+    _app: Application | None = None
     opened: bool = attrs.field(default=False, init=False)
     code: int = attrs.field(default=1006, init=False)
     """The server's close code, or 1006 when the connection was lost."""
@@ -55,7 +57,13 @@ class Connection:
             self._woken.set()
 
     async def run(self, http: httpx.AsyncClient) -> None:
-        """Open it, and send and receive until one side closes."""
+        """Open it, and send and receive until one side closes.
+
+        :raises NotOpenedError: an application in this process does not open it.
+        """
+        if self._app is not None:
+            await self._run_local(self._app)
+            return
         with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
             url, socket_class = socket_url(self._session.url, self._call_id), _Socket
             async with httpx_ws.aconnect_ws(
@@ -69,7 +77,20 @@ class Connection:
                     await self._receive(socket)
                     tasks.cancel_scope.cancel()
 
-    async def _send(self, socket: _Socket, scope: anyio.CancelScope) -> None:
+    async def _run_local(self, app: Application) -> None:
+        with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
+            async with open_local(app, socket_url(self._session.url, self._call_id)) as socket:
+                self.opened = True
+                scope.deadline = float("inf")
+                await self._tell("opened")
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._send, socket, tasks.cancel_scope)
+                    while isinstance(message := await socket.receive(), (str, bytes)):
+                        await (self._tell("received", text=message) if isinstance(message, str) else self._tell("binary"))
+                    self.code = message
+                    tasks.cancel_scope.cancel()
+
+    async def _send(self, socket: _Socket | LocalSocket, scope: anyio.CancelScope) -> None:
         session = self._session
         while True:
             self._woken = anyio.Event()

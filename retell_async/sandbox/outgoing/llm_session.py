@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 
@@ -18,6 +18,9 @@ from ..common.messages import Json
 from ..common.untrusted import parse_json
 from ..simulation.conversation import Item, user_lines, utterance
 from ..simulation.lifecycle import CallPlan, talks
+
+if TYPE_CHECKING:
+    from retell_async.llm.simulator.judge import Judge
 
 __all__ = ["Session"]
 
@@ -34,6 +37,8 @@ _REMINDER_MS = 10_000
 _MOST_HEARD = 1 << 22
 _MOST_UNSENT = 1_000
 _MOST_DIGITS = 100
+_SILENT, _INTERRUPTING = 2, 3
+"""Of five callers, one falls silent before its second line until it is reminded, and one cuts off the answer to its first."""
 _SPEECHLESS = frozenset({"inactivity", "error_no_audio_received", "error_asr"})
 
 Phase = Literal["connecting", "begin", "agent", "pause", "user", "waiting", "silent", "leaving", "over"]
@@ -86,6 +91,12 @@ class Session:
     _answer: str = ""
     _interrupt: tuple[int, str] | None = None
     _action: Json = attrs.field(factory=dict[str, Any])
+    faults: list[str] = attrs.field(factory=list[str])
+    """What the server did against the rules of the protocol, in words, once the conversation is over."""
+    _judge: Judge | None = None
+    _silenced: bool = False
+    _cuts_off: bool = False
+    """Whether the caller is about to speak over the agent."""
     _heard: int = 0
     """How many characters were received; there is a limit."""
 
@@ -110,6 +121,13 @@ class Session:
     def opened(self, now: int) -> None:
         self.connected, self.connect_at, self._attempts = True, None, 0
         self._config = {}
+        if self._judge is None:
+            from retell_async.llm.simulator.judge import Judge
+
+            # Time is not judged: it stands still, or runs faster than the server's.
+            never = float("inf")
+            self._judge = Judge(slack=never, answer_within=never, longest=never, pong_within=never)
+        self._judge.opened(now / 1000)
         if self.phase == "connecting":
             self._asked = 0
             self._enter("begin", now, self._network(_ANSWER_WITHIN_MS))
@@ -131,6 +149,8 @@ class Session:
         self.frames.clear()
         if self.phase == "over":
             return
+        if self._judge is not None and code != 1006:
+            self._judge.closed(code, now / 1000)
         self.closing = None
         if self._silent or code == 1006:
             self._reconnect("silent" if self._silent else "abnormal", now)
@@ -138,8 +158,18 @@ class Session:
         else:
             self._finish({1000: "agent_hangup", 1005: "error_llm_websocket_open"}.get(code, "error_llm_websocket_runtime"))
 
+    def parted(self, now: int) -> None:
+        """The connection was given up by the sandbox itself, to be opened again."""
+        self.connected = False
+        self._ping_at = self._pong_by = None
+        self.frames.clear()
+        if self.phase != "over":
+            self.closing, self.connect_at = None, now
+
     def binary(self) -> None:
         """A binary frame came."""
+        if self._judge is not None:
+            self._judge.received(b"", 0)
         self.closing = 1007
         self._finish("error_llm_websocket_corrupt_payload")
 
@@ -150,6 +180,8 @@ class Session:
             self.closing = 1009
             self._finish("error_llm_websocket_corrupt_payload")
             return
+        if self._judge is not None and self.phase != "over":
+            self._judge.received(text, now / 1000)
         try:
             message = parse_json(text)
         except ValueError:
@@ -174,6 +206,9 @@ class Session:
     def stop(self) -> None:
         """The call was ended otherwise."""
         if self.phase != "over":
+            if self._judge is not None:
+                found = (finding for verdict in self._judge.report(0).verdicts for finding in verdict.findings)
+                self.faults += [f"{finding.rule}: {finding.what}" for finding in found]
             self.phase, self._until, self._asked, self.connect_at = "over", None, None, None
             self._ping_at = self._pong_by = None
             self.closing = 1000 if self.closing is None else self.closing
@@ -217,6 +252,10 @@ class Session:
     def _go_on(self, now: int) -> None:
         """The time of the phase is over: begin the next."""
         match self.phase:
+            case "agent" if self._cuts_off:
+                self._cuts_off, self._action = False, {}
+                self._cut_off(now)
+                self._go_on_as("pause", now)
             case "agent":
                 self._spoken_out(now)
             case "pause":
@@ -237,6 +276,7 @@ class Session:
                 self._require("reminder_required", now)
                 self._enter("waiting", now, self._network(_ANSWER_WITHIN_MS))
             case "begin" | "waiting":
+                self.faults.append(f"completed: response {self._asked} was not completed in {_ANSWER_WITHIN_MS // 1000} seconds")
                 self._asked = None
                 self._listen(now)
             case "leaving":
@@ -244,14 +284,20 @@ class Session:
             case _:
                 pass
 
+    def _go_on_as(self, phase: Phase, now: int) -> None:
+        self.phase = phase
+        self._go_on(now)
+
     def _speak(self, text: str, message: Json, now: int) -> None:
+        first = self._asked == 1 and not any(message.get(name) for name in ("end_call", "transfer_number", "digit_to_press"))
         self._asked, self._answer = None, ""
         self._action = message
         line = utterance("agent", text, self._offset(now), self._rng)
         if line["words"]:
             self._update("agent_turn", now)
             self.spoken.append(line)
-        self._enter("agent", now, self._length(line))
+        self._cuts_off = first and self._caller == _INTERRUPTING and bool(self._lines) and len(line["words"]) > 1
+        self._enter("agent", now, self._length(line) / (2 if self._cuts_off else 1))
 
     def _spoken_out(self, now: int) -> None:
         action, self._action = self._action, {}
@@ -268,7 +314,10 @@ class Session:
 
     def _listen(self, now: int) -> None:
         """It is the user's turn."""
-        if self._lines:
+        if self._lines and self._caller == _SILENT and self._last_id == 1 and self.reminders >= 1 and not self._silenced:
+            self._silenced = True
+            self._enter("silent", now, self.reminder_ms)
+        elif self._lines:
             self._enter("pause", now, _PAUSE_MS)
         elif talks(self.plan):
             self._enter("leaving", now, _LEAVING_MS)
@@ -276,6 +325,10 @@ class Session:
             self._enter("silent", now, self.reminder_ms)
         else:
             self._enter("silent", now, None)
+
+    @property
+    def _caller(self) -> int:
+        return self.plan.seed % 5
 
     def _cut_off(self, now: int) -> None:
         """Interrupt whoever speaks."""
@@ -299,6 +352,10 @@ class Session:
 
     def _require(self, interaction: str, now: int) -> None:
         self._send({"interaction_type": interaction, "response_id": self._asked, **self._transcripts(now)})
+        if self._judge is not None and self._asked is not None:
+            from retell_async.llm.messages import ResponseRequired
+
+            self._judge.sent(ResponseRequired(response_id=self._asked, transcript=[]), now / 1000)
 
     def _update(self, turn: str | None, now: int) -> None:
         self._send({"interaction_type": "update_only", **self._transcripts(now), **({"turntaking": turn} if turn is not None else {})})

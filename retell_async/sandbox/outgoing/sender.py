@@ -18,6 +18,7 @@ from ..common.messages import Refused
 from ..state.clock import SteppedClock
 from ..state.store import Store
 from .llm_session import Session
+from .local_socket import Application, NotOpenedError
 from .outbox import AttemptResult, Delivery, Outbox
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Sender", "Source"]
 
 _AT_A_TIME = 64
+_MOST_FAULTS = 10
+"""How many of a call are logged."""
 _PATIENCE = 5.0
 """Real seconds that a clock stands still for the other side of a conversation to answer."""
 _GLANCE = 0.002
@@ -68,10 +71,19 @@ class Sender:
     Timeouts are real time, whatever the speed of the sandbox's clock. A sandbox has one running sender at a time.
 
     :param transport: carries the requests instead of the network: an `httpx.ASGITransport` reaches an application in this process.
+    :param app: an application in this process that WebSockets go to instead of the network.
     :param attended: whether `run` is called elsewhere; otherwise `settle` and `advance` run it while they last.
     """
 
-    def __init__(self, sandbox: Source, transport: httpx.AsyncBaseTransport | None = None, *, attended: bool = False) -> None:
+    def __init__(
+        self,
+        sandbox: Source,
+        transport: httpx.AsyncBaseTransport | None = None,
+        app: Application | None = None,
+        *,
+        attended: bool = False,
+    ) -> None:
+        self._app = app
         self._sandbox = sandbox
         self._transport = transport
         self._attended = attended
@@ -106,7 +118,7 @@ class Sender:
 
     async def settle(self) -> None:
         """Wait until nothing is due any more. Answers of the other side of a conversation are waited for up to a few seconds."""
-        async with self._at_work():
+        async with self.at_work():
             patient_until = anyio.current_time() + _PATIENCE
             while not self._done or (self._listening and anyio.current_time() < patient_until):  # noqa: ASYNC110 - `run` may be in another thread
                 await anyio.sleep(_GLANCE)
@@ -133,7 +145,7 @@ class Sender:
         if not isinstance(clock, SteppedClock):
             raise TypeError("the sandbox's clock runs by itself: it cannot be moved")
         target = clock.now() + round(seconds * 1000)
-        async with self._at_work():
+        async with self.at_work():
             while True:
                 await self.settle()
                 due = self._sandbox.store.scheduler.next_due
@@ -144,7 +156,8 @@ class Sender:
             await self.settle()
 
     @asynccontextmanager
-    async def _at_work(self) -> AsyncGenerator[None, None]:
+    async def at_work(self) -> AsyncGenerator[None, None]:
+        """Run while the context lasts, unless it is running already."""
         while self._attended and self._waker is None:  # noqa: ASYNC110 - it may start in another thread
             await anyio.sleep(_GLANCE)
         if self._waker is not None:
@@ -179,7 +192,8 @@ class Sender:
 
         with contain_errors(what, (*USUAL, *usual)) as problems:
             await work()
-        return next((str(error) if isinstance(error, (Unusable, TimeoutError)) else type(error).__name__ for error in problems), None)
+        told = (Unusable, NotOpenedError, TimeoutError)
+        return next((str(error) if isinstance(error, told) else type(error).__name__ for error in problems), None)
 
     async def _tell(self, what: str, tell: Callable[[], None]) -> None:
         """Report a result to the sandbox, as soon as its journal can be written to."""
@@ -216,13 +230,33 @@ class Sender:
             await self._tell("a conversation", partial(self._sandbox.session_event, call_id, what, **about))
 
         async def talk() -> None:
-            await self._attempt("a conversation", partial(connection.run, http), FAILURES)
-            await (tell("closed", code=connection.code) if connection.opened else tell("failed"))
-            del self._connections[call_id]
+            told = False
+            try:
+                problem = await self._attempt("a conversation", partial(connection.run, http), (NotOpenedError, *FAILURES))
+                if not connection.opened:
+                    log_warning(f"call {call_id}: its custom LLM opened no WebSocket: {_not_opened(problem)}")
+                await (tell("closed", code=connection.code) if connection.opened else tell("failed"))
+                told = True
+                if session.phase == "over":
+                    for fault in session.faults[:_MOST_FAULTS]:
+                        log_warning(f"call {call_id}: its custom LLM broke a rule: {fault}")
+            finally:
+                self._connections.pop(call_id, None)
+                if not told and connection.opened:  # this sender stops; what runs next goes on
+                    self._sandbox.session_event(call_id, "parted")
             self._sandbox.store.scheduler.notify()
 
-        connection = self._connections[call_id] = Connection(session, call_id, tell)
+        connection = self._connections[call_id] = Connection(session, call_id, tell, self._app)
         tasks.start_soon(talk)
+
+
+def _not_opened(problem: str | None) -> str:
+    if problem == "WebSocketUpgradeError":
+        return (
+            "the answer is not that of a WebSocket: the path or the secret in llm_websocket_url may be wrong; "
+            "and in process, send_to needs the application itself"
+        )
+    return problem or "it is gone"
 
 
 class _Waker:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import traceback
+import zlib
+from datetime import date
 from typing import Any, cast
 
 import anyio
@@ -34,6 +37,14 @@ def called(name: str, arguments: str, *, index: int = 0) -> list[Json]:
     ]
 
 
+def finish(reason: str) -> Json:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+
+
+EOF = EOFError()
+"""The end of a stream, without a word."""
+
+
 class Stream(httpx.AsyncByteStream):
     def __init__(self, parts: list[Any], pause: float) -> None:
         self.parts = [*parts, b"[DONE]"]
@@ -48,6 +59,8 @@ class Stream(httpx.AsyncByteStream):
         if not self.parts:
             raise StopAsyncIteration
         part = self.parts.pop(0)
+        if part is EOF:
+            raise StopAsyncIteration
         if isinstance(part, Exception):
             raise part
         return b": a comment\n\ndata: " + (part if isinstance(part, bytes) else json.dumps(part).encode()) + b"\n\n"
@@ -173,13 +186,14 @@ def test_tools_are_called_and_their_results_told() -> None:
             line = talk.connect()
             line.ask(1, user("ten"))
             assert await line.complete(1) == "One moment. Booked."
-            assert [(call.name, call.arguments) for call in line.of(ToolCallInvocation)] == [("book", '{"slot": 10}'), ("lookup", "")]
+            assert [(call.name, call.arguments) for call in line.of(ToolCallInvocation)] == [("book", '{"slot": 10}'), ("lookup", "{}")]
             assert [(result.content, result.successful) for result in line.of(ToolCallResult)] == [
                 ('{"booked": 10}', True),
                 ("nothing", True),
             ]
             line.ask(2, user("ten, please"))
             assert await line.complete(2) == "As I said."
+            assert [call.name for call in line.of(ToolCallInvocation)] == ["book", "lookup", "lookup"]  # what is remembered is not called
 
     run(main)
     assert booked == [10]  # once, however often it is asked for
@@ -203,8 +217,8 @@ def test_tools_are_called_and_their_results_told() -> None:
     ("name", "arguments", "told"),
     [
         ("missing", "{}", "there is no tool 'missing'"),
-        ("book", "{", "failed: JSONDecodeError"),
-        ("book", "[]", "not an object"),
+        ("book", "{", "not a JSON object"),
+        ("book", "[]", "not a JSON object"),
         ("book", '{"wrong": 1}', "failed: TypeError"),
     ],
 )
@@ -217,8 +231,10 @@ def test_a_tool_that_fails_is_told_to_the_model(name: str, arguments: str, told:
             line.ask(1, user("a"))
             assert await line.complete(1) == "Sorry."
             assert [result.successful for result in line.of(ToolCallResult)] == [False]
+            assert all(isinstance(json.loads(call.arguments), dict) for call in line.of(ToolCallInvocation))
 
     run(main)
+    assert isinstance(json.loads(endpoint.bodies[1]["messages"][-2]["tool_calls"][0]["function"]["arguments"]), dict)
     assert told in endpoint.bodies[1]["messages"][-1]["content"]
 
 
@@ -235,6 +251,137 @@ def test_a_model_that_calls_without_end_is_made_to_answer() -> None:
     assert [body.get("tool_choice") for body in endpoint.bodies] == [None, None, "none"]
 
 
+def test_a_model_that_calls_even_then_fails_and_nothing_more_is_carried_out(caplog: pytest.LogCaptureFixture) -> None:
+    looked_up.clear()
+
+    async def main() -> None:
+        async with talking(application(Endpoint(*[called("lookup", "{}")] * 3), tools=TOOLS, rounds=2)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == FAILURE
+
+    run(main)
+    assert len(looked_up) == 2
+    assert "goes on calling tools after 2 rounds" in caplog.text
+
+
+def test_what_happened_is_not_told_as_failed_whatever_it_gave() -> None:
+    at: list[int] = []
+
+    def book_day(turn: llm.Turn, slot: int) -> Any:
+        at.append(slot)
+        return {"day": date(2026, 11, 26), date(2026, 11, 27): "free"} if slot == 1 else {"day": date(2026, 11, 26)}
+
+    tools = [llm.Tool("book", "Book.", {"type": "object", "properties": {}}, book_day)]
+    calls = [*called("book", '{"slot": 0}'), *called("book", '{"slot": 1}', index=1)]
+    calls[3]["choices"][0]["delta"]["tool_calls"][0]["id"] = "call_other"
+    endpoint = Endpoint(calls, [delta(content="Booked.")])
+
+    async def main() -> None:
+        async with talking(application(endpoint, tools=tools)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Booked."
+            assert [result.successful for result in line.of(ToolCallResult)] == [True, True]
+
+    run(main)
+    assert at == [0, 1]
+    assert endpoint.bodies[1]["messages"][-2]["content"] == '{"day": "2026-11-26"}'
+
+
+def listed(*parts: Json) -> Json:
+    return delta(tool_calls=[part["choices"][0]["delta"]["tool_calls"][0] for part in parts])
+
+
+def whole(id: str | None, name: str, arguments: str, **more: Any) -> Json:
+    return delta(tool_calls=[{**({"id": id} if id else {}), "function": {"name": name, "arguments": arguments}, **more}])
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [whole("a", "book", '{"slot": 1}', index=0), whole("b", "lookup", '{"x": 2}', index=0)],
+        [whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}')],
+        [whole("a", "book", cast("Any", {"slot": 1})), whole("b", "lookup", cast("Any", {"x": 2}))],
+        [whole("a", "book", '{"slot"'), whole(None, "", ": 1}"), whole("b", "lookup", '{"x"'), whole(None, "", ": 2}")],
+        [whole("a", "book", '{"slot"', index=0), whole("a", "book", ": 1}", index=0), whole("b", "lookup", '{"x": 2}', index=1)],
+        [
+            delta(
+                tool_calls=[
+                    call["choices"][0]["delta"]["tool_calls"][0]
+                    for call in (whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}'))
+                ]
+            )
+        ],
+    ],
+)
+def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
+    booked.clear()
+    looked_up.clear()
+
+    async def main() -> None:
+        async with talking(application(Endpoint(parts, [delta(content="Right.")]), tools=TOOLS)) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Right."
+
+    run(main)
+    assert (booked, looked_up) == ([1], [{"x": 2}])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_stream_that_was_compressed_on_its_way(encoding: str) -> None:
+    written = f"data: {json.dumps(delta(content='No.'))}\n\ndata: [DONE]\n\n".encode()
+    compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written)
+
+    class Bytes(Stream):
+        async def __anext__(self) -> bytes:
+            if not self.parts:
+                raise StopAsyncIteration
+            return bytes([self.parts.pop(0)])
+
+    stream = Bytes([], 0)
+    stream.parts = list(compressed)
+    headers = {"content-type": "text/event-stream", "content-encoding": encoding}
+
+    async def main() -> None:
+        async with talking(application(Endpoint(httpx.Response(200, headers=headers, stream=stream)))) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "No."
+
+    run(main)
+
+
+def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint([delta(content="Half an"), finish("length")]))) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "Half an"
+
+    run(main)
+    assert "too few tokens" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [delta(content=[{"type": "text", "text": "No."}, {"type": "image_url"}])],
+        [delta(refusal="No.")],
+        [delta(content="No."), finish("stop"), EOF],
+    ],
+)
+def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint(parts))) as talk:
+            line = talk.connect()
+            line.ask(1, user("a"))
+            assert await line.complete(1) == "No."
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
@@ -246,6 +393,15 @@ def test_a_model_that_calls_without_end_is_made_to_answer() -> None:
         ([{"error": {"message": "overloaded"}}], "reports an error: overloaded"),
         ([b"{"], "no JSON object"),
         ([b"[]"], "no JSON object"),
+        ([delta(content="Ye"), EOF], "broke off its answer"),
+        ([*called("cancel_all", ""), EOF], "broke off its answer"),
+        ([*called("book", "{"), finish("length")], "was stopped while it called a tool (length)"),
+        ([b'{"choices": []}\n\nevent: error\ndata: {"message": "overloaded"}'], "reports an error: overloaded"),
+        (httpx.Response(200, headers={"content-encoding": "br"}, stream=Stream([b"{}"], 0)), "encoding that it was not asked for"),
+        (httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Stream([b"{}"], 0)), "not compressed as it says"),
+        ([], "gave nothing to say"),
+        ([finish("content_filter")], "withholds the answer"),
+        ([delta(content="Ye"), finish("content_filter")], "withholds the answer"),
     ],
 )
 def test_an_endpoint_that_fails_is_a_failed_turn(answer: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,11 +24,29 @@ FAULTS: dict[str, str] = {
     "never completes": "completed",
     "binary frames": "well-formed",
     "garbage": "well-formed",
+    "sends too much at once": "well-formed",
+    "bytes that are no text": "well-formed",
     "pings under interaction_type": "pong",
     "reads nothing while it answers": "pong",
     "two actions": "one-action",
     "configures itself late": "config-first",
     "answers with the id of the turn before": "current-id",
+    "looks at the newest id after sending": "current-id",
+    "looks at the newest id after sending, and knows no pings": "current-id",
+    "hangs up at once": "begin-message",
+    "hangs up when it is asked": "completed",
+    "hangs up after its first answer": "to-the-end",
+    "ends the call with its first answer": "to-the-end",
+    "breaks off its answers": "completed",
+    "says nothing": "in-words",
+    "says spaces": "in-words",
+    "transfers to nowhere": "one-action",
+    "never comes to an end": "completed",
+    "floods": "completed",
+    "calls tools without end": "completed",
+    "interrupts without end": "completed",
+    "goes on with an interruption": "current-id",
+    "arguments that are no JSON": "tool-calls",
 }
 """Faults, and the rule that each breaks."""
 
@@ -40,9 +58,10 @@ class Faulty:
         self.socket = socket
         self.fault = fault
         self.booked = booked
-        self.call = socket.request.path if socket.request is not None else ""
+        self.path = socket.request.path if socket.request is not None else ""
         self.tasks: set[asyncio.Task[None]] = set()
         self.tools = 0
+        self.newest = 0
 
     async def send(self, message: dict[str, Any]) -> None:
         if self.fault == "no response_type" and message["response_type"] == "response":
@@ -55,7 +74,10 @@ class Faulty:
 
     async def begin(self) -> None:
         late = self.fault == "configures itself late"
-        config = {"response_type": "config", "config": {"auto_reconnect": True}}
+        config = {"response_type": "config", "config": {"auto_reconnect": "no pings" not in str(self.fault)}}
+        if self.fault == "hangs up at once":
+            await self.socket.close()
+            return
         if not late:
             await self.send(config)
         if self.fault != "no greeting":
@@ -78,9 +100,13 @@ class Faulty:
                 tag = "interaction_type" if self.fault == "pings under interaction_type" else "response_type"
                 await self.socket.send(json.dumps({tag: "ping_pong", "timestamp": frame["timestamp"]}))
             case "response_required" | "reminder_required":
+                self.newest = frame["response_id"]
                 if self.fault == "crashes on an empty transcript":
                     frame["transcript"][-1]["content"]
-                if self.fault not in {"goes on after an interruption", "cancels nothing and books twice"}:
+                if self.fault == "hangs up when it is asked":
+                    await self.socket.close()
+                lets_go_on = {"goes on after an interruption", "cancels nothing and books twice", "goes on with an interruption"}
+                if self.fault not in lets_go_on and not str(self.fault).startswith("looks at"):
                     for task in self.tasks:
                         task.cancel()
                 if self.fault == "reads nothing while it answers":
@@ -104,9 +130,15 @@ class Faulty:
             raise RuntimeError("the model")
         if self.fault == "garbage":
             await self.socket.send("undefined")
+        if self.fault == "sends too much at once":
+            await self.socket.send(" " * 2_000_000)
+        if self.fault == "bytes that are no text":
+            self.socket.transport.write(b"\x81\x02\xff\xfe")
         if self.fault == "reads nothing while it answers" and "time" in said:
             await asyncio.sleep(8)
         await asyncio.sleep(0.02)
+        if await self.answered_wrongly(id):
+            return
         await self.respond(id, "Let me see. ", False)
         if "ten" in said:
             await self.book()
@@ -115,18 +147,67 @@ class Faulty:
             await self.respond(id, word, False)
         if self.fault == "never completes":
             return
-        await self.respond(id, "", True, **({"end_call": True, "digit_to_press": "1"} if self.fault == "two actions" else {}))
+        more: dict[str, dict[str, Any]] = {
+            "two actions": {"end_call": True, "digit_to_press": "1"},
+            "ends the call with its first answer": {"end_call": True},
+        }
+        await self.respond(id, "", True, **more.get(str(self.fault), {}))
+        if self.fault == "hangs up after its first answer":
+            await self.socket.close()
         if self.fault == "completes twice":
             await self.respond(id, "", True)
 
+    async def answered_wrongly(self, id: int) -> bool:
+        """Whether there is nothing more to say, since the fault was said in place of it."""
+        match self.fault:
+            case "looks at the newest id after sending" | "looks at the newest id after sending, and knows no pings":
+                for _ in range(11):
+                    await asyncio.sleep(0.06)
+                    await self.respond(id, "word ", False)
+                    if id < self.newest:
+                        return True
+                await self.respond(id, "", True)
+            case "breaks off its answers":
+                await self.respond(id, "Well, ", False)
+                await self.socket.close()
+            case "says nothing":
+                await self.respond(id, "", True)
+            case "says spaces":
+                await self.respond(id, " ", True)
+            case "transfers to nowhere":
+                await self.respond(id, "I put you through.", True, transfer_number="reception")
+            case "never comes to an end" | "floods":
+                while True:
+                    await self.respond(id, "word ", False)
+                    await asyncio.sleep(0 if self.fault == "floods" else 0.1)
+            case "calls tools without end":
+                while True:
+                    await self.call("look", json.dumps({"at": self.tools}))
+                    await asyncio.sleep(0.1)
+            case "interrupts without end" | "goes on with an interruption":
+                for number in range(1000):
+                    whole = self.fault == "interrupts without end"
+                    words = {"content": "One moment, please, I look for it. ", "content_complete": whole}
+                    await self.send({"response_type": "agent_interrupt", "interrupt_id": id * 1000 + number * whole, **words})
+                    await asyncio.sleep(0.1)
+            case "arguments that are no JSON":
+                await self.call("look", "{'at': 'ten'}")
+                return False
+            case _:
+                return False
+        return True
+
     async def book(self) -> None:
-        if self.fault == "never books" or (self.call in self.booked and self.fault != "cancels nothing and books twice"):
+        if self.fault == "never books" or (self.path in self.booked and self.fault != "cancels nothing and books twice"):
             return
-        self.booked.add(self.call)
+        self.booked.add(self.path)
+        await self.call("book", '{"slot": "ten"}')
+
+    async def call(self, name: str, arguments: str) -> None:
         self.tools += 1
-        id = f"{self.call}-{self.tools}"
-        await self.send({"response_type": "tool_call_invocation", "tool_call_id": id, "name": "book", "arguments": '{"slot": "ten"}'})
-        await self.send({"response_type": "tool_call_result", "tool_call_id": id, "content": "booked"})
+        id = f"{self.path}-{self.tools}"
+        await self.send({"response_type": "tool_call_invocation", "tool_call_id": id, "name": name, "arguments": arguments})
+        await self.send({"response_type": "tool_call_result", "tool_call_id": id, "content": "done"})
 
 
 @asynccontextmanager

@@ -30,8 +30,11 @@ class Call:
     def ask(self, id: int, kind: Any = ResponseRequired) -> None:
         self.judge.sent(kind(response_id=id, transcript=[]), self.now)
 
-    def ping(self) -> None:
-        self.judge.sent(Ping(timestamp=1), self.now)
+    def ping(self, timestamp: int = 1) -> None:
+        self.judge.sent(Ping(timestamp=timestamp), self.now)
+
+    def pong(self, timestamp: int = 1, *, after: float = 0.0) -> None:
+        self.say({"response_type": "ping_pong", "timestamp": timestamp}, after=after)
 
     def say(self, message: Json | str | bytes, *, after: float = 1.0) -> None:
         self.now += after
@@ -71,9 +74,9 @@ def test_a_call_without_fault_and_how_fast_it_was() -> None:
     call.respond(2, "No", complete=False, after=0.2)
     call.ask(3)
     call.respond(2, "t sent in time", complete=False, after=0.1)  # it cannot know yet
-    call.respond(3, "Bye", end_call=True, after=0.3)
+    call.respond(3, "Bye", digit_to_press="1", after=0.3)
     call.ask(4, ReminderRequired)
-    call.respond(4, "")
+    call.respond(4, "")  # nothing need be said to one who is silent
     call.say(tool("t1"))
     call.say({"response_type": "tool_call_result", "tool_call_id": "t1", "content": "7"})
     call.say({"response_type": "agent_interrupt", "interrupt_id": 1, "content": "Stop.", "content_complete": True})
@@ -81,13 +84,14 @@ def test_a_call_without_fault_and_how_fast_it_was() -> None:
     call.judge.closed(1000, call.now)
     report = call.judge.report(call.now)
     assert broken(report) == {}
+    assert report.repeated == []
     assert report.first_frame.values == pytest.approx([0.5, 0.4, 1.0])
     assert report.first_sentence.values == pytest.approx([1.0, 0.4])
     assert report.first_frame.quantile(0.5) == pytest.approx(0.5)
     assert report.first_frame.quantile(0.95) == pytest.approx(1.0)
     assert Judge().report(0).first_frame.quantile(0.5) is None
     seen = {verdict.rule for verdict in report.verdicts if verdict.seen}
-    assert seen == set(RULES)
+    assert seen == set(RULES) - {"effects-once"}  # no tool was named
 
 
 def begun() -> Call:
@@ -135,22 +139,173 @@ def test_an_answer_that_nobody_asked_for() -> None:
     assert call.broken() == {"known-id": 1}
 
 
-def test_an_answer_that_is_out_of_date() -> None:
+@pytest.mark.parametrize(
+    ("shown", "parts", "found"),
+    [
+        ("nothing", [0.5, 1.4], 0),  # who answers no ping has two seconds to read
+        ("nothing", [2.1], 1),
+        ("echo", [0.3, 0.1, 0.01], 0),  # the pong is on its way for 0.4 s, and overtakes nothing
+        ("echo", [0.3, 0.1, 0.03], 1),
+        ("echo and pong", [0.3, 0.1], 0),  # the library read it earlier than the application
+        ("another time", [0.1, 0.1], 0),  # what a server sends by itself shows nothing
+        ("pong", [0.1, 0.1, 0.31], 1),
+        ("pong", [0.1, 0.1, 0.29], 0),
+    ],
+)
+def test_an_answer_is_out_of_date_once_the_server_has_read_of_a_newer_one(shown: str, parts: list[float], found: int) -> None:
+    call = Call()
+    call.respond(0, "Hello.", after=0)
+    call.ping(7)
+    call.ask(1)
+    if "echo" in shown:
+        call.pong(7)
+    call.ask(2)
+    call.ping(8)
+    if "pong" in shown:
+        call.judge.ponged(call.judge.messages - 1, call.now + (0.1 if "echo" in shown else 0.48))
+    if shown == "another time":
+        call.pong(12345)
+    for number, after in enumerate(parts):
+        if shown == "echo" and number == 2:
+            call.pong(8)
+        call.respond(1, "Yes.", complete=False, after=after)
+    call.respond(2, "No.", after=0)
+    assert call.broken() == ({"current-id": found} if found else {})
+
+
+def test_one_outdated_part_each_time_is_found_however_fast_it_comes() -> None:
+    call = begun()
+    for id in range(1, 51):
+        call.ask(id)
+        call.ping(id)
+        call.pong(id, after=0.001)
+        if id > 1:
+            call.respond(id - 1, "word ", complete=False, after=0.03)
+        call.respond(id, "word ", complete=False, after=0.1)
+    call.respond(50, ".", after=0.1)
+    assert call.broken() == {"current-id": 49}
+
+
+@pytest.mark.parametrize(("protected", "found"), [(True, 0), (False, 1)])
+def test_an_interruption_that_goes_on_though_the_caller_spoke(protected: bool, found: int) -> None:
+    call = begun()
+    part: Json = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "One ", "content_complete": False}
+    part |= {"no_interruption_allowed": True} if protected else {}
+    call.say(part)
+    call.ask(1)
+    call.ping(1)
+    call.pong(1, after=0.1)
+    call.respond(1, "Yes.")
+    call.say(part)
+    assert call.broken() == ({"current-id": found} if found else {})
+
+
+def test_what_is_asked_for_while_an_interruption_is_on_its_way_may_be_answered() -> None:
     call = begun()
     call.ask(1)
+    call.respond(1, "Well, ", complete=False)
+    part: Json = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "One ", "content_complete": False}
     call.ask(2)
+    call.say(part, after=0.001)
+    call.respond(2, "Yes.", complete=False, after=0.1)
+    call.respond(2, "", after=0.1)
+    assert call.broken() == {}
+
+
+def test_an_interruption_outdates_what_the_server_was_saying() -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Well, ", complete=False)
+    interrupt: Json = {"response_type": "agent_interrupt", "content": "One ", "content_complete": False}
+    call.say({**interrupt, "interrupt_id": 1})
     call.respond(1, "Yes.")
-    call.respond(2, "No.")
-    assert call.broken() == {"current-id": 1}
+    call.say({**interrupt, "interrupt_id": 2})
+    call.say({**interrupt, "interrupt_id": 1})
+    assert call.broken() == {"current-id": 2}
 
 
-@pytest.mark.parametrize("said", ["", "Well, "])
-def test_a_turn_that_is_left_open(said: str) -> None:
+@pytest.mark.parametrize(("said", "told"), [("", "response 1 was never answered"), ("Well, ", "response 1 was never completed")])
+def test_a_turn_that_is_left_open(said: str, told: str) -> None:
     call = begun()
     call.ask(1)
     if said:
         call.respond(1, said, complete=False)
     assert call.broken() == {"completed": 1}
+    [found] = [verdict.findings for verdict in call.judge.report(call.now + 60).verdicts if verdict.broken]
+    assert [finding.what for finding in found] == [told]
+
+
+def test_an_answer_that_takes_too_long_though_it_goes_on_coming() -> None:
+    call = begun()
+    call.ask(1)
+    for _ in range(12):
+        call.respond(1, "word ", complete=False, after=5.5)
+        assert call.broken(after=0) == ({} if call.now < 60 else {"completed": 1})
+    call.respond(1, "word.")
+    assert call.broken() == {"completed": 1}
+
+
+def test_an_old_answer_that_goes_on_beside_the_new_one() -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Well, ", complete=False)
+    call.ask(2)
+    call.respond(2, "No, ", complete=False, after=0.01)
+    call.respond(1, "yes.", complete=False, after=0.03)
+    call.respond(2, "no.")
+    assert call.broken() == {"current-id": 1}
+
+
+@pytest.mark.parametrize(("greeted", "rules"), [(False, {"begin-message": 1}), (True, {"completed": 1})])
+def test_a_server_that_hangs_up_before_it_answers(greeted: bool, rules: Json) -> None:
+    call = Call()
+    if greeted:
+        call.begin()
+        call.ask(1)
+        call.respond(1, "Well, ", complete=False)
+    call.judge.closed(1000, call.now)
+    assert call.broken(after=0.1) == rules
+
+
+def test_a_caller_who_waits_in_vain() -> None:
+    assert broken(begun().judge.report(1, gave_up=True)) == {"completed": 1}
+    assert broken(Call().judge.report(16, gave_up=True)) == {"begin-message": 1}
+
+
+def test_a_caller_who_is_not_done() -> None:
+    report = begun().judge.report(1, unsaid=3)
+    assert broken(report) == {"to-the-end": 1}
+    assert [verdict.findings[0].what for verdict in report.verdicts if verdict.broken] == [
+        "it ended the call when the caller had 3 more to say"
+    ]
+
+
+@pytest.mark.parametrize(("content", "more", "found"), [("", {}, 1), (" \n", {}, 1), ("", {"digit_to_press": "1"}, 0), ("Yes.", {}, 0)])
+def test_an_answer_without_words(content: str, more: Json, found: int) -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, content, **more)
+    assert call.broken() == ({"in-words": 1} if found else {})
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ({"transfer_number": "+14155550100"}, 0),
+        ({"transfer_number": "abc"}, 1),
+        ({"transfer_number": "415-555"}, 1),
+        ({"transfer_number": "12"}, 1),
+        ({"transfer_number": 14155550100}, 1),
+        ({"transfer_number": ["+14155550100"]}, 1),
+        ({"digit_to_press": "1#"}, 0),
+        ({"digit_to_press": "one"}, 1),
+    ],
+)
+def test_an_action_that_cannot_be_done(more: Json, found: int) -> None:
+    call = begun()
+    call.ask(1)
+    call.respond(1, "Bye.", **more)
+    assert call.broken() == ({"one-action": 1} if found else {})
 
 
 def test_more_after_the_last_part() -> None:
@@ -194,13 +349,26 @@ def test_tool_calls_that_do_not_fit() -> None:
     assert call.broken() == {"tool-calls": 3}
 
 
-@pytest.mark.parametrize(("effects", "found"), [(None, 1), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])
-def test_a_side_effect_that_happens_twice(effects: frozenset[str] | None, found: int) -> None:
+@pytest.mark.parametrize(("effects", "found"), [(frozenset[str](), 0), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])
+def test_a_side_effect_that_happens_twice(effects: frozenset[str], found: int) -> None:
     call = Call(side_effects=effects)
     call.begin()
     for which in range(3):
         call.say(tool(f"t{which}", arguments='{"slot": 10, "day": 1}' if which else '{"day": 1, "slot": 10}'))
     assert call.broken() == ({"effects-once": found} if found else {})
+    assert call.judge.report(9).repeated == ([] if found else ["book"])  # it may only look something up
+
+
+def test_nothing_is_missing_in_a_call_that_never_was() -> None:
+    assert broken(Judge(exactly_once=frozenset({"book"})).report(9)) == {}
+
+
+def test_many_faults_take_no_room() -> None:
+    call = begun()
+    for _ in range(1000):
+        call.say("{", after=0.001)
+    [verdict] = [verdict for verdict in call.judge.report(9).verdicts if verdict.broken]
+    assert (verdict.broken, len(verdict.findings)) == (1000, 20)
 
 
 def test_a_server_that_closes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -217,6 +218,18 @@ def test_the_agent_interrupts() -> None:
     assert [line["content"] for line in play.player.spoken][1:] == ["a", "one two three", "Stop it."]
 
 
+def test_an_interruption_that_comes_too_late_is_not_heard() -> None:
+    def late(frame: Json) -> Iterator[tuple[float, Any]]:
+        part = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "One two three ", "content_complete": False}
+        if frame.get("response_id") == 1:
+            yield from [(0.1, part), (0.5, part), (0.55, part)]
+        else:
+            yield from polite(frame)
+
+    play = Play(late, [Wait(), Say("a"), Wait("words"), Pause(0.15), Say("b"), Wait()]).run()
+    assert [line["content"] for line in play.player.spoken][1:] == ["a", "One two", "b", "One two three four five."]
+
+
 @pytest.mark.parametrize("cut", [True, False])
 def test_end_call_counts_if_it_was_heard(cut: bool) -> None:
     steps = [Wait(), Say("Bye"), Wait("words"), *([Say("Wait"), Wait()] if cut else [Pause(5)])]
@@ -320,6 +333,29 @@ def test_a_server_that_never_answers_is_given_up() -> None:
     assert (play.now, play.player.ended, play.player.gave_up) == (5.0, "given up: the agent fell silent", True)
 
 
+@pytest.mark.parametrize("parts", ["words", "nothing", "tools", "interruptions", "whole interruptions"])
+def test_an_answer_without_end_is_given_up(parts: str) -> None:
+    def part(id: int, number: int) -> Json:
+        if parts == "tools":
+            return {"response_type": "tool_call_invocation", "tool_call_id": str(number), "name": "look", "arguments": "{}"}
+        if parts in {"words", "nothing"}:
+            return response(id, "" if parts == "nothing" else " more", complete=False)
+        whole = parts.startswith("whole")
+        content = " ".join(["more"] * 5)
+        return {"response_type": "agent_interrupt", "interrupt_id": number * whole, "content": content, "content_complete": whole}
+
+    def endless(frame: Json) -> Iterator[tuple[float, Any]]:
+        if frame["interaction_type"] == "response_required":
+            for number in range(1, 100):
+                yield number * 0.2, part(frame["response_id"], number)
+        else:
+            yield from polite(frame)
+
+    play = Play(endless, [Wait(), Say("a"), Wait(), Say("never said")], longest=10).run()
+    assert play.player.ended == "given up: an answer without an end"
+    assert play.now < 12
+
+
 def test_an_answer_that_goes_on_coming_is_waited_for() -> None:
     def slow(frame: Json) -> Iterator[tuple[float, Any]]:
         if frame["interaction_type"] == "response_required":
@@ -329,6 +365,96 @@ def test_an_answer_that_goes_on_coming_is_waited_for() -> None:
             yield from polite(frame)
 
     assert Play(slow, [Wait(), Say("a"), Wait()]).run().player.ended == "played"
+
+
+def test_what_is_complete_is_heard_to_its_end() -> None:
+    def at_length(frame: Json) -> Iterator[tuple[float, Any]]:
+        asked = frame["interaction_type"] == "response_required"
+        yield from [(0.1, response(frame["response_id"], "word " * 200))] if asked else polite(frame)
+
+    play = Play(at_length, [Wait(), Say("a"), Wait(), Say("b")]).run()
+    assert play.player.ended == "played"
+    assert len(play.player.spoken[2]["content"].split()) == 200
+
+
+def test_the_last_answer_is_waited_for() -> None:
+    play = Play(polite, [Wait(), Say("a"), Wait("words")]).run()
+    assert play.player.spoken[-1]["content"] == "One two three four five."
+
+    def without_end(frame: Json) -> Iterator[tuple[float, Any]]:
+        for after, answer in polite(frame):
+            if "five" not in answer.get("content", ""):
+                yield after, answer
+
+    assert Play(without_end, [Wait(), Say("a"), Wait("words")]).run().player.gave_up
+
+
+@pytest.mark.parametrize(("end", "unsaid"), [({"end_call": True}, 2), ({"transfer_number": "+14155550100"}, 2), ({}, 0)])
+def test_what_the_caller_would_have_said(end: Json, unsaid: int) -> None:
+    def ending(frame: Json) -> Iterator[tuple[float, Json]]:
+        if frame["interaction_type"] == "opened":
+            yield 0, response(0, "Hello.")
+        if frame["interaction_type"] == "response_required":
+            yield 0, response(frame["response_id"], "Bye.", **end)
+
+    play = Play(ending, [Wait(), Say("a"), Wait(), Say("b"), Wait(), Say("c"), Silence(), Wait()]).run()
+    assert play.player.unsaid == unsaid
+
+
+def test_a_ping_follows_each_request() -> None:
+    play = Play(polite, [Wait(), Say("a"), Wait(), Say("b"), Wait()]).run()
+    kinds = play.kinds("update_only")
+    assert [after for before, after in pairwise(kinds) if before == "response_required"] == ["ping_pong"] * 2
+    stamps = [frame["timestamp"] for _, frame in play.sent if frame["interaction_type"] == "ping_pong"]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_what_the_agent_did_beside_speaking() -> None:
+    def busy(frame: Json) -> Iterator[tuple[float, Any]]:
+        if frame["interaction_type"] == "response_required":
+            id = frame["response_id"]
+            yield 0.1, {"response_type": "tool_call_invocation", "tool_call_id": f"t{id}", "name": "book", "arguments": "{}"}
+            yield 0.2, {"response_type": "tool_call_result", "tool_call_id": f"t{id}", "content": "7"}
+            more: Json = {1: {}, 2: {"digit_to_press": "1#"}, 3: {"transfer_number": "+14155550100"}}[id]
+            yield 0.3, response(id, "One two three four.", **more)
+        else:
+            yield from polite(frame)
+
+    play = Play(busy, [Wait(), Say("a"), Wait("words"), Pause(0.15), Say("b"), Wait(), Say("c"), Wait(), Say("d")]).run()
+    assert [(sign.kind, sign.what) for sign in play.player.signs] == [
+        ("said", "Hello there."),
+        ("tool", "book {}"),
+        ("result", "7"),
+        ("cut off", "One two"),
+        ("tool", "book {}"),
+        ("result", "7"),
+        ("said", "One two three four."),
+        ("presses", "1#"),
+        ("tool", "book {}"),
+        ("result", "7"),
+        ("said", "One two three four."),
+        ("transfers", "+14155550100"),
+    ]
+
+
+def test_a_caller_whose_words_were_typed_takes_no_time_to_say_them() -> None:
+    play = Play(polite, [Wait(), Say("one two three four five"), Wait()], caller_pace=float("inf")).run()
+    spoken = [at for at, frame in play.sent if frame.get("turntaking") == "user_turn"]
+    asked = [at for at, frame in play.sent if "response_id" in frame]
+    assert asked == spoken
+    assert [word["end"] - word["start"] for word in play.player.spoken[1]["words"]] == [0.0] * 5
+
+
+def test_a_refusal_that_will_not_change() -> None:
+    player = Player(steps=[Wait()], details={})
+    player.failed(1.0, final=True)
+    assert player.ended == "no connection"
+
+
+def test_the_caller_hangs_up_at_once() -> None:
+    play = Play(polite, [Wait(), Say("a"), Wait()]).run(until=0.05)
+    play.player.hang_up()
+    assert (play.player.ended, play.player.closing, play.player.unsaid) == ("hung up by the caller", 1000, 0)
 
 
 @pytest.mark.parametrize(("refused", "ended"), [(2, "played"), (3, "no connection")])

@@ -6,9 +6,13 @@ import asyncio
 import io
 import json
 import logging
+import os
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from xml.etree import ElementTree
 
 import anyio
@@ -16,11 +20,12 @@ import pytest
 
 from examples import custom_llm
 from retell_async.llm import simulate
-from retell_async.llm.simulator.judge import Judge
+from retell_async.llm.simulator.judge import RULES, Judge
 from retell_async.llm.simulator.link import Result, Settings, play_all
+from retell_async.llm.simulator.player import Sign
 from retell_async.llm.simulator.results import as_json, as_junit, as_lines
-from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Wait, scenarios
-from retell_async.llm.simulator.terminal import Screen, step_of, talk
+from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Step, Wait, read_step, scenarios
+from retell_async.llm.simulator.terminal import HELP, Screen, step_of, talk
 
 from ..serving import SECRET, served
 from .faulty import FAULTS, faulty
@@ -41,7 +46,8 @@ def broken(results: list[Result]) -> dict[str, set[str]]:
 def test_a_planted_fault_is_found(fault: str) -> None:
     async def main() -> None:
         async with faulty(fault) as url:
-            results = await play_all(url, scenarios(tools=["book"]), CALM if "reads nothing" not in fault else None, concurrency=12)
+            played = [scenario for scenario in scenarios(tools=["book"]) if "end" not in fault.split() or scenario.name == "plain"]
+            results = await play_all(url, played, CALM if "reads nothing" not in fault else None, concurrency=12)
         assert FAULTS[fault] in set().union(*broken(results).values())
 
     logging.getLogger("websockets.server").disabled = True
@@ -63,7 +69,9 @@ def test_a_server_without_fault_passes_beside_them() -> None:
 def test_the_example_is_found_without_fault() -> None:
     async def main() -> None:
         async with served(custom_llm.create_app({}, SECRET)) as url:
-            results = await play_all(url, scenarios(), concurrency=12)
+            lines = Lines(tool="At ten.", correction="At ten, or at eleven.")
+            results = await play_all(url, scenarios(lines, ["book"]), Settings(variables={"name": "Ann"}), concurrency=12)
+        assert results[0].said[0].startswith("agent: Hello Ann, ")
         assert broken(results) == {}
         ends = {result.scenario.name: result.ended for result in results}
         assert ends.pop("goodbye") == "hung up by the agent"
@@ -122,6 +130,47 @@ def test_a_person_at_a_terminal() -> None:
     assert "agent: Let me see. This takes a while.\n" in "".join(shown)
 
 
+@pytest.mark.soak
+def test_a_person_who_asks_for_help_and_hangs_up_with_the_agent_in_mid_sentence() -> None:
+    shown: list[str] = []
+    lines, typing = os.pipe()
+
+    async def main() -> None:
+        async with faulty(None) as url:
+            with os.fdopen(lines) as reader, os.fdopen(typing, "w", buffering=1) as writer:
+
+                async def type_in() -> None:
+                    writer.write("/help\n/dance\nBook me at ten\n")
+                    await asyncio.sleep(0.5)
+                    writer.write("Wait!\n")
+                    await asyncio.sleep(1)
+                    os.kill(os.getpid(), signal.SIGINT)
+
+                result, _ = await asyncio.gather(talk(url, CALM, lines=reader, write=shown.append), type_in())
+                writer.close()
+        assert (result.ended, result.passed) == ("hung up by the caller", True)
+
+    asyncio.run(main())
+    written = "".join(shown)
+    assert written.count(HELP) == 3
+    assert "There is no /dance" in written
+    assert " -- (cut off)\n" in written
+    assert '[calls book {"slot": "ten"}]\n[result done]\n' in written
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
+@pytest.mark.parametrize("arguments", [["--list"], ["ws://127.0.0.1:9/x", "--scenario", "plain", "--json", "-"]])
+def test_nobody_reads_to_the_end(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "retell_async.llm.simulate", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.stderr is not None
+        assert running.stderr.read() == b""
+        assert running.wait() == (0 if arguments == ["--list"] else 2)
+
+
 def test_lines_that_are_typed() -> None:
     typed = [type(step_of(line)).__name__ for line in ("\n", "/lose\n", "/bye\n", "Hello\n")]
     assert typed == ["Silence", "Lose", "HangUp", "Say"]
@@ -130,7 +179,7 @@ def test_lines_that_are_typed() -> None:
 
 def test_words_are_shown_as_they_are_spoken() -> None:
     class Player:
-        spoken: list[dict[str, Any]] = []  # noqa: RUF012 - it is replaced, never changed
+        signs: list[Sign] = []  # noqa: RUF012 - it is replaced, never changed
         saying = ""
 
     player: Any = Player()
@@ -140,14 +189,36 @@ def test_words_are_shown_as_they_are_spoken() -> None:
     assert screen.changes(player) == "agent: Hello"
     player.saying = "Hello there"
     assert screen.changes(player) == " there"
-    player.saying, player.spoken = "", [{"role": "agent", "content": "Hello there, Ann."}, {"role": "user", "content": "a"}]
+    player.saying, player.signs = "", [Sign("said", "Hello there, Ann.")]
     assert screen.changes(player) == ", Ann.\n"
     player.saying = "\x1b[2J"
     assert screen.changes(player) == "agent: ?[2J"
 
 
-def judged(*, connected: bool = True, fault: str | None = None) -> Result:
-    judge = Judge()
+def test_signs_of_what_is_not_said() -> None:
+    class Player:
+        signs: list[Sign] = []  # noqa: RUF012 - it is replaced, never changed
+        saying = "One"
+
+    player: Any = Player()
+    screen = Screen()
+    assert screen.changes(player) == "agent: One"
+    player.signs = [Sign("tool", 'book {"to": "+14155550100"}')]
+    shown = screen.changes(player)
+    assert shown.startswith('\n[calls book {"to": "')
+    assert "4155550100" not in shown
+    player.saying = "One moment"
+    assert screen.changes(player) == "agent: moment"
+    assert screen.note("Type.") == "\nType.\n"
+    player.signs = [*player.signs, Sign("cut off", "One moment please")]
+    player.saying = ""
+    assert screen.changes(player) == "agent: please -- (cut off)\n"
+    player.signs = [*player.signs, Sign("said", "Bye."), Sign("hangs up")]
+    assert screen.changes(player) == "agent: Bye.\n[hangs up]\n"
+
+
+def judged(*, connected: bool = True, fault: str | None = None, named: bool = True) -> Result:
+    judge = Judge(side_effects=frozenset({fault} if fault and named else ()))
     if connected:
         judge.opened(0)
         judge.received('{"response_type":"response","response_id":0,"content":"","content_complete":true}', 1)
@@ -156,19 +227,21 @@ def judged(*, connected: bool = True, fault: str | None = None) -> Result:
             message = {"response_type": "tool_call_invocation", "tool_call_id": str(number), "name": fault}
             judge.received(json.dumps({**message, "arguments": f'{{"a":{number // 2}}}'}), 2)
     ended = "played" if connected else "no connection: ConnectionRefusedError"
-    return Result(Scenario("a <scenario>", "", [Wait()]), judge.report(3), ended, 1.5, connected)
+    return Result(Scenario("a <scenario>", "", [Wait()]), judge.report(3), ended, 1.5, connected, ["agent: call +14155550100"])
 
 
 def test_results_for_people() -> None:
     lines = [text for _, text in as_lines([judged(), judged(fault="call +14155550100\x1b[2J")])]
     assert lines[0].split() == ["ok", "a", "<scenario>", "1.5", "s", "played"]
     assert lines[1].startswith("FAIL")
-    assert any("effects-once: no tool" in line for line in lines)
+    assert any("effects-once: a side effect" in line for line in lines)
     assert any("was called again" in line for line in lines)
     assert not any("4155550100" in line or "\x1b" in line for line in lines)
     assert lines[-1] == "2 calls, 1 with faults"
     assert any(line.startswith("never put to the test: ") for line in lines)
-    assert [text for _, text in as_lines([judged(connected=False)])][-1] == "1 call, 1 with faults"
+    assert [text for _, text in as_lines([judged(connected=False)])][-1] == "1 call, and none could be played"
+    assert [text for _, text in as_lines([judged(), judged(connected=False)])][-1] == "2 calls, no fault, 1 not played"
+    assert any(text.endswith("(--tool NAME): look") for _, text in as_lines([judged(fault="look", named=False)]))
 
 
 def test_results_as_json_and_as_junit() -> None:
@@ -176,13 +249,16 @@ def test_results_as_json_and_as_junit() -> None:
     read = json.loads(as_json(results))
     assert read["passed"] is False
     assert [call["passed"] for call in read["calls"]] == [True, False, False]
+    assert {rule["rule"]: rule["sentence"] for rule in read["calls"][0]["rules"]} == RULES
+    assert read["calls"][0]["said"][0].startswith("agent: call ")
+    assert "4155550100" not in str(read["calls"][0]["said"])
     assert read["latencies"]["first_frame"] == {"count": 0, "p50_ms": None, "p95_ms": None}
     suite = ElementTree.fromstring(as_junit(results))
     assert suite.attrib | {"time": ""} == {"name": "custom LLM", "tests": "3", "failures": "1", "errors": "1", "time": ""}
     good, failed, error = suite
     assert (good.attrib["name"], len(good)) == ("a <scenario>", 0)
     assert failed[0].tag == "failure"
-    assert "effects-once: 'book' was called again" in str(failed[0].text)
+    assert str(failed[0].text).startswith(f"effects-once: {RULES['effects-once']}\n  'book' was called again")
     assert error[0].tag == "error"
 
 
@@ -192,20 +268,58 @@ def test_results_as_json_and_as_junit() -> None:
         ([], "the server's URL is missing"),
         (["ftp://h/x"], "must start with ws:// or wss://"),
         (["ws://h:port/x"], "ort"),
+        (["ws://"], "the URL"),
+        (["ws:///x"], "the URL"),
+        ([f"ws://{'a' * 80}.example/x"], "no name of a host"),
+        (["ws://exa mple/x"], "no name of a host"),
+        (["ws://[::1"], "URL"),
+        (["ws://h/x#secret-of-the-url"], "the URL cannot be used"),
+        (["ws://h", "--json", "-", "--junit", "-"], "--json and --junit"),
         (["ws://h", "--scenario", "dance"], "there is no scenario 'dance'"),
         (["ws://h", "--line", "song=la"], "--line is to be one of first"),
         (["ws://h", "--script", "/nowhere.toml"], "nowhere"),
-        (["ws://h", "--metadata", "{"], "Nothing can be played"),
+        (["ws://h", "--metadata", "{"], "--metadata is to be JSON"),
+        (["ws://h", "--metadata", "NaN"], "--metadata is to be JSON"),
+        (["ws://h", "--variables", "[]"], "--variables is to be a JSON object"),
     ],
 )
 def test_what_cannot_be_played(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate.main(arguments) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "secret-of-the-url" not in shown
+
+
+@pytest.mark.parametrize("written", [b"\xff\xfe", b"scenario = [1]", b"[[scenario"])
+def test_a_script_that_cannot_be_read_is_named(written: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "own.toml"
+    script.write_bytes(written)
+    assert simulate.main(["ws://h", "--script", str(script)]) == 2
+    assert "own.toml: " in capsys.readouterr().err
+    assert simulate.main(["ws://h", "--script", str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--calls", "0"], "'0' is no whole number of 1 or more"),
+        (["--concurrency", "x"], "'x' is no whole number"),
+        (["--slack", "-1"], "no number of seconds above 0"),
+        (["--answer-within", "soon"], "'soon' is no number of seconds"),
+    ],
+)
+def test_numbers_that_are_none(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        simulate.main(["ws://h", *arguments])
+    assert ended.value.code == 2
     assert said in capsys.readouterr().err
 
 
 def test_the_scenarios_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate.main(["--list"]) == 0
-    assert "the caller interrupts three answers" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "the caller interrupts three answers" in shown
+    assert "--line tool=        At ten, please." in shown
 
 
 def test_without_the_extra_one_line_says_which(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,6 +327,17 @@ def test_without_the_extra_one_line_says_which(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setitem(sys.modules, "websockets.asyncio.client", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'retell-async\[llm\]'"):
         __import__("retell_async.llm.simulator.link")
+
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "custom-llm.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_lists_the_rules_and_the_steps() -> None:
+    rows = re.findall(r"^\| (`.+`) \| (.+) \|$", GUIDE, re.MULTILINE)
+    assert {f"`{rule}`": sentence for rule, sentence in RULES.items()}.items() <= dict(rows).items()
+    steps = [step for names, _ in rows for step in re.findall(r"`((?:say|wait|silence|pause|lose|hang|send)\b[^`]*)`", names)]
+    filled = [step.replace("<words>", "a").replace("<seconds>", "1").replace("<frame>", "{}") for step in steps]
+    assert len({type(read_step(step, "a step")) for step in filled}) == len(get_args(Step))
 
 
 def test_lines_have_their_say() -> None:

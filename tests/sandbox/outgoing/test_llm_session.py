@@ -172,6 +172,64 @@ def test_a_silent_user_is_reminded_as_often_as_it_says() -> None:
     assert talk.ended == []
 
 
+def test_a_caller_who_falls_silent_is_reminded_and_goes_on() -> None:
+    talk = Talk.begin(seed=2)
+    talk.tell({"response_type": "update_agent", "agent_config": {"reminder_trigger_ms": 5_000}})
+    talk.say("Hello.", 0)
+    talk.say("Certainly.", talk.asked()["response_id"])
+    while talk.session.phase == "agent":
+        talk.pass_time()
+    quiet = talk.now
+    asked = talk.asked()
+    assert (asked["interaction_type"], asked["response_id"], talk.now - quiet) == ("reminder_required", 2, 5_000)
+    talk.say("Still there?", 2)
+    assert talk.asked()["interaction_type"] == "response_required"
+
+
+def test_a_caller_who_speaks_over_the_agent() -> None:
+    talk = Talk.begin(seed=3)
+    talk.say("Hello.", 0)
+    said = "Certainly, and there is much more to say about that."
+    talk.say(said, talk.asked()["response_id"])
+    asked = talk.asked()
+    agent, user = asked["transcript"][-2:]
+    assert (asked["response_id"], agent["role"], user["role"]) == (2, "agent", "user")
+    assert said.startswith(agent["content"])
+    assert len(agent["content"]) < len(said) - 10
+    talk.say(said, 2)
+    while talk.session.phase == "agent":
+        talk.pass_time()
+    assert talk.session.spoken[-1]["content"] == said  # it does so once
+
+
+@pytest.mark.parametrize(
+    ("action", "ended"), [({"end_call": True}, "agent_hangup"), ({"transfer_number": "+14155550100"}, "call_transfer")]
+)
+def test_nobody_speaks_over_a_farewell(action: Json, ended: str) -> None:
+    talk = Talk.begin(seed=3)
+    talk.say("Hello.", 0)
+    talk.say("Goodbye then, and have a nice day.", talk.asked()["response_id"], **action)
+    talk.pass_time()
+    assert talk.ended == [ended]
+
+
+def test_what_the_server_does_against_the_rules() -> None:
+    talk = Talk.begin()
+    talk.say("Hello.", 0)
+    id = talk.asked()["response_id"]
+    talk.tell({"response_type": "response", "response_id": str(id), "content": "Yes.", "content_complete": True})
+    second = talk.asked()["response_id"]
+    talk.tell({"response_id": second, "content": "Yes.", "content_complete": True})
+    talk.say("Yes.", talk.asked()["response_id"], end_call=True)
+    talk.pass_time()
+    assert talk.ended == ["agent_hangup"]
+    assert talk.session.faults == [
+        "completed: response 1 was not completed in 10 seconds",
+        "well-formed: response has a `response_id` that is not a whole number",
+        "response-type: a message without `response_type`",
+    ]
+
+
 def test_pings_and_what_comes_of_none() -> None:
     talk = Talk.begin(speed=10)
     talk.tell({"response_type": "config", "config": {"auto_reconnect": True}})

@@ -1,0 +1,132 @@
+"""A WebSocket to an ASGI application in this process: its own door, without a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import anyio
+
+from ..common.guard import contain_errors
+
+__all__ = ["Application", "LocalSocket", "NotOpenedError", "open_local"]
+
+Json: TypeAlias = MutableMapping[str, Any]
+Application: TypeAlias = Callable[[Json, Callable[[], Awaitable[Json]], Callable[[Json], Awaitable[None]]], Awaitable[None]]
+
+_LEFT_WITHIN = 2.0
+
+
+class NotOpenedError(Exception):
+    """The application does not open the WebSocket."""
+
+
+class LocalSocket:
+    """The other side of one."""
+
+    def __init__(self) -> None:
+        self._to_app, self._of_app = anyio.create_memory_object_stream[Json](math.inf)
+        self._to_server, self._from_app = anyio.create_memory_object_stream[Json](math.inf)
+        self.left = False
+        """Whether the sandbox has closed it."""
+
+    # For the application.
+
+    async def give(self) -> Json:
+        return await self._of_app.receive()
+
+    async def take(self, message: Json) -> None:
+        if self.left:
+            raise OSError("the WebSocket is closed")  # as ASGI has it
+        await self._to_server.send(message)
+
+    def ended(self) -> None:
+        """The application gives nothing more."""
+        self._to_server.close()
+
+    # For the sandbox.
+
+    async def send_text(self, text: str) -> None:
+        await self._to_app.send({"type": "websocket.receive", "text": text})
+
+    async def receive(self) -> str | bytes | int:
+        """The next message, or the close code if there is none: 1006 when the application has ended without one."""
+        try:
+            message = await self._from_app.receive()
+        except anyio.EndOfStream:
+            return 1006
+        if message["type"] == "websocket.close":
+            return int(message.get("code") or 1000)
+        text: str | bytes | None = message.get("text")
+        return message["bytes"] if text is None else text
+
+    async def accepted(self) -> None:
+        """:raises NotOpenedError: it refuses, or ends."""
+        await self._to_app.send({"type": "websocket.connect"})
+        try:
+            message = await self._from_app.receive()
+        except anyio.EndOfStream:
+            raise NotOpenedError("the application has ended") from None
+        if message["type"] != "websocket.accept":
+            status = message.get("status", 403)
+            raise NotOpenedError(f"the application answers {status}: the path or the secret in llm_websocket_url may be wrong")
+
+    async def close(self, code: int) -> None:
+        """Close it, unless that was done."""
+        if not self.left:
+            self.left = True
+            await self._to_app.send({"type": "websocket.disconnect", "code": code})
+
+    def release(self) -> None:
+        """Nobody reads or writes any more."""
+        for stream in (self._to_app, self._of_app, self._to_server, self._from_app):
+            stream.close()
+
+
+@asynccontextmanager
+async def open_local(app: Application, url: str) -> AsyncGenerator[LocalSocket]:
+    """Open a WebSocket to an application.
+
+    :raises NotOpenedError: it does not.
+    """
+    parts = urlsplit(url)
+    socket, over = LocalSocket(), anyio.Event()
+    scope: Json = {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": parts.scheme,
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "root_path": "",
+        "query_string": parts.query.encode(),
+        "headers": [(b"host", parts.netloc.encode())],
+        "client": ("127.0.0.1", 0),
+        "server": (parts.hostname or "", parts.port),
+        "subprotocols": [],
+        "state": {},
+        "extensions": {"websocket.http.response": {}},
+    }
+
+    async def run() -> None:
+        with contain_errors("the application"):
+            await app(scope, socket.give, socket.take)
+        socket.ended()
+        over.set()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            try:
+                await socket.accepted()
+                yield socket
+            finally:
+                if socket.left:  # there is something to be done at the end of a call
+                    with anyio.move_on_after(_LEFT_WITHIN, shield=True):
+                        await over.wait()
+                tasks.cancel_scope.cancel()
+    finally:
+        socket.release()
