@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ._blocking.dispatch import SyncDispatch
 from ._blocking.pages import SyncListPage, SyncPage
 from ._blocking.response import SyncRawResponse, SyncStreamedResponse
 from ._call_slots import CallSlots
@@ -33,6 +34,8 @@ from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
 from ._core.pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse
+from ._dispatch.dispatch import Dispatch
+from ._dispatch.outcome import Outcome, Progress
 from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
@@ -83,6 +86,7 @@ __all__ = [
     "ConflictError",
     "DefaultAioHttpClient",
     "DefaultAsyncHttpxClient",
+    "Dispatch",
     "FileTypes",
     "Hook",
     "InternalServerError",
@@ -90,10 +94,12 @@ __all__ = [
     "Model",
     "NotFoundError",
     "Omit",
+    "Outcome",
     "OutcomeUnknownError",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "PreconditionFailedError",
+    "Progress",
     "RateLimit",
     "RateLimitError",
     "RawResponse",
@@ -103,6 +109,7 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "StreamedResponse",
+    "SyncDispatch",
     "SyncListPage",
     "SyncPage",
     "SyncRawResponse",
