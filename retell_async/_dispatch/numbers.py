@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -23,12 +23,8 @@ class Numbers:
 
     def __init__(self, limits: RateLimit | Mapping[str, RateLimit] | None) -> None:
         self._limits = limits
-        given: Iterable[object] = limits.values() if isinstance(limits, Mapping) else () if limits is None else (limits,)
-        for limit in given:
-            if not isinstance(limit, RateLimit):
-                raise ConfigurationError(f"per_number must be a RateLimit, or a mapping of numbers to them, not {type(limit).__name__}")
-            if not isinstance(limit.max_wait, Omit):
-                raise ConfigurationError("max_wait has no meaning in per_number: calls wait for their number as long as it takes")
+        for limit in limits.values() if isinstance(limits, Mapping) else () if limits is None else (limits,):
+            _check(limit)
         self._gates: dict[object, Gate] = {}
 
     def _gate(self, number: object) -> Gate | None:
@@ -57,6 +53,13 @@ class Numbers:
             yield lambda: _begin(gate)
         finally:
             gate.head.give()
+
+
+def _check(limit: object) -> None:
+    if not isinstance(limit, RateLimit):
+        raise ConfigurationError(f"per_number must be a RateLimit, or a mapping of numbers to them, not {type(limit).__name__}")
+    if not isinstance(limit.max_wait, Omit):
+        raise ConfigurationError("max_wait has no meaning in per_number: calls wait for their number as long as it takes")
 
 
 def _begin(gate: Gate) -> Callable[[], None]:
