@@ -1,0 +1,1 @@
+"""Campaigns: many people, called by rules, each attempt once, over days."""
