@@ -7,13 +7,17 @@ from typing import Any
 
 import attrs
 
-from .._core.masking import mask
+from .._core.masking import mask, mask_text
 
 __all__ = ["Contact"]
 
 
 def _masked(number: str) -> str:
     return repr(mask(number))
+
+
+def _hidden(name: str) -> str:
+    return repr(mask_text(name))
 
 
 def _count(values: Mapping[str, Any]) -> str:
@@ -24,7 +28,7 @@ def _count(values: Mapping[str, Any]) -> str:
 class Contact:
     """Somebody to call."""
 
-    id: str
+    id: str = attrs.field(repr=_hidden)
     """What names the contact in the campaign: by default the number."""
     number: str = attrs.field(repr=_masked)
     """In E.164 form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -12,12 +13,13 @@ import attrs
 
 from .._core.errors import ConfigurationError
 
-__all__ = ["ALWAYS", "DAYS", "Hours", "Window", "day_in", "hour_in", "is_open", "next_day", "next_open", "zone"]
+__all__ = ["ALWAYS", "DAYS", "Hours", "Window", "day_in", "hour_in", "is_open", "next_day", "next_open", "open_until", "zone"]
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _DAY = 24 * 60
 _HORIZON = 15 * 86400.0  # seconds within which hours that are ever open in several zones are open in all of them
+_CHANGE = 2 * 3600  # seconds by which clocks are changed at most
 _FORM = re.compile(r"(?:(?P<days>[a-z,\- ]*[a-z])\s+)?(?P<from>\d{1,2}(?::\d\d)?)\s*-\s*(?P<to>\d{1,2}(?::\d\d)?)", re.IGNORECASE)
 
 
@@ -151,6 +153,19 @@ def _is_open(hours: Hours, name: str, moment: float) -> bool:
     local = datetime.fromtimestamp(moment, zone(name))
     minute = local.hour * 60 + local.minute
     return any(local.weekday() in window.days and window.start <= minute < window.end for window in hours.windows)
+
+
+def open_until(hours: Hours, zones: Iterable[str], moment: float) -> float:
+    """A moment before which nothing closes that is open now, as far as is known without looking at changes of clocks."""
+    until = math.inf
+    for name in zones:
+        local = datetime.fromtimestamp(moment, zone(name))
+        minute = local.hour * 60 + local.minute
+        left = max(
+            window.end - minute for window in hours.windows if local.weekday() in window.days and window.start <= minute < window.end
+        )
+        until = min(until, moment - local.second + max(left * 60 - _CHANGE, 60))
+    return until
 
 
 def next_open(hours: Hours, zones: Sequence[str], moment: float) -> float | None:
