@@ -31,7 +31,7 @@ def run() -> Table:
     ways: tuple[tuple[str, Literal["ours", "peer"], str, str], ...] = (
         ("retell-sdk, by hand", "peer", "load_peer", "loop"),
         ("retell-async", "ours", "load_ours", "iterate"),
-        ("retell-async, ahead()", "ours", "load_ours", "ahead"),
+        ("retell-async, prefetch()", "ours", "load_ours", "ahead"),
     )
     with serving(pages=TIMED, items=ITEMS, latency=LATENCY) as slow, serving(pages=LONG, items=ITEMS) as long:
         timed = [Side(name, place, module, json.dumps({"url": slow, "pages": way, "work": WORK})) for name, place, module, way in ways]

@@ -2,9 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._blocking.dispatch import SyncDispatch
-from ._blocking.pages import SyncListPage, SyncPage
-from ._blocking.response import SyncRawResponse, SyncStreamedResponse
 from ._call_slots import CallSlots
 from ._client import AsyncRetell
 from ._core.errors import (
@@ -34,17 +31,19 @@ from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
 from ._core.pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse
-from ._dispatch.dispatch import Dispatch
-from ._dispatch.outcome import Outcome, Progress
 from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
-from ._sync import Retell
 from ._version import __version__
 
 if TYPE_CHECKING:
     from . import resources as resources, types as types
+    from ._blocking.dispatch import SyncDispatch
+    from ._blocking.pages import SyncListPage, SyncPage
+    from ._blocking.response import SyncRawResponse, SyncStreamedResponse
+    from ._dispatch.dispatch import Dispatch
+    from ._dispatch.outcome import Outcome, Progress
     from ._official_names import (
         DEFAULT_CONNECTION_LIMITS as DEFAULT_CONNECTION_LIMITS,
         DEFAULT_MAX_RETRIES as DEFAULT_MAX_RETRIES,
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
         file_from_path as file_from_path,
         not_given as not_given,
     )
+    from ._sync import Retell
 
 __all__ = [
     "APIConnectionError",
@@ -130,19 +130,39 @@ _OFFICIAL_NAMES = {
     *("__title__", "file_from_path", "not_given"),
 }
 
+_LATER = {
+    "Dispatch": "_dispatch.dispatch",
+    "Outcome": "_dispatch.outcome",
+    "Progress": "_dispatch.outcome",
+    "Retell": "_sync",
+    "SyncDispatch": "_blocking.dispatch",
+    "SyncListPage": "_blocking.pages",
+    "SyncPage": "_blocking.pages",
+    "SyncRawResponse": "_blocking.response",
+    "SyncStreamedResponse": "_blocking.response",
+}
+
 register(f"{__name__}.raw")
 for _name in __all__:
-    readable(globals()[_name])
+    if _name not in _LATER:
+        readable(globals()[_name])
 
 
 if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
 
     def __getattr__(name: str) -> Any:
-        """What the official SDK exports beside these, found when it is asked for."""
+        """The half for synchronous code, what few use, and what the official SDK exports beside all this: found when it is asked for."""
         from importlib import import_module
 
         if name in {"resources", "types"}:
             return import_module(f"{__name__}.{name}")
         if name in _OFFICIAL_NAMES:
             return getattr(import_module(f"{__name__}._official_names"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+        readable(found)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_LATER})

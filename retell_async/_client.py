@@ -40,7 +40,7 @@ from ._engine.settings import (
     check_timeout,
     headers_of_environment,
 )
-from ._engine.shared import Shared
+from ._engine.shared import SharedState
 from ._helpers.watch import WITHIN
 from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
@@ -97,7 +97,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
 
     _user_agent = _USER_AGENT
     _settings: Settings
-    _shared: Shared
+    _shared: SharedState
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             known=tuple(known.items()),
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
-        self._shared = Shared(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._shared = SharedState(  # pyright: ignore[reportIncompatibleMethodOverride]
             http_client, max_connections, rate_limit or RateLimit(), self._settings, tuple(hooks)
         )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._core.operation import FileTypes, Request, RequestOptions
     from ._core.response import RawResponse
-    from ._engine.shared import Shared
+    from ._engine.shared import SharedState
     from .resources import ClientWithRawResponse, ClientWithStreamingResponse, Resources, _sync
 
     Content: TypeAlias = bytes | bytearray | IO[bytes] | Iterable[bytes] | AsyncIterable[bytes] | None
@@ -41,7 +41,7 @@ class OfficialSettings:
         @_settings.setter
         def _settings(self, settings: Settings) -> None: ...
         @property
-        def _shared(self) -> Shared: ...
+        def _shared(self) -> SharedState: ...
 
     @property
     def api_key(self) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ._core.model import Model
     from ._dispatch.outcome import Progress, Until
     from ._engine.settings import Settings
-    from ._engine.shared import Shared
+    from ._engine.shared import SharedState
 
 __all__ = ["Retell"]
 
@@ -281,7 +281,7 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         self._client._settings = settings  # pyright: ignore[reportPrivateUsage]
 
     @property
-    def _shared(self) -> Shared:
+    def _shared(self) -> SharedState:
         return self._client._shared  # pyright: ignore[reportPrivateUsage]
 
     def is_closed(self) -> bool:

@@ -87,7 +87,7 @@ async def _pages(client: Any, way: str) -> AsyncGenerator[AsyncIterator[Any]]:
     elif way == "iterate":
         yield client.call.list(limit=100).pages()
     else:
-        async with client.call.list(limit=100).ahead() as fetched:
+        async with client.call.list(limit=100).prefetch() as fetched:
             yield fetched.pages()
 
 

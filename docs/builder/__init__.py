@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from retell_async.resources._operations import METHODS
+
 from . import links, markup, pages
+from .domain import Domain
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -17,12 +20,23 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", lambda app: pages.write(Path(app.srcdir) / "reference"))
     app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)
+    app.add_domain(Domain, override=True)
     app.connect("missing-reference", links.resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _docstring(_app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]) -> None:
-    lines[:] = markup.rest("\n".join(lines)).splitlines()
+def _docstring(_app: Sphinx, _what: str, name: str, _obj: object, _options: object, lines: list[str]) -> None:
+    words = markup.rest("\n".join(lines))
+    operation = METHODS.get(_method(name))
+    if operation is not None:
+        words = markup.with_operation(words, operation)
+    lines[:] = words.splitlines()
+
+
+def _method(name: str) -> str:
+    """``call.list`` for ``retell_async.resources.call.CallResource.list``."""
+    parts = name.split(".")
+    return f"{parts[2]}.{parts[4]}" if len(parts) == 5 and parts[1] == "resources" else ""
 
 
 def _signature(

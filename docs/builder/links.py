@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sphinx.domains.python import PythonDomain
     from sphinx.environment import BuildEnvironment
 
-__all__ = ["resolve"]
+__all__ = ["ELSEWHERE", "resolve"]
 
-_ELSEWHERE = frozenset(
+ELSEWHERE = frozenset(
     {*dir(builtins), *dir(typing), *dir(collections.abc), "PathLike", "TracebackType", "timedelta", "AbstractAsyncContextManager"}
 )
 _PARAMETERS = frozenset({"T", "U", "P", "T_co", "ModelT", "EventT", "AgentT"})
@@ -26,7 +26,9 @@ _MODULES = (
     *("", "types.", "webhooks.", "llm.", "llm.messages.", "llm.protocol."),
     *("sandbox.", "sandbox.faults.", "sandbox.state.request_log.", "testing."),
 )
-_PACKAGES = frozenset({"aiohttp", "collections", "contextlib", "datetime", "httpx", "ipaddress", "os", "starlette", "types", "typing"})
+_PACKAGES = frozenset(
+    {"aiohttp", "collections", "contextlib", "datetime", "httpx", "httpx2", "ipaddress", "os", "starlette", "types", "typing"}
+)
 
 
 def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes.TextElement) -> nodes.Node | None:
@@ -40,7 +42,7 @@ def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, shown: nodes
         kept = domain.objects[found]
         return make_refnode(app.builder, node["refdoc"], kept.docname, kept.node_id, shown, found)
     last = target.rpartition(".")[2]
-    if node.get("reftype") == "obj" or last in _ELSEWHERE or last in _PARAMETERS or target.partition(".")[0] in _PACKAGES:
+    if node.get("reftype") == "obj" or last in ELSEWHERE or last in _PARAMETERS or target.partition(".")[0] in _PACKAGES:
         return shown
     return None
 

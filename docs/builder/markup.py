@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["private", "rest", "signature"]
+__all__ = ["private", "rest", "signature", "with_operation"]
 
 _LITERAL = re.compile(r"``(.+?)``|`([^`]+)`", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _ERROR = re.compile(r"\b[A-Z]\w+Error\b(?!:)")
 _DEFAULTS = (
-    (re.compile(r" \| Omit = omit"), " = omit"),
+    (re.compile(r" \| (?:~[\w.]+\.)?Omit = omit"), " = omit"),
     (re.compile(r"<function (\w+)(?: at 0x[0-9a-f]+)?>"), r"\1"),
     (re.compile(r"= NOTHING"), "= ..."),
 )
+_CALLS = re.compile(r"^(Calls ``[^`]+``)\.$", re.MULTILINE)
 _STRINGS = re.compile(r"\bStrings\b")
 _SPECIAL = re.compile(r"[*|]|(?<=\w)_(?!\w)|\\")
 
@@ -26,6 +27,14 @@ def rest(text: str) -> str:
         parts.extend((_prose(text[end : found.start()]), found[0] if found[1] else _code(found[2])))
         end = found.end()
     return "".join([*parts, _prose(text[end:])])
+
+
+def with_operation(text: str, operation: str) -> str:
+    """The words of a method with the id of its operation, by which the search finds it too."""
+    found, number = _CALLS.subn(rf"\1, the operation ``{operation}``.\n\n.. index:: ! {operation}", text)
+    if number != 1:
+        raise ValueError(f"the docstring of the method for {operation} does not say once what it calls")
+    return found
 
 
 def signature(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def _fields(declared: ast.ClassDef) -> Iterator[Field]:
             words = ""
             match following:
                 case [ast.Expr(value=ast.Constant(value=str(text)))]:
-                    words = text
+                    words = inspect.cleandoc(text)
                 case _:
                     pass
             yield Field(node.target.id, _source(node.annotation), words)

@@ -17,7 +17,10 @@ import attrs
 from .model import Model
 from .operation import FileContent, FilePart, Multipart, Omit, Part, Request
 
-__all__ = ["Encoded", "FilePart", "Part", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
+__all__ = ["HARMLESS", "Encoded", "FilePart", "Part", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
+
+HARMLESS = frozenset(("accept", "accept-encoding", "connection", "user-agent"))
+"""Headers of the client that another origin may see, in lower case."""
 
 
 @attrs.frozen
@@ -57,7 +60,8 @@ def encode(
     """Encode a request.
 
     :param headers: layers of headers, of which a later one replaces an earlier one's, or takes it out with `omit`, whatever the case of
-        the names.
+        the names. The last layer is the request's own. Where the path is a whole URL of another origin than the base URL, of the others
+        go only those that tell it nothing, and nothing of the client's parameters: the API key is among them.
     :param query: parameters under and over those of the request: the first layer is the client's, the request's own come after it,
         then the other layers. As with the official SDK, an array is sent as ``name[]=1&name[]=2`` and an object as ``name[key]=1``, and
         what is empty is not sent.
@@ -76,15 +80,19 @@ def encode(
         if request.operation.aliases is not None:
             content = request.operation.aliases.replaced(content)
         own["content-type"] = ("Content-Type", "application/json")
-    for layer in headers:
+    path, elsewhere = request.path, False
+    if not path.startswith("/") and "://" in path:
+        base_url, path, elsewhere = _origin_and_path(path, base_url)
+    if elsewhere:
+        query = query[1:]
+    for number, layer in enumerate(headers, 1):
         for name, text in layer.items():
+            if elsewhere and number < len(headers) and name.lower() not in HARMLESS:
+                continue
             if isinstance(text, Omit):
                 own.pop(name.lower(), None)
             else:
                 own[name.lower()] = name, text
-    path = request.path
-    if not path.startswith("/") and "://" in path:
-        base_url, path = _origin_and_path(path, base_url, own)
     return Encoded(
         method=request.operation.method,
         base_url=base_url,
@@ -95,12 +103,11 @@ def encode(
     )
 
 
-def _origin_and_path(url: str, base_url: str, headers: dict[str, tuple[str, str]]) -> tuple[str, str]:
-    """A whole URL in place of a path. What is of another origin than the base URL gets no API key."""
+def _origin_and_path(url: str, base_url: str) -> tuple[str, str, bool]:
+    """The two of a whole URL in place of a path, and whether the origin is another than that of the base URL."""
     parts, base = urlsplit(url), urlsplit(base_url)
-    if (parts.scheme, parts.netloc) != (base.scheme, base.netloc):
-        headers.pop("authorization", None)
-    return f"{parts.scheme}://{parts.netloc}", urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    elsewhere = (parts.scheme, parts.netloc) != (base.scheme, base.netloc)
+    return f"{parts.scheme}://{parts.netloc}", urlunsplit(("", "", parts.path or "/", parts.query, "")), elsewhere
 
 
 def check_text(text: str, place: str, kind: type[ValueError] = ValueError) -> str:

@@ -397,7 +397,10 @@ def _masked_request(request: httpx.Request) -> httpx.Request:
     import httpx
 
     headers = {name: request.headers[name] for name in _TELLING if name in request.headers}
-    return httpx.Request(request.method, mask_text(str(request.url)), headers=headers)
+    url = request.url
+    if url.query:
+        url = url.copy_with(params=[(name, str(masked(text, name))) for name, text in url.params.multi_items()])
+    return httpx.Request(request.method, mask_text(str(url)), headers=headers)
 
 
 def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.Response:

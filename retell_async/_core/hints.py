@@ -31,7 +31,7 @@ def generated(part: Literal["models", "params"]) -> ModuleType:
 class Hints(dict[str, Any]):
     """The annotations of a class or a function of this package: what is written as text is read as what it means.
 
-    A name that cannot be found (its package is not installed, or the source of its module is not there) leaves the text as it is.
+    Where the source of its module is not there, a name that cannot be found leaves the text as it is.
     """
 
     def __init__(self, written: Mapping[str, Any], module: str) -> None:
@@ -85,6 +85,21 @@ def _function(member: object) -> object:
     return member
 
 
+class _NotInstalled:
+    """A package that is optional and not there.
+
+    Its names are classes of which there is nothing, so that the other members of a union that names one are found.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> type:
+        made = type(name, (), {"__module__": self._module})
+        setattr(self, name, made)
+        return made
+
+
 class _Names(dict[str, Any]):
     """What a module imports for type checkers alone, imported name by name; then models and params, which refer to each other."""
 
@@ -100,9 +115,9 @@ class _Names(dict[str, Any]):
         if name in self._places:
             module, attribute = self._places[name]
             try:
-                found = import_module(module)
+                found: Any = import_module(module)
             except ImportError:
-                raise KeyError(name) from None
+                found = _NotInstalled(module)
             return found if attribute is None else getattr(found, attribute)
         for names in (generated("models"), generated("params")) if _generated else ():
             if name in dir(names):

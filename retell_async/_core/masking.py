@@ -39,6 +39,7 @@ _ON_THE_WAY = frozenset(
     ]
 )
 _TRANSLATED = frozenset(("aiohttp", "h11", "h2", "httpcore"))
+_QUOTING = frozenset(("httpx", "httpx2"))  # in the errors of which stands what came in place of an answer
 
 
 def mask(value: str) -> str:
@@ -125,6 +126,8 @@ def _masked_str(key: str, value: str) -> str:
 def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
     """Take out of an error, and of all that led to it, the frames of what a request passes on its way. Those of others stay.
 
+    What a message of httpx's quotes of an answer is masked.
+
     To be called where the error is caught and raised again, so that the frames above come to it afterwards.
 
     :param until: an error that was being handled before, and is left as it is.
@@ -142,6 +145,8 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
             continue
         seen.add(id(one))
         one.__traceback__ = _without(one.__traceback__)
+        if type(one).__module__.partition(".")[0] in _QUOTING:
+            one.args = tuple(mask_text(text) if isinstance(text, str) else text for text in one.args)
         quiet = one.__suppress_context__
         one.__cause__, one.__context__ = _behind(one.__cause__), _behind(one.__context__)
         one.__suppress_context__ = quiet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -305,34 +306,46 @@ class _Paginator(Coroutine[Any, Any, PageT], Generic[T, PageT]):
         return _Pages(cast("Awaitable[AsyncPage[T]]", self))
 
     @asynccontextmanager
-    async def ahead(self, pages: int = 1) -> AsyncGenerator[AsyncPages[T]]:
-        """Fetch up to so many pages while the present one is used: ``async with client.call.list().ahead() as calls: async for ...``.
+    async def prefetch(self, pages: int = 1) -> AsyncGenerator[AsyncPages[T]]:
+        """Fetch up to so many pages while the present one is used: ``async with client.call.list().prefetch() as calls: async for ...``.
 
-        What is fetched ahead and not used is dropped when the block ends.
+        What is fetched and not used is dropped when the block ends.
         """
-        from .prefetch import ahead
+        from .prefetch import prefetched
 
         if pages < 1:
             raise ValueError(f"pages must be 1 or more, not {pages}")
-        async with ahead(self.pages(), pages) as fetched:
+        async with prefetched(self.pages(), pages) as fetched:
             yield AsyncPages(fetched)
 
     @asynccontextmanager
-    async def filled(self, fetch: Callable[[T], Awaitable[U]], *, at_once: int = 8) -> AsyncGenerator[AsyncIterator[U]]:
+    async def map(self, fetch: Callable[[T], Awaitable[U]], *, concurrency: int = 8) -> AsyncGenerator[AsyncIterator[U]]:
         """Put each item through `fetch`, several at a time, and give the results in the order of the list.
 
         A list of calls has no transcripts and a list of agents has summaries; this gives the whole of each:
-        ``async with client.call.list().filled(lambda item: client.call.retrieve(item.call_id)) as calls: async for call in calls: ...``.
-        When fetching one fails, the error is raised in its place, and the results end there.
+        ``async with client.call.list().map(lambda item: client.call.retrieve(item.call_id)) as calls: async for call in calls: ...``.
+        When `fetch` fails for an item, its error is raised in place of the result, and no results follow.
 
-        :param at_once: so many are fetched, or wait to be used, at a time.
+        :param concurrency: so many are fetched, or wait to be used, at a time.
         """
         from .prefetch import mapped
 
-        if at_once < 1:
-            raise ValueError(f"at_once must be 1 or more, not {at_once}")
-        async with mapped(aiter(self), fetch, at_once) as results:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be 1 or more, not {concurrency}")
+        async with mapped(aiter(self), fetch, concurrency) as results:
             yield results
+
+    def ahead(self, pages: int = 1) -> AbstractAsyncContextManager[AsyncPages[T]]:
+        """`prefetch` under its former name."""
+        warnings.warn("ahead() is now prefetch(), and will go with the next release", DeprecationWarning, stacklevel=2)
+        return self.prefetch(pages)
+
+    def filled(self, fetch: Callable[[T], Awaitable[U]], *, at_once: int = 8) -> AbstractAsyncContextManager[AsyncIterator[U]]:
+        """`map` under its former name."""
+        warnings.warn(
+            "filled(at_once=...) is now map(concurrency=...), and will go with the next release", DeprecationWarning, stacklevel=2
+        )
+        return self.map(fetch, concurrency=at_once)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._request.operation.id})"
@@ -342,7 +355,7 @@ class AsyncPaginator(_Paginator[T, AsyncPage[T]]):
     """A list that is fetched when it is asked for.
 
     ``await`` gives the first `AsyncPage`; ``async for`` gives every item of every page, and `pages` the pages, each fetched when the one
-    before it is used up. `ahead` fetches earlier, and `filled` fetches more about each item.
+    before it is used up. `prefetch` fetches earlier, and `map` fetches more about each item.
 
     What takes a coroutine takes it too, for the first page: `asyncio.create_task`, `asyncio.run`, `TaskGroup.create_task`.
     """

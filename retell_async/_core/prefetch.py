@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-__all__ = ["ahead", "mapped"]
+__all__ = ["mapped", "prefetched"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -86,7 +86,7 @@ async def _tasks() -> AsyncGenerator[TaskGroup]:
 
 
 @asynccontextmanager
-async def ahead(source: AsyncIterator[T], number: int) -> AsyncGenerator[AsyncIterator[T]]:
+async def prefetched(source: AsyncIterator[T], number: int) -> AsyncGenerator[AsyncIterator[T]]:
     """Read up to `number` entries of a source before they are asked for."""
 
     async def read(send: MemoryObjectSendStream[_Result[T]]) -> None:
@@ -109,9 +109,9 @@ async def ahead(source: AsyncIterator[T], number: int) -> AsyncGenerator[AsyncIt
 
 
 @asynccontextmanager
-async def mapped(source: AsyncIterator[T], fetch: Callable[[T], Awaitable[U]], at_once: int) -> AsyncGenerator[AsyncIterator[U]]:
-    """Results of `fetch` for each entry of a source, in order; at most `at_once` of them are fetched, or wait to be used, at any time."""
-    places = anyio.Semaphore(at_once)
+async def mapped(source: AsyncIterator[T], fetch: Callable[[T], Awaitable[U]], concurrency: int) -> AsyncGenerator[AsyncIterator[U]]:
+    """Results of `fetch` for each entry of a source, in order; at most `concurrency` are fetched, or wait to be used, at a time."""
+    places = anyio.Semaphore(concurrency)
 
     async def begin(send: MemoryObjectSendStream[_Result[U]], tasks: TaskGroup) -> None:
         while True:
@@ -128,7 +128,7 @@ async def mapped(source: AsyncIterator[T], fetch: Callable[[T], Awaitable[U]], a
                 tasks.start_soon(result.run, fetch, item)
             await send.send(result)
 
-    send, receive = anyio.create_memory_object_stream[_Result[U]](at_once)
+    send, receive = anyio.create_memory_object_stream[_Result[U]](concurrency)
     async with receive, send, _tasks() as tasks:
         tasks.start_soon(begin, send, tasks)
         yield _Results(receive, places.release)

@@ -31,7 +31,7 @@ from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .events import Hook, LimitEvent, RetryEvent, WaitEvent
 from .limits import Turn
-from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, Tries
+from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
 
 if TYPE_CHECKING:
     from .._http.exchange import Http
@@ -91,7 +91,7 @@ class Call:
         clock = account.clock
         if self.deadline is not None:
             self.give_up_at = clock() + self.deadline
-        tries = Tries(
+        state = RetryState(
             self.policy,
             account.budget,
             self.operation.repeat,
@@ -109,33 +109,33 @@ class Call:
                         await anyio.sleep(delay)
                 answer = await self._attempt_in_time(http, account, slots)
                 if answer.is_success:
-                    tries.succeeded()
+                    state.succeeded()
                     return answer
                 error = status_error(answer.response)
             except (APIConnectionError, APIResponseValidationError, RateLimitError) as failure:
                 error = failure
             except _KeyForgotten:
-                if tries.unknown:
+                if state.unknown:
                     last = self._before or self._refusal
                     raise self._unknown(last, http) from last
                 error = cast("APIError", self._refusal or self._before)  # else it would be unknown, or not have left yet
             except RetellError as failure:
                 # Such as: the client was closed meanwhile.
-                if tries.unknown or self._acted:
+                if state.unknown or self._acted:
                     raise self._unknown(failure, http) from failure
                 raise
             error.idempotency_key = self.idempotency_key
             if self._acted:
                 raise self._unknown(error, http) from error
-            delay = tries.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
-            self.attempts = tries.attempts
+            delay = state.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
+            self.attempts = state.attempts
             if delay is None or self._in_vain:
                 if self._before is not None and error.__cause__ is None and error is not self._before:
                     error.__cause__ = self._before
-                if tries.unknown:
+                if state.unknown:
                     raise self._unknown(error, http) from error
                 raise error
-            self._tell(RetryEvent, attempt=tries.attempts - 1, delay=delay, error=error)
+            self._tell(RetryEvent, attempt=state.attempts - 1, delay=delay, error=error)
             self._before = error
 
     def _age(self, account: Account) -> float:
@@ -272,10 +272,10 @@ class Call:
 
         :param first: go before others that wait.
         """
-        while gate.pacer.is_open() and account.whole.pacer.is_open():
+        while gate.pacer.is_open() and account.overall.pacer.is_open():
             if not slots.take_free():
                 await self._slot(http, account, slots, first=first)
-            if gate.pacer.is_open() and account.whole.pacer.is_open():
+            if gate.pacer.is_open() and account.overall.pacer.is_open():
                 return []
             slots.give()  # there was a 429 meanwhile
         found = self.max_wait != 0
@@ -290,8 +290,8 @@ class Call:
                 return turns
             slots.give()
         start = account.clock()
-        least = {one: one.least(start, first=first) for one in (gate, account.whole)}
-        closed = gate if least[gate] >= least[account.whole] and not gate.pacer.is_open() else account.whole
+        least = {one: one.least(start, first=first) for one in (gate, account.overall)}
+        closed = gate if least[gate] >= least[account.overall] and not gate.pacer.is_open() else account.overall
         within = self._most_wait(http, start)
         if least[closed] > within:
             raise self._no_turn(http, closed, within)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Gate"]
 
 _FULL = "concurren"  # a 429 that says so is for the calls that go on, and not for the pace of requests
-_WHOLE = "account"
+_OVERALL = "account"
 
 
 class Gate:
@@ -74,7 +74,7 @@ class Account:
         self.used_at = clock()
         self._waiting: set[anyio.CancelScope] = set()
         self._histories: list[History] = []
-        self.whole = Gate(_WHOLE, Pacer(limit, self._histories), clock)
+        self.overall = Gate(_OVERALL, Pacer(limit, self._histories), clock)
         self._gates: dict[str, Gate] = {}
 
     def gate(self, name: str) -> Gate:
@@ -101,7 +101,7 @@ class Account:
         if not gate.head.take_free():
             return None
         try:
-            if not self.whole.head.take_free():
+            if not self.overall.head.take_free():
                 return None
             try:
                 if not slots.take_free():
@@ -111,7 +111,7 @@ class Account:
                     slots.give()
                 return turns
             finally:
-                self.whole.head.give()
+                self.overall.head.give()
         finally:
             gate.head.give()
 
@@ -126,9 +126,9 @@ class Account:
             with _given_back(gate.head):
                 await gate.opens(found=found)
                 # What was refused lately does not take the turns by which others would show that they are not refused.
-                await self.whole.head.take(first=not gate.history.was_refused_lately(self.clock()))
-                with _given_back(self.whole.head):
-                    await self.whole.opens(found=found)
+                await self.overall.head.take(first=not gate.history.was_refused_lately(self.clock()))
+                with _given_back(self.overall.head):
+                    await self.overall.opens(found=found)
                     await slots.take(first=True)
                     turns = self.take(gate, found=found)
             if turns is not None:
@@ -139,12 +139,12 @@ class Account:
     def is_ready(self, gate: Gate) -> bool:
         """Whether pauses and limits that are known hold nobody back."""
         now = self.clock()
-        return all(one.pacer.delay(now, found=False) == 0 for one in (gate, self.whole))
+        return all(one.pacer.delay(now, found=False) == 0 for one in (gate, self.overall))
 
     def take(self, gate: Gate, *, found: bool) -> list[tuple[Gate, Turn]] | None:
         """Take a turn at both limits if they have one now."""
         now = self.clock()
-        gates = (gate, self.whole)
+        gates = (gate, self.overall)
         if any(one.pacer.delay(now, found=found) > 0 for one in gates):
             return None
         return [(one, one.pacer.take(now)) for one in gates]
@@ -159,7 +159,7 @@ class Account:
     def passed(self, gate: Gate, left_at: float, now: float) -> None:
         """Take note of an answer that was not 429."""
         gate.history.passed(now)
-        for one in (gate, self.whole):
+        for one in (gate, self.overall):
             if not one.pacer.is_open():
                 one.pacer.passed(left_at, now)
                 one.changed()
@@ -175,10 +175,10 @@ class Account:
                     if one.history.was_refused_lately(now):
                         one.pacer.forget()
                         one.changed()
-                gate = self.whole
+                gate = self.overall
             elif sum(history.was_refused_lately(now) for history in self._histories) > 1:
-                self.whole.pacer.forget()  # others pass all the while: it was not for the account's sake
-                self.whole.changed()
+                self.overall.pacer.forget()  # others pass all the while: it was not for the account's sake
+                self.overall.changed()
             pause = gate.pacer.refused(left_at, error.retry_after, now)
         gate.refusal = error
         gate.changed()
@@ -188,7 +188,7 @@ class Account:
         """Go on in another event loop or process: what was under way in the last one is gone."""
         self.users = 0
         self._waiting = set()  # as those who waited there are
-        for gate in (self.whole, *self._gates.values()):
+        for gate in (self.overall, *self._gates.values()):
             gate.restart()
 
     @contextmanager
@@ -214,12 +214,12 @@ class Account:
     def counts(self) -> bool:
         """Whether requests that were sent count in a limit that is known."""
         now = self.clock()
-        return any(gate.pacer.counts(now) for gate in (self.whole, *self._gates.values()))
+        return any(gate.pacer.counts(now) for gate in (self.overall, *self._gates.values()))
 
     def is_blank(self) -> bool:
         """Whether a new one would do the same."""
         now = self.clock()
-        return self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.whole, *self._gates.values()))
+        return self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.overall, *self._gates.values()))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import attrs
 
 from .._core.errors import ConfigurationError
 
-__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "Tries", "backoff", "may_have_acted"]
+__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "RetryState", "backoff", "may_have_acted"]
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
@@ -146,7 +146,7 @@ class Budget:
             self._left = min(self._left + amount, self._capacity)
 
 
-class Tries:
+class RetryState:
     """One call: what has become of its attempts, and whether there is another."""
 
     def __init__(

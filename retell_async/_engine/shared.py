@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .._http.exchange import Http
 
-__all__ = ["Clock", "Shared", "Use"]
+__all__ = ["Clock", "SharedState", "Use"]
 
 _UNUSED = 600.0  # seconds after which what was found out about an account's limits is dropped
 _FEW = 64  # accounts that are kept without a look at whether they are needed
@@ -78,7 +78,7 @@ class Use:
         return self.place.slots
 
 
-class Shared:
+class SharedState:
     """What all views of a client share. It is used in one event loop at a time; connections are opened with the first request.
 
     :param given: the user's own HTTP client.
@@ -107,13 +107,13 @@ class Shared:
         self._http: Http | None = None if given is None else self._open()
         self._closed = False
 
-    def like(self, settings: Settings, changes: Mapping[str, Any]) -> Shared:
+    def like(self, settings: Settings, changes: Mapping[str, Any]) -> SharedState:
         """This, or one of its own with these of its parameters changed, if there are any."""
         if not changes:
             return self
         usual: dict[str, Any] = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
         check_kinds(changes.get("max_connections", 1), None, changes.get("limit"), changes.get("hooks", ()))
-        return Shared(**{**usual, **changes}, settings=settings)
+        return SharedState(**{**usual, **changes}, settings=settings)
 
     @property
     def timeout(self) -> httpx.Timeout:

@@ -24,7 +24,6 @@ from .._core.errors import (
     WaitTimeoutError,
 )
 from .._core.masking import mask_text
-from .._engine.calls import fault
 from .._http.loops import Loop, running_loop
 
 __all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "Ask", "Client", "Events", "Watch", "listed", "may_pass", "one_by_one"]
@@ -313,6 +312,8 @@ def _check(what: str, seconds: object) -> None:
 
 def may_pass(error: Exception) -> bool:
     """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
+    from .._engine.calls import fault  # which loads httpx, as the first request does
+
     return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).passes)
 
 

@@ -25,7 +25,7 @@ from .._core.operation import Omit
 from .._core.response import Answer
 from .files import UnreadableFileError, opened
 from .given.httpx2 import Httpx2Client, is_httpx2
-from .http1 import Origin, Plain, Times, Whole, origin_of
+from .http1 import BufferedRequest, BufferedResponse, Origin, Times, origin_of
 from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
@@ -291,22 +291,22 @@ class Http:
             raise APIConnectionError(message=message, request=self.build(encoded, timeout)) from cut(error, before, note=True)
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
-        whole = await straight.exchange(_plain(encoded, departure), times)
+        received = await straight.exchange(_buffered(encoded, departure), times)
 
-        def response(whole: Whole) -> httpx.Response:
-            made = whole.response()
+        def response(received: BufferedResponse) -> httpx.Response:
+            made = received.response()
             made.request = self._request(encoded, times, None)
             return made
 
-        answer = Answer(whole.status, whole.content, lambda: response(whole))
-        broken = whole.broken
-        if broken is None and any(name.lower() == b"content-encoding" for name, _ in whole.headers):
+        answer = Answer(received.status, received.content, lambda: response(received))
+        broken = received.broken
+        if broken is None and any(name.lower() == b"content-encoding" for name, _ in received.headers):
             try:
                 answer.content = answer.response.content
             except httpx.DecodingError as error:
                 broken = error
         if broken is not None:
-            return _without_body(response(attrs.evolve(whole, broken=broken)), broken)
+            return _without_body(response(attrs.evolve(received, broken=broken)), broken)
         return answer
 
     async def _go_by_httpx(self, encoded: Encoded, times: Times, *, stream: bool, departure: Departure) -> Answer:
@@ -444,7 +444,7 @@ def _base(url: str) -> _Base:
     return _Base(origin_of(parsed), host, f"{parsed.scheme}://{host}", parsed.raw_path.decode("ascii").rstrip("/"))
 
 
-def _plain(encoded: Encoded, leaves: Callable[[], None]) -> Plain:
+def _buffered(encoded: Encoded, leaves: Callable[[], None]) -> BufferedRequest:
     base = _base(encoded.base_url)
     target = base.path + encoded.target
     if not _AS_IT_IS.fullmatch(target):
@@ -456,4 +456,4 @@ def _plain(encoded: Encoded, leaves: Callable[[], None]) -> Plain:
     given = {name.lower() for name in encoded.headers}
     headers = [(name, value) for name, value in own.items() if name.lower() not in given]
     headers.extend(encoded.headers.items())
-    return Plain(base.origin, encoded.method, base.root, target, headers, content, leaves)
+    return BufferedRequest(base.origin, encoded.method, base.root, target, headers, content, leaves)

@@ -1,4 +1,4 @@
-"""A line to one server: HTTP/1.1 by h11 over one connection at a time, with the errors of httpx."""
+"""HTTP/1.1 with one server, by h11 over one connection at a time, with the errors of httpx."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import attrs
 import h11
 import httpx
 
-from .streams import Wire, open_wire
+from .streams import NetworkStream, open_stream
 from .way import leave
 
-__all__ = ["Line", "Origin", "Plain", "Times", "Whole", "origin_of"]
+__all__ = ["Http1Connection", "Origin", "BufferedRequest", "Times", "BufferedResponse", "origin_of"]
 
 Origin = tuple[str, str, int | None]
 """Scheme, host in ASCII and port; the port only if it is not the scheme's own."""
@@ -27,7 +27,7 @@ _LONGEST_HEAD = 100 * 1024
 
 
 @attrs.frozen
-class Plain:
+class BufferedRequest:
     """A request as it goes over the wire, whose body is there as a whole. It may hold secrets."""
 
     origin: Origin
@@ -43,7 +43,7 @@ class Plain:
 
 
 @attrs.frozen
-class Whole:
+class BufferedResponse:
     """An answer with its body, or as much of it as came."""
 
     status: int
@@ -62,7 +62,7 @@ class Whole:
         return httpx.Response(self.status, headers=self.headers, content=content, extensions=_extensions(self.reason))
 
 
-class Line:
+class Http1Connection:
     """One connection at most, opened when there is none. It carries one request after the other.
 
     :param context: for TLS.
@@ -72,17 +72,17 @@ class Line:
         self._host = host
         self._port = port
         self._context = context
-        self._wire: Wire | None = None
+        self._stream: NetworkStream | None = None
         self._protocol: h11.Connection
 
-    async def exchange(self, request: Plain, times: Times) -> Whole:
+    async def exchange(self, request: BufferedRequest, times: Times) -> BufferedResponse:
         """Send a request and read the answer to its end.
 
         :raises httpx.RequestError: no answer began to arrive.
         """
         read = times.get("read")
         try:
-            wire = await self._connect(times)
+            stream = await self._connect(times)
             if request.leaves is not None:
                 request.leaves()
             send = self._protocol.send
@@ -93,30 +93,30 @@ class Line:
                 data += send(h11.EndOfMessage()) or b""
             except h11.LocalProtocolError as error:
                 raise httpx.LocalProtocolError(str(error)) from error
-            await self._send(wire, data, times.get("write"))
-            head = await self._head(wire, read)
+            await self._send(stream, data, times.get("write"))
+            head = await self._head(stream, read)
         except BaseException:
             await self.aclose()
             raise
         parts: list[bytes] = []
         broken: httpx.RequestError | None = None
         try:
-            while (part := await self.next_part(wire, read)) is not None:
+            while (part := await self.next_part(stream, read)) is not None:
                 parts.append(part)
         except httpx.RequestError as error:
             broken = error
         finally:
             await self.finish()
-        return Whole(head.status_code, head.headers.raw_items(), head.reason, b"".join(parts), broken)
+        return BufferedResponse(head.status_code, head.headers.raw_items(), head.reason, b"".join(parts), broken)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request whose body may be a stream, and give the answer, whose body is one."""
         times: Times = request.extensions.get("timeout", {})
         try:
-            wire = await self._connect(times)
-            whole = await self._send_stream(wire, request, times.get("write"))
-            head = await self._head(wire, times.get("read"))
-            if not whole and 200 <= head.status_code < 300:
+            stream = await self._connect(times)
+            complete = await self._send_stream(stream, request, times.get("write"))
+            head = await self._head(stream, times.get("read"))
+            if not complete and 200 <= head.status_code < 300:
                 raise httpx.WriteError("the server answered before it had the whole request")
         except BaseException:
             await self.aclose()
@@ -124,47 +124,47 @@ class Line:
         return httpx.Response(
             head.status_code,
             headers=head.headers.raw_items(),
-            stream=_Body(self, wire, times.get("read")),
+            stream=_Body(self, stream, times.get("read")),
             extensions=_extensions(head.reason),
         )
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            await wire.aclose()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.aclose()
 
     def drop(self) -> None:
         """Close the connection from outside of its event loop, while it carries nothing."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.drop()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.drop()
 
-    async def _connect(self, times: Times) -> Wire:
-        if self._wire is not None:
-            if self._wire.is_quiet():
-                return self._wire
+    async def _connect(self, times: Times) -> NetworkStream:
+        if self._stream is not None:
+            if self._stream.is_quiet():
+                return self._stream
             await self.aclose()
         try:
-            self._wire = await open_wire(self._host, self._port, self._context, times.get("connect"))
+            self._stream = await open_stream(self._host, self._port, self._context, times.get("connect"))
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
         except OSError as error:
             raise httpx.ConnectError(str(error)) from error
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
-        return self._wire
+        return self._stream
 
-    async def _send(self, wire: Wire, data: bytes, timeout: float | None) -> bool:
+    async def _send(self, stream: NetworkStream, data: bytes, timeout: float | None) -> bool:
         """Send, and say whether the server takes it: it may have answered and closed, and then its answer says more than an error."""
         try:
-            await wire.send(data, timeout)
+            await stream.send(data, timeout)
         except TimeoutError as error:
             raise httpx.WriteTimeout("the request could not be sent in time") from error
         except OSError:
             return False
         return True
 
-    async def _send_stream(self, wire: Wire, request: httpx.Request, timeout: float | None) -> bool:
+    async def _send_stream(self, stream: NetworkStream, request: httpx.Request, timeout: float | None) -> bool:
         """Send, and say whether the server took all of it."""
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(request.stream).__name__} cannot be sent asynchronously")
@@ -179,7 +179,7 @@ class Line:
                     if not left:
                         leave(request)  # and not before there is something to send
                         left = True
-                    if not await self._send(wire, data, timeout):
+                    if not await self._send(stream, data, timeout):
                         return False
                     data = b""
                     await anyio.lowlevel.checkpoint()  # a server that takes all at once leaves others their turn
@@ -188,29 +188,29 @@ class Line:
             raise httpx.LocalProtocolError(str(error)) from error
         if not left:
             leave(request)
-        return not data or await self._send(wire, data, timeout)
+        return not data or await self._send(stream, data, timeout)
 
-    async def _head(self, wire: Wire, timeout: float | None) -> h11.Response:
+    async def _head(self, stream: NetworkStream, timeout: float | None) -> h11.Response:
         while True:
-            event = await self._event(wire, timeout)
+            event = await self._event(stream, timeout)
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
                 raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
 
-    async def next_part(self, wire: Wire, timeout: float | None) -> bytes | None:
+    async def next_part(self, stream: NetworkStream, timeout: float | None) -> bytes | None:
         """The next part of the body; ``None`` at its end."""
-        event = await self._event(wire, timeout)
+        event = await self._event(stream, timeout)
         return bytes(event.data) if isinstance(event, h11.Data) else None
 
-    async def _event(self, wire: Wire, timeout: float | None) -> object:
+    async def _event(self, stream: NetworkStream, timeout: float | None) -> object:
         protocol = self._protocol
         try:
             while True:
                 event = protocol.next_event()
                 if event is not h11.NEED_DATA:
                     return event
-                data = await wire.receive(timeout)
+                data = await stream.receive(timeout)
                 if not data and protocol.their_state is h11.SEND_RESPONSE:
                     raise httpx.RemoteProtocolError("the server has closed the connection without an answer")
                 protocol.receive_data(data)
@@ -233,19 +233,19 @@ class Line:
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer, to be read once; closing it frees the line."""
+    """The body of an answer, to be read once; closing it frees the connection."""
 
-    def __init__(self, line: Line, wire: Wire, timeout: float | None) -> None:
-        self._line = line
-        self._wire = wire
+    def __init__(self, connection: Http1Connection, stream: NetworkStream, timeout: float | None) -> None:
+        self._connection = connection
+        self._stream = stream
         self._timeout = timeout
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (part := await self._line.next_part(self._wire, self._timeout)) is not None:
+        while (part := await self._connection.next_part(self._stream, self._timeout)) is not None:
             yield part
 
     async def aclose(self) -> None:
-        await self._line.finish()
+        await self._connection.finish()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import httpx
 
-from .._core.encode import Encoded
+from .._core.encode import HARMLESS, Encoded
 from .._core.response import Answer
 from .hosts import is_host
 
@@ -16,7 +16,6 @@ _MOST = 20  # redirects of one request that are followed
 _NOWHERE = "to nowhere: it has no Location, or one that is no address of HTTP"
 _AS_IT_WAS = {307, 308}  # the other redirects make a GET of what was none
 _READS = {"GET", "HEAD"}
-_HARMLESS = {"accept", "accept-encoding", "connection", "user-agent"}
 
 
 class Redirects:
@@ -82,7 +81,7 @@ def followed(encoded: Encoded, status: int, location: str | None, *, reads: bool
             return f"to {_shown(there)}, which is not followed: it is another origin, and this {encoded.method} has a body"
     headers = encoded.headers
     if not same:
-        headers = {name: value for name, value in headers.items() if name.lower() in _HARMLESS}
+        headers = {name: value for name, value in headers.items() if name.lower() in HARMLESS}
     return attrs.evolve(
         encoded,
         base_url=f"{there.scheme}://{there.netloc.decode('ascii')}",

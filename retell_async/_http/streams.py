@@ -18,7 +18,7 @@ from anyio.abc import ByteStream, SocketAttribute
 
 from .loops import on_asyncio, this_process
 
-__all__ = ["KEEP_ALIVE", "Wire", "is_readable", "keep_alive", "open_wire"]
+__all__ = ["KEEP_ALIVE", "NetworkStream", "is_readable", "keep_alive", "open_stream"]
 
 # A request may wait for its answer for minutes without a byte on the way, which routers take for the end of the connection. So the other
 # side is asked after so many seconds of silence, again after so many, and so often until it counts as gone.
@@ -36,7 +36,7 @@ _CHUNK = 65536
 _ENOUGH = 4 * _CHUNK  # so much may be received and not read yet, before the other side has to wait
 
 
-class Wire(Protocol):
+class NetworkStream(Protocol):
     """One connection. Whoever gets an error from it, or is cancelled while using it, closes it."""
 
     async def send(self, data: bytes, timeout: float | None) -> None:
@@ -64,7 +64,7 @@ class Wire(Protocol):
         ...
 
 
-async def open_wire(host: str, port: int, context: ssl.SSLContext | None, timeout: float | None) -> Wire:
+async def open_stream(host: str, port: int, context: ssl.SSLContext | None, timeout: float | None) -> NetworkStream:
     """Connect, by whichever address of the host answers first.
 
     :param context: for TLS.
@@ -74,8 +74,8 @@ async def open_wire(host: str, port: int, context: ssl.SSLContext | None, timeou
         if on_asyncio():
             return await _open_asyncio(host, port, context)
         if context is None:
-            return _AnyioWire(await anyio.connect_tcp(host, port))
-        return _AnyioWire(await anyio.connect_tcp(host, port, ssl_context=context, tls_standard_compatible=False))
+            return _AnyioStream(await anyio.connect_tcp(host, port))
+        return _AnyioStream(await anyio.connect_tcp(host, port, ssl_context=context, tls_standard_compatible=False))
 
 
 def keep_alive(connection: socket.socket) -> None:
@@ -85,12 +85,12 @@ def keep_alive(connection: socket.socket) -> None:
             connection.setsockopt(*option)
 
 
-async def _open_asyncio(host: str, port: int, context: ssl.SSLContext | None) -> _AsyncioWire:
+async def _open_asyncio(host: str, port: int, context: ssl.SSLContext | None) -> _AsyncioStream:
     loop = asyncio.get_running_loop()
 
-    async def connect(address: str) -> _AsyncioWire:
+    async def connect(address: str) -> _AsyncioStream:
         name = None if context is None else host
-        return (await loop.create_connection(lambda: _AsyncioWire(loop), address, port, ssl=context, server_hostname=name))[1]
+        return (await loop.create_connection(lambda: _AsyncioStream(loop), address, port, ssl=context, server_hostname=name))[1]
 
     try:
         ip_address(host)
@@ -108,17 +108,17 @@ def in_turn(addresses: Iterable[tuple[int, str]]) -> list[str]:
     return [address for row in zip_longest(*families.values()) for address in row if address is not None]
 
 
-async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioWire]]]) -> _AsyncioWire:
+async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioStream]]]) -> _AsyncioStream:
     """The first connection of several attempts that begin one after the other, each once the one before has failed or is slow.
 
     asyncio has the same in `create_connection`, which loses an open socket when it is cancelled at the wrong moment.
     """
-    won: list[_AsyncioWire] = []
+    won: list[_AsyncioStream] = []
     errors: list[OSError] = []
     try:
         async with anyio.create_task_group() as tasks:
 
-            async def attempt(connect: Callable[[], Awaitable[_AsyncioWire]], failed: anyio.Event) -> None:
+            async def attempt(connect: Callable[[], Awaitable[_AsyncioStream]], failed: anyio.Event) -> None:
                 try:
                     won.append(await connect())
                 except OSError as error:
@@ -136,8 +136,8 @@ async def first(attempts: Sequence[Callable[[], Awaitable[_AsyncioWire]]]) -> _A
             raise errors[-1]
         return won.pop(0)
     finally:
-        for wire in won:
-            await wire.aclose()
+        for stream in won:
+            await stream.aclose()
 
 
 def is_readable(fileno: int) -> bool:
@@ -149,7 +149,7 @@ def is_readable(fileno: int) -> bool:
     return bool(select.select([fileno], [], [], 0)[0])
 
 
-class _AsyncioWire(asyncio.Protocol):
+class _AsyncioStream(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._process = this_process()
@@ -269,7 +269,7 @@ def _expire(waiting: asyncio.Future[None]) -> None:
         waiting.set_exception(TimeoutError())
 
 
-class _AnyioWire:
+class _AnyioStream:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._process = this_process()

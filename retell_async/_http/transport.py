@@ -17,7 +17,7 @@ import httpcore
 import httpx
 
 from .._core.errors import RetellError
-from .http1 import Line, Origin, Plain, Times, Whole, origin_of
+from .http1 import BufferedRequest, BufferedResponse, Http1Connection, Origin, Times, origin_of
 from .instrumented import Methods
 from .loops import close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
@@ -40,7 +40,7 @@ class _Place:
     """One connection at most."""
 
     origin: Origin
-    line: Line | httpx.AsyncHTTPTransport
+    connection: Http1Connection | httpx.AsyncHTTPTransport
     """Through a proxy, a whole httpx transport, whose pool has a single place."""
     idle_since: float = 0.0
 
@@ -125,7 +125,7 @@ class _Pool:
         self._idle_number -= 1
         place = places.popleft()
         with anyio.CancelScope(shield=True):
-            await place.line.aclose()
+            await place.connection.aclose()
 
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read, and who waits for one gets an error."""
@@ -145,10 +145,10 @@ class _Pool:
             while places:
                 self._idle_number -= 1
                 place = places.popleft()
-                if isinstance(place.line, Line):
-                    place.line.drop()
+                if isinstance(place.connection, Http1Connection):
+                    place.connection.drop()
                 else:
-                    close_soon(self.loop, place.line.aclose)
+                    close_soon(self.loop, place.connection.aclose)
         for transport in self.shared.values():
             close_soon(self.loop, transport.aclose)
 
@@ -199,7 +199,7 @@ class Transport(OwnTransport):
         """
         return not self._is_shared() and self._proxy_to(origin) is None
 
-    async def exchange(self, request: Plain, times: Times) -> Whole:
+    async def exchange(self, request: BufferedRequest, times: Times) -> BufferedResponse:
         """Send a request for whose origin `is_straight` holds, and read the answer to its end.
 
         :raises httpx.RequestError: no answer began to arrive.
@@ -207,7 +207,7 @@ class Transport(OwnTransport):
         pool = self._pool()
         place = await self._enter(pool, request.origin, times.get("pool"))
         try:
-            return await cast("Line", place.line).exchange(request, times)
+            return await cast("Http1Connection", place.connection).exchange(request, times)
         finally:
             # If its connection is gone, the next one can be opened in its place.
             await pool.release(place)
@@ -224,10 +224,10 @@ class Transport(OwnTransport):
             return await _by_httpx(shared, request)
         place = await self._enter(pool, origin, request.extensions.get("timeout", {}).get("pool"))
         try:
-            if isinstance(place.line, Line):
-                response = await place.line.handle_async_request(request)
+            if isinstance(place.connection, Http1Connection):
+                response = await place.connection.handle_async_request(request)
             else:
-                response = await _by_httpx(place.line, request)
+                response = await _by_httpx(place.connection, request)
         except BaseException:
             await pool.release(place)
             raise
@@ -278,13 +278,13 @@ class Transport(OwnTransport):
             pool.leave()
             raise
 
-    def _open(self, origin: Origin) -> Line | httpx.AsyncHTTPTransport:
+    def _open(self, origin: Origin) -> Http1Connection | httpx.AsyncHTTPTransport:
         if self._proxy_to(origin) is not None:
             return self._open_httpx(origin, httpx.Limits(max_connections=1, keepalive_expiry=self.limits.keepalive_expiry))
         scheme, host, port = origin
         if scheme not in _PORTS:
             raise httpx.UnsupportedProtocol(f"the URL must start with http:// or https://, not {scheme}://")
-        return Line(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
+        return Http1Connection(host, port or _PORTS[scheme], self._context(scheme) if scheme == "https" else None)
 
     def _open_httpx(self, origin: Origin, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
         return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self.http2, limits=limits, proxy=self._proxy_to(origin))

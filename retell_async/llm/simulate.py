@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         results = (
             [asyncio.run(talk(asked.url, settings))]
             if asked.interactive
-            else asyncio.run(play_all(asked.url, found, settings, at_once=asked.at_once))
+            else asyncio.run(play_all(asked.url, found, settings, concurrency=asked.concurrency))
         )
         for write, path in ((as_json, asked.json), (as_junit, asked.junit)):
             if path is not None and str(path) != "-":
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--metadata", metavar="JSON", help="the metadata of the calls")
     parser.add_argument("--calls", type=_whole, default=1, metavar="N", help="play each scenario so often (default: 1)")
-    parser.add_argument("--at-once", type=_whole, default=4, metavar="N", help="how many calls go on at once (default: %(default)s)")
+    parser.add_argument("--concurrency", type=_whole, default=4, metavar="N", help="how many calls go on at once (default: %(default)s)")
     parser.add_argument(
         "--answer-within", type=_seconds, default=15.0, metavar="SECONDS", help="how long an answer may take (default: %(default)g)"
     )

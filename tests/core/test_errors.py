@@ -157,3 +157,10 @@ def test_an_error_whose_answer_was_not_read_can_be_pickled() -> None:
     response.is_stream_consumed = True
     error = pickle.loads(pickle.dumps(errors.InternalServerError("why", response=response, body=None)))
     assert (error.message, error.response.content) == ("why", b"")
+
+
+def test_a_pickled_error_masks_its_url() -> None:
+    query = {"note": "to +14155550123", "api_token": "hush", "to_number": "4155550123", "limit": "3"}
+    request = httpx.Request("GET", "https://user:hush@retell.test/get-call/call_1", params=query)
+    url = pickle.loads(pickle.dumps(errors.APIConnectionError(request=request))).request.url
+    assert (url.path, url.params["limit"], "hush" in str(url), "4155550123" in str(url)) == ("/get-call/call_1", "3", False, False)

@@ -1,4 +1,4 @@
-"""Pages fetched ahead and items filled: what is fetched when, in what order, and what is left behind."""
+"""Pages fetched ahead and items mapped: what is fetched when, in what order, and what is left behind."""
 
 from __future__ import annotations
 
@@ -70,21 +70,21 @@ def things(client: AsyncRetell) -> AsyncPaginator[Any]:
 @pytest.mark.parametrize("pages", [1, 2, 3])
 async def test_pages_are_fetched_while_the_one_before_is_used_and_no_more_of_them(pages: int) -> None:
     server = Pages(8)
-    async with server.client() as client, things(client).ahead(pages) as items:
+    async with server.client() as client, things(client).prefetch(pages) as items:
         seen: list[int] = []
         async for item in items:
             seen.append(item["n"])
             await anyio.wait_all_tasks_blocked()
             assert server.fetched == min(item["n"] // 2 + 1 + pages, 8)
         assert seen == list(range(16))
-    async with server.client() as client, things(client).ahead() as items:
+    async with server.client() as client, things(client).prefetch() as items:
         assert [page[0]["n"] async for page in items.pages()] == list(range(0, 16, 2))
 
 
 async def test_what_was_fetched_ahead_is_dropped_with_the_block() -> None:
     server = Pages(1000)
     async with server.client() as client:
-        async with things(client).ahead() as items:
+        async with things(client).prefetch() as items:
             async for item in items:
                 if item["n"] == 5:
                     break
@@ -97,23 +97,23 @@ async def test_an_error_comes_out_in_its_place_and_by_itself() -> None:
     seen: list[Any] = []
     async with Pages(8, fails_at=2).client() as client:
         with pytest.raises(InternalServerError):
-            async with things(client).ahead() as items:
+            async with things(client).prefetch() as items:
                 await collect(items, seen)
         assert [item["n"] for item in seen] == [0, 1, 2, 3]
         with pytest.raises(KeyError, match="own"):
-            async with things(client).ahead():
+            async with things(client).prefetch():
                 raise KeyError("own")
 
 
 async def test_items_are_filled_several_at_a_time_and_in_order() -> None:
     server = Pages(3)
     async with server.client() as client:
-        for at_once in (1, 3, 100):
+        for concurrency in (1, 3, 100):
             server.most_under_way = 0
-            server.awaited = min(at_once, 6)
-            async with things(client).filled(lambda item: client.send(get(str(item["n"] + 10)), {}), at_once=at_once) as filled:
+            server.awaited = min(concurrency, 6)
+            async with things(client).map(lambda item: client.send(get(str(item["n"] + 10)), {}), concurrency=concurrency) as filled:
                 assert [thing.thing_id async for thing in filled] == [str(number) for number in range(10, 16)]
-            assert server.most_under_way == min(at_once, 6)
+            assert server.most_under_way == min(concurrency, 6)
     assert server.under_way == 0
 
 
@@ -122,14 +122,14 @@ async def test_an_item_that_cannot_be_filled_is_an_error_in_its_place() -> None:
     seen: list[Any] = []
     async with server.client() as client:
         with pytest.raises(InternalServerError):
-            async with things(client).filled(lambda item: client.send(get(str(item["n"])), {})) as filled:
+            async with things(client).map(lambda item: client.send(get(str(item["n"])), {})) as filled:
                 await collect(filled, seen)
     assert [thing.thing_id for thing in seen] == [str(number) for number in range(7)]
     assert server.under_way == 0
     seen.clear()
     async with Pages(10, fails_at=1).client() as client:
         with pytest.raises(InternalServerError):
-            async with things(client).filled(lambda item: client.send(get(str(item["n"])), {})) as filled:
+            async with things(client).map(lambda item: client.send(get(str(item["n"])), {})) as filled:
                 await collect(filled, seen)
     assert [thing.thing_id for thing in seen] == ["0", "1"]
 
@@ -137,11 +137,11 @@ async def test_an_item_that_cannot_be_filled_is_an_error_in_its_place() -> None:
 async def test_filling_can_be_left_at_any_time() -> None:
     server = Pages(1000)
     async with server.client() as client:
-        async with things(client).filled(lambda item: client.send(get(str(item["n"] + 10)), {}), at_once=4) as filled:
+        async with things(client).map(lambda item: client.send(get(str(item["n"] + 10)), {}), concurrency=4) as filled:
             assert (await anext(filled)).thing_id == "10"
         assert server.under_way == 0
         with anyio.move_on_after(0.02) as scope:
-            async with things(client).filled(lambda item: anyio.sleep_forever()) as never:
+            async with things(client).map(lambda item: anyio.sleep_forever()) as never:
                 await anext(never)
         assert scope.cancelled_caught
 
@@ -149,8 +149,19 @@ async def test_filling_can_be_left_at_any_time() -> None:
 async def test_numbers_that_cannot_work_are_refused() -> None:
     async with Pages(1).client() as client:
         with pytest.raises(ValueError, match="pages"):
-            async with things(client).ahead(0):
+            async with things(client).prefetch(0):
                 pass
-        with pytest.raises(ValueError, match="at_once"):
-            async with things(client).filled(lambda item: checkpoint(), at_once=0):
+        with pytest.raises(ValueError, match="concurrency"):
+            async with things(client).map(lambda item: checkpoint(), concurrency=0):
                 pass
+
+
+async def test_the_former_names_work_and_say_so() -> None:
+    async with Pages(1).client() as client:
+        with pytest.warns(DeprecationWarning, match=r"prefetch\(\)") as said:
+            async with things(client).ahead() as items:
+                assert len([item async for item in items]) == 2
+        assert said[0].filename == __file__
+        with pytest.warns(DeprecationWarning, match="concurrency"):
+            async with things(client).filled(lambda item: client.send(get(str(item["n"])), {}), at_once=2) as results:
+                assert [thing.thing_id async for thing in results] == ["0", "1"]

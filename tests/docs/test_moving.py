@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import io
@@ -9,11 +10,12 @@ import json
 import pickle
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.parser import BytesParser
 from enum import Enum
+from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -31,9 +33,8 @@ import retell_async
 from retell_async import types, webhooks
 from retell_async._core.errors import status_error
 
-from .blocks import ROOT
+from .moving import CALL, GUIDE, Sent, omit_of, row
 
-GUIDE = (ROOT / "docs" / "guides" / "moving.md").read_text()
 OPTIONS = {"extra_headers", "extra_query", "extra_body", "timeout", "max_retries"}
 
 
@@ -58,19 +59,89 @@ def test_the_version_is_the_one_that_is_compared() -> None:
 
 
 def test_resources_methods_and_options(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
+    assert "all 21 resources" in row("Resources and methods")
     found = dict(resources(there))
     assert len(found) == 21
     for name, resource in found.items():
         methods = {each for each in dir(resource) if not each.startswith(("_", "with_"))}
         assert methods <= {*dir(getattr(here, name))}
+    assert set(re.findall(r"`(\w+)`", row("Options of a request"))) == OPTIONS
     assert set(inspect.signature(there.call.retrieve).parameters) >= OPTIONS
     assert set(retell_async.RequestOptions.__annotations__) >= OPTIONS
 
 
 @pytest.mark.parametrize("setting", ["api_key", "base_url", "timeout", "max_retries", "http_client", "default_headers", "default_query"])
 def test_settings_of_a_client(setting: str) -> None:
+    assert f"`{setting}`" in row("Settings of a client")
     for client in (retell.AsyncRetell, retell_async.AsyncRetell):
         assert setting in inspect.signature(client).parameters
+
+
+def test_settings_from_the_environment_and_of_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "`RETELL_API_KEY` and `RETELL_BASE_URL`; `with_options` and `copy`" in row("Settings of a client")
+    monkeypatch.setenv("RETELL_API_KEY", "key_2")
+    monkeypatch.setenv("RETELL_BASE_URL", "http://retell.test")
+    clients: list[Any] = [retell.AsyncRetell(), retell_async.AsyncRetell()]
+    for client in clients:
+        assert (client.api_key, str(client.base_url).rstrip("/")) == ("key_2", "http://retell.test")
+        for copied in (client.copy, client.with_options):
+            changed = copied(set_default_headers={"X-One": "1"}, set_default_query={"a": "1"}, http_client=httpx.AsyncClient())
+            assert changed.default_headers["X-One"] == "1"
+            assert changed.default_query == {"a": "1"}
+
+
+@pytest.mark.anyio
+async def test_keywords() -> None:
+    assert "what is not given is not sent, `None` is `null`" in row("Keywords")
+
+    def update(client: Any) -> Awaitable[Any]:
+        made: Awaitable[Any] = client.agent.update("a", voicemail_option=None, voice_speed=1.1, agent_name=omit_of(client))
+        return made
+
+    _, requests = await Sent().both(update)
+    for request in requests:
+        assert json.loads(request.content) == {"voicemail_option": None, "voice_speed": 1.1}
+
+
+@pytest.mark.anyio
+async def test_pages() -> None:
+    assert "`items`, `has_more`, `pagination_key` of an awaited list" in row("Pages")
+    page = {"items": [CALL], "has_more": True, "pagination_key": "next"}
+    answers, _ = await Sent(page).both(lambda client: client.call.list())
+    for answer in answers:
+        assert ([one.call_id for one in answer.items], answer.has_more, answer.pagination_key) == (["call_1"], True, "next")
+
+
+@pytest.mark.asyncio
+async def test_lists_as_coroutines() -> None:
+    said = row("Lists as coroutines")
+    page = {"items": [CALL], "has_more": False}
+    for client in Sent(page).clients:
+        loop = asyncio.get_running_loop()
+        assert "`asyncio.create_task(client.call.list())`" in said
+        assert len((await asyncio.create_task(client.call.list())).items) == 1
+        assert "`TaskGroup.create_task`" in said
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(client.call.list())
+        assert len(task.result().items) == 1
+        assert "`asyncio.run_coroutine_threadsafe`" in said
+        waiting = await asyncio.to_thread(asyncio.run_coroutine_threadsafe, client.call.list(), loop)
+        assert len((await asyncio.wrap_future(waiting)).items) == 1
+    assert "`asyncio.run`" in said
+    for client in Sent(page).clients:
+        assert len((await asyncio.to_thread(asyncio.run, client.call.list())).items) == 1
+
+
+@pytest.mark.asyncio
+async def test_clients_with_settings_of_their_own() -> None:
+    said = row("HTTP clients with settings of their own")
+    for name in ("DefaultAsyncHttpxClient", "DefaultAioHttpClient"):
+        assert f"`http_client={name}(...)`" in said
+        for package in (retell, retell_async):
+            given = getattr(package, name)(timeout=7)
+            kind: Any = package.AsyncRetell
+            async with kind(api_key="key_1", http_client=given) as client:
+                assert client.timeout == httpx.Timeout(7)
 
 
 def test_defaults(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
@@ -90,14 +161,14 @@ def test_errors_of_both() -> None:
     assert all(issubclass(getattr(retell_async, name), retell_async.APIStatusError) for name in kinds)
 
 
-def test_what_is_there_and_not_here(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
-    for part in ("iter_bytes", "iter_text", "iter_lines", "read", "text", "json", "parse"):
+def test_large_answers_and_other_requests(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
+    for part in re.findall(r"`(\w+)`", row("Large answers")):
         assert hasattr(retell._response.AsyncAPIResponse, part)
         assert hasattr(retell_async.StreamedResponse, part)
     for verb in ("get", "post", "patch", "put", "delete"):
         theirs, ours = (inspect.signature(getattr(client, verb)).parameters for client in (there, here))
         assert theirs.keys() - ours.keys() <= {"stream", "stream_cls"}
-        assert f"`{verb}`" in GUIDE or f"`client.{verb}`" in GUIDE
+        assert re.search(rf"`(client\.)?{verb}`", row("Other requests"))
     for setting in inspect.signature(there.with_options).parameters:
         assert setting in {*inspect.signature(here.with_options).parameters, "_extra_kwargs"}
 
@@ -130,18 +201,23 @@ def test_members_of_raw_responses() -> None:
 
 
 def test_raw_answers_are_awaited_there() -> None:
+    assert "`raw.parse()` as well, as `raw.text()` and `raw.json()`" in row("`await raw.parse()` |")
     for method in ("parse", "text", "json"):
         assert inspect.iscoroutinefunction(getattr(retell._response.AsyncAPIResponse, method))
         assert not inspect.iscoroutinefunction(getattr(retell_async.RawResponse, method))
 
 
 def test_verifying(there: retell.AsyncRetell, here: retell_async.AsyncRetell) -> None:
+    assert "`client.verify(body, api_key, signature)`, true or false" in row("Webhooks | `retell_async.lib")
+    assert "which raises with the reason" in row("`client.verify(body, api_key, signature)`, false")
     body = "{}"
     official: Any = retell.Retell(api_key="key_1")
     assert not hasattr(there, "verify")
     signature = webhooks.sign(body, "key_1")
     assert official.verify(body, "key_1", signature) is here.verify(body, "key_1", signature) is True
     assert official.verify(body, "key_2", signature) is here.verify(body, "key_2", signature) is False
+    for package in ("retell", "retell_async"):
+        assert import_module(f"{package}.lib.webhook_auth").verify(body, "key_1", signature) is True
     with pytest.raises(retell_async.WebhookVerificationError):
         webhooks.verify(body, "key_2", signature)
 
@@ -157,64 +233,12 @@ def test_the_text_of_an_error() -> None:
     assert type(ours).__name__ == type(theirs).__name__
 
 
-def test_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key() -> None:
+    assert "as its kind `ConfigurationError`" in row("no key: a `RetellError` with the first client")
     with pytest.raises(retell.RetellError):
         retell.AsyncRetell()
     with pytest.raises(retell_async.ConfigurationError):
         retell_async.AsyncRetell()
-
-
-CALL: dict[str, Any] = {
-    "call_id": "call_1",
-    "call_type": "phone_call",
-    "agent_id": "agent_1",
-    "agent_version": 1,
-    "call_status": "ended",
-    "from_number": "+14155550100",
-    "to_number": "+14155550101",
-    "direction": "outbound",
-    "call_analysis": {"call_summary": "short"},
-    "new_field": {"a": 1},
-}
-
-
-def row(start: str) -> str:
-    """A row of the guide's tables, by its first cell."""
-    (found,) = (line for line in GUIDE.splitlines() if line.startswith(f"| {start}"))
-    return found
-
-
-@dataclass
-class Spot:
-    x: int
-
-
-def omit_of(client: Any) -> Any:
-    """What stands for "not given" with a client."""
-    return retell.omit if isinstance(client, retell.AsyncRetell) else retell_async.omit
-
-
-class Sent:
-    """A client of each package, and what they send."""
-
-    def __init__(self, answer: Any = None, **settings: Any) -> None:
-        self.requests: list[httpx.Request] = []
-        self.answer = {} if answer is None else answer
-        settings = {"api_key": "key_1", "max_retries": 0, **settings}
-        self.clients: list[Any] = [
-            kind(http_client=httpx.AsyncClient(transport=httpx.MockTransport(self.serve)), **settings)
-            for kind in (retell.AsyncRetell, retell_async.AsyncRetell)
-        ]
-
-    def serve(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        return httpx.Response(200, json=self.answer)
-
-    async def both(self, call: Callable[[Any], Awaitable[Any]]) -> tuple[list[Any], list[httpx.Request]]:
-        """What both clients answer, and what they send."""
-        self.requests.clear()
-        answers = [await call(client) for client in self.clients]
-        return answers, self.requests[:]
 
 
 def test_methods_of_models() -> None:
@@ -375,6 +399,11 @@ def test_validating() -> None:
         types.PhoneCallResponse.model_validate({"call_type": "phone_call"})
 
 
+@dataclass
+class Spot:
+    x: int
+
+
 class Kind(Enum):
     A = "a"
 
@@ -385,7 +414,7 @@ class Kind(Enum):
     [({1}, [1]), (Kind.A, "a"), (date(2026, 1, 2), "2026-01-02"), (Spot(1), {"x": 1}), (attrs.make_class("Point", ["x"])(1), {"x": 1})],
 )
 async def test_values_that_only_we_send(value: Any, meant: Any) -> None:
-    assert "a `set`, a dataclass, a model of attrs, a plain `Enum` or a `date` in a body is a `TypeError`" in GUIDE
+    assert "a `set`, a dataclass, a model of attrs, a plain `Enum` or a `date` in a body is a `TypeError`" in row("a `set`")
     sent = Sent()
     with pytest.raises(TypeError, match="JSON serializable"):
         await sent.clients[0].call.create_web_call(agent_id="a", metadata={"x": value})

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import anyio
 import httpx
 import pytest
 
+import retell_async
 from retell_async import ConfigurationError, NotFoundError, RateLimit, RetellError, UnprocessableEntityError
+from retell_async._core.errors import status_error
 from retell_async.testing import LocalRetell
 
 from ..engine.virtual import Server, run
+from .blocks import ROOT
 
 pytestmark = pytest.mark.anyio
 
@@ -72,3 +77,21 @@ async def test_which_errors_are_of_which_kind() -> None:
         with pytest.raises(TypeError, match="from_number"):
             await client.call.create_phone_call(to_number="+14155550101")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     local.assert_received("call.create_phone_call", times=0)
+
+
+def test_the_tree_of_errors() -> None:
+    tree, _, _ = (ROOT / "docs" / "reference" / "errors.rst").read_text().partition(".. autoexception")
+    lines = re.findall(r"^   ([ │├└─]*)(\w+Error)\b *(\d[\dx]*)?", tree, re.MULTILINE)
+    above: list[str] = []
+    for branches, name, status in lines:
+        depth = len(branches) // 4
+        kind = getattr(retell_async, name)
+        public = [base.__name__ for base in kind.__mro__[1:] if base.__name__ in retell_async.__all__]
+        assert public[:1] == above[depth - 1 : depth], name
+        above[depth:] = [name]
+        if status:
+            assert (
+                type(status_error(httpx.Response(int(status.replace("x", "0")), request=httpx.Request("GET", "http://retell.test"))))
+                is kind
+            )
+    assert len(lines) > 15

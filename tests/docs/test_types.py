@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from textwrap import indent
 
+import attrs
 import pytest
 
 from .blocks import ROOT, blocks
@@ -19,12 +20,17 @@ HEAD = "from __future__ import annotations\nfrom retell_async import AsyncRetell
 @pytest.mark.soak
 def test_pyright(tmp_path: Path) -> None:
     names: dict[str, str] = {}
-    for number, block in enumerate(blocks("python")):
-        # A client without `await` has the same name as the one that most blocks find.
-        parameters = TYPES if "import Retell\n" not in block.source else TYPES.removeprefix("client: AsyncRetell, ")
-        body = block.source if block.is_test else f"{HEAD}async def example({parameters}) -> None:\n{indent(block.source, '    ')}"
-        (tmp_path / f"block_{number}.py").write_text(body)
-        names[f"block_{number}.py"] = block.name
+    found = list(blocks("python"))
+    continued = [block for block in found if block.is_continued]
+    whole = attrs.evolve(continued[0], source="\n".join(block.source for block in continued))
+    for number, block in enumerate([*(block for block in found if not block.is_continued), whole]):
+        # A client made in the block has the same name as the one that most blocks find.
+        own = "import Retell\n" in block.source or block.is_continued
+        parameters = TYPES.removeprefix("client: AsyncRetell, ") if own else TYPES
+        body = block.source if block.is_program else f"{HEAD}async def example({parameters}) -> None:\n{indent(block.source, '    ')}"
+        file = block.file or f"block_{number}.py"
+        (tmp_path / file).write_text(body)
+        names[file] = block.name
     (tmp_path / "pyrightconfig.json").write_text(
         json.dumps({"typeCheckingMode": "standard", "reportUnusedExpression": False, "extraPaths": [str(ROOT)]})
     )
@@ -37,6 +43,6 @@ def test_pyright(tmp_path: Path) -> None:
         check=False,
     )
 
-    found = json.loads(result.stdout)
-    assert found["summary"]["filesAnalyzed"] == len(names)
-    assert [f"{names[Path(each['file']).name]}: {each['message']}" for each in found["generalDiagnostics"]] == []
+    said = json.loads(result.stdout)
+    assert said["summary"]["filesAnalyzed"] == len(names)
+    assert [f"{names[Path(each['file']).name]}: {each['message']}" for each in said["generalDiagnostics"]] == []

@@ -78,12 +78,12 @@ async def dial(client: AsyncRetell) -> None:
 
 
 async def read_ahead(client: AsyncRetell) -> None:
-    async with client.paginate(LIST.request(), {}).ahead() as items:
+    async with client.paginate(LIST.request(), {}).prefetch() as items:
         assert [item async for item in items] == [1, 2, 1, 2]
 
 
 async def fill(client: AsyncRetell) -> None:
-    async with client.paginate(LIST.request(), {}).filled(lambda _: client.send(get(), {}), at_once=2) as filled:
+    async with client.paginate(LIST.request(), {}).map(lambda _: client.send(get(), {}), concurrency=2) as filled:
         assert len([item async for item in filled]) == 4
 
 

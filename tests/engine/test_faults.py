@@ -141,7 +141,7 @@ async def test_the_next_page_comes_while_the_present_one_is_used() -> None:
             for ahead in (False, True):
                 start = perf_counter()
                 if ahead:
-                    async with client.call.list(limit=10).ahead() as items:
+                    async with client.call.list(limit=10).prefetch() as items:
                         async for _ in items:
                             await anyio.sleep(0.006)
                 else:

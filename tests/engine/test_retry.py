@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from retell_async._core.errors import ConfigurationError
-from retell_async._engine.retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, Tries, backoff, may_have_acted
+from retell_async._engine.retry import KEY_LIFETIME, Budget, Fault, RetryPolicy, RetryState, backoff, may_have_acted
 
 POLICY = RetryPolicy()
 SILENCE = Fault()
@@ -16,12 +16,12 @@ LOCKED = Fault(status=409, locked=True)
 
 def tries(
     repeat: Literal["safe", "idempotency_key", "unsafe"] = "safe", *, policy: RetryPolicy = POLICY, max_retries: int = 2, **more: Any
-) -> Tries:
+) -> RetryState:
     settings: dict[str, Any] = {"random": lambda: 1.0, **more}
-    return Tries(policy, settings.pop("budget", Budget(500)), repeat, max_retries, **settings)
+    return RetryState(policy, settings.pop("budget", Budget(500)), repeat, max_retries, **settings)
 
 
-def again(state: Tries, fault: Fault, now: float = 0.0) -> bool:
+def again(state: RetryState, fault: Fault, now: float = 0.0) -> bool:
     return state.failed(fault, now=now) is not None
 
 

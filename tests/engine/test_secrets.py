@@ -61,7 +61,7 @@ async def behave(stream: SocketStream, how: str) -> None:
     elif how == "reset":
         await _reset(stream)
     elif how == "garbage":
-        await stream.send(b"SSH-2.0-OpenSSH_9\r\n\r\n")
+        await stream.send(b"SSH-2.0-OpenSSH_9 %s\r\n\r\n" % PHONE.encode())
     elif how == "cut off":
         await stream.send(ok()[:-4])
     elif how == "no JSON":
@@ -355,7 +355,7 @@ async def test_where_an_error_was_raised_that_nobody_expects_is_in_its_notes(mon
     def broken(*_: object) -> None:
         raise AttributeError("nothing there")
 
-    monkeypatch.setattr("retell_async._http.http1.Line._connect", broken)
+    monkeypatch.setattr("retell_async._http.http1.Http1Connection._connect", broken)
     async with AsyncRetell(KEY, base_url="http://127.0.0.1:1") as client:
         error = await error_of(place, client)
     assert_nothing_shows(error)

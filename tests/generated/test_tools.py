@@ -169,6 +169,27 @@ def test_hints_of_all_that_is_public_are_types(module: Any) -> None:
     assert typing.get_type_hints(AsyncRetell.__init__)["http_client"] is not None
 
 
+def test_hints_are_types_where_what_is_optional_is_not_installed() -> None:
+    code = """
+import sys
+for name in ("aiohttp", "fastapi", "httpx2", "pydantic", "pydantic_core", "starlette", "websockets", "yaml"):
+    sys.modules[name] = None
+import inspect, typing
+import retell_async
+from retell_async import llm, webhooks
+for module in (retell_async, webhooks, llm):
+    for name in module.__all__:
+        thing = getattr(module, name)
+        for one in (thing, *vars(thing).values()) if inspect.isclass(thing) else (thing,):
+            one = getattr(one, "__func__", getattr(one, "fget", getattr(one, "func", one)))
+            if inspect.isfunction(one) and one.__module__.startswith("retell_async") or inspect.isclass(one):
+                typing.get_type_hints(one)
+print(typing.get_args(typing.get_type_hints(retell_async.AsyncRetell.__init__)["http_client"])[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("<class 'httpx2.AsyncClient'>\n", "")
+
+
 def test_nobody_who_does_not_ask_pays_for_hints() -> None:
     code = """
 import sys

@@ -123,12 +123,23 @@ async def pieces() -> AsyncIterator[bytes]:
     yield b"two"
 
 
-async def test_a_whole_url_of_another_origin_gets_no_key() -> None:
+async def test_a_whole_url_of_another_origin_gets_nothing_of_the_client() -> None:
     async with client(echo) as here:
         said = cast("Any", await here.get("http://retell.test/b?c=1", cast_to=object))
         assert (said["url"], said["headers"]["authorization"]) == ("http://retell.test/b?c=1", f"Bearer {KEY}")
         said = cast("Any", await here.get("https://elsewhere.test/b", cast_to=object))
         assert (said["url"], "authorization" in said["headers"]) == ("https://elsewhere.test/b", False)
+        view = here.with_options(default_headers={"X-Tenant-Key": "k1"}, default_query={"tenant": "t1"})
+        said = cast("Any", await view.get("/b", cast_to=object))
+        assert (said["url"], said["headers"]["x-tenant-key"]) == ("http://retell.test/v0/b?tenant=t1", "k1")
+        own: dict[str, Any] = {"headers": {"Authorization": "Bearer another", "X-Own": "1"}, "params": {"a": "b"}}
+        said = cast("Any", await view.get("https://elsewhere.test/b", cast_to=object, options=own))
+        assert said["url"] == "https://elsewhere.test/b?a=b"
+        known = {"accept", "accept-encoding", "connection", "host", "user-agent"}
+        assert {name: text for name, text in said["headers"].items() if name not in known} == {
+            "authorization": "Bearer another",
+            "x-own": "1",
+        }
 
 
 async def test_what_is_cast_to() -> None:

@@ -93,13 +93,30 @@ def test_a_name_that_is_nowhere_is_an_attribute_error() -> None:
         getattr(retell_async, "Nothing")  # noqa: B009
 
 
-def test_they_cost_nothing_at_import() -> None:
+def test_what_is_not_used_is_not_loaded() -> None:
+    """Neither names for movers, nor the half for synchronous code, nor httpx before the first request."""
     code = """
-import sys, retell_async
-retell_async.AsyncRetell("key_1")
-print([name for name in sys.modules if "official_names" in name or "httpx" in name or name.startswith("retell_async.types")])
+import pkgutil, sys, retell_async
+client = retell_async.AsyncRetell("key_1")
+for module in pkgutil.iter_modules(retell_async.resources.__path__):
+    if module.name[0] != "_":
+        getattr(client, module.name)
+ours = ("_official_names", "types", "_sync", "_blocking", "resources._sync", "sandbox", "llm", "webhooks")
+unused = ("httpx", "httpx2", "httpcore", "h11", "aiohttp", "pydantic", *(f"retell_async.{name}" for name in ours))
+print([name for name in sys.modules if name.startswith(tuple(f"{one}." for one in unused)) or name in unused])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_half_for_synchronous_code_is_found_like_all_else() -> None:
+    code = """
+import retell_async
+assert {"Retell", "SyncPage"} <= {*dir(retell_async)}
+from retell_async import *
+assert Retell is retell_async.Retell and SyncPage is retell_async.SyncPage
+assert retell_async.Retell.__init__.__annotations__["hooks"] is not None
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_pytest_takes_no_model_for_a_test() -> None:

@@ -71,7 +71,8 @@ async def test_an_outbound_call_from_its_order_to_its_analysis(caplog: pytest.Lo
         assert results == [['{"status":"on its way","arrives":"Thursday"}'], ["There is no such order."]]
         assert found.call_analysis is not None
         assert unknown.call_analysis is not None
-        assert (await service.get("/summaries")).json() == {
+        followed = (await service.get("/calls")).json()
+        assert {each["call_id"]: each["summary"] for each in followed} == {
             found.call_id: found.call_analysis.call_summary,
             unknown.call_id: unknown.call_analysis.call_summary,
         }

@@ -192,13 +192,13 @@ async def play(url: str, scenario: Scenario, settings: Settings | None = None) -
     return await Call(url, scenario, settings or Settings()).play()
 
 
-async def play_all(url: str, scenarios: Sequence[Scenario], settings: Settings | None = None, *, at_once: int = 4) -> list[Result]:
+async def play_all(url: str, scenarios: Sequence[Scenario], settings: Settings | None = None, *, concurrency: int = 4) -> list[Result]:
     """Play several, some of them at once.
 
     :returns: their results, in the order of the scenarios.
     """
     results: dict[int, Result] = {}
-    room = anyio.CapacityLimiter(at_once)
+    room = anyio.CapacityLimiter(concurrency)
 
     async def one(number: int, scenario: Scenario) -> None:
         async with room:

@@ -41,7 +41,7 @@ def broken(results: list[Result]) -> dict[str, set[str]]:
 def test_a_planted_fault_is_found(fault: str) -> None:
     async def main() -> None:
         async with faulty(fault) as url:
-            results = await play_all(url, scenarios(tools=["book"]), CALM if "reads nothing" not in fault else None, at_once=12)
+            results = await play_all(url, scenarios(tools=["book"]), CALM if "reads nothing" not in fault else None, concurrency=12)
         assert FAULTS[fault] in set().union(*broken(results).values())
 
     logging.getLogger("websockets.server").disabled = True
@@ -52,7 +52,7 @@ def test_a_planted_fault_is_found(fault: str) -> None:
 def test_a_server_without_fault_passes_beside_them() -> None:
     async def main() -> None:
         async with faulty(None) as url:
-            results = await play_all(url, scenarios(tools=["book"]), CALM, at_once=12)
+            results = await play_all(url, scenarios(tools=["book"]), CALM, concurrency=12)
         assert broken(results) == {}
         assert all(result.ended == "played" for result in results)
 
@@ -63,7 +63,7 @@ def test_a_server_without_fault_passes_beside_them() -> None:
 def test_the_example_is_found_without_fault() -> None:
     async def main() -> None:
         async with served(custom_llm.create_app({}, SECRET)) as url:
-            results = await play_all(url, scenarios(), at_once=12)
+            results = await play_all(url, scenarios(), concurrency=12)
         assert broken(results) == {}
         ends = {result.scenario.name: result.ended for result in results}
         assert ends.pop("goodbye") == "hung up by the agent"

@@ -1,0 +1,50 @@
+"""The names of the official SDK in ours, as `python -m codegen official` finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from codegen import overlay
+from codegen.__main__ import main
+from codegen.document import load_file
+from codegen.generate import ROOT
+from codegen.prepare import prepare
+from codegen.revisions.official import Official, of_pinned, official
+from codegen.surface import entries
+
+OPENAPI = ROOT / "openapi"
+
+pytestmark = pytest.mark.soak  # all of the document and of the official SDK is walked through
+
+
+@pytest.fixture(scope="module")
+def found() -> Official:
+    return of_pinned()
+
+
+def test_what_is_pinned_is_what_is_found(found: Official) -> None:
+    assert found.text == (OPENAPI / "official.json").read_text(encoding="utf-8")
+
+
+def test_every_name_is_a_type_here(found: Official) -> None:
+    assert found.unlike == []
+
+
+def test_what_a_document_lacks_is_an_object() -> None:
+    document = load_file(OPENAPI / "openapi.yaml")
+    document["components"]["schemas"]["PIIConfig"] = {"type": "string"}
+    prepared = prepare(overlay.apply(document, load_file(OPENAPI / "overlay.yaml")))
+    found = official(prepared, entries(prepared, load_file(OPENAPI / "surface.yaml")))
+    assert "agent_create_params.PiiConfig" in found.unlike
+
+
+def test_the_command_writes_the_file(
+    found: Official, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
+    monkeypatch.setattr("codegen.revisions.official.of_pinned", lambda: found)
+    assert main(["official"]) == 0
+    assert (tmp_path / "official.json").read_text(encoding="utf-8") == found.text
+    assert capsys.readouterr().out.startswith(f"openapi/official.json has {found.names} names of what the official SDK's methods take")
