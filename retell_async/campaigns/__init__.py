@@ -1,5 +1,7 @@
 """Campaigns: many people, called by rules, each attempt once, over days. Needs the extra ``[campaigns]``."""
 
+from .calls import request_of, result_of
+from .case import Attempt, Case, Result, begin, dialled, due, objection, settled
 from .contact import Contact
 from .contacts import Refused, numbers_of
 from .forecast import Planned
@@ -13,6 +15,8 @@ from .settings import Settings, read_settings
 __all__ = [
     "PRESETS",
     "REASONS",
+    "Attempt",
+    "Case",
     "Contact",
     "Estimate",
     "Hours",
@@ -21,12 +25,20 @@ __all__ = [
     "Planned",
     "Preset",
     "Refused",
+    "Result",
     "Retry",
     "Rules",
     "Settings",
     "Window",
+    "begin",
+    "dialled",
+    "due",
     "estimate",
     "numbers_of",
+    "objection",
     "plan",
     "read_settings",
+    "request_of",
+    "result_of",
+    "settled",
 ]
