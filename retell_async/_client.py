@@ -96,6 +96,8 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     """
 
     _user_agent = _USER_AGENT
+    _face: Callable[[], OfficialSettings | None] | None = None
+    """The client that a user has of it, whose class may say other headers: it may be gone."""
     _settings: Settings
     _shared: SharedState
 
@@ -378,6 +380,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         _refuse_unknown(request, options)
         settings = self._settings
         key = token = None
+        key_is_made = False
         extra_body = options.get("extra_body")
         if request.operation.repeat != "safe" and extra_body:
             request = attrs.evolve(request, body={**(request.body or {}), **extra_body})
@@ -386,6 +389,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
             raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
         if request.operation.repeat == "idempotency_key":
+            key_is_made = (request.body or {}).get(KEY_FIELD) is None
             request, key = with_key(request)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
             if since is None:
@@ -393,8 +397,9 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 request = marked(request, token)
             else:
                 token = token_of(request)  # what was sent before is sent again as it was
-        own = {"User-Agent": _USER_AGENT, **self.platform_headers(), RETRY_COUNT: "0", **self.auth_headers}
-        headers = (settings.default_headers, check_headers(options.get("extra_headers")))
+        face = (self._face and self._face()) or self
+        own = {"User-Agent": face.user_agent, **face.platform_headers(), RETRY_COUNT: "0", **face.auth_headers}
+        headers = (face._added_headers(), check_headers(options.get("extra_headers")))
         if not settings.api_key and not any(name.lower() == "authorization" for layer in headers for name in layer):
             raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")
         timeout = options.get("timeout", omit)
@@ -406,7 +411,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 request,
                 base_url=settings.base_url,
                 headers=(own, *headers),
-                query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
+                query=(face.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -416,6 +421,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             deadline=settings.retry.deadline if isinstance(deadline, Omit) else check_deadline(deadline),
             hooks=self._shared.hooks,
             idempotency_key=key,
+            key_is_made=key_is_made,
             key_since=since,
             token=token,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike, fspath
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from httpx import Timeout
@@ -17,7 +17,7 @@ from ._core.operation import FileTypes, Omit, omit
 from ._core.pages import Page
 from ._core.response import Received, StreamedResponse
 from ._engine.settings import DEFAULT_MAX_RETRIES
-from ._http.clients import DefaultAsyncHttpxClient
+from ._http.exchange import no_cookies
 from ._sync import Retell
 
 __all__ = [
@@ -56,13 +56,23 @@ AsyncStream = StreamedResponse
 Stream = SyncStreamedResponse
 AsyncAPIResponse = APIResponse = Received
 
-DefaultHttpxClient = DefaultAsyncHttpxClient  # what a Retell sends with, too
-
 DEFAULT_TIMEOUT = Timeout(timeout=60.0, connect=5.0)
 DEFAULT_CONNECTION_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 Transport = httpx.BaseTransport
 ProxiesTypes = str | httpx.Proxy | dict[str | httpx.URL, str | httpx.URL | httpx.Proxy | None]
+
+
+if TYPE_CHECKING:
+    DefaultHttpxClient = httpx.Client
+else:
+
+    class DefaultHttpxClient(httpx.Client):
+        """An `httpx.Client` with the settings that the official SDK has by default, and settings of your own. It keeps no cookies."""
+
+        def __init__(self, **settings: Any) -> None:
+            usual = {"limits": DEFAULT_CONNECTION_LIMITS, "follow_redirects": True, "cookies": no_cookies()}
+            super().__init__(**{**usual, **settings})
 
 
 class _Base(type):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -11,7 +11,6 @@ from ._blocking.loop import Background
 from ._blocking.pages import SyncPage, fetch
 from ._blocking.response import SyncStreamedResponse
 from ._client import AsyncRetell
-from ._core.errors import ConfigurationError
 from ._core.masking import Hidden
 from ._core.operation import Omit, Request, RequestOptions, omit
 from ._core.response import RawResponse
@@ -25,7 +24,7 @@ from .resources._sync import Resources
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self, Unpack
+    from typing import Self, TypeAlias, Unpack
 
     import httpx
     import httpx2
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from ._dispatch.outcome import Progress, Until
     from ._engine.settings import Settings
     from ._engine.shared import SharedState
+
+    HttpClient: TypeAlias = httpx.Client | httpx2.Client | httpx.AsyncClient | httpx2.AsyncClient
 
 __all__ = ["Retell"]
 
@@ -102,8 +103,8 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
     in the background runs from the first request until the client is closed, or nobody has it any more. Where an event loop runs already,
     this client works and stops that loop until the answer is there: use `AsyncRetell` there.
 
-    :param http_client: an `httpx.AsyncClient`, or one of httpx2, here too, such as `DefaultAsyncHttpxClient` makes; it is used in the
-        background.
+    :param http_client: an `httpx.Client`, which sends each request in a thread of the background, or an `httpx.AsyncClient`, such as
+        `DefaultAsyncHttpxClient` makes, which sends in the event loop there and costs less; either may be of httpx2.
     :param hooks: called in the background, where they cannot use this client.
     :raises ConfigurationError: a setting cannot work.
 
@@ -123,7 +124,7 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         rate_limit: RateLimit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
         max_connections: int = DEFAULT_MAX_CONNECTIONS,
-        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
+        http_client: HttpClient | None = None,
         default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
         hooks: Sequence[Hook] = (log,),
@@ -132,7 +133,6 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
     ) -> None:
         key, url, headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers)
         del api_key, base_url, default_headers  # what is refused below shows them in no traceback
-        _refuse_sync(http_client)
         self._client = AsyncRetell(
             key.value,
             base_url=url.value,
@@ -142,13 +142,14 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
             rate_limit=rate_limit,
             rate_limits=rate_limits,
             max_connections=max_connections,
-            http_client=http_client,
+            http_client=_awaited(http_client),
             default_headers=headers.value,
             default_query=default_query,
             hooks=hooks,
             strict=strict,
             _strict_response_validation=_strict_response_validation,
         )
+        self._client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
         self._has_given = http_client is not None
         self._background = Background(self._client.aclose, always=http_client is not None)
         self._sender = _Sender(self._client, self._background)
@@ -167,7 +168,7 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         rate_limits: Mapping[str, RateLimit] | None = None,
         rate_limit: RateLimit | Omit = omit,
         max_connections: int | Omit = omit,
-        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = omit,
+        http_client: HttpClient | Omit | None = omit,
         hooks: Sequence[Hook] | Omit = omit,
         set_default_headers: Mapping[str, str | Omit] | None = None,
         set_default_query: Mapping[str, object] | None = None,
@@ -181,7 +182,6 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         """
         key, url, headers, set_headers = Hidden(api_key), Hidden(base_url), Hidden(default_headers), Hidden(set_default_headers)
         del api_key, base_url, default_headers, set_default_headers  # as above
-        _refuse_sync(http_client)
         view = object.__new__(type(self))
         view._client = self._client.with_options(
             api_key=key.value,
@@ -195,11 +195,12 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
             rate_limits=rate_limits,
             rate_limit=rate_limit,
             max_connections=max_connections,
-            http_client=http_client,
+            http_client=_awaited(http_client),
             hooks=hooks,
             set_default_headers=set_headers.value,
             set_default_query=set_default_query,
         )
+        view._client._face = weakref.ref(view)  # pyright: ignore[reportPrivateUsage]
         view._has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
         if view._shared is self._shared or (isinstance(http_client, Omit) and self._has_given):
             view._background = self._background
@@ -306,10 +307,10 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
         return f"{type(self).__name__}({f'base_url={self._settings.base_url!r}' if made else ''})"
 
 
-def _refuse_sync(http_client: object) -> None:
-    modules = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]  # else it is of none of them
-    if any(isinstance(http_client, module.Client) for module in modules):
-        raise ConfigurationError(
-            "http_client must be an httpx.AsyncClient for Retell too, not an httpx.Client: it sends from an event loop of its own; "
-            "DefaultAsyncHttpxClient(...) takes the same settings"
-        )
+def _awaited(http_client: Any) -> Any:
+    """The client to send with, as one that is awaited."""
+    if http_client is None or isinstance(http_client, Omit):
+        return http_client
+    from ._http.given.threads import ThreadedClient, is_blocking
+
+    return ThreadedClient(http_client) if is_blocking(http_client) else http_client

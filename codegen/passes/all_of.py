@@ -155,6 +155,8 @@ def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
             merged[key] = right[key]
         else:
             merged[key] = _keyword(document, key, left[key], right[key], where)
+    if merged.get("type") == "string" and ("enum" in left) != ("enum" in right) and len(merged["enum"]) == 1:
+        merged[marks.ANY_TEXT] = True
     _nullable(merged, left, right)
     return merged
 

@@ -25,7 +25,10 @@ class Types:
         return self._nullable(schema, self._received(schema))
 
     def sent(self, schema: Json) -> str:
-        """The type of a value in a request: enums are closed, objects are dicts that a type checker checks, or models."""
+        """The type of a value in a request: objects are dicts that a type checker checks, or models.
+
+        Enums are closed, but for one value that stands over any text, which is what the official SDK has.
+        """
         return self._nullable(schema, self._sent(schema))
 
     def _nullable(self, schema: Json, name: str) -> str:
@@ -62,7 +65,8 @@ class Types:
         if "oneOf" in schema:
             return self._union(schema, self.sent)
         if "enum" in schema:
-            return self.literal(schema)
+            is_open = schema.get(marks.ANY_TEXT) and not schema.get(marks.IS_TAG)
+            return f"{self.literal(schema)}{' | str' if is_open else ''}"
         if schema.get("type") == "array":
             item = self.sent(schema.get("items", {}))
             if item == "str":  # a str is an Iterable[str] too, and never what is meant

@@ -222,13 +222,10 @@ class Resource:
     """The class with its methods by hand."""
 
     @property
-    def class_name(self) -> str:
-        return f"{pascal(self.name)}Resource"
-
-    @property
-    def official_name(self) -> str:
-        """The name that the official SDK has for the class."""
-        return f"Async{_SPELT.get(self.name, pascal(self.name))}Resource"
+    def class_names(self) -> list[str]:
+        """The names of its classes, which are those of the official SDK, without the ``Async`` of those that are awaited."""
+        name = f"{_SPELT.get(self.name, pascal(self.name))}Resource"
+        return [name, f"{name}WithRawResponse", f"{name}WithStreamingResponse"]
 
     @property
     def operations(self) -> list[Operation]:
@@ -327,7 +324,7 @@ def _check_classes(found: Views) -> None:
     """Refuse a schema that is called as the class of a resource is."""
     names = {name for name, _ in [*found.model_names, *found.param_names]}
     for resource in found.resources:
-        for name in (f"{resource.class_name}{end}" for end in ("", "WithRawResponse", "WithStreamingResponse")):
+        for name in (each for own in resource.class_names for each in (own, f"Async{own}")):
             if name in names:
                 raise Refused(pointer("components", "schemas", name), f"is the class of client.{resource.name}: name it in the overlay")
 
@@ -400,7 +397,11 @@ def _tags(document: Json, name: str) -> set[str]:
 def _params(document: Json, name: str, schema: Json) -> Class:
     types = Types(document)
     sent = sorted(properties(document, schema, sent=True).items(), key=lambda item: (not item[1][1], item[0]))
-    fields = [Field(wire, types.sent(field), required, about(field)) for wire, (field, required) in sent]
+    tags = _tags(document, name)
+    fields = [
+        Field(wire, types.sent({**field, marks.IS_TAG: True} if wire in tags else field), required, about(field))
+        for wire, (field, required) in sent
+    ]
     fields.extend(
         Field(other, types.sent(field), required=False, doc=f"`{wire}`, as the official SDK calls it.")
         for wire, (field, _) in sent

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.util.nodes import make_refnode
 
+from .sources import PACKAGE, class_name
+
 if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.addnodes import pending_xref
@@ -51,8 +53,8 @@ def _find(target: str, domain: PythonDomain) -> str | None:
     objects: dict[str, Any] = domain.objects
     head, _, method = target.removeprefix("client.").rpartition(".")
     last = target.rpartition(".")[2]
-    kind = "".join(part.title() for part in head.split("_")) + "Resource"
-    candidates = [f"retell_async.resources.{head}.{kind}.{method}"] if head and "." not in head else []
+    is_method = (PACKAGE / "resources" / f"{head}.py").exists()
+    candidates = [f"retell_async.resources.{head}.{class_name(head)}.{method}"] if is_method else []
     if last[:1].isupper():
         candidates += [f"retell_async.{module}{last}" for module in _MODULES]
     return next((name for name in candidates if name in objects), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import indent
 
 from .markup import rest
-from .sources import PACKAGE, Method, Type, methods, types
+from .sources import PACKAGE, Method, Type, class_name, methods, types
 
 __all__ = ["write"]
 
@@ -50,13 +50,12 @@ def _resource_pages(folder: Path, resources: Resources) -> Iterator[tuple[Path, 
     tree = _block(".. toctree::\n   :hidden:", ["\n".join(f"client.{name} <{name}>" for name in resources)])
     yield folder / "index.rst", _page("Resources", _RESOURCES, *entries, tree, *_repeats(resources))
     for name in resources:
-        kind = "".join(part.title() for part in name.split("_")) + "Resource"
         options = (
             ":members:\n:inherited-members: Resource\n:exclude-members: with_raw_response, with_streaming_response\n:no-show-inheritance:"
         )
         yield (
             folder / f"{name}.rst",
-            _page(f"client.{name}", _block(f".. autoclass:: retell_async.resources.{name}.{kind}()", [options], "\n")),
+            _page(f"client.{name}", _block(f".. autoclass:: retell_async.resources.{name}.{class_name(name)}()", [options], "\n")),
         )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import attrs
 
 from .markup import private
 
-__all__ = ["PACKAGE", "Field", "Method", "Type", "methods", "types"]
+__all__ = ["PACKAGE", "Field", "Method", "Type", "class_name", "methods", "types"]
 
 PACKAGE = Path(__file__).parents[2] / "retell_async"
 
@@ -69,15 +70,22 @@ def types() -> dict[str, Type]:
 
 def methods(resource: Path) -> list[Method]:
     """The methods of a resource."""
-    for statement in ast.parse(resource.read_text()).body:
-        if isinstance(statement, ast.ClassDef) and not statement.name.endswith(("WithRawResponse", "WithStreamingResponse")):
-            return [
-                Method(method.name, _repeat(method), _signature_names(method))
-                for method in statement.body
-                if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
-                and method.name not in {"with_raw_response", "with_streaming_response"}
-            ]
-    raise ValueError(f"{resource} has no resource")
+    return [
+        Method(method.name, _repeat(method), _signature_names(method))
+        for method in _class_of(resource).body
+        if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and method.name not in {"with_raw_response", "with_streaming_response"}
+    ]
+
+
+@cache
+def class_name(resource: str) -> str:
+    """The name of the class of a resource, by that of its module."""
+    return _class_of(PACKAGE / "resources" / f"{resource}.py").name
+
+
+def _class_of(resource: Path) -> ast.ClassDef:
+    return next(statement for statement in ast.parse(resource.read_text()).body if isinstance(statement, ast.ClassDef))
 
 
 def _signature_names(method: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:

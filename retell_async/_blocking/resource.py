@@ -30,6 +30,12 @@ class Sender(Protocol):
         ...
 
 
+class Client(Protocol):
+    """A `Retell`."""
+
+    _sender: Any
+
+
 class WholeSender(Sender, Protocol):
     """What also gives answers as they came, and before their bodies have come."""
 
@@ -46,8 +52,10 @@ class Resource:
     def __init_subclass__(cls) -> None:
         readable(cls)
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, sender: Sender | Client) -> None:
+        """For what a `Retell` sends with, or for a `Retell`, as the official SDK has it."""
+        given: Any = sender
+        self._sender: Sender = given if hasattr(given, "send") else given._sender
 
     def _whole(self, request: Request[list[T]], options: RequestOptions) -> SyncListPage[T]:
         """Fetch a list that has no pages."""

@@ -7,6 +7,7 @@ are what was received and sent, unmasked, until an error is pickled: what is unp
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -320,7 +321,7 @@ def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError
 def _without_key(message: str, request: httpx.Request) -> str:
     """Leave out the API key, which a server may repeat in what it says."""
     key = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return message.replace(key, "***") if key else message
+    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "***", message) if key and key in message else message
 
 
 def status_error(response: httpx.Response) -> APIStatusError:

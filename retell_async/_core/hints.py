@@ -15,7 +15,10 @@ from typing import Any, ForwardRef, Literal, cast, get_type_hints
 
 __all__ = ["Hints", "generated", "readable", "register"]
 
+_HERE = __name__.partition(".")[0]
+
 _generated: list[str] = []
+_PACKAGE = __name__.partition(".")[0]
 
 
 def register(package: str) -> None:
@@ -68,8 +71,11 @@ class Hints(dict[str, Any]):
 
 
 def readable(thing: Any) -> None:
-    """Make the annotations of a function, or of a class and its methods, `Hints`."""
+    """Make the annotations of a function, or of a class, its bases in this package, and their methods, `Hints`."""
     if isinstance(thing, type):
+        for base in thing.__bases__:
+            if base.__module__.startswith(_HERE) and not isinstance(base.__annotations__, Hints):
+                readable(base)
         for member in cast("dict[str, object]", vars(thing)).values():
             function = _function(member)
             if isinstance(function, FunctionType):
@@ -101,11 +107,13 @@ class _NotInstalled:
 
 
 class _Names(dict[str, Any]):
-    """What a module imports for type checkers alone, imported name by name; then models and params, which refer to each other."""
+    """What a module imports, and calls by a name of its own, for type checkers alone; then models and params, which refer to each other."""
 
-    def __init__(self, places: Mapping[str, tuple[str, str | None]]) -> None:
+    def __init__(self, module: str, places: Mapping[str, tuple[str, str | None]], aliases: Mapping[str, str]) -> None:
         super().__init__()
+        self._module = module
         self._places = places
+        self._aliases = aliases
 
     def __missing__(self, name: str) -> Any:
         found = self[name] = self._find(name)
@@ -119,6 +127,9 @@ class _Names(dict[str, Any]):
             except ImportError:
                 found = _NotInstalled(module)
             return found if attribute is None else getattr(found, attribute)
+        if name in self._aliases:
+            said = ForwardRef(self._aliases[name], is_argument=False, is_class=True)
+            return get_type_hints(SimpleNamespace(__annotations__={name: said}), vars(sys.modules[self._module]), self)[name]
         for names in (generated("models"), generated("params")) if _generated else ():
             if name in dir(names):
                 return getattr(names, name)
@@ -134,9 +145,10 @@ def _names(module: str) -> _Names:
     try:
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except OSError:
-        return _Names({})
+        return _Names(module, {}, {})
     package = cast("str", sys.modules[module].__package__)
     places: dict[str, tuple[str, str | None]] = {}
+    aliases: dict[str, str] = {}
     for block in tree.body:
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
             for statement in block.body:
@@ -145,4 +157,6 @@ def _names(module: str) -> _Names:
                     places.update({alias.asname or alias.name: (source, alias.name) for alias in statement.names})
                 elif isinstance(statement, ast.Import):
                     places.update({alias.asname or alias.name: (alias.name, None) for alias in statement.names if "." not in alias.name})
-    return _Names(places)
+                elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value is not None:
+                    aliases[statement.target.id] = ast.unparse(statement.value)
+    return _Names(module, places, aliases)

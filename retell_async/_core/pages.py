@@ -219,6 +219,8 @@ class Page(Dumped, Sequence[T]):
         return self
 
     def __repr__(self) -> str:
+        if "_fields" not in vars(self):  # as in a traceback of why it cannot be made
+            return f"{type(self).__name__}()"
         return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
 
 

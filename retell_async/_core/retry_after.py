@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC
 
 __all__ = ["retry_after_seconds"]
+
+_LONGEST = 366 * 86400.0  # what is longer is no wait that anybody means, and no clock takes it
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, now: float) -> float | None:
@@ -35,7 +36,7 @@ def _number(text: str | None) -> float | None:
         value = float(text or "")
     except ValueError:
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if 0 <= value <= _LONGEST else None
 
 
 def _unix_time(text: str | None) -> float | None:

@@ -30,6 +30,7 @@ from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .events import Hook, LimitEvent, RetryEvent, WaitEvent
+from .idempotency import new_key
 from .limits import Turn
 from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
 
@@ -59,6 +60,8 @@ class Call:
     deadline: float | None
     hooks: Sequence[Hook]
     idempotency_key: str | None
+    key_is_made: bool
+    """Whether the key was made for the request, and is not the caller's."""
     key_since: float | None
     """Unix time at which the caller's own key was sent first, if that was before."""
     token: str | None
@@ -118,6 +121,10 @@ class Call:
                 if state.unknown:
                     last = self._before or self._refusal
                     raise self._unknown(last, http) from last
+                if self.key_is_made:  # nothing was done under it
+                    self._renew_key()
+                    delay = 0.0
+                    continue
                 error = cast("APIError", self._refusal or self._before)  # else it would be unknown, or not have left yet
             except RetellError as failure:
                 # Such as: the client was closed meanwhile.
@@ -137,6 +144,12 @@ class Call:
                 raise error
             self._tell(RetryEvent, attempt=state.attempts - 1, delay=delay, error=error)
             self._before = error
+
+    def _renew_key(self) -> None:
+        old, new = cast("str", self.idempotency_key), new_key()
+        content = cast("bytes", self.encoded.content).replace(old.encode(), new.encode())
+        self.encoded = attrs.evolve(self.encoded, content=content)
+        self.idempotency_key, self._since = new, None
 
     def _age(self, account: Account) -> float:
         """Seconds since the request was sent first: by whichever clock says more.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "SharedState", "Use"]
 
 _UNUSED = 600.0  # seconds after which what was found out about an account's limits is dropped
-_FEW = 64  # accounts that are kept without a look at whether they are needed
+_LOOKED_AT = 8  # accounts, those that were not used for longest, that are looked at with each request
 
 
 class Clock:
@@ -100,7 +101,6 @@ class SharedState:
         self._budget = settings.retry.budget
         self._own = settings.account
         self._accounts: dict[tuple[str, str], Account] = {}
-        self._look_at = _FEW
         self._clock = Clock()
         self._place: _Place | None = None
         self._lock = threading.Lock()
@@ -146,7 +146,6 @@ class SharedState:
             name = settings.account
             account = self._accounts.get(name)
             if account is None:
-                self._drop_unused()
                 account = self._accounts[name] = Account(self._limit, self._budget, self._clock)
             if settings.known:
                 account.know(settings.known)
@@ -156,7 +155,7 @@ class SharedState:
         return Use(place, self._http, account, name)
 
     def leave(self, use: Use) -> None:
-        """End a request. An account whose limits say nothing is forgotten with its key, the client's own one apart."""
+        """End a request. Accounts that nobody needs are forgotten with their keys."""
         with self._lock:
             use.place.under_way -= 1
             if use.place is not self._place:
@@ -164,8 +163,9 @@ class SharedState:
             account = use.account
             account.users -= 1
             account.used_at = self._clock()
-            if not account.users and use.name != self._own and account.is_blank():
-                self._accounts.pop(use.name, None)
+            if len(self._accounts) > 1 or use.name != self._own:
+                self._accounts[use.name] = self._accounts.pop(use.name)  # behind all that were used before
+                self._drop_unused()
 
     def _move(self, loop: Loop, last: _Place | None, http: Http) -> _Place:
         if last is not None and last.process is this_process():
@@ -184,15 +184,20 @@ class SharedState:
         return self._place
 
     def _drop_unused(self) -> None:
-        if len(self._accounts) < self._look_at:
-            return
+        """Forget, with their keys, accounts whose limits say nothing any more, or are old: never the client's own one."""
         before = self._clock() - _UNUSED
-        for name, account in list(self._accounts.items()):
+        last = next(reversed(self._accounts))
+        dropped: list[tuple[str, str]] = []
+        for name in (last, *islice(self._accounts, _LOOKED_AT)):
+            account = self._accounts[name]
             if account.users or name == self._own:
                 continue
             if account.is_blank() or (account.used_at < before and not account.counts()):
-                del self._accounts[name]
-        self._look_at = max(2 * len(self._accounts), _FEW)
+                dropped.append(name)
+            elif name is not last:
+                break  # those behind it are younger
+        for name in dropped:
+            self._accounts.pop(name, None)
 
     @property
     def closed(self) -> bool:

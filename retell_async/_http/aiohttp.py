@@ -105,7 +105,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
                 response = await self._send(request if upload is None else _with(request, upload))
         except _ERRORS as error:
             failure = _translated(error)
-            if not trip.left:
+            if trip.began and not trip.left:
                 failure = not_sent(failure)
         finally:
             _trip.reset(token)
@@ -233,6 +233,8 @@ class _Trip:
 
     def __init__(self, leaves: Callable[[], None] | None) -> None:
         self._leaves = leaves
+        self.began = False
+        """Whether aiohttp has it. What stands in the way of aiohttp may send it too, and then nobody says when it leaves."""
         self.left = False
 
     def leave(self) -> None:
@@ -246,6 +248,10 @@ class _StaleError(aiohttp.ClientError):
 
 
 class _Request(aiohttp.ClientRequest):
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        _trip.get().began = True
+        super().__init__(*arguments, **settings)
+
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         if conn.protocol in _used:
             # aiohttp looks whether it knows that the server has closed, not whether it has, nor whether something came unasked.

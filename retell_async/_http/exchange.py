@@ -380,7 +380,7 @@ class Http:
             follow_redirects=False,
         )
 
-    def _transport_to(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
+    def _transport_to(self, url: httpx.URL) -> httpx.AsyncBaseTransport | httpx.BaseTransport:
         """The transport of the client that is for there, as far as it can be told."""
         return self._client._transport_for_url(url)  # pyright: ignore[reportPrivateUsage]
 
@@ -396,7 +396,8 @@ class Http:
             return False
         # Of httpx's own connections all is known: that of a proxy may fail with any error before there is a way to the server.
         stayed = departure.is_traced and not departure.was_seen
-        return not (stayed and type(self._transport_to(httpx.URL(encoded.base_url))) is httpx.AsyncHTTPTransport)
+        own = {httpx.AsyncHTTPTransport, httpx.HTTPTransport}
+        return not (stayed and type(self._transport_to(httpx.URL(encoded.base_url))) in own)
 
 
 def _hint(error: httpx.RequestError, encoded: Encoded) -> str:

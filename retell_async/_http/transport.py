@@ -366,10 +366,11 @@ class _Stream(httpx.AsyncByteStream):
 async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
     """Send by httpx, whose connections to proxies take no options of sockets."""
     trace = request.extensions.get("trace")
-    left = False
+    began = left = False
 
     async def traced(event: str, details: dict[str, Any]) -> None:
-        nonlocal left
+        nonlocal began, left
+        began = True  # else somebody stands in the way, who may send it where nobody says when it leaves
         if event.endswith("connect_tcp.complete"):
             keep_alive(details["return_value"].get_extra_info("socket"))
         if trace is not None:
@@ -380,7 +381,7 @@ async def _by_httpx(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
     try:
         return await transport.handle_async_request(request)
     except httpx.TransportError as error:
-        if left or isinstance(error, NOT_SENT):
+        if left or not began or isinstance(error, NOT_SENT):
             raise
         raise not_sent(error) from error
     except (UnicodeError, OverflowError) as error:  # of looking up the address of a host or a proxy

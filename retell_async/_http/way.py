@@ -16,6 +16,8 @@ LEAVES = "retell_async.leaves"
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 """What happens before anything of a request has left. A proxy's refusal is among it: it comes before there is a way to the server."""
 
+_POOLS = (httpcore.AsyncConnectionPool, httpcore.ConnectionPool)
+
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 """The extension ``trace`` of a request, as httpcore has it."""
 
@@ -63,12 +65,16 @@ class Departure:
         async def traced(event: str, details: dict[str, Any]) -> None:
             if other is not None:
                 await other(event, details)
-            self.is_traced = True
-            if goes_out(event, details):
-                self.was_seen = True
-                self()
+            self.told(event, details)
 
         return traced
+
+    def told(self, event: str, details: Mapping[str, Any]) -> None:
+        """Take note of something that httpcore has said."""
+        self.is_traced = True
+        if goes_out(event, details):
+            self.was_seen = True
+            self()
 
 
 def goes_out(event: str, details: Mapping[str, Any]) -> bool:
@@ -93,7 +99,7 @@ def not_sent(error: httpx.TransportError) -> httpx.TransportError:
 
 def tells(transport: object) -> bool:
     """Whether something on this way says when a request goes out."""
-    return any(isinstance(one, (OwnTransport, httpcore.AsyncConnectionPool)) for one in _through(transport))
+    return any(isinstance(one, (OwnTransport, *_POOLS)) for one in _through(transport))
 
 
 def sees_to_forks(transport: object) -> bool:
@@ -122,9 +128,9 @@ def _through(transport: object) -> Iterator[object]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, (OwnTransport, httpcore.AsyncConnectionPool)):
+        if isinstance(one, (OwnTransport, *_POOLS)):
             yield one
-        elif isinstance(one, httpx.AsyncBaseTransport):
+        elif isinstance(one, (httpx.AsyncBaseTransport, httpx.BaseTransport)):
             for value in vars(one).values():
                 if isinstance(value, dict):
                     left += cast("dict[object, object]", value).values()

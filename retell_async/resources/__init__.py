@@ -10,174 +10,156 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from .._core.operation import Request, RequestOptions
     from .._core.pages import AsyncPaginator
-    from .agent import (
-        AgentResource,
-        AgentResourceWithRawResponse,
-        AgentResourceWithStreamingResponse,
-        AsyncAgentResource as AsyncAgentResource,
-        AsyncAgentResourceWithRawResponse as AsyncAgentResourceWithRawResponse,
-        AsyncAgentResourceWithStreamingResponse as AsyncAgentResourceWithStreamingResponse,
+    from ._sync.agent import (
+        AgentResource as AgentResource,
+        AgentResourceWithRawResponse as AgentResourceWithRawResponse,
+        AgentResourceWithStreamingResponse as AgentResourceWithStreamingResponse,
     )
-    from .app import (
-        AppResource,
-        AppResourceWithRawResponse,
-        AppResourceWithStreamingResponse,
-        AsyncAppResource as AsyncAppResource,
-        AsyncAppResourceWithRawResponse as AsyncAppResourceWithRawResponse,
-        AsyncAppResourceWithStreamingResponse as AsyncAppResourceWithStreamingResponse,
+    from ._sync.app import (
+        AppResource as AppResource,
+        AppResourceWithRawResponse as AppResourceWithRawResponse,
+        AppResourceWithStreamingResponse as AppResourceWithStreamingResponse,
     )
-    from .asset import (
-        AssetResource,
-        AssetResourceWithRawResponse,
-        AssetResourceWithStreamingResponse,
-        AsyncAssetResource as AsyncAssetResource,
-        AsyncAssetResourceWithRawResponse as AsyncAssetResourceWithRawResponse,
-        AsyncAssetResourceWithStreamingResponse as AsyncAssetResourceWithStreamingResponse,
+    from ._sync.asset import (
+        AssetResource as AssetResource,
+        AssetResourceWithRawResponse as AssetResourceWithRawResponse,
+        AssetResourceWithStreamingResponse as AssetResourceWithStreamingResponse,
     )
-    from .batch_call import (
-        AsyncBatchCallResource as AsyncBatchCallResource,
-        AsyncBatchCallResourceWithRawResponse as AsyncBatchCallResourceWithRawResponse,
-        AsyncBatchCallResourceWithStreamingResponse as AsyncBatchCallResourceWithStreamingResponse,
-        BatchCallResource,
-        BatchCallResourceWithRawResponse,
-        BatchCallResourceWithStreamingResponse,
+    from ._sync.batch_call import (
+        BatchCallResource as BatchCallResource,
+        BatchCallResourceWithRawResponse as BatchCallResourceWithRawResponse,
+        BatchCallResourceWithStreamingResponse as BatchCallResourceWithStreamingResponse,
     )
-    from .call import (
-        AsyncCallResource as AsyncCallResource,
-        AsyncCallResourceWithRawResponse as AsyncCallResourceWithRawResponse,
-        AsyncCallResourceWithStreamingResponse as AsyncCallResourceWithStreamingResponse,
-        CallResource,
-        CallResourceWithRawResponse,
-        CallResourceWithStreamingResponse,
+    from ._sync.call import (
+        CallResource as CallResource,
+        CallResourceWithRawResponse as CallResourceWithRawResponse,
+        CallResourceWithStreamingResponse as CallResourceWithStreamingResponse,
     )
-    from .chat import (
-        AsyncChatResource as AsyncChatResource,
-        AsyncChatResourceWithRawResponse as AsyncChatResourceWithRawResponse,
-        AsyncChatResourceWithStreamingResponse as AsyncChatResourceWithStreamingResponse,
-        ChatResource,
-        ChatResourceWithRawResponse,
-        ChatResourceWithStreamingResponse,
+    from ._sync.chat import (
+        ChatResource as ChatResource,
+        ChatResourceWithRawResponse as ChatResourceWithRawResponse,
+        ChatResourceWithStreamingResponse as ChatResourceWithStreamingResponse,
     )
-    from .chat_agent import (
-        AsyncChatAgentResource as AsyncChatAgentResource,
-        AsyncChatAgentResourceWithRawResponse as AsyncChatAgentResourceWithRawResponse,
-        AsyncChatAgentResourceWithStreamingResponse as AsyncChatAgentResourceWithStreamingResponse,
-        ChatAgentResource,
-        ChatAgentResourceWithRawResponse,
-        ChatAgentResourceWithStreamingResponse,
+    from ._sync.chat_agent import (
+        ChatAgentResource as ChatAgentResource,
+        ChatAgentResourceWithRawResponse as ChatAgentResourceWithRawResponse,
+        ChatAgentResourceWithStreamingResponse as ChatAgentResourceWithStreamingResponse,
     )
+    from ._sync.concurrency import (
+        ConcurrencyResource as ConcurrencyResource,
+        ConcurrencyResourceWithRawResponse as ConcurrencyResourceWithRawResponse,
+        ConcurrencyResourceWithStreamingResponse as ConcurrencyResourceWithStreamingResponse,
+    )
+    from ._sync.contact import (
+        ContactResource as ContactResource,
+        ContactResourceWithRawResponse as ContactResourceWithRawResponse,
+        ContactResourceWithStreamingResponse as ContactResourceWithStreamingResponse,
+    )
+    from ._sync.conversation_flow import (
+        ConversationFlowResource as ConversationFlowResource,
+        ConversationFlowResourceWithRawResponse as ConversationFlowResourceWithRawResponse,
+        ConversationFlowResourceWithStreamingResponse as ConversationFlowResourceWithStreamingResponse,
+    )
+    from ._sync.conversation_flow_component import (
+        ConversationFlowComponentResource as ConversationFlowComponentResource,
+        ConversationFlowComponentResourceWithRawResponse as ConversationFlowComponentResourceWithRawResponse,
+        ConversationFlowComponentResourceWithStreamingResponse as ConversationFlowComponentResourceWithStreamingResponse,
+    )
+    from ._sync.crm import (
+        CRMResource as CRMResource,
+        CRMResourceWithRawResponse as CRMResourceWithRawResponse,
+        CRMResourceWithStreamingResponse as CRMResourceWithStreamingResponse,
+    )
+    from ._sync.export_request import (
+        ExportRequestResource as ExportRequestResource,
+        ExportRequestResourceWithRawResponse as ExportRequestResourceWithRawResponse,
+        ExportRequestResourceWithStreamingResponse as ExportRequestResourceWithStreamingResponse,
+    )
+    from ._sync.identity import (
+        IdentityResource as IdentityResource,
+        IdentityResourceWithRawResponse as IdentityResourceWithRawResponse,
+        IdentityResourceWithStreamingResponse as IdentityResourceWithStreamingResponse,
+    )
+    from ._sync.knowledge_base import (
+        KnowledgeBaseResource as KnowledgeBaseResource,
+        KnowledgeBaseResourceWithRawResponse as KnowledgeBaseResourceWithRawResponse,
+        KnowledgeBaseResourceWithStreamingResponse as KnowledgeBaseResourceWithStreamingResponse,
+    )
+    from ._sync.llm import (
+        LlmResource as LlmResource,
+        LlmResourceWithRawResponse as LlmResourceWithRawResponse,
+        LlmResourceWithStreamingResponse as LlmResourceWithStreamingResponse,
+    )
+    from ._sync.mcp_tool import (
+        McpToolResource as McpToolResource,
+        McpToolResourceWithRawResponse as McpToolResourceWithRawResponse,
+        McpToolResourceWithStreamingResponse as McpToolResourceWithStreamingResponse,
+    )
+    from ._sync.phone_number import (
+        PhoneNumberResource as PhoneNumberResource,
+        PhoneNumberResourceWithRawResponse as PhoneNumberResourceWithRawResponse,
+        PhoneNumberResourceWithStreamingResponse as PhoneNumberResourceWithStreamingResponse,
+    )
+    from ._sync.playground import (
+        PlaygroundResource as PlaygroundResource,
+        PlaygroundResourceWithRawResponse as PlaygroundResourceWithRawResponse,
+        PlaygroundResourceWithStreamingResponse as PlaygroundResourceWithStreamingResponse,
+    )
+    from ._sync.tests import (
+        TestsResource as TestsResource,
+        TestsResourceWithRawResponse as TestsResourceWithRawResponse,
+        TestsResourceWithStreamingResponse as TestsResourceWithStreamingResponse,
+    )
+    from ._sync.voice import (
+        VoiceResource as VoiceResource,
+        VoiceResourceWithRawResponse as VoiceResourceWithRawResponse,
+        VoiceResourceWithStreamingResponse as VoiceResourceWithStreamingResponse,
+    )
+    from .agent import AsyncAgentResource, AsyncAgentResourceWithRawResponse, AsyncAgentResourceWithStreamingResponse
+    from .app import AsyncAppResource, AsyncAppResourceWithRawResponse, AsyncAppResourceWithStreamingResponse
+    from .asset import AsyncAssetResource, AsyncAssetResourceWithRawResponse, AsyncAssetResourceWithStreamingResponse
+    from .batch_call import AsyncBatchCallResource, AsyncBatchCallResourceWithRawResponse, AsyncBatchCallResourceWithStreamingResponse
+    from .call import AsyncCallResource, AsyncCallResourceWithRawResponse, AsyncCallResourceWithStreamingResponse
+    from .chat import AsyncChatResource, AsyncChatResourceWithRawResponse, AsyncChatResourceWithStreamingResponse
+    from .chat_agent import AsyncChatAgentResource, AsyncChatAgentResourceWithRawResponse, AsyncChatAgentResourceWithStreamingResponse
     from .concurrency import (
-        AsyncConcurrencyResource as AsyncConcurrencyResource,
-        AsyncConcurrencyResourceWithRawResponse as AsyncConcurrencyResourceWithRawResponse,
-        AsyncConcurrencyResourceWithStreamingResponse as AsyncConcurrencyResourceWithStreamingResponse,
-        ConcurrencyResource,
-        ConcurrencyResourceWithRawResponse,
-        ConcurrencyResourceWithStreamingResponse,
+        AsyncConcurrencyResource,
+        AsyncConcurrencyResourceWithRawResponse,
+        AsyncConcurrencyResourceWithStreamingResponse,
     )
-    from .contact import (
-        AsyncContactResource as AsyncContactResource,
-        AsyncContactResourceWithRawResponse as AsyncContactResourceWithRawResponse,
-        AsyncContactResourceWithStreamingResponse as AsyncContactResourceWithStreamingResponse,
-        ContactResource,
-        ContactResourceWithRawResponse,
-        ContactResourceWithStreamingResponse,
-    )
+    from .contact import AsyncContactResource, AsyncContactResourceWithRawResponse, AsyncContactResourceWithStreamingResponse
     from .conversation_flow import (
-        AsyncConversationFlowResource as AsyncConversationFlowResource,
-        AsyncConversationFlowResourceWithRawResponse as AsyncConversationFlowResourceWithRawResponse,
-        AsyncConversationFlowResourceWithStreamingResponse as AsyncConversationFlowResourceWithStreamingResponse,
-        ConversationFlowResource,
-        ConversationFlowResourceWithRawResponse,
-        ConversationFlowResourceWithStreamingResponse,
+        AsyncConversationFlowResource,
+        AsyncConversationFlowResourceWithRawResponse,
+        AsyncConversationFlowResourceWithStreamingResponse,
     )
     from .conversation_flow_component import (
-        AsyncConversationFlowComponentResource as AsyncConversationFlowComponentResource,
-        AsyncConversationFlowComponentResourceWithRawResponse as AsyncConversationFlowComponentResourceWithRawResponse,
-        AsyncConversationFlowComponentResourceWithStreamingResponse as AsyncConversationFlowComponentResourceWithStreamingResponse,
-        ConversationFlowComponentResource,
-        ConversationFlowComponentResourceWithRawResponse,
-        ConversationFlowComponentResourceWithStreamingResponse,
+        AsyncConversationFlowComponentResource,
+        AsyncConversationFlowComponentResourceWithRawResponse,
+        AsyncConversationFlowComponentResourceWithStreamingResponse,
     )
-    from .crm import (
-        AsyncCRMResource as AsyncCRMResource,
-        AsyncCRMResourceWithRawResponse as AsyncCRMResourceWithRawResponse,
-        AsyncCRMResourceWithStreamingResponse as AsyncCRMResourceWithStreamingResponse,
-        CrmResource,
-        CrmResourceWithRawResponse,
-        CrmResourceWithStreamingResponse,
-    )
+    from .crm import AsyncCRMResource, AsyncCRMResourceWithRawResponse, AsyncCRMResourceWithStreamingResponse
     from .export_request import (
-        AsyncExportRequestResource as AsyncExportRequestResource,
-        AsyncExportRequestResourceWithRawResponse as AsyncExportRequestResourceWithRawResponse,
-        AsyncExportRequestResourceWithStreamingResponse as AsyncExportRequestResourceWithStreamingResponse,
-        ExportRequestResource,
-        ExportRequestResourceWithRawResponse,
-        ExportRequestResourceWithStreamingResponse,
+        AsyncExportRequestResource,
+        AsyncExportRequestResourceWithRawResponse,
+        AsyncExportRequestResourceWithStreamingResponse,
     )
-    from .identity import (
-        AsyncIdentityResource as AsyncIdentityResource,
-        AsyncIdentityResourceWithRawResponse as AsyncIdentityResourceWithRawResponse,
-        AsyncIdentityResourceWithStreamingResponse as AsyncIdentityResourceWithStreamingResponse,
-        IdentityResource,
-        IdentityResourceWithRawResponse,
-        IdentityResourceWithStreamingResponse,
-    )
+    from .identity import AsyncIdentityResource, AsyncIdentityResourceWithRawResponse, AsyncIdentityResourceWithStreamingResponse
     from .knowledge_base import (
-        AsyncKnowledgeBaseResource as AsyncKnowledgeBaseResource,
-        AsyncKnowledgeBaseResourceWithRawResponse as AsyncKnowledgeBaseResourceWithRawResponse,
-        AsyncKnowledgeBaseResourceWithStreamingResponse as AsyncKnowledgeBaseResourceWithStreamingResponse,
-        KnowledgeBaseResource,
-        KnowledgeBaseResourceWithRawResponse,
-        KnowledgeBaseResourceWithStreamingResponse,
+        AsyncKnowledgeBaseResource,
+        AsyncKnowledgeBaseResourceWithRawResponse,
+        AsyncKnowledgeBaseResourceWithStreamingResponse,
     )
-    from .llm import (
-        AsyncLlmResource as AsyncLlmResource,
-        AsyncLlmResourceWithRawResponse as AsyncLlmResourceWithRawResponse,
-        AsyncLlmResourceWithStreamingResponse as AsyncLlmResourceWithStreamingResponse,
-        LlmResource,
-        LlmResourceWithRawResponse,
-        LlmResourceWithStreamingResponse,
-    )
-    from .mcp_tool import (
-        AsyncMcpToolResource as AsyncMcpToolResource,
-        AsyncMcpToolResourceWithRawResponse as AsyncMcpToolResourceWithRawResponse,
-        AsyncMcpToolResourceWithStreamingResponse as AsyncMcpToolResourceWithStreamingResponse,
-        McpToolResource,
-        McpToolResourceWithRawResponse,
-        McpToolResourceWithStreamingResponse,
-    )
+    from .llm import AsyncLlmResource, AsyncLlmResourceWithRawResponse, AsyncLlmResourceWithStreamingResponse
+    from .mcp_tool import AsyncMcpToolResource, AsyncMcpToolResourceWithRawResponse, AsyncMcpToolResourceWithStreamingResponse
     from .phone_number import (
-        AsyncPhoneNumberResource as AsyncPhoneNumberResource,
-        AsyncPhoneNumberResourceWithRawResponse as AsyncPhoneNumberResourceWithRawResponse,
-        AsyncPhoneNumberResourceWithStreamingResponse as AsyncPhoneNumberResourceWithStreamingResponse,
-        PhoneNumberResource,
-        PhoneNumberResourceWithRawResponse,
-        PhoneNumberResourceWithStreamingResponse,
+        AsyncPhoneNumberResource,
+        AsyncPhoneNumberResourceWithRawResponse,
+        AsyncPhoneNumberResourceWithStreamingResponse,
     )
-    from .playground import (
-        AsyncPlaygroundResource as AsyncPlaygroundResource,
-        AsyncPlaygroundResourceWithRawResponse as AsyncPlaygroundResourceWithRawResponse,
-        AsyncPlaygroundResourceWithStreamingResponse as AsyncPlaygroundResourceWithStreamingResponse,
-        PlaygroundResource,
-        PlaygroundResourceWithRawResponse,
-        PlaygroundResourceWithStreamingResponse,
-    )
-    from .tests import (
-        AsyncTestsResource as AsyncTestsResource,
-        AsyncTestsResourceWithRawResponse as AsyncTestsResourceWithRawResponse,
-        AsyncTestsResourceWithStreamingResponse as AsyncTestsResourceWithStreamingResponse,
-        TestsResource,
-        TestsResourceWithRawResponse,
-        TestsResourceWithStreamingResponse,
-    )
-    from .voice import (
-        AsyncVoiceResource as AsyncVoiceResource,
-        AsyncVoiceResourceWithRawResponse as AsyncVoiceResourceWithRawResponse,
-        AsyncVoiceResourceWithStreamingResponse as AsyncVoiceResourceWithStreamingResponse,
-        VoiceResource,
-        VoiceResourceWithRawResponse,
-        VoiceResourceWithStreamingResponse,
-    )
+    from .playground import AsyncPlaygroundResource, AsyncPlaygroundResourceWithRawResponse, AsyncPlaygroundResourceWithStreamingResponse
+    from .tests import AsyncTestsResource, AsyncTestsResourceWithRawResponse, AsyncTestsResourceWithStreamingResponse
+    from .voice import AsyncVoiceResource, AsyncVoiceResourceWithRawResponse, AsyncVoiceResourceWithStreamingResponse
 
 
 T = TypeVar("T")
@@ -193,130 +175,130 @@ class Resources:
         def paginate(self, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]: ...
 
     @cached_property
-    def agent(self) -> AgentResource:
-        from .agent import AgentResource
+    def agent(self) -> AsyncAgentResource:
+        from .agent import AsyncAgentResource
 
-        return AgentResource(self)
-
-    @cached_property
-    def app(self) -> AppResource:
-        from .app import AppResource
-
-        return AppResource(self)
+        return AsyncAgentResource(self)
 
     @cached_property
-    def asset(self) -> AssetResource:
-        from .asset import AssetResource
+    def app(self) -> AsyncAppResource:
+        from .app import AsyncAppResource
 
-        return AssetResource(self)
-
-    @cached_property
-    def batch_call(self) -> BatchCallResource:
-        from .batch_call import BatchCallResource
-
-        return BatchCallResource(self)
+        return AsyncAppResource(self)
 
     @cached_property
-    def call(self) -> CallResource:
-        from .call import CallResource
+    def asset(self) -> AsyncAssetResource:
+        from .asset import AsyncAssetResource
 
-        return CallResource(self)
-
-    @cached_property
-    def chat(self) -> ChatResource:
-        from .chat import ChatResource
-
-        return ChatResource(self)
+        return AsyncAssetResource(self)
 
     @cached_property
-    def chat_agent(self) -> ChatAgentResource:
-        from .chat_agent import ChatAgentResource
+    def batch_call(self) -> AsyncBatchCallResource:
+        from .batch_call import AsyncBatchCallResource
 
-        return ChatAgentResource(self)
-
-    @cached_property
-    def concurrency(self) -> ConcurrencyResource:
-        from .concurrency import ConcurrencyResource
-
-        return ConcurrencyResource(self)
+        return AsyncBatchCallResource(self)
 
     @cached_property
-    def contact(self) -> ContactResource:
-        from .contact import ContactResource
+    def call(self) -> AsyncCallResource:
+        from .call import AsyncCallResource
 
-        return ContactResource(self)
-
-    @cached_property
-    def conversation_flow(self) -> ConversationFlowResource:
-        from .conversation_flow import ConversationFlowResource
-
-        return ConversationFlowResource(self)
+        return AsyncCallResource(self)
 
     @cached_property
-    def conversation_flow_component(self) -> ConversationFlowComponentResource:
-        from .conversation_flow_component import ConversationFlowComponentResource
+    def chat(self) -> AsyncChatResource:
+        from .chat import AsyncChatResource
 
-        return ConversationFlowComponentResource(self)
-
-    @cached_property
-    def crm(self) -> CrmResource:
-        from .crm import CrmResource
-
-        return CrmResource(self)
+        return AsyncChatResource(self)
 
     @cached_property
-    def export_request(self) -> ExportRequestResource:
-        from .export_request import ExportRequestResource
+    def chat_agent(self) -> AsyncChatAgentResource:
+        from .chat_agent import AsyncChatAgentResource
 
-        return ExportRequestResource(self)
-
-    @cached_property
-    def identity(self) -> IdentityResource:
-        from .identity import IdentityResource
-
-        return IdentityResource(self)
+        return AsyncChatAgentResource(self)
 
     @cached_property
-    def knowledge_base(self) -> KnowledgeBaseResource:
-        from .knowledge_base import KnowledgeBaseResource
+    def concurrency(self) -> AsyncConcurrencyResource:
+        from .concurrency import AsyncConcurrencyResource
 
-        return KnowledgeBaseResource(self)
-
-    @cached_property
-    def llm(self) -> LlmResource:
-        from .llm import LlmResource
-
-        return LlmResource(self)
+        return AsyncConcurrencyResource(self)
 
     @cached_property
-    def mcp_tool(self) -> McpToolResource:
-        from .mcp_tool import McpToolResource
+    def contact(self) -> AsyncContactResource:
+        from .contact import AsyncContactResource
 
-        return McpToolResource(self)
-
-    @cached_property
-    def phone_number(self) -> PhoneNumberResource:
-        from .phone_number import PhoneNumberResource
-
-        return PhoneNumberResource(self)
+        return AsyncContactResource(self)
 
     @cached_property
-    def playground(self) -> PlaygroundResource:
-        from .playground import PlaygroundResource
+    def conversation_flow(self) -> AsyncConversationFlowResource:
+        from .conversation_flow import AsyncConversationFlowResource
 
-        return PlaygroundResource(self)
-
-    @cached_property
-    def tests(self) -> TestsResource:
-        from .tests import TestsResource
-
-        return TestsResource(self)
+        return AsyncConversationFlowResource(self)
 
     @cached_property
-    def voice(self) -> VoiceResource:
-        from .voice import VoiceResource
+    def conversation_flow_component(self) -> AsyncConversationFlowComponentResource:
+        from .conversation_flow_component import AsyncConversationFlowComponentResource
 
-        return VoiceResource(self)
+        return AsyncConversationFlowComponentResource(self)
+
+    @cached_property
+    def crm(self) -> AsyncCRMResource:
+        from .crm import AsyncCRMResource
+
+        return AsyncCRMResource(self)
+
+    @cached_property
+    def export_request(self) -> AsyncExportRequestResource:
+        from .export_request import AsyncExportRequestResource
+
+        return AsyncExportRequestResource(self)
+
+    @cached_property
+    def identity(self) -> AsyncIdentityResource:
+        from .identity import AsyncIdentityResource
+
+        return AsyncIdentityResource(self)
+
+    @cached_property
+    def knowledge_base(self) -> AsyncKnowledgeBaseResource:
+        from .knowledge_base import AsyncKnowledgeBaseResource
+
+        return AsyncKnowledgeBaseResource(self)
+
+    @cached_property
+    def llm(self) -> AsyncLlmResource:
+        from .llm import AsyncLlmResource
+
+        return AsyncLlmResource(self)
+
+    @cached_property
+    def mcp_tool(self) -> AsyncMcpToolResource:
+        from .mcp_tool import AsyncMcpToolResource
+
+        return AsyncMcpToolResource(self)
+
+    @cached_property
+    def phone_number(self) -> AsyncPhoneNumberResource:
+        from .phone_number import AsyncPhoneNumberResource
+
+        return AsyncPhoneNumberResource(self)
+
+    @cached_property
+    def playground(self) -> AsyncPlaygroundResource:
+        from .playground import AsyncPlaygroundResource
+
+        return AsyncPlaygroundResource(self)
+
+    @cached_property
+    def tests(self) -> AsyncTestsResource:
+        from .tests import AsyncTestsResource
+
+        return AsyncTestsResource(self)
+
+    @cached_property
+    def voice(self) -> AsyncVoiceResource:
+        from .voice import AsyncVoiceResource
+
+        return AsyncVoiceResource(self)
 
 
 class ClientWithRawResponse:
@@ -326,87 +308,87 @@ class ClientWithRawResponse:
         self._client = client
 
     @property
-    def agent(self) -> AgentResourceWithRawResponse:
+    def agent(self) -> AsyncAgentResourceWithRawResponse:
         return self._client.agent.with_raw_response
 
     @property
-    def app(self) -> AppResourceWithRawResponse:
+    def app(self) -> AsyncAppResourceWithRawResponse:
         return self._client.app.with_raw_response
 
     @property
-    def asset(self) -> AssetResourceWithRawResponse:
+    def asset(self) -> AsyncAssetResourceWithRawResponse:
         return self._client.asset.with_raw_response
 
     @property
-    def batch_call(self) -> BatchCallResourceWithRawResponse:
+    def batch_call(self) -> AsyncBatchCallResourceWithRawResponse:
         return self._client.batch_call.with_raw_response
 
     @property
-    def call(self) -> CallResourceWithRawResponse:
+    def call(self) -> AsyncCallResourceWithRawResponse:
         return self._client.call.with_raw_response
 
     @property
-    def chat(self) -> ChatResourceWithRawResponse:
+    def chat(self) -> AsyncChatResourceWithRawResponse:
         return self._client.chat.with_raw_response
 
     @property
-    def chat_agent(self) -> ChatAgentResourceWithRawResponse:
+    def chat_agent(self) -> AsyncChatAgentResourceWithRawResponse:
         return self._client.chat_agent.with_raw_response
 
     @property
-    def concurrency(self) -> ConcurrencyResourceWithRawResponse:
+    def concurrency(self) -> AsyncConcurrencyResourceWithRawResponse:
         return self._client.concurrency.with_raw_response
 
     @property
-    def contact(self) -> ContactResourceWithRawResponse:
+    def contact(self) -> AsyncContactResourceWithRawResponse:
         return self._client.contact.with_raw_response
 
     @property
-    def conversation_flow(self) -> ConversationFlowResourceWithRawResponse:
+    def conversation_flow(self) -> AsyncConversationFlowResourceWithRawResponse:
         return self._client.conversation_flow.with_raw_response
 
     @property
-    def conversation_flow_component(self) -> ConversationFlowComponentResourceWithRawResponse:
+    def conversation_flow_component(self) -> AsyncConversationFlowComponentResourceWithRawResponse:
         return self._client.conversation_flow_component.with_raw_response
 
     @property
-    def crm(self) -> CrmResourceWithRawResponse:
+    def crm(self) -> AsyncCRMResourceWithRawResponse:
         return self._client.crm.with_raw_response
 
     @property
-    def export_request(self) -> ExportRequestResourceWithRawResponse:
+    def export_request(self) -> AsyncExportRequestResourceWithRawResponse:
         return self._client.export_request.with_raw_response
 
     @property
-    def identity(self) -> IdentityResourceWithRawResponse:
+    def identity(self) -> AsyncIdentityResourceWithRawResponse:
         return self._client.identity.with_raw_response
 
     @property
-    def knowledge_base(self) -> KnowledgeBaseResourceWithRawResponse:
+    def knowledge_base(self) -> AsyncKnowledgeBaseResourceWithRawResponse:
         return self._client.knowledge_base.with_raw_response
 
     @property
-    def llm(self) -> LlmResourceWithRawResponse:
+    def llm(self) -> AsyncLlmResourceWithRawResponse:
         return self._client.llm.with_raw_response
 
     @property
-    def mcp_tool(self) -> McpToolResourceWithRawResponse:
+    def mcp_tool(self) -> AsyncMcpToolResourceWithRawResponse:
         return self._client.mcp_tool.with_raw_response
 
     @property
-    def phone_number(self) -> PhoneNumberResourceWithRawResponse:
+    def phone_number(self) -> AsyncPhoneNumberResourceWithRawResponse:
         return self._client.phone_number.with_raw_response
 
     @property
-    def playground(self) -> PlaygroundResourceWithRawResponse:
+    def playground(self) -> AsyncPlaygroundResourceWithRawResponse:
         return self._client.playground.with_raw_response
 
     @property
-    def tests(self) -> TestsResourceWithRawResponse:
+    def tests(self) -> AsyncTestsResourceWithRawResponse:
         return self._client.tests.with_raw_response
 
     @property
-    def voice(self) -> VoiceResourceWithRawResponse:
+    def voice(self) -> AsyncVoiceResourceWithRawResponse:
         return self._client.voice.with_raw_response
 
 
@@ -417,166 +399,161 @@ class ClientWithStreamingResponse:
         self._client = client
 
     @property
-    def agent(self) -> AgentResourceWithStreamingResponse:
+    def agent(self) -> AsyncAgentResourceWithStreamingResponse:
         return self._client.agent.with_streaming_response
 
     @property
-    def app(self) -> AppResourceWithStreamingResponse:
+    def app(self) -> AsyncAppResourceWithStreamingResponse:
         return self._client.app.with_streaming_response
 
     @property
-    def asset(self) -> AssetResourceWithStreamingResponse:
+    def asset(self) -> AsyncAssetResourceWithStreamingResponse:
         return self._client.asset.with_streaming_response
 
     @property
-    def batch_call(self) -> BatchCallResourceWithStreamingResponse:
+    def batch_call(self) -> AsyncBatchCallResourceWithStreamingResponse:
         return self._client.batch_call.with_streaming_response
 
     @property
-    def call(self) -> CallResourceWithStreamingResponse:
+    def call(self) -> AsyncCallResourceWithStreamingResponse:
         return self._client.call.with_streaming_response
 
     @property
-    def chat(self) -> ChatResourceWithStreamingResponse:
+    def chat(self) -> AsyncChatResourceWithStreamingResponse:
         return self._client.chat.with_streaming_response
 
     @property
-    def chat_agent(self) -> ChatAgentResourceWithStreamingResponse:
+    def chat_agent(self) -> AsyncChatAgentResourceWithStreamingResponse:
         return self._client.chat_agent.with_streaming_response
 
     @property
-    def concurrency(self) -> ConcurrencyResourceWithStreamingResponse:
+    def concurrency(self) -> AsyncConcurrencyResourceWithStreamingResponse:
         return self._client.concurrency.with_streaming_response
 
     @property
-    def contact(self) -> ContactResourceWithStreamingResponse:
+    def contact(self) -> AsyncContactResourceWithStreamingResponse:
         return self._client.contact.with_streaming_response
 
     @property
-    def conversation_flow(self) -> ConversationFlowResourceWithStreamingResponse:
+    def conversation_flow(self) -> AsyncConversationFlowResourceWithStreamingResponse:
         return self._client.conversation_flow.with_streaming_response
 
     @property
-    def conversation_flow_component(self) -> ConversationFlowComponentResourceWithStreamingResponse:
+    def conversation_flow_component(self) -> AsyncConversationFlowComponentResourceWithStreamingResponse:
         return self._client.conversation_flow_component.with_streaming_response
 
     @property
-    def crm(self) -> CrmResourceWithStreamingResponse:
+    def crm(self) -> AsyncCRMResourceWithStreamingResponse:
         return self._client.crm.with_streaming_response
 
     @property
-    def export_request(self) -> ExportRequestResourceWithStreamingResponse:
+    def export_request(self) -> AsyncExportRequestResourceWithStreamingResponse:
         return self._client.export_request.with_streaming_response
 
     @property
-    def identity(self) -> IdentityResourceWithStreamingResponse:
+    def identity(self) -> AsyncIdentityResourceWithStreamingResponse:
         return self._client.identity.with_streaming_response
 
     @property
-    def knowledge_base(self) -> KnowledgeBaseResourceWithStreamingResponse:
+    def knowledge_base(self) -> AsyncKnowledgeBaseResourceWithStreamingResponse:
         return self._client.knowledge_base.with_streaming_response
 
     @property
-    def llm(self) -> LlmResourceWithStreamingResponse:
+    def llm(self) -> AsyncLlmResourceWithStreamingResponse:
         return self._client.llm.with_streaming_response
 
     @property
-    def mcp_tool(self) -> McpToolResourceWithStreamingResponse:
+    def mcp_tool(self) -> AsyncMcpToolResourceWithStreamingResponse:
         return self._client.mcp_tool.with_streaming_response
 
     @property
-    def phone_number(self) -> PhoneNumberResourceWithStreamingResponse:
+    def phone_number(self) -> AsyncPhoneNumberResourceWithStreamingResponse:
         return self._client.phone_number.with_streaming_response
 
     @property
-    def playground(self) -> PlaygroundResourceWithStreamingResponse:
+    def playground(self) -> AsyncPlaygroundResourceWithStreamingResponse:
         return self._client.playground.with_streaming_response
 
     @property
-    def tests(self) -> TestsResourceWithStreamingResponse:
+    def tests(self) -> AsyncTestsResourceWithStreamingResponse:
         return self._client.tests.with_streaming_response
 
     @property
-    def voice(self) -> VoiceResourceWithStreamingResponse:
+    def voice(self) -> AsyncVoiceResourceWithStreamingResponse:
         return self._client.voice.with_streaming_response
 
 
-_OFFICIAL: dict[str, tuple[str, str]] = {
-    "AsyncAgentResource": ("agent", "AgentResource"),
-    "AsyncAgentResourceWithRawResponse": ("agent", "AgentResourceWithRawResponse"),
-    "AsyncAgentResourceWithStreamingResponse": ("agent", "AgentResourceWithStreamingResponse"),
-    "AsyncAppResource": ("app", "AppResource"),
-    "AsyncAppResourceWithRawResponse": ("app", "AppResourceWithRawResponse"),
-    "AsyncAppResourceWithStreamingResponse": ("app", "AppResourceWithStreamingResponse"),
-    "AsyncAssetResource": ("asset", "AssetResource"),
-    "AsyncAssetResourceWithRawResponse": ("asset", "AssetResourceWithRawResponse"),
-    "AsyncAssetResourceWithStreamingResponse": ("asset", "AssetResourceWithStreamingResponse"),
-    "AsyncBatchCallResource": ("batch_call", "BatchCallResource"),
-    "AsyncBatchCallResourceWithRawResponse": ("batch_call", "BatchCallResourceWithRawResponse"),
-    "AsyncBatchCallResourceWithStreamingResponse": ("batch_call", "BatchCallResourceWithStreamingResponse"),
-    "AsyncCallResource": ("call", "CallResource"),
-    "AsyncCallResourceWithRawResponse": ("call", "CallResourceWithRawResponse"),
-    "AsyncCallResourceWithStreamingResponse": ("call", "CallResourceWithStreamingResponse"),
-    "AsyncChatResource": ("chat", "ChatResource"),
-    "AsyncChatResourceWithRawResponse": ("chat", "ChatResourceWithRawResponse"),
-    "AsyncChatResourceWithStreamingResponse": ("chat", "ChatResourceWithStreamingResponse"),
-    "AsyncChatAgentResource": ("chat_agent", "ChatAgentResource"),
-    "AsyncChatAgentResourceWithRawResponse": ("chat_agent", "ChatAgentResourceWithRawResponse"),
-    "AsyncChatAgentResourceWithStreamingResponse": ("chat_agent", "ChatAgentResourceWithStreamingResponse"),
-    "AsyncConcurrencyResource": ("concurrency", "ConcurrencyResource"),
-    "AsyncConcurrencyResourceWithRawResponse": ("concurrency", "ConcurrencyResourceWithRawResponse"),
-    "AsyncConcurrencyResourceWithStreamingResponse": ("concurrency", "ConcurrencyResourceWithStreamingResponse"),
-    "AsyncContactResource": ("contact", "ContactResource"),
-    "AsyncContactResourceWithRawResponse": ("contact", "ContactResourceWithRawResponse"),
-    "AsyncContactResourceWithStreamingResponse": ("contact", "ContactResourceWithStreamingResponse"),
-    "AsyncConversationFlowResource": ("conversation_flow", "ConversationFlowResource"),
-    "AsyncConversationFlowResourceWithRawResponse": ("conversation_flow", "ConversationFlowResourceWithRawResponse"),
-    "AsyncConversationFlowResourceWithStreamingResponse": ("conversation_flow", "ConversationFlowResourceWithStreamingResponse"),
-    "AsyncConversationFlowComponentResource": ("conversation_flow_component", "ConversationFlowComponentResource"),
-    "AsyncConversationFlowComponentResourceWithRawResponse": (
-        "conversation_flow_component",
-        "ConversationFlowComponentResourceWithRawResponse",
-    ),
-    "AsyncConversationFlowComponentResourceWithStreamingResponse": (
-        "conversation_flow_component",
-        "ConversationFlowComponentResourceWithStreamingResponse",
-    ),
-    "AsyncCRMResource": ("crm", "CrmResource"),
-    "AsyncCRMResourceWithRawResponse": ("crm", "CrmResourceWithRawResponse"),
-    "AsyncCRMResourceWithStreamingResponse": ("crm", "CrmResourceWithStreamingResponse"),
-    "AsyncExportRequestResource": ("export_request", "ExportRequestResource"),
-    "AsyncExportRequestResourceWithRawResponse": ("export_request", "ExportRequestResourceWithRawResponse"),
-    "AsyncExportRequestResourceWithStreamingResponse": ("export_request", "ExportRequestResourceWithStreamingResponse"),
-    "AsyncIdentityResource": ("identity", "IdentityResource"),
-    "AsyncIdentityResourceWithRawResponse": ("identity", "IdentityResourceWithRawResponse"),
-    "AsyncIdentityResourceWithStreamingResponse": ("identity", "IdentityResourceWithStreamingResponse"),
-    "AsyncKnowledgeBaseResource": ("knowledge_base", "KnowledgeBaseResource"),
-    "AsyncKnowledgeBaseResourceWithRawResponse": ("knowledge_base", "KnowledgeBaseResourceWithRawResponse"),
-    "AsyncKnowledgeBaseResourceWithStreamingResponse": ("knowledge_base", "KnowledgeBaseResourceWithStreamingResponse"),
-    "AsyncLlmResource": ("llm", "LlmResource"),
-    "AsyncLlmResourceWithRawResponse": ("llm", "LlmResourceWithRawResponse"),
-    "AsyncLlmResourceWithStreamingResponse": ("llm", "LlmResourceWithStreamingResponse"),
-    "AsyncMcpToolResource": ("mcp_tool", "McpToolResource"),
-    "AsyncMcpToolResourceWithRawResponse": ("mcp_tool", "McpToolResourceWithRawResponse"),
-    "AsyncMcpToolResourceWithStreamingResponse": ("mcp_tool", "McpToolResourceWithStreamingResponse"),
-    "AsyncPhoneNumberResource": ("phone_number", "PhoneNumberResource"),
-    "AsyncPhoneNumberResourceWithRawResponse": ("phone_number", "PhoneNumberResourceWithRawResponse"),
-    "AsyncPhoneNumberResourceWithStreamingResponse": ("phone_number", "PhoneNumberResourceWithStreamingResponse"),
-    "AsyncPlaygroundResource": ("playground", "PlaygroundResource"),
-    "AsyncPlaygroundResourceWithRawResponse": ("playground", "PlaygroundResourceWithRawResponse"),
-    "AsyncPlaygroundResourceWithStreamingResponse": ("playground", "PlaygroundResourceWithStreamingResponse"),
-    "AsyncTestsResource": ("tests", "TestsResource"),
-    "AsyncTestsResourceWithRawResponse": ("tests", "TestsResourceWithRawResponse"),
-    "AsyncTestsResourceWithStreamingResponse": ("tests", "TestsResourceWithStreamingResponse"),
-    "AsyncVoiceResource": ("voice", "VoiceResource"),
-    "AsyncVoiceResourceWithRawResponse": ("voice", "VoiceResourceWithRawResponse"),
-    "AsyncVoiceResourceWithStreamingResponse": ("voice", "VoiceResourceWithStreamingResponse"),
+_MODULES = {
+    "AgentResource": "agent",
+    "AgentResourceWithRawResponse": "agent",
+    "AgentResourceWithStreamingResponse": "agent",
+    "AppResource": "app",
+    "AppResourceWithRawResponse": "app",
+    "AppResourceWithStreamingResponse": "app",
+    "AssetResource": "asset",
+    "AssetResourceWithRawResponse": "asset",
+    "AssetResourceWithStreamingResponse": "asset",
+    "BatchCallResource": "batch_call",
+    "BatchCallResourceWithRawResponse": "batch_call",
+    "BatchCallResourceWithStreamingResponse": "batch_call",
+    "CallResource": "call",
+    "CallResourceWithRawResponse": "call",
+    "CallResourceWithStreamingResponse": "call",
+    "ChatResource": "chat",
+    "ChatResourceWithRawResponse": "chat",
+    "ChatResourceWithStreamingResponse": "chat",
+    "ChatAgentResource": "chat_agent",
+    "ChatAgentResourceWithRawResponse": "chat_agent",
+    "ChatAgentResourceWithStreamingResponse": "chat_agent",
+    "ConcurrencyResource": "concurrency",
+    "ConcurrencyResourceWithRawResponse": "concurrency",
+    "ConcurrencyResourceWithStreamingResponse": "concurrency",
+    "ContactResource": "contact",
+    "ContactResourceWithRawResponse": "contact",
+    "ContactResourceWithStreamingResponse": "contact",
+    "ConversationFlowResource": "conversation_flow",
+    "ConversationFlowResourceWithRawResponse": "conversation_flow",
+    "ConversationFlowResourceWithStreamingResponse": "conversation_flow",
+    "ConversationFlowComponentResource": "conversation_flow_component",
+    "ConversationFlowComponentResourceWithRawResponse": "conversation_flow_component",
+    "ConversationFlowComponentResourceWithStreamingResponse": "conversation_flow_component",
+    "CRMResource": "crm",
+    "CRMResourceWithRawResponse": "crm",
+    "CRMResourceWithStreamingResponse": "crm",
+    "ExportRequestResource": "export_request",
+    "ExportRequestResourceWithRawResponse": "export_request",
+    "ExportRequestResourceWithStreamingResponse": "export_request",
+    "IdentityResource": "identity",
+    "IdentityResourceWithRawResponse": "identity",
+    "IdentityResourceWithStreamingResponse": "identity",
+    "KnowledgeBaseResource": "knowledge_base",
+    "KnowledgeBaseResourceWithRawResponse": "knowledge_base",
+    "KnowledgeBaseResourceWithStreamingResponse": "knowledge_base",
+    "LlmResource": "llm",
+    "LlmResourceWithRawResponse": "llm",
+    "LlmResourceWithStreamingResponse": "llm",
+    "McpToolResource": "mcp_tool",
+    "McpToolResourceWithRawResponse": "mcp_tool",
+    "McpToolResourceWithStreamingResponse": "mcp_tool",
+    "PhoneNumberResource": "phone_number",
+    "PhoneNumberResourceWithRawResponse": "phone_number",
+    "PhoneNumberResourceWithStreamingResponse": "phone_number",
+    "PlaygroundResource": "playground",
+    "PlaygroundResourceWithRawResponse": "playground",
+    "PlaygroundResourceWithStreamingResponse": "playground",
+    "TestsResource": "tests",
+    "TestsResourceWithRawResponse": "tests",
+    "TestsResourceWithStreamingResponse": "tests",
+    "VoiceResource": "voice",
+    "VoiceResourceWithRawResponse": "voice",
+    "VoiceResourceWithStreamingResponse": "voice",
 }
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        if name not in _OFFICIAL:
+        """The classes of the resources, as the official SDK names them."""
+        module = _MODULES.get(name.removeprefix("Async"))
+        if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module, own = _OFFICIAL[name]
-        return getattr(import_module(f"{__name__}.{module}"), own)
+        return getattr(import_module(f"{__name__}.{module}"), name)

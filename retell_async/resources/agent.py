@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, gone, raw, raw_pages, streamed, streamed_pages
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from ..raw.params.voicemail_option import VoicemailOptionParam
 
 
-class AgentResource(Resource):
+class AsyncAgentResource(Resource):
     async def create(
         self,
         *,
@@ -735,20 +735,20 @@ class AgentResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> AgentResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncAgentResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return AgentResourceWithRawResponse(AgentResource(RawSender(self._sender)))
+        return AsyncAgentResourceWithRawResponse(AsyncAgentResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> AgentResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncAgentResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return AgentResourceWithStreamingResponse(AgentResource(StreamSender(self._sender)))
+        return AsyncAgentResourceWithStreamingResponse(AsyncAgentResource(StreamSender(self._sender)))
 
 
-class AgentResourceWithRawResponse:
+class AsyncAgentResourceWithRawResponse:
     """`client.agent.with_raw_response`"""
 
-    def __init__(self, resource: AgentResource) -> None:
+    def __init__(self, resource: AsyncAgentResource) -> None:
         self.create = raw(resource.create)
         self.create_version = raw(resource.create_version)
         self.delete = raw(resource.delete)
@@ -763,10 +763,10 @@ class AgentResourceWithRawResponse:
             self.get_versions = resource.get_versions
 
 
-class AgentResourceWithStreamingResponse:
+class AsyncAgentResourceWithStreamingResponse:
     """`client.agent.with_streaming_response`"""
 
-    def __init__(self, resource: AgentResource) -> None:
+    def __init__(self, resource: AsyncAgentResource) -> None:
         self.create = streamed(resource.create)
         self.create_version = streamed(resource.create_version)
         self.delete = streamed(resource.delete)
@@ -781,6 +781,18 @@ class AgentResourceWithStreamingResponse:
             self.get_versions = resource.get_versions
 
 
-AsyncAgentResource = AgentResource
-AsyncAgentResourceWithRawResponse = AgentResourceWithRawResponse
-AsyncAgentResourceWithStreamingResponse = AgentResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.agent import (
+        AgentResource as AgentResource,
+        AgentResourceWithRawResponse as AgentResourceWithRawResponse,
+        AgentResourceWithStreamingResponse as AgentResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"AgentResource", "AgentResourceWithRawResponse", "AgentResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import agent as sync
+
+        return getattr(sync, name)

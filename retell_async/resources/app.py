@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..raw.params.tool_parameter import ToolParameterParam
 
 
-class AppResource(Resource):
+class AsyncAppResource(Resource):
     async def create(
         self,
         *,
@@ -228,20 +228,20 @@ class AppResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> AppResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncAppResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return AppResourceWithRawResponse(AppResource(RawSender(self._sender)))
+        return AsyncAppResourceWithRawResponse(AsyncAppResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> AppResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncAppResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return AppResourceWithStreamingResponse(AppResource(StreamSender(self._sender)))
+        return AsyncAppResourceWithStreamingResponse(AsyncAppResource(StreamSender(self._sender)))
 
 
-class AppResourceWithRawResponse:
+class AsyncAppResourceWithRawResponse:
     """`client.app.with_raw_response`"""
 
-    def __init__(self, resource: AppResource) -> None:
+    def __init__(self, resource: AsyncAppResource) -> None:
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
         self.get = raw(resource.get)
@@ -252,10 +252,10 @@ class AppResourceWithRawResponse:
         self.update = raw(resource.update)
 
 
-class AppResourceWithStreamingResponse:
+class AsyncAppResourceWithStreamingResponse:
     """`client.app.with_streaming_response`"""
 
-    def __init__(self, resource: AppResource) -> None:
+    def __init__(self, resource: AsyncAppResource) -> None:
         self.create = streamed(resource.create)
         self.delete = streamed(resource.delete)
         self.get = streamed(resource.get)
@@ -266,6 +266,18 @@ class AppResourceWithStreamingResponse:
         self.update = streamed(resource.update)
 
 
-AsyncAppResource = AppResource
-AsyncAppResourceWithRawResponse = AppResourceWithRawResponse
-AsyncAppResourceWithStreamingResponse = AppResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.app import (
+        AppResource as AppResource,
+        AppResourceWithRawResponse as AppResourceWithRawResponse,
+        AppResourceWithStreamingResponse as AppResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"AppResource", "AppResourceWithRawResponse", "AppResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import app as sync
+
+        return getattr(sync, name)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.asset import create_asset
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..raw.models.asset import Asset
 
 
-class AssetResource(Resource):
+class AsyncAssetResource(Resource):
     async def create(self, *, file: FileTypes, **options: Unpack[RequestOptions]) -> Asset:
         """Upload a picture or a sound, such as on-hold music.
 
@@ -28,30 +28,42 @@ class AssetResource(Resource):
         return await self._sender.send(create_asset.OPERATION.request(body={"file": file}), options)
 
     @property
-    def with_raw_response(self) -> AssetResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncAssetResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return AssetResourceWithRawResponse(AssetResource(RawSender(self._sender)))
+        return AsyncAssetResourceWithRawResponse(AsyncAssetResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> AssetResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncAssetResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return AssetResourceWithStreamingResponse(AssetResource(StreamSender(self._sender)))
+        return AsyncAssetResourceWithStreamingResponse(AsyncAssetResource(StreamSender(self._sender)))
 
 
-class AssetResourceWithRawResponse:
+class AsyncAssetResourceWithRawResponse:
     """`client.asset.with_raw_response`"""
 
-    def __init__(self, resource: AssetResource) -> None:
+    def __init__(self, resource: AsyncAssetResource) -> None:
         self.create = raw(resource.create)
 
 
-class AssetResourceWithStreamingResponse:
+class AsyncAssetResourceWithStreamingResponse:
     """`client.asset.with_streaming_response`"""
 
-    def __init__(self, resource: AssetResource) -> None:
+    def __init__(self, resource: AsyncAssetResource) -> None:
         self.create = streamed(resource.create)
 
 
-AsyncAssetResource = AssetResource
-AsyncAssetResourceWithRawResponse = AssetResourceWithRawResponse
-AsyncAssetResourceWithStreamingResponse = AssetResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.asset import (
+        AssetResource as AssetResource,
+        AssetResourceWithRawResponse as AssetResourceWithRawResponse,
+        AssetResourceWithStreamingResponse as AssetResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"AssetResource", "AssetResourceWithRawResponse", "AssetResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import asset as sync
+
+        return getattr(sync, name)

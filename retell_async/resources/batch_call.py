@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..raw.params.call_time_window import CallTimeWindowParam
 
 
-class BatchCallResource(Resource):
+class AsyncBatchCallResource(Resource):
     async def create_batch_call(
         self,
         *,
@@ -62,30 +62,42 @@ class BatchCallResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> BatchCallResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncBatchCallResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return BatchCallResourceWithRawResponse(BatchCallResource(RawSender(self._sender)))
+        return AsyncBatchCallResourceWithRawResponse(AsyncBatchCallResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> BatchCallResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncBatchCallResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return BatchCallResourceWithStreamingResponse(BatchCallResource(StreamSender(self._sender)))
+        return AsyncBatchCallResourceWithStreamingResponse(AsyncBatchCallResource(StreamSender(self._sender)))
 
 
-class BatchCallResourceWithRawResponse:
+class AsyncBatchCallResourceWithRawResponse:
     """`client.batch_call.with_raw_response`"""
 
-    def __init__(self, resource: BatchCallResource) -> None:
+    def __init__(self, resource: AsyncBatchCallResource) -> None:
         self.create_batch_call = raw(resource.create_batch_call)
 
 
-class BatchCallResourceWithStreamingResponse:
+class AsyncBatchCallResourceWithStreamingResponse:
     """`client.batch_call.with_streaming_response`"""
 
-    def __init__(self, resource: BatchCallResource) -> None:
+    def __init__(self, resource: AsyncBatchCallResource) -> None:
         self.create_batch_call = streamed(resource.create_batch_call)
 
 
-AsyncBatchCallResource = BatchCallResource
-AsyncBatchCallResourceWithRawResponse = BatchCallResourceWithRawResponse
-AsyncBatchCallResourceWithStreamingResponse = BatchCallResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.batch_call import (
+        BatchCallResource as BatchCallResource,
+        BatchCallResourceWithRawResponse as BatchCallResourceWithRawResponse,
+        BatchCallResourceWithStreamingResponse as BatchCallResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"BatchCallResource", "BatchCallResourceWithRawResponse", "BatchCallResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import batch_call as sync
+
+        return getattr(sync, name)

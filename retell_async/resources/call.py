@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ..raw.params.fields_to_override import FieldsToOverrideParam
 
 
-class CallResource(CallHelper):
+class AsyncCallResource(CallHelper):
     async def create_phone_call(
         self,
         *,
@@ -395,20 +395,20 @@ class CallResource(CallHelper):
         )
 
     @property
-    def with_raw_response(self) -> CallResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncCallResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return CallResourceWithRawResponse(CallResource(RawSender(self._sender)))
+        return AsyncCallResourceWithRawResponse(AsyncCallResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> CallResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncCallResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return CallResourceWithStreamingResponse(CallResource(StreamSender(self._sender)))
+        return AsyncCallResourceWithStreamingResponse(AsyncCallResource(StreamSender(self._sender)))
 
 
-class CallResourceWithRawResponse:
+class AsyncCallResourceWithRawResponse:
     """`client.call.with_raw_response`"""
 
-    def __init__(self, resource: CallResource) -> None:
+    def __init__(self, resource: AsyncCallResource) -> None:
         self.create_phone_call = raw(resource.create_phone_call)
         self.create_web_call = raw(resource.create_web_call)
         self.delete = raw(resource.delete)
@@ -423,10 +423,10 @@ class CallResourceWithRawResponse:
         self.update_live = raw(resource.update_live)
 
 
-class CallResourceWithStreamingResponse:
+class AsyncCallResourceWithStreamingResponse:
     """`client.call.with_streaming_response`"""
 
-    def __init__(self, resource: CallResource) -> None:
+    def __init__(self, resource: AsyncCallResource) -> None:
         self.create_phone_call = streamed(resource.create_phone_call)
         self.create_web_call = streamed(resource.create_web_call)
         self.delete = streamed(resource.delete)
@@ -441,6 +441,18 @@ class CallResourceWithStreamingResponse:
         self.update_live = streamed(resource.update_live)
 
 
-AsyncCallResource = CallResource
-AsyncCallResourceWithRawResponse = CallResourceWithRawResponse
-AsyncCallResourceWithStreamingResponse = CallResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.call import (
+        CallResource as CallResource,
+        CallResourceWithRawResponse as CallResourceWithRawResponse,
+        CallResourceWithStreamingResponse as CallResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"CallResource", "CallResourceWithRawResponse", "CallResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import call as sync
+
+        return getattr(sync, name)

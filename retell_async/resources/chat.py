@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..raw.params.chat_filter import ChatFilterParam
 
 
-class ChatResource(ChatHelper):
+class AsyncChatResource(ChatHelper):
     async def create(
         self,
         *,
@@ -269,20 +269,20 @@ class ChatResource(ChatHelper):
         )
 
     @property
-    def with_raw_response(self) -> ChatResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncChatResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ChatResourceWithRawResponse(ChatResource(RawSender(self._sender)))
+        return AsyncChatResourceWithRawResponse(AsyncChatResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ChatResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncChatResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ChatResourceWithStreamingResponse(ChatResource(StreamSender(self._sender)))
+        return AsyncChatResourceWithStreamingResponse(AsyncChatResource(StreamSender(self._sender)))
 
 
-class ChatResourceWithRawResponse:
+class AsyncChatResourceWithRawResponse:
     """`client.chat.with_raw_response`"""
 
-    def __init__(self, resource: ChatResource) -> None:
+    def __init__(self, resource: AsyncChatResource) -> None:
         self.create = raw(resource.create)
         self.create_chat_completion = raw(resource.create_chat_completion)
         self.create_sms_chat = raw(resource.create_sms_chat)
@@ -294,10 +294,10 @@ class ChatResourceWithRawResponse:
         self.update = raw(resource.update)
 
 
-class ChatResourceWithStreamingResponse:
+class AsyncChatResourceWithStreamingResponse:
     """`client.chat.with_streaming_response`"""
 
-    def __init__(self, resource: ChatResource) -> None:
+    def __init__(self, resource: AsyncChatResource) -> None:
         self.create = streamed(resource.create)
         self.create_chat_completion = streamed(resource.create_chat_completion)
         self.create_sms_chat = streamed(resource.create_sms_chat)
@@ -309,6 +309,18 @@ class ChatResourceWithStreamingResponse:
         self.update = streamed(resource.update)
 
 
-AsyncChatResource = ChatResource
-AsyncChatResourceWithRawResponse = ChatResourceWithRawResponse
-AsyncChatResourceWithStreamingResponse = ChatResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.chat import (
+        ChatResource as ChatResource,
+        ChatResourceWithRawResponse as ChatResourceWithRawResponse,
+        ChatResourceWithStreamingResponse as ChatResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"ChatResource", "ChatResourceWithRawResponse", "ChatResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import chat as sync
+
+        return getattr(sync, name)

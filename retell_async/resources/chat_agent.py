@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, gone, raw, raw_pages, streamed, streamed_pages
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..raw.params.response_engine import ResponseEngineParam
 
 
-class ChatAgentResource(Resource):
+class AsyncChatAgentResource(Resource):
     async def create(
         self,
         *,
@@ -376,20 +376,20 @@ class ChatAgentResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> ChatAgentResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncChatAgentResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ChatAgentResourceWithRawResponse(ChatAgentResource(RawSender(self._sender)))
+        return AsyncChatAgentResourceWithRawResponse(AsyncChatAgentResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ChatAgentResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncChatAgentResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ChatAgentResourceWithStreamingResponse(ChatAgentResource(StreamSender(self._sender)))
+        return AsyncChatAgentResourceWithStreamingResponse(AsyncChatAgentResource(StreamSender(self._sender)))
 
 
-class ChatAgentResourceWithRawResponse:
+class AsyncChatAgentResourceWithRawResponse:
     """`client.chat_agent.with_raw_response`"""
 
-    def __init__(self, resource: ChatAgentResource) -> None:
+    def __init__(self, resource: AsyncChatAgentResource) -> None:
         self.create = raw(resource.create)
         self.create_version = raw(resource.create_version)
         self.delete = raw(resource.delete)
@@ -402,10 +402,10 @@ class ChatAgentResourceWithRawResponse:
             self.get_versions = resource.get_versions
 
 
-class ChatAgentResourceWithStreamingResponse:
+class AsyncChatAgentResourceWithStreamingResponse:
     """`client.chat_agent.with_streaming_response`"""
 
-    def __init__(self, resource: ChatAgentResource) -> None:
+    def __init__(self, resource: AsyncChatAgentResource) -> None:
         self.create = streamed(resource.create)
         self.create_version = streamed(resource.create_version)
         self.delete = streamed(resource.delete)
@@ -418,6 +418,18 @@ class ChatAgentResourceWithStreamingResponse:
             self.get_versions = resource.get_versions
 
 
-AsyncChatAgentResource = ChatAgentResource
-AsyncChatAgentResourceWithRawResponse = ChatAgentResourceWithRawResponse
-AsyncChatAgentResourceWithStreamingResponse = ChatAgentResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.chat_agent import (
+        ChatAgentResource as ChatAgentResource,
+        ChatAgentResourceWithRawResponse as ChatAgentResourceWithRawResponse,
+        ChatAgentResourceWithStreamingResponse as ChatAgentResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"ChatAgentResource", "ChatAgentResourceWithRawResponse", "ChatAgentResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import chat_agent as sync
+
+        return getattr(sync, name)

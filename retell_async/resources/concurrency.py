@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.concurrency import get_concurrency
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..raw.models.get_concurrency_response import GetConcurrencyResponse
 
 
-class ConcurrencyResource(Resource):
+class AsyncConcurrencyResource(Resource):
     async def retrieve(self, **options: Unpack[RequestOptions]) -> GetConcurrencyResponse:
         """Tell how many calls are running, and how many may run at once.
 
@@ -24,30 +24,42 @@ class ConcurrencyResource(Resource):
         return await self._sender.send(get_concurrency.OPERATION.request(), options)
 
     @property
-    def with_raw_response(self) -> ConcurrencyResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncConcurrencyResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ConcurrencyResourceWithRawResponse(ConcurrencyResource(RawSender(self._sender)))
+        return AsyncConcurrencyResourceWithRawResponse(AsyncConcurrencyResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ConcurrencyResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncConcurrencyResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ConcurrencyResourceWithStreamingResponse(ConcurrencyResource(StreamSender(self._sender)))
+        return AsyncConcurrencyResourceWithStreamingResponse(AsyncConcurrencyResource(StreamSender(self._sender)))
 
 
-class ConcurrencyResourceWithRawResponse:
+class AsyncConcurrencyResourceWithRawResponse:
     """`client.concurrency.with_raw_response`"""
 
-    def __init__(self, resource: ConcurrencyResource) -> None:
+    def __init__(self, resource: AsyncConcurrencyResource) -> None:
         self.retrieve = raw(resource.retrieve)
 
 
-class ConcurrencyResourceWithStreamingResponse:
+class AsyncConcurrencyResourceWithStreamingResponse:
     """`client.concurrency.with_streaming_response`"""
 
-    def __init__(self, resource: ConcurrencyResource) -> None:
+    def __init__(self, resource: AsyncConcurrencyResource) -> None:
         self.retrieve = streamed(resource.retrieve)
 
 
-AsyncConcurrencyResource = ConcurrencyResource
-AsyncConcurrencyResourceWithRawResponse = ConcurrencyResourceWithRawResponse
-AsyncConcurrencyResourceWithStreamingResponse = ConcurrencyResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.concurrency import (
+        ConcurrencyResource as ConcurrencyResource,
+        ConcurrencyResourceWithRawResponse as ConcurrencyResourceWithRawResponse,
+        ConcurrencyResourceWithStreamingResponse as ConcurrencyResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"ConcurrencyResource", "ConcurrencyResourceWithRawResponse", "ConcurrencyResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import concurrency as sync
+
+        return getattr(sync, name)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..raw.params.crm_sync_mapping import CRMSyncMappingParam
 
 
-class ContactResource(Resource):
+class AsyncContactResource(Resource):
     async def backfill_analysis_data(
         self,
         *,
@@ -331,20 +331,20 @@ class ContactResource(Resource):
         return await self._sender.send(upload_contact_import_file.OPERATION.request(body={"file": file}), options)
 
     @property
-    def with_raw_response(self) -> ContactResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncContactResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ContactResourceWithRawResponse(ContactResource(RawSender(self._sender)))
+        return AsyncContactResourceWithRawResponse(AsyncContactResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ContactResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncContactResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ContactResourceWithStreamingResponse(ContactResource(StreamSender(self._sender)))
+        return AsyncContactResourceWithStreamingResponse(AsyncContactResource(StreamSender(self._sender)))
 
 
-class ContactResourceWithRawResponse:
+class AsyncContactResourceWithRawResponse:
     """`client.contact.with_raw_response`"""
 
-    def __init__(self, resource: ContactResource) -> None:
+    def __init__(self, resource: AsyncContactResource) -> None:
         self.backfill_analysis_data = raw(resource.backfill_analysis_data)
         self.create = raw(resource.create)
         self.create_import = raw(resource.create_import)
@@ -359,10 +359,10 @@ class ContactResourceWithRawResponse:
         self.upload_import_file = raw(resource.upload_import_file)
 
 
-class ContactResourceWithStreamingResponse:
+class AsyncContactResourceWithStreamingResponse:
     """`client.contact.with_streaming_response`"""
 
-    def __init__(self, resource: ContactResource) -> None:
+    def __init__(self, resource: AsyncContactResource) -> None:
         self.backfill_analysis_data = streamed(resource.backfill_analysis_data)
         self.create = streamed(resource.create)
         self.create_import = streamed(resource.create_import)
@@ -377,6 +377,18 @@ class ContactResourceWithStreamingResponse:
         self.upload_import_file = streamed(resource.upload_import_file)
 
 
-AsyncContactResource = ContactResource
-AsyncContactResourceWithRawResponse = ContactResourceWithRawResponse
-AsyncContactResourceWithStreamingResponse = ContactResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.contact import (
+        ContactResource as ContactResource,
+        ContactResourceWithRawResponse as ContactResourceWithRawResponse,
+        ContactResourceWithStreamingResponse as ContactResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"ContactResource", "ContactResourceWithRawResponse", "ContactResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import contact as sync
+
+        return getattr(sync, name)

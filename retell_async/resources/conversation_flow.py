@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..raw.params.note import NoteParam
 
 
-class ConversationFlowResource(Resource):
+class AsyncConversationFlowResource(Resource):
     async def create(
         self,
         *,
@@ -293,20 +293,20 @@ class ConversationFlowResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> ConversationFlowResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncConversationFlowResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ConversationFlowResourceWithRawResponse(ConversationFlowResource(RawSender(self._sender)))
+        return AsyncConversationFlowResourceWithRawResponse(AsyncConversationFlowResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ConversationFlowResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncConversationFlowResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ConversationFlowResourceWithStreamingResponse(ConversationFlowResource(StreamSender(self._sender)))
+        return AsyncConversationFlowResourceWithStreamingResponse(AsyncConversationFlowResource(StreamSender(self._sender)))
 
 
-class ConversationFlowResourceWithRawResponse:
+class AsyncConversationFlowResourceWithRawResponse:
     """`client.conversation_flow.with_raw_response`"""
 
-    def __init__(self, resource: ConversationFlowResource) -> None:
+    def __init__(self, resource: AsyncConversationFlowResource) -> None:
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
         self.list = raw_pages(resource.list)
@@ -314,10 +314,10 @@ class ConversationFlowResourceWithRawResponse:
         self.update = raw(resource.update)
 
 
-class ConversationFlowResourceWithStreamingResponse:
+class AsyncConversationFlowResourceWithStreamingResponse:
     """`client.conversation_flow.with_streaming_response`"""
 
-    def __init__(self, resource: ConversationFlowResource) -> None:
+    def __init__(self, resource: AsyncConversationFlowResource) -> None:
         self.create = streamed(resource.create)
         self.delete = streamed(resource.delete)
         self.list = streamed_pages(resource.list)
@@ -325,6 +325,22 @@ class ConversationFlowResourceWithStreamingResponse:
         self.update = streamed(resource.update)
 
 
-AsyncConversationFlowResource = ConversationFlowResource
-AsyncConversationFlowResourceWithRawResponse = ConversationFlowResourceWithRawResponse
-AsyncConversationFlowResourceWithStreamingResponse = ConversationFlowResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.conversation_flow import (
+        ConversationFlowResource as ConversationFlowResource,
+        ConversationFlowResourceWithRawResponse as ConversationFlowResourceWithRawResponse,
+        ConversationFlowResourceWithStreamingResponse as ConversationFlowResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {
+            "ConversationFlowResource",
+            "ConversationFlowResourceWithRawResponse",
+            "ConversationFlowResourceWithStreamingResponse",
+        }:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import conversation_flow as sync
+
+        return getattr(sync, name)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..raw.params.note import NoteParam
 
 
-class ConversationFlowComponentResource(Resource):
+class AsyncConversationFlowComponentResource(Resource):
     async def create(
         self,
         *,
@@ -186,20 +186,22 @@ class ConversationFlowComponentResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> ConversationFlowComponentResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncConversationFlowComponentResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ConversationFlowComponentResourceWithRawResponse(ConversationFlowComponentResource(RawSender(self._sender)))
+        return AsyncConversationFlowComponentResourceWithRawResponse(AsyncConversationFlowComponentResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ConversationFlowComponentResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncConversationFlowComponentResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ConversationFlowComponentResourceWithStreamingResponse(ConversationFlowComponentResource(StreamSender(self._sender)))
+        return AsyncConversationFlowComponentResourceWithStreamingResponse(
+            AsyncConversationFlowComponentResource(StreamSender(self._sender))
+        )
 
 
-class ConversationFlowComponentResourceWithRawResponse:
+class AsyncConversationFlowComponentResourceWithRawResponse:
     """`client.conversation_flow_component.with_raw_response`"""
 
-    def __init__(self, resource: ConversationFlowComponentResource) -> None:
+    def __init__(self, resource: AsyncConversationFlowComponentResource) -> None:
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
         self.list = raw_pages(resource.list)
@@ -207,10 +209,10 @@ class ConversationFlowComponentResourceWithRawResponse:
         self.update = raw(resource.update)
 
 
-class ConversationFlowComponentResourceWithStreamingResponse:
+class AsyncConversationFlowComponentResourceWithStreamingResponse:
     """`client.conversation_flow_component.with_streaming_response`"""
 
-    def __init__(self, resource: ConversationFlowComponentResource) -> None:
+    def __init__(self, resource: AsyncConversationFlowComponentResource) -> None:
         self.create = streamed(resource.create)
         self.delete = streamed(resource.delete)
         self.list = streamed_pages(resource.list)
@@ -218,6 +220,22 @@ class ConversationFlowComponentResourceWithStreamingResponse:
         self.update = streamed(resource.update)
 
 
-AsyncConversationFlowComponentResource = ConversationFlowComponentResource
-AsyncConversationFlowComponentResourceWithRawResponse = ConversationFlowComponentResourceWithRawResponse
-AsyncConversationFlowComponentResourceWithStreamingResponse = ConversationFlowComponentResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.conversation_flow_component import (
+        ConversationFlowComponentResource as ConversationFlowComponentResource,
+        ConversationFlowComponentResourceWithRawResponse as ConversationFlowComponentResourceWithRawResponse,
+        ConversationFlowComponentResourceWithStreamingResponse as ConversationFlowComponentResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {
+            "ConversationFlowComponentResource",
+            "ConversationFlowComponentResourceWithRawResponse",
+            "ConversationFlowComponentResourceWithStreamingResponse",
+        }:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import conversation_flow_component as sync
+
+        return getattr(sync, name)

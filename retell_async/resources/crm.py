@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..raw.params.crm_custom_field_schema import CRMCustomFieldSchemaParam
 
 
-class CrmResource(Resource):
+class AsyncCRMResource(Resource):
     async def get_config(self, **options: Unpack[RequestOptions]) -> CRMConfig:
         """Fetch the settings for contacts and their CRM.
 
@@ -122,20 +122,20 @@ class CrmResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> CrmResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncCRMResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return CrmResourceWithRawResponse(CrmResource(RawSender(self._sender)))
+        return AsyncCRMResourceWithRawResponse(AsyncCRMResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> CrmResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncCRMResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return CrmResourceWithStreamingResponse(CrmResource(StreamSender(self._sender)))
+        return AsyncCRMResourceWithStreamingResponse(AsyncCRMResource(StreamSender(self._sender)))
 
 
-class CrmResourceWithRawResponse:
+class AsyncCRMResourceWithRawResponse:
     """`client.crm.with_raw_response`"""
 
-    def __init__(self, resource: CrmResource) -> None:
+    def __init__(self, resource: AsyncCRMResource) -> None:
         self.get_config = raw(resource.get_config)
         self.get_schema = raw(resource.get_schema)
         self.get_sync_job_status = raw(resource.get_sync_job_status)
@@ -143,10 +143,10 @@ class CrmResourceWithRawResponse:
         self.update_config = raw(resource.update_config)
 
 
-class CrmResourceWithStreamingResponse:
+class AsyncCRMResourceWithStreamingResponse:
     """`client.crm.with_streaming_response`"""
 
-    def __init__(self, resource: CrmResource) -> None:
+    def __init__(self, resource: AsyncCRMResource) -> None:
         self.get_config = streamed(resource.get_config)
         self.get_schema = streamed(resource.get_schema)
         self.get_sync_job_status = streamed(resource.get_sync_job_status)
@@ -154,6 +154,18 @@ class CrmResourceWithStreamingResponse:
         self.update_config = streamed(resource.update_config)
 
 
-AsyncCRMResource = CrmResource
-AsyncCRMResourceWithRawResponse = CrmResourceWithRawResponse
-AsyncCRMResourceWithStreamingResponse = CrmResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.crm import (
+        CRMResource as CRMResource,
+        CRMResourceWithRawResponse as CRMResourceWithRawResponse,
+        CRMResourceWithStreamingResponse as CRMResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"CRMResource", "CRMResourceWithRawResponse", "CRMResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import crm as sync
+
+        return getattr(sync, name)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw_pages, streamed_pages
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..raw.models.list_export_requests_response_item import ListExportRequestsResponseItem
 
 
-class ExportRequestResource(Resource):
+class AsyncExportRequestResource(Resource):
     def list(
         self,
         *,
@@ -43,30 +43,42 @@ class ExportRequestResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> ExportRequestResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncExportRequestResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return ExportRequestResourceWithRawResponse(ExportRequestResource(RawSender(self._sender)))
+        return AsyncExportRequestResourceWithRawResponse(AsyncExportRequestResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> ExportRequestResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncExportRequestResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return ExportRequestResourceWithStreamingResponse(ExportRequestResource(StreamSender(self._sender)))
+        return AsyncExportRequestResourceWithStreamingResponse(AsyncExportRequestResource(StreamSender(self._sender)))
 
 
-class ExportRequestResourceWithRawResponse:
+class AsyncExportRequestResourceWithRawResponse:
     """`client.export_request.with_raw_response`"""
 
-    def __init__(self, resource: ExportRequestResource) -> None:
+    def __init__(self, resource: AsyncExportRequestResource) -> None:
         self.list = raw_pages(resource.list)
 
 
-class ExportRequestResourceWithStreamingResponse:
+class AsyncExportRequestResourceWithStreamingResponse:
     """`client.export_request.with_streaming_response`"""
 
-    def __init__(self, resource: ExportRequestResource) -> None:
+    def __init__(self, resource: AsyncExportRequestResource) -> None:
         self.list = streamed_pages(resource.list)
 
 
-AsyncExportRequestResource = ExportRequestResource
-AsyncExportRequestResourceWithRawResponse = ExportRequestResourceWithRawResponse
-AsyncExportRequestResourceWithStreamingResponse = ExportRequestResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.export_request import (
+        ExportRequestResource as ExportRequestResource,
+        ExportRequestResourceWithRawResponse as ExportRequestResourceWithRawResponse,
+        ExportRequestResourceWithStreamingResponse as ExportRequestResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"ExportRequestResource", "ExportRequestResourceWithRawResponse", "ExportRequestResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import export_request as sync
+
+        return getattr(sync, name)

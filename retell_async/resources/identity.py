@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
 from ..raw.api.identity import get_api_key_info
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..raw.models.get_api_key_info_response import GetApiKeyInfoResponse
 
 
-class IdentityResource(Resource):
+class AsyncIdentityResource(Resource):
     async def retrieve(self, **options: Unpack[RequestOptions]) -> GetApiKeyInfoResponse:
         """Tell which organization and key the client works with.
 
@@ -26,30 +26,42 @@ class IdentityResource(Resource):
         return await self._sender.send(get_api_key_info.OPERATION.request(), options)
 
     @property
-    def with_raw_response(self) -> IdentityResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncIdentityResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return IdentityResourceWithRawResponse(IdentityResource(RawSender(self._sender)))
+        return AsyncIdentityResourceWithRawResponse(AsyncIdentityResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> IdentityResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncIdentityResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return IdentityResourceWithStreamingResponse(IdentityResource(StreamSender(self._sender)))
+        return AsyncIdentityResourceWithStreamingResponse(AsyncIdentityResource(StreamSender(self._sender)))
 
 
-class IdentityResourceWithRawResponse:
+class AsyncIdentityResourceWithRawResponse:
     """`client.identity.with_raw_response`"""
 
-    def __init__(self, resource: IdentityResource) -> None:
+    def __init__(self, resource: AsyncIdentityResource) -> None:
         self.retrieve = raw(resource.retrieve)
 
 
-class IdentityResourceWithStreamingResponse:
+class AsyncIdentityResourceWithStreamingResponse:
     """`client.identity.with_streaming_response`"""
 
-    def __init__(self, resource: IdentityResource) -> None:
+    def __init__(self, resource: AsyncIdentityResource) -> None:
         self.retrieve = streamed(resource.retrieve)
 
 
-AsyncIdentityResource = IdentityResource
-AsyncIdentityResourceWithRawResponse = IdentityResourceWithRawResponse
-AsyncIdentityResourceWithStreamingResponse = IdentityResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.identity import (
+        IdentityResource as IdentityResource,
+        IdentityResourceWithRawResponse as IdentityResourceWithRawResponse,
+        IdentityResourceWithStreamingResponse as IdentityResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"IdentityResource", "IdentityResourceWithRawResponse", "IdentityResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import identity as sync
+
+        return getattr(sync, name)

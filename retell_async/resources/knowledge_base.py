@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..raw.params.knowledge_base_text import KnowledgeBaseTextParam
 
 
-class KnowledgeBaseResource(KnowledgeBaseHelper):
+class AsyncKnowledgeBaseResource(KnowledgeBaseHelper):
     async def add_sources(
         self,
         knowledge_base_id: str,
@@ -158,20 +158,20 @@ class KnowledgeBaseResource(KnowledgeBaseHelper):
         return await self._sender.send(get_knowledge_base.OPERATION.request(path={"knowledge_base_id": knowledge_base_id}), options)
 
     @property
-    def with_raw_response(self) -> KnowledgeBaseResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncKnowledgeBaseResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return KnowledgeBaseResourceWithRawResponse(KnowledgeBaseResource(RawSender(self._sender)))
+        return AsyncKnowledgeBaseResourceWithRawResponse(AsyncKnowledgeBaseResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> KnowledgeBaseResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncKnowledgeBaseResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return KnowledgeBaseResourceWithStreamingResponse(KnowledgeBaseResource(StreamSender(self._sender)))
+        return AsyncKnowledgeBaseResourceWithStreamingResponse(AsyncKnowledgeBaseResource(StreamSender(self._sender)))
 
 
-class KnowledgeBaseResourceWithRawResponse:
+class AsyncKnowledgeBaseResourceWithRawResponse:
     """`client.knowledge_base.with_raw_response`"""
 
-    def __init__(self, resource: KnowledgeBaseResource) -> None:
+    def __init__(self, resource: AsyncKnowledgeBaseResource) -> None:
         self.add_sources = raw(resource.add_sources)
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
@@ -180,10 +180,10 @@ class KnowledgeBaseResourceWithRawResponse:
         self.retrieve = raw(resource.retrieve)
 
 
-class KnowledgeBaseResourceWithStreamingResponse:
+class AsyncKnowledgeBaseResourceWithStreamingResponse:
     """`client.knowledge_base.with_streaming_response`"""
 
-    def __init__(self, resource: KnowledgeBaseResource) -> None:
+    def __init__(self, resource: AsyncKnowledgeBaseResource) -> None:
         self.add_sources = streamed(resource.add_sources)
         self.create = streamed(resource.create)
         self.delete = streamed(resource.delete)
@@ -192,6 +192,18 @@ class KnowledgeBaseResourceWithStreamingResponse:
         self.retrieve = streamed(resource.retrieve)
 
 
-AsyncKnowledgeBaseResource = KnowledgeBaseResource
-AsyncKnowledgeBaseResourceWithRawResponse = KnowledgeBaseResourceWithRawResponse
-AsyncKnowledgeBaseResourceWithStreamingResponse = KnowledgeBaseResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.knowledge_base import (
+        KnowledgeBaseResource as KnowledgeBaseResource,
+        KnowledgeBaseResourceWithRawResponse as KnowledgeBaseResourceWithRawResponse,
+        KnowledgeBaseResourceWithStreamingResponse as KnowledgeBaseResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"KnowledgeBaseResource", "KnowledgeBaseResourceWithRawResponse", "KnowledgeBaseResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import knowledge_base as sync
+
+        return getattr(sync, name)

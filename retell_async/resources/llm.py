@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..raw.params.tool import ToolParam
 
 
-class LlmResource(Resource):
+class AsyncLlmResource(Resource):
     async def create(
         self,
         *,
@@ -278,20 +278,20 @@ class LlmResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> LlmResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncLlmResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return LlmResourceWithRawResponse(LlmResource(RawSender(self._sender)))
+        return AsyncLlmResourceWithRawResponse(AsyncLlmResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> LlmResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncLlmResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return LlmResourceWithStreamingResponse(LlmResource(StreamSender(self._sender)))
+        return AsyncLlmResourceWithStreamingResponse(AsyncLlmResource(StreamSender(self._sender)))
 
 
-class LlmResourceWithRawResponse:
+class AsyncLlmResourceWithRawResponse:
     """`client.llm.with_raw_response`"""
 
-    def __init__(self, resource: LlmResource) -> None:
+    def __init__(self, resource: AsyncLlmResource) -> None:
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
         self.list = raw_pages(resource.list)
@@ -299,10 +299,10 @@ class LlmResourceWithRawResponse:
         self.update = raw(resource.update)
 
 
-class LlmResourceWithStreamingResponse:
+class AsyncLlmResourceWithStreamingResponse:
     """`client.llm.with_streaming_response`"""
 
-    def __init__(self, resource: LlmResource) -> None:
+    def __init__(self, resource: AsyncLlmResource) -> None:
         self.create = streamed(resource.create)
         self.delete = streamed(resource.delete)
         self.list = streamed_pages(resource.list)
@@ -310,6 +310,18 @@ class LlmResourceWithStreamingResponse:
         self.update = streamed(resource.update)
 
 
-AsyncLlmResource = LlmResource
-AsyncLlmResourceWithRawResponse = LlmResourceWithRawResponse
-AsyncLlmResourceWithStreamingResponse = LlmResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.llm import (
+        LlmResource as LlmResource,
+        LlmResourceWithRawResponse as LlmResourceWithRawResponse,
+        LlmResourceWithStreamingResponse as LlmResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"LlmResource", "LlmResourceWithRawResponse", "LlmResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import llm as sync
+
+        return getattr(sync, name)

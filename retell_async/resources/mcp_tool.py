@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw_pages, streamed_pages
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..raw.models.mcp_tool_definition import MCPToolDefinition
 
 
-class McpToolResource(Resource):
+class AsyncMcpToolResource(Resource):
     def get_mcp_tools(
         self,
         agent_id: str,
@@ -46,30 +46,42 @@ class McpToolResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> McpToolResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncMcpToolResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return McpToolResourceWithRawResponse(McpToolResource(RawSender(self._sender)))
+        return AsyncMcpToolResourceWithRawResponse(AsyncMcpToolResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> McpToolResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncMcpToolResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return McpToolResourceWithStreamingResponse(McpToolResource(StreamSender(self._sender)))
+        return AsyncMcpToolResourceWithStreamingResponse(AsyncMcpToolResource(StreamSender(self._sender)))
 
 
-class McpToolResourceWithRawResponse:
+class AsyncMcpToolResourceWithRawResponse:
     """`client.mcp_tool.with_raw_response`"""
 
-    def __init__(self, resource: McpToolResource) -> None:
+    def __init__(self, resource: AsyncMcpToolResource) -> None:
         self.get_mcp_tools = raw_pages(resource.get_mcp_tools)
 
 
-class McpToolResourceWithStreamingResponse:
+class AsyncMcpToolResourceWithStreamingResponse:
     """`client.mcp_tool.with_streaming_response`"""
 
-    def __init__(self, resource: McpToolResource) -> None:
+    def __init__(self, resource: AsyncMcpToolResource) -> None:
         self.get_mcp_tools = streamed_pages(resource.get_mcp_tools)
 
 
-AsyncMcpToolResource = McpToolResource
-AsyncMcpToolResourceWithRawResponse = McpToolResourceWithRawResponse
-AsyncMcpToolResourceWithStreamingResponse = McpToolResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.mcp_tool import (
+        McpToolResource as McpToolResource,
+        McpToolResourceWithRawResponse as McpToolResourceWithRawResponse,
+        McpToolResourceWithStreamingResponse as McpToolResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"McpToolResource", "McpToolResourceWithRawResponse", "McpToolResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import mcp_tool as sync
+
+        return getattr(sync, name)

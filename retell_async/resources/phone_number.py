@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..raw.params.agent_weight import AgentWeightParam
 
 
-class PhoneNumberResource(Resource):
+class AsyncPhoneNumberResource(Resource):
     async def create(
         self,
         *,
@@ -294,20 +294,20 @@ class PhoneNumberResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> PhoneNumberResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncPhoneNumberResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return PhoneNumberResourceWithRawResponse(PhoneNumberResource(RawSender(self._sender)))
+        return AsyncPhoneNumberResourceWithRawResponse(AsyncPhoneNumberResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> PhoneNumberResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncPhoneNumberResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return PhoneNumberResourceWithStreamingResponse(PhoneNumberResource(StreamSender(self._sender)))
+        return AsyncPhoneNumberResourceWithStreamingResponse(AsyncPhoneNumberResource(StreamSender(self._sender)))
 
 
-class PhoneNumberResourceWithRawResponse:
+class AsyncPhoneNumberResourceWithRawResponse:
     """`client.phone_number.with_raw_response`"""
 
-    def __init__(self, resource: PhoneNumberResource) -> None:
+    def __init__(self, resource: AsyncPhoneNumberResource) -> None:
         self.create = raw(resource.create)
         self.delete = raw(resource.delete)
         self.import_ = raw(resource.import_)
@@ -316,10 +316,10 @@ class PhoneNumberResourceWithRawResponse:
         self.update = raw(resource.update)
 
 
-class PhoneNumberResourceWithStreamingResponse:
+class AsyncPhoneNumberResourceWithStreamingResponse:
     """`client.phone_number.with_streaming_response`"""
 
-    def __init__(self, resource: PhoneNumberResource) -> None:
+    def __init__(self, resource: AsyncPhoneNumberResource) -> None:
         self.create = streamed(resource.create)
         self.delete = streamed(resource.delete)
         self.import_ = streamed(resource.import_)
@@ -328,6 +328,18 @@ class PhoneNumberResourceWithStreamingResponse:
         self.update = streamed(resource.update)
 
 
-AsyncPhoneNumberResource = PhoneNumberResource
-AsyncPhoneNumberResourceWithRawResponse = PhoneNumberResourceWithRawResponse
-AsyncPhoneNumberResourceWithStreamingResponse = PhoneNumberResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.phone_number import (
+        PhoneNumberResource as PhoneNumberResource,
+        PhoneNumberResourceWithRawResponse as PhoneNumberResourceWithRawResponse,
+        PhoneNumberResourceWithStreamingResponse as PhoneNumberResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"PhoneNumberResource", "PhoneNumberResourceWithRawResponse", "PhoneNumberResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import phone_number as sync
+
+        return getattr(sync, name)

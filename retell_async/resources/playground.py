@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, streamed
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..raw.params.tool_mock import ToolMockParam
 
 
-class PlaygroundResource(Resource):
+class AsyncPlaygroundResource(Resource):
     async def completion(
         self,
         agent_id: str,
@@ -72,30 +72,42 @@ class PlaygroundResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> PlaygroundResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncPlaygroundResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return PlaygroundResourceWithRawResponse(PlaygroundResource(RawSender(self._sender)))
+        return AsyncPlaygroundResourceWithRawResponse(AsyncPlaygroundResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> PlaygroundResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncPlaygroundResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return PlaygroundResourceWithStreamingResponse(PlaygroundResource(StreamSender(self._sender)))
+        return AsyncPlaygroundResourceWithStreamingResponse(AsyncPlaygroundResource(StreamSender(self._sender)))
 
 
-class PlaygroundResourceWithRawResponse:
+class AsyncPlaygroundResourceWithRawResponse:
     """`client.playground.with_raw_response`"""
 
-    def __init__(self, resource: PlaygroundResource) -> None:
+    def __init__(self, resource: AsyncPlaygroundResource) -> None:
         self.completion = raw(resource.completion)
 
 
-class PlaygroundResourceWithStreamingResponse:
+class AsyncPlaygroundResourceWithStreamingResponse:
     """`client.playground.with_streaming_response`"""
 
-    def __init__(self, resource: PlaygroundResource) -> None:
+    def __init__(self, resource: AsyncPlaygroundResource) -> None:
         self.completion = streamed(resource.completion)
 
 
-AsyncPlaygroundResource = PlaygroundResource
-AsyncPlaygroundResourceWithRawResponse = PlaygroundResourceWithRawResponse
-AsyncPlaygroundResourceWithStreamingResponse = PlaygroundResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.playground import (
+        PlaygroundResource as PlaygroundResource,
+        PlaygroundResourceWithRawResponse as PlaygroundResourceWithRawResponse,
+        PlaygroundResourceWithStreamingResponse as PlaygroundResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"PlaygroundResource", "PlaygroundResourceWithRawResponse", "PlaygroundResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import playground as sync
+
+        return getattr(sync, name)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..raw.params.tool_mock import ToolMockParam
 
 
-class TestsResource(TestsHelper):
+class AsyncTestsResource(TestsHelper):
     async def create_batch_test(
         self, *, response_engine: RetellResponseEngineParam, test_case_definition_ids: Strings, **options: Unpack[RequestOptions]
     ) -> TestCaseBatchJob:
@@ -300,20 +300,20 @@ class TestsResource(TestsHelper):
         )
 
     @property
-    def with_raw_response(self) -> TestsResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncTestsResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return TestsResourceWithRawResponse(TestsResource(RawSender(self._sender)))
+        return AsyncTestsResourceWithRawResponse(AsyncTestsResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> TestsResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncTestsResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return TestsResourceWithStreamingResponse(TestsResource(StreamSender(self._sender)))
+        return AsyncTestsResourceWithStreamingResponse(AsyncTestsResource(StreamSender(self._sender)))
 
 
-class TestsResourceWithRawResponse:
+class AsyncTestsResourceWithRawResponse:
     """`client.tests.with_raw_response`"""
 
-    def __init__(self, resource: TestsResource) -> None:
+    def __init__(self, resource: AsyncTestsResource) -> None:
         self.create_batch_test = raw(resource.create_batch_test)
         self.create_test_case_definition = raw(resource.create_test_case_definition)
         self.delete_test_case_definition = raw(resource.delete_test_case_definition)
@@ -326,10 +326,10 @@ class TestsResourceWithRawResponse:
         self.update_test_case_definition = raw(resource.update_test_case_definition)
 
 
-class TestsResourceWithStreamingResponse:
+class AsyncTestsResourceWithStreamingResponse:
     """`client.tests.with_streaming_response`"""
 
-    def __init__(self, resource: TestsResource) -> None:
+    def __init__(self, resource: AsyncTestsResource) -> None:
         self.create_batch_test = streamed(resource.create_batch_test)
         self.create_test_case_definition = streamed(resource.create_test_case_definition)
         self.delete_test_case_definition = streamed(resource.delete_test_case_definition)
@@ -342,6 +342,18 @@ class TestsResourceWithStreamingResponse:
         self.update_test_case_definition = streamed(resource.update_test_case_definition)
 
 
-AsyncTestsResource = TestsResource
-AsyncTestsResourceWithRawResponse = TestsResourceWithRawResponse
-AsyncTestsResourceWithStreamingResponse = TestsResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.tests import (
+        TestsResource as TestsResource,
+        TestsResourceWithRawResponse as TestsResourceWithRawResponse,
+        TestsResourceWithStreamingResponse as TestsResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"TestsResource", "TestsResourceWithRawResponse", "TestsResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import tests as sync
+
+        return getattr(sync, name)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.operation import Omit, omit
 from .._core.resource import RawSender, Resource, StreamSender, raw, raw_pages, streamed, streamed_pages
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..raw.models.voice_response import VoiceResponse
 
 
-class VoiceResource(Resource):
+class AsyncVoiceResource(Resource):
     async def add_resource(
         self,
         *,
@@ -124,20 +124,20 @@ class VoiceResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> VoiceResourceWithRawResponse:
+    def with_raw_response(self) -> AsyncVoiceResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return VoiceResourceWithRawResponse(VoiceResource(RawSender(self._sender)))
+        return AsyncVoiceResourceWithRawResponse(AsyncVoiceResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> VoiceResourceWithStreamingResponse:
+    def with_streaming_response(self) -> AsyncVoiceResourceWithStreamingResponse:
         """The same methods for `async with`, answering with status and headers before the body has come."""
-        return VoiceResourceWithStreamingResponse(VoiceResource(StreamSender(self._sender)))
+        return AsyncVoiceResourceWithStreamingResponse(AsyncVoiceResource(StreamSender(self._sender)))
 
 
-class VoiceResourceWithRawResponse:
+class AsyncVoiceResourceWithRawResponse:
     """`client.voice.with_raw_response`"""
 
-    def __init__(self, resource: VoiceResource) -> None:
+    def __init__(self, resource: AsyncVoiceResource) -> None:
         self.add_resource = raw(resource.add_resource)
         self.clone = raw(resource.clone)
         self.list = raw_pages(resource.list)
@@ -145,10 +145,10 @@ class VoiceResourceWithRawResponse:
         self.search = raw(resource.search)
 
 
-class VoiceResourceWithStreamingResponse:
+class AsyncVoiceResourceWithStreamingResponse:
     """`client.voice.with_streaming_response`"""
 
-    def __init__(self, resource: VoiceResource) -> None:
+    def __init__(self, resource: AsyncVoiceResource) -> None:
         self.add_resource = streamed(resource.add_resource)
         self.clone = streamed(resource.clone)
         self.list = streamed_pages(resource.list)
@@ -156,6 +156,18 @@ class VoiceResourceWithStreamingResponse:
         self.search = streamed(resource.search)
 
 
-AsyncVoiceResource = VoiceResource
-AsyncVoiceResourceWithRawResponse = VoiceResourceWithRawResponse
-AsyncVoiceResourceWithStreamingResponse = VoiceResourceWithStreamingResponse
+if TYPE_CHECKING:
+    from ._sync.voice import (
+        VoiceResource as VoiceResource,
+        VoiceResourceWithRawResponse as VoiceResourceWithRawResponse,
+        VoiceResourceWithStreamingResponse as VoiceResourceWithStreamingResponse,
+    )
+else:
+
+    def __getattr__(name: str) -> Any:
+        """The same classes without await, as the official SDK names them."""
+        if name not in {"VoiceResource", "VoiceResourceWithRawResponse", "VoiceResourceWithStreamingResponse"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._sync import voice as sync
+
+        return getattr(sync, name)

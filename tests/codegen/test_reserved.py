@@ -264,7 +264,7 @@ def test_a_model_of_names_that_models_have(tmp_path: Path) -> None:
 
 
 def test_a_schema_called_as_the_class_of_a_resource_is_refused() -> None:
-    for name in ("ThingResource", "ThingResourceWithRawResponse"):
+    for name in ("ThingResource", "ThingResourceWithRawResponse", "AsyncThingResource"):
         given = document({"/get-thing": {"get": operation(answer=object_(a=STRING))}}, {})
         given["paths"]["/get-thing"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {
             "$ref": f"#/components/schemas/{name}"

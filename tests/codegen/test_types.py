@@ -34,6 +34,8 @@ LIST_OR = {"oneOf": [array({"oneOf": [STRING, INTEGER]}), array({"oneOf": [{"typ
         ({"type": "object"}, "dict[str, Any]", "Mapping[str, object]", None),
         ({"type": "string", "format": "binary"}, "FileTypes", "FileTypes", None),
         (enum("a", "b"), 'Literal["a", "b"] | str', 'Literal["a", "b"]', None),
+        ({**enum("a"), "x-any-text": True}, 'Literal["a"] | str', 'Literal["a"] | str', None),
+        ({**enum("a"), "x-any-text": True, "x-is-tag": True}, 'Literal["a"]', 'Literal["a"]', None),
         ({"type": "boolean", "enum": [True]}, "Literal[True]", "Literal[True]", None),
         ({"type": "integer", "enum": [1, 2]}, "Literal[1, 2] | int", "Literal[1, 2]", None),
         (array(STRING), "list[str]", "Strings", None),

@@ -164,3 +164,11 @@ def test_a_pickled_error_masks_its_url() -> None:
     request = httpx.Request("GET", "https://user:hush@retell.test/get-call/call_1", params=query)
     url = pickle.loads(pickle.dumps(errors.APIConnectionError(request=request))).request.url
     assert (url.path, url.params["limit"], "hush" in str(url), "4155550123" in str(url)) == ("/get-call/call_1", "3", False, False)
+
+
+def test_a_short_key_is_left_out_as_a_word_and_within_no_other() -> None:
+    request = httpx.Request("GET", "https://retell.test/a", headers={"authorization": "Bearer k"})
+    assert (
+        str(errors.APIConnectionError(message="the token of k is blocked: 'k'", request=request))
+        == "the token of *** is blocked: '***' (GET /a)"
+    )

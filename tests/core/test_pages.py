@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import traceback
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -259,3 +260,14 @@ async def test_every_page_is_asked_for_with_what_can_be_gone_through_once() -> N
     for request in requests:
         assert json.loads(request.content)["filter_criteria"] == {"agent": [{"ids": ["a", "b"]}]}
         assert request.url.params.get_list("x[]") == ["c", "d"]
+
+
+@pytest.mark.anyio
+async def test_a_page_that_cannot_be_made_can_be_shown_in_a_traceback() -> None:
+    async with answering(200, json={"message": "try later"}) as client:
+        with pytest.raises(APIResponseValidationError) as raised:
+            await client.call.list()
+    shown = "".join(traceback.TracebackException.from_exception(raised.value, capture_locals=True).format())
+    assert "try later" in shown
+    half = AsyncPage.__new__(AsyncPage)
+    assert repr(half) == "AsyncPage()"

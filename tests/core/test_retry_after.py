@@ -26,6 +26,8 @@ NOW = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
         ({"retry-after": "Tue, 14 Nov 2023 22:13:30 GMT", "date": "Tue, 14 Nov 2023 22:13:28 GMT"}, 2.0),
         ({"retry-after": "Tue, 14 Nov 2023 22:13:30 GMT", "date": "now"}, 10.0),
         ({"retry-after": "-1"}, None),
+        ({"retry-after": "99999999999999999999999999999999999"}, None),
+        ({"retry-after-ms": "1e300", "retry-after": "9"}, 9.0),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": ""}, None),

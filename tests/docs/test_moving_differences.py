@@ -54,17 +54,6 @@ def test_every_row_has_a_test() -> None:
     assert len(rows()) > 50
 
 
-def test_http_clients_of_retell() -> None:
-    assert "an `httpx.AsyncClient`" in row("`http_client=` of `Retell`")
-    with retell.Retell(api_key="key_1", http_client=httpx.Client()) as theirs:
-        assert theirs.max_retries == 2
-    wrong: Any = httpx.Client()
-    with pytest.raises(retell_async.ConfigurationError, match="AsyncClient"):
-        retell_async.Retell("key_1", http_client=wrong)
-    with retell_async.Retell("key_1", http_client=httpx.AsyncClient()) as ours:
-        assert ours.max_retries == 2
-
-
 @pytest.mark.anyio
 async def test_what_has_no_body() -> None:
     assert "what has no body is false and equal to `None`" in row("`await raw.parse()` |")

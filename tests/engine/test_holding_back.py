@@ -543,8 +543,38 @@ def test_accounts_that_are_not_used_any_more_are_forgotten_and_their_limits_are_
             gc.collect()
             assert account() is None
 
-    # Those whose limit was found out are looked through when there are many.
     server.answer = lambda request, _: refusal(20) if request.headers["authorization"].endswith("key_1") else fine()
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("status", "settings"),
+    [
+        (200, {"rate_limit": RateLimit(20)}),
+        (200, {"rate_limits": {"voice.list": RateLimit(5)}}),
+        (503, {}),
+        (429, {"rate_limit": RateLimit(max_wait=3)}),
+    ],
+)
+def test_keys_of_a_thousand_tenants_go_although_only_the_clients_own_is_used_afterwards(status: int, settings: dict[str, Any]) -> None:
+    def answer(request: httpx.Request, now: float) -> httpx.Response:
+        return httpx.Response(status if "tenant" in request.headers["authorization"] else 200, json=[], headers={"retry-after": "1"})
+
+    async def main() -> None:
+        async with Server(answer).client(hooks=(), max_retries=0, **settings) as client:
+
+            async def one(number: int) -> None:
+                with suppress(RetellError):
+                    await client.with_options(api_key=f"key_of_tenant_{number}").voice.list()
+
+            async with trio.open_nursery() as tasks:
+                for number in range(1000):
+                    tasks.start_soon(one, number)
+            for _ in range(300):
+                await trio.sleep(60)
+                await client.voice.list()
+            assert len(client._shared._accounts) == 1
+
     run(main)
 
 

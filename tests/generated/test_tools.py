@@ -18,6 +18,7 @@ from typing import Any
 
 import attrs
 import cattrs
+import httpx
 import pytest
 from rich.console import Console
 
@@ -160,13 +161,14 @@ def test_hints_of_all_that_is_public_are_types(module: Any) -> None:
         thing = getattr(module, name)
         if isinstance(thing, type):
             typing.get_type_hints(thing)
-            for member in vars(thing).values():
+            for member in (found for base in thing.__mro__ if base.__module__.startswith("retell_async") for found in vars(base).values()):
                 function = getattr(member, "__func__", getattr(member, "fget", getattr(member, "func", member)))
                 if inspect.isfunction(function) and function.__module__.startswith("retell_async"):
                     typing.get_type_hints(function)
         elif inspect.isfunction(thing):
             typing.get_type_hints(thing)
-    assert typing.get_type_hints(AsyncRetell.__init__)["http_client"] is not None
+    assert httpx.AsyncClient in typing.get_args(typing.get_type_hints(AsyncRetell.__init__)["http_client"])
+    assert httpx.Client in typing.get_args(typing.get_type_hints(retell_async.Retell.__init__)["http_client"])
 
 
 def test_hints_are_types_where_what_is_optional_is_not_installed() -> None:

@@ -7,9 +7,12 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+from typing import Any
 
+import httpx
 import pytest
 import retell
+import retell.resources
 import retell.types
 
 import retell_async
@@ -55,7 +58,7 @@ def test_values_are_those_of_the_official_sdk() -> None:
     assert retell_async.AsyncClient is retell_async.AsyncRetell
     assert retell_async.Client is retell_async.Retell
     assert retell_async.Stream is retell_async.SyncStreamedResponse
-    assert retell_async.DefaultHttpxClient is retell_async.DefaultAsyncHttpxClient
+    assert issubclass(retell_async.DefaultHttpxClient, httpx.Client)
     assert retell_async.NOT_GIVEN is retell_async.not_given is retell_async.omit
     assert isinstance(retell_async.NOT_GIVEN, retell_async.NotGiven)
 
@@ -122,3 +125,24 @@ assert retell_async.Retell.__init__.__annotations__["hooks"] is not None
 def test_pytest_takes_no_model_for_a_test() -> None:
     assert not retell_async.types.TestCaseJobResponse.__test__
     assert pickle.loads(pickle.dumps(retell_async.AsyncPage)).__test__ is False
+
+
+def test_classes_of_resources_are_those_of_the_official_sdk() -> None:
+    ours, theirs = retell_async.resources, retell.resources
+    names = [name for name in theirs.__all__ if not name.endswith("Response")]
+    assert len(names) > 40
+    for name in theirs.__all__:
+        assert getattr(ours, name).__name__ == name
+    with retell_async.Retell("key_1") as client:
+        awaited = retell_async.AsyncRetell("key_1")
+        for name in names:
+            kind = getattr(ours, name)
+            module = importlib.import_module(kind.__module__.replace("._sync", ""))
+            assert getattr(module, name) is kind
+            there: Any = awaited if name.startswith("Async") else client
+            made = kind(there)
+            own = getattr(there, kind.__module__.rpartition(".")[2])
+            assert type(made) is type(own)
+            assert type(made.with_raw_response) is getattr(ours, f"{name}WithRawResponse")
+        with pytest.raises(AttributeError, match="Nothing"):
+            getattr(ours, "Nothing")  # noqa: B009

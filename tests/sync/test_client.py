@@ -22,7 +22,6 @@ from retell_async import (
     APIResponseValidationError,
     AsyncRetell,
     ConfigurationError,
-    DefaultAsyncHttpxClient,
     InternalServerError,
     NotFoundError,
     OutcomeUnknownError,
@@ -345,23 +344,6 @@ def test_a_hook_that_would_wait_for_itself_is_told() -> None:
     with client_of(serve) as client:
         client.call.retrieve("call_1")
     assert "the event loop that would send the request" in told[0]
-
-
-# HTTP clients
-
-
-def test_a_client_of_httpx_that_does_not_await_is_refused_with_the_remedy() -> None:
-    with httpx.Client() as given, pytest.raises(ConfigurationError, match=r"not an httpx\.Client.*DefaultAsyncHttpxClient"):
-        Retell("key_1", http_client=given)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    wrong: Any = object()
-    with pytest.raises(ConfigurationError, match=r"httpx\.AsyncClient"):
-        Retell("key_1", http_client=wrong)
-
-
-def test_a_client_that_is_given_is_closed_even_if_it_was_never_used() -> None:
-    for given in (httpx.AsyncClient(), DefaultAsyncHttpxClient()):
-        Retell("key_1", http_client=given).close()
-        assert given.is_closed
 
 
 # Its life

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio.from_thread
+import httpx
 import pytest
 
 from retell_async import AsyncRetell, Retell
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.soak
 AT_ONCE = 50
 PRELUDE = """
 import asyncio, gc, json, os, sys, threading, time
+import httpx
 from retell_async import *
 def client_of(**settings): return Retell("key_1", base_url=sys.argv[1], max_retries=0, timeout=5, **settings)
 def ask(client, name): return client.request("GET", f"/get-thing/{name}")["thing_id"] == name
@@ -61,8 +63,10 @@ def run(program: str, url: str) -> str:
 # Threads
 
 
-def test_fifty_threads_at_once() -> None:
-    with echoing() as (url, used_by), Retell(KEY, base_url=url, max_retries=0) as client:
+@pytest.mark.parametrize("own", [False, True])
+def test_fifty_threads_at_once(own: bool) -> None:
+    http_client = httpx.Client(limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)) if own else None
+    with echoing() as (url, used_by), Retell(KEY, base_url=url, max_retries=0, http_client=http_client) as client:
 
         def ask(number: int) -> bool:
             found = client.with_options(timeout=20).request("GET", f"/get-thing/{number}", extra_headers={"x-process": str(number % 2)})
@@ -163,9 +167,35 @@ def test_a_child_that_never_uses_the_client_ends_well_and_leaves_it_to_the_paren
     assert ends == ["end True"] * 2
 
 
+@pytest.mark.needs("fork")
+def test_an_http_client_that_does_not_await_is_for_one_process() -> None:
+    program = """
+    client = client_of(http_client=httpx.Client())
+    def tried():
+        try:
+            return str(ask(client, "x"))
+        except ConfigurationError as error:
+            return str(error)
+    for before in (False, True):  # whether it was used before the fork
+        if before: assert ask(client, "before")
+        pid = os.fork()
+        if pid == 0:
+            print(tried(), flush=True)
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+    assert ask(client, "after")
+    client.close()
+    """
+    with echoing() as (url, _):
+        unused, used = run(program, url).splitlines()
+    assert unused == "True"
+    assert "make one in each process" in used
+
+
 # The end of a program
 
 
+@pytest.mark.parametrize("settings", ["", "http_client=httpx.Client()"])
 @pytest.mark.parametrize(
     "end",
     [
@@ -179,11 +209,14 @@ def test_a_child_that_never_uses_the_client_ends_well_and_leaves_it_to_the_paren
         "views = [client.with_options(max_retries=1) for _ in range(3)]",
     ],
 )
-def test_a_program_ends_at_once_and_without_a_word(end: str) -> None:
+def test_a_program_ends_at_once_and_without_a_word(end: str, settings: str) -> None:
     with silent() as server:
         server.respond = lambda path: None if path == "/silent" else ok(b'{"thing_id":"%s"}' % path.rpartition("/")[2].encode())
         start = time.monotonic()
-        assert run(f"client = client_of(); assert ask(client, '1')\n{end}", server.url) == ""
+        start_of = f"client = client_of({settings}); assert ask(client, '1')"
+        if settings:  # httpx leaves its connections to the end of the program, which Python would tell of
+            start_of = f"import warnings; warnings.simplefilter('ignore', ResourceWarning); {start_of}"
+        assert run(f"{start_of}\n{end}", server.url) == ""
         assert time.monotonic() - start < 10
 
 
@@ -223,9 +256,28 @@ def test_ctrl_c_cancels_the_request_and_the_client_goes_on(how: str) -> None:
 
 
 @pytest.mark.needs("signals")
-def test_ctrl_c_ends_a_program_that_does_not_catch_it() -> None:
+def test_ctrl_c_leaves_an_http_client_that_does_not_await_in_use() -> None:
     program = """
-    with client_of() as client:
+    client = client_of(http_client=httpx.Client())
+    try:
+        client.request("GET", "/silent")
+    except KeyboardInterrupt:
+        print(ask(client, "after"), flush=True)
+    client.close()
+    """
+    with silent() as server, subprocess.Popen(command(program, server.url), stdout=subprocess.PIPE, text=True) as process:
+        server.respond = lambda path: None if path == "/silent" else ok(b'{"thing_id":"after"}')
+        wait_for(lambda: len(server.requests) == 1)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=10)[0] == "True\n"
+        assert process.returncode == 0
+
+
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("settings", ["", "http_client=httpx.Client()"])
+def test_ctrl_c_ends_a_program_that_does_not_catch_it(settings: str) -> None:
+    program = f"""
+    with client_of({settings}) as client:
         client.request("GET", "/silent")
     """
     with silent() as server, subprocess.Popen(command(program, server.url), stderr=subprocess.PIPE, text=True) as process:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -103,13 +103,21 @@ def test_classes_have_the_same_members_with_the_same_parameters(kind: type) -> N
     for name in own & other:
         ours, theirs = getattr(kind, name), getattr(twin, name)
         if inspect.isfunction(ours):
-            here, there = (dict(inspect.signature(each).parameters) for each in (ours, theirs))
+            here, there = _parameters(ours), _parameters(theirs)
             if name == "dispatch":  # what is made for an AsyncRetell is not for this, nor what is to be awaited
                 assert {"router", "slots"} == there.keys() - here.keys()
                 there = {each: there[each] for each in here} | {"requests": here["requests"]}
             assert here == there, name
     if kind is Retell:
-        assert inspect.signature(kind).parameters == inspect.signature(twin).parameters
+        assert _parameters(kind) == _parameters(twin)
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters, of which one has another type: an HTTP client that does not await is for a `Retell` alone."""
+    found = dict(inspect.signature(function).parameters)
+    if "http_client" in found:
+        found["http_client"] = found["http_client"].replace(annotation=None)
+    return found
 
 
 @pytest.mark.parametrize(("key", "name"), METHODS, ids=[name for _, name in METHODS])

@@ -1,9 +1,9 @@
-"""An `httpx2.AsyncClient` as one of httpx: each request goes over to it and each answer, or error, comes back as httpx has it."""
+"""A client of httpx2 as one of httpx: each request goes over to it and each answer, or error, comes back as httpx has it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +14,7 @@ from ..._core.masking import cut
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Httpx2Client", "is_httpx2"]
+__all__ = ["BlockingHttpx2Client", "Httpx2Client", "is_httpx2"]
 
 
 def is_httpx2(client: object) -> bool:
@@ -39,29 +39,72 @@ class Httpx2Client(httpx.AsyncClient):
         await super().aclose()
 
 
+class BlockingHttpx2Client(httpx.Client):
+    """The same for one that does not await."""
+
+    def __init__(self, given: httpx2.Client) -> None:
+        super().__init__(transport=_BlockingOver(given), trust_env=False, timeout=httpx.Timeout(**given.timeout.as_dict()))
+        self._given = given
+
+    @property
+    def is_closed(self) -> bool:
+        return self._given.is_closed
+
+    def close(self) -> None:
+        self._given.close()
+        super().close()
+
+
 class _Over(httpx.AsyncBaseTransport):
     def __init__(self, given: httpx2.AsyncClient) -> None:
         self._given = given
-        way = getattr(given, "_transport", None)
-        self._pool = getattr(way, "_pool", None)  # which says how many connections there can be
+        self._pool = _pool(given)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        try:
-            content: Any = request.content
-        except httpx.RequestNotRead:
-            content = _Content(request)
         with _as_of_httpx(request):
-            made = self._given.build_request(
-                request.method,
-                str(request.url),
-                headers=request.headers.multi_items(),
-                content=content or None,
-                extensions=dict(request.extensions),
-            )
-            auth: Any = {} if "authorization" in request.headers else {"auth": None}  # to another origin goes nothing of the client's
-            response = await self._given.send(made, stream=True, follow_redirects=False, **auth)
-        extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
-        return httpx.Response(response.status_code, headers=_headers(response), stream=_Body(response, request), extensions=extensions)
+            made = _made(self._given, request, _Content(request))
+            response = await self._given.send(made, stream=True, follow_redirects=False, **_auth(request))
+        return _answer(response, _Body(response, request))
+
+
+class _BlockingOver(httpx.BaseTransport):
+    def __init__(self, given: httpx2.Client) -> None:
+        self._given = given
+        self._pool = _pool(given)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with _as_of_httpx(request):
+            made = _made(self._given, request, _BlockingContent(request))
+            response = self._given.send(made, stream=True, follow_redirects=False, **_auth(request))
+        return _answer(response, _BlockingBody(response, request))
+
+
+def _pool(given: object) -> object:
+    """What says how many connections there can be."""
+    return getattr(getattr(given, "_transport", None), "_pool", None)
+
+
+def _made(given: httpx2.AsyncClient | httpx2.Client, request: httpx.Request, unread: Any) -> httpx2.Request:
+    try:
+        content: Any = request.content
+    except httpx.RequestNotRead:
+        content = unread
+    return given.build_request(
+        request.method,
+        str(request.url),
+        headers=request.headers.multi_items(),
+        content=content or None,
+        extensions=dict(request.extensions),
+    )
+
+
+def _auth(request: httpx.Request) -> Any:
+    return {} if "authorization" in request.headers else {"auth": None}  # to another origin goes nothing of the client's
+
+
+def _answer(response: httpx2.Response, body: httpx.AsyncByteStream | httpx.SyncByteStream) -> httpx.Response:
+    extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
+    return httpx.Response(response.status_code, headers=_headers(response), stream=body, extensions=extensions)
 
 
 class _Content:
@@ -73,6 +116,16 @@ class _Content:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in cast("httpx.AsyncByteStream", self._request.stream):
             yield piece
+
+
+class _BlockingContent:
+    """The same with no other side than that."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from cast("httpx.SyncByteStream", self._request.stream)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -91,6 +144,23 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         with _as_of_httpx(self._request):
             await self._response.aclose()
+
+
+class _BlockingBody(httpx.SyncByteStream):
+    def __init__(self, response: httpx2.Response, request: httpx.Request) -> None:
+        self._response = response
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_of_httpx(self._request):
+            if self._response.is_stream_consumed:
+                yield self._response.content  # as above
+                return
+            yield from self._response.iter_raw()
+
+    def close(self) -> None:
+        with _as_of_httpx(self._request):
+            self._response.close()
 
 
 def _headers(response: httpx2.Response) -> list[tuple[bytes, bytes]]:

@@ -11,7 +11,7 @@ from ..._core.hints import readable
 class AlwaysEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of an edge that is always taken."""
 
-    prompt: Required[Literal["Always"]]
+    prompt: Required[Literal["Always"] | str]
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""

@@ -11,7 +11,7 @@ from ..._core.hints import readable
 class ElseEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of the edge for all other cases."""
 
-    prompt: Required[Literal["Else"]]
+    prompt: Required[Literal["Else"] | str]
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""

@@ -11,7 +11,7 @@ from ..._core.hints import readable
 class SkipResponseEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of an edge that does not wait for the user."""
 
-    prompt: Required[Literal["Skip response"]]
+    prompt: Required[Literal["Skip response"] | str]
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""

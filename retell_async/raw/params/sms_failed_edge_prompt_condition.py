@@ -11,7 +11,7 @@ from ..._core.hints import readable
 class SmsFailedEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of the edge for an SMS that failed."""
 
-    prompt: Required[Literal["Failed to send"]]
+    prompt: Required[Literal["Failed to send"] | str]
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""

@@ -11,7 +11,7 @@ from ..._core.hints import readable
 class SmsSuccessEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of the edge for an SMS that was sent."""
 
-    prompt: Required[Literal["Sent successfully"]]
+    prompt: Required[Literal["Sent successfully"] | str]
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""

@@ -11,7 +11,7 @@ from ..._core.hints import readable
 class TransferFailedEdgePromptConditionParam(TypedDict, total=False):
     """The fixed condition of the edge for a failed transfer."""
 
-    prompt: Required[Literal["Transfer failed"]]
+    prompt: Required[Literal["Transfer failed"] | str]
     """Always this very text."""
     type: Required[Literal["prompt"]]
     """Says that the condition is a prompt."""

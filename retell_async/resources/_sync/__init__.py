@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ConversationFlowComponentResourceWithRawResponse,
         ConversationFlowComponentResourceWithStreamingResponse,
     )
-    from .crm import CrmResource, CrmResourceWithRawResponse, CrmResourceWithStreamingResponse
+    from .crm import CRMResource, CRMResourceWithRawResponse, CRMResourceWithStreamingResponse
     from .export_request import ExportRequestResource, ExportRequestResourceWithRawResponse, ExportRequestResourceWithStreamingResponse
     from .identity import IdentityResource, IdentityResourceWithRawResponse, IdentityResourceWithStreamingResponse
     from .knowledge_base import KnowledgeBaseResource, KnowledgeBaseResourceWithRawResponse, KnowledgeBaseResourceWithStreamingResponse
@@ -112,10 +112,10 @@ class Resources:
         return ConversationFlowComponentResource(self._sender)
 
     @cached_property
-    def crm(self) -> CrmResource:
-        from .crm import CrmResource
+    def crm(self) -> CRMResource:
+        from .crm import CRMResource
 
-        return CrmResource(self._sender)
+        return CRMResource(self._sender)
 
     @cached_property
     def export_request(self) -> ExportRequestResource:
@@ -223,7 +223,7 @@ class ClientWithRawResponse:
         return self._client.conversation_flow_component.with_raw_response
 
     @property
-    def crm(self) -> CrmResourceWithRawResponse:
+    def crm(self) -> CRMResourceWithRawResponse:
         return self._client.crm.with_raw_response
 
     @property
@@ -314,7 +314,7 @@ class ClientWithStreamingResponse:
         return self._client.conversation_flow_component.with_streaming_response
 
     @property
-    def crm(self) -> CrmResourceWithStreamingResponse:
+    def crm(self) -> CRMResourceWithStreamingResponse:
         return self._client.crm.with_streaming_response
 
     @property

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ...raw.params.crm_custom_field_schema import CRMCustomFieldSchemaParam
 
 
-class CrmResource(Resource):
+class CRMResource(Resource):
     def get_config(self, **options: Unpack[RequestOptions]) -> CRMConfig:
         """Fetch the settings for contacts and their CRM.
 
@@ -122,20 +122,20 @@ class CrmResource(Resource):
         )
 
     @property
-    def with_raw_response(self) -> CrmResourceWithRawResponse:
+    def with_raw_response(self) -> CRMResourceWithRawResponse:
         """The same methods, answering with status, headers and body instead of the model."""
-        return CrmResourceWithRawResponse(CrmResource(RawSender(self._sender)))
+        return CRMResourceWithRawResponse(CRMResource(RawSender(self._sender)))
 
     @property
-    def with_streaming_response(self) -> CrmResourceWithStreamingResponse:
+    def with_streaming_response(self) -> CRMResourceWithStreamingResponse:
         """The same methods for `with`, answering with status and headers before the body has come."""
-        return CrmResourceWithStreamingResponse(CrmResource(StreamSender(self._sender)))
+        return CRMResourceWithStreamingResponse(CRMResource(StreamSender(self._sender)))
 
 
-class CrmResourceWithRawResponse:
+class CRMResourceWithRawResponse:
     """`client.crm.with_raw_response`"""
 
-    def __init__(self, resource: CrmResource) -> None:
+    def __init__(self, resource: CRMResource) -> None:
         self.get_config = raw(resource.get_config)
         self.get_schema = raw(resource.get_schema)
         self.get_sync_job_status = raw(resource.get_sync_job_status)
@@ -143,10 +143,10 @@ class CrmResourceWithRawResponse:
         self.update_config = raw(resource.update_config)
 
 
-class CrmResourceWithStreamingResponse:
+class CRMResourceWithStreamingResponse:
     """`client.crm.with_streaming_response`"""
 
-    def __init__(self, resource: CrmResource) -> None:
+    def __init__(self, resource: CRMResource) -> None:
         self.get_config = streamed(resource.get_config)
         self.get_schema = streamed(resource.get_schema)
         self.get_sync_job_status = streamed(resource.get_sync_job_status)

@@ -63,6 +63,9 @@ def test_what_stands_beside_is_laid_over_too() -> None:
         ({**STRING, "nullable": True}, {**STRING, "minLength": 1}, {**STRING, "minLength": 1}),
         ({**STRING, "nullable": True}, {**STRING, "minLength": 1, "nullable": True}, {**STRING, "minLength": 1, "nullable": True}),
         ({"uniqueItems": False}, {"uniqueItems": True}, {"uniqueItems": True}),
+        (STRING, enum("x"), {**enum("x"), "x-any-text": True}),
+        (STRING, enum("x", "y"), enum("x", "y")),
+        (enum("x", "y"), enum("x"), enum("x")),
     ],
 )
 def test_each_keyword_is_narrowed_by_both(one: Json, other: Json, both: Json) -> None:
