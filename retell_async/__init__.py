@@ -38,8 +38,11 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import resources as resources, types as types
+    from ._blocking.dispatch import SyncDispatch
     from ._blocking.pages import SyncListPage, SyncPage
     from ._blocking.response import SyncRawResponse, SyncStreamedResponse
+    from ._dispatch.dispatch import Dispatch
+    from ._dispatch.outcome import Outcome, Progress
     from ._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
     from ._official_names import (
         DEFAULT_CONNECTION_LIMITS as DEFAULT_CONNECTION_LIMITS,
@@ -83,6 +86,7 @@ __all__ = [
     "ConflictError",
     "DefaultAioHttpClient",
     "DefaultAsyncHttpxClient",
+    "Dispatch",
     "FileTypes",
     "Hook",
     "InternalServerError",
@@ -90,10 +94,12 @@ __all__ = [
     "Model",
     "NotFoundError",
     "Omit",
+    "Outcome",
     "OutcomeUnknownError",
     "PaymentRequiredError",
     "PermissionDeniedError",
     "PreconditionFailedError",
+    "Progress",
     "RateLimit",
     "RateLimitError",
     "RawResponse",
@@ -103,6 +109,7 @@ __all__ = [
     "RetryEvent",
     "RetryPolicy",
     "StreamedResponse",
+    "SyncDispatch",
     "SyncListPage",
     "SyncPage",
     "SyncRawResponse",
@@ -126,7 +133,11 @@ _OFFICIAL_NAMES = {
 _LATER = {
     "DefaultAioHttpClient": "_http.clients",
     "DefaultAsyncHttpxClient": "_http.clients",
+    "Dispatch": "_dispatch.dispatch",
+    "Outcome": "_dispatch.outcome",
+    "Progress": "_dispatch.outcome",
     "Retell": "_sync",
+    "SyncDispatch": "_blocking.dispatch",
     "SyncListPage": "_blocking.pages",
     "SyncPage": "_blocking.pages",
     "SyncRawResponse": "_blocking.response",
@@ -142,7 +153,7 @@ for _name in __all__:
 if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
 
     def __getattr__(name: str) -> Any:
-        """Synchronous code, clients of httpx, and what the official SDK exports beside all this: found when it is asked for."""
+        """Synchronous code, clients of httpx, what few use, and what the official SDK exports beside: found when it is asked for."""
         from importlib import import_module
 
         if name in {"resources", "types"}:

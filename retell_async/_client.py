@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -41,6 +41,7 @@ from ._engine.settings import (
     headers_of_environment,
 )
 from ._engine.shared import SharedState
+from ._helpers.watch import WITHIN
 from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources
@@ -52,8 +53,13 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
+    from ._call_slots import CallSlots
+    from ._core.model import Model
+    from ._dispatch.dispatch import Dispatch
+    from ._dispatch.outcome import Progress, Until
     from ._engine.calls import Call
     from ._engine.gate import Account
+    from ._helpers.watch import Events
 
 __all__ = ["AsyncRetell"]
 
@@ -166,6 +172,60 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         from ._engine.verbs import operation_at
 
         return Request(operation_at(method.upper(), path), path, params or {}, cast("Mapping[str, Any] | None", json))
+
+    def dispatch(
+        self,
+        requests: Iterable[Mapping[str, Any] | Model] | AsyncIterable[Mapping[str, Any] | Model],
+        *,
+        until: Until = "ended",
+        live: int | None = None,
+        per_number: RateLimit | Mapping[str, RateLimit] | None = None,
+        keep_free: int | None = 0,
+        burst: bool = False,
+        slots: CallSlots | None = None,
+        router: Events | None = None,
+        within: float | None = WITHIN,
+        every: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Dispatch:
+        """Place many phone calls, each once, as fast as there is room for them, and follow each to its end.
+
+        ``async with client.dispatch(requests) as outcomes``, and then ``async for outcome in outcomes``: one `Outcome` for each request, in
+        the order in which they become known. A request is taken when there is room for its call, so `requests` may be without end. What is
+        wrong with one request ends no other. A request waits for limits as long as it takes, unless `rate_limits` of the client say
+        otherwise for ``call.create_phone_call``.
+
+        :param requests: the keywords of `call.create_phone_call`, as mappings or models, with an `idempotency_key` of your own or without.
+        :param until: how far calls are followed: ``"placed"``, ``"ended"`` or ``"analyzed"``.
+        :param live: so many of these calls go on at once at most (with ``until="placed"``: are being placed at once); by default as many as
+            the account may have.
+        :param per_number: how many calls one number may place, of all numbers or by number: ``RateLimit(1)`` for one a second.
+        :param keep_free: so many of the account's slots are left to others. ``None``: the account is not asked for its room, and `live`
+            alone is the bound.
+        :param burst: use the account's burst room too; its calls cost more.
+        :param slots: what holds the account's room already, in place of `keep_free` and `burst`: for several dispatches at a time.
+        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once.
+        :param within: seconds in which a call must end, and then be analysed; ``None`` for as long as it takes.
+        :param every: seconds from one question about all calls to the next: by default 2, and with a `router` 30.
+        :param on_progress: called with each change of the numbers. It must return at once; an error that it raises is logged.
+        :raises ConfigurationError: a setting cannot work.
+        """
+        from ._dispatch.begin import begin
+
+        return begin(
+            self,
+            requests,
+            until=until,
+            live=live,
+            per_number=per_number,
+            keep_free=keep_free,
+            burst=burst,
+            slots=slots,
+            router=router,
+            within=within,
+            every=every,
+            on_progress=on_progress,
+        )
 
     async def send(self, request: Request[T], options: RequestOptions) -> T:
         """Carry out a request to an operation and give back what its answer means."""

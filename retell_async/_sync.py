@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -18,6 +18,7 @@ from ._engine.events import Hook, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._engine.settings import DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RETRIES
+from ._helpers.watch import WITHIN
 from ._official_client import OfficialSettings, SyncVerbs
 from .resources._sync import Resources
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     import httpx
     import httpx2
 
+    from ._blocking.dispatch import SyncDispatch
+    from ._core.model import Model
+    from ._dispatch.outcome import Progress, Until
     from ._engine.settings import Settings
     from ._engine.shared import SharedState
 
@@ -175,6 +179,46 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
         request = self._client._request(method, path, json, params)  # pyright: ignore[reportPrivateUsage]
         del path, params, json  # they may hold phone numbers, and this frame stands in the traceback of what goes wrong
         return self._sender.send(request, options)
+
+    def dispatch(
+        self,
+        requests: Iterable[Mapping[str, Any] | Model],
+        *,
+        until: Until = "ended",
+        live: int | None = None,
+        per_number: RateLimit | Mapping[str, RateLimit] | None = None,
+        keep_free: int | None = 0,
+        burst: bool = False,
+        within: float | None = WITHIN,
+        every: float | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> SyncDispatch:
+        """Place many phone calls, each once, as fast as there is room, and follow each to its end: `AsyncRetell.dispatch` does it.
+
+        ``with client.dispatch(requests) as outcomes``, and then ``for outcome in outcomes``: one `Outcome` for each request, in the order
+        in which they become known. Requests are taken from the iterable in the thread that reads the outcomes, while it waits.
+
+        :param requests: the keywords of `call.create_phone_call`, as mappings or models, with an `idempotency_key` of your own or without.
+        :param until: how far calls are followed: ``"placed"``, ``"ended"`` or ``"analyzed"``.
+        :param live: so many of these calls go on at once at most (with ``until="placed"``: are being placed at once); by default as many as
+            the account may have.
+        :param per_number: how many calls one number may place, of all numbers or by number: ``RateLimit(1)`` for one a second.
+        :param keep_free: so many of the account's slots are left to others. ``None``: the account is not asked for its room, and `live`
+            alone is the bound.
+        :param burst: use the account's burst room too; its calls cost more.
+        :param within: seconds in which a call must end, and then be analysed; ``None`` for as long as it takes.
+        :param every: seconds from one question about all calls to the next, by default 2.
+        :param on_progress: called in the background with each change of the numbers. It must return at once; an error that it raises is
+            logged.
+        :raises ConfigurationError: a setting cannot work.
+        """
+        from ._blocking.dispatch import SyncDispatch
+        from ._dispatch.begin import begin, check_requests
+
+        settings: dict[str, Any] = {"until": until, "live": live, "per_number": per_number, "keep_free": keep_free, "burst": burst}
+        settings |= {"within": within, "every": every, "on_progress": on_progress, "slots": None, "router": None}
+        check_requests(requests)
+        return SyncDispatch(lambda given: begin(self._client, given, **settings), requests, self._background)
 
     def _send(self, request: Request[T], options: RequestOptions, *, follow: bool | None = None) -> RawResponse[T]:
         return cast("_Sender", self._sender).send_raw(request, options, follow=follow)

@@ -180,6 +180,24 @@ class Use:
             raise
         return job.outcome()
 
+    def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+        """Have this done in the loop while the thread goes on, and give what cancels it and waits for its end.
+
+        :raises RetellError: the loop is inherited.
+        """
+        if self.is_inherited:
+            raise RetellError("this was opened before the process was forked, and belongs to the parent")
+        job = _Job[None](function, ())
+        done = self._thread.portal.start_task_soon(job.run)
+
+        def end() -> None:
+            if not self.is_inherited:
+                with suppress(RuntimeError):  # the loop has ended
+                    self._thread.portal.start_task_soon(job.drop)
+                done.result()
+
+        return end
+
     def __enter__(self) -> Self:
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..llm.monitor import MonitorItem
     from ..raw.models import CallResponse, V3CallResponse
 
-__all__ = ["CallHelper"]
+__all__ = ["CallHelper", "Ends"]
 
 _OVER = ("ended", "error", "not_connected")
 """The statuses of calls that are over, as the API names them."""
@@ -70,13 +70,8 @@ class CallHelper(Resource):
         """
         if until not in {"ended", "analyzed"}:
             raise ConfigurationError(f'until must be "ended" or "analyzed", not {until!r}')
-        if router is not None:
-            self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
-        if every is None:
-            every = EVERY if router is None else EVERY_WITH_EVENTS
-        is_done = _is_over if until == "ended" else _is_analyzed
-        call: CallResponse = await self._watch.wait(call_id, is_done, within=within, every=every, is_whole=_is_whole)
-        return call
+        ends = Ends(self, router, within=within, every=every)
+        return cast("CallResponse", await ends.wait(call_id, until))
 
     async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
@@ -117,6 +112,35 @@ class CallHelper(Resource):
         async with aclosing(monitor(self._sender, call_id)) as items:
             async for item in items:
                 yield item
+
+
+class Ends:
+    """Waits for the ends of calls, in one way."""
+
+    def __init__(self, calls: CallHelper, router: Events | None, *, within: float | None, every: float | None) -> None:
+        self._watch = calls._watch  # pyright: ignore[reportPrivateUsage]
+        self._within = within
+        self._every = every if every is not None else EVERY if router is None else EVERY_WITH_EVENTS
+        if router is not None:
+            self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
+
+    def placing(self) -> AbstractContextManager[None]:
+        """A block that places calls: events are kept that tell of their ends before somebody waits for these."""
+        return self._watch.expecting()
+
+    async def wait(self, call_id: str, until: Literal["ended", "analyzed"], *, known: Any = None, whole: bool = True) -> Any:
+        """Return the call once it is over, or analysed.
+
+        :param known: the call as it stands, as far as that is known: it is not asked for at once.
+        :param whole: with its transcript, which lists leave out.
+        """
+        is_done = _is_over if until == "ended" else _is_analyzed
+        is_whole = _is_whole if whole else _is_known
+        return await self._watch.wait(call_id, is_done, within=self._within, every=self._every, is_whole=is_whole, known=known)
+
+
+def _is_known(_: object) -> bool:
+    return True
 
 
 def _is_over(call: Any) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -25,7 +26,7 @@ from .._core.errors import (
 from .._core.masking import mask_text
 from .._http.loops import Loop, running_loop
 
-__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "Ask", "Client", "Events", "Watch", "listed", "one_by_one"]
+__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "Ask", "Client", "Events", "Watch", "listed", "may_pass", "one_by_one"]
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ MOST = 1000
 
 _TOGETHER = 0.1  # seconds from the first who comes to the question, so that those who come at once are asked for at once
 _MISSES = 3  # questions that leave out a thing, before it is asked for by itself
+_EARLY = 256  # things that events told of before somebody waited for them, of those who are about to
 _LOOK_AGAIN = 30  # questions from one that asks for all things, done or not, to the next
 
 _logger = logging.getLogger("retell_async")
@@ -111,6 +113,20 @@ class Watch(Generic[T]):
         self._asks: _Waiter[T] | None = None  # the one that asks for all
         self._question: anyio.CancelScope | None = None  # while it does
         self._next_at = 0.0
+        self._early: deque[tuple[str | None, T]] = deque(maxlen=_EARLY)
+        self._expected = 0
+
+    @contextmanager
+    def expecting(self) -> Generator[None]:
+        """Within this block events are kept that tell of what nobody waits for yet: what it creates may be done before it has answered."""
+        self._enter()
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+            if not self._expected:
+                self._early.clear()
 
     async def wait(
         self,
@@ -120,8 +136,11 @@ class Watch(Generic[T]):
         within: float | None,
         every: float,
         is_whole: Callable[[T], bool] = lambda _: True,
+        known: T | None = None,
     ) -> T:
         """Return the thing of this id once it is done, and if what is asked for together is not the whole of it, fetched by itself.
+
+        :param known: how it stands, as far as that is known.
 
         :raises WaitTimeoutError: it was not, within so many seconds.
         :raises APIStatusError: there is no such thing, or it may not be seen.
@@ -132,10 +151,14 @@ class Watch(Generic[T]):
             _check("within", within)
         _check("every", every)
         waiter: _Waiter[T] = _Waiter(name, is_done, every)
+        for thing in (known, *(thing for early, thing in self._early if early == name)):
+            if thing is not None:
+                waiter.look(thing)
         with anyio.move_on_after(within), self._waiting():
             self._enter()
             self._waiters.add(waiter)
-            self._ask_at(anyio.current_time() + _TOGETHER)
+            if not waiter.is_over:
+                self._ask_at(anyio.current_time() + (_TOGETHER if waiter.seen is None else every))
             try:
                 while not waiter.is_over:
                     if self._asks is None:
@@ -156,16 +179,19 @@ class Watch(Generic[T]):
             try:
                 return await self._fetch(waiter.name)
             except RetellError as error:
-                if not _may_pass(error):
+                if not may_pass(error):
                     raise
             await anyio.sleep(waiter.every)
 
     def tell(self, name: str | None, thing: T) -> None:
         """Take note of what an event says of a thing."""
-        for waiter in [one for one in self._waiters if one.name == name]:
+        waiters = [one for one in self._waiters if one.name == name]
+        for waiter in waiters:
             waiter.look(thing)
             if waiter is self._asks and waiter.is_over and self._question is not None:
                 self._question.cancel()
+        if self._expected and not waiters:
+            self._early.append((name, thing))
 
     def listen(self, source: Events, events: tuple[str, ...], told: Callable[[Any], tuple[str | None, T]]) -> None:
         """Take note of what events say, from now on.
@@ -212,7 +238,7 @@ class Watch(Generic[T]):
                     with anyio.CancelScope() as self._question:
                         await self._round()
                     self._question = None
-                    new = any(waiter.questions == 0 for waiter in self._waiters)
+                    new = any(waiter.questions == 0 and waiter.seen is None for waiter in self._waiters)
                     self._next_at = anyio.current_time() + (_TOGETHER if new else min(waiter.every for waiter in self._waiters))
         finally:
             self._asks = self._question = None
@@ -231,7 +257,7 @@ class Watch(Generic[T]):
             try:
                 found = await self._ask(sorted({waiter.name for waiter in waiters}), everything)
             except RetellError as error:
-                if _may_pass(error):
+                if may_pass(error):
                     _logger.info("waiting: %s; it is asked again", mask_text(str(error)))
                 elif isinstance(error, (BadRequestError, NotFoundError, UnprocessableEntityError)):
                     for waiter in waiters:  # one of them is to blame
@@ -259,7 +285,7 @@ class Watch(Generic[T]):
         try:
             waiter.look(await self._fetch(waiter.name))
         except RetellError as error:
-            if not _may_pass(error):
+            if not may_pass(error):
                 waiter.fail(error)
 
 
@@ -284,7 +310,7 @@ def _check(what: str, seconds: object) -> None:
         raise ConfigurationError(f"{what} must be above 0 seconds, not {seconds!r}")
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
     """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
     from .._engine.calls import fault  # which loads httpx, as the first request does
 

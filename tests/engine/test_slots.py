@@ -7,9 +7,15 @@ import anyio
 import httpx
 import pytest
 
-from retell_async._call_slots import CallSlots, Occupancy, room
+from retell_async._call_slots import CallSlots, Occupancy, Slot, most
 from retell_async._client import AsyncRetell
-from retell_async._core.errors import APIResponseValidationError, ConfigurationError, InternalServerError, PaymentRequiredError
+from retell_async._core.errors import (
+    APIConnectionError,
+    APIResponseValidationError,
+    ConfigurationError,
+    InternalServerError,
+    PaymentRequiredError,
+)
 from retell_async.raw.models.get_concurrency_response import GetConcurrencyResponse
 
 from .example import KEY
@@ -18,18 +24,17 @@ ACCOUNT: dict[str, Any] = {"current_concurrency": 3, "concurrency_limit": 20}
 
 
 @pytest.mark.parametrize(
-    ("account", "burst", "free"),
+    ("account", "burst", "calls"),
     [
-        (ACCOUNT, False, 17),
-        ({**ACCOUNT, "reserved_inbound_concurrency": 5}, False, 12),
-        ({**ACCOUNT, "concurrency_burst_enabled": True, "concurrency_burst_limit": 60}, False, 17),
-        ({**ACCOUNT, "concurrency_burst_enabled": True, "concurrency_burst_limit": 60}, True, 57),
-        ({**ACCOUNT, "concurrency_burst_enabled": False, "concurrency_burst_limit": 0}, True, 17),
-        ({**ACCOUNT, "current_concurrency": 25}, False, 0),
+        (ACCOUNT, False, 20),
+        ({**ACCOUNT, "reserved_inbound_concurrency": 5}, False, 15),
+        ({**ACCOUNT, "concurrency_burst_enabled": True, "concurrency_burst_limit": 60}, False, 20),
+        ({**ACCOUNT, "concurrency_burst_enabled": True, "concurrency_burst_limit": 60}, True, 60),
+        ({**ACCOUNT, "concurrency_burst_enabled": False, "concurrency_burst_limit": 0}, True, 20),
     ],
 )
-def test_room_for_calls(account: dict[str, Any], burst: bool, free: int) -> None:
-    assert room(GetConcurrencyResponse.from_dict(account), burst=burst) == free
+def test_calls_that_an_account_may_have(account: dict[str, Any], burst: bool, calls: int) -> None:
+    assert most(GetConcurrencyResponse.from_dict(account), burst=burst) == calls
 
 
 def test_calls_count_until_the_account_knows_of_them() -> None:
@@ -48,6 +53,37 @@ def test_calls_count_until_the_account_knows_of_them() -> None:
     assert known.free == 1
     known.answered(known.asking(), 1)
     assert known.free == 1
+
+
+def test_a_call_that_is_told_to_be_over_leaves_its_slot_to_another() -> None:
+    known = Occupancy()
+    slots = [Slot(CallSlots(AsyncRetell(KEY))) for _ in range(4)]
+    known.answered(known.asking(), 4, 0)
+    for slot in slots:
+        known.take()
+        known.created(slot)
+    assert known.free == 0
+    known.ended(slots.pop())  # the account does not know that it was there
+    assert known.free == 1
+    known.answered(known.asking(), 1, 3)
+    known.ended(slots.pop())  # the account counts it among the three
+    assert known.free == 2
+    known.answered(known.asking(), 3, 1)  # one of the two is over, and that is told later
+    known.ended(slots.pop())
+    assert known.free == 3
+    known.ended(slots.pop())
+    assert known.free == 4
+
+
+def test_an_account_that_is_over_its_limit_has_no_room_when_one_call_ends() -> None:
+    known = Occupancy()
+    slot = Slot(CallSlots(AsyncRetell(KEY)))
+    known.answered(known.asking(), 1)
+    known.take()
+    known.created(slot)
+    known.answered(known.asking(), -3, 23)
+    known.ended(slot)
+    assert known.free == -2
 
 
 class Account:
@@ -93,6 +129,41 @@ async def test_no_more_calls_are_created_than_there_is_room_for() -> None:
                 tasks.start_soon(place)
     assert placed == 20
     assert account.most == 4
+
+
+@pytest.mark.anyio
+async def test_who_tells_the_ends_of_calls_asks_the_account_once() -> None:
+    account = Account(5)
+    async with account.client() as client:
+        slots = CallSlots(client, keep_free=1)
+        assert await slots.limit() == 4
+
+        async def place() -> None:
+            async with slots.hold() as slot:
+                await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101")
+            await anyio.sleep(0.001)
+            account.calls -= 1
+            slot.ended()
+            slot.ended()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(place)
+    assert account.most == 4
+    assert account.questions == 1
+
+
+@pytest.mark.anyio
+async def test_a_request_that_did_not_leave_takes_no_slot() -> None:
+    account = Account(1)
+    async with account.client() as client:
+        slots = CallSlots(client)
+        unreached = APIConnectionError(request=httpx.Request("POST", "http://retell.test"), message="no route", sent=False)
+        for _ in range(3):
+            with pytest.raises(APIConnectionError):
+                async with slots.one():
+                    raise unreached
+    assert account.questions == 1
 
 
 @pytest.mark.anyio

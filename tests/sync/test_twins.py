@@ -18,9 +18,11 @@ from retell_async import (
     AsyncPage,
     AsyncPaginator,
     AsyncRetell,
+    Dispatch,
     RawResponse,
     Retell,
     StreamedResponse,
+    SyncDispatch,
     SyncListPage,
     SyncPage,
     SyncRawResponse,
@@ -38,6 +40,7 @@ TWINS = {
     SyncListPage: AsyncListPage,
     SyncRawResponse: RawResponse,
     SyncStreamedResponse: StreamedResponse,
+    SyncDispatch: Dispatch,
     Retell: AsyncRetell,
 }
 ALONE = {
@@ -45,6 +48,7 @@ ALONE = {
     SyncPage: set[str](),
     SyncListPage: set[str](),
     SyncRawResponse: set[str](),
+    SyncDispatch: set[str](),
     SyncStreamedResponse: {"aclose", "map"},
 }
 
@@ -99,7 +103,11 @@ def test_classes_have_the_same_members_with_the_same_parameters(kind: type) -> N
     for name in own & other:
         ours, theirs = getattr(kind, name), getattr(twin, name)
         if inspect.isfunction(ours):
-            assert _parameters(ours) == _parameters(theirs), name
+            here, there = _parameters(ours), _parameters(theirs)
+            if name == "dispatch":  # what is made for an AsyncRetell is not for this, nor what is to be awaited
+                assert {"router", "slots"} == there.keys() - here.keys()
+                there = {each: there[each] for each in here} | {"requests": here["requests"]}
+            assert here == there, name
     if kind is Retell:
         assert _parameters(kind) == _parameters(twin)
 

@@ -1,0 +1,144 @@
+"""Calls that are dispatched, for programs that do not await."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+
+from .._core.errors import RetellError
+from .._core.masking import Hidden
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from .._dispatch.dispatch import Dispatch
+    from .._dispatch.outcome import Outcome, Progress
+    from .loop import Background, Use
+
+__all__ = ["SyncDispatch"]
+
+_WISH, _END = object(), object()
+
+
+class SyncDispatch:
+    """Calls that are being placed and followed: what `Retell.dispatch` gives.
+
+    ``with client.dispatch(requests) as outcomes``, and inside it ``for outcome in outcomes``, as with `Dispatch`. Requests are taken from
+    the iterable in the thread that reads the outcomes, while it waits for the next one.
+    """
+
+    def __init__(self, begin: Callable[[AsyncIterator[Any]], Dispatch], requests: Iterable[Any], background: Background) -> None:
+        self._requests = Hidden(iter(requests))
+        self._dispatch = begin(_Wishes(self._wish))
+        self._background = background
+        self._use: Use | None = None
+        self._cancel: Callable[[], None] | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._dispatch.progress
+
+    def stop(self) -> None:
+        """Take no more requests, and place none of those that wait, which end as ``not_placed``. Calls that were placed are followed."""
+        if self._use is not None:
+            self._use.run(self._stop)
+
+    async def _stop(self) -> None:
+        self._dispatch.stop()
+
+    def __enter__(self) -> Self:
+        if self._use is not None:
+            raise RetellError("a dispatch is entered once")
+        self._use = self._background.use()
+        # Either there is an outcome, an error at the end of all, or the wish for another request, which is fed.
+        self._send, self._said = anyio.create_memory_object_stream[object]()
+        self._feed, self._fed = anyio.create_memory_object_stream[object](1)
+        try:
+            self._cancel = self._use.start(self._run)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def _close(self) -> None:
+        for stream in (self._send, self._said, self._feed, self._fed):
+            stream.close()
+        cast("Use", self._use).__exit__(None, None, None)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._use is not None and self._cancel is not None:
+            try:
+                self._cancel()
+            finally:
+                self._close()
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return self
+
+    def __next__(self) -> Outcome:
+        """Give the next outcome, with the errors of `Dispatch`."""
+        if self._use is None:
+            raise RetellError("enter a dispatch before its outcomes are read: with client.dispatch(...) as outcomes")
+        while (said := self._use.run(self._next)) is _WISH:
+            try:
+                request = next(self._requests.value, _END)
+            except Exception as error:  # noqa: BLE001 - it ends the dispatch, and is raised after the last outcome
+                request = _Failed(error)
+            self._use.run(self._give, Hidden(request))
+        if said is _END:
+            raise StopIteration
+        if isinstance(said, _Failed):
+            raise said.error
+        return cast("Outcome", said)
+
+    async def _run(self) -> None:
+        with self._send:
+            try:
+                async with self._dispatch as outcomes:
+                    async for outcome in outcomes:
+                        await self._send.send(outcome)
+            except Exception as error:  # noqa: BLE001 - it is raised where outcomes are read
+                await self._send.send(_Failed(error))
+
+    async def _next(self) -> object:
+        try:
+            return await self._said.receive()
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
+            return _END
+
+    async def _give(self, request: Hidden[object]) -> None:
+        with suppress(anyio.WouldBlock):  # the last one that was given was not taken: the dispatch was stopped
+            self._feed.send_nowait(request.value)
+
+    async def _wish(self) -> object:
+        """Get a request from the thread that reads outcomes."""
+        await self._send.send(_WISH)
+        return await self._fed.receive()
+
+
+class _Failed:
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class _Wishes:
+    """The requests, got from another thread one by one."""
+
+    def __init__(self, wish: Callable[[], Awaitable[object]]) -> None:
+        self._wish = wish
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        request = await self._wish()
+        if request is _END:
+            raise StopAsyncIteration
+        if isinstance(request, _Failed):
+            raise request.error
+        return request

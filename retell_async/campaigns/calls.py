@@ -1,0 +1,103 @@
+"""From a contact to the request for a call, and from what came of it to what that says of the contact."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from .._core.errors import BadRequestError, NotFoundError, OutcomeUnknownError, UnprocessableEntityError
+from .case import Result
+from .contact import Contact
+from .hours import zone
+from .rules import Rules
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .._dispatch.outcome import Outcome
+    from ..raw.models import PhoneCallResponse
+
+__all__ = ["request_of", "result_of"]
+
+_MARK = "retell_async_token"
+"""The key in `metadata` by which the list of calls is searched for a call whose outcome is not known."""
+_NOT_CALLED = ("do_not_call", "do not call", "dnc")
+
+_logger = logging.getLogger("retell_async")
+
+
+def request_of(contact: Contact, settings: Settings, from_number: str, key: str) -> dict[str, Any]:
+    """The keywords of `call.create_phone_call` for a contact: what `client.dispatch` takes.
+
+    :param key: names this attempt and no other: its idempotency key, and in its metadata what it is found by later.
+    """
+    request: dict[str, Any] = {
+        "from_number": from_number,
+        "to_number": contact.number,
+        "idempotency_key": key,
+        "metadata": {**contact.metadata, _MARK: key},
+    }
+    if settings.honor_internal_dnc:
+        request["honor_internal_dnc"] = True
+    if contact.variables:
+        request["retell_llm_dynamic_variables"] = dict(contact.variables)
+    if settings.agent is not None:
+        request["override_agent_id"] = settings.agent
+    if settings.agent_version is not None:
+        request["override_agent_version"] = settings.agent_version
+    return request
+
+
+def result_of(outcome: Outcome, rules: Rules, contact: Contact) -> Result | None:
+    """What an outcome of a dispatch says of a contact; ``None`` if the call was placed and its end is not known."""
+    if outcome.status == "unknown":
+        return Result("unknown")
+    if outcome.status == "not_placed":
+        return _refused(outcome.error)
+    if outcome.status == "placed" or outcome.call is None:
+        return None
+    call = outcome.call
+    reason = call.disconnection_reason or call.call_status
+    connected = call.start_timestamp is not None
+    return Result(str(reason), connected=connected, callback=_callback(call, rules.callback, contact.zones))
+
+
+def _refused(error: Exception | None) -> Result:
+    """What was not placed: for good if the request is at fault, which stays as it is."""
+    if isinstance(error, OutcomeUnknownError):
+        return Result("unknown")
+    if isinstance(error, BadRequestError) and any(words in error.message.lower() for words in _NOT_CALLED):
+        return Result("not_placed", opted_out=True)
+    at_fault = (BadRequestError, NotFoundError, UnprocessableEntityError, ValueError, TypeError)
+    return Result("not_placed", for_good=isinstance(error, at_fault))
+
+
+def _callback(call: PhoneCallResponse, name: str | None, zones: Sequence[str]) -> float | None:
+    """When the contact wants to be called, if the call's analysis or its variables say so.
+
+    A time without an offset is the contact's own; where that may be in several zones, it has come in all of them.
+    """
+    if name is None:
+        return None
+    text = _said(call, name)
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        _logger.warning("call %s: %s is no time in the form of ISO 8601, and nobody is called back for it", call.call_id, name)
+        return None
+    if moment.tzinfo is not None:
+        return moment.timestamp()
+    return max(moment.replace(tzinfo=zone(each)).timestamp() for each in zones)
+
+
+def _said(call: PhoneCallResponse, name: str) -> str | None:
+    given = call.to_dict()
+    analysis = cast("Mapping[str, Any]", given.get("call_analysis") or {})
+    for found in (analysis.get("custom_analysis_data"), given.get("collected_dynamic_variables")):
+        text = cast("Mapping[str, Any]", found or {}).get(name)
+        if isinstance(text, str):
+            return text
+    return None

@@ -1,0 +1,5 @@
+"""``python -m retell_async.cli``."""
+
+from . import main
+
+main()

@@ -1,0 +1,199 @@
+"""``retell-async campaign``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import click
+
+from .._client import AsyncRetell
+from .._core.errors import APIError, ConfigurationError
+from .._core.masking import mask, mask_text
+from ..campaigns.contacts import numbers_of
+from ..campaigns.plan import Plan, estimate, local, plan as make_plan
+from ..campaigns.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from ..campaigns.forecast import Planned
+
+__all__ = ["campaign"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CALLS_LOOKED_AT = 200
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_LIVE = 20  # calls at once that an account may have, where nobody said anything else
+
+
+@click.group()
+def campaign() -> None:
+    """Call many people by rules, each attempt once, and follow each call to its end.
+
+    Rules are in a file of TOML (--rules), and what is said beside it goes before what stands there.
+    """
+
+
+def _rules(command: F) -> F:
+    """The options that say what a campaign is."""
+    options = [
+        click.option("--rules", "rules_file", type=_FILE, help="The rules of the campaign, as TOML."),
+        click.option("--from", "numbers", multiple=True, metavar="NUMBER", help="A number that calls; several take turns."),
+        click.option("--agent", metavar="ID", help="The agent that speaks, in place of the number's own."),
+        click.option("--hours", multiple=True, metavar="WINDOW", help='When people may be called, by their own clocks: "mon-fri 9-17:30".'),
+        click.option("--legal", metavar="PRESET", help="Hours of a law that hold too: us. Data with a date, no advice."),
+        click.option("--attempts", type=int, metavar="N", help="Calls for each contact at most."),
+        click.option("--live", type=int, metavar="N", help="Calls at once at most; by default what the account may have."),
+        click.option("--region", metavar="CODE", help="The country of numbers without a country code: US."),
+        click.option("--require", "required", multiple=True, metavar="COLUMN", help="A column that must not be empty."),
+        click.option("--until", metavar="TIME", help="Nobody is called after it: 2026-12-24, 2026-12-24T18:00."),
+        click.option("--do-not-call", "do_not_call", type=_FILE, help="A list of numbers that are not called."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _settings(rules_file: Path | None, said: dict[str, Any]) -> Settings:
+    return read_settings(rules_file, {name: value for name, value in said.items() if value not in {None, ()}})
+
+
+@campaign.command()
+@click.argument("contacts", type=_FILE)
+@_rules
+@click.option("--at", "moment", metavar="TIME", help="Plan as if it began then; by default it begins now.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan of every contact there, as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary and all that is refused as JSON.")
+@click.option("--show", default=10, show_default=True, metavar="N", help="Print so many calls and refused lines.")
+def plan(
+    contacts: Path,
+    rules_file: Path | None,
+    do_not_call: Path | None,
+    moment: str | None,
+    out: Path | None,
+    as_json: bool,
+    show: int,
+    **said: Any,
+) -> None:
+    """Show what a campaign would do. Nobody is called.
+
+    CONTACTS is a CSV file with a header. A column number (or phone, to_number) is needed; id, zone, place, priority and metadata.NAME mean
+    what they say, and every other column is a dynamic variable of the call.
+
+    Shown is when each contact would be called for the first time, by their own clock; which lines are refused, and why; when the last of
+    these calls would be over; and what they would cost, by the last calls of the agent, if an API key is set and the agent has had calls.
+    """
+    settings = _settings(rules_file, said)
+    now = time.time() if moment is None else _moment(moment)
+    known, why = anyio.run(_account, settings)
+    found = make_plan(
+        contacts,
+        settings.rules,
+        now,
+        live=settings.live or known.get("live", _LIVE),
+        region=settings.region,
+        required=settings.required,
+        do_not_call=frozenset() if do_not_call is None else numbers_of(do_not_call, settings.region),
+        estimate=known.get("estimate"),
+    )
+    if out is not None:
+        _write(found, out)
+    if as_json:
+        click.echo(json.dumps(_summary(found, why), indent=2))
+    else:
+        _print(found, why, show)
+        if out is not None:
+            click.echo(f"\nEvery contact: {out}")
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"--at must be a time such as 2026-11-26T09:00, not {text!r}") from None
+    return moment.timestamp()  # without an offset it is by the clock of this machine
+
+
+async def _account(settings: Settings) -> tuple[dict[str, Any], str]:
+    """What the account says: how many calls it may have at once, and what the agent's cost; and else why it does not."""
+    if not os.environ.get("RETELL_API_KEY"):
+        return {}, "RETELL_API_KEY is not set"
+    known: dict[str, Any] = {}
+    try:
+        async with AsyncRetell() as client:
+            room = await client.concurrency.retrieve()
+            if room.concurrency_limit:
+                known["live"] = max(room.concurrency_limit - (room.reserved_inbound_concurrency or 0), 1)
+            if settings.agent is None:
+                return known, "the rules name no agent"
+            page = await client.call.list(filter_criteria={"agent": [{"agent_id": settings.agent}]}, limit=_CALLS_LOOKED_AT)
+    except APIError as error:
+        return known, f"the API did not say: {mask_text(str(error))}"
+    known["estimate"] = estimate(page.items)
+    return known, "the agent has had too few calls" if known["estimate"] is None else ""
+
+
+def _print(found: Plan, why: str, show: int) -> None:
+    for call in found.calls[:show]:
+        click.echo(_line(call))
+    if len(found.calls) > show:
+        click.echo(f"... and {len(found.calls) - show:,} more")
+    if found.refused:
+        click.echo("\nRefused:")
+        for refused in found.refused[:show]:
+            click.echo(f"  line {refused.line}: {refused.text}")
+        if len(found.refused) > show:
+            click.echo(f"  ... and {len(found.refused) - show:,} more")
+    total = len(found.calls) + len(found.refused) + len(found.late)
+    click.echo(f"\n{len(found.calls):,} of {total:,} contacts would be called")
+    for reason, count in found.reasons.most_common():
+        click.echo(f"  {count:,} refused: {reason}")
+    if found.late:
+        click.echo(f"  {len(found.late):,} would have to wait until after the end of the campaign")
+    if found.ends_at is not None:
+        until = datetime.fromtimestamp(found.ends_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        click.echo(f"First calls over: {until}, with calls of {found.duration:.0f} s{'' if found.estimate else ', which is a guess'}")
+    if found.cents is None or found.estimate is None:
+        click.echo(f"Cost: unknown ({why})")
+    else:
+        low, middle, high = (cents / 100 for cents in found.cents)
+        drawn = f"by the last {found.estimate.calls} calls of the agent"
+        click.echo(f"Cost of one call each: about ${middle:,.2f} (${low:,.2f} to ${high:,.2f}), {drawn}")
+
+
+def _line(call: Planned) -> str:
+    return f"{local(call.at, call.contact.zones):<32} {mask(call.contact.number)}  from {mask(call.from_number)}"
+
+
+def _summary(found: Plan, why: str) -> dict[str, Any]:
+    return {
+        "calls": len(found.calls),
+        "refused": len(found.refused),
+        "late": len(found.late),
+        "ends_at": None if found.ends_at is None else datetime.fromtimestamp(found.ends_at, UTC).isoformat(),
+        "seconds_a_call": found.duration,
+        "cost_in_cents": None if found.cents is None else dict(zip(("low", "middle", "high"), found.cents, strict=True)),
+        "cost_unknown_because": why or None,
+        "reasons": dict(found.reasons),
+        "refused_lines": [{"line": one.line, "reason": one.reason, "text": one.text} for one in found.refused],
+    }
+
+
+def _write(found: Plan, out: Path) -> None:
+    with out.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "number", "utc", "local", "from_number", "line", "refused", "why"])
+        for call in found.calls:
+            utc = datetime.fromtimestamp(call.at, UTC).isoformat(timespec="seconds")
+            rows.writerow([call.contact.id, call.contact.number, utc, local(call.at, call.contact.zones), call.from_number, "", "", ""])
+        for contact in found.late:
+            rows.writerow([contact.id, contact.number, "", "", "", "", "late", "the campaign ends before its turn comes"])
+        for refused in found.refused:
+            rows.writerow(["", "", "", "", "", refused.line, refused.reason, refused.text])

@@ -1,0 +1,123 @@
+"""From a contact to a request, and from what came of it to what is next."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from retell_async import AsyncRetell, Outcome, RateLimit
+from retell_async.campaigns import Contact, Number, Rules, Settings
+from retell_async.campaigns.calls import request_of, result_of
+from retell_async.campaigns.case import Result
+from retell_async.raw.models import PhoneCallResponse
+
+from ..engine.example import KEY
+
+RULES = Rules(numbers=[Number("+14155550100")], callback="callback_at")
+ANN = Contact(id="ann", number="+12125550111", zones=("America/New_York",), variables={"name": "Ann"}, metadata={"ticket": "17"})
+MOMENT = datetime(2026, 11, 27, 20, tzinfo=UTC).timestamp()
+
+
+def test_a_request_has_all_that_the_campaign_says() -> None:
+    settings = Settings(rules=RULES, agent="agent_1", agent_version="latest")
+    assert request_of(ANN, settings, "+14155550100", "spring-ann-1") == {
+        "from_number": "+14155550100",
+        "to_number": "+12125550111",
+        "idempotency_key": "spring-ann-1",
+        "metadata": {"ticket": "17", "retell_async_token": "spring-ann-1"},
+        "honor_internal_dnc": True,
+        "retell_llm_dynamic_variables": {"name": "Ann"},
+        "override_agent_id": "agent_1",
+        "override_agent_version": "latest",
+    }
+    bare = Contact(id="b", number="+12125550111", zones=("America/New_York",))
+    assert request_of(bare, Settings(rules=RULES, honor_internal_dnc=False), "+14155550100", "spring-b-1").keys() == {
+        "from_number",
+        "to_number",
+        "idempotency_key",
+        "metadata",
+    }
+
+
+def ended(reason: str | None = "user_hangup", zones: tuple[str, ...] = ANN.zones, **fields: Any) -> Result | None:
+    call = {
+        "call_id": "call_1",
+        "call_type": "phone_call",
+        "call_status": "ended",
+        "disconnection_reason": reason,
+        "start_timestamp": 1,
+        **fields,
+    }
+    outcome = Outcome(index=0, request={}, status="analyzed", call=PhoneCallResponse.from_dict(call))
+    return result_of(outcome, RULES, Contact(id="a", number=ANN.number, zones=zones))
+
+
+def test_the_end_of_a_call() -> None:
+    assert ended() == Result("user_hangup", connected=True)
+    assert ended("dial_busy", call_status="not_connected", start_timestamp=None) == Result("dial_busy")
+    assert ended(None, call_status="error") == Result("error", connected=True)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"call_analysis": {"custom_analysis_data": {"callback_at": "2026-11-27T15:00:00-05:00"}}},
+        {"call_analysis": {"custom_analysis_data": {"callback_at": " 2026-11-27T15:00 "}}},
+        {
+            "call_analysis": {"custom_analysis_data": {"callback_at": None}},
+            "collected_dynamic_variables": {"callback_at": "2026-11-27 15:00"},
+        },
+    ],
+)
+def test_a_call_may_ask_for_another(fields: dict[str, Any]) -> None:
+    found = ended(**fields)
+    assert found is not None
+    assert found.callback == MOMENT
+
+
+def test_a_time_of_nobody_knows_which_zone_has_come_in_all() -> None:
+    found = ended(zones=("America/New_York", "America/Chicago"), collected_dynamic_variables={"callback_at": "2026-11-27T15:00"})
+    assert found is not None
+    assert found.callback == MOMENT + 3600
+
+
+def test_a_time_that_is_none_calls_nobody_back(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "retell_async"):
+        found = ended(collected_dynamic_variables={"callback_at": "tomorrow at three"})
+    assert found == Result("user_hangup", connected=True)
+    assert "call_1: callback_at is no time" in caplog.text
+    assert ended(collected_dynamic_variables={"callback_at": ""}) == ended(collected_dynamic_variables={"callback_at": 5}) == found
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "message", "result"),
+    [
+        (201, "", None),
+        (400, "bad number", Result("not_placed", for_good=True)),
+        (400, "Contact is marked do_not_call", Result("not_placed", opted_out=True)),
+        (422, "no such agent", Result("not_placed", for_good=True)),
+        (429, "slow down", Result("not_placed")),
+        (503, "down", Result("unknown")),
+    ],
+)
+async def test_what_the_api_answers(status: int, message: str, result: Result | None) -> None:
+    answer = {"call_id": "call_1", "call_type": "phone_call", "call_status": "registered"} if status == 201 else {"message": message}
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=answer))
+    request = request_of(ANN, Settings(rules=RULES), "+14155550100", "spring-ann-1")
+    async with (
+        AsyncRetell(
+            KEY,
+            max_retries=0,
+            rate_limit=RateLimit(max_wait=0),
+            http_client=httpx.AsyncClient(transport=transport),
+            rate_limits={"call.create_phone_call": RateLimit(max_wait=0)},
+        ) as client,
+        client.dispatch([request, {**request, "to_number": object()}], until="placed", live=1, keep_free=None) as outcomes,
+    ):
+        found = {outcome.index: result_of(outcome, RULES, ANN) async for outcome in outcomes}
+    assert found == {0: result, 1: Result("not_placed", for_good=True)}

@@ -1,0 +1,194 @@
+"""``retell-async campaign plan``, as people type it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from retell_async import AsyncRetell, __version__
+from retell_async.cli import campaign as module
+from retell_async.cli.group import retell_async
+
+from ..engine.example import BASE_URL, KEY
+
+CONTACTS = "number,first_name,zone\n+12125550111,Ann,\n+1415555,Bob,\n+14155550112,Cy,\n+12125550111,Ann again,\n"
+RULES = 'numbers = ["+14155550100"]\nhours = "mon-fri 9-17"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("RETELL_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    Path("contacts.csv").write_text(CONTACTS)
+    Path("rules.toml").write_text(RULES)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(retell_async, list(arguments), catch_exceptions=False)
+
+
+def plan(*arguments: str) -> Result:
+    return run("campaign", "plan", "contacts.csv", "--rules", "rules.toml", "--at", "2026-11-23T00:00+00:00", *arguments)
+
+
+def test_it_says_who_is_called_when_and_who_is_not(folder: Path) -> None:
+    done = plan()
+    assert done.exit_code == 0
+    assert done.output.splitlines() == [
+        "2026-11-23 09:00 EST             +121******11  from +141******00",
+        "2026-11-23 09:00 PST             +141******12  from +141******00",
+        "",
+        "Refused:",
+        "  line 3: no telephone number that can be in use",
+        "  line 5: the number is on line 2 too",
+        "",
+        "2 of 4 contacts would be called",
+        "  1 refused: number",
+        "  1 refused: duplicate",
+        "First calls over: 2026-11-23 17:02 UTC, with calls of 120 s, which is a guess",
+        "Cost: unknown (RETELL_API_KEY is not set)",
+    ]
+
+
+def test_what_is_said_beside_the_rules_goes_before_them(folder: Path) -> None:
+    Path("list.txt").write_text("+14155550112\n")
+    done = plan("--hours", "12-13", "--from", "+14155550101", "--do-not-call", "list.txt", "--show", "1", "--until", "2026-11-30")
+    assert "2026-11-23 12:00 EST             +121******11  from +141******01" in done.output
+    assert "1 refused: do_not_call" in done.output
+    assert "... and 2 more" in done.output
+
+
+def test_the_whole_plan_is_written_as_a_table(folder: Path) -> None:
+    done = plan("--out", "plan.csv", "--until", "2026-11-23T10:00")
+    assert "Every contact: plan.csv" in done.output
+    rows = list(csv.DictReader(Path("plan.csv").read_text().splitlines()))
+    assert [(row["number"], row["line"], row["refused"]) for row in rows] == [
+        ("+12125550111", "", "late"),
+        ("+14155550112", "", "late"),
+        ("", "3", "number"),
+        ("", "5", "duplicate"),
+    ]
+    assert "2 would have to wait until after the end of the campaign" in done.output
+
+
+def test_programs_read_json(folder: Path) -> None:
+    found = json.loads(plan("--json").output)
+    assert (found["calls"], found["refused"], found["reasons"]) == (2, 2, {"number": 1, "duplicate": 1})
+    assert found["refused_lines"][0] == {"line": 3, "reason": "number", "text": "no telephone number that can be in use"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--attempts", "0"], "rules.toml: attempts"),
+        (["--at", "soon"], "--at"),
+        (["--require", "colour"], "contacts.csv: there is no column 'colour'"),
+        (["--hours", "17-9"], "17-9"),
+    ],
+)
+def test_what_cannot_work_is_one_line(folder: Path, arguments: list[str], error: str) -> None:
+    done = plan(*arguments)
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert error in done.output
+    assert len(done.output.splitlines()) == 1
+
+
+def served(request: httpx.Request) -> httpx.Response:
+    if "get-concurrency" in request.url.path:
+        return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 1})
+    assert json.loads(request.content)["filter_criteria"] == {"agent": [{"agent_id": "agent_1"}]}
+    cost = {"product_costs": [], "total_duration_seconds": 1, "total_duration_unit_price": 1}
+    calls = [
+        {"call_id": str(number), "call_type": "web_call", "duration_ms": 90_000, "call_cost": {**cost, "combined_cost": number}}
+        for number in (10, 20, 30, 40, 50)
+    ]
+    return httpx.Response(200, json={"items": calls, "has_more": False})
+
+
+@pytest.fixture
+def account(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def use(serve: Any) -> None:
+        def client() -> AsyncRetell:
+            return AsyncRetell(KEY, base_url=BASE_URL, max_retries=0, http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve)))
+
+        monkeypatch.setenv("RETELL_API_KEY", KEY)
+        monkeypatch.setattr(module, "AsyncRetell", client)
+
+    return use
+
+
+def test_the_account_says_what_calls_cost_and_how_many_there_may_be(account: Any) -> None:
+    account(served)
+    done = plan("--agent", "agent_1", "--hours", "0-24")
+    assert "Cost of one call each: about $0.60 ($0.30 to $0.90), by the last 5 calls of the agent" in done.output
+    assert "with calls of 90 s" in done.output
+    assert "First calls over: 2026-11-23 00:03 UTC" in done.output  # one after the other
+
+
+@pytest.mark.parametrize(
+    ("serve", "arguments", "why"),
+    [
+        (served, [], "the rules name no agent"),
+        (lambda _: httpx.Response(401, json={"message": "Invalid API key"}), ["--agent", "agent_1"], "the API did not say: "),
+        (
+            lambda request: httpx.Response(200, json={"items": [], "has_more": False, "concurrency_limit": 3}),
+            ["--agent", "agent_1"],
+            "the agent has had too few calls",
+        ),
+    ],
+)
+def test_a_cost_that_is_not_known_is_called_unknown(account: Any, serve: Any, arguments: list[str], why: str) -> None:
+    account(serve)
+    done = plan(*arguments)
+    assert done.exit_code == 0
+    assert f"Cost: unknown ({why}" in done.output
+
+
+def test_help_and_version() -> None:
+    assert "campaign  Call many people by rules" in run("--help").output
+    assert __version__ in run("--version").output
+    assert run("nonsense").exit_code == 2
+    assert "Nobody is called" in run("campaign", "plan", "-h").output
+
+
+_PROGRAM = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {missing!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+sys.argv = ["retell-async", "campaign", "plan", "-h"]
+from retell_async.cli import main
+main()
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("missing", "extra"), [("click", "cli"), ("phonenumbers", "campaigns")])
+def test_one_line_says_which_extra_to_install(missing: str, extra: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _PROGRAM.format(missing=missing)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].endswith(f"pip install 'retell-async[{extra}]'`")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.soak
+def test_help_loads_no_part() -> None:
+    program = "import sys; sys.argv = ['retell-async', '-h']; from retell_async.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    program += "sys.exit(' '.join(name for name in sys.modules if 'campaign' in name or name == 'phonenumbers'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
