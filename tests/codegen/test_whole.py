@@ -164,7 +164,7 @@ def test_nothing_is_tried_in_generated_code() -> None:
     for path, tree in trees():
         tried = [node for node in ast.walk(tree) if isinstance(node, ast.Try | ast.TryStar | ast.ExceptHandler | ast.Raise)]
         names = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-        assert path.name == "__init__.py" or not tried
+        assert path.name == "__init__.py" or path.parent.name == "resources" or not tried  # where names of a module are looked up
         assert not [node for node in tried if not isinstance(node, ast.Raise)]
         assert not names & {"isinstance", "suppress", "from_dict", "cast"}
 

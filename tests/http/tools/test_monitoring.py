@@ -25,8 +25,8 @@ from retell_async._client import AsyncRetell
 from retell_async._core.errors import APIConnectionError, APIError, APIStatusError
 from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxClient
 
-from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
-from .test_transport import Server, ok, serving
+from ...engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
+from ..test_transport import Server, ok, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.soak]
 

@@ -6,7 +6,7 @@ from codegen.document import Json
 from codegen.prepare import parsed
 from codegen.rendering.classes import Class, classes
 
-from .small import STRING, array, document, enum, object_, ref
+from ..small import STRING, array, document, enum, object_, ref
 
 MEMBERS: Json = {"A": object_("t", t=enum("a", 'q"')), "B": object_("t", t={"type": "integer", "enum": [1]}, b=STRING)}
 

@@ -9,7 +9,7 @@ from codegen.rendering.render import render
 from codegen.rendering.views import Views, views
 from codegen.surface import entries
 
-from .small import STRING, array, content, document, enum, object_, operation, posting, refused
+from ..small import STRING, array, content, document, enum, object_, operation, posting, refused
 
 
 def viewed(given: Json) -> Views:

@@ -21,8 +21,8 @@ from codegen.rendering import render as rendering
 from codegen.rendering.views import Views, views
 from codegen.surface import entries
 
-from .revisions import REVISIONS
-from .small import STRING, document, object_, operation, refused
+from ..revisions import REVISIONS
+from ..small import STRING, document, object_, operation, refused
 
 
 def written(prepared: Json, surface: Json, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Views, dict[str, str]]:

@@ -11,7 +11,7 @@ from codegen.parser import Property, fields
 from codegen.prepare import parsed
 from codegen.rendering.types import literal, names, quoted, received, sent, spec
 
-from .small import INTEGER, STRING, array, document, enum, object_, ref, refused
+from ..small import INTEGER, STRING, array, document, enum, object_, ref, refused
 
 SCHEMAS: Json = {
     "A": object_(a=STRING),
