@@ -109,6 +109,7 @@ class Session:
         """Around what is being said in one, the newest."""
         self._greeted = False
         self._heard_user = False
+        self._picked_up = False
         self._taking_leave = False
         self._reminders: dict[str, Any] = {
             "reminder_trigger_ms": settings.reminder_trigger_ms,
@@ -599,7 +600,8 @@ class Session:
 
     async def _pick_up(self, pickup: SilentPickup) -> None:
         await anyio.sleep(pickup.after)
-        if not self._heard_user and self._conversation.open:
+        if not self._heard_user and self._conversation.open and not self._picked_up:
+            self._picked_up = True
             self.interrupt(pickup.message, uninterruptible=False)
 
     async def _stream_interrupt(
