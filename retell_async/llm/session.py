@@ -220,7 +220,7 @@ class Session:
         :raises ValueError: the name is no text, or the arguments are no such object.
         """
         id = f"tool_{uuid4().hex}"
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str, allow_nan=False)
         try:
             found: Any = json.loads(text)
         except ValueError:
