@@ -29,11 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     :returns: 0 when no rule was broken, 1 when one was, 2 when nothing could be played.
     """
     asked = _parser().parse_args(arguments)
+    if asked.list:
+        return _list(asked)
     try:
         found = _scenarios(asked)
-        if asked.list:
-            _print((("", f"{scenario.name:16}  {scenario.about}") for scenario in found), sys.stdout)
-            return 0
         if asked.url is None:
             raise ValueError("the server's URL is missing")
         from .simulator.link import Settings, play_all
@@ -70,6 +69,16 @@ def main(arguments: list[str] | None = None) -> int:
     if not any(result.connected for result in results):
         return 2
     return 0 if all(result.passed for result in results) else 1
+
+
+def _list(asked: argparse.Namespace) -> int:
+    try:
+        found = _scenarios(asked)
+    except (ValueError, OSError) as error:
+        print(f"Nothing can be listed: {error}", file=sys.stderr)
+        return 2
+    _print((("", f"{scenario.name:16}  {scenario.about}") for scenario in found), sys.stdout)
+    return 0
 
 
 def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
