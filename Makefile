@@ -35,7 +35,7 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time: within an hour
 	$(BIN)/python -m pytest -m soak
 
-peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package
+peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package: four minutes
 	$(BIN)/python -m tests.peer
 
 check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types

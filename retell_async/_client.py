@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -90,6 +90,8 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     """
 
     _user_agent = _USER_AGENT
+    _face: Callable[[], OfficialSettings | None] | None = None
+    """The client that a user has of it, whose class may say other headers: it may be gone."""
     _settings: Settings
     _shared: SharedState
 
@@ -335,8 +337,9 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 request = marked(request, token)
             else:
                 token = token_of(request)  # what was sent before is sent again as it was
-        own = {"User-Agent": _USER_AGENT, **self.platform_headers(), RETRY_COUNT: "0", **self.auth_headers}
-        headers = (settings.default_headers, check_headers(options.get("extra_headers")))
+        face = (self._face and self._face()) or self
+        own = {"User-Agent": face.user_agent, **face.platform_headers(), RETRY_COUNT: "0", **face.auth_headers}
+        headers = (face._added_headers(), check_headers(options.get("extra_headers")))
         if not settings.api_key and not any(name.lower() == "authorization" for layer in headers for name in layer):
             raise ConfigurationError("the API key is empty: give api_key, or set the environment variable RETELL_API_KEY")
         timeout = options.get("timeout", omit)
@@ -348,7 +351,7 @@ class AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 request,
                 base_url=settings.base_url,
                 headers=(own, *headers),
-                query=(settings.default_query, check_query(options.get("extra_query"), "extra_query")),
+                query=(face.default_query, check_query(options.get("extra_query"), "extra_query")),
                 extra_body=extra_body,
             ),
             timeout=settings.timeout if isinstance(timeout, Omit) else check_timeout(timeout),

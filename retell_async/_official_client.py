@@ -9,7 +9,7 @@ import attrs
 
 from ._core.masking import Hidden
 from ._core.operation import Omit
-from ._engine.settings import Settings, check_base_url, check_key, check_retries, check_timeout
+from ._engine.settings import Settings, check_base_url, check_headers, check_key, check_retries, check_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["OfficialSettings", "OfficialVerbs", "SyncVerbs"]
 
 T = TypeVar("T")
+
+_OF_A_BODY = {"accept", "content-type"}
+"""What each request decides for itself."""
 
 
 class OfficialSettings:
@@ -108,6 +111,12 @@ class OfficialSettings:
     def platform_headers(self) -> dict[str, str]:
         """The headers that say what sends."""
         return {"X-Stainless-Lang": "python"}
+
+    def _added_headers(self) -> dict[str, str | Omit]:
+        """The headers over those: the settings, or what a class of the user's says in their place."""
+        if type(self).default_headers is OfficialSettings.default_headers:
+            return dict(self._settings.default_headers)
+        return check_headers({name: text for name, text in self.default_headers.items() if name.lower() not in _OF_A_BODY})
 
     @staticmethod
     def verify(body: str | bytes, api_key: str, signature: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -144,6 +145,7 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
             strict=strict,
             _strict_response_validation=_strict_response_validation,
         )
+        self._client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
         self._has_given = http_client is not None
         self._background = Background(self._client.aclose, always=http_client is not None)
         self._sender = _Sender(self._client, self._background)
@@ -194,6 +196,7 @@ class Retell(OfficialSettings, SyncVerbs, Resources):
             set_default_headers=set_headers.value,
             set_default_query=set_default_query,
         )
+        view._client._face = weakref.ref(view)  # pyright: ignore[reportPrivateUsage]
         view._has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
         if view._shared is self._shared or (isinstance(http_client, Omit) and self._has_given):
             view._background = self._background

@@ -42,5 +42,5 @@ def verify(body: str | bytes, api_key: str, signature: str, opts: Mapping[str, A
         return False
 
 
-symmetric = {"sign": sign, "verify": verify}
+symmetric: dict[str, Any] = {"sign": sign, "verify": verify}
 """The same two by name."""

@@ -33,6 +33,7 @@ import retell.types
 import retell_async
 from retell_async import types, webhooks
 from retell_async._core.errors import status_error
+from tests.peer.checkers import mypy, pyright
 
 from .moving import CALL, GUIDE, Sent, omit_of, row
 
@@ -446,3 +447,27 @@ async def test_an_empty_key() -> None:
         await Sent(api_key="").clients[1].call.retrieve("c")
     for client in Sent(api_key="", default_headers={"Authorization": "Basic x"}).clients:
         await client.call.retrieve("c")
+
+
+CHECKED = """
+from {package}.types import CallListResponse, CallResponse, PhoneCallResponse
+def look(call: CallResponse, page: object) -> None:
+    if call.call_type == "phone_call":
+        print(call.from_number)  # by its tag
+    if isinstance(call, PhoneCallResponse):
+        print(call.from_number)
+    print(isinstance(page, CallListResponse))  # a page
+"""
+
+
+@pytest.mark.soak
+def test_what_type_checkers_know(tmp_path: Path) -> None:
+    assert "for mypy ask `isinstance(call, PhoneCallResponse)`" in row("mypy knows a member")
+    assert "for a type alone" in row("`isinstance(page, CallListResponse)`")
+    lines = {words: number for number, line in enumerate(CHECKED.splitlines(), 1) for words in line.partition("  # ")[2:] if words}
+    for package in ("retell", "retell_async"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "program.py").write_text(CHECKED.format(package=package))
+    for checker, ours in ((mypy, set(lines)), (pyright, {"a page"})):
+        found = {package: {line for _, line in checker(tmp_path / package)} for package in ("retell", "retell_async")}
+        assert found == {"retell": set(), "retell_async": {lines[words] for words in ours}}

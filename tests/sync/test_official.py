@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -52,6 +53,57 @@ def test_settings_are_attributes_and_what_is_set_is_used() -> None:
                 setattr(here, name, wrong)
         with pytest.raises(ValueError, match="mutually exclusive"):
             here.copy(default_headers={}, set_default_headers={})
+
+
+class Tenant(Retell):
+    """What a class of a user's says of headers and of the query is sent."""
+
+    tenant = "t1"
+
+    @property
+    def auth_headers(self) -> dict[str, str]:
+        return {**super().auth_headers, "X-Auth": self.tenant}
+
+    @property
+    def default_headers(self) -> dict[str, Any]:
+        return {**super().default_headers, "X-Tenant": self.tenant, "X-A": omit}
+
+    @property
+    def default_query(self) -> dict[str, object]:
+        return {**super().default_query, "tenant": self.tenant}
+
+    @property
+    def user_agent(self) -> str:
+        return "mine/1"
+
+    def platform_headers(self) -> dict[str, str]:
+        return {}
+
+
+def test_headers_of_a_class_of_ones_own_are_sent() -> None:
+    http_client = httpx.Client(transport=httpx.MockTransport(echo))
+    with Tenant(KEY, http_client=http_client, default_headers={"X-A": "1", "X-B": "2"}, default_query={"q": "1"}) as client:
+        for each in (client, client.with_options(timeout=3)):
+            said: Any = each.get("/a", cast_to=object)
+            headers = said["headers"]
+            assert (headers["x-auth"], headers["x-tenant"], headers["x-b"], headers["user-agent"]) == ("t1", "t1", "2", "mine/1")
+            assert headers["authorization"] == f"Bearer {KEY}"
+            assert headers.keys().isdisjoint({"x-a", "x-stainless-lang"})
+            assert said["url"].endswith("/a?q=1&tenant=t1")
+        form: Any = client.post("/a", cast_to=object, body={"a": "b"}, files=[("f", b"text")])
+        assert form["headers"]["content-type"].startswith("multipart/form-data")
+        client.tenant = "t\n2"
+        with pytest.raises(ConfigurationError):
+            client.get("/a", cast_to=object)
+
+
+def test_a_resource_goes_on_without_its_client() -> None:
+    agents = Tenant(
+        KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"agent_id": "a"})))
+    ).agent
+    gc.collect()
+    assert agents.retrieve("a").agent_id == "a"
+    cast("Any", agents)._sender.background.close()
 
 
 def test_a_view_with_an_http_client_of_its_own_is_closed_by_itself() -> None:
