@@ -29,7 +29,10 @@ class Agent:
     """
 
     def on_enter(self, turn: Turn) -> Said:
-        """Give the begin message, once a call; by default that of the application. Nothing means that the user speaks first."""
+        """Give the begin message, by default that of the application. Nothing means that the user speaks first.
+
+        Once a call, and again on another connection if nothing of it was heard.
+        """
         begin_message = turn.session.settings.begin_message
         return begin_message(turn.session) if callable(begin_message) else begin_message
 

@@ -109,6 +109,7 @@ class Session:
         """Around what is being said in one, the newest."""
         self._greeted = False
         self._heard_user = False
+        self._picked_up = False
         self._taking_leave = False
         self._reminders: dict[str, Any] = {
             "reminder_trigger_ms": settings.reminder_trigger_ms,
@@ -219,7 +220,7 @@ class Session:
         :raises ValueError: the name is no text, or the arguments are no such object.
         """
         id = f"tool_{uuid4().hex}"
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str, allow_nan=False)
         try:
             found: Any = json.loads(text)
         except ValueError:
@@ -599,7 +600,8 @@ class Session:
 
     async def _pick_up(self, pickup: SilentPickup) -> None:
         await anyio.sleep(pickup.after)
-        if not self._heard_user and self._conversation.open:
+        if not self._heard_user and self._conversation.open and not self._picked_up:
+            self._picked_up = True
             self.interrupt(pickup.message, uninterruptible=False)
 
     async def _stream_interrupt(

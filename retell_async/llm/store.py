@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import anyio
 import attrs
@@ -138,7 +138,8 @@ class Records:
         before = self._claim
         with self._bounded("does not give its state"):
             async with self._one_by_one:
-                before, found = self._claim, await self._store.claim(self._call_id)
+                before, given = self._claim, await self._store.claim(self._call_id)
+                found = _checked(given)
                 self._claim = found[0]
         if not found[0]:
             return False, {}
@@ -162,3 +163,13 @@ class Records:
                 log.error("call %r: the store %s", self._call_id, problem)
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(error))
+
+
+def _checked(given: Any) -> tuple[int, dict[str, Any] | None]:
+    parts: list[Any] = list(given) if given.__class__ in {tuple, list} else []
+    if len(parts) != 2:
+        raise TypeError("claim gives a number and a record, as a tuple")
+    number, record = parts
+    if not isinstance(number, int) or not (record is None or isinstance(record, dict)):
+        raise TypeError(f"claim gives a number, and a dict or None, and gave {type(number).__name__} and {type(record).__name__}")  # pyright: ignore[reportUnknownArgumentType]
+    return number, cast("dict[str, Any] | None", record)

@@ -169,7 +169,8 @@ def test_a_greeting_that_was_not_heard_is_given_again(heard: str) -> None:
     run(main)
 
 
-def test_a_silent_pickup_outlives_a_connection() -> None:
+@pytest.mark.parametrize("between", [1, 5])
+def test_a_silent_pickup_outlives_a_connection(between: float) -> None:
     async def main() -> None:
         app = application(slow, begin_message=None, silent_pickup=llm.SilentPickup(after=4))
         async with talking(app) as talk:
@@ -177,9 +178,11 @@ def test_a_silent_pickup_outlives_a_connection() -> None:
             await line.complete(0)
             await anyio.sleep(1)
             line.lose(1006)
-            await anyio.sleep(5)
+            await anyio.sleep(between)
             line = talk.connect()
             await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content == "Hello?")
+            await anyio.sleep(10)
+            assert len(line.of(AgentInterrupt)) == 1
 
     run(main)
 

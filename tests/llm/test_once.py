@@ -703,6 +703,22 @@ def test_a_turn_that_is_asked_again_is_told_what_it_did() -> None:
     assert told == [[], ["book"]]
 
 
+@pytest.mark.parametrize("given", [None, (1,), ("1", None), (1, '{"state": {}}')])
+def test_a_store_that_gives_something_else(given: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong(llm.MemoryStore):
+        async def claim(self, call_id: str) -> Any:
+            return given
+
+    async def main() -> None:
+        async with talking(noting(Wrong())) as talk:
+            line = talk.connect()
+            line.ask(1, user("one"))
+            assert await line.complete(1) == "one"
+
+    run(main)
+    assert "claim gives a number" in caplog.text
+
+
 def test_whatever_an_effect_gave_the_messages_can_be_made() -> None:
     seen: list[Any] = []
 

@@ -37,6 +37,8 @@ _REMINDER_MS = 10_000
 _MOST_HEARD = 1 << 22
 _MOST_UNSENT = 1_000
 _MOST_DIGITS = 100
+_MOST_UNANSWERED = 2
+"""After so many answers that did not come, time does not stand still for the next one."""
 _SILENT, _INTERRUPTING = 2, 3
 """Of five callers, one falls silent before its second line until it is reminded, and one cuts off the answer to its first."""
 _SPEECHLESS = frozenset({"inactivity", "error_no_audio_received", "error_asr"})
@@ -94,6 +96,8 @@ class Session:
     faults: list[str] = attrs.field(factory=list[str])
     """What the server did against the rules of the protocol, in words, once the conversation is over."""
     _judge: Judge | None = None
+    _unanswered: int = 0
+    """How many answers in a row did not come."""
     _silenced: bool = False
     _cuts_off: bool = False
     """Whether the caller is about to speak over the agent."""
@@ -109,7 +113,7 @@ class Session:
         """Whether something is to be sent, or nothing goes on until the server has answered."""
         if self.connect_at is not None:
             return self.connect_at <= now
-        waiting = self._asked is not None or self._pong_by is not None
+        waiting = (self._asked is not None and self._unanswered < _MOST_UNANSWERED) or self._pong_by is not None
         return self.connected and (waiting or bool(self.frames) or self.closing is not None)
 
     @property
@@ -278,6 +282,7 @@ class Session:
             case "begin" | "waiting":
                 self.faults.append(f"completed: response {self._asked} was not completed in {_ANSWER_WITHIN_MS // 1000} seconds")
                 self._asked = None
+                self._unanswered += 1
                 self._listen(now)
             case "leaving":
                 self._finish("user_hangup")
@@ -290,7 +295,7 @@ class Session:
 
     def _speak(self, text: str, message: Json, now: int) -> None:
         first = self._asked == 1 and not any(message.get(name) for name in ("end_call", "transfer_number", "digit_to_press"))
-        self._asked, self._answer = None, ""
+        self._asked, self._answer, self._unanswered = None, "", 0
         self._action = message
         line = utterance("agent", text, self._offset(now), self._rng)
         if line["words"]:

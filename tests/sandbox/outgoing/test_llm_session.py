@@ -144,6 +144,19 @@ def test_a_server_that_does_not_answer_is_spoken_to_again() -> None:
     assert (first, second) == (1, 2)
 
 
+def test_time_stands_still_for_a_server_that_answers() -> None:
+    talk = Talk.begin()
+    talk.say("Hello.", 0)
+    for _ in range(2):
+        talk.asked()
+        assert talk.session.busy(talk.now)
+    id = talk.asked()["response_id"]
+    assert not talk.session.busy(talk.now)
+    talk.say("Yes.", id)
+    talk.asked()
+    assert talk.session.busy(talk.now)
+
+
 def test_an_interruption_cuts_the_user_off() -> None:
     talk = Talk.begin()
     talk.say("Hello.", 0)
