@@ -213,7 +213,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         from ._dispatch.begin import begin
 
         return begin(
-            self,
+            cast("AsyncRetell", self),
             requests,
             until=until,
             live=live,

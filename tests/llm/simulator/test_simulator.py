@@ -159,7 +159,7 @@ def test_a_person_who_asks_for_help_and_hangs_up_with_the_agent_in_mid_sentence(
 
 
 @pytest.mark.soak
-@pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")
+@pytest.mark.needs("signals")
 @pytest.mark.parametrize("arguments", [["--list"], ["ws://127.0.0.1:9/x", "--scenario", "plain", "--json", "-"]])
 def test_nobody_reads_to_the_end(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "retell_async.llm.simulate", *arguments]
