@@ -32,8 +32,11 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 	@echo "All tests that need no socket: four minutes on two cores. What else there is: make help"
 	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
 
-soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, one test at a time: within an hour
-	$(BIN)/python -m pytest -m soak
+soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, those that bound a time one by one: within an hour
+	@status=0; set -x; \
+	$(BIN)/python -m pytest -m 'soak and not parallel' || status=1; \
+	$(BIN)/python -m pytest -m 'soak and parallel' -n auto --dist worksteal || status=1; \
+	exit $$status
 
 peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package: four minutes
 	$(BIN)/python -m tests.peer

@@ -227,9 +227,10 @@ def a_union_comes(chance: random.Random, document: Json) -> None:
     refs = [{"$ref": f"#/components/schemas/{name}"} for name in members]
     union: Json = {"oneOf": refs}
     if chance.random() < 0.5:
-        union["discriminator"] = {"propertyName": "kind"}
+        told: Json = {"propertyName": "kind"}
         if chance.random() < 0.5:
-            union["discriminator"]["mapping"] = {name.lower(): ref["$ref"] for name, ref in zip(members, refs, strict=True)}
+            told["mapping"] = {name.lower(): ref["$ref"] for name, ref in zip(members, refs, strict=True)}
+        union["discriminator"] = told
     chance.choice(_objects(document))["properties"]["pet"] = union
 
 

@@ -121,6 +121,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.soak
+@pytest.mark.parallel
 @pytest.mark.parametrize("seed", ALL)
 def test_what_is_right_imports_has_types_encodes_decodes_and_is_answered(
     seed: int, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
