@@ -134,6 +134,8 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     nullable = media == "json" and returned is not None and marks.NULLABLE in said
     returns = _MEDIA.get(media) or received(*answers.values())
     kind, paging = "object" if returned is None else listing(document, returned)[0], None
+    if kind == "array" and (nullable or len(answers) > 1):
+        kind = "object"  # what may be no list is awaited as it comes
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
         listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
