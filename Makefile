@@ -35,7 +35,7 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, those that bound a time one by one: within an hour
 	@status=0; set -x; \
 	$(BIN)/python -m pytest -m 'soak and not parallel' || status=1; \
-	$(BIN)/python -m pytest -m 'soak and parallel' -n auto --dist worksteal || status=1; \
+	$(BIN)/python -m pytest -m 'soak and parallel' -n auto --dist loadgroup || status=1; \
 	exit $$status
 
 peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package: four minutes

@@ -14,7 +14,7 @@ from codegen.generate import ROOT
 
 from ..update import revisions
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel, pytest.mark.xdist_group("month")]
 
 NOT_OURS = shutil.ignore_patterns(".git", ".venv*", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", ".spec-update-*")
 COMMANDS = {

@@ -16,7 +16,11 @@ from codegen.surface import entries
 
 OPENAPI = ROOT / "openapi"
 
-pytestmark = pytest.mark.soak  # all of the document and of the official SDK is walked through
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.parallel,
+    pytest.mark.xdist_group("official"),
+]  # all of the document and of the official SDK is walked through
 
 
 @pytest.fixture(scope="module")
