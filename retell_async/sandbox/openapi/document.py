@@ -132,10 +132,15 @@ class Route:
         self._components = components
         self._known_fields = known_fields
 
-    @property
+    @cached_property
     def json_schema(self) -> Json | None:
         """The schema of the JSON body; ``None`` when the operation takes none."""
-        return cast("Json | None", self._body.get("content", {}).get("application/json", {}).get("schema"))
+        bodies = self._body.get("content", {}).items()
+        return next((said["schema"] for media, said in bodies if media.partition(";")[0].strip().lower() == "application/json"), None)
+
+    @property
+    def _json(self) -> Json:
+        return cast("Json", self.json_schema)
 
     def read(self, path: dict[str, str], query: str, content: bytes, content_type: str) -> Incoming:
         """Check a request against the document.
@@ -198,21 +203,21 @@ class Route:
             raise Refused(400, "the content type must be application/json")
         body = _parse(content)
         self._check(self._body_check, body, "body")
-        return cast("Json", self._known_fields.only(body, self._body["content"]["application/json"]["schema"]))
+        return cast("Json", self._known_fields.only(body, self._json))
 
     def read_field(self, name: str, value: Any) -> Any:
         """The checked value of a field of the JSON body, without what the document does not know there.
 
         :raises ValueError: the body has no such field, or the field may not have this value.
         """
-        schema = self._body["content"]["application/json"]["schema"]["properties"].get(name)
+        schema = self._json["properties"].get(name)
         if schema is None or not _is_valid(self._field_check(name), value):
             raise ValueError(name)
         return self._known_fields.only(value, schema)
 
     @lru_cache  # noqa: B019 - as many as there are fields, for as long as there are documents
     def _field_check(self, name: str) -> jsonschema_rs.Draft4Validator:
-        return self._validator(self._body["content"]["application/json"]["schema"]["properties"][name])
+        return self._validator(self._json["properties"][name])
 
     def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
         if not _is_valid(check, value):
@@ -224,7 +229,7 @@ class Route:
 
     @cached_property
     def _body_check(self) -> jsonschema_rs.Draft4Validator:
-        return self._validator(self._body["content"]["application/json"]["schema"])
+        return self._validator(self._json)
 
     @cached_property
     def _form_schema(self) -> Json:
