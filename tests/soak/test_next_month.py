@@ -22,7 +22,19 @@ COMMANDS = {
     "style": ["ruff", "check", "--no-cache", "."],
     "format": ["ruff", "format", "--no-cache", "--check", "."],
     "types": ["mypy"],
-    "tests": ["pytest", "-q", "-m", "not soak", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider"],
+    "tests": [
+        "pytest",
+        "-q",
+        "-m",
+        "not soak",
+        "-n",
+        "auto",
+        "-p",
+        "no:cacheprovider",
+        "tests/generated",
+        "tests/official",
+        "tests/helpers",
+    ],
     "demo": ["retell_async.sandbox.demo"],
 }
 
