@@ -32,9 +32,11 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 	@echo "All tests that need no socket: four minutes on two cores. What else there is: make help"
 	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
 
-soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, those that bound a time one by one: within an hour
+soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, a process for each folder, what bounds a time one by one: within an hour
 	@status=0; set -x; \
-	$(BIN)/python -m pytest -m 'soak and not parallel' || status=1; \
+	for folder in tests/*/; do \
+		$(BIN)/python -m pytest -m 'soak and not parallel' $$folder || [ $$? = 5 ] || status=1; \
+	done; \
 	$(BIN)/python -m pytest -m 'soak and parallel' -n auto --dist loadgroup || status=1; \
 	exit $$status
 
