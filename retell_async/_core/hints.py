@@ -15,10 +15,8 @@ from typing import Any, ForwardRef, Literal, cast, get_type_hints
 
 __all__ = ["Hints", "generated", "readable", "register"]
 
-_HERE = __name__.partition(".")[0]
-
 _generated: list[str] = []
-_PACKAGE = __name__.partition(".")[0]
+_HERE = __name__.partition(".")[0]
 
 
 def register(package: str) -> None:
@@ -74,7 +72,7 @@ def readable(thing: Any) -> None:
     """Make the annotations of a function, or of a class, its bases in this package, and their methods, `Hints`."""
     if isinstance(thing, type):
         for base in thing.__bases__:
-            if base.__module__.startswith(_HERE) and not isinstance(base.__annotations__, Hints):
+            if base.__module__.partition(".")[0] == _HERE and not isinstance(base.__annotations__, Hints):
                 readable(base)
         for member in cast("dict[str, object]", vars(thing)).values():
             function = _function(member)

@@ -263,8 +263,6 @@ class One:
     """An object (or a union's member) of this name."""
 
     name: str
-    arrays: tuple[str, ...] = ()
-    """Fields without which an answer is not what was asked for. Each is an array."""
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
-from .model import Decode, Model, One, Spec, decoder
+from .model import Decode, Model, Spec, decoder
 
 if TYPE_CHECKING:
     import httpx
@@ -171,10 +171,6 @@ class Operation(Generic[T_co]):
     """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
     nullable: bool = False
     """Whether an answer of success may have no body, which is ``None``."""
-
-    def __attrs_post_init__(self) -> None:
-        if self.paging is not None and isinstance(self.response, One):
-            object.__setattr__(self, "response", attrs.evolve(self.response, arrays=("items",)))
 
     def request(
         self,

@@ -24,7 +24,7 @@ from .errors import APIResponseValidationError
 from .interop.methods import Dumped
 from .model import Many, Model, UnknownObject, adopter
 from .operation import Request, RequestOptions
-from .response import RawResponse, StreamedResponse
+from .response import NO_PAGE, RawResponse, StreamedResponse
 
 if TYPE_CHECKING:
     from typing import Self
@@ -465,5 +465,5 @@ def _body(raw: RawResponse[Any]) -> Model:
         return adopter(UnknownObject)({"items": body})
     model = body if isinstance(body, Model) or not isinstance(body, dict) else adopter(UnknownObject)(cast("dict[str, Any]", body))
     if not isinstance(model, Model) or not isinstance(vars(model).get("items"), list):
-        raise APIResponseValidationError(raw.http_response, raw.json(), message="the answer is no page: it has no array of items")
+        raise APIResponseValidationError(raw.http_response, raw.json(), message=NO_PAGE)
     return model

@@ -14,7 +14,7 @@ from .errors import APIError, APIResponseValidationError, RetellError, cut_off, 
 from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
-from .model import KeyedModel, Many, One, Spec
+from .model import KeyedModel, Many, Spec
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from .operation import Operation
 
-__all__ = ["Answer", "RawResponse", "Received", "StreamedResponse", "answer_of", "decode", "is_empty"]
+__all__ = ["NO_PAGE", "Answer", "RawResponse", "Received", "StreamedResponse", "answer_of", "decode", "is_empty"]
 
 T = TypeVar("T")
 U = TypeVar("U")
 _NOTHING: Any = object()
+NO_PAGE, OTHER_SHAPE = "the answer is no page: it has no array of items", "the answer is JSON of another shape than it should be"
 
 
 class Answer:
@@ -68,15 +69,16 @@ class Answer:
             message = f"the answer is not JSON ({kind}, {len(self.content)} bytes): {type(error).__name__}: {error}"
             raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
 
-    def check(self, spec: Spec | None) -> None:
+    def check(self, operation: Operation[Any]) -> None:
         """Parse the body and look whether it is an object, or an array, as it should be, and a page if it should be one.
 
         :raises APIResponseValidationError: it is not.
         """
         self.parse()
-        wrong = None if spec is None else _other_shape(spec, self._data)
-        if wrong is not None:
-            raise APIResponseValidationError(self.response, self._data, message=wrong)
+        if _is_other_shape(operation.decode_of(self.status_code)[0], self._data):
+            raise APIResponseValidationError(self.response, self._data, message=OTHER_SHAPE)
+        if operation.paging is not None and isinstance(self._data, dict) and not isinstance(self._data.get("items"), list):
+            raise APIResponseValidationError(self.response, self._data, message=NO_PAGE)
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -344,13 +346,11 @@ class StreamedResponse(Received[T]):
         return f"StreamedResponse({self.status_code})"
 
 
-def _other_shape(spec: Spec, data: Any) -> str | None:
+def _is_other_shape(spec: Spec | None, data: Any) -> bool:
+    if spec is None:
+        return False
     wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
-    if not isinstance(data, wanted):
-        return "the answer is JSON of another shape than it should be"
-    arrays = spec.arrays if isinstance(spec, One) else ()
-    missing = next((name for name in arrays if not isinstance(cast("dict[str, Any]", data).get(name), list)), None)
-    return None if missing is None else f"the answer is no page: it has no array of {missing}"
+    return not isinstance(data, wanted)
 
 
 def answer_of(received: Received[Any]) -> Answer:
@@ -388,7 +388,7 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
     spec, decoded_by = operation.decode_of(answer.status_code)
     decoded: T = decoded_by(data)
     if decoded is data and spec is not None:
-        wrong = APIResponseValidationError(answer.response, data, message="the answer is JSON of another shape than it should be")
+        wrong = APIResponseValidationError(answer.response, data, message=OTHER_SHAPE)
         del data, decoded
         raise wrong
     return decoded

@@ -170,26 +170,27 @@ class Dispatch:
                 del given
             except Exception as error:  # noqa: BLE001 - whatever it is that cannot be sent, the others can
                 return attrs.evolve(outcome, error=_bare(error))
-            outcome = attrs.evolve(outcome, idempotency_key=prepared.idempotency_key)
             began = anyio.current_time()
             try:
                 async with self._turn(number) as slot:
                     began = anyio.current_time()
                     call = await self._way.place(prepared)
             except _Stopped:
-                return attrs.evolve(outcome, error=self._stopped, idempotency_key=None)
+                return attrs.evolve(outcome, error=self._stopped)
             except Exception as error:  # noqa: BLE001 - as above
                 if _ends_all(error):
                     self._end(error)
+                outcome = attrs.evolve(outcome, error=_bare(error), idempotency_key=prepared.idempotency_key)
                 refused = isinstance(error, APIStatusError) or (isinstance(error, APIConnectionError) and not error.sent)
                 if isinstance(error, OutcomeUnknownError) or not refused:
-                    return attrs.evolve(outcome, status="unknown", error=_bare(error))
-                return attrs.evolve(outcome, error=_bare(error))
+                    return attrs.evolve(outcome, status="unknown")
+                return outcome
             finally:
+                key = prepared.idempotency_key  # of the last attempt: one that is too old makes way for another
                 del prepared
             is_followed = self._way.until != "placed"
             self._count(placed=1, live=int(is_followed))
-            outcome = attrs.evolve(outcome, status="placed", call=call)
+            outcome = attrs.evolve(outcome, status="placed", call=call, idempotency_key=key)
             if not is_followed:
                 return outcome
             try:

@@ -216,7 +216,7 @@ class Call:
                     self._since = before
                     raise
                 if self.parse and answer.is_success and self.operation.media == "json" and not is_empty(answer, self.operation):
-                    answer.check(self.operation.decode_of(answer.status_code)[0])
+                    answer.check(self.operation)
                 if answer.status_code != 429:
                     if answer.status_code < 500:  # a server that fails says nothing about its limits
                         account.passed(gate, left_at, clock())
