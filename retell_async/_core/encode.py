@@ -86,9 +86,10 @@ def encode(
     if elsewhere:
         query = query[1:]
     taken = {name: _header(name, value) for name, value in (request.headers or {}).items()}
-    for number, layer in enumerate((*headers[:-1], {**taken, **headers[-1]} if headers else taken), 1):
+    layers = (*headers[:-1], taken, *headers[-1:])
+    for layer in layers:
         for name, text in layer.items():
-            if elsewhere and number < len(headers) and name.lower() not in HARMLESS:
+            if elsewhere and layer is not layers[-1] and name.lower() not in HARMLESS:
                 continue
             if isinstance(text, Omit):
                 own.pop(name.lower(), None)
