@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -22,12 +23,12 @@ Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 """The extension ``trace`` of a request, as httpcore has it."""
 
 
-class OwnTransport(httpx.AsyncBaseTransport):
+class OwnTransport(httpx.AsyncBaseTransport, ABC):
     """A transport of this package: it calls what stands under `LEAVES`, and leaves connections of a forked process's parent alone."""
 
+    @abstractmethod
     def proxy_to(self, url: httpx.URL) -> httpx.URL | None:
         """The proxy on the way to there, without its password."""
-        raise NotImplementedError
 
 
 class Departure:
