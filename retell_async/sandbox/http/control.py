@@ -293,7 +293,11 @@ def _call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
 
 def _end_call(sandbox: Sandbox, id: str, _: Mapping[str, str], __: Json) -> Json:
     call = _existing(sandbox, id)
-    stopped = sandbox.post(sandbox.path_of("call.stop", call.id), {})
+    try:
+        path = sandbox.path_of("call.stop", call.id)
+    except ValueError:
+        raise Refused(404, "the API has no operation that stops a call") from None
+    stopped = sandbox.post(path, {})
     if stopped.status >= 400:
         raise Refused(409, stopped.body["message"])
     return call_row(call, sandbox.store.now())
