@@ -455,8 +455,7 @@ class Session:
             self._asked(held)
 
     def _asked(self, asked: Asked) -> None:
-        if asked.kind != "begin":
-            self._heard_user = self._heard_user or asked.kind == "response"
+        self._heard_user = self._heard_user or asked.kind == "response"
         if not self._ready and (self.settings.admit is not None or (asked.kind == "begin" and self._greets_by_details())):
             self._held = asked
             return
@@ -587,8 +586,7 @@ class Session:
             except Exception as error:  # noqa: BLE001 - whatever the application's code raises
                 log.error("call %r: failure_message failed\n%s", self.call_id, masked_traceback(error))
                 message = FAILURE
-        gap = " " if message and turn.text and not turn.text[-1].isspace() else ""
-        turn.complete = self._conversation.respond(turn.id, gap + message, complete=True)
+        turn.complete = self._conversation.respond(turn.id, _after(turn.text, message), complete=True)
         self._wake()
 
     def _note_spoken(self, turn: Turn) -> None:
@@ -630,8 +628,7 @@ class Session:
             if failed:
                 self._stats.failed += 1
                 sentence, action = self.settings.failure_message, None
-                gap = " " if said and not said[-1].isspace() else ""
-                last = gap + (sentence if isinstance(sentence, str) else FAILURE)
+                last = _after(said, sentence if isinstance(sentence, str) else FAILURE)
             conversation.interrupt(id, last, complete=True, uninterruptible=uninterruptible, action=action)
             self._wake()
 
@@ -690,6 +687,11 @@ class Session:
             if not is_stray(error):
                 raise
             log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))
+
+
+def _after(said: str, message: str) -> str:
+    """A message as it goes on after what was said."""
+    return f" {message}" if message and said and not said[-1].isspace() else message
 
 
 def _checked(message: object) -> str:

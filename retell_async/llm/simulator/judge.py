@@ -29,7 +29,7 @@ from ..messages import (
     UnknownAnswer,
     parse_answer,
 )
-from ..protocol import DIGITS, NUMBER
+from ..protocol import DIGITS, NUMBER, actions_of
 
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
@@ -70,7 +70,6 @@ RULES: dict[Rule, str] = {
 }
 
 _SENTENCE = re.compile(r"[.!?…。？！](?:\s|$)")
-_ACTIONS = ("end_call", "transfer_number", "digit_to_press")
 _MOST_FINDINGS = 20
 _READS_WITHIN = 2.0
 """Seconds after which a server that answers no ping should have read what it was sent."""
@@ -411,8 +410,7 @@ class Judge:
         return True
 
     def _acts(self, answer: Response | AgentInterrupt, before: set[str], at: float) -> None:
-        sent = answer.to_dict()
-        acts = {name: sent[name] for name in _ACTIONS if sent.get(name)}
+        acts = actions_of(answer)
         before.update(acts)
         if not acts:
             return
