@@ -621,6 +621,7 @@ class Session:
                 except BaseException as error:
                     if not is_stray(error):
                         raise
+                    absorb(error)
                     log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
             if patience.cancelled_caught:
                 log.error("call %r: an interruption gave nothing for %g seconds", self.call_id, self.settings.timeout)
@@ -686,6 +687,7 @@ class Session:
         except BaseException as error:
             if not is_stray(error):
                 raise
+            absorb(error)
             log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))
 
 

@@ -317,6 +317,25 @@ async def test_a_mistake_costs_a_turn_and_not_the_call(mistake: str) -> None:
     assert app.stats.failed == 1
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_hook_that_cancels_itself_costs_what_is_left_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    class Cancelling(Plain):
+        async def on_exit(self, session: llm.Session) -> None:
+            cancel_itself()
+            await anyio.lowlevel.checkpoint()
+
+    app = llm.App(secret=None)
+    app.agent(Cancelling)
+    async with talking(app) as talk:
+        line = talk.connect()
+        await line.complete(0)
+        line.lose(1000)
+        with anyio.fail_after(3):
+            await line.over.wait()
+    assert [record.getMessage().partition("\n")[0] for record in caplog.records] == ["call 'call_1': on_exit failed"]
+
+
 @pytest.mark.parametrize("message", [5, of_none, None])
 def test_a_failure_message_that_can_be_none(message: Any) -> None:
     with pytest.raises(ConfigurationError, match="failure_message must be a text, or a function"):
