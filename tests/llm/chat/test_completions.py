@@ -296,14 +296,7 @@ def whole(id: str | None, name: str, arguments: str, **more: Any) -> Json:
         [whole("a", "book", cast("Any", {"slot": 1})), whole("b", "lookup", cast("Any", {"x": 2}))],
         [whole("a", "book", '{"slot"'), whole(None, "", ": 1}"), whole("b", "lookup", '{"x"'), whole(None, "", ": 2}")],
         [whole("a", "book", '{"slot"', index=0), whole("a", "book", ": 1}", index=0), whole("b", "lookup", '{"x": 2}', index=1)],
-        [
-            delta(
-                tool_calls=[
-                    call["choices"][0]["delta"]["tool_calls"][0]
-                    for call in (whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}'))
-                ]
-            )
-        ],
+        [listed(whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}'))],
     ],
 )
 def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
