@@ -18,7 +18,7 @@ from .agent import Agent, texts
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import absorb, is_stray, log, text_of
+from .log import absorb, is_stray, log, object_of, text_of
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import FAILURE, Settings, SilentPickup
@@ -221,14 +221,8 @@ class Session:
         """
         id = f"tool_{uuid4().hex}"
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str, allow_nan=False)
-        try:
-            found: Any = json.loads(text)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ValueError(  # noqa: TRY004 - of a text, it is the value
-                f"the arguments of a tool call are a JSON object, and those of {name!r} are not"
-            )
+        if object_of(text) is None:
+            raise ValueError(f"the arguments of a tool call are a JSON object, and those of {name!r} are not")
         self._conversation.tool_call(id, name, text)
         self._wake()
         return id

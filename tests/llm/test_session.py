@@ -269,6 +269,7 @@ MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
     "a tool's name": lambda turn: turn.tool_call(cast("Any", print), {}),
     "a tool's arguments": lambda turn: turn.tool_call("book", "at ten"),
     "a number in them": lambda turn: turn.tool_call("book", {"slot": float("nan")}),
+    "a number in them as text": lambda turn: turn.tool_call("book", '{"slot": NaN}'),
     "a result's id": lambda turn: turn.tool_result(cast("Any", 5), "done"),
     "a result's success": lambda turn: turn.tool_result("tool_1", "done", successful=cast("Any", Decimal(1))),
     "metadata": lambda turn: turn.session.send_metadata({1, 2}),

@@ -14,7 +14,7 @@ import attrs
 from retell_async import ConfigurationError, RetellError
 from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
-from ..log import log, stated_of, text_of
+from ..log import log, object_of, stated_of, text_of
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -204,11 +204,7 @@ class _Call:
     @property
     def given(self) -> dict[str, Any] | None:
         """The arguments, ``None`` if they are no JSON object."""
-        try:
-            found: Any = json.loads(self.text or "{}")
-        except ValueError:
-            return None
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+        return object_of(self.text or "{}")
 
     @property
     def arguments(self) -> str:

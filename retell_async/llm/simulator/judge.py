@@ -9,10 +9,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
+from ..log import object_of
 from ..messages import (
     AgentInterrupt,
     Answer,
@@ -460,10 +461,10 @@ class Judge:
             self._find("tool-calls", at, "two calls with one id")
         self._tools.add(id)
         self._calls[answer.name] += 1
-        arguments = _arguments(answer.arguments)
-        if not isinstance(arguments, dict):
+        arguments = object_of(answer.arguments)
+        if arguments is None:
             self._find("tool-calls", at, "arguments that are no JSON object as text")
-        effect = f"{answer.name}({json.dumps(arguments, sort_keys=True)})"
+        effect = f"{answer.name}({answer.arguments if arguments is None else json.dumps(arguments, sort_keys=True)})"
         self._effects[effect] += 1
         named = answer.name in self.side_effects or answer.name in self.exactly_once
         self._seen["effects-once"] += named
@@ -480,10 +481,3 @@ class Judge:
 
 def _rule_of(id: int) -> Rule:
     return "completed" if id else "begin-message"
-
-
-def _arguments(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

@@ -214,6 +214,8 @@ def test_tools_are_called_and_their_results_told() -> None:
         ("missing", "{}", "there is no tool 'missing'"),
         ("book", "{", "not a JSON object"),
         ("book", "[]", "not a JSON object"),
+        ("book", '{"slot": NaN}', "not a JSON object"),
+        pytest.param("book", '{"slot": ' + "[" * 10_000, "not a JSON object", id="deep"),
         ("book", '{"wrong": 1}', "failed: TypeError"),
     ],
 )
