@@ -134,12 +134,13 @@ class Records:
 
         :returns: whether another process had it since the last connection to this one, and what was kept, empty if that is nothing.
         """
+        elsewhere, record = False, None
         with self._bounded("does not give its state"):
             async with self._one_by_one:
                 before = self._claim
                 self._claim, record = _checked(await self._store.claim(self._call_id))
-                return before is not None and self._claim != before + 1, record or {}
-        return False, {}
+                elsewhere = before is not None and self._claim != before + 1
+        return elsewhere, record or {}
 
     async def save(self, record: dict[str, Any]) -> bool:
         """Keep this, also when cancelled. ``False`` when another process has the call."""
