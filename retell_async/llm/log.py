@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 
 import anyio
 
-__all__ = ["absorb", "is_stray", "log", "object_of", "stated_of", "text_of"]
+__all__ = ["absorb", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
 
 log = logging.getLogger("retell_async.llm")
 
@@ -43,17 +43,28 @@ def text_of(value: object) -> str:
         return _written(value)
 
 
-def object_of(text: str) -> dict[str, Any] | None:
-    """The JSON object that a text is; ``None`` if it is none, as with a number that JSON does not have."""
+def parsed(text: str) -> Any:
+    """What a text is as JSON.
+
+    :raises ValueError: it is none, as with a number that JSON does not have, or it is nested too deeply.
+    """
     try:
-        found: Any = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+    raise ValueError(f"{constant} is none of JSON's values")
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is, ``None`` if it is none."""
+    try:
+        found = parsed(text)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 def stated_of(error: BaseException) -> str:
