@@ -59,12 +59,10 @@ class SandboxTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await anyio.lowlevel.checkpoint()
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        if "upgrade" in request.headers:
+        if request.headers.get("upgrade", "").lower() == "websocket":
             from .sandbox.http.monitor_stream import monitor_response
 
-            watched = monitor_response(self._watchers, request, path)
-            if watched is not None:
-                return watched
+            return monitor_response(self._watchers, request, path)
         content = await request.aread()
         beside = control_answer(self._sandbox, request.method, path, query, content)
         if beside is not None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from .._core.errors import BadRequestError, NotFoundError, OutcomeUnknownError, UnprocessableEntityError
+from .._engine.idempotency import MARK
 from .case import Result
 from .contact import Contact
 from .hours import zone
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["request_of", "result_of"]
 
-_MARK = "retell_async_token"
-"""The key in `metadata` by which the list of calls is searched for a call whose outcome is not known."""
 _NOT_CALLED = ("do_not_call", "do not call", "dnc")
 
 _logger = logging.getLogger("retell_async")
@@ -36,7 +35,7 @@ def request_of(contact: Contact, settings: Settings, from_number: str, key: str)
         "from_number": from_number,
         "to_number": contact.number,
         "idempotency_key": key,
-        "metadata": {**contact.metadata, _MARK: key},
+        "metadata": {**contact.metadata, MARK: key},
     }
     if settings.honor_internal_dnc:
         request["honor_internal_dnc"] = True

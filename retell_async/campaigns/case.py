@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import attrs
 
 from .contact import Contact
 from .hours import day_in, hour_in, is_open, next_day, next_open
-from .rules import REASONS, Meaning, Rules
+from .rules import REASONS, Meaning, Retry, Rules
 
 __all__ = ["Attempt", "Case", "End", "Result", "begin", "dialled", "due", "objection", "settled"]
 
@@ -28,6 +28,7 @@ End = Literal[
 not to be called; the number is none; the API refused the request; nobody knows whether the last call was placed; or there was no time."""
 
 _NOBODY = {"not_placed", "concurrency_limit_reached", *(reason for reason, meaning in REASONS.items() if meaning == "account")}
+_LEFT_AT: Mapping[str, End] = {"reached": "reached", "voicemail": "voicemail", "unknown": "unknown"}  # where no retry follows
 _REFUSALS = 10  # attempts that called nobody, after which a contact is given up
 _STEP = 900.0  # seconds from one moment that is looked at to the next, when another hour is sought
 _WEEK = 7 * 86400.0
@@ -160,9 +161,6 @@ def settled(case: Case, rules: Rules, result: Result, now: float) -> Case:
         return _scheduled(attrs.evolve(case, not_before=max(result.callback, now)), rules, now)
     if meaning == "dead":
         return _ended(case, "dead")
-    if meaning == "reached":
-        retry = rules.retries.get(result.reason, rules.retries.get("reached"))
-        return _ended(case, "reached") if retry is None else _retried(case, rules, retry.after, now, other_hour=retry.other_hour)
     if result.for_good or (result.reason in _NOBODY and len(case.attempts) - len(case.calls) >= _REFUSALS):
         return _ended(case, "refused")
     if meaning == "account":
@@ -170,13 +168,13 @@ def settled(case: Case, rules: Rules, result: Result, now: float) -> Case:
         return _scheduled(case, rules, now)
     retry = rules.retry_after(result.reason, meaning)
     if retry is None:
-        return _ended(case, "unknown" if meaning == "unknown" else "voicemail" if meaning == "voicemail" else "exhausted")
-    return _retried(case, rules, retry.after, now, other_hour=retry.other_hour)
+        return _ended(case, _LEFT_AT.get(meaning, "exhausted"))
+    return _retried(case, rules, retry, now)
 
 
-def _retried(case: Case, rules: Rules, after: float, now: float, *, other_hour: bool) -> Case:
-    case = attrs.evolve(case, not_before=now + after)
-    if other_hour and (other := _other_hour(case, rules, now)) is not None:
+def _retried(case: Case, rules: Rules, retry: Retry, now: float) -> Case:
+    case = attrs.evolve(case, not_before=now + retry.after)
+    if retry.other_hour and (other := _other_hour(case, rules, now)) is not None:
         case = attrs.evolve(case, not_before=other)
     return _scheduled(case, rules, now)
 

@@ -166,8 +166,6 @@ def _contact(table: Table, line: int, row: Mapping[str, str], *, region: str | N
         return Refused(line, "variable", f"{', '.join(missing)} is empty")
     own = table.cell(row, "zone")
     try:
-        if own:
-            zone(own)
         zones = (own,) if own else zones_of(number)
         for name in zones:
             zone(name)

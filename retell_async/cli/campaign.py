@@ -35,7 +35,7 @@ _LIVE = 20  # calls at once that an account may have, where nobody said anything
 
 @click.group()
 def campaign() -> None:
-    """Call many people by rules, each attempt once, and follow each call to its end.
+    """Plan calls to many people by rules: who would be called when, and who not.
 
     Rules are in a file of TOML (--rules), and what is said beside it goes before what stands there.
     """

@@ -14,7 +14,7 @@ from .._version import __version__
 __all__ = ["Lazy", "retell_async"]
 
 _PARTS = {
-    "campaign": ("retell_async.cli.campaign", "Call many people by rules, each attempt once."),
+    "campaign": ("retell_async.cli.campaign", "Plan calls to many people by rules."),
 }
 """The parts: the module in which each is, under its own name, and what it does."""
 

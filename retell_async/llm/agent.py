@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from retell_async import ConfigurationError
 
+from .settings import is_any
 from .streams import closing
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def factory_of(agent: object, *, greets: bool) -> AgentFactory:
         _check_function(agent, "an agent's function")
         function = cast("Callable[[Turn], Said]", agent)
         return lambda: FunctionAgent(function)
-    if not _takes(agent) or _is_any(agent, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction):
+    if not _takes(agent) or is_any(agent, inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction):
         raise TypeError(
             f"an agent takes one argument, the turn; what makes one for a call takes none, and is no async function: {agent!r} is neither"
         )
@@ -128,22 +129,15 @@ def _check_class(cls: type, *, greets: bool) -> None:
     for name in ("on_enter", "on_turn", "on_reminder"):
         _check_function(getattr(cls, name), f"{cls.__name__}.{name}")
     for name in ("on_update", "on_exit", "on_leave"):
-        if _is_any(getattr(cls, name), inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        if is_any(getattr(cls, name), inspect.isgeneratorfunction, inspect.isasyncgenfunction):
             raise TypeError(f"{cls.__name__}.{name} says nothing: it must be without yield")
     if greets and cls.on_enter is not Agent.on_enter:
         raise ConfigurationError(f"{cls.__name__} has an on_enter and the application a begin_message: one of them must go")
 
 
 def _check_function(function: object, name: str) -> None:
-    if _is_any(function, inspect.isgeneratorfunction):
+    if is_any(function, inspect.isgeneratorfunction):
         raise TypeError(f"{name} is a generator, and must be an async one: `async def`, and then `yield`")
-
-
-def _is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
-    while isinstance(function, functools.partial):
-        function = function.func
-    called = function if inspect.isroutine(function) else getattr(cast("object", type(function)), "__call__", None)  # noqa: B004 - of an object
-    return any(kind(function) or kind(called) for kind in kinds)
 
 
 def _takes(function: Any, *arguments: object) -> bool:

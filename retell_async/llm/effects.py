@@ -97,8 +97,9 @@ class Effects:
     def told(self, turn: Turn) -> None:
         """The answer of a turn is complete, and the user has been told of what it did and of what was carried over to it."""
         for effect in self.untold():
-            effect.told = effect.turn is turn or effect in turn.effects
-            self.changed()
+            if effect.turn is turn or effect in turn.effects:
+                effect.told = True
+                self.changed()
 
     async def once(self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn: Turn, retry_on: tuple[type[Exception], ...]) -> object:
         """The result of `fn`, which is called unless it was before."""

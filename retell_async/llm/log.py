@@ -1,4 +1,4 @@
-"""The log, how an error of the application is told from the end of the task that it runs in, and how anything is written.
+"""The log, how an error of the application is told from the end of the task that it runs in, and how JSON is written and read.
 
 What says how something went must not fail itself.
 """
@@ -9,10 +9,11 @@ import asyncio
 import json
 import logging
 import math
+from typing import Any, NoReturn, cast
 
 import anyio
 
-__all__ = ["absorb", "is_stray", "log", "stated_of", "text_of"]
+__all__ = ["absorb", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
 
 log = logging.getLogger("retell_async.llm")
 
@@ -40,6 +41,30 @@ def text_of(value: object) -> str:
         return json.dumps(value, default=str)
     except Exception:  # noqa: BLE001 - keys that JSON does not have, circles, and whatever a `__str__` raises
         return _written(value)
+
+
+def parsed(text: str) -> Any:
+    """What a text is as JSON.
+
+    :raises ValueError: it is none, as with a number that JSON does not have, or it is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is none of JSON's values")
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """The JSON object that a text is, ``None`` if it is none."""
+    try:
+        found = parsed(text)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 def stated_of(error: BaseException) -> str:

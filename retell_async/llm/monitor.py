@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -27,14 +24,13 @@ if TYPE_CHECKING:
 try:
     from wsproto.connection import Connection, ConnectionState, ConnectionType
     from wsproto.events import CloseConnection, Ping, TextMessage
-    from wsproto.utilities import RemoteProtocolError
+    from wsproto.utilities import RemoteProtocolError, generate_accept_token, generate_nonce
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"{error.name} is missing: call.monitor needs `pip install 'retell-async[llm]'`", name=error.name) from None
 
 __all__ = ["MonitorError", "MonitorItem", "Watched", "monitor"]
 
 _OPERATION: Operation[Any] = Operation(id="GET /v2/monitor-call", method="GET", path="/v2/monitor-call/{call_id}", repeat="safe")
-_ACCEPTED = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NOT_ONGOING = 4004
 _CROWDED = 4008
 _FINAL = {1002, 1003, 1007, 1008, 1009, 1010}
@@ -175,13 +171,13 @@ async def _messages(sender: StreamingSender, call_id: str) -> AsyncGenerator[str
 
     :raises _Closed: there will be no more.
     """
-    key = base64.b64encode(os.urandom(16)).decode()
-    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    key = generate_nonce()
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key.decode()}
     request: Request[Any] = Request(_OPERATION, f"/v2/monitor-call/{quote(call_id, safe='')}", {}, None)
     async with sender.stream(request, {"extra_headers": headers}) as response:
         answer = response.http_response
         stream = answer.extensions.get("network_stream")
-        accepted = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPTED, usedforsecurity=False).digest()).decode()
+        accepted = generate_accept_token(key).decode()
         if answer.status_code != 101 or stream is None or answer.headers.get("sec-websocket-accept") != accepted:
             raise RetellError("the server opened no WebSocket, or the client's http_client cannot: httpx's own transport is needed")
         connection = Connection(ConnectionType.CLIENT)

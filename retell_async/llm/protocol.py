@@ -40,7 +40,7 @@ from .messages import (
 if TYPE_CHECKING:
     from retell_async.types import CallResponse, Utterance, UtteranceOrToolCall
 
-__all__ = ["DIGITS", "NUMBER", "Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated"]
+__all__ = ["DIGITS", "NUMBER", "Action", "Asked", "Conversation", "Details", "Event", "Ignored", "Kind", "Other", "Updated", "actions_of"]
 
 Kind: TypeAlias = Literal["begin", "response", "reminder"]
 
@@ -76,6 +76,12 @@ class Action:
     def fields(self) -> dict[str, Any]:
         """The fields of a message that say so."""
         return attrs.asdict(self, filter=lambda _, value: value is not None and value is not False)
+
+
+def actions_of(message: Response | AgentInterrupt) -> dict[str, Any]:
+    """The actions in a message, by their fields, whether they can be carried out or not."""
+    sent = message.to_dict()
+    return {name: sent[name] for name in ("end_call", "transfer_number", "digit_to_press") if sent.get(name)}
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from .agent import Agent, texts
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import absorb, is_stray, log, text_of
+from .log import absorb, is_stray, log, object_of, text_of
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import FAILURE, Settings, SilentPickup
@@ -221,14 +221,8 @@ class Session:
         """
         id = f"tool_{uuid4().hex}"
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str, allow_nan=False)
-        try:
-            found: Any = json.loads(text)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise ValueError(  # noqa: TRY004 - of a text, it is the value
-                f"the arguments of a tool call are a JSON object, and those of {name!r} are not"
-            )
+        if object_of(text) is None:
+            raise ValueError(f"the arguments of a tool call are a JSON object, and those of {name!r} are not")
         self._conversation.tool_call(id, name, text)
         self._wake()
         return id
@@ -455,8 +449,7 @@ class Session:
             self._asked(held)
 
     def _asked(self, asked: Asked) -> None:
-        if asked.kind != "begin":
-            self._heard_user = self._heard_user or asked.kind == "response"
+        self._heard_user = self._heard_user or asked.kind == "response"
         if not self._ready and (self.settings.admit is not None or (asked.kind == "begin" and self._greets_by_details())):
             self._held = asked
             return
@@ -587,8 +580,7 @@ class Session:
             except Exception as error:  # noqa: BLE001 - whatever the application's code raises
                 log.error("call %r: failure_message failed\n%s", self.call_id, masked_traceback(error))
                 message = FAILURE
-        gap = " " if message and turn.text and not turn.text[-1].isspace() else ""
-        turn.complete = self._conversation.respond(turn.id, gap + message, complete=True)
+        turn.complete = self._conversation.respond(turn.id, _after(turn.text, message), complete=True)
         self._wake()
 
     def _note_spoken(self, turn: Turn) -> None:
@@ -623,6 +615,7 @@ class Session:
                 except BaseException as error:
                     if not is_stray(error):
                         raise
+                    absorb(error)
                     log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
             if patience.cancelled_caught:
                 log.error("call %r: an interruption gave nothing for %g seconds", self.call_id, self.settings.timeout)
@@ -630,8 +623,7 @@ class Session:
             if failed:
                 self._stats.failed += 1
                 sentence, action = self.settings.failure_message, None
-                gap = " " if said and not said[-1].isspace() else ""
-                last = gap + (sentence if isinstance(sentence, str) else FAILURE)
+                last = _after(said, sentence if isinstance(sentence, str) else FAILURE)
             conversation.interrupt(id, last, complete=True, uninterruptible=uninterruptible, action=action)
             self._wake()
 
@@ -689,7 +681,13 @@ class Session:
         except BaseException as error:
             if not is_stray(error):
                 raise
+            absorb(error)
             log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))
+
+
+def _after(said: str, message: str) -> str:
+    """A message as it goes on after what was said."""
+    return f" {message}" if message and said and not said[-1].isspace() else message
 
 
 def _checked(message: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .turn import Turn
 
-__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup"]
+__all__ = ["FAILURE", "Limits", "Settings", "SilentPickup", "is_any"]
 
 FAILURE = "Sorry, something went wrong on my side. Could you say that again?"
 
@@ -60,8 +61,12 @@ class SilentPickup:
             raise ConfigurationError("a silent pickup needs a message to say")
 
 
-def _is_async(function: object) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+def is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
+    """Whether what an application gives is a function of one of these kinds, also as an object that can be called, or in a partial."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    called = function if inspect.isroutine(function) else getattr(cast("object", type(function)), "__call__", None)  # noqa: B004 - of an object
+    return any(kind(function) or kind(called) for kind in kinds)
 
 
 def _pattern(value: str | re.Pattern[str] | None) -> re.Pattern[str] | None:
@@ -96,9 +101,9 @@ class Settings:
 
     def __attrs_post_init__(self) -> None:
         message: Any = self.failure_message
-        if not isinstance(message, str) and (not callable(message) or _is_async(message)):
+        if not isinstance(message, str) and (not callable(message) or is_any(message, inspect.iscoroutinefunction)):
             raise ConfigurationError("failure_message must be a text, or a function that makes one without waiting")
-        if callable(self.admit) and _is_async(self.admit):
+        if callable(self.admit) and is_any(self.admit, inspect.iscoroutinefunction):
             raise ConfigurationError("admit must be a function that decides without waiting, and is an async one")
         if self.admit is not None and not self.call_details:
             raise ConfigurationError("admit looks at the call's details, which call_details=False does not ask for")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 import attrs
 
+from .log import parsed
 from .simulator.results import Style, as_json, as_junit, as_lines
 from .simulator.scenarios import Lines, Scenario, read_scenarios, scenarios
 
@@ -80,13 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _json(option: str, text: str) -> Any:
     """:raises ValueError: it is not JSON."""
-
-    def refuse(constant: str) -> object:
-        raise ValueError(f"{constant} is none of JSON's values")
-
     try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
+        return parsed(text)
+    except ValueError as error:
         raise ValueError(f"{option} is to be JSON: {error}") from None
 
 

@@ -134,16 +134,13 @@ class Records:
 
         :returns: whether another process had it since the last connection to this one, and what was kept, empty if that is nothing.
         """
-        found: tuple[int, dict[str, Any] | None] = (0, None)
-        before = self._claim
+        elsewhere, record = False, None
         with self._bounded("does not give its state"):
             async with self._one_by_one:
-                before, given = self._claim, await self._store.claim(self._call_id)
-                found = _checked(given)
-                self._claim = found[0]
-        if not found[0]:
-            return False, {}
-        return before is not None and found[0] != before + 1, found[1] or {}
+                before = self._claim
+                self._claim, record = _checked(await self._store.claim(self._call_id))
+                elsewhere = before is not None and self._claim != before + 1
+        return elsewhere, record or {}
 
     async def save(self, record: dict[str, Any]) -> bool:
         """Keep this, also when cancelled. ``False`` when another process has the call."""

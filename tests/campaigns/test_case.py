@@ -99,12 +99,13 @@ def test_one_budget_is_for_all_reasons() -> None:
     assert case.end == "exhausted"
 
 
-def test_what_called_nobody_is_no_attempt_and_does_not_go_on_for_ever() -> None:
+@pytest.mark.parametrize("reason", ["not_placed", "no_valid_payment"])
+def test_what_called_nobody_is_no_attempt_and_does_not_go_on_for_ever(reason: str) -> None:
     own = rules(attempts=1)
     case, now, requests = begin(NEW_YORK, own, MONDAY), MONDAY, 0
     while case.end is None:
         now = case.not_before
-        case = settled(dialled(case, now, FROM.number), own, Result("not_placed"), now + 30)
+        case = settled(dialled(case, now, FROM.number), own, Result(reason), now + 30)
         requests += 1
     assert (case.end, requests, case.calls) == ("refused", 10, [])
 

@@ -109,6 +109,11 @@ class Line:
         self._asked.append(id)
         self.tell({"interaction_type": kind, "response_id": id, "transcript": list(transcript)})
 
+    async def answer(self, id: int, *transcript: Json, kind: str = "response_required") -> str:
+        """Ask, and wait for the whole text of the answer."""
+        self.ask(id, *transcript, kind=kind)
+        return await self.complete(id)
+
     def may_resume(self, id: int) -> None:
         """The other side may answer what was asked for on another connection."""
         self._resumable = id
@@ -122,6 +127,11 @@ class Line:
             self._code = code
             self.gone.set()
             self._came.set()
+
+    async def hang_up(self) -> None:
+        """The call is over, and the application has done what is then to be done."""
+        self.lose(1000)
+        await self.over.wait()
 
     async def until(self, found: Callable[[Answer], bool], within: float = 60.0) -> Answer:
         """The first answer that is such a one."""
@@ -165,6 +175,12 @@ class Talk:
             line.over.set()
 
         self._tasks.start_soon(lead)
+        return line
+
+    async def greeted(self) -> Line:
+        """A connection on which the begin message was given."""
+        line = self.connect()
+        await line.complete(0)
         return line
 
 

@@ -28,14 +28,12 @@ def test_an_answer_that_a_lost_connection_cut_off_is_given_again(asks: bool) -> 
     async def main() -> None:
         app = application(slow)
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("a"))
             await anyio.sleep(1)
             line.lose(1006)
             await anyio.sleep(5)
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.may_resume(1)
             if asks:
                 line.ask(1, user("a"))
@@ -57,8 +55,7 @@ def test_an_answer_that_was_sent_is_not_given_again() -> None:
     async def main() -> None:
         async with talking(application(echo)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            await line.complete(1)
+            await line.answer(1, user("a"))
             line.lose(1006)
             line = talk.connect()
             await anyio.sleep(10)
@@ -75,8 +72,7 @@ def test_a_call_ends_when_it_is_closed_or_not_connected_again(code: int, ended: 
 
     async def main() -> None:
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             begun = anyio.current_time()
             line.lose(code)
             await line.over.wait()
@@ -93,8 +89,7 @@ def test_an_agent_is_the_same_over_all_connections() -> None:
 
     async def main() -> None:
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.update(turn="agent_turn")
             for _ in range(5):
                 await anyio.sleep(1)
@@ -102,8 +97,7 @@ def test_an_agent_is_the_same_over_all_connections() -> None:
                 await anyio.sleep(14)
                 line = talk.connect()
                 assert await line.complete(0) == ""
-            line.lose(1000)
-            await line.over.wait()
+            await line.hang_up()
         (receptionist,) = Receptionist.made
         assert receptionist.log == ["agent_turn", ("closed", {})]
 
@@ -119,8 +113,7 @@ def test_an_application_that_was_shut_down_can_be_served_again() -> None:
         async with talking(app) as talk:
             opening = llm.Opening(path="/call_1", query="", peer=None, forwarded_for=None)
             assert app.open(opening) == "call_1"
-            line = talk.connect()
-            await line.complete(0)
+            await talk.greeted()
             assert not await app.drain(0.1)
             assert app.draining
             assert isinstance(app.open(llm.Opening(path="/call_2", query="", peer=None, forwarded_for=None)), llm.Refused)
@@ -134,13 +127,11 @@ def test_a_new_connection_may_count_from_1_again() -> None:
         async with talking(application(echo)) as talk:
             line = talk.connect()
             for id in range(1, 6):
-                line.ask(id, user("a"))
-                await line.complete(id)
+                await line.answer(id, user("a"))
             line.lose(1006)
             line = talk.connect()
             for id in range(1, 3):
-                line.ask(id, user("b"))
-                assert await line.complete(id) == f"{id}: b"
+                assert await line.answer(id, user("b")) == f"{id}: b"
             line.ask(1, user("c"))
             await anyio.sleep(1)
             assert line.text(1) == "1: b"
@@ -153,8 +144,7 @@ def test_a_new_connection_may_count_from_1_again() -> None:
 def test_a_greeting_that_was_not_heard_is_given_again(heard: str) -> None:
     async def main() -> None:
         async with talking(application(slow)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             if heard == "agent_turn":
                 line.update(turn="agent_turn")
             elif heard == "words":
@@ -174,8 +164,7 @@ def test_a_silent_pickup_outlives_a_connection(between: float) -> None:
     async def main() -> None:
         app = application(slow, begin_message=None, silent_pickup=llm.SilentPickup(after=4))
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             await anyio.sleep(1)
             line.lose(1006)
             await anyio.sleep(between)
@@ -194,8 +183,7 @@ def test_a_number_that_cannot_be_sent_back_costs_a_frame_and_no_connection() -> 
             line = talk.connect()
             for number in ("1e999", "NaN", "-Infinity"):
                 line.tell(f'{{"interaction_type":"ping_pong","timestamp":{number}}}')
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "One. Two."
+            assert await line.answer(1, user("a")) == "One. Two."
         assert app.stats.ignored == 3
 
     run(main)
@@ -205,13 +193,11 @@ def test_a_connection_takes_the_place_of_one_that_is_still_there() -> None:
     async def main() -> None:
         app = application(slow)
         async with talking(app) as talk:
-            first = talk.connect()
-            await first.complete(0)
+            first = await talk.greeted()
             first.ask(1, user("a"))
             await anyio.sleep(1)
             second = talk.connect()
-            second.ask(1, user("a"))
-            assert await second.complete(1) == "One. Two."
+            assert await second.answer(1, user("a")) == "One. Two."
             assert first.closed_with == 1001
             assert first.text(1) == "One. "
             second.lose(1000)
@@ -233,10 +219,8 @@ def test_two_connections_at_once_before_the_state_is_loaded() -> None:
         async with talking(app) as talk:
             first = talk.connect()
             await anyio.sleep(0.1)
-            second = talk.connect()
-            await second.complete(0)
-            second.ask(1, user("a"))
-            assert await second.complete(1) == "1: a"
+            second = await talk.greeted()
+            assert await second.answer(1, user("a")) == "1: a"
             assert first.closed_with == 1001
 
     run(main)
@@ -396,14 +380,12 @@ def test_calls_beyond_the_limit_are_refused() -> None:
     async def main() -> None:
         app = application(echo, limits=llm.Limits(calls=1))
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             refused = app.open(opening("/call_2"))
             assert isinstance(refused, llm.Refused)
             assert refused.status == 503
             assert app.open(opening("/call_1")) == "call_1"  # it may connect again
-            line.lose(1000)
-            await line.over.wait()
+            await line.hang_up()
             assert app.open(opening("/call_2")) == "call_2"
 
     run(main)
@@ -427,8 +409,7 @@ def test_a_frame_that_is_too_long_is_ignored() -> None:
         async with talking(app) as talk:
             line = talk.connect()
             line.ask(1, user("a" * 1000))
-            line.ask(2, user("a"))
-            assert await line.complete(2) == "2: a"
+            assert await line.answer(2, user("a")) == "2: a"
             assert not line.responses(1)
         assert app.stats.ignored == 1
 
@@ -439,8 +420,7 @@ def test_a_flood_is_closed_with_1008() -> None:
     async def main() -> None:
         app = application(echo, limits=llm.Limits(messages_per_second=5))
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             for _ in range(20):  # as fast as is allowed
                 for _ in range(5):
                     line.update(user("a"))
@@ -486,8 +466,7 @@ def test_draining_takes_no_new_calls_and_waits_for_the_others() -> None:
     async def main() -> None:
         app = application(slow)
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(app.drain)
                 await anyio.sleep(0.1)
@@ -497,10 +476,8 @@ def test_draining_takes_no_new_calls_and_waits_for_the_others() -> None:
                 line.lose(1006)
                 assert app.open(opening("/call_1")) == "call_1"
                 line = talk.connect()
-                line.ask(1, user("a"))
-                assert await line.complete(1) == "One. Two."
-                line.lose(1000)
-                await line.over.wait()
+                assert await line.answer(1, user("a")) == "One. Two."
+                await line.hang_up()
 
     run(main)
 
@@ -509,8 +486,7 @@ def test_what_does_not_end_in_time_is_left_to_another_process() -> None:
     async def main() -> None:
         app = application(slow)
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             assert not await app.drain(within=5)
             app.abandon()
             await line.over.wait()

@@ -32,8 +32,7 @@ def test_a_booking() -> None:
             await anyio.sleep(0.1)
             line.ask(3, user("At ten, or eleven."))  # the booking goes on
             assert await line.complete(3) == "One moment, please. You are booked at ten. Is there anything else?"
-            line.ask(4, user("At ten."), kind="reminder_required")
-            assert await line.complete(4) == "Are you still there?"
+            assert await line.answer(4, user("At ten."), kind="reminder_required") == "Are you still there?"
             assert await said(line, 5, "Eleven?") == "You are booked at ten. Is there anything else?"
             assert await said(line, 6, "No, thanks.") == "Goodbye, see you soon."
             assert line.responses(6)[-1].end_call is True

@@ -14,7 +14,7 @@ import pytest
 from retell_async import ConfigurationError, llm
 from retell_async.llm.messages import Response
 
-from .talk import run, talking, user
+from .talk import agent, run, talking, user
 from .test_session import FAILURE, application
 
 Turns = AsyncIterator[str]
@@ -46,28 +46,29 @@ def booking(bookings: Bookings, **how: Any) -> Callable[[llm.Turn], Turns]:
     return answer
 
 
+def untold(turn: llm.Turn) -> list[tuple[Any, ...]]:
+    return [(effect.key, effect.turn_id, effect.done, effect.result) for effect in turn.effects]
+
+
 def test_a_cancelled_turn_books_and_the_next_one_is_told() -> None:
     bookings = Bookings()
     told: list[Any] = []
 
     async def answer(turn: llm.Turn) -> Turns:
-        told.append([(effect.key, effect.turn_id, effect.done, effect.result) for effect in turn.effects])
+        told.append(untold(turn))
         async for text in booking(bookings)(turn):
             yield text
 
     async def main() -> None:
         async with talking(application(answer)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("ten"))
             await anyio.sleep(0.5)
             line.ask(2, user("eleven"))  # while it goes on
             await anyio.sleep(0.2)
-            line.ask(3, user("twelve"))
-            assert await line.complete(3) == "One moment. Booked ten."
+            assert await line.answer(3, user("twelve")) == "One moment. Booked ten."
             assert line.text(1) == "One moment. "
-            line.ask(4, user("one"))
-            assert await line.complete(4) == "One moment. Booked ten."
+            assert await line.answer(4, user("one")) == "One moment. Booked ten."
             line.update(user("one"), turn="agent_turn")
             line.ask(5, user("two"))  # has heard of it
             assert await line.complete(5) == "One moment. Booked ten."
@@ -88,15 +89,13 @@ def test_a_reconnection_in_the_middle() -> None:
 
     async def main() -> None:
         async with talking(application(booking(bookings))) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("ten"))
             await anyio.sleep(0.5)
             line.lose(1006)
             await anyio.sleep(3)
             line = talk.connect()
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == "One moment. Booked ten."
+            assert await line.answer(1, user("ten")) == "One moment. Booked ten."
 
     run(main)
     assert bookings.begun == ["ten"]
@@ -107,12 +106,10 @@ def test_an_effect_under_way_when_the_call_ends_runs_to_its_end() -> None:
 
     async def main() -> None:
         async with talking(application(booking(bookings))) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("ten"))
             await anyio.sleep(0.5)
-            line.lose(1000)
-            await line.over.wait()
+            await line.hang_up()
 
     run(main)
     assert bookings.done == ["ten"]
@@ -132,17 +129,14 @@ def test_an_effect_that_does_not_end_is_cut_off_and_unknown(caplog: pytest.LogCa
 
     async def main() -> None:
         async with talking(application(answer, store=store, finish_within=5)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("ten"))
             await anyio.sleep(0.5)
-            line.lose(1000)
             begun = anyio.current_time()
-            await line.over.wait()
+            await line.hang_up()
             assert anyio.current_time() - begun == pytest.approx(5)
             line = talk.connect()  # Retell calls again, perhaps another process
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == "'book' was begun and may have happened or not"
+            assert await line.answer(1, user("ten")) == "'book' was begun and may have happened or not"
 
     run(main)
     assert "may have happened or not" in caplog.text
@@ -163,8 +157,7 @@ def test_what_an_effect_raises_is_raised_again_and_nothing_is_repeated() -> None
         async with talking(application(answer)) as talk:
             line = talk.connect()
             for id in (1, 2):
-                line.ask(id, user("ten"))
-                assert await line.complete(id) == "Taken."
+                assert await line.answer(id, user("ten")) == "Taken."
 
     run(main)
     assert len(seen) == 2
@@ -177,11 +170,9 @@ def test_what_says_that_nothing_was_done_can_be_tried_again() -> None:
     async def main() -> None:
         async with talking(application(booking(bookings, retry_on=ConnectionRefusedError))) as talk:
             line = talk.connect()
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == f"One moment. {FAILURE}"
+            assert await line.answer(1, user("ten")) == f"One moment. {FAILURE}"
             bookings.fails = None
-            line.ask(2, user("ten"))
-            assert await line.complete(2) == "One moment. Booked ten."
+            assert await line.answer(2, user("ten")) == "One moment. Booked ten."
 
     run(main)
     assert (bookings.begun, bookings.done) == (["ten", "ten"], ["ten"])
@@ -193,8 +184,7 @@ def test_an_effect_may_wait_until_the_turn_is_spoken(spoken: bool) -> None:
 
     async def main() -> None:
         async with talking(application(booking(bookings, when="spoken"))) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.update(user("ten"), turn="agent_turn")  # that is the begin message
             line.ask(1, user("ten"))
             await anyio.sleep(2)
@@ -214,20 +204,15 @@ def test_an_effect_may_wait_until_the_turn_is_spoken(spoken: bool) -> None:
 
 def test_a_filler_that_is_spoken_is_not_the_turn() -> None:
     bookings = Bookings()
-    begun: list[float] = []
 
     async def answer(turn: llm.Turn) -> Turns:
         await anyio.sleep(3)
         yield "I book it. "
-        begun.append(anyio.current_time())
         await turn.once("book", lambda: bookings.book("ten"), when="spoken")
 
     async def main() -> None:
-        from .talk import agent
-
         async with talking(application(answer, filler="Hm.")) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, agent("Hello."), user("ten"))
             await anyio.sleep(2)
             line.update(turn="agent_turn")
@@ -243,18 +228,15 @@ def test_the_discarded_are_counted() -> None:
     async def main() -> None:
         app = application(booking(Bookings()))
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             for id in (1, 2, 3):
                 line.ask(id, user("ten"))
                 await anyio.sleep(0.1)
             await line.complete(3)
             line.update(user("ten"), turn="agent_turn")
-            line.ask(4, user("ten"))
-            await line.complete(4)
+            await line.answer(4, user("ten"))
             line.update(user("ten"), turn="agent_turn")
-            line.lose(1000)
-            await line.over.wait()
+            await line.hang_up()
         assert (app.stats.turns, app.stats.discarded) == (4, 2)
 
     run(main)
@@ -271,8 +253,7 @@ def test_what_once_takes(fn: Any) -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == (
+            assert await line.answer(1, user("a")) == (
                 "5" if callable(fn) else "once takes a function, such as `lambda: book(slot)`, and calls it if it is the first"
             )
 
@@ -290,8 +271,7 @@ def test_a_coroutine_in_place_of_a_function() -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Right."
+            assert await line.answer(1, user("a")) == "Right."
 
     run(main)
     assert bookings.begun == []
@@ -307,15 +287,12 @@ def test_two_processes_with_one_store() -> None:
 
     async def main() -> None:
         async with talking(first) as one, talking(second) as two:
-            line = one.connect()
-            await line.complete(0)
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == "One moment. Booked ten."
+            line = await one.greeted()
+            assert await line.answer(1, user("ten")) == "One moment. Booked ten."
             line.lose(1006)
             line = two.connect()
             assert await line.complete(0) == ""  # the first has greeted
-            line.ask(2, user("eleven"))
-            assert await line.complete(2) == "One moment. Booked ten."
+            assert await line.answer(2, user("eleven")) == "One moment. Booked ten."
 
     run(main)
     assert bookings.done == ["ten"]
@@ -347,8 +324,7 @@ def test_what_another_process_left(outcome: llm.Outcome, says: str) -> None:
         async with talking(application(answer, store=Left())) as talk:
             line = talk.connect()
             for id in (1, 2):
-                line.ask(id, user("a"))
-                assert await line.complete(id) == says
+                assert await line.answer(id, user("a")) == says
 
     run(main)
     assert keys == {"book"}
@@ -394,12 +370,10 @@ def test_what_a_store_did_not_take_is_not_carried_out(hangs: bool) -> None:
     async def main() -> None:
         async with talking(application(booking(bookings), store=store)) as talk:
             line = talk.connect()
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == f"One moment. {FAILURE}"
+            assert await line.answer(1, user("ten")) == f"One moment. {FAILURE}"
             assert bookings.begun == []
             store.methods = ()
-            line.ask(2, user("ten"))
-            assert await line.complete(2) == "One moment. Booked ten."
+            assert await line.answer(2, user("ten")) == "One moment. Booked ten."
 
     run(main)
 
@@ -414,10 +388,8 @@ def test_a_store_that_is_down_costs_the_state_and_nothing_else(hangs: bool, meth
             line = talk.connect()
             assert await line.complete(0) == "Hello."
             for id in (1, 2):
-                line.ask(id, user("ten"))
-                assert await line.complete(id) == "One moment. Booked ten."
-            line.lose(1000)
-            await line.over.wait()
+                assert await line.answer(id, user("ten")) == "One moment. Booked ten."
+            await line.hang_up()
 
     run(main)
     assert bookings.begun == ["ten"]
@@ -437,20 +409,15 @@ def test_state_survives_a_reconnection_and_another_process() -> None:
     async def main() -> None:
         async with talking(application(count, store=store)) as one, talking(application(count, store=store)) as two:
             line = one.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "1"
+            assert await line.answer(1, user("a")) == "1"
             line.lose(1006)
             line = one.connect()
-            line.ask(2, user("a"))
-            assert await line.complete(2) == "2"
-            line.lose(1000)
-            await line.over.wait()
+            assert await line.answer(2, user("a")) == "2"
+            await line.hang_up()
             line = two.connect()
-            line.ask(3, user("a"))
-            assert await line.complete(3) == "3"
+            assert await line.answer(3, user("a")) == "3"
             line = two.connect("call_2")
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "1"
+            assert await line.answer(1, user("a")) == "1"
 
     run(main)
 
@@ -511,20 +478,17 @@ def test_a_process_that_has_lost_the_call_keeps_off_its_state() -> None:
     async def main() -> None:
         async with talking(first) as one, talking(second) as two:
             old = one.connect()
-            old.ask(1, user("one"))
-            await old.complete(1)
+            await old.answer(1, user("one"))
             old.lose(1006)
             line = two.connect()
             for id, said in ((2, "two"), (3, "three")):
-                line.ask(id, user(said))
-                await line.complete(id)
+                await line.answer(id, user(said))
             await old.over.wait()
             await anyio.sleep(30)
             assert not first.sessions
             assert Noting.ends == ["left: moved"]
             assert store.state() == {"heard": "three"}
-            line.lose(1000)
-            await line.over.wait()
+            await line.hang_up()
             assert Noting.ends == ["left: moved", "over: closed"]
 
     run(main)
@@ -537,18 +501,14 @@ def test_a_process_that_does_not_know_yet_that_it_has_lost_the_call_finds_out() 
 
     async def main() -> None:
         async with talking(first) as one, talking(second) as two:
-            old = one.connect()
-            await old.complete(0)
+            old = await one.greeted()
             await anyio.sleep(0.1)
-            line = two.connect()
-            await line.complete(0)
-            old.ask(1, user("one"))
-            await old.complete(1)
+            line = await two.greeted()
+            await old.answer(1, user("one"))
             await old.over.wait()
             assert old.closed_with == 1001
             assert Noting.ends == ["left: moved"]
-            line.ask(2, user("two"))
-            await line.complete(2)
+            await line.answer(2, user("two"))
             await anyio.sleep(1)
             assert store.state() == {"heard": "two"}
 
@@ -562,20 +522,16 @@ def test_a_call_that_comes_back_goes_on_where_the_other_process_left_it() -> Non
     async def main() -> None:
         async with talking(first) as one, talking(second) as two:
             old = one.connect()
-            old.ask(1, user("one"))
-            await old.complete(1)
+            await old.answer(1, user("one"))
             old.lose(1006)
             line = two.connect()
-            line.ask(2, user("two"))
-            await line.complete(2)
+            await line.answer(2, user("two"))
             await anyio.sleep(0.1)
             line.lose(1006)
-            back = one.connect()
-            await back.complete(0)
+            back = await one.greeted()
             (session,) = first.sessions.values()
             assert session.state == {"heard": "two"}
-            back.ask(3, user("three"))
-            await back.complete(3)
+            await back.answer(3, user("three"))
             await anyio.sleep(30)
             assert Noting.ends == ["left: moved", "left: moved"]
             assert store.state() == {"heard": "three"}
@@ -591,12 +547,10 @@ def test_an_end_is_told_once_where_nobody_else_has_the_call() -> None:
     async def main() -> None:
         app = noting(Shared())
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.lose(1006)
             await anyio.sleep(5)
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.lose(1006)
             await anyio.sleep(14)
             assert not Noting.ends
@@ -638,8 +592,7 @@ def test_what_another_process_is_still_doing_is_waited_for() -> None:
             await anyio.sleep(0.2)
             line.lose(1006)
             line = two.connect()
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == "One moment. Booked ten."
+            assert await line.answer(1, user("ten")) == "One moment. Booked ten."
 
     run(main)
     assert bookings.begun == ["ten"]
@@ -651,7 +604,7 @@ def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process()
     told: list[Any] = []
 
     async def answer(turn: llm.Turn) -> Turns:
-        told.append([(effect.key, effect.turn_id, effect.done, effect.result) for effect in turn.effects])
+        told.append(untold(turn))
         if "ten" in turn.said:
             yield "One moment. "
             await turn.once(turn.said, lambda: bookings.book(turn.said))
@@ -669,11 +622,9 @@ def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process()
             line = two.connect()
             line.ask(1, user("at ten"))  # said otherwise: another key
             await line.complete(1)
-            line.ask(2, user("and?"))
-            await line.complete(2)
+            await line.answer(2, user("and?"))
             line.update(user("and?"), turn="agent_turn")
-            line.ask(3, user("well?"))
-            await line.complete(3)
+            await line.answer(3, user("well?"))
 
     run(main)
     ten, at_ten = ("ten", 1, True, {"slot": "ten"}), ("at ten", 1, True, {"slot": "at ten"})
@@ -696,8 +647,7 @@ def test_a_turn_that_is_asked_again_is_told_what_it_did() -> None:
             await anyio.sleep(1)
             line.lose(1006)
             line = talk.connect()
-            line.ask(1, user("ten"))
-            await line.complete(1)
+            await line.answer(1, user("ten"))
 
     run(main)
     assert told == [[], ["book"]]
@@ -712,8 +662,7 @@ def test_a_store_that_gives_something_else(given: Any, caplog: pytest.LogCapture
     async def main() -> None:
         async with talking(noting(Wrong())) as talk:
             line = talk.connect()
-            line.ask(1, user("one"))
-            assert await line.complete(1) == "one"
+            assert await line.answer(1, user("one")) == "one"
 
     run(main)
     assert "claim gives a number" in caplog.text
@@ -733,8 +682,7 @@ def test_whatever_an_effect_gave_the_messages_can_be_made() -> None:
             line = talk.connect()
             line.ask(1, user("ten"))
             await anyio.sleep(0.5)
-            line.ask(2, user("ten"))
-            await line.complete(2)
+            await line.answer(2, user("ten"))
 
     run(main)
     assert "datetime.date(2026, 11, 26): 'free'" in seen[1][-1]["content"]
@@ -773,8 +721,7 @@ def test_no_frame_is_left_behind_by_effects() -> None:
 
     async def main() -> None:
         async with talking(application(booking(bookings))) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("ten"))
             await anyio.sleep(0.5)
             (session,) = talk.app.sessions.values()

@@ -121,8 +121,7 @@ def test_any_call(steps: list[Any]) -> None:
                         pass
             newest += 1
             behaviours[newest] = "words"
-            line.ask(newest, user("a"))
-            assert await line.complete(newest) == "One two three."
+            assert await line.answer(newest, user("a")) == "One two three."
             line.lose(1000)
             with anyio.fail_after(60):
                 await line.over.wait()

@@ -43,12 +43,9 @@ def test_a_call_of_the_smallest_application() -> None:
             line = talk.connect()
             assert await line.complete(0) == "Hello."
             line.tell({"interaction_type": "ping_pong", "timestamp": 1760000000000})
-            line.ask(1, agent("Hello."), user("Are you open?"))
-            assert await line.complete(1) == "1: Are you open?"
-            line.ask(2, agent("Hello."), kind="reminder_required")
-            assert await line.complete(2) == "2: "
-            line.lose(1000)
-            await line.over.wait()
+            assert await line.answer(1, agent("Hello."), user("Are you open?")) == "1: Are you open?"
+            assert await line.answer(2, agent("Hello."), kind="reminder_required") == "2: "
+            await line.hang_up()
         assert [pong.timestamp for pong in line.of(Pong)] == [1760000000000]
         assert line.of(Config)[0].config.to_dict() == {"auto_reconnect": True, "call_details": True, "transcript_with_tool_calls": False}
         assert not app.sessions
@@ -155,14 +152,11 @@ def test_an_agent_that_is_a_class() -> None:
         async with talking(app) as talk:
             line = talk.connect()
             assert await line.complete(0) == "Hello agent_1."
-            line.ask(1, user("Hi"))
-            assert await line.complete(1) == "turn 1"
+            assert await line.answer(1, user("Hi")) == "turn 1"
             line.update(user("Hi"), turn="agent_turn")
             line.update(user("Hi"))
-            line.ask(2, user("Hi"), kind="reminder_required")
-            assert await line.complete(2) == "Are you there?"
-            line.lose(1000)
-            await line.over.wait()
+            assert await line.answer(2, user("Hi"), kind="reminder_required") == "Are you there?"
+            await line.hang_up()
             other = talk.connect("call_2")
             await other.complete(0)
         first, second = Receptionist.made
@@ -192,13 +186,11 @@ def test_a_newer_request_cancels_the_code_that_answers_the_older_one() -> None:
     async def main() -> None:
         app = application(answer)
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             line.ask(1, user("a"))
             await anyio.sleep(0.5)
             begun = anyio.current_time()
-            line.ask(2, user("b"))
-            assert await line.complete(2) == "One. Two."
+            assert await line.answer(2, user("b")) == "One. Two."
             assert anyio.current_time() - begun == pytest.approx(6)
             assert line.text(1) == "One. "
             assert [answer.response_id for answer in line.of(Response)] == [0, 0, 1, 2, 2, 2]
@@ -219,10 +211,8 @@ def test_an_exception_ends_the_turn_with_a_sentence(caplog: pytest.LogCaptureFix
         app = application(answer)
         async with talking(app) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == FAILURE
-            line.ask(2, user("b"))
-            assert await line.complete(2) == f"I think {FAILURE}"
+            assert await line.answer(1, user("a")) == FAILURE
+            assert await line.answer(2, user("b")) == f"I think {FAILURE}"
             assert [answer.content_complete for answer in line.responses(2)] == [False, True]
         assert app.stats.failed == 2
 
@@ -248,8 +238,7 @@ def test_the_sentence_can_be_chosen(message: Any, says: str) -> None:
     async def main() -> None:
         async with talking(application(answer, failure_message=message)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == says
+            assert await line.answer(1, user("a")) == says
 
     run(main)
 
@@ -280,6 +269,7 @@ MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
     "a tool's name": lambda turn: turn.tool_call(cast("Any", print), {}),
     "a tool's arguments": lambda turn: turn.tool_call("book", "at ten"),
     "a number in them": lambda turn: turn.tool_call("book", {"slot": float("nan")}),
+    "a number in them as text": lambda turn: turn.tool_call("book", '{"slot": NaN}'),
     "a result's id": lambda turn: turn.tool_result(cast("Any", 5), "done"),
     "a result's success": lambda turn: turn.tool_result("tool_1", "done", successful=cast("Any", Decimal(1))),
     "metadata": lambda turn: turn.session.send_metadata({1, 2}),
@@ -315,6 +305,24 @@ async def test_a_mistake_costs_a_turn_and_not_the_call(mistake: str) -> None:
         assert await line.complete(2, 3) == "Yes."
         assert not line.over.is_set()
     assert app.stats.failed == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_hook_that_cancels_itself_costs_what_is_left_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    class Cancelling(Plain):
+        async def on_exit(self, session: llm.Session) -> None:
+            cancel_itself()
+            await anyio.lowlevel.checkpoint()
+
+    app = llm.App(secret=None)
+    app.agent(Cancelling)
+    async with talking(app) as talk:
+        line = await talk.greeted()
+        line.lose(1000)
+        with anyio.fail_after(3):
+            await line.over.wait()
+    assert [record.getMessage().partition("\n")[0] for record in caplog.records] == ["call 'call_1': on_exit failed"]
 
 
 @pytest.mark.parametrize("message", [5, of_none, None])
@@ -353,8 +361,7 @@ def test_a_model_that_is_too_slow_ends_the_turn_with_a_sentence(after: int) -> N
         async with talking(app) as talk:
             line = talk.connect()
             begun = anyio.current_time()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Well. " * after + FAILURE
+            assert await line.answer(1, user("a")) == "Well. " * after + FAILURE
             assert anyio.current_time() - begun == pytest.approx(10 + 9 * after)
             await anyio.sleep(101)
             assert log == ["cleaned up"]
@@ -394,8 +401,7 @@ def test_a_turn_can_ask_for_more_time() -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "One moment. Done."
+            assert await line.answer(1, user("a")) == "One moment. Done."
 
     run(main)
 
@@ -411,10 +417,8 @@ def test_a_cancellation_that_is_not_ours_is_a_failure() -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == FAILURE
-            line.ask(2, user("a"))
-            assert await line.complete(2) == "Fine."
+            assert await line.answer(1, user("a")) == FAILURE
+            assert await line.answer(2, user("a")) == "Fine."
 
     anyio.run(main)
 
@@ -440,8 +444,7 @@ def test_a_filler_is_said_when_the_model_is_slow_and_never_at_the_start(slow: fl
         app = application(answer, filler="Let me see.")
         async with talking(app) as talk:
             line = talk.connect()
-            line.ask(1, *transcript, kind=kind)
-            assert await line.complete(1) == says
+            assert await line.answer(1, *transcript, kind=kind) == says
         assert app.stats.fillers == (says != "Yes.")
 
     run(main)
@@ -495,14 +498,12 @@ def test_silence_after_a_goodbye_ends_the_call(pattern: str | None) -> None:
     async def main() -> None:
         async with talking(application(leave, goodbye_pattern=pattern)) as talk:
             line = talk.connect()
-            line.ask(1, user("bye" if pattern is None else "so long"))
-            await line.complete(1)
+            await line.answer(1, user("bye" if pattern is None else "so long"))
             await anyio.sleep(0.1)
             assert [update.agent_config.to_dict() for update in line.of(UpdateAgent)] == [
                 {"reminder_trigger_ms": 4000, "reminder_max_count": 100}
             ]
-            line.ask(2, user("bye"), kind="reminder_required")
-            await line.complete(2)
+            await line.answer(2, user("bye"), kind="reminder_required")
             assert [answer.to_dict() for answer in line.responses(2)] == [
                 {"response_type": "response", "response_id": 2, "content": "", "content_complete": True, "end_call": True}
             ]
@@ -514,10 +515,8 @@ def test_after_a_goodbye_the_reminders_are_those_that_the_agent_is_said_to_have(
     async def main() -> None:
         async with talking(application(leave, reminder_trigger_ms=6000, reminder_max_count=0)) as talk:
             line = talk.connect()
-            line.ask(1, user("bye"))
-            await line.complete(1)
-            line.ask(2, user("hello"))
-            await line.complete(2)
+            await line.answer(1, user("bye"))
+            await line.answer(2, user("hello"))
             assert line.of(UpdateAgent)[-1].agent_config.to_dict() == {"reminder_trigger_ms": 6000, "reminder_max_count": 0}
 
     run(main)
@@ -526,21 +525,17 @@ def test_after_a_goodbye_the_reminders_are_those_that_the_agent_is_said_to_have(
 def test_a_user_who_speaks_after_a_goodbye_goes_on() -> None:
     async def main() -> None:
         async with talking(application(leave)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             (session,) = talk.app.sessions.values()
             session.update_agent(reminder_max_count=3)
-            line.ask(1, user("bye"))
-            await line.complete(1)
-            line.ask(2, user("hello"))
-            assert await line.complete(2) == "Hello."
+            await line.answer(1, user("bye"))
+            assert await line.answer(2, user("hello")) == "Hello."
             assert [update.agent_config.to_dict() for update in line.of(UpdateAgent)] == [
                 {"reminder_max_count": 3},
                 {"reminder_trigger_ms": 4000, "reminder_max_count": 100},
                 {"reminder_trigger_ms": 10_000, "reminder_max_count": 3},
             ]
-            line.ask(3, user("hello"), kind="reminder_required")
-            assert await line.complete(3) == "Hello."
+            assert await line.answer(3, user("hello"), kind="reminder_required") == "Hello."
 
     run(main)
 
@@ -570,8 +565,7 @@ def test_actions_go_with_the_end_of_the_turn(act: Callable[[llm.Turn], None], fi
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "So long."
+            assert await line.answer(1, user("a")) == "So long."
             *before, last = [answer.to_dict() for answer in line.responses(1)]
             assert last == {"response_type": "response", "response_id": 1, "content": "", "content_complete": True, **fields}
             assert not any(name in frame for name in fields for frame in before)
@@ -588,8 +582,7 @@ def test_an_action_of_a_turn_that_fails_is_not_carried_out() -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            await line.complete(1)
+            await line.answer(1, user("a"))
             assert not any(answer.end_call for answer in line.responses(1))
 
     run(main)
@@ -604,8 +597,7 @@ def test_what_cannot_be_interrupted() -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            await line.complete(1)
+            await line.answer(1, user("a"))
             assert [answer.no_interruption_allowed for answer in line.responses(1)] == [None, True, None]
 
     run(main)
@@ -616,8 +608,7 @@ def test_an_interruption_cancels_the_turn_and_is_said() -> None:
         app = application(echo)
 
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             (session,) = app.sessions.values()
 
             async def stream() -> AsyncIterator[str | None]:
@@ -684,8 +675,7 @@ async def saying_nothing() -> AsyncIterator[str]:
 def test_an_interruption_that_fails_ends_with_the_sentence(stream: Any, says: str) -> None:
     async def main() -> None:
         async with talking(application(echo, failure_message=lambda turn: turn.id)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             (session,) = talk.app.sessions.values()
             session.interrupt(stream())
             await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
@@ -708,14 +698,12 @@ def test_a_newer_request_stops_an_interruption() -> None:
 
     async def main() -> None:
         async with talking(application(echo)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             (session,) = talk.app.sessions.values()
             session.interrupt(stream())
             await anyio.sleep(1.2)
             begun = anyio.current_time()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "1: a"
+            assert await line.answer(1, user("a")) == "1: a"
             await anyio.sleep(5)
             assert closed == [begun]
             assert len(line.of(AgentInterrupt)) == 3
@@ -730,8 +718,7 @@ def test_an_interruption_that_fails_carries_out_no_action() -> None:
 
     async def main() -> None:
         async with talking(application(echo)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             (session,) = talk.app.sessions.values()
             session.interrupt(stream(), end_call=True)
             await line.until(lambda answer: isinstance(answer, AgentInterrupt) and answer.content_complete)
@@ -753,8 +740,7 @@ def test_the_agent_is_changed_metadata_sent_and_tool_calls_noted() -> None:
     async def main() -> None:
         async with talking(application(answer)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            await line.complete(1)
+            await line.answer(1, user("a"))
             assert line.of(UpdateAgent)[0].agent_config.to_dict() == {
                 "responsiveness": 0.4,
                 "interruption_sensitivity": 1,
@@ -786,8 +772,7 @@ def test_the_agent_is_changed_metadata_sent_and_tool_calls_noted() -> None:
 def test_values_that_an_agent_cannot_have(wrong: dict[str, Any]) -> None:
     async def main() -> None:
         async with talking(application(echo)) as talk:
-            line = talk.connect()
-            await line.complete(0)
+            line = await talk.greeted()
             (session,) = talk.app.sessions.values()
             with pytest.raises(ValueError, match=r"must be|changes nothing"):
                 session.update_agent(**wrong)
@@ -854,8 +839,7 @@ def test_what_a_function_may_give(function: Any, says: str) -> None:
     async def main() -> None:
         async with talking(application(function)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == says
+            assert await line.answer(1, user("a")) == says
 
     run(main)
 
@@ -990,10 +974,8 @@ def test_hooks_need_not_be_async(caplog: pytest.LogCaptureFixture) -> None:
 
     async def main() -> None:
         async with talking(app) as talk:
-            line = talk.connect()
-            await line.complete(0)
-            line.lose(1000)
-            await line.over.wait()
+            line = await talk.greeted()
+            await line.hang_up()
 
     run(main)
     assert seen == ["closed"]
@@ -1038,8 +1020,7 @@ def test_updates_come_in_order_and_what_they_raise_is_logged(caplog: pytest.LogC
             for content in ("a", "b"):
                 line.update(user(content))
                 await anyio.sleep(3)
-            line.ask(1, user("c"))
-            assert await line.complete(1) == "1: c"
+            assert await line.answer(1, user("c")) == "1: c"
         assert seen == ["a", "b"]
 
     run(main)

@@ -39,12 +39,10 @@ async def test_scopes_and_task_groups_around_a_yield() -> None:
 
     app = application(answer)
     async with talking(app) as talk:
-        line = talk.connect()
-        await line.complete(0)
+        line = await talk.greeted()
         line.ask(1, user("a"))
         await anyio.sleep(0.05)
-        line.ask(2, user("a"))
-        assert await line.complete(2) == "One. Too slow. Done."
+        assert await line.answer(2, user("a")) == "One. Too slow. Done."
         assert sorted(log) == ["background of 1 ended", "background of 2 ended"]
         assert line.text(1) == "One. "
     assert app.stats.failed == 0
@@ -62,8 +60,7 @@ async def test_a_task_group_whose_tasks_fail() -> None:
 
     async with talking(application(answer)) as talk:
         line = talk.connect()
-        line.ask(1, user("a"))
-        assert await line.complete(1) == f"One. {FAILURE}"
+        assert await line.answer(1, user("a")) == f"One. {FAILURE}"
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -90,12 +87,10 @@ async def test_what_is_of_asyncio_alone() -> None:
             cleaned.append(turn.id)
 
     async with talking(application(answer)) as talk:
-        line = talk.connect()
-        await line.complete(0)
+        line = await talk.greeted()
         line.ask(1, user("a"))
         await anyio.sleep(0.2)
-        line.ask(2, user("a"))
-        assert await line.complete(2) == "One two."
+        assert await line.answer(2, user("a")) == "One two."
         assert sorted(cleaned) == [1, 2]
 
 
@@ -109,10 +104,8 @@ async def test_an_agent_that_swallows_its_cancellation() -> None:
                 continue
 
     async with talking(application(answer)) as talk:
-        line = talk.connect()
-        await line.complete(0)
+        line = await talk.greeted()
         line.ask(1, user("a"))
         await anyio.sleep(0.05)
-        line.ask(2, user("a"))
-        assert await line.complete(2) == "word word word "
+        assert await line.answer(2, user("a")) == "word word word "
         assert line.text(1) == "word "

@@ -16,10 +16,12 @@ from retell_async import AsyncRetell, NotFoundError, llm
 from retell_async.llm.monitor import MonitorError, MonitorItem
 from retell_async.sandbox import Settings
 from retell_async.testing import LocalRetell, SandboxTransport
+from retell_async.types import CallResponse
 
 pytestmark = pytest.mark.anyio
 
 SECRET = "s3cret-of-the-tests"
+URL = f"wss://any.example/{SECRET}"
 
 
 class Brief(llm.Agent):
@@ -49,7 +51,7 @@ def brief(ends: list[str], **settings: Any) -> llm.App:
     return app
 
 
-async def place(local: LocalRetell, client: AsyncRetell, url: str = f"wss://any.example/{SECRET}") -> str:
+async def place(local: LocalRetell, client: AsyncRetell, url: str = URL) -> str:
     number = local.create_fixtures(response_engine={"type": "custom-llm", "llm_websocket_url": url}).phone_number
     return (await client.call.create_phone_call(from_number=number, to_number="+14155550123", metadata={"of": "me"})).call_id
 
@@ -58,13 +60,19 @@ def sandbox() -> LocalRetell:
     return LocalRetell(Settings(outcomes={"user_hangup": 1}))
 
 
-async def test_a_call_to_its_end() -> None:
-    local, ends = sandbox(), list[str]()
-    local.send_to(brief(ends, admit={"of": "me"}))
+async def led_by(app: Any, url: str = URL) -> CallResponse:
+    """A call that an application led, after its end."""
+    local = sandbox()
+    local.send_to(app)
     async with local.client() as client:
-        call_id = await place(local, client)
+        call_id = await place(local, client, url)
         await local.advance(120)
-        call = await client.call.retrieve(call_id)
+        return await client.call.retrieve(call_id)
+
+
+async def test_a_call_to_its_end() -> None:
+    ends = list[str]()
+    call = await led_by(brief(ends, admit={"of": "me"}))
     assert (call.call_status, call.disconnection_reason) == ("ended", "agent_hangup")
     assert [line.content for line in call.transcript_object or () if line.role == "agent"] == ["Hello.", "Answer 1.", "Answer 2."]
     assert ends == ["over: closed"]
@@ -99,16 +107,11 @@ async def test_step_by_step(running: bool) -> None:
     ("app", "url", "says"),
     [
         (brief([]), "wss://any.example/wrong-secret", "the application answers 403: the path or the secret"),
-        (httpx.ASGITransport(brief([])), f"wss://any.example/{SECRET}", "send_to needs the application itself"),
+        (httpx.ASGITransport(brief([])), URL, "send_to needs the application itself"),
     ],
 )
 async def test_a_websocket_that_is_not_opened(app: Any, url: str, says: str, caplog: pytest.LogCaptureFixture) -> None:
-    local = sandbox()
-    local.send_to(app)
-    async with local.client() as client:
-        call_id = await place(local, client, url)
-        await local.advance(120)
-        assert (await client.call.retrieve(call_id)).disconnection_reason == "error_llm_websocket_open"
+    assert (await led_by(app, url)).disconnection_reason == "error_llm_websocket_open"
     assert says in caplog.text
 
 
@@ -118,12 +121,7 @@ async def test_an_application_that_raises(problems: list[str]) -> None:
         await send({"type": "websocket.accept"})
         raise ZeroDivisionError
 
-    local = sandbox()
-    local.send_to(app)
-    async with local.client() as client:
-        call_id = await place(local, client)
-        await local.advance(120)
-        assert (await client.call.retrieve(call_id)).disconnection_reason == "error_llm_websocket_runtime"
+    assert (await led_by(app)).disconnection_reason == "error_llm_websocket_runtime"
     assert all("the application failed" in problem for problem in problems)
     assert len(problems) == 5  # it is connected to anew four times
     problems.clear()
@@ -139,11 +137,7 @@ async def test_rules_that_an_application_breaks_are_in_the_log(caplog: pytest.Lo
             pass
 
     caplog.set_level(logging.WARNING)
-    local = sandbox()
-    local.send_to(app)
-    async with local.client() as client:
-        await place(local, client)
-        await local.advance(120)
+    await led_by(app)
     assert "its custom LLM broke a rule: one-action: end_call and transfer_number" in caplog.text
 
 

@@ -14,7 +14,7 @@ import attrs
 from retell_async import ConfigurationError, RetellError
 from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
-from ..log import log, stated_of, text_of
+from ..log import log, object_of, stated_of, text_of
 from ..streams import closing
 from .transcripts import ChatMessage
 
@@ -204,11 +204,7 @@ class _Call:
     @property
     def given(self) -> dict[str, Any] | None:
         """The arguments, ``None`` if they are no JSON object."""
-        try:
-            found: Any = json.loads(self.text or "{}")
-        except ValueError:
-            return None
-        return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+        return object_of(self.text or "{}")
 
     @property
     def arguments(self) -> str:
@@ -221,13 +217,9 @@ class _Answer:
 
     def __init__(self) -> None:
         self._text = ""
-        self._calls: list[_Call] = []
+        self.calls: list[_Call] = []
         self._at: dict[Any, _Call] = {}
         self._finish = ""
-
-    @property
-    def calls(self) -> list[_Call]:
-        return self._calls
 
     def take(self, part: Mapping[str, Any]) -> str:
         """The text in a part.
@@ -250,10 +242,10 @@ class _Answer:
         """Take a part of a tool call. Some endpoints number none, or all alike, or say the name in each part."""
         id, index = call.get("id"), call.get("index")
         function: Any = call.get("function") or {}
-        known = self._at.get(index) if index is not None else self._calls[-1] if self._calls else None
+        known = self._at.get(index) if index is not None else self.calls[-1] if self.calls else None
         if known is None or (id and id != known.id):
-            known = self._at[index] = _Call(id or f"call_{len(self._calls)}")
-            self._calls.append(known)
+            known = self._at[index] = _Call(id or f"call_{len(self.calls)}")
+            self.calls.append(known)
         name = function.get("name") or ""
         known.name += "" if name == known.name else name
         arguments: Any = function.get("arguments") or ""
@@ -264,7 +256,7 @@ class _Answer:
 
         :raises CompletionError: it was withheld, or tools are called, and not all of what they are called with came.
         """
-        if self._calls and self._finish in {"length", "content_filter"}:
+        if self.calls and self._finish in {"length", "content_filter"}:
             raise CompletionError(f"the model was stopped while it called a tool ({self._finish}): nothing is called")
         if self._finish == "content_filter":
             raise CompletionError("the chat endpoint withholds the answer: content_filter")

@@ -9,10 +9,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
+from ..log import object_of
 from ..messages import (
     AgentInterrupt,
     Answer,
@@ -29,7 +30,7 @@ from ..messages import (
     UnknownAnswer,
     parse_answer,
 )
-from ..protocol import DIGITS, NUMBER
+from ..protocol import DIGITS, NUMBER, actions_of
 
 __all__ = ["RULES", "Finding", "Judge", "Latencies", "Report", "Rule", "Verdict"]
 
@@ -70,7 +71,6 @@ RULES: dict[Rule, str] = {
 }
 
 _SENTENCE = re.compile(r"[.!?…。？！](?:\s|$)")
-_ACTIONS = ("end_call", "transfer_number", "digit_to_press")
 _MOST_FINDINGS = 20
 _READS_WITHIN = 2.0
 """Seconds after which a server that answers no ping should have read what it was sent."""
@@ -411,8 +411,7 @@ class Judge:
         return True
 
     def _acts(self, answer: Response | AgentInterrupt, before: set[str], at: float) -> None:
-        sent = answer.to_dict()
-        acts = {name: sent[name] for name in _ACTIONS if sent.get(name)}
+        acts = actions_of(answer)
         before.update(acts)
         if not acts:
             return
@@ -462,10 +461,10 @@ class Judge:
             self._find("tool-calls", at, "two calls with one id")
         self._tools.add(id)
         self._calls[answer.name] += 1
-        arguments = _arguments(answer.arguments)
-        if not isinstance(arguments, dict):
+        arguments = object_of(answer.arguments)
+        if arguments is None:
             self._find("tool-calls", at, "arguments that are no JSON object as text")
-        effect = f"{answer.name}({json.dumps(arguments, sort_keys=True)})"
+        effect = f"{answer.name}({answer.arguments if arguments is None else json.dumps(arguments, sort_keys=True)})"
         self._effects[effect] += 1
         named = answer.name in self.side_effects or answer.name in self.exactly_once
         self._seen["effects-once"] += named
@@ -482,10 +481,3 @@ class Judge:
 
 def _rule_of(id: int) -> Rule:
     return "completed" if id else "begin-message"
-
-
-def _arguments(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text

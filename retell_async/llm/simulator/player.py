@@ -28,6 +28,7 @@ from ..messages import (
     UpdateOnly,
     parse_answer,
 )
+from ..protocol import actions_of
 from .scenarios import HangUp, Lose, Pause, Say, Send, Silence, Step, Wait
 
 __all__ = ["CONNECT_SECONDS", "Player", "Sign", "socket_url"]
@@ -221,8 +222,8 @@ class Player:
         self._begun = now if first else self._begun
         self._up, self.connect_at, self._attempts, self._config = True, None, 0, {}
         self._rejoined, self._rejoined_at = not first, None if first else now
-        self._turn, self._asked_at = _Turn(0, "begin"), now
-        self._heard_at = now
+        self._turn = _Turn(0, "begin")
+        self._asked_at = self._heard_at = now
         self._go_on(now)
 
     def failed(self, now: float, *, final: bool = False) -> None:
@@ -428,7 +429,7 @@ class Player:
         self._heard_at = now
         turn.text += message.content
         turn.complete = message.content_complete
-        self._note_action(message, turn)
+        turn.action.update(actions_of(message))
         if not turn.cut:
             self._say(message.content, now)
 
@@ -444,13 +445,9 @@ class Player:
             return
         self._heard_at = now
         turn.text += message.content
-        turn.complete, self._heard_at = message.content_complete, now
-        self._note_action(message, turn)
+        turn.complete = message.content_complete
+        turn.action.update(actions_of(message))
         self._say(message.content, now)
-
-    def _note_action(self, message: Response | AgentInterrupt, turn: _Turn) -> None:
-        sent = message.to_dict()
-        turn.action.update({name: sent[name] for name in ("end_call", "transfer_number", "digit_to_press") if sent.get(name)})
 
     def _say(self, text: str, now: float) -> None:
         if not text:

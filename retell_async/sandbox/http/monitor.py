@@ -16,7 +16,7 @@ from ..service import Sandbox
 from ..simulation.lifecycle import stage
 from ..views.calls import conversation_of
 
-__all__ = ["LOOK_EVERY", "Watch", "Watchers"]
+__all__ = ["LOOK_EVERY", "REFUSED", "Watch", "Watchers"]
 
 _PATH = re.compile(r"/v2/monitor-call/([^/]+)")
 _MOST = 5
@@ -24,6 +24,7 @@ _NOT_ONGOING = 4004
 _CROWDED = 4008
 LOOK_EVERY = 0.05
 """Real seconds."""
+REFUSED: Json = {"status": "error", "message": "the WebSocket is not opened"}
 
 
 @attrs.define(eq=False)
@@ -65,8 +66,10 @@ class Watchers:
     def admit(self, path: str, authorization: str) -> str | int:
         """The id of the call that a WebSocket is for, or the status with which it is refused."""
         match = _PATH.fullmatch(path)
-        status = 404 if match is None else self._sandbox.refusal(authorization)
-        return status or 404 if match is None or status is not None else unquote(match[1])
+        if match is None:
+            return 404
+        status = self._sandbox.refusal(authorization)
+        return unquote(match[1]) if status is None else status
 
     def enter(self, call_id: str) -> Watch:
         """Begin to watch a call, until `leave`."""
@@ -125,7 +128,7 @@ def _shown(number: int, item: Json) -> Json:
 
 async def _refuse(status: int, scope: Scope, send: Send) -> None:
     if "websocket.http.response" in scope.get("extensions", {}):
-        body = json.dumps({"status": "error", "message": "the WebSocket is not opened"}).encode()
+        body = json.dumps(REFUSED).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await send({"type": "websocket.http.response.body", "body": body})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import anyio
 import httpcore
 import httpx
@@ -11,37 +9,31 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
 from wsproto.utilities import generate_accept_token
 
-from .monitor import LOOK_EVERY, Watchers
+from .monitor import LOOK_EVERY, REFUSED, Watchers
 
 __all__ = ["monitor_response"]
 
 
-def monitor_response(watchers: Watchers, request: httpx.Request, path: str) -> httpx.Response | None:
-    """The answer to a request that wants to watch a call; ``None`` for another one."""
-    if request.headers.get("upgrade", "").lower() != "websocket":
-        return None
+def monitor_response(watchers: Watchers, request: httpx.Request, path: str) -> httpx.Response:
+    """The answer to a request for a WebSocket on which a call is watched."""
     call_id = watchers.admit(path, request.headers.get("authorization", ""))
     if isinstance(call_id, int):
-        return httpx.Response(call_id, json={"status": "error", "message": "the WebSocket is not opened"}, request=request)
+        return httpx.Response(call_id, json=REFUSED, request=request)
     stream = _Stream(watchers, call_id)
     accepted = generate_accept_token(request.headers.get("sec-websocket-key", "").encode()).decode()
     headers = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-accept": accepted}
     return httpx.Response(101, headers=headers, stream=_Body(stream), extensions={"network_stream": stream}, request=request)
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body(httpx.ByteStream):
     """The body that such an answer does not have: closing it closes the WebSocket."""
 
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        parts: list[bytes] = []
-        for part in parts:
-            yield part
+    def __init__(self, socket: _Stream) -> None:
+        super().__init__(b"")
+        self._socket = socket
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await self._socket.aclose()
 
 
 class _Stream(httpcore.AsyncNetworkStream):

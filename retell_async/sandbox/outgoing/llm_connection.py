@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import attrs
@@ -61,34 +62,23 @@ class Connection:
 
         :raises NotOpenedError: an application in this process does not open it.
         """
-        if self._app is not None:
-            await self._run_local(self._app)
-            return
         with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
-            url, socket_class = socket_url(self._session.url, self._call_id), _Socket
-            async with httpx_ws.aconnect_ws(
-                url, http, keepalive_ping_interval_seconds=None, max_message_size_bytes=_CHUNK, session_class=socket_class
-            ) as socket:
+            async with self._open(http) as socket:
                 self.opened = True
                 scope.deadline = float("inf")
                 await self._tell("opened")
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._send, socket, tasks.cancel_scope)
-                    await self._receive(socket)
-                    tasks.cancel_scope.cancel()
-
-    async def _run_local(self, app: Application) -> None:
-        with anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS) as scope:
-            async with open_local(app, socket_url(self._session.url, self._call_id)) as socket:
-                self.opened = True
-                scope.deadline = float("inf")
-                await self._tell("opened")
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._send, socket, tasks.cancel_scope)
-                    while isinstance(message := await socket.receive(), (str, bytes)):
+                    while not isinstance(message := await socket.next_message(), int):
                         await (self._tell("received", text=message) if isinstance(message, str) else self._tell("binary"))
                     self.code = message
                     tasks.cancel_scope.cancel()
+
+    def _open(self, http: httpx.AsyncClient) -> AbstractAsyncContextManager[_Socket | LocalSocket]:
+        url = socket_url(self._session.url, self._call_id)
+        if self._app is not None:
+            return open_local(self._app, url)
+        return httpx_ws.aconnect_ws(url, http, keepalive_ping_interval_seconds=None, max_message_size_bytes=_CHUNK, session_class=_Socket)
 
     async def _send(self, socket: _Socket | LocalSocket, scope: anyio.CancelScope) -> None:
         session = self._session
@@ -102,25 +92,23 @@ class Connection:
                 scope.cancel()
             await self._woken.wait()
 
-    async def _receive(self, socket: _Socket) -> None:
-        while True:
-            try:
-                event = await socket.receive()
-            except httpx_ws.WebSocketDisconnect as closed:
-                self.code = int(closed.code)
-                return
-            except httpx_ws.WebSocketNetworkError:
-                return
-            if isinstance(event, TextMessage):
-                await self._tell("received", text=event.data)
-            elif isinstance(event, BytesMessage):
-                await self._tell("binary")
-
 
 class _Socket(httpx_ws.AsyncWebSocketSession):
     """A WebSocket with limits: its other side may send without end, or take nothing."""
 
     _unseen = 0
+
+    async def next_message(self) -> str | bytes | bytearray | int:
+        """The next message, or the close code if there is none: 1006 when the connection was lost."""
+        while True:
+            try:
+                event = await self.receive()
+            except httpx_ws.WebSocketDisconnect as closed:
+                return int(closed.code)
+            except httpx_ws.WebSocketNetworkError:
+                return 1006
+            if isinstance(event, (TextMessage, BytesMessage)):
+                return event.data
 
     async def receive(self, timeout: float | None = None) -> Event:
         event = await super().receive(timeout)

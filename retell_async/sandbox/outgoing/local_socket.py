@@ -52,7 +52,7 @@ class LocalSocket:
     async def send_text(self, text: str) -> None:
         await self._to_app.send({"type": "websocket.receive", "text": text})
 
-    async def receive(self) -> str | bytes | int:
+    async def next_message(self) -> str | bytes | int:
         """The next message, or the close code if there is none: 1006 when the application has ended without one."""
         try:
             message = await self._from_app.receive()

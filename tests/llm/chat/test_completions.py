@@ -106,8 +106,7 @@ def test_words_are_streamed() -> None:
     async def main() -> None:
         async with talking(application(endpoint, system="Be brief.", temperature=0.2)) as talk:
             line = talk.connect()
-            line.ask(1, agent("Hello."), user("Are you open?"))
-            assert await line.complete(1) == "Yes, until six."
+            assert await line.answer(1, agent("Hello."), user("Are you open?")) == "Yes, until six."
             assert [answer.content for answer in line.responses(1)] == ["Yes, ", "until six.", ""]
 
     run(main)
@@ -134,8 +133,7 @@ def test_an_endpoint_that_does_not_stream() -> None:
     async def main() -> None:
         async with talking(application(endpoint, system=lambda turn: f"Turn {turn.id}.")) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Yes."
+            assert await line.answer(1, user("a")) == "Yes."
 
     run(main)
     assert endpoint.bodies[0]["messages"][0] == {"role": "system", "content": "Turn 1."}
@@ -149,8 +147,7 @@ def test_an_interrupted_turn_stops_the_stream() -> None:
             line = talk.connect()
             line.ask(1, user("a"))
             await anyio.sleep(2)
-            line.ask(2, user("b"))
-            assert await line.complete(2) == "Yes."
+            assert await line.answer(2, user("b")) == "Yes."
             assert endpoint.streams[0].closed
             assert line.text(1).count("word") < 5
 
@@ -184,15 +181,13 @@ def test_tools_are_called_and_their_results_told() -> None:
     async def main() -> None:
         async with talking(application(endpoint, tools=TOOLS)) as talk:
             line = talk.connect()
-            line.ask(1, user("ten"))
-            assert await line.complete(1) == "One moment. Booked."
+            assert await line.answer(1, user("ten")) == "One moment. Booked."
             assert [(call.name, call.arguments) for call in line.of(ToolCallInvocation)] == [("book", '{"slot": 10}'), ("lookup", "{}")]
             assert [(result.content, result.successful) for result in line.of(ToolCallResult)] == [
                 ('{"booked": 10}', True),
                 ("nothing", True),
             ]
-            line.ask(2, user("ten, please"))
-            assert await line.complete(2) == "As I said."
+            assert await line.answer(2, user("ten, please")) == "As I said."
             assert [call.name for call in line.of(ToolCallInvocation)] == ["book", "lookup", "lookup"]  # what is remembered is not called
 
     run(main)
@@ -219,6 +214,8 @@ def test_tools_are_called_and_their_results_told() -> None:
         ("missing", "{}", "there is no tool 'missing'"),
         ("book", "{", "not a JSON object"),
         ("book", "[]", "not a JSON object"),
+        ("book", '{"slot": NaN}', "not a JSON object"),
+        pytest.param("book", '{"slot": ' + "[" * 10_000, "not a JSON object", id="deep"),
         ("book", '{"wrong": 1}', "failed: TypeError"),
     ],
 )
@@ -228,8 +225,7 @@ def test_a_tool_that_fails_is_told_to_the_model(name: str, arguments: str, told:
     async def main() -> None:
         async with talking(application(endpoint, tools=TOOLS)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Sorry."
+            assert await line.answer(1, user("a")) == "Sorry."
             assert [result.successful for result in line.of(ToolCallResult)] == [False]
             assert all(isinstance(json.loads(call.arguments), dict) for call in line.of(ToolCallInvocation))
 
@@ -244,8 +240,7 @@ def test_a_model_that_calls_without_end_is_made_to_answer() -> None:
     async def main() -> None:
         async with talking(application(endpoint, tools=TOOLS, rounds=2)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Well."
+            assert await line.answer(1, user("a")) == "Well."
 
     run(main)
     assert [body.get("tool_choice") for body in endpoint.bodies] == [None, None, "none"]
@@ -257,8 +252,7 @@ def test_a_model_that_calls_even_then_fails_and_nothing_more_is_carried_out(capl
     async def main() -> None:
         async with talking(application(Endpoint(*[called("lookup", "{}")] * 3), tools=TOOLS, rounds=2)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == FAILURE
+            assert await line.answer(1, user("a")) == FAILURE
 
     run(main)
     assert len(looked_up) == 2
@@ -280,8 +274,7 @@ def test_what_happened_is_not_told_as_failed_whatever_it_gave() -> None:
     async def main() -> None:
         async with talking(application(endpoint, tools=tools)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Booked."
+            assert await line.answer(1, user("a")) == "Booked."
             assert [result.successful for result in line.of(ToolCallResult)] == [True, True]
 
     run(main)
@@ -305,14 +298,7 @@ def whole(id: str | None, name: str, arguments: str, **more: Any) -> Json:
         [whole("a", "book", cast("Any", {"slot": 1})), whole("b", "lookup", cast("Any", {"x": 2}))],
         [whole("a", "book", '{"slot"'), whole(None, "", ": 1}"), whole("b", "lookup", '{"x"'), whole(None, "", ": 2}")],
         [whole("a", "book", '{"slot"', index=0), whole("a", "book", ": 1}", index=0), whole("b", "lookup", '{"x": 2}', index=1)],
-        [
-            delta(
-                tool_calls=[
-                    call["choices"][0]["delta"]["tool_calls"][0]
-                    for call in (whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}'))
-                ]
-            )
-        ],
+        [listed(whole("a", "book", '{"slot": 1}'), whole("b", "lookup", '{"x": 2}'))],
     ],
 )
 def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
@@ -322,8 +308,7 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
     async def main() -> None:
         async with talking(application(Endpoint(parts, [delta(content="Right.")]), tools=TOOLS)) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Right."
+            assert await line.answer(1, user("a")) == "Right."
 
     run(main)
     assert (booked, looked_up) == ([1], [{"x": 2}])
@@ -347,8 +332,7 @@ def test_a_stream_that_was_compressed_on_its_way(encoding: str) -> None:
     async def main() -> None:
         async with talking(application(Endpoint(httpx.Response(200, headers=headers, stream=stream)))) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "No."
+            assert await line.answer(1, user("a")) == "No."
 
     run(main)
 
@@ -357,8 +341,7 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
     async def main() -> None:
         async with talking(application(Endpoint([delta(content="Half an"), finish("length")]))) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "Half an"
+            assert await line.answer(1, user("a")) == "Half an"
 
     run(main)
     assert "too few tokens" in caplog.text
@@ -376,8 +359,7 @@ def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
     async def main() -> None:
         async with talking(application(Endpoint(parts))) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == "No."
+            assert await line.answer(1, user("a")) == "No."
 
     run(main)
 
@@ -444,8 +426,7 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         app.agent(completions)
         async with talking(app) as talk:
             line = talk.connect()
-            line.ask(1, user("a"))
-            assert await line.complete(1) == FAILURE
+            assert await line.answer(1, user("a")) == FAILURE
         await completions.aclose()
 
     client = httpx.AsyncClient(transport=Endpoint(httpx.ConnectError("no")))

@@ -346,7 +346,8 @@ def test_tool_calls_that_do_not_fit() -> None:
     call.say({"response_type": "tool_call_result", "tool_call_id": "t0", "content": "7"})
     call.say(tool("t1", "lookup", "slot 10"))
     call.say(tool("t1", "lookup", "{}"))
-    assert call.broken() == {"tool-calls": 3}
+    call.say(tool("t2", "lookup", '{"slot": NaN}'))
+    assert call.broken() == {"tool-calls": 4}
 
 
 @pytest.mark.parametrize(("effects", "found"), [(frozenset[str](), 0), (frozenset({"book"}), 1), (frozenset({"mail"}), 0)])

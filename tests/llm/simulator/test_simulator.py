@@ -177,12 +177,16 @@ def test_lines_that_are_typed() -> None:
     assert step_of(" Hello \n") == Say("Hello")
 
 
-def test_words_are_shown_as_they_are_spoken() -> None:
-    class Player:
-        signs: list[Sign] = []  # noqa: RUF012 - it is replaced, never changed
-        saying = ""
+class Speaking:
+    """What the screen looks at of a player."""
 
-    player: Any = Player()
+    def __init__(self) -> None:
+        self.saying = ""
+        self.signs: list[Sign] = []
+
+
+def test_words_are_shown_as_they_are_spoken() -> None:
+    player: Any = Speaking()
     screen = Screen()
     assert screen.changes(player) == ""
     player.saying = "Hello"
@@ -196,12 +200,9 @@ def test_words_are_shown_as_they_are_spoken() -> None:
 
 
 def test_signs_of_what_is_not_said() -> None:
-    class Player:
-        signs: list[Sign] = []  # noqa: RUF012 - it is replaced, never changed
-        saying = "One"
-
-    player: Any = Player()
+    player: Any = Speaking()
     screen = Screen()
+    player.saying = "One"
     assert screen.changes(player) == "agent: One"
     player.signs = [Sign("tool", 'book {"to": "+14155550100"}')]
     shown = screen.changes(player)
@@ -279,7 +280,8 @@ def test_results_as_json_and_as_junit() -> None:
         (["ws://h", "--line", "song=la"], "--line is to be one of first"),
         (["ws://h", "--script", "/nowhere.toml"], "nowhere"),
         (["ws://h", "--metadata", "{"], "--metadata is to be JSON"),
-        (["ws://h", "--metadata", "NaN"], "--metadata is to be JSON"),
+        (["ws://h", "--metadata", "NaN"], "--metadata is to be JSON: NaN is none of JSON's values"),
+        (["ws://h", "--metadata", "[" * 10_000], "--metadata is to be JSON"),
         (["ws://h", "--variables", "[]"], "--variables is to be a JSON object"),
     ],
 )
