@@ -10,12 +10,11 @@ from rich.console import Console
 
 from . import retired, words
 from .canonical import canonical
-from .document import Refused, dump, load, load_file
+from .document import Json, Refused, dump, load, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
 from .revisions import drift, official, pin, report
 from .revisions.diff import Change, Revision, difference
-from .surface import entries
 
 OPENAPI = ROOT / "openapi"
 
@@ -118,7 +117,7 @@ def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
 
 
 def _diff(old: Path, new: Path | None, form: str) -> int:
-    changes: list[Change] = difference(_revision(old), _revision(new or OPENAPI / "openapi.yaml"))
+    changes: list[Change] = difference(_revision(old), _revision(new))
     if form == "table":
         report.table(changes, Console())
     else:
@@ -126,22 +125,20 @@ def _diff(old: Path, new: Path | None, form: str) -> int:
     return report.status(changes)
 
 
-def _revision(path: Path) -> Revision:
+def _revision(path: Path | None = None, facts: Json | None = None) -> Revision:
+    """Of a document, or of what is pinned, as our files beside it have it."""
     try:
-        document = canonical(load_file(path))
+        facts = canonical(load_file(path)) if path else facts
     except OSError as error:
         raise Refused("", f"{path} cannot be read: {error.strerror}") from error
-    return Revision.of(pinned(OPENAPI, document), load_file(OPENAPI / "surface.yaml"))
+    return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
 
 
 def _drift(*, like: bool) -> int:
     from .revisions.sources import of_sdk
 
     facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
-    try:
-        found = drift.compare(facts=facts)
-    except ModuleNotFoundError as error:
-        raise Refused("", f"the official SDK is not installed: {error}") from error
+    found = drift.compare(_revision(facts=facts), OPENAPI, moved=like)
     titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
     for side, title in titles.items():
         some = [finding for finding in found.open if finding.side is side]
@@ -152,10 +149,7 @@ def _drift(*, like: bool) -> int:
 
 
 def _official() -> int:
-    try:
-        found = official.of_pinned()
-    except ModuleNotFoundError as error:
-        raise Refused("", f"the official SDK is not installed: {error}") from error
+    found = official.official(_revision())
     (OPENAPI / "official.json").write_text(found.text, encoding="utf-8")
     print(f"openapi/official.json has {found.names} names of what the official SDK's methods take; `make generate` writes them out")
     for name in found.unlike:
@@ -164,12 +158,11 @@ def _official() -> int:
 
 
 def _released() -> int:
-    prepared = prepare(pinned())
-    named = entries(prepared, load_file(OPENAPI / "surface.yaml"))
-    (OPENAPI / "released.yaml").write_text(dump(retired.released(prepared, named)), encoding="utf-8")
+    here = _revision()
+    (OPENAPI / "released.yaml").write_text(dump(retired.released(here.prepared, here.entries)), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
     (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")
-    print(f"{len(named)} operations of revision {pins.now.revision} are remembered as released")
+    print(f"{len(here.entries)} operations of revision {pins.now.revision} are remembered as released")
     return 0
 
 

@@ -272,11 +272,11 @@ class _Difference:
 
     def _schemas(self, old: Json, new: Json, names: Iterable[str], what: str, *, sent: bool, optional: bool = False) -> None:
         was, now = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
-        self._kinds(_kinds(self.old.prepared, old), _kinds(self.new.prepared, new), names, what, sent=sent, optional=optional)
+        self._kinds(kinds(self.old.prepared, old), kinds(self.new.prepared, new), names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
         self._bounds({**was, **old}, {**now, **new}, names, what, sent=sent)
         self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
-        inner, outer = _inner(self.old.prepared, was), _inner(self.new.prepared, now)
+        inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
         if inner is not None and outer is not None:
             self._schemas(inner, outer, names, f"{what}[]", sent=sent)
 
@@ -384,47 +384,48 @@ def _body(document: Json, operation: Json) -> Json:
     return resolved(document, next(iter(content.values()))["schema"]) if content else {}
 
 
-def _choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
+def choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
     """(schema, what it means) of a schema, or of each member of a union."""
     meant = resolved(document, schema)
     if "oneOf" in meant:
         for member in meant["oneOf"]:
-            yield from _choices(document, member)
+            yield from choices(document, member)
     else:
         yield schema, meant
 
 
-def _kinds(document: Json, schema: Json) -> set[str]:
-    kinds: set[str] = set()
+def kinds(document: Json, schema: Json) -> set[str]:
+    """Of what kinds a value may be."""
+    found: set[str] = set()
     meant = resolved(document, schema)
     if schema.get("nullable") or meant.get("nullable"):
-        kinds.add("null")
-    for _, choice in _choices(document, schema):
+        found.add("null")
+    for _, choice in choices(document, schema):
         kind = str(choice.get("type"))
         if is_object(choice):
-            kinds.add("object")
+            found.add("object")
         elif "enum" in choice:
-            kinds |= {type(value).__name__ for value in choice["enum"]}
+            found |= {type(value).__name__ for value in choice["enum"]}
         else:
-            kinds.add("file" if choice.get("format") == "binary" else {"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
-    return kinds
+            found.add("file" if choice.get("format") == "binary" else {"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
+    return found
 
 
 def _values(document: Json, schema: Json) -> frozenset[Any]:
     """The values that are listed; none where any will do."""
-    choices = [choice for _, choice in _choices(document, schema)]
-    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in choices):
+    some = [choice for _, choice in choices(document, schema)]
+    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
         return frozenset()
-    return frozenset(value for choice in choices for value in choice.get("enum", ()))
+    return frozenset(value for choice in some for value in choice.get("enum", ()))
 
 
 def _objects(document: Json, schema: Json) -> list[Json]:
-    return [choice for choice, meant in _choices(document, schema) if is_object(meant)]
+    return [choice for choice, meant in choices(document, schema) if is_object(meant)]
 
 
-def _inner(document: Json, schema: Json) -> Json | None:
+def inside(document: Json, schema: Json) -> Json | None:
     """What arrays or maps in it hold."""
-    for _, choice in _choices(document, schema):
+    for _, choice in choices(document, schema):
         if not is_object(choice) and isinstance(found := choice.get("items") or choice.get("additionalProperties"), dict):
             return found
     return None
