@@ -32,7 +32,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from .. import marks
-from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, ref_name, resolved
+from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, by_key, is_object, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
 from ..passes.names import keyword_name, python_name
 from ..prepare import prepare
@@ -94,7 +94,7 @@ class Revision:
 
     @property
     def operations(self) -> dict[str, Json]:
-        return {operation_key(method, path): operation for method, path, operation in operations(self.prepared)}
+        return by_key(self.prepared)
 
     @property
     def methods(self) -> set[str]:
