@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -21,42 +22,36 @@ OPENAPI = ROOT / "openapi"
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="codegen", description="Generate the package from the pinned document, and keep up with the API.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("generate", help="write retell_async/raw and retell_async/resources")
-    commands.add_parser("check", help="fail if they are not what the document says")
-    commands.add_parser("words", help="list what has no words in openapi/docs yet; fail if too much has none")
-    updating = commands.add_parser("update", help="pin another revision of the document and generate from it")
+    commands = parser.add_subparsers(required=True)
+
+    def command(run: Callable[..., int], about: str) -> argparse.ArgumentParser:
+        """A command is called like its function, which takes its arguments."""
+        added = commands.add_parser(run.__name__.strip("_"), help=about)
+        added.set_defaults(run=run)
+        return added
+
+    command(_generate, "write retell_async/raw and retell_async/resources")
+    command(_check, "fail if they are not what the document says")
+    command(_words, "list what has no words in openapi/docs yet; fail if too much has none")
+    updating = command(_update, "pin another revision of the document and generate from it")
     updating.add_argument("spec", nargs="?", help="path or URL; without it the source named in openapi/pin.toml")
     updating.add_argument("--dry-run", action="store_true", help="change nothing; exit with 4 if something breaks, 3 if something comes")
     updating.add_argument("--markdown", type=Path, metavar="FILE", help="write the difference to a file too")
-    comparing = commands.add_parser("diff", help="compare two documents; exit with 4 if something breaks, 3 if something came")
+    comparing = command(_diff, "compare two documents; exit with 4 if something breaks, 3 if something came")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
-    drifting = commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    drifting = command(_drift, "compare with the official SDK that is installed; fail if it has what is missing here")
     drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
-    commands.add_parser("official", help="say the names of the official SDK that is installed in ours (openapi/official.json)")
-    commands.add_parser("released", help="remember operations and names with a release (openapi/released.yaml)")
-    said = parser.parse_args(arguments)
+    command(_official, "say the names of the official SDK that is installed in ours (openapi/official.json)")
+    command(_released, "remember operations and names with a release (openapi/released.yaml)")
+    said = vars(parser.parse_args(arguments))
     try:
-        match said.command:
-            case "update":
-                return _update(said.spec, said.markdown, dry=said.dry_run)
-            case "diff":
-                return _diff(said.old, said.new, said.format)
-            case "drift":
-                return _drift(like=said.like)
-            case command:
-                return {
-                    "generate": _generate,
-                    "check": _check,
-                    "words": _words,
-                    "official": _official,
-                    "released": _released,
-                }[command]()
+        code: int = said.pop("run")(**said)
     except Refused as refused:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
+    return code
 
 
 def _generate() -> int:
@@ -96,10 +91,10 @@ def _words() -> int:
     return int(bool(missing.operations or missing.requests or missing.stale or len(missing.responses) > 0.05 * missing.response_properties))
 
 
-def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
+def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     from .revisions.update import update
 
-    done = update(spec, write=not dry)
+    done = update(spec, write=not dry_run)
     for told in done.told:
         print(f"note: {told}")
     if done.report is None:
@@ -110,18 +105,18 @@ def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes)}."
         markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     _tell(done.report)
-    print(f"{done.revision} {'would take' if dry else 'has taken'} the place of {done.before}")
+    print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
     for key, why in done.left_out.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
-    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry else 0
+    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0
 
 
-def _diff(old: Path, new: Path | None, form: str) -> int:
+def _diff(old: Path, new: Path | None, format: str) -> int:
     changes: list[Change] = difference(_revision(old), _revision(new))
-    if form == "table":
+    if format == "table":
         report.table(changes, Console())
     else:
-        print(report.as_json(changes) if form == "json" else report.markdown(changes))
+        print(report.as_json(changes) if format == "json" else report.markdown(changes))
     return report.status(changes)
 
 

@@ -27,6 +27,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import attrs
@@ -92,7 +93,7 @@ class Revision:
         prepared = prepare(document)
         return cls(prepared, entries(prepared, surface))
 
-    @property
+    @cached_property
     def operations(self) -> dict[str, Json]:
         return by_key(self.prepared)
 
@@ -113,7 +114,7 @@ def difference(old: Revision, new: Revision) -> list[Change]:
     """All changes from one revision to another, the worst first."""
     found = _Difference(old, new)
     found.run()
-    merged = [Change(*key, tuple(sorted(names)), tuple(sorted(found.resources[key]))) for key, names in found.changes.items()]
+    merged = [Change(*key, tuple(sorted(names)), tuple(sorted(about))) for key, (names, about) in found.changes.items()]
     return sorted(merged, key=lambda change: change.order)
 
 
@@ -159,8 +160,7 @@ class _Difference:
     def __init__(self, old: Revision, new: Revision) -> None:
         self.old = old
         self.new = new
-        self.changes: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
-        self.resources: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
+        self.changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
         self._about: list[str] = []
         self._seen: set[tuple[str, str, bool]] = set()
         self._classes: dict[str, str] = {}
@@ -193,8 +193,9 @@ class _Difference:
             self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
 
     def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
-        self.changes[impact, subject, action, what].update(names)
-        self.resources[impact, subject, action, what].update(self._about)
+        shows, about = self.changes[impact, subject, action, what]
+        shows.update(names)
+        about.update(self._about)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
