@@ -133,7 +133,8 @@ def _drift(*, like: bool) -> int:
     from .revisions.sources import of_sdk
 
     facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
-    found = drift.compare(_revision(facts=facts), OPENAPI, moved=like)
+    reasons = {entry["finding"]: entry["why"] for entry in load_file(OPENAPI / "drift.yaml")["meant"]}
+    found = drift.compare(_revision(facts=facts), reasons)
     titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
     for side, title in titles.items():
         some = [finding for finding in found.open if finding.side is side]

@@ -14,17 +14,15 @@ from fnmatch import fnmatchcase
 from functools import cache, cached_property, partial
 from importlib import import_module
 from inspect import signature, unwrap
-from pathlib import Path
 from typing import Any, Literal, Required, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from ..document import SCALARS, Json, Refused, is_object, load_file, ref_name
+from ..document import SCALARS, Json, Refused, is_object, ref_name
 from ..operation import Fields, answer, keywords, properties
 from ..passes.names import python_name
 from ..reserved import OPTIONS
 from .diff import Revision, choices, inside, kinds
-from .pin import load
 
 ARRAYS, MAPS = ("list", "List", "Sequence", "Iterable", "SequenceNotStr"), ("dict", "Dict", "Mapping")
 """Names of types of the official SDK for these."""
@@ -91,12 +89,12 @@ class Shape:
     """What our document calls it."""
 
 
-def drift(here: Revision, package: str = "retell") -> list[Finding]:
+def drift(here: Revision) -> list[Finding]:
     """All differences between a revision and the official SDK, sorted.
 
     :raises Refused: the official SDK is not installed.
     """
-    theirs, ours = peer_methods(package), our_methods(here)
+    theirs, ours = peer_methods(), our_methods(here)
     found = {Finding(Side.PEER, "method", "client", name) for name in theirs.keys() - ours.keys()}
     found |= {Finding(Side.OURS, "method", "client", name) for name in ours.keys() - theirs.keys()}
     options = OPTIONS.intersection(*(signature(method).parameters for method in theirs.values()))
@@ -117,19 +115,15 @@ class Drift:
     open: list[Finding]
     settled: list[tuple[Finding, str]]
     stale: list[str]
-    moved: bool
-    """Whether another document was compared than when `openapi/drift.yaml` was written: what differs now may differ for good reasons."""
 
 
-def compare(here: Revision, openapi: Path, *, moved: bool) -> Drift:
-    """Compare a revision with the official SDK; `openapi/drift.yaml` says which differences are meant.
+def compare(here: Revision, reasons: dict[str, str]) -> Drift:
+    """Compare a revision with the official SDK.
 
-    :param moved: whether it is another than the pinned one, such as that from which the official SDK was made.
+    :param reasons: which differences are meant, and why, by a pattern of theirs.
     :raises Refused: the official SDK is not installed.
     """
-    said = load_file(openapi / "drift.yaml")
-    reasons: dict[str, str] = {entry["finding"]: entry["why"] for entry in said["meant"]}
-    result = Drift([], [], [], moved=moved or said["of"] != load(openapi / "pin.toml").now.pinned)
+    result = Drift([], [], [])
     used: set[str] = set()
     for finding in drift(here):
         meant = next((known for known in reasons if finding.side is Side.PEER and fnmatchcase(str(finding), known)), None)
@@ -233,13 +227,13 @@ def our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
 # Theirs: what is installed.
 
 
-def peer_methods(package: str) -> dict[str, Callable[..., Any]]:
+def peer_methods() -> dict[str, Callable[..., Any]]:
     """The methods of the official SDK's asynchronous client, by resource and name.
 
     :raises Refused: the official SDK is not installed.
     """
     try:
-        client, resources = import_module(package).AsyncRetell, vars(import_module(f"{package}.resources"))
+        client, resources = import_module("retell").AsyncRetell, vars(import_module("retell.resources"))
     except ModuleNotFoundError as error:
         raise Refused("", f"the official SDK is not installed: {error}") from error
     return {

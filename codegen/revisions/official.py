@@ -67,14 +67,14 @@ class Official:
     """Those of them that are no type here."""
 
 
-def official(here: Revision, package: str = "retell") -> Official:
+def official(here: Revision) -> Official:
     """Say the names of the official SDK in a revision.
 
     :raises Refused: the official SDK is not installed.
     """
-    theirs, ours = peer_methods(package), our_methods(here)
+    theirs, ours = peer_methods(), our_methods(here)
     both = sorted(theirs.keys() & ours.keys())
-    exported = vars(import_module(f"{package}.types"))
+    exported = vars(import_module("retell.types"))
     responses: dict[str, str] = {}
     models: dict[str, str] = {}
     sent = tuple(
