@@ -4,60 +4,54 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from . import retired, words
 from .canonical import canonical
-from .document import Refused, dump, load, load_file
+from .document import Json, Refused, dump, load, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
 from .revisions import drift, official, pin, report
 from .revisions.diff import Change, Revision, difference
-from .surface import entries
 
 OPENAPI = ROOT / "openapi"
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="codegen", description="Generate the package from the pinned document, and keep up with the API.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("generate", help="write retell_async/raw and retell_async/resources")
-    commands.add_parser("check", help="fail if they are not what the document says")
-    commands.add_parser("words", help="list what has no words in openapi/docs yet; fail if too much has none")
-    updating = commands.add_parser("update", help="pin another revision of the document and generate from it")
+    commands = parser.add_subparsers(required=True)
+
+    def command(run: Callable[..., int], about: str) -> argparse.ArgumentParser:
+        """A command is called like its function, which takes its arguments."""
+        added = commands.add_parser(run.__name__.strip("_"), help=about)
+        added.set_defaults(run=run)
+        return added
+
+    command(_generate, "write retell_async/raw and retell_async/resources")
+    command(_check, "fail if they are not what the document says")
+    command(_words, "list what has no words in openapi/docs yet; fail if too much has none")
+    updating = command(_update, "pin another revision of the document and generate from it")
     updating.add_argument("spec", nargs="?", help="path or URL; without it the source named in openapi/pin.toml")
     updating.add_argument("--dry-run", action="store_true", help="change nothing; exit with 4 if something breaks, 3 if something comes")
     updating.add_argument("--markdown", type=Path, metavar="FILE", help="write the difference to a file too")
-    comparing = commands.add_parser("diff", help="compare two documents; exit with 4 if something breaks, 3 if something came")
+    comparing = command(_diff, "compare two documents; exit with 4 if something breaks, 3 if something came")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
-    drifting = commands.add_parser("drift", help="compare with the official SDK that is installed; fail if it has what is missing here")
+    drifting = command(_drift, "compare with the official SDK that is installed; fail if it has what is missing here")
     drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
-    commands.add_parser("official", help="say the names of the official SDK that is installed in ours (openapi/official.json)")
-    commands.add_parser("released", help="remember operations and names with a release (openapi/released.yaml)")
-    said = parser.parse_args(arguments)
+    command(_official, "say the names of the official SDK that is installed in ours (openapi/official.json)")
+    command(_released, "remember operations and names with a release (openapi/released.yaml)")
+    said = vars(parser.parse_args(arguments))
     try:
-        match said.command:
-            case "update":
-                return _update(said.spec, said.markdown, dry=said.dry_run)
-            case "diff":
-                return _diff(said.old, said.new, said.format)
-            case "drift":
-                return _drift(like=said.like)
-            case command:
-                return {
-                    "generate": _generate,
-                    "check": _check,
-                    "words": _words,
-                    "official": _official,
-                    "released": _released,
-                }[command]()
+        code: int = said.pop("run")(**said)
     except Refused as refused:
         print(f"refused: {refused}{refused.remedy and f'; {refused.remedy}'}", file=sys.stderr)
         return 1
+    return code
 
 
 def _generate() -> int:
@@ -97,10 +91,10 @@ def _words() -> int:
     return int(bool(missing.operations or missing.requests or missing.stale or len(missing.responses) > 0.05 * missing.response_properties))
 
 
-def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
+def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     from .revisions.update import update
 
-    done = update(spec, write=not dry)
+    done = update(spec, write=not dry_run)
     for told in done.told:
         print(f"note: {told}")
     if done.report is None:
@@ -111,37 +105,36 @@ def _update(spec: str | None, markdown: Path | None, *, dry: bool) -> int:
         title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes)}."
         markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     _tell(done.report)
-    print(f"{done.revision} {'would take' if dry else 'has taken'} the place of {done.before}")
+    print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
     for key, why in done.left_out.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
-    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry else 0
+    return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0
 
 
-def _diff(old: Path, new: Path | None, form: str) -> int:
-    changes: list[Change] = difference(_revision(old), _revision(new or OPENAPI / "openapi.yaml"))
-    if form == "table":
+def _diff(old: Path, new: Path | None, format: str) -> int:
+    changes: list[Change] = difference(_revision(old), _revision(new))
+    if format == "table":
         report.table(changes, Console())
     else:
-        print(report.as_json(changes) if form == "json" else report.markdown(changes))
+        print(report.as_json(changes) if format == "json" else report.markdown(changes))
     return report.status(changes)
 
 
-def _revision(path: Path) -> Revision:
+def _revision(path: Path | None = None, facts: Json | None = None) -> Revision:
+    """Of a document, or of what is pinned, as our files beside it have it."""
     try:
-        document = canonical(load_file(path))
+        facts = canonical(load_file(path)) if path else facts
     except OSError as error:
         raise Refused("", f"{path} cannot be read: {error.strerror}") from error
-    return Revision.of(pinned(OPENAPI, document), load_file(OPENAPI / "surface.yaml"))
+    return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
 
 
 def _drift(*, like: bool) -> int:
     from .revisions.sources import of_sdk
 
     facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
-    try:
-        found = drift.compare(facts=facts)
-    except ModuleNotFoundError as error:
-        raise Refused("", f"the official SDK is not installed: {error}") from error
+    reasons = {entry["finding"]: entry["why"] for entry in load_file(OPENAPI / "drift.yaml")["meant"]}
+    found = drift.compare(_revision(facts=facts), reasons)
     titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
     for side, title in titles.items():
         some = [finding for finding in found.open if finding.side is side]
@@ -152,10 +145,7 @@ def _drift(*, like: bool) -> int:
 
 
 def _official() -> int:
-    try:
-        found = official.of_pinned()
-    except ModuleNotFoundError as error:
-        raise Refused("", f"the official SDK is not installed: {error}") from error
+    found = official.official(_revision())
     (OPENAPI / "official.json").write_text(found.text, encoding="utf-8")
     print(f"openapi/official.json has {found.names} names of what the official SDK's methods take; `make generate` writes them out")
     for name in found.unlike:
@@ -164,12 +154,11 @@ def _official() -> int:
 
 
 def _released() -> int:
-    prepared = prepare(pinned())
-    named = entries(prepared, load_file(OPENAPI / "surface.yaml"))
-    (OPENAPI / "released.yaml").write_text(dump(retired.released(prepared, named)), encoding="utf-8")
+    here = _revision()
+    (OPENAPI / "released.yaml").write_text(dump(retired.released(here.prepared, here.entries)), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
     (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")
-    print(f"{len(named)} operations of revision {pins.now.revision} are remembered as released")
+    print(f"{len(here.entries)} operations of revision {pins.now.revision} are remembered as released")
     return 0
 
 

@@ -31,7 +31,7 @@ _NAMED = frozenset(
 )
 
 
-def canonical(document: Json, extensions: frozenset[str] = KEPT_EXTENSIONS) -> Json:
+def canonical(document: Json) -> Json:
     """The canonical form of a document; the same for a document that is in canonical form already."""
     version = document.get("openapi")
     if not isinstance(version, str) or not version.startswith("3."):
@@ -39,66 +39,57 @@ def canonical(document: Json, extensions: frozenset[str] = KEPT_EXTENSIONS) -> J
     for name in ("info", "paths"):
         if not isinstance(document.get(name), dict):
             raise Refused(pointer(name), "is missing or no object")
-    keep = _Keeper(extensions)
-    kept = {name: keep.value(document[name], name) for name in _TOP if name in document}
-    kept["paths"] = {path: keep.path_item(path, item) for path, item in sorted(document["paths"].items())}
+    kept = {name: _kept(document[name], name) for name in _TOP if name in document}
+    kept["paths"] = {path: _path_item(path, item) for path, item in sorted(document["paths"].items())}
     return kept
 
 
-class _Keeper:
-    def __init__(self, extensions: frozenset[str]) -> None:
-        self.extensions = extensions
+def _path_item(path: str, item: Json) -> Json:
+    order = {name: index for index, name in enumerate(re.findall(r"{([^}]*)}", path))}
 
-    def path_item(self, path: str, item: Json) -> Json:
-        order = {name: index for index, name in enumerate(re.findall(r"{([^}]*)}", path))}
+    def place(parameter: Json) -> tuple[str, int, str]:
+        if "$ref" in parameter:
+            return ("query", 0, parameter["$ref"].rpartition("/")[2].removesuffix("Param").lower())
+        return (parameter.get("in", ""), order.get(parameter.get("name", ""), 0), parameter.get("name", ""))
 
-        def place(parameter: Json) -> tuple[str, int, str]:
-            if "$ref" in parameter:
-                return ("query", 0, parameter["$ref"].rpartition("/")[2].removesuffix("Param").lower())
-            return (parameter.get("in", ""), order.get(parameter.get("name", ""), 0), parameter.get("name", ""))
+    for keyword in ("$ref", "servers"):
+        if keyword in item:
+            raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
+    kept: Json = {}
+    if "parameters" in item:
+        kept["parameters"] = [_kept(parameter, "parameter") for parameter in sorted(item["parameters"], key=place)]
+    for method in METHODS:
+        if method in item:
+            said = dict(item[method])
+            parameters = sorted(said.pop("parameters", ()), key=place)
+            operation = _kept(said, "operation")
+            if parameters:
+                operation["parameters"] = [_kept(parameter, "parameter") for parameter in parameters]
+            kept[method] = dict(sorted(operation.items()))
+    return kept
 
-        for keyword in ("$ref", "servers"):
-            if keyword in item:
-                raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
-        kept: Json = {}
-        if "parameters" in item:
-            kept["parameters"] = [self.value(parameter, "parameter") for parameter in sorted(item["parameters"], key=place)]
-        for method in METHODS:
-            if method in item:
-                said = dict(item[method])
-                parameters = sorted(said.pop("parameters", ()), key=place)
-                operation = self.value(said, "operation")
-                if parameters:
-                    operation["parameters"] = [self.value(parameter, "parameter") for parameter in parameters]
-                kept[method] = dict(sorted(operation.items()))
-        return kept
 
-    def value(self, value: Any, name: str) -> Any:
-        if isinstance(value, list):
-            if name == "required" and all(isinstance(item, str) for item in value):
-                return sorted(set(value))
-            if name == "enum":
-                return sorted(
-                    value, key=lambda item: (item is None, str(type(item)), item if isinstance(item, (int, float)) else str(item))
-                )
-            return [self.value(item, "") for item in value]
-        if not isinstance(value, dict):
-            return value
-        if name in _NAMED:  # keys are names here, not keywords
-            return {
-                str(key): self.value(item, "status" if name == "responses" else "")
-                for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
-            }
-        kept = {}
-        for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
-            if key in PROSE or (key.startswith("x-") and key not in self.extensions):
-                continue
-            if key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info":
-                continue
-            if key in ("default", "enum", "const"):
-                kept[key] = self.value(item, key) if key == "enum" else item
-            else:
-                kept[key] = self.value(item, key)
-        if name == "status" and "$ref" not in kept:
-            kept["description"] = ""
-        return kept
+def _kept(value: Any, name: str) -> Any:
+    if isinstance(value, list):
+        if name == "required" and all(isinstance(item, str) for item in value):
+            return sorted(set(value))
+        if name == "enum":
+            return sorted(value, key=lambda item: (item is None, str(type(item)), item if isinstance(item, (int, float)) else str(item)))
+        return [_kept(item, "") for item in value]
+    if not isinstance(value, dict):
+        return value
+    if name in _NAMED:  # keys are names here, not keywords
+        return {
+            str(key): _kept(item, "status" if name == "responses" else "")
+            for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
+        }
+    kept = {}
+    for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
+        if key in PROSE or (key.startswith("x-") and key not in KEPT_EXTENSIONS):
+            continue
+        if key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info":
+            continue
+        kept[key] = item if key in ("default", "const") else _kept(item, key)
+    if name == "status" and "$ref" not in kept:
+        kept["description"] = ""
+    return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import lru_cache
 from io import StringIO
@@ -177,6 +177,11 @@ def operation_key(method: str, path: str) -> str:
     return f"{method.upper()} {path}"
 
 
+def by_key(document: Json) -> dict[str, Json]:
+    """Every operation by its key, in the document's order."""
+    return {operation_key(method, path): operation for method, path, operation in operations(document)}
+
+
 def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:
     """(way from here, schema) of the schemas directly inside a schema."""
     for name, child in schema.get("properties", {}).items():
@@ -271,10 +276,11 @@ def refuse_rings(document: Json) -> None:
 
 def fingerprint(schema: Any) -> str:
     """Equal for two schemas that say the same, whatever order and notes they say it in."""
-    return json.dumps(_bare(schema), sort_keys=True)
+    return json.dumps(pruned(schema, lambda key, _: key != marks.NOTE), sort_keys=True)
 
 
-def _bare(value: Any) -> Any:
+def pruned(value: Any, keep: Callable[[str, Any], bool]) -> Any:
+    """A copy of what a document says, of each object in it only the keys to keep."""
     if isinstance(value, dict):
-        return {key: _bare(item) for key, item in value.items() if key != marks.NOTE}
-    return [_bare(item) for item in value] if isinstance(value, list) else value
+        return {key: pruned(item, keep) for key, item in value.items() if keep(key, item)}
+    return [pruned(item, keep) for item in value] if isinstance(value, list) else value

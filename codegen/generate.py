@@ -9,12 +9,11 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from . import marks, overlay, retired, words
-from .document import Json, load_file, operation_key, operations, pointer
+from .document import Json, by_key, load_file, operation_key, pointer, pruned
 from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
@@ -58,7 +57,7 @@ def pinned(
     for key, (meant, _) in known(facts, surface).items():
         if key != meant:
             moved[meant].append(key)
-    there = {operation_key(method, path) for method, path, _ in operations(facts)}
+    there = by_key(facts)
     targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in there}
     document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
     places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
@@ -118,7 +117,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
     with tempfile.TemporaryDirectory(dir=package, prefix=".new-") as folder:
         fresh = Path(folder)
         render(seen, fresh, official)
-        plain: Json = _plain(document)
+        plain: Json = pruned(document, lambda key, _: key not in (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS))  # as others read it
         if not str(plain.get("openapi")).startswith("3.0"):
             dialect.run(plain, whole=False)
         (fresh / "raw" / "openapi.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
@@ -134,13 +133,6 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         aside=seen.aside,
         unreachable=prepared[marks.UNREACHABLE],
     )
-
-
-def _plain(value: Any) -> Any:
-    """The document as others read it: with our corrections, without what only this generator understands."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if key not in (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS)}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def generate_pinned(package: Path = ROOT / "retell_async", openapi: Path = ROOT / "openapi", document: Json | None = None) -> Report:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from .document import Json, load_file, operation_key, operations
+from .document import Json, by_key, load_file
 from .surface import Entry
 
 
@@ -39,8 +39,7 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
         return f" Use client.{other} instead." if other in there and other != name else ""
 
     found = Retired()
-    for verb, path, operation in operations(document):
-        key = operation_key(verb, path)
+    for key, operation in by_key(document).items():
         names = [str(method) for method in entries[key].methods]
         date = said.get(key, {}).get("date")
         for name in names if operation.get("deprecated") else ():
@@ -55,5 +54,4 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
 
 def released(document: Json, entries: dict[str, Entry]) -> dict[str, list[str]]:
     """The operations and names to keep with a release."""
-    keys = sorted(operation_key(method, path) for method, path, _ in operations(document))
-    return {key: [str(method) for method in entries[key].methods] for key in keys}
+    return {key: [str(method) for method in entries[key].methods] for key in sorted(by_key(document))}

@@ -28,7 +28,7 @@ from typing import Literal
 import attrs
 
 from . import marks
-from .document import Json, Refused, operation_key, operations, pointer
+from .document import Json, Refused, by_key, operation_key, operations, pointer
 from .passes.lift import pascal, singular
 from .reserved import METHODS, RESOURCES, aside, is_name, members
 
@@ -83,7 +83,7 @@ def relied_on(surface: Json) -> frozenset[str]:
 def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     """For each operation that the surface knows, the key under which it does, and ``""``, or ``_v1`` if a newer one has its names."""
     surface = _operations(surface)
-    there = {operation_key(method, path): operation for method, path, operation in operations(document)}
+    there = by_key(document)
     ids = {str(said["id"]): key for key, said in surface.items() if "id" in said and key not in there}
     shapes: dict[tuple[str, ...], str] = {_shape(key): key for key in sorted(surface, key=_version)}
     groups: dict[str, list[str]] = defaultdict(list)
@@ -100,11 +100,11 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
 
 def adopted(document: Json, surface: Json) -> Json:
     """A copy of a document whose operations have the ids by which the surface knows them, and a mark that says as what it does."""
-    by_key = known(document, surface)
+    meanings = known(document, surface)
     paths: Json = {path: dict(item) for path, item in document["paths"].items()}
     for method, path, operation in operations(document):
         key = operation_key(method, path)
-        meant, version = by_key.get(key, (key, ""))
+        meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
         id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or _id_of(method, path)
         paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
@@ -114,32 +114,32 @@ def adopted(document: Json, surface: Json) -> Json:
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
     by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in helpers(surface).items()}
-    by_key, surface = known(document, surface), _operations(surface)
+    meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
-    keys = [(operation_key(method, path), path, operation) for method, path, operation in operations(document)]
-    for key, path, operation in sorted(keys, key=lambda item: (item[0] not in by_key, -_version(item[0]), item[0])):
-        meant, version = by_key.get(key, (key, ""))
+    there = by_key(document)
+    for key in sorted(there, key=lambda key: (key not in meanings, -_version(key), key)):
+        meant, version = meanings.get(key, (key, ""))
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
             repeat: Repeat = said.get("repeat", _repeat(key)) if _keeps_repeat(meant, key) else "unsafe"
             found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface)
         else:
-            method = _free(_named_by_itself(key, operation, surface))
+            method = _free(_named_by_itself(key, there[key], surface))
             if method in taken:
-                method = _free(_named_by_itself(key, operation, surface, whole=True))
+                method = _free(_named_by_itself(key, there[key], surface, whole=True))
             if method in taken:
                 method = attrs.evolve(method, name=f"{method.name}_v{_version(key)}")
             found[key] = Entry((method,), _repeat(key), None, None, named=False)
         for method in found[key].methods:
             if method in taken:
-                where = pointer("surface", key) if key in surface else pointer("paths", path)
+                where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
                 raise Refused(where, f"{method} is {taken[method]} already: name it in the surface")
             if method.name in by_hand.get(method.resource, ()):
                 reason = f"client.{method} is written by hand in retell_async/_helpers: give one another name"
                 raise Refused(pointer("surface", key), reason)
             taken[method] = key
-    return {key: found[key] for key, _, _ in keys}
+    return {key: found[key] for key in there}
 
 
 def _operations(surface: Json) -> Json:

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from . import marks
-from .document import Json, Refused, load_file, operation_key, operations, pointer, visible
+from .document import Json, Refused, by_key, load_file, pointer, visible
 
 _UNITS = {
     "ms": "Milliseconds",
@@ -85,8 +85,8 @@ def lay(prepared: Json, words: Json) -> Missing:
                 missing.requests.append(f"{name}.{wire}")
             if said is None and schema.get(marks.RESPONSE):
                 missing.responses.append(f"{name}.{wire}")
-    for method, path, operation in operations(prepared):
-        key = operation.get(marks.KNOWN_AS, operation_key(method, path))
+    known = [(operation.get(marks.KNOWN_AS, key), operation) for key, operation in by_key(prepared).items()]  # versions share a key
+    for key, operation in known:
         said = words["operations"].get(key, {})
         _lay_one(operation, said.get("text"))
         if not said.get("text"):
@@ -99,8 +99,7 @@ def lay(prepared: Json, words: Json) -> Missing:
     missing.stale.extend(
         f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own if not _is_there(schemas, name, wire)
     )
-    keys = {operation.get(marks.KNOWN_AS, operation_key(method, path)) for method, path, operation in operations(prepared)}
-    missing.stale.extend(sorted(words["operations"].keys() - keys))
+    missing.stale.extend(sorted(words["operations"].keys() - dict(known).keys()))
     return attrs.evolve(missing, response_properties=count)
 
 

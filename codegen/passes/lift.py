@@ -34,9 +34,9 @@ from ..document import (
     pointer,
     ref_name,
     replace,
-    resolved,
     to_ref,
 )
+from .aliases import is_named
 
 _BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
 """What is said of a place, not of what stands there."""
@@ -109,11 +109,8 @@ class _Lift:
         return schema, name
 
     def _wants_name(self, schema: Json) -> bool:
-        if "$ref" in schema:
-            return False
-        if "oneOf" in schema:
-            return any(is_object(resolved(self.document, member)) for member in schema["oneOf"])
-        return is_object(schema) or len(schema.get("enum", ())) > SHORT_ENUM
+        is_short = "oneOf" not in schema and not is_object(schema) and len(schema.get("enum", ())) <= SHORT_ENUM
+        return "$ref" not in schema and not is_short and is_named(self.document, schema)
 
     def _inside(self, schema: Json, owner: str) -> None:
         """Lift what is inside a schema that has a name."""

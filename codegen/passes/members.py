@@ -6,10 +6,9 @@ Neither is of the API: this runs in front of the generator's parser, for which e
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
 
 from .. import marks
-from ..document import SCALARS, Json, Refused, all_schemas, is_object, ref_name, resolved, to_ref, walk
+from ..document import SCALARS, Json, Refused, all_schemas, is_object, pruned, ref_name, resolved, to_ref, walk
 from ..words import about
 from .names import module_name
 
@@ -103,11 +102,10 @@ def _holds_objects(document: Json, schema: Json) -> bool:
     return any("enum" not in resolved(document, inner) for _, inner in walk(schema) if "$ref" in inner)
 
 
-def _shape(schema: Any) -> Any:
+def _shape(schema: Json) -> Json:
     """What decides the type of a schema."""
-    if isinstance(schema, dict):
-        return {key: _shape(value) for key, value in schema.items() if key in _SHAPE}
-    return [_shape(item) for item in schema] if isinstance(schema, list) else schema
+    shape: Json = pruned(schema, lambda key, _: key in _SHAPE)
+    return shape
 
 
 def _is_shared(document: Json, wire: str, field: Json, members: list[Json]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .. import marks
-from ..document import Json, Refused, operation_roots, operations, pointer, ref_name, walk
+from ..document import Json, Refused, by_key, operation_roots, operations, pointer, ref_name, walk
 
 
 def run(document: Json) -> None:
@@ -60,14 +60,15 @@ def _looked_up(components: Json, kind: str, holder: Json) -> Json:
 
 
 def _starts(document: Json) -> Iterator[str]:
-    for method, path, operation in operations(document):
-        for _, holder, key in operation_roots(operation, pointer("paths", path, method)):
-            yield from _refs(holder[key])
+    for operation in by_key(document).values():
+        for _, holder, key in operation_roots(operation, ""):
+            yield from refs(holder[key])
     if document.get(marks.ERROR_BODY):
-        yield from _refs(document[marks.ERROR_BODY])
+        yield from refs(document[marks.ERROR_BODY])
 
 
-def _refs(schema: Json) -> Iterator[str]:
+def refs(schema: Json) -> Iterator[str]:
+    """The names of the components that a schema refers to, itself and in what is inside it."""
     for _, inner in walk(schema):
         if (name := ref_name(inner)) is not None:
             yield name
@@ -82,4 +83,4 @@ def follow(document: Json, name: str, reached: set[str]) -> None:
             reached.add(name)
             if name not in document["components"].get("schemas", {}):
                 raise Refused(pointer("components", "schemas", name), "is referred to and missing")
-            waiting.extend(_refs(document["components"]["schemas"][name]))
+            waiting.extend(refs(document["components"]["schemas"][name]))

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from .. import marks
-from ..document import Json, operations, ref_name, walk
+from ..document import Json, by_key, operation_roots
+from .reachable import follow, refs
 
 
 def run(document: Json) -> None:
-    for _, _, operation in operations(document):
-        _mark(document, (content["schema"] for content in operation.get("requestBody", {}).get("content", {}).values()), marks.REQUEST)
-        _mark(document, (parameter["schema"] for parameter in operation["parameters"]), marks.REQUEST)
-        for response in operation["responses"].values():
-            _mark(document, (content["schema"] for content in response.get("content", {}).values()), marks.RESPONSE)
-    if document[marks.ERROR_BODY]:
-        _mark(document, [document[marks.ERROR_BODY]], marks.RESPONSE)
-
-
-def _mark(document: Json, schemas: Iterable[Json], key: str) -> None:
-    waiting = list(schemas)
-    while waiting:
-        for _, schema in walk(waiting.pop()):
-            if (name := ref_name(schema)) is not None and not document["components"]["schemas"][name].get(key):
-                component = document["components"]["schemas"][name]
-                component[key] = True
-                waiting.append(component)
+    held: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: set()}
+    roots = [(where, holder[key]) for said in by_key(document).values() for where, holder, key in operation_roots(said, "")]
+    for where, schema in [*roots, ("/responses", document[marks.ERROR_BODY] or {})]:
+        for name in refs(schema):
+            follow(document, name, held[marks.RESPONSE if where.startswith("/responses") else marks.REQUEST])
+    for mark, names in held.items():
+        for name in names:
+            document["components"]["schemas"][name][mark] = True

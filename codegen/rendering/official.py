@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 import attrs
 
@@ -63,7 +64,7 @@ def official(names: Json, views: Views) -> Types:
     for module, said in names.get("params", {}).items():
         operation = methods.get(said["method"])
         aliases = {name: kind if _is_known(kind, params) else _ANY for name, kind in _all(said["names"], names["parts"])}
-        keywords = [] if operation is None else [*operation.path_fields, *operation.query_fields, *operation.body_fields]
+        keywords = [] if operation is None else [*chain(*operation.fields.values())]
         used = views.imports([*aliases.values(), *(field.type for field in keywords)])
         here = {
             name: f"{name}_" if name in aliases else name for _, _, name in used

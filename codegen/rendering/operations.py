@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
+from itertools import chain
 
 import attrs
 
@@ -36,10 +37,8 @@ class Operation:
     method: str
     path: str
     module: str
-    path_fields: list[Field]
-    query_fields: list[Field]
-    header_fields: list[Field]
-    body_fields: list[Field]
+    fields: dict[str, list[Field]]
+    """What it takes in the ``path``, the ``query``, the ``header`` and the ``body``."""
     body: str | None
     """The class of what it sends."""
     exclusive: list[list[str]]
@@ -72,13 +71,12 @@ class Operation:
     @property
     def positional(self) -> list[Field]:
         """The last parameter of the path is given by place, those before it by name."""
-        return self.path_fields[-1:]
+        return self.fields["path"][-1:]
 
     @property
     def keywords(self) -> list[Field]:
-        return sorted(
-            [*self.path_fields[:-1], *self.query_fields, *self.header_fields, *self.body_fields], key=lambda field: not field.required
-        )
+        some = [field for field in chain(*self.fields.values()) if field not in self.positional]
+        return sorted(some, key=lambda field: not field.required)
 
     @property
     def types(self) -> list[str]:
@@ -152,10 +150,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         method=method.upper(),
         path=path,
         module=module,
-        path_fields=in_path,
-        query_fields=in_query,
-        header_fields=in_header,
-        body_fields=in_body,
+        fields={"path": in_path, "query": in_query, "header": in_header, "body": in_body},
         body=body,
         styles={parameter["name"]: parameter[marks.STYLE] for parameter in said["parameters"] if marks.STYLE in parameter},
         media=media,

@@ -27,12 +27,13 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import attrs
 
 from .. import marks
-from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, is_object, operation_key, operations, ref_name, resolved
+from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, by_key, is_object, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
 from ..passes.names import keyword_name, python_name
 from ..prepare import prepare
@@ -92,9 +93,9 @@ class Revision:
         prepared = prepare(document)
         return cls(prepared, entries(prepared, surface))
 
-    @property
+    @cached_property
     def operations(self) -> dict[str, Json]:
-        return {operation_key(method, path): operation for method, path, operation in operations(self.prepared)}
+        return by_key(self.prepared)
 
     @property
     def methods(self) -> set[str]:
@@ -113,7 +114,7 @@ def difference(old: Revision, new: Revision) -> list[Change]:
     """All changes from one revision to another, the worst first."""
     found = _Difference(old, new)
     found.run()
-    merged = [Change(*key, tuple(sorted(names)), tuple(sorted(found.resources[key]))) for key, names in found.changes.items()]
+    merged = [Change(*key, tuple(sorted(names)), tuple(sorted(about))) for key, (names, about) in found.changes.items()]
     return sorted(merged, key=lambda change: change.order)
 
 
@@ -159,8 +160,7 @@ class _Difference:
     def __init__(self, old: Revision, new: Revision) -> None:
         self.old = old
         self.new = new
-        self.changes: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
-        self.resources: dict[tuple[Impact, Subject, Action, str], set[str]] = defaultdict(set)
+        self.changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
         self._about: list[str] = []
         self._seen: set[tuple[str, str, bool]] = set()
         self._classes: dict[str, str] = {}
@@ -193,8 +193,9 @@ class _Difference:
             self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
 
     def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
-        self.changes[impact, subject, action, what].update(names)
-        self.resources[impact, subject, action, what].update(self._about)
+        shows, about = self.changes[impact, subject, action, what]
+        shows.update(names)
+        about.update(self._about)
 
     def _operation(self, key: str, other: str) -> None:
         was, now = self.old.operations[key], self.new.operations[other]
@@ -272,11 +273,11 @@ class _Difference:
 
     def _schemas(self, old: Json, new: Json, names: Iterable[str], what: str, *, sent: bool, optional: bool = False) -> None:
         was, now = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
-        self._kinds(_kinds(self.old.prepared, old), _kinds(self.new.prepared, new), names, what, sent=sent, optional=optional)
+        self._kinds(kinds(self.old.prepared, old), kinds(self.new.prepared, new), names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
         self._bounds({**was, **old}, {**now, **new}, names, what, sent=sent)
         self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
-        inner, outer = _inner(self.old.prepared, was), _inner(self.new.prepared, now)
+        inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
         if inner is not None and outer is not None:
             self._schemas(inner, outer, names, f"{what}[]", sent=sent)
 
@@ -384,47 +385,48 @@ def _body(document: Json, operation: Json) -> Json:
     return resolved(document, next(iter(content.values()))["schema"]) if content else {}
 
 
-def _choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
+def choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
     """(schema, what it means) of a schema, or of each member of a union."""
     meant = resolved(document, schema)
     if "oneOf" in meant:
         for member in meant["oneOf"]:
-            yield from _choices(document, member)
+            yield from choices(document, member)
     else:
         yield schema, meant
 
 
-def _kinds(document: Json, schema: Json) -> set[str]:
-    kinds: set[str] = set()
+def kinds(document: Json, schema: Json) -> set[str]:
+    """Of what kinds a value may be."""
+    found: set[str] = set()
     meant = resolved(document, schema)
     if schema.get("nullable") or meant.get("nullable"):
-        kinds.add("null")
-    for _, choice in _choices(document, schema):
+        found.add("null")
+    for _, choice in choices(document, schema):
         kind = str(choice.get("type"))
         if is_object(choice):
-            kinds.add("object")
+            found.add("object")
         elif "enum" in choice:
-            kinds |= {type(value).__name__ for value in choice["enum"]}
+            found |= {type(value).__name__ for value in choice["enum"]}
         else:
-            kinds.add("file" if choice.get("format") == "binary" else {"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
-    return kinds
+            found.add("file" if choice.get("format") == "binary" else {"array": "array", "object": "map", **SCALARS}.get(kind, "any"))
+    return found
 
 
 def _values(document: Json, schema: Json) -> frozenset[Any]:
     """The values that are listed; none where any will do."""
-    choices = [choice for _, choice in _choices(document, schema)]
-    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in choices):
+    some = [choice for _, choice in choices(document, schema)]
+    if any(choice.get("type") in SCALARS and "enum" not in choice for choice in some):
         return frozenset()
-    return frozenset(value for choice in choices for value in choice.get("enum", ()))
+    return frozenset(value for choice in some for value in choice.get("enum", ()))
 
 
 def _objects(document: Json, schema: Json) -> list[Json]:
-    return [choice for choice, meant in _choices(document, schema) if is_object(meant)]
+    return [choice for choice, meant in choices(document, schema) if is_object(meant)]
 
 
-def _inner(document: Json, schema: Json) -> Json | None:
+def inside(document: Json, schema: Json) -> Json | None:
     """What arrays or maps in it hold."""
-    for _, choice in _choices(document, schema):
+    for _, choice in choices(document, schema):
         if not is_object(choice) and isinstance(found := choice.get("items") or choice.get("additionalProperties"), dict):
             return found
     return None

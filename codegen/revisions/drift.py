@@ -11,22 +11,18 @@ import types
 from collections.abc import Callable, Set as AbstractSet
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import import_module
 from inspect import signature, unwrap
-from pathlib import Path
 from typing import Any, Literal, Required, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from ..document import SCALARS, Json, is_object, load_file, operation_key, operations, ref_name, resolved
-from ..generate import ROOT, pinned
+from ..document import SCALARS, Json, Refused, is_object, ref_name
 from ..operation import Fields, answer, keywords, properties
 from ..passes.names import python_name
-from ..prepare import prepare
 from ..reserved import OPTIONS
-from ..surface import Entry, entries
-from .pin import load
+from .diff import Revision, choices, inside, kinds
 
 ARRAYS, MAPS = ("list", "List", "Sequence", "Iterable", "SequenceNotStr"), ("dict", "Dict", "Mapping")
 """Names of types of the official SDK for these."""
@@ -85,35 +81,31 @@ class Shape:
     """What may stand somewhere, as both sides can say it."""
 
     kinds: frozenset[str] = frozenset()
-    """Of ``str int float bool null any array map``."""
+    """Of ``str int float bool null any array map object``; with an object or alone, ``any`` is not among others."""
     values: frozenset[Any] = frozenset()
     objects: tuple[Object, ...] = ()
     items: Shape | None = None
     name: str | None = None
     """What our document calls it."""
 
-    def all_kinds(self, *, null: bool) -> frozenset[str]:
-        """Of what kinds a value may be: a float may also be an int, an enum is of the kind of its values."""
-        kinds = {*self.kinds, *(["object"] if self.objects else []), *(type(value).__name__ for value in self.values)}
-        return frozenset(kinds - ({"int"} if "float" in kinds else set()) - (set() if null else {"null"}))
 
+def drift(here: Revision) -> list[Finding]:
+    """All differences between a revision and the official SDK, sorted.
 
-def drift(prepared: Json, named: dict[str, Entry], package: str = "retell") -> list[Finding]:
-    """All differences between a prepared document and the official SDK, sorted.
-
-    :raises ModuleNotFoundError: the official SDK is not installed.
+    :raises Refused: the official SDK is not installed.
     """
-    theirs, ours = peer_methods(package), our_methods(prepared, named)
+    theirs, ours = peer_methods(), our_methods(here)
     found = {Finding(Side.PEER, "method", "client", name) for name in theirs.keys() - ours.keys()}
     found |= {Finding(Side.OURS, "method", "client", name) for name in ours.keys() - theirs.keys()}
     options = OPTIONS.intersection(*(signature(method).parameters for method in theirs.values()))
-    comparison = _Comparison()
+    comparison = _Comparison(found)
     for name in sorted(ours.keys() & theirs.keys()):
-        operation, answered_here = ours[name]
+        taken, answered_here = ours[name]
+        fields = {python_name(wire): field for wire, field in taken.fields.items()}
         call, answered = _peer_call(theirs[name], options)
-        comparison.objects(_our_call(prepared, operation, f"client.{name}()"), call, "keyword", sent=True)
+        comparison.objects(Object(f"client.{name}()", fields), call, "keyword", sent=True)
         comparison.shapes(answered_here, answered, f"client.{name}() ->", sent=False)
-    return sorted(found | comparison.found)
+    return sorted(found)
 
 
 @attrs.frozen
@@ -123,41 +115,38 @@ class Drift:
     open: list[Finding]
     settled: list[tuple[Finding, str]]
     stale: list[str]
-    moved: bool
-    """Whether another document was compared than when `openapi/drift.yaml` was written: what differs now may differ for good reasons."""
 
 
-def compare(openapi: Path = ROOT / "openapi", facts: Json | None = None) -> Drift:
-    """Compare what is pinned with the official SDK; `openapi/drift.yaml` says which differences are meant.
+def compare(here: Revision, reasons: dict[str, str]) -> Drift:
+    """Compare a revision with the official SDK.
 
-    :param facts: another document in place of the pinned one, such as that from which the official SDK was made.
-    :raises ModuleNotFoundError: the official SDK is not installed.
+    :param reasons: which differences are meant, and why, by a pattern of theirs.
+    :raises Refused: the official SDK is not installed.
     """
-    prepared = prepare(pinned(openapi, facts))
-    said = load_file(openapi / "drift.yaml")
-    known: list[Json] = said["meant"]
-    result = Drift([], [], [], moved=facts is not None or said["of"] != load(openapi / "pin.toml").now.pinned)
+    result = Drift([], [], [])
     used: set[str] = set()
-    for finding in drift(prepared, entries(prepared, load_file(openapi / "surface.yaml"))):
-        meant = next((entry for entry in known if finding.side is Side.PEER and fnmatchcase(str(finding), entry["finding"])), None)
+    for finding in drift(here):
+        meant = next((known for known in reasons if finding.side is Side.PEER and fnmatchcase(str(finding), known)), None)
         if meant is None:
             result.open.append(finding)
         else:
-            used.add(meant["finding"])
-            result.settled.append((finding, meant["why"]))
-    result.stale.extend(entry["finding"] for entry in known if entry["finding"] not in used)
+            used.add(meant)
+            result.settled.append((finding, reasons[meant]))
+    result.stale.extend(known for known in reasons if known not in used)
     return result
 
 
 class _Comparison:
-    def __init__(self) -> None:
-        self.found: set[Finding] = set()
+    def __init__(self, found: set[Finding]) -> None:
+        self.found = found
         self._seen: set[tuple[str, str, bool]] = set()
 
     def shapes(self, ours: Shape, theirs: Shape, where: str, *, sent: bool) -> None:
         if ours.kinds == {"any"} or theirs.kinds == {"any"}:
             return
-        self._difference("kind", where, ours.all_kinds(null=sent), theirs.all_kinds(null=sent))
+        self._difference(
+            "kind", where, *(shape.kinds - {"int" if "float" in shape.kinds else "", "" if sent else "null"} for shape in (ours, theirs))
+        )
         if ours.values and theirs.values:
             self._difference("value", where, ours.values, theirs.values)
         if ours.items and theirs.items:
@@ -205,68 +194,48 @@ def match(one: Object, others: tuple[Object, ...]) -> Object | None:
 # Ours: the prepared document.
 
 
-def our_methods(document: Json, named: dict[str, Entry]) -> dict[str, tuple[Json, Shape]]:
-    """The operation of each method, and what it answers."""
-    return {
-        str(method): (operation, _our_answer(document, answer(operation)))
-        for verb, path, operation in operations(document)
-        for method in named[operation_key(verb, path)].methods
-    }
+def our_methods(here: Revision) -> dict[str, tuple[Object, Shape]]:
+    """What each method takes, under its name and the API's, and what it answers."""
+    document, found = here.prepared, {}
+    for key, operation in here.operations.items():
+        answered = answer(operation)
+        for method in map(str, here.entries[key].methods):
+            taken = Object(method, _our_fields(document, keywords(document, operation), sent=True))
+            found[method] = (taken, Shape(frozenset({"null"})) if answered is None else our_shape(document, answered))
+    return found
 
 
-def _our_call(document: Json, operation: Json, name: str) -> Object:
-    return Object(
-        name, {python_name(wire): field for wire, field in our_fields(document, keywords(document, operation), sent=True).items()}
-    )
-
-
-def _our_answer(document: Json, schema: Json | None) -> Shape:
-    return Shape(kinds=frozenset({"null"})) if schema is None else our_shape(document, schema)
-
-
-def our_fields(document: Json, fields: Fields, *, sent: bool) -> dict[str, Field]:
-    return {wire: _our_field(document, schema, required, sent=sent) for wire, (schema, required) in fields.items()}
-
-
-def _our_field(document: Json, schema: Json, required: bool, *, sent: bool) -> Field:
-    return Field(lambda: our_shape(document, schema, sent=sent), required)
+def _our_fields(document: Json, fields: Fields, *, sent: bool) -> dict[str, Field]:
+    return {wire: Field(partial(our_shape, document, schema, sent=sent), required) for wire, (schema, required) in fields.items()}
 
 
 def our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
-    return attrs.evolve(_our_shape(document, schema, sent=sent), name=ref_name(schema))
-
-
-def _our_shape(document: Json, schema: Json, *, sent: bool) -> Shape:
-    meant = resolved(document, schema)
-    null = frozenset({"null"} if meant.get("nullable") or schema.get("nullable") else ())
-    if "oneOf" in meant:
-        return _one([our_shape(document, member, sent=sent) for member in meant["oneOf"]] + [Shape(kinds=null)])
-    if is_object(meant):
-        return Shape(
-            kinds=null, objects=(Object(ref_name(schema) or "", our_fields(document, properties(document, schema, sent=sent), sent=sent)),)
-        )
-    if "enum" in meant:
-        return Shape(kinds=null, values=frozenset(meant["enum"]))
-    kind = meant.get("type")
-    if kind == "array":
-        return Shape(kinds=null | {"array"}, items=our_shape(document, meant.get("items", {}), sent=sent))
-    if kind == "object":
-        values = meant.get("additionalProperties")
-        return Shape(kinds=null | {"map"}, items=our_shape(document, values, sent=sent) if isinstance(values, dict) else None)
-    if meant.get("format") == "binary":
-        return Shape(kinds=frozenset({"any"}))
-    return Shape(kinds=null | {SCALARS.get(str(kind), "any")})
+    inner = inside(document, schema)
+    return Shape(
+        _plain(kinds(document, schema)),
+        frozenset(value for _, choice in choices(document, schema) for value in choice.get("enum", ())),
+        tuple(
+            Object(ref_name(one) or "", _our_fields(document, properties(document, one, sent=sent), sent=sent))
+            for one, meant in choices(document, schema)
+            if is_object(meant)
+        ),
+        None if inner is None else our_shape(document, inner, sent=sent),
+        ref_name(schema),
+    )
 
 
 # Theirs: what is installed.
 
 
-def peer_methods(package: str) -> dict[str, Callable[..., Any]]:
+def peer_methods() -> dict[str, Callable[..., Any]]:
     """The methods of the official SDK's asynchronous client, by resource and name.
 
-    :raises ModuleNotFoundError: the official SDK is not installed.
+    :raises Refused: the official SDK is not installed.
     """
-    client, resources = import_module(package).AsyncRetell, vars(import_module(f"{package}.resources"))
+    try:
+        client, resources = import_module("retell").AsyncRetell, vars(import_module("retell.resources"))
+    except ModuleNotFoundError as error:
+        raise Refused("", f"the official SDK is not installed: {error}") from error
     return {
         f"{name}.{method.__name__}": method
         for name, attribute in vars(client).items()
@@ -281,42 +250,41 @@ def _peer_call(method: Callable[..., Any], options: AbstractSet[str]) -> tuple[O
     method = unwrap(method)
     hints = get_type_hints(method, include_extras=True)
     fields = {
-        name: _peer_field(hints[name], required=parameter.default is parameter.empty)
+        name: Field(partial(peer_shape, hints[name]), parameter.default is parameter.empty)
         for name, parameter in signature(method).parameters.items()
         if name != "self" and name not in options
     }
     return Object(method.__qualname__, fields), peer_shape(hints["return"])
 
 
-def _peer_field(annotation: Any, *, required: bool) -> Field:
-    return Field(lambda: peer_shape(annotation), required)
-
-
 def peer_shape(annotation: Any) -> Shape:
     annotation = bare(annotation)
-    origin, arguments, name = get_origin(annotation), get_args(annotation), type_name(annotation)
+    arguments, name = get_args(annotation), type_name(annotation)
     if is_union(annotation):
         return _one([peer_shape(member) for member in arguments])
-    if origin is Literal:
-        return Shape(values=frozenset(arguments))
-    if annotation in (None, type(None)):
-        return Shape(kinds=frozenset({"null"}))
+    if get_origin(annotation) is Literal:
+        return Shape(frozenset(type(value).__name__ for value in arguments), frozenset(arguments))
+    if annotation in (None, types.NoneType):
+        return Shape(frozenset({"null"}))
     if is_dict(annotation):
-        fields = {wire: _peer_field(hint, required=get_origin(hint) is Required) for wire, hint in peer_hints(annotation).items()}
-        return Shape(objects=(Object(_full_name(annotation), fields),))
+        hints = peer_hints(annotation).items()
+        return _peer_object(annotation, {wire: Field(partial(peer_shape, hint), get_origin(hint) is Required) for wire, hint in hints})
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
-        fields = {
-            field.alias or wire: _peer_field(field.annotation, required=field.is_required())
-            for wire, field in annotation.model_fields.items()
-        }
-        return Shape(objects=(Object(_full_name(annotation), fields),))
+        said = {field.alias or wire: field for wire, field in annotation.model_fields.items()}
+        return _peer_object(
+            annotation, {wire: Field(partial(peer_shape, field.annotation), field.is_required()) for wire, field in said.items()}
+        )
     if name in ("Omit", "NotGiven"):
         return Shape()
     if name in ARRAYS and arguments:
-        return Shape(kinds=frozenset({"array"}), items=peer_shape(arguments[0]))
+        return Shape(frozenset({"array"}), items=peer_shape(arguments[0]))
     if name in MAPS:
-        return Shape(kinds=frozenset({"map"}), items=peer_shape(arguments[1]) if arguments else None)
-    return Shape(kinds=frozenset({name if name in ("str", "int", "float", "bool") else "any"}))
+        return Shape(frozenset({"map"}), items=peer_shape(arguments[1]) if arguments else None)
+    return Shape(frozenset({name if name in SCALARS.values() else "any"}))
+
+
+def _peer_object(annotation: Any, fields: dict[str, Field]) -> Shape:
+    return Shape(frozenset({"object"}), objects=(Object(f"{annotation.__module__}.{annotation.__qualname__}", fields),))
 
 
 def is_union(annotation: Any) -> bool:
@@ -354,19 +322,19 @@ def _alias(hint: Any) -> str | None:
     return None
 
 
-def _full_name(annotation: Any) -> str:
-    return f"{annotation.__module__}.{annotation.__qualname__}"
-
-
 def _one(members: list[Shape]) -> Shape:
     """A union as one shape."""
-    kinds: frozenset[str] = frozenset().union(*(member.kinds for member in members))
     inner = [member.items for member in members if member.items]
-    if any(member.objects for member in members):  # the official SDK says "or null" of an object with ``Optional[object]``
-        kinds -= {"any"}
     return Shape(
-        kinds=frozenset({"any"}) if "any" in kinds else kinds,
-        values=frozenset().union(*(member.values for member in members)),
-        objects=tuple(one for member in members for one in member.objects),
-        items=_one(inner) if inner else None,
+        _plain(frozenset().union(*(member.kinds for member in members))),
+        frozenset().union(*(member.values for member in members)),
+        tuple(one for member in members for one in member.objects),
+        _one(inner) if inner else None,
     )
+
+
+def _plain(kinds: AbstractSet[str]) -> frozenset[str]:
+    """Anything is all there is to say, but beside objects: the official SDK says "or null" of one with ``Optional[object]``."""
+    if "object" in kinds:
+        return frozenset(kinds - {"any", "file"})
+    return frozenset({"any"} if kinds & {"any", "file"} else kinds)

@@ -10,24 +10,20 @@ Their name of what is in something starts with the name of that, and goes on the
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import reduce
 from importlib import import_module
 from inspect import unwrap
 from operator import or_
-from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
 
 from .. import marks
-from ..document import Json, is_object, load_file, to_ref
-from ..generate import ROOT, pinned
-from ..operation import keywords
-from ..prepare import prepare
+from ..document import SCALARS, Json, is_object, to_ref
 from ..rendering.types import literal
-from ..surface import Entry, entries
+from .diff import Revision
 from .drift import (
     ARRAYS,
     MAPS,
@@ -37,7 +33,6 @@ from .drift import (
     is_dict,
     is_union,
     match,
-    our_fields,
     our_methods,
     our_shape,
     peer_hints,
@@ -64,63 +59,52 @@ class Named:
 class Official:
     """What the official SDK's names are here."""
 
-    said: Json
-    """What the file says of them."""
+    text: str
+    """The file that says it."""
     names: int
     """How many there are of what methods take."""
     unlike: list[str]
     """Those of them that are no type here."""
 
-    @property
-    def text(self) -> str:
-        return json.dumps(self.said, indent=1) + "\n"
 
+def official(here: Revision) -> Official:
+    """Say the names of the official SDK in a revision.
 
-def of_pinned(openapi: Path = ROOT / "openapi") -> Official:
-    """Say the names of the official SDK in what is pinned.
-
-    :raises ModuleNotFoundError: the official SDK is not installed.
+    :raises Refused: the official SDK is not installed.
     """
-    prepared = prepare(pinned(openapi))
-    return official(prepared, entries(prepared, load_file(openapi / "surface.yaml")))
-
-
-def official(prepared: Json, named: dict[str, Entry], package: str = "retell") -> Official:
-    """The same of a prepared document.
-
-    :raises ModuleNotFoundError: the official SDK is not installed.
-    """
-    theirs, ours = peer_methods(package), our_methods(prepared, named)
+    theirs, ours = peer_methods(), our_methods(here)
     both = sorted(theirs.keys() & ours.keys())
-    exported = vars(import_module(f"{package}.types"))
+    exported = vars(import_module("retell.types"))
     responses: dict[str, str] = {}
     models: dict[str, str] = {}
-    for method in both:
-        responses.setdefault(str(unwrap(theirs[method]).__annotations__["return"]), method)
-        for one, other in _pairs(peer_shape(get_type_hints(unwrap(theirs[method]))["return"]), ours[method][1], set()):
-            models.setdefault(one.name.rpartition(".")[2], other.name)
     sent = tuple(
-        our_shape(prepared, to_ref(name), sent=True).objects[0]
-        for name, schema in prepared["components"]["schemas"].items()
+        our_shape(here.prepared, to_ref(name), sent=True).objects[0]
+        for name, schema in here.prepared["components"]["schemas"].items()
         if is_object(schema) and schema.get(marks.REQUEST)
     )
     found: dict[str, dict[str, Named]] = {}
     params: dict[str, Json] = {}
     for method in both:
-        module = _module(theirs[method])
+        function: Any = unwrap(theirs[method])
+        responses.setdefault(str(function.__annotations__["return"]), method)
+        for one, other in _pairs(peer_shape(get_type_hints(function)["return"]), ours[method][1], set()):
+            models.setdefault(one.name.rpartition(".")[2], other.name)
+        # what is sent is made of what is given by a class of the module with the types
+        used = [function.__globals__.get(name) for name in function.__code__.co_names if name.endswith("_params")]
+        module = next((one for one in used if isinstance(one, ModuleType)), None)
         if module is not None and (name := module.__name__.rpartition(".")[2]) not in found:
-            keys = our_fields(prepared, keywords(prepared, ours[method][0]), sent=True)
-            found[name] = _Walk(module, sent).names(Object(method, keys))
+            found[name] = _Walk(module, sent).names(ours[method][0])
             params[name] = {"class": module.__all__[0], "method": method}
     split, parts = _parts(found)
     said = {
         "responses": {name: responses[name] for name in sorted(responses.keys() & exported.keys())},
         "models": {name: models[name] for name in sorted(models.keys() & exported.keys() - responses.keys()) if name != models[name]},
         "params": {name: {**params[name], "names": _ends(found[name], split)} for name in sorted(params)},
-        "parts": {kind: parts[kind] for kind in sorted(parts)},
+        "parts": dict(sorted(parts.items())),
     }
     names = [(f"{module}.{name}", one.kind) for module in sorted(found) for name, one in _all(found[module])]
-    return Official(said, len(names), [name for name, kind in names if kind in (UNLIKE, UNLIKE_DICT)])
+    unlike = [name for name, kind in names if kind in (UNLIKE, UNLIKE_DICT)]
+    return Official(json.dumps(said, indent=1) + "\n", len(names), unlike)
 
 
 def _pairs(theirs: Shape, ours: Shape, seen: set[str]) -> Iterator[tuple[Object, Object]]:
@@ -133,13 +117,6 @@ def _pairs(theirs: Shape, ours: Shape, seen: set[str]) -> Iterator[tuple[Object,
                 yield from _pairs(one.fields[wire].shape(), other.fields[wire].shape(), seen)
     if theirs.items and ours.items:
         yield from _pairs(theirs.items, ours.items, seen)
-
-
-def _module(method: Callable[..., Any]) -> ModuleType | None:
-    """The module with the types of what a method takes: it makes what is sent of what it is given by a class there."""
-    function: Any = unwrap(method)
-    found = (function.__globals__.get(name) for name in function.__code__.co_names if name.endswith("_params"))
-    return next((module for module in found if isinstance(module, ModuleType)), None)
 
 
 class _Walk:
@@ -174,7 +151,7 @@ class _Walk:
         if name in (*ARRAYS, *MAPS) and arguments:
             item = " | ".join(self._types(arguments[-1], ours.items or Shape(), within))
             return [f"Mapping[str, {item}]" if name in MAPS else f"Iterable[{item}]"]
-        return [name if name in ("str", "int", "float", "bool") else UNLIKE]
+        return [name if name in SCALARS.values() else UNLIKE]
 
     def _dict(self, annotation: Any, ours: Shape, within: str | None) -> str:
         name = annotation.__name__

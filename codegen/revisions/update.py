@@ -20,8 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from openapi_spec_validator.schemas import schema_v30, schema_v31
 
 from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, all_schemas, at, dump, load, load_file, operation_key, operations, pointer, refuse_rings, roots
+from ..document import Json, Refused, all_schemas, at, by_key, dump, load, load_file, pointer, pruned, refuse_rings, roots
 from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned, without
 from ..surface import relied_on
 from . import changelog, pin, report
@@ -45,16 +44,7 @@ _KEPT = ("openapi.yaml", "pin.toml", "left_out.yaml", "names.yaml")
 REPLACED = (*(f"openapi/{name}" for name in _KEPT), "CHANGELOG.md", *(f"retell_async/{part}" for part in GENERATED))
 """What an update replaces, relative to the root of the project."""
 
-_TYPES = (
-    sys.executable,
-    "-m",
-    "mypy",
-    "--strict",
-    "--enable-error-code=deprecated",
-    "--follow-imports=silent",
-    "--config-file=",
-    "--cache-dir=.types",
-)
+_TYPES = ["-m", "mypy", "--strict", "--enable-error-code=deprecated", "--follow-imports=silent", "--config-file=", "--cache-dir=.types"]
 
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
 """What may stand in the path of a URL (RFC 3986), and places for parameters."""
@@ -111,8 +101,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
     text = dump(facts)
     new = pin.Pin.of(facts, pins.now.source, fetched, text, datetime.now(UTC).date())
     told = [] if spec or not pins.sdk else _other_source(pins.sdk, text)
-    nothing_new = new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text)
-    if nothing_new:
+    if new.pinned == pins.now.pinned and (new.fetched == pins.now.fetched or fetched.decode() == text):
         return Update(pins.now.revision, pins.now.revision, [], None, told)
     with tempfile.TemporaryDirectory(prefix=".spec-update-", dir=root) as folder:
         made = Path(folder) / "new"
@@ -158,14 +147,14 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
 
     :raises Refused: it is not for a new one that the document cannot be expressed.
     """
-    known = {operation[marks.KNOWN_AS] for _, _, operation in operations(before)}
+    known = {operation[marks.KNOWN_AS] for operation in by_key(before).values()}
     docs = words.load(openapi / "docs")
 
     def refusal(left: Json, only: str | None = None) -> Refused | None:
         try:
             document = pinned(openapi, facts, left=left)
             if only is not None:
-                document = without(document, {key for key in _keys(document) if key != only})
+                document = without(document, by_key(document).keys() - {only})
             decided(document, surface, docs)
         except Refused as refused:
             return refused
@@ -174,7 +163,7 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
     left: Json = {}
     if (refused := refusal(left)) is None:
         return left
-    new = [key for key, meant in _keys(pinned(openapi, facts, left={})).items() if meant not in known]
+    new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]
     left = {key: str(why) for key in new if (why := refusal({}, key)) is not None}
     while left.keys() < set(new) and (refused := refusal(left)) is not None:
         clashing = next((key for key in new if key not in left and str(refusal(left | {key: ""})) != str(refused)), None)
@@ -184,11 +173,6 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
     if (refused := refusal(left)) is not None:
         raise refused
     return left
-
-
-def _keys(document: Json) -> dict[str, str]:
-    """The keys of operations, and those under which our files know them."""
-    return {operation_key(method, path): operation[marks.KNOWN_AS] for method, path, operation in operations(document)}
 
 
 def parse(fetched: bytes, name: str) -> Json:
@@ -209,7 +193,7 @@ def parse(fetched: bytes, name: str) -> Json:
         if not _PATH.fullmatch(str(path)):
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
     schema, validator = checks
-    checked = _either_version(document)
+    checked = pruned(document, _in_both)
     wrong = best_match(validator_for(schema)(schema).iter_errors(checked))
     if wrong is None:
         refuse_rings(document)
@@ -219,12 +203,9 @@ def parse(fetched: bytes, name: str) -> Json:
     return document
 
 
-def _either_version(value: Any) -> Any:
-    """The same without what 3.0 says in one way and 3.1 in another, and documents mix up: it is read in both."""
-    if isinstance(value, dict):
-        strict = ("exclusiveMinimum", "exclusiveMaximum")
-        return {key: _either_version(item) for key, item in value.items() if key not in strict or not isinstance(item, bool | int | float)}
-    return [_either_version(item) for item in value] if isinstance(value, list) else value
+def _in_both(key: str, value: Any) -> bool:
+    """Not what 3.0 says in one way and 3.1 in another, and documents mix up: it is read in both."""
+    return key not in ("exclusiveMinimum", "exclusiveMaximum") or not isinstance(value, bool | int | float)
 
 
 def _placed(document: Json, where: str, instance: Any) -> str:
@@ -233,7 +214,7 @@ def _placed(document: Json, where: str, instance: Any) -> str:
         return next((f"{place}/default" for place, schema in all_schemas(document) if schema.get("default") == instance), "")
     for start, _, _ in [("", {}, ""), *roots(document)]:
         try:
-            if _either_version(at(document, start + where)) == instance:
+            if pruned(at(document, start + where), _in_both) == instance:
                 return start + where
         except Refused:
             continue
@@ -289,34 +270,31 @@ def try_out(root: Path) -> None:
 
     :raises Refused: with the last line of what Python says, or the first of what the type checker does.
     """
-    done = subprocess.run([sys.executable, "-B", "-c", _TRY], cwd=root, capture_output=True, text=True, check=False)
+
+    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
+
+    done = python("-B", "-c", _TRY)
     if done.returncode:
         raise Refused("", f"what is generated from it cannot be imported: {done.stderr.strip().splitlines()[-1]}")
-    folders = [f"retell_async/{part}" for part in GENERATED]
-    done = subprocess.run([*_TYPES, *folders], cwd=root, capture_output=True, text=True, check=False)
+    done = python(*_TYPES, *(f"retell_async/{part}" for part in GENERATED))
     if done.returncode:
         raise Refused("", f"what is generated from it has an error of types: {(done.stdout or done.stderr).splitlines()[0]}")
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:
     """Put what was made in place of what is there; if that fails on the way, all is put back."""
-    with _put_back(root, kept) as replaced:
+    with ExitStack() as undo:
         for name in REPLACED:
             (kept / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).touch() if name.endswith(".yaml") else None
             (root / name).rename(kept / name)
-            replaced.append(name)
+            undo.callback(_put_back, kept / name, root / name)
             (made / name).rename(root / name)
+        undo.pop_all()
 
 
-@contextmanager
-def _put_back(root: Path, kept: Path) -> Iterator[list[str]]:
-    replaced: list[str] = []
-    try:
-        yield replaced
-    except BaseException:
-        for name in replaced:
-            if (root / name).is_dir():
-                shutil.rmtree(root / name)
-            (kept / name).rename(root / name)
-        raise
+def _put_back(kept: Path, place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    kept.rename(place)

@@ -185,8 +185,8 @@ def test_parameters_and_fields_of_all_taken_names_work_and_keep_their_names_on_t
     given = of_taken_names()
     report = package(given, tmp_path)
     by_id = {view.said["operationId"]: view for view in viewed(given).operations}
-    keywords = {field.wire: field.name for field in by_id["getThing"].query_fields}
-    body = {field.wire: field.name for field in by_id["createThing"].body_fields}
+    keywords = {field.wire: field.name for field in by_id["getThing"].fields["query"]}
+    body = {field.wire: field.name for field in by_id["createThing"].fields["body"]}
     (kind,) = (view for view in viewed(given).classes if view.name == "CreateThingResponse")
     attributes = {field.wire: field.name for field in kind.fields}
     assert {name for name in NAMES if keywords[name] != f"{name}_"} == {"OPERATION", "create_thing", "__init__"}

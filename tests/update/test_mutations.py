@@ -58,7 +58,7 @@ def assert_nothing_lost(changed: Json, whole: Json, views: Views, left: Json) ->
     assert len(views.operations) + len(left) == sum(1 for _ in operations(changed))
     fields = {field.wire for view in views.classes for field in view.fields}
     needed = {name for _, _, said in operations(whole) for schema in mutations.walked(said) for name in schema.get("properties", {})}
-    assert needed <= fields | {"status", "message"} | {field.wire for view in views.operations for field in view.body_fields}
+    assert needed <= fields | {"status", "message"} | {field.wire for view in views.operations for field in view.fields["body"]}
 
 
 @pytest.mark.parametrize("seed", FAST)

@@ -9,12 +9,12 @@ import pytest
 from codegen import overlay
 from codegen.__main__ import main
 from codegen.document import load_file
-from codegen.generate import ROOT
-from codegen.prepare import prepare
-from codegen.revisions.official import Official, of_pinned, official
-from codegen.surface import entries
+from codegen.generate import ROOT, pinned
+from codegen.revisions.diff import Revision
+from codegen.revisions.official import Official, official
 
 OPENAPI = ROOT / "openapi"
+SURFACE = load_file(OPENAPI / "surface.yaml")
 
 pytestmark = [
     pytest.mark.soak,
@@ -25,7 +25,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def found() -> Official:
-    return of_pinned()
+    return official(Revision.of(pinned(), SURFACE))
 
 
 def test_what_is_pinned_is_what_is_found(found: Official) -> None:
@@ -39,8 +39,7 @@ def test_every_name_is_a_type_here(found: Official) -> None:
 def test_what_a_document_lacks_is_an_object() -> None:
     document = load_file(OPENAPI / "openapi.yaml")
     document["components"]["schemas"]["PIIConfig"] = {"type": "string"}
-    prepared = prepare(overlay.apply(document, load_file(OPENAPI / "overlay.yaml")))
-    found = official(prepared, entries(prepared, load_file(OPENAPI / "surface.yaml")))
+    found = official(Revision.of(overlay.apply(document, load_file(OPENAPI / "overlay.yaml")), SURFACE))
     assert "agent_create_params.PiiConfig" in found.unlike
 
 
@@ -48,7 +47,8 @@ def test_the_command_writes_the_file(
     found: Official, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
-    monkeypatch.setattr("codegen.revisions.official.of_pinned", lambda: found)
+    monkeypatch.setattr("codegen.__main__._revision", lambda: None)
+    monkeypatch.setattr("codegen.revisions.official.official", lambda here: found)
     assert main(["official"]) == 0
     assert (tmp_path / "official.json").read_text(encoding="utf-8") == found.text
     assert capsys.readouterr().out.startswith(f"openapi/official.json has {found.names} names of what the official SDK's methods take")

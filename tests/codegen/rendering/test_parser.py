@@ -64,7 +64,7 @@ def test_types_are_the_parsers(which: str, tmp_path: Path, monkeypatch: pytest.M
     endpoints = {
         f"raw/api/{view.group}/{view.module}.py"
         for view in seen.operations
-        if typed([view.returns, *(field.type for field in [*view.path_fields, *view.query_fields])])
+        if typed([view.returns, *(field.type for field in [*view.fields["path"], *view.fields["query"]])])
     }
     resources = {f"{folder}/{view.name}.py" for view in seen.resources for folder in ("resources", "resources/_sync") if typed(view.types)}
     assert len(models) > 20

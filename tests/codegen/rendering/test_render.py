@@ -45,7 +45,7 @@ def test_a_field_of_the_body_steps_aside_for_what_every_method_takes_and_for_the
     given["paths"] = {"/create/{thing}": given["paths"]["/create-thing"]}
     given["paths"]["/create/{thing}"]["post"]["parameters"] = [{"name": "thing", "in": "path", "required": True, "schema": STRING}]
     seen = viewed(given)
-    assert [field.name for field in seen.operations[0].body_fields] == ["other", "body_thing", "timeout_"]
+    assert [field.name for field in seen.operations[0].fields["body"]] == ["other", "body_thing", "timeout_"]
 
 
 def test_only_structured_fields_of_a_form_are_json() -> None:
