@@ -77,7 +77,7 @@ class Answer:
         self.parse()
         if _is_other_shape(operation.decode_of(self.status_code)[0], self._data):
             raise APIResponseValidationError(self.response, self._data, message=OTHER_SHAPE)
-        if operation.paging is not None and isinstance(self._data, dict) and not isinstance(self._data.get("items"), list):
+        if operation.paging is not None and not _is_page(self._data):
             raise APIResponseValidationError(self.response, self._data, message=NO_PAGE)
 
     def take(self) -> Any:
@@ -344,6 +344,10 @@ class StreamedResponse(Received[T]):
 
     def __repr__(self) -> str:
         return f"StreamedResponse({self.status_code})"
+
+
+def _is_page(data: Any) -> bool:
+    return not isinstance(data, dict) or isinstance(cast("dict[str, Any]", data).get("items"), list)
 
 
 def _is_other_shape(spec: Spec | None, data: Any) -> bool:

@@ -56,8 +56,7 @@ def test_what_is_to_be_changed_is_found_by_its_name(where: str, pattern: str) ->
 def test_commands_are_targets_of_make_and_of_codegen() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)", CONTRIBUTING)) <= targets
-    commands = set(re.findall(r'commands\.add_parser\("(\w+)"|add_parser\("(\w+)"', source("codegen/__main__.py")))
-    known = {name for pair in commands for name in pair if name}
+    known = set(re.findall(r"\bcommand\(_(\w+), ", source("codegen/__main__.py")))
     assert set(re.findall(r"python -m codegen (\w+)", CONTRIBUTING)) <= known
 
 
