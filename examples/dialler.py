@@ -6,8 +6,8 @@
 
 `people.csv` has the columns `job_id`, `to_number` and `name`. What is known of each job is in `people.csv.sqlite`, written before and after
 each request. So it may be stopped at any moment, killed too, and started again: whoever was called is not called twice. A call of which
-nobody knows whether it was placed is counted as unknown. It is looked for whenever the dialler is started, and never placed again. Where the
-API refuses a call, nobody is called: the log says why, and the next start tries it again.
+nobody knows whether it was placed is counted as unknown. It is looked for whenever the dialler is started, and never placed again. Where
+the API refuses a call, nobody is called: the log says why, and the next start tries it again.
 """
 
 from __future__ import annotations
