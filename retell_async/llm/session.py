@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -37,6 +38,9 @@ _RESUME_AFTER = 1.0
 _MOST_UNSENT = 32
 _MOST_UPDATES = 64
 _GOODBYE_REMINDERS = 100
+_HEARD_WITHIN = 5.0
+"""Seconds after which a connection on which Retell sends nothing may be one that it has left: it sends a ping every two."""
+_ENDED_HERE = {"closed", "too_long", "flooded"}
 _MOVED = (1001, "another process has the call")
 
 
@@ -99,7 +103,10 @@ class Session:
         self._newest: Connection | None = None
         """The connection that came last, which may still wait to be led."""
         self._connection: Connection | None = None
+        self._restored = False
         self._connections = 0
+        self._heard_at = -math.inf
+        """When the last frame came."""
         self._turn: Turn | None = None
         self._held: Asked | None = None
         self._ready = False
@@ -283,8 +290,7 @@ class Session:
         await self._loaded.wait()
         if self._over.is_set():
             return False
-        elsewhere, _ = await self._records.claim()
-        if elsewhere:
+        if await self._claim():
             self.end("moved", *_MOVED)
         if self._over.is_set():
             return False
@@ -356,6 +362,7 @@ class Session:
         return self._connection
 
     def _read(self, text: str | bytes | None) -> None:
+        self._heard_at = anyio.current_time()
         self._take([Ignored("a frame that is too long")] if text is None else self._conversation.received(text))
 
     async def _resume(self) -> None:
@@ -634,15 +641,34 @@ class Session:
     # Beginning and end.
 
     async def _load(self) -> None:
-        _, record = await self._records.claim()
-        self.state = record.get("state") or {}
-        self._conversation.greeted = record.get("greeted") is True
-        self._effects.restore(record.get("effects") or ())
+        await self._claim()
         self._ready = not self.settings.call_details
+
+    async def _claim(self) -> bool:
+        """Claim the call for a connection; whether another process had it since the last one. What was kept is restored once."""
+        elsewhere, record = await self._records.claim()
+        if record is not None and not self._restored:
+            self._restored = True
+            for key, value in (record.get("state") or {}).items():
+                self.state.setdefault(key, value)
+            self._conversation.greeted = self._conversation.greeted or record.get("greeted") is True
+            self._effects.restore(record.get("effects") or ())
+        return elsewhere
 
     async def _save(self) -> bool:
         """Save what another process would need. ``False`` when one has the call already."""
-        return await self._records.save({"state": self.state, "greeted": self._conversation.greeted, "effects": self._effects.record()})
+        if await self._records.save(self._record()):
+            return True
+        if not self._records.doubtful:
+            return False
+        heard = self._connection is not None and self._heard_at > max(self._records.unanswered_at, anyio.current_time() - _HEARD_WITHIN)
+        if heard or self.ended in _ENDED_HERE:  # so Retell has the call with this process, whoever has claimed it
+            await self._claim()
+            await self._records.save(self._record())
+        return True
+
+    def _record(self) -> dict[str, Any]:
+        return {"state": self.state, "greeted": self._conversation.greeted, "effects": self._effects.record()}
 
     def _save_soon(self) -> None:
         self._changed.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from .log import log
 __all__ = ["MemoryStore", "Outcome", "Records", "Store"]
 
 _RECORD_WITHIN = 2.0
+_LATE_WITHIN = 30.0
+"""Seconds in which what a store did not answer in time may still be carried out."""
 
 
 @attrs.frozen
@@ -39,7 +42,7 @@ class Store(Protocol):
     """
 
     async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
-        """Claim a call for a connection that was opened.
+        """Claim a call for a connection that was opened, or again where this was not answered.
 
         :returns: a number, one more than at the last claim and at first 1; and what `save` was given last, if anything was, to be changed
             at will.
@@ -127,35 +130,62 @@ class Records:
         self._store = store
         self._call_id = call_id
         self._claim: int | None = None
+        self._unanswered = 0
+        """Claims that the store has not answered, and may have carried out."""
+        self._late_until = -math.inf
+        """Until when it may still do so."""
+        self.unanswered_at = -math.inf
+        """When it was last found not to answer one."""
         self._one_by_one = anyio.Lock()
 
-    async def claim(self) -> tuple[bool, dict[str, Any]]:
+    @property
+    def doubtful(self) -> bool:
+        """Whether a newer claim than the one that is known may be this process's own."""
+        return self._unanswered > 0
+
+    async def claim(self) -> tuple[bool, dict[str, Any] | None]:
         """Claim the call for a connection.
 
-        :returns: whether another process had it since the last connection to this one, and what was kept, empty if that is nothing.
+        :returns: whether another process had it since the last connection to this one, and what was kept, ``None`` if that is not known.
         """
         elsewhere, record = False, None
-        with self._bounded("does not give its state"):
+        with self._bounded("does not give its state") as waiting:
             async with self._one_by_one:
                 before = self._claim
-                self._claim, record = _checked(await self._store.claim(self._call_id))
-                elsewhere = before is not None and self._claim != before + 1
-        return elsewhere, record or {}
+                self._claim, kept = _checked(await self._store.claim(self._call_id))
+                record = kept or {}
+                carried_out = 1 if before is None else self._claim - before
+                elsewhere = carried_out > self._unanswered + 1
+                self._settled(max(0, self._unanswered + 1 - max(1, carried_out)))
+        if record is None:
+            self._unanswered += 1
+            self.unanswered_at = anyio.current_time()
+            if waiting.cancelled_caught:
+                self._late_until = self.unanswered_at + _LATE_WITHIN
+        return elsewhere, record
 
     async def save(self, record: dict[str, Any]) -> bool:
-        """Keep this, also when cancelled. ``False`` when another process has the call."""
+        """Keep this, also when cancelled. ``False`` when there is a newer claim, or, if it is `doubtful`, there may be."""
+        if self._claim is None:
+            return False
         kept: bool | None = None
-        if self._claim is not None:
-            with self._bounded("does not take its state"):
-                async with self._one_by_one:
-                    kept = await self._store.save(self._call_id, record, self._claim)
+        with self._bounded("does not take its state"):
+            async with self._one_by_one:
+                kept = await self._store.save(self._call_id, record, self._claim)
+                if kept:
+                    self._settled(self._unanswered)
         return kept is None or bool(kept)
 
+    def _settled(self, unanswered: int) -> None:
+        """The newest claim is known; so many may be carried out yet."""
+        self._unanswered = unanswered if anyio.current_time() < self._late_until else 0
+
     @contextmanager
-    def _bounded(self, problem: str) -> Generator[None]:
+    def _bounded(self, problem: str) -> Generator[anyio.CancelScope]:
+        waiting = anyio.CancelScope(shield=True, deadline=anyio.current_time() + _RECORD_WITHIN)
         try:
-            with anyio.move_on_after(_RECORD_WITHIN, shield=True) as waiting:
-                yield
+            with waiting:
+                yield waiting
             if waiting.cancelled_caught:
                 log.error("call %r: the store %s", self._call_id, problem)
         except Exception as error:  # noqa: BLE001 - a store may raise anything

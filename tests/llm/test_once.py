@@ -653,6 +653,116 @@ def test_a_turn_that_is_asked_again_is_told_what_it_did() -> None:
     assert told == [[], ["book"]]
 
 
+class Late(Shared):
+    """Answers certain claims late or with an error, whether it has carried them out, does so later, or never does."""
+
+    def __init__(self, how: str, *late: int) -> None:
+        super().__init__()
+        self.how = how
+        self.late = late
+        self.asked = 0
+        self.tasks: Any = None
+
+    async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+        self.asked += 1
+        if self.asked not in self.late:
+            return await super().claim(call_id)
+        match self.how:
+            case "answers late":
+                await super().claim(call_id)
+                await anyio.sleep(3)
+            case "carries it out late":
+                self.tasks.start_soon(self._later, call_id)
+                await anyio.sleep_forever()
+            case "fails after it":
+                await super().claim(call_id)
+            case _:
+                pass
+        raise ConnectionResetError
+
+    async def _later(self, call_id: str) -> None:
+        await anyio.sleep(6)
+        await super().claim(call_id)
+
+
+LATE = ["answers late", "carries it out late", "fails after it", "fails before it"]
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_a_claim_that_is_not_answered_costs_no_call(how: str) -> None:
+    store = Late(how, 2)
+
+    async def main() -> None:
+        app = noting(store)
+        async with anyio.create_task_group() as store.tasks, talking(app) as talk:
+            line = talk.connect()
+            await line.answer(1, user("one"))
+            for id, said in ((2, "two"), (3, "three"), (4, "four")):
+                line.lose(1006)
+                line = await talk.greeted()
+                for _ in range(4):
+                    await anyio.sleep(2)
+                    line.tell({"interaction_type": "ping_pong", "timestamp": 1})
+                assert await line.answer(id, user(said)) == said
+                await anyio.sleep(5)
+                assert store.state() == {"heard": said}
+                assert line.closed_with is None
+            await line.hang_up()
+            await anyio.sleep(1)
+            assert Noting.ends == ["over: closed"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_what_a_store_gives_late_is_restored(how: str) -> None:
+    store = Late(how, 2)
+
+    async def main() -> None:
+        first, second = noting(store), noting(store)
+        async with anyio.create_task_group() as store.tasks, talking(first) as one, talking(second) as two:
+            line = one.connect()
+            await line.answer(1, user("one"))
+            (session,) = first.sessions.values()
+            session.state["name"] = "Ann"
+            await line.answer(2, user("two"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = await two.greeted()
+            await anyio.sleep(1)
+            await line.answer(3, user("three"))
+            await anyio.sleep(10)
+            assert store.state() == {"name": "Ann", "heard": "three"}
+            await line.hang_up()
+        assert Noting.ends.count("over: closed") == 1
+
+    run(main)
+
+
+def test_a_process_that_was_not_answered_leaves_a_call_that_is_elsewhere_alone() -> None:
+    store = Late("answers late", 2)
+    first, second = noting(store), noting(store)
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            old = one.connect()
+            await old.answer(1, user("one"))
+            old.lose(1006)
+            old = one.connect()
+            await anyio.sleep(1)
+            line = two.connect()  # before the first process is answered
+            await anyio.sleep(1.5)
+            old.lose(1006)
+            await line.answer(2, user("two"))
+            await anyio.sleep(30)
+            assert line.closed_with is None
+            assert store.state() == {"heard": "two"}
+            assert not first.sessions
+            await line.hang_up()
+
+    run(main)
+
+
 @pytest.mark.parametrize("given", [None, (1,), ("1", None), (1, '{"state": {}}')])
 def test_a_store_that_gives_something_else(given: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Wrong(llm.MemoryStore):
