@@ -149,7 +149,7 @@ class Conversation:
     _asked: Asked | None = None
     """What was asked last, on any connection."""
     _asked_here: bool = False
-    """Whether that was on the present connection."""
+    """Whether that was on the present connection, by Retell."""
     _current: int | None = None
     """The id whose frames may be sent: of what was asked last, unless an interruption took its place."""
     _wanted: bool = False
@@ -188,7 +188,7 @@ class Conversation:
         """Ask again for what the last connection left without an answer, if Retell did not do so itself."""
         if not self.open or self._unanswered is None:
             return []
-        return [self._ask(self._unanswered)]
+        return [self._ask(self._unanswered, here=False)]
 
     def received(self, text: str | bytes) -> list[Event]:
         """A frame came."""
@@ -332,8 +332,11 @@ class Conversation:
         self._heard(message)
         return [self._ask(Asked(id, "response" if isinstance(message, ResponseRequired) else "reminder"))]
 
-    def _ask(self, asked: Asked) -> Asked:
-        self._asked, self._asked_here, self._unanswered = asked, True, None
+    def _ask(self, asked: Asked, *, here: bool = True) -> Asked:
+        kept = [each for each in self._queue if not isinstance(each[0], Response)]  # another answer may have had the same id
+        self.discarded += len(self._queue) - len(kept)
+        self._queue = deque(kept)
+        self._asked, self._asked_here, self._unanswered = asked, here, None
         self._current, self._wanted, self._begun, self._interrupting = asked.id, True, False, False
         self.greeted = True
         return asked

@@ -140,6 +140,26 @@ def test_a_new_connection_may_count_from_1_again() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("first", [1, 3, 4, 5])
+def test_a_new_connection_may_count_from_anywhere_after_an_answer_was_taken_up_again(first: int) -> None:
+    async def main() -> None:
+        async with talking(application(slow)) as talk:
+            line = await talk.greeted()
+            for id in (1, 2, 3):
+                await line.answer(id, user("a"))
+            line.ask(4, user("b"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = talk.connect()
+            line.may_resume(4)
+            assert await line.complete(4) == "One. Two."
+            for id in range(first, first + 4):
+                assert await line.answer(id, user("c")) == "One. Two."
+        assert talk.app.stats.ignored == 0
+
+    run(main)
+
+
 @pytest.mark.parametrize("heard", ["nothing", "agent_turn", "words", "the user"])
 def test_a_greeting_that_was_not_heard_is_given_again(heard: str) -> None:
     async def main() -> None:
