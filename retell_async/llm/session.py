@@ -109,7 +109,7 @@ class Session:
         """When the last frame came."""
         self._turn: Turn | None = None
         self._held: Asked | None = None
-        self._ready = False
+        self._ready = not settings.call_details
         self._updates: deque[Updated] | None = deque(maxlen=_MOST_UPDATES) if type(agent).on_update is not Agent.on_update else None
         self._updated = anyio.Event()
         self._interruption = anyio.CancelScope()
@@ -260,20 +260,19 @@ class Session:
 
     # For the application object.
 
-    async def run(self, channel: Channel) -> None:
-        """Lead the call from its first connection to its end, however many more there are."""
-        connection = self._newest = Connection(channel)
+    async def run(self) -> None:
+        """Lead the call to its end, over the connections that `connect` is given. Where this is cancelled, they are left."""
         self._stats.calls += self.settings.admit is None
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
-                    await self._load()
+                    await self._claim()
                     self._loaded.set()
+                    self._tasks.start_soon(self._end_unless_connected, 0)
                     self._tasks.start_soon(self._end_after, self.settings.limits.call_seconds)
                     self._tasks.start_soon(self._save_changes)
                     if self._updates is not None:
                         self._tasks.start_soon(self._tell_updates, self._updates)
-                    await self._lead(connection)
                     await self._over.wait()
                 finally:
                     await self._finish()
@@ -282,15 +281,14 @@ class Session:
             self._loaded.set()
 
     async def connect(self, channel: Channel) -> bool:
-        """Lead the call over another connection, in the place of the one before, until it is gone.
+        """Lead the call over a connection, in the place of the one before, until it is gone.
 
         :returns: ``False`` when that cannot be, since the call is over or another process has had it since.
         """
+        first = self._newest is None
         connection = self._newest = Connection(channel)
         await self._loaded.wait()
-        if self._over.is_set():
-            return False
-        if await self._claim():
+        if not first and not self._over.is_set() and await self._claim():
             self.end("moved", *_MOVED)
         if self._over.is_set():
             return False
@@ -298,8 +296,6 @@ class Session:
         return True
 
     async def _lead(self, connection: Connection) -> None:
-        if self._over.is_set():
-            return
         if self._newest is not connection:
             connection.replaced()
             await connection.close()
@@ -640,10 +636,6 @@ class Session:
 
     # Beginning and end.
 
-    async def _load(self) -> None:
-        await self._claim()
-        self._ready = not self.settings.call_details
-
     async def _claim(self) -> bool:
         """Claim the call for a connection; whether another process had it since the last one. What was kept is restored once."""
         elsewhere, record = await self._records.claim()
@@ -681,8 +673,7 @@ class Session:
                 self.end("moved", *_MOVED)
 
     async def _finish(self) -> None:
-        self.ended = self.ended or "shutdown"
-        self._over.set()
+        self.end("shutdown", None)
         self._give_up(self._turn)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()

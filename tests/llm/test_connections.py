@@ -140,6 +140,52 @@ def test_a_new_connection_may_count_from_1_again() -> None:
     run(main)
 
 
+def test_a_call_whose_first_connection_never_begins_is_lost() -> None:
+    class Slow(llm.MemoryStore):
+        async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+            await anyio.sleep(1)
+            return await super().claim(call_id)
+
+    Receptionist.made.clear()
+    app = llm.App(secret=None, store=Slow())
+    app.agent(Receptionist)
+
+    async def main() -> None:
+        async with app.lifespan():
+            async with talking(app) as talk:
+                talk.connect()
+                await anyio.sleep(0.5)
+            await anyio.sleep(10)
+            assert app.sessions
+            await anyio.sleep(10)
+            assert not app.sessions
+        assert Receptionist.made[0].log == [("lost", {})]
+
+    run(main)
+
+
+def test_a_connection_that_breaks_off_costs_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Line):
+        async def receive(self) -> str | bytes:
+            await anyio.sleep(1)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        app = application(echo)
+        async with talking(app) as talk:
+            broken = talk.connect(kind=Broken)
+            await broken.complete(0)
+            await anyio.sleep(2)
+            line = await talk.greeted()
+            assert await line.answer(1, user("a")) == "1: a"
+            await line.hang_up()
+            await broken.over.wait()
+        assert app.stats.calls == 1
+
+    run(main)
+    assert "a connection broke off" in caplog.text
+
+
 @pytest.mark.parametrize("first", [1, 3, 4, 5])
 def test_a_new_connection_may_count_from_anywhere_after_an_answer_was_taken_up_again(first: int) -> None:
     async def main() -> None:
