@@ -151,8 +151,8 @@ class Session:
     ) -> None:
         """Speak now, whoever is speaking. The turn that is being answered is cancelled, also if that is the one that calls this.
 
-        A newer request stops what is still to come of it. An async iterator that raises, or gives nothing for `timeout` seconds, ends with
-        the failure message.
+        A newer request stops what is still to come of it, and nothing comes of it where there is no connection. An async iterator that raises,
+        or gives nothing for `timeout` seconds, ends with the failure message.
 
         :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
         :raises ValueError: more than one action is given, or one that cannot be carried out.
@@ -181,7 +181,7 @@ class Session:
         reminder_trigger_ms: float | None = None,
         reminder_max_count: int | None = None,
     ) -> None:
-        """Change the agent for this call.
+        """Change the agent for this call. Where the connection is lost, the next one brings it.
 
         :param responsiveness: 0 to 1; less waits longer before the agent speaks.
         :param interruption_sensitivity: 0 to 1; more makes the agent easier to interrupt.
@@ -212,7 +212,7 @@ class Session:
         self._update_agent(changes)
 
     def send_metadata(self, metadata: object) -> None:
-        """Send anything that JSON has to the front end of a web call.
+        """Send anything that JSON has to the front end of a web call, on the next connection where there is none.
 
         :raises TypeError: it holds what JSON does not have.
         :raises ValueError: a number in it is not finite, or it holds itself.
@@ -222,6 +222,8 @@ class Session:
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
         """Note in the transcript that a tool is called, and give the id under which `tool_result` says what came of it.
+
+        Where there is no connection, both wait for the next one.
 
         :param arguments: a JSON object, as one or as text.
         :raises ValueError: the name is no text, or the arguments are no such object.

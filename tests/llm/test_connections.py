@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from retell_async import ConfigurationError, llm, webhooks
-from retell_async.llm.messages import AgentInterrupt, Response
+from retell_async.llm.messages import AgentInterrupt, Metadata, Response, ToolCallInvocation, ToolCallResult, UpdateAgent
 
 from .talk import Line, agent, run, talking, user
 from .test_session import Receptionist, application, echo
@@ -47,6 +47,40 @@ def test_an_answer_that_a_lost_connection_cut_off_is_given_again(asks: bool) -> 
                 "content_complete": True,
             }
         assert app.stats.reconnects == 1
+
+    run(main)
+
+
+def test_what_is_set_and_noted_between_two_connections_reaches_retell() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        async def book() -> str:
+            noted = turn.tool_call("book", {})
+            await anyio.sleep(3)
+            turn.tool_result(noted, "booked", successful=True)
+            turn.session.send_metadata({"booked": True})
+            return "booked"
+
+        yield "One moment. "
+        yield await turn.once("book", book)
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("a"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            await anyio.sleep(0.1)
+            (session,) = app.sessions.values()
+            session.update_agent(responsiveness=0.3)
+            await anyio.sleep(5)
+            (call,) = line.of(ToolCallInvocation)
+            line = await talk.greeted()
+            line.may_resume(1)
+            assert await line.complete(1) == "One moment. booked"
+            assert [answer.tool_call_id for answer in line.of(ToolCallResult)] == [call.tool_call_id]
+            assert [answer.agent_config.responsiveness for answer in line.of(UpdateAgent)] == [0.3]
+            assert [answer.metadata for answer in line.of(Metadata)] == [{"booked": True}]
 
     run(main)
 
