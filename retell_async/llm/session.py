@@ -151,8 +151,8 @@ class Session:
     ) -> None:
         """Speak now, whoever is speaking. The turn that is being answered is cancelled, also if that is the one that calls this.
 
-        A newer request stops what is still to come of it, and nothing comes of it where there is no connection. An async iterator that raises,
-        or gives nothing for `timeout` seconds, ends with the failure message.
+        A newer request stops what is still to come of it, and nothing comes of it where there is no connection. An async iterator that
+        raises, or gives nothing for `timeout` seconds, ends with the failure message.
 
         :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
         :raises ValueError: more than one action is given, or one that cannot be carried out.
@@ -635,6 +635,7 @@ class Session:
     def _update_agent(self, changes: Mapping[str, Any]) -> None:
         self._conversation.update_agent(AgentConfig(**changes))
         self._wake()
+        self._save_soon()
 
     # Beginning and end.
 
@@ -647,6 +648,10 @@ class Session:
                 self.state.setdefault(key, value)
             self._conversation.greeted = self._conversation.greeted or record.get("greeted") is True
             self._effects.restore(record.get("effects") or ())
+            if not self._connections:  # else what is kept is older than what was said here
+                self._conversation.agent = record.get("agent") or {}
+                self._reminders.update(record.get("reminders") or {})
+                self._taking_leave = record.get("taking_leave") is True
         return elsewhere
 
     async def _save(self) -> bool:
@@ -662,7 +667,14 @@ class Session:
         return True
 
     def _record(self) -> dict[str, Any]:
-        return {"state": self.state, "greeted": self._conversation.greeted, "effects": self._effects.record()}
+        return {
+            "state": self.state,
+            "greeted": self._conversation.greeted,
+            "effects": self._effects.record(),
+            "agent": dict(self._conversation.agent),
+            "reminders": dict(self._reminders),
+            "taking_leave": self._taking_leave,
+        }
 
     def _save_soon(self) -> None:
         self._changed.set()

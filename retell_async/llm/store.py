@@ -52,7 +52,8 @@ class Store(Protocol):
     async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
         """Keep this of the call, unless there was a newer claim.
 
-        :param record: holds the session's state and what side effects of turns that were not heard gave, and is JSON if those are.
+        :param record: holds the session's state, what side effects of turns that were not heard gave, and how far the call has come; it is
+            JSON if those are.
         :returns: whether it is kept.
         """
         ...

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from retell_async import ConfigurationError, llm
-from retell_async.llm.messages import Response
+from retell_async.llm.messages import Response, UpdateAgent
 
 from .talk import agent, run, talking, user
 from .test_session import FAILURE, application
@@ -576,6 +576,60 @@ def test_state_is_saved_when_a_connection_is_lost_in_the_middle_of_a_turn() -> N
             line.lose(1006)
             await anyio.sleep(1)
             assert store.state() == {"asked": 1}
+
+    run(main)
+
+
+async def leaving(turn: llm.Turn) -> Turns:
+    yield "Goodbye." if "bye" in turn.said else "Yes?"
+    if "bye" in turn.said:
+        turn.goodbye()
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_goodbye_moves_with_the_call(speaks: bool) -> None:
+    store = Shared()
+    first, second = (application(leaving, store=store, reminder_max_count=2) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = await one.greeted()
+            (session,) = first.sessions.values()
+            session.update_agent(reminder_trigger_ms=7000, responsiveness=0.5)
+            line.update(turn="agent_turn")
+            await line.answer(1, user("bye"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = await two.greeted()
+            assert [answer.agent_config.to_dict() for answer in line.of(UpdateAgent)] == [
+                {"reminder_trigger_ms": 4000, "reminder_max_count": 100, "responsiveness": 0.5}
+            ]
+            await line.answer(2, user("wait" if speaks else "bye"), kind="response_required" if speaks else "reminder_required")
+            assert line.responses(2)[-1].end_call is (None if speaks else True)
+            if speaks:
+                assert line.of(UpdateAgent)[-1].agent_config.to_dict() == {"reminder_trigger_ms": 7000, "reminder_max_count": 2}
+                await line.answer(3, user("wait"), kind="reminder_required")
+                assert line.responses(3)[-1].end_call is None
+
+    run(main)
+
+
+def test_a_goodbye_that_a_store_gives_late_ends_no_call_that_goes_on() -> None:
+    store = Late("fails before it", 2)
+    first, second = (application(leaving, store=store) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = await one.greeted()
+            await line.answer(1, user("bye"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = await two.greeted()
+            await anyio.sleep(1)
+            await line.answer(2, user("wait"))
+            await anyio.sleep(1)
+            await line.answer(3, user("wait"), kind="reminder_required")
+            assert line.responses(3)[-1].end_call is None
 
     run(main)
 
