@@ -105,8 +105,12 @@ class Effects:
         """The result of `fn`, which is called unless it was before."""
         effect = self._known.get(key)
         if effect is None:
-            effect = self._known[key] = Effect(key, turn.id, turn=turn)
-            tasks.start_soon(self._carry_out, effect, fn, retry_on)
+            effect = Effect(key, turn.id, turn=turn)
+            try:
+                tasks.start_soon(self._carry_out, effect, fn, retry_on)
+            except RuntimeError:  # by which a task group says that it is closed
+                raise RuntimeError("the call is over: nothing is begun in it any more") from None
+            self._known[key] = effect
         await effect.ended.wait()
         if effect.error is not None:
             raise effect.error

@@ -163,6 +163,8 @@ class Session:
         action = None
         if end_call or transfer_number is not None or digit_to_press is not None:
             action = Action(end_call=end_call, transfer_number=transfer_number, digit_to_press=digit_to_press)
+        if not self._conversation.open:
+            return
         id = self._conversation.begin_interrupt()
         self._give_up(self._turn)
         self._interruption.cancel()
