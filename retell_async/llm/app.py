@@ -94,7 +94,7 @@ class App:
             begin_message=begin_message,
             failure_message=failure_message,
             timeout=timeout,
-            filler=() if filler is None else (filler,) if isinstance(filler, str) else tuple(filler),
+            filler=filler,
             filler_after=filler_after,
             silent_pickup=silent_pickup,
             goodbye_pattern=goodbye_pattern,
@@ -115,6 +115,8 @@ class App:
         self.draining = False
         """Whether no new calls are taken, since the application is being shut down."""
         self._store = MemoryStore() if store is None else store
+        if isinstance(self._store, type):
+            raise ConfigurationError(f"the store is the class {self._store.__name__}, and must be an object of one")
         for method in ("claim", "save", "begin", "finish"):
             if not callable(getattr(self._store, method, None)):
                 raise ConfigurationError(f"the store has no method {method}: see llm.Store")

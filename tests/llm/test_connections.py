@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -457,6 +459,25 @@ def test_who_connects_can_be_checked(peer: str | None, allowed: bool) -> None:
         ({"goodbye_pattern": "("}, "no regular expression"),
         ({"admit": {"tenant": 1}, "call_details": False}, "call_details=False"),
         ({"admit": admits_nobody}, "decides without waiting"),
+        ({"secret": 12345678}, "8 or more"),
+        ({"filler": 5}, "filler"),
+        ({"goodbye_pattern": 5}, "goodbye_pattern must be"),
+        ({"goodbye_pattern": re.compile(b"bye")}, "goodbye_pattern must be"),
+        ({"goodbye_after": math.inf}, "goodbye_after must be finite"),
+        ({"reminder_trigger_ms": math.inf}, "reminder_trigger_ms must be finite"),
+        ({"finish_within": math.inf}, "finish_within must be finite"),
+        ({"timeout": math.nan}, "timeout must be"),
+        ({"begin_message": 5}, "begin_message must be"),
+        ({"begin_message": "Hello.", "silent_pickup": llm.SilentPickup(4)}, "one of them must go"),
+        ({"silent_pickup": 4}, r"silent_pickup must be an llm\.SilentPickup"),
+        ({"auto_reconnect": "no"}, "auto_reconnect must be True or False"),
+        ({"call_details": 0}, "call_details must be True or False"),
+        ({"transcript_with_tool_calls": None}, "transcript_with_tool_calls must be True or False"),
+        ({"admit": 5}, "admit must be"),
+        ({"senders": "1.2.3.4"}, r"senders must be a webhooks\.Senders"),
+        ({"senders": webhooks.Senders}, r"senders must be a webhooks\.Senders"),
+        ({"limits": 5}, r"limits must be an llm\.Limits"),
+        ({"store": llm.MemoryStore}, "the store is the class MemoryStore"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:
@@ -467,7 +488,41 @@ def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:
         assert secret not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [lambda: llm.Limits(calls=0), lambda: llm.SilentPickup(0), lambda: llm.SilentPickup(4, " ")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"begin_message": "", "silent_pickup": llm.SilentPickup(4)},
+        {"begin_message": lambda session: "", "silent_pickup": llm.SilentPickup(4)},
+        {
+            "timeout": math.inf,
+            "filler_after": math.inf,
+            "limits": llm.Limits(calls=math.inf, call_seconds=math.inf, messages_per_second=math.inf),
+        },
+        {"filler": ("Hm.", "Well.")},
+        {"secret": ("s3cret-one", "s3cret-two")},
+    ],
+)
+def test_settings_that_work(settings: dict[str, Any]) -> None:
+    async def main() -> None:
+        app = llm.App(**{"secret": None, **settings})
+        app.agent(echo)
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            assert await line.answer(1, user("a")) == "1: a"
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: llm.Limits(calls=0),
+        lambda: llm.Limits(message_bytes=math.inf),
+        lambda: llm.SilentPickup(0),
+        lambda: llm.SilentPickup(4, " "),
+        lambda: llm.SilentPickup(4, cast("Any", 5)),
+    ],
+)
 def test_parts_of_settings_that_cannot_work(wrong: Any) -> None:
     with pytest.raises(ConfigurationError):
         wrong()
