@@ -216,7 +216,7 @@ class App:
             log.error("call %r: no agent could be made for it\n%s", call_id, masked_traceback(error))
             await channel.close(1011, "no agent")  # a connection that is lost, Retell would open again and again
             return
-        session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats)
+        session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats, before=session)
         self._leading += 1
         if self._home is not None:
             self._home.start_soon(self._run, session)

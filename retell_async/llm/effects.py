@@ -63,6 +63,8 @@ class Effect:
     turn: Turn | None = attrs.field(default=None, repr=False)
     """That turn, unless it was another process that began it."""
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
+    again: bool = attrs.field(default=False, repr=False)
+    """Whether it may be begun again: nothing was done."""
     told: bool = attrs.field(default=False, repr=False)
     """Whether the answer of a turn that knew of it was completed."""
 
@@ -85,6 +87,10 @@ class Effects:
         """Take over what another process had in its `record`."""
         self._elsewhere = {each["key"]: Effect(each["key"], each["turn_id"], each["done"], each["result"]) for each in record}
 
+    def adopt(self, before: Effects) -> None:
+        """Take over what is being carried out for the same call, given up before it was connected again."""
+        self._known.update({key: effect for key, effect in before._known.items() if not effect.ended.is_set()})
+
     def record(self) -> list[dict[str, Any]]:
         """What the user was not told."""
         return [{"key": effect.key, "turn_id": effect.turn_id, "done": effect.done, "result": effect.result} for effect in self.untold()]
@@ -104,7 +110,7 @@ class Effects:
     async def once(self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn: Turn, retry_on: tuple[type[Exception], ...]) -> object:
         """The result of `fn`, which is called unless it was before."""
         effect = self._known.get(key)
-        if effect is None:
+        if effect is None or effect.again:
             effect = Effect(key, turn.id, turn=turn)
             try:
                 tasks.start_soon(self._carry_out, effect, fn, retry_on)
@@ -141,13 +147,11 @@ class Effects:
             if not is_stray(error):
                 raise
         finally:
-            again = effect.error is not None and (not begun or isinstance(effect.error, retry_on))
-            if again and self._known.get(effect.key) is effect:
-                del self._known[effect.key]
+            effect.again = effect.error is not None and (not begun or isinstance(effect.error, retry_on))
             effect.ended.set()
             self.changed()
             if begun and not isinstance(effect.error, SideEffectUnknownError):
-                await self._finish(effect, again=again)
+                await self._finish(effect)
 
     async def _begin(self, key: str) -> Outcome | None:
         until = anyio.current_time() + _ELSEWHERE_WITHIN
@@ -168,8 +172,8 @@ class Effects:
             case "begun":
                 effect.error = SideEffectUnknownError(effect.key)
 
-    async def _finish(self, effect: Effect, *, again: bool) -> None:
-        if again:
+    async def _finish(self, effect: Effect) -> None:
+        if effect.again:
             outcome = None
         elif effect.error is None:
             outcome = Outcome("done", effect.result)

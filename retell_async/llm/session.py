@@ -71,7 +71,7 @@ class Stats:
 class Session:
     """One call. Everything about it that is not about a single turn."""
 
-    def __init__(self, call_id: str, agent: Agent, settings: Settings, store: Store, stats: Stats) -> None:
+    def __init__(self, call_id: str, agent: Agent, settings: Settings, store: Store, stats: Stats, before: Session | None = None) -> None:
         self.call_id = call_id
         """Retell's id of the call."""
         self.settings = settings
@@ -97,6 +97,8 @@ class Session:
         )
         self._changed = anyio.Event()
         self._effects = Effects(call_id, store, self._save_soon)
+        if before is not None:
+            self._effects.adopt(before._effects)
         self._tasks: TaskGroup
         self._loaded = anyio.Event()
         self._over = anyio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import date
 from typing import Any, ClassVar
 
@@ -650,6 +651,38 @@ def test_what_another_process_is_still_doing_is_waited_for() -> None:
 
     run(main)
     assert bookings.begun == ["ten"]
+
+
+@pytest.mark.parametrize("fails", [None, ConnectionRefusedError()])
+def test_a_call_that_comes_back_after_it_was_given_up_knows_what_is_still_going_on(fails: Exception | None) -> None:
+    begun: list[int] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        async def book() -> str:
+            begun.append(turn.id)
+            await anyio.sleep(12)
+            if fails and len(begun) == 1:
+                raise fails
+            return f"booked by {turn.id}"
+
+        yield "One moment. "
+        with suppress(ConnectionRefusedError):
+            yield await turn.once("book", book, retry_on=ConnectionRefusedError)
+
+    async def main() -> None:
+        app = application(answer, reconnect_within=1, timeout=30)
+        async with app.lifespan(), talking(app) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.lose(1006)
+            await anyio.sleep(2)
+            line = await talk.greeted()
+            for id in (2, 3):
+                assert await line.answer(id, user("ten")) == "One moment. " + ("" if fails and id == 2 else f"booked by {begun[-1]}")
+            assert begun == ([1, 3] if fails else [1])
+
+    run(main)
 
 
 def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process() -> None:
