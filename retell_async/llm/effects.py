@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -65,8 +66,18 @@ class Effect:
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
     again: bool = attrs.field(default=False, repr=False)
     """Whether it may be begun again: nothing was done."""
+    awaits: list[Effect] = attrs.field(factory=list["Effect"], repr=False)
+    """What the code that carries it out is waiting for."""
     told: bool = attrs.field(default=False, repr=False)
     """Whether the answer of a turn that knew of it was completed."""
+
+    def needs(self, other: Effect) -> bool:
+        """Whether it cannot end before another one does."""
+        return self is other or any(each.needs(other) for each in self.awaits)
+
+
+_carried_out: ContextVar[Effect | None] = ContextVar("_carried_out", default=None)
+"""What the running code is a part of."""
 
 
 @attrs.define(eq=False)
@@ -117,10 +128,23 @@ class Effects:
             except RuntimeError:  # by which a task group says that it is closed
                 raise RuntimeError("the call is over: nothing is begun in it any more") from None
             self._known[key] = effect
-        await effect.ended.wait()
+        await self._wait(effect)
         if effect.error is not None:
             raise effect.error
         return effect.result
+
+    async def _wait(self, effect: Effect) -> None:
+        outer = _carried_out.get()
+        if outer is None or effect.ended.is_set():
+            await effect.ended.wait()
+            return
+        if effect.needs(outer):
+            raise RuntimeError(f"once({effect.key!r}, ...) is called in what it carries out itself, and would wait for itself")
+        outer.awaits.append(effect)
+        try:
+            await effect.ended.wait()
+        finally:
+            outer.awaits.remove(effect)
 
     async def settled(self) -> None:
         """Wait for all that is being carried out."""
@@ -136,6 +160,7 @@ class Effects:
                 return
             begun = True
             self.changed()
+            _carried_out.set(effect)
             result = fn()
             effect.result = await result if inspect.isawaitable(result) else result
             effect.done = True

@@ -261,6 +261,55 @@ def test_what_once_takes(fn: Any) -> None:
     run(main)
 
 
+@pytest.mark.parametrize("keys", [["a", "a"], ["a", "b", "a"], ["a", "b", "c", "b"]])
+def test_what_would_wait_for_itself_is_told(keys: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    async def nested(turn: llm.Turn, keys: list[str]) -> str:
+        if not keys:
+            return "done"
+        return str(await turn.once(keys[0], lambda: nested(turn, keys[1:])))
+
+    async def answer(turn: llm.Turn) -> Turns:
+        yield await nested(turn, keys if turn.id == 1 else ["x", "y", "z"])
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            begun = anyio.current_time()
+            assert await line.answer(1, user("a")) == FAILURE
+            assert anyio.current_time() - begun < 1
+            assert await line.answer(2, user("a")) == "done"
+
+    run(main)
+    assert f"once({keys[-1]!r}, ...) is called in what it carries out itself" in caplog.text
+
+
+def test_two_effects_that_would_wait_for_each_other_are_told() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        async def carry_out(other: str) -> str:
+            await anyio.sleep(1)
+            try:
+                return str(await turn.once(other, lambda: "never"))
+            except RuntimeError:
+                return "told"
+
+        results: list[str] = []
+
+        async def begin(key: str, other: str) -> None:
+            results.append(await turn.once(key, lambda: carry_out(other)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(begin, "a", "b")
+            tasks.start_soon(begin, "b", "a")
+        yield str(results)
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "['told', 'told']"
+
+    run(main)
+
+
 def test_a_coroutine_in_place_of_a_function() -> None:
     bookings = Bookings()
 
