@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import anyio
 import attrs
@@ -16,6 +15,8 @@ from retell_async._core.masking import masked_traceback
 from .log import log
 
 __all__ = ["MemoryStore", "Outcome", "Records", "Store"]
+
+T = TypeVar("T")
 
 _RECORD_WITHIN = 2.0
 _LATE_WITHIN = 30.0
@@ -149,48 +150,46 @@ class Records:
 
         :returns: whether another process had it since the last connection to this one, and what was kept, ``None`` if that is not known.
         """
-        elsewhere, record = False, None
-        with self._bounded("does not give its state") as waiting:
-            async with self._one_by_one:
-                before = self._claim
-                self._claim, kept = _checked(await self._store.claim(self._call_id))
-                record = kept or {}
-                carried_out = 1 if before is None else self._claim - before
-                elsewhere = carried_out > self._unanswered + 1
-                self._settled(max(0, self._unanswered + 1 - max(1, carried_out)))
-        if record is None:
+        given = await self._ask("does not give its state", self._claimed)
+        if given is None:
             self._unanswered += 1
             self.unanswered_at = anyio.current_time()
-            if waiting.cancelled_caught:
-                self._late_until = self.unanswered_at + _LATE_WITHIN
-        return elsewhere, record
+        return given or (False, None)
 
     async def save(self, record: dict[str, Any]) -> bool:
         """Keep this, also when cancelled. ``False`` when there is a newer claim, or, if it is `doubtful`, there may be."""
+        return await self._ask("does not take its state", lambda: self._saved(record)) is not False
+
+    async def _claimed(self) -> tuple[bool, dict[str, Any]]:
+        before = self._claim
+        self._claim, record = _checked(await self._store.claim(self._call_id))
+        carried_out, asked = 1 if before is None else self._claim - before, self._unanswered + 1
+        self._settled(max(0, asked - max(1, carried_out)))
+        return carried_out > asked, record or {}
+
+    async def _saved(self, record: dict[str, Any]) -> bool:
         if self._claim is None:
             return False
-        kept: bool | None = None
-        with self._bounded("does not take its state"):
-            async with self._one_by_one:
-                kept = await self._store.save(self._call_id, record, self._claim)
-                if kept:
-                    self._settled(self._unanswered)
+        kept: Any = await self._store.save(self._call_id, record, self._claim)
+        if kept:
+            self._settled(self._unanswered)
         return kept is None or bool(kept)
 
     def _settled(self, unanswered: int) -> None:
         """The newest claim is known; so many may be carried out yet."""
         self._unanswered = unanswered if anyio.current_time() < self._late_until else 0
 
-    @contextmanager
-    def _bounded(self, problem: str) -> Generator[anyio.CancelScope]:
-        waiting = anyio.CancelScope(shield=True, deadline=anyio.current_time() + _RECORD_WITHIN)
+    async def _ask(self, problem: str, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """``None`` when the store does not answer."""
         try:
-            with waiting:
-                yield waiting
-            if waiting.cancelled_caught:
-                log.error("call %r: the store %s", self._call_id, problem)
+            with anyio.move_on_after(_RECORD_WITHIN, shield=True):
+                async with self._one_by_one:
+                    return await ask()
+            self._late_until = anyio.current_time() + _LATE_WITHIN
+            log.error("call %r: the store %s", self._call_id, problem)
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(error))
+        return None
 
 
 def _checked(given: Any) -> tuple[int, dict[str, Any] | None]:

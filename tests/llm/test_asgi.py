@@ -309,9 +309,9 @@ async def test_what_is_raised_in_a_lifespan_comes_out_as_it_is() -> None:
 
 def asked(retell: WebSocketTestSession) -> str:
     retell.send_json(QUESTION)
-    text = ""
+    text: str = ""
     while True:
-        frame = retell.receive_json()
+        frame: Json = retell.receive_json()
         if frame.get("response_id") == 1:
             text += frame["content"]
             if frame["content_complete"]:
