@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import anyio
+
 from ._blocking.loop import Background
 from ._blocking.pages import SyncPage, fetch
 from ._blocking.response import SyncStreamedResponse
@@ -70,15 +72,25 @@ class _Sender:
     def iterate(self, method: Callable[[AsyncRetell], AsyncGenerator[T]]) -> Iterator[T]:
         with self.background.use() as use:
             found = method(self.client)
+            turn = anyio.Lock()  # who is interrupted while the next one is waited for closes it when that has ended
+
+            async def next_one() -> T:
+                async with turn:
+                    return await anext(found)
+
+            async def close() -> None:
+                async with turn:
+                    await found.aclose()
+
             try:
                 while True:
                     try:
-                        item = use.run(found.__anext__)
+                        item = use.run(next_one)
                     except StopAsyncIteration:
                         return
                     yield item
             finally:
-                use.run(found.aclose)
+                use.finish(close)
 
     @contextmanager
     def stream(
@@ -92,8 +104,11 @@ class _Sender:
             try:
                 yield SyncStreamedResponse(use, response.map(meaning))
             finally:
-                if not use.is_inherited:
-                    use.run(opened.__aexit__, None, None, None)
+
+                async def close() -> None:
+                    await opened.__aexit__(None, None, None)
+
+                use.finish(close)
 
 
 class _Retell(OfficialSettings, SyncVerbs, Resources):
