@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -452,6 +453,50 @@ def test_a_loop_that_cannot_begin_is_an_error_and_not_a_wait(monkeypatch: pytest
             patch.setattr("anyio.run", fail)
             with pytest.raises(OSError, match="too many"):
                 client.call.retrieve("call_1")
+        assert client.call.retrieve("call_1").call_id == "call_1"
+
+
+# Beside what programs put in the place of httpx's methods
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [
+        (httpx.Client, "send"),
+        (httpx.Client, "request"),
+        (httpx.HTTPTransport, "handle_request"),
+        (httpcore.ConnectionPool, "handle_request"),
+        (httpx.AsyncClient, "send"),
+        (httpx.AsyncHTTPTransport, "handle_async_request"),
+        (httpcore.AsyncConnectionPool, "handle_async_request"),
+    ],
+)
+def test_a_guard_of_a_programs_tests_is_asked(monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> None:
+    asked: list[str] = []
+
+    def guard(*_: Any, **__: Any) -> Any:
+        asked.append(method)
+        raise RuntimeError("no network in tests")
+
+    monkeypatch.setattr(owner, method, guard)
+    with Retell(KEY, base_url="http://127.0.0.1:9", max_retries=0) as client, client.with_options(timeout=3) as view:
+        for send in (
+            lambda: client.call.create_phone_call(**NUMBERS),
+            view.call.list,
+            lambda: client.call.with_streaming_response.retrieve("call_1").__enter__(),
+            lambda: next(client.call.ended_since(0)),
+        ):
+            with pytest.raises(Exception, match="no network in tests"):
+                send()
+    assert asked == [method] * 4
+
+
+def test_an_answer_that_is_put_in_place_of_send_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(_: httpx.Client, request: httpx.Request, **__: Any) -> httpx.Response:
+        return httpx.Response(200, json=CALL, request=request)
+
+    with Retell(KEY, base_url=BASE_URL) as client, monkeypatch.context() as patch:
+        patch.setattr(httpx.Client, "send", send)
         assert client.call.retrieve("call_1").call_id == "call_1"
 
 
