@@ -341,12 +341,15 @@ def test_whoever_watches_is_told_when_the_client_is_closed(backend: str) -> None
             client = AsyncRetell(api_key="key_of_the_tests", base_url=served.url)
             watching = anyio.Event()
 
-            async def watch_it(call_id: str) -> None:
-                with pytest.raises(RetellError, match="the client is closed"):
-                    async for _ in client.call.monitor(call_id):
-                        watching.set()
+            async def watched(call_id: str) -> None:
+                async for _ in client.call.monitor(call_id):
+                    watching.set()
 
-            tasks.start_soon(watch_it, await placed(client))
+            async def refused(call_id: str) -> None:
+                with pytest.raises(RetellError, match="the client is closed"):
+                    await watched(call_id)
+
+            tasks.start_soon(refused, await placed(client))
             with anyio.fail_after(20):
                 await watching.wait()
                 await client.aclose()
