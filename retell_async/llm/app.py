@@ -185,12 +185,12 @@ class App:
         if self._home is not None:
             yield
             return
-        failed: Exception | None = None
+        failed: BaseException | None = None
         async with anyio.create_task_group() as tasks:
             self._home = tasks
             try:
                 yield
-            except Exception as error:  # noqa: BLE001 - raised again, as it is and not in a group
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - raised again, not in a group
                 failed = error
             finally:
                 self._home = None

@@ -648,7 +648,8 @@ class Session:
         elsewhere, record = await self._records.claim()
         if record is not None and not self._restored:
             self._restored = True
-            for key, value in (record.get("state") or {}).items():
+            state: dict[str, Any] = record.get("state") or {}
+            for key, value in state.items():
                 self.state.setdefault(key, value)
             self._conversation.greeted = self._conversation.greeted or record.get("greeted") is True
             self._effects.restore(record.get("effects") or ())

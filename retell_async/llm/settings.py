@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -84,18 +84,17 @@ def is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
 
 def _pattern(value: Any) -> re.Pattern[str] | None:
     try:
-        pattern = re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
+        pattern: Any = re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
     except re.error as error:
         raise ConfigurationError(f"goodbye_pattern is no regular expression: {error}") from None
-    if pattern is not None and not (isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str)):
+    if pattern is not None and not (pattern.__class__ is re.Pattern and isinstance(pattern.pattern, str)):
         raise ConfigurationError(f"goodbye_pattern must be a regular expression for texts, and is {value!r}")
-    return pattern
+    return cast("re.Pattern[str] | None", pattern)
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    texts: tuple[Any, ...] = (
-        () if value is None else (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-    )
+def _fillers(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    given: Any = () if value is None else (value,) if isinstance(value, str) else value
+    texts: tuple[Any, ...] = tuple(given) if hasattr(given, "__iter__") else (given,)
     if any(not isinstance(text, str) or not text.strip() for text in texts):
         raise ConfigurationError("a filler must be a text, and not an empty one")
     return texts
@@ -108,7 +107,7 @@ class Settings:
     begin_message: str | Callable[[Session], str] | None
     failure_message: str | Callable[[Turn], str]
     timeout: float = attrs.field(validator=_above_zero)
-    filler: tuple[str, ...] = attrs.field(converter=_texts)
+    filler: tuple[str, ...] = attrs.field(converter=_fillers)
     filler_after: float = attrs.field(validator=_above_zero)
     silent_pickup: SilentPickup | None
     goodbye_pattern: re.Pattern[str] | None = attrs.field(converter=_pattern)

@@ -300,11 +300,12 @@ async def test_what_goes_on_at_the_end_of_the_lifespan_is_left(connected: bool) 
         assert not any(message["type"] == "websocket.close" for message in server.sent)
 
 
-async def test_what_is_raised_in_a_lifespan_comes_out_as_it_is() -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+async def test_what_is_raised_in_a_lifespan_comes_out_as_it_is(error: type[BaseException]) -> None:
     app = counting()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(error):
         async with app.lifespan():
-            raise ZeroDivisionError
+            raise error
 
 
 def asked(retell: WebSocketTestSession) -> str:
