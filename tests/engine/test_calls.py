@@ -485,7 +485,7 @@ async def test_an_operation_has_a_timeout_of_its_own_where_nobody_sets_one() -> 
         await client.call.create_phone_call(**NUMBERS)
     timeouts = [request.extensions["timeout"] for request in script.requests]
     assert [timeout["read"] for timeout in timeouts] == [120, 7, 8, 9]
-    assert (timeouts[0]["connect"], timeouts[0]["pool"]) == (5, None)
+    assert (timeouts[0]["connect"], timeouts[0]["pool"]) == (5, 300)
 
 
 async def test_no_more_requests_are_under_way_than_there_are_connections() -> None:
