@@ -70,7 +70,7 @@ class Answer:
             raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
 
     def check(self, operation: Operation[Any]) -> None:
-        """Parse the body and look whether it is an object, or an array, as it should be, a page if it should be one, and names what was made.
+        """Parse the body and look whether it is an object, or an array, as it should be, a page if that is due, and names what was made.
 
         :raises APIResponseValidationError: it is not.
         """
