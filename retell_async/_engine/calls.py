@@ -201,6 +201,7 @@ class Call:
                 if before is None:
                     self._since = left_at, time.time()
                 wait = self._wait_for_connection(http)
+                wait = wait if wait < math.inf else DEFAULT_MAX_WAIT
                 self._departure = Departure(self._leaving(turns, account, is_first=before is None))
                 try:
                     answer = await http.exchange(
@@ -209,7 +210,7 @@ class Call:
                         self.operation.timeout,
                         stream=self.stream,
                         departure=self._departure,
-                        pool=wait if wait < math.inf else DEFAULT_MAX_WAIT,
+                        pool=wait,
                     )
                     answered = True
                 except APIConnectionError as failure:
@@ -217,7 +218,9 @@ class Call:
                         answered = True  # it did not leave after all, and nothing of it is on its way
                         self._since = before
                         if isinstance(failure.__cause__, httpx.PoolTimeout):
-                            self._in_vain = True
+                            waited = clock() - left_at
+                            self._waited += waited
+                            self._in_vain = waited > wait - _NOTICEABLE
                     raise
                 except _KeyForgotten:
                     answered = True
