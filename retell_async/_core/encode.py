@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 
+from .masking import HiddenMapping
 from .model import Model
 from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, Style
 
@@ -31,7 +32,7 @@ class Encoded:
     base_url: str = attrs.field(repr=False)
     target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
     """Path and query, under the base URL."""
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False, converter=HiddenMapping)
     content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
     redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Hidden", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
+__all__ = ["Hidden", "HiddenMapping", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
@@ -102,6 +102,30 @@ class Hidden(Generic[T]):
 
     def __init__(self, value: T) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class HiddenMapping(Mapping[str, str]):
+    """Used as a dict of texts is, and not seen where what the lines of a traceback name, attributes among it, is shown."""
+
+    __slots__ = ("_hidden",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._hidden = Hidden(dict(values))
+
+    def __getitem__(self, name: str) -> str:
+        return self._hidden.value[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hidden.value)
+
+    def __len__(self) -> int:
+        return len(self._hidden.value)
+
+    def items(self) -> ItemsView[str, str]:
+        return self._hidden.value.items()
 
     def __repr__(self) -> str:
         return "***"

@@ -372,6 +372,22 @@ def lookup(name: str) -> type[Model] | Spec:
     return found
 
 
+def required_ids(spec: Spec) -> set[str]:
+    """The fields of an object, or of each member of a union, that must be there and are ids, by their names in JSON."""
+    match spec:
+        case One(name):
+            found = lookup(name)
+            if not isinstance(found, type):
+                return required_ids(found)
+            required = (field for field in declared(found) if field.default is attrs.NOTHING and "None" not in str(field.type))
+            return {name for field in required if (name := found.__wire__.get(field.name, field.name)).endswith("_id")}
+        case Tagged(table=members) | Keyed(keys=members):
+            known = {*members.values(), spec.other} if isinstance(spec, Keyed) else {*members.values()}
+            return set[str].intersection(*(required_ids(One(name)) for name in known if name != "UnknownObject"))
+        case Many() | Mapped():
+            return set()
+
+
 def decode_object(cls: type[Model]) -> Decode:
     """The function that decodes what should be an object of this class."""
     adopt = adopter(cls)

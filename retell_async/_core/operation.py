@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
-from .model import Decode, Model, Spec, decoder
+from .model import Decode, Model, Spec, decoder, required_ids
 
 if TYPE_CHECKING:
     import httpx
@@ -210,6 +210,20 @@ class Operation(Generic[T_co]):
         """What the body of an answer with this status holds, and what decodes it."""
         spec = self.statuses.get(status) if self.statuses is not None else None
         return (self.response, self.decode) if spec is None else (spec, decoder(spec))
+
+    @cached_property
+    def names(self) -> str | None:
+        """The field by which an answer of success names what was made; ``None`` if nothing is made or nothing names it.
+
+        It is the one id that the answer must have, or of several the one that the path speaks of: ``call_id`` of ``/v2/create-phone-call``.
+        """
+        if self.repeat == "safe" or self.response is None:
+            return None
+        ids = required_ids(self.response)
+        if len(ids) == 1:
+            return next(iter(ids))
+        made = next(part for part in reversed(self.path.split("/")) if not part.startswith("{")).replace("-", "_")
+        return next((name for name in sorted(ids) if f"_{made}".endswith(f"_{name.removesuffix('_id')}")), None)
 
 
 @attrs.frozen

@@ -70,7 +70,7 @@ class Answer:
             raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
 
     def check(self, operation: Operation[Any]) -> None:
-        """Parse the body and look whether it is an object, or an array, as it should be, and a page if it should be one.
+        """Parse the body and look whether it is an object, or an array, as it should be, a page if that is due, and names what was made.
 
         :raises APIResponseValidationError: it is not.
         """
@@ -79,6 +79,8 @@ class Answer:
             raise APIResponseValidationError(self.response, self._data, message=OTHER_SHAPE)
         if operation.paging is not None and not _is_page(self._data):
             raise APIResponseValidationError(self.response, self._data, message=NO_PAGE)
+        if _is_nameless(operation, self._data):
+            raise APIResponseValidationError(self.response, self._data, message=f"the answer has no {operation.names}")
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -350,6 +352,14 @@ def _is_page(data: Any) -> bool:
     return not isinstance(data, dict) or isinstance(cast("dict[str, Any]", data).get("items"), list)
 
 
+def _is_nameless(operation: Operation[Any], data: Any) -> bool:
+    """Whether an answer does not say what was made, so that nobody knows whether anything was."""
+    if operation.names is None or not isinstance(data, dict):
+        return False
+    made = cast("dict[str, Any]", data).get(operation.names)
+    return not (isinstance(made, str) and made)
+
+
 def _is_other_shape(spec: Spec | None, data: Any) -> bool:
     if spec is None:
         return False
@@ -389,6 +399,10 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
             wrong = APIResponseValidationError(answer.response, data, message=message, problems=problems)
             del data
             raise wrong
+    if _is_nameless(operation, data):
+        wrong = APIResponseValidationError(answer.response, data, message=f"the answer has no {operation.names}")
+        del data
+        raise wrong
     spec, decoded_by = operation.decode_of(answer.status_code)
     decoded: T = decoded_by(data)
     if decoded is data and spec is not None:

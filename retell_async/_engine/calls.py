@@ -29,9 +29,10 @@ from .._core.operation import Omit, Operation
 from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
+from .._http.way import Departure
 from .events import Hook, LimitEvent, RetryEvent, WaitEvent
 from .idempotency import new_key
-from .limits import Turn
+from .limits import DEFAULT_MAX_WAIT, Turn
 from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Call:
     give_up_at: float | None = None
     """By the clock of the account; ``None`` for never."""
     _since: tuple[float, float] | None = None  # when the first attempt left, by the clock of the account and as Unix time
-    _sent: bool = False  # whether the present attempt left
+    _departure: Departure | None = None  # of the present attempt, once it was given to be sent
     _waits_at: Gate | None = None
     _waited: float = 0.0  # seconds, for limits and for connections
     _in_vain: bool = False  # whether all the time that there was for waiting is over
@@ -162,7 +163,7 @@ class Call:
         return max(account.clock() - self._since[0], time.time() - min(self._since[1], since), 0.0)
 
     async def _attempt_in_time(self, http: Http, account: Account, slots: Slots) -> Answer:
-        self._sent = False
+        self._departure = None
         if self.give_up_at is None:
             return await self._attempt(http, account, slots)
         with anyio.move_on_after(max(self.give_up_at - account.clock(), 0.0)):
@@ -170,12 +171,15 @@ class Call:
         if self._waits_at is not None:
             raise self._no_turn(http, self._waits_at, self.deadline)
         within = f"within the deadline of {self.deadline:g} s"
-        what = f"attempt {self.attempts} had no answer" if self._sent else "no free connection"
+        sent = self._departure is not None and http.may_have_left(self.encoded, self._departure)
+        what = f"attempt {self.attempts} had no answer" if sent else "no free connection" if self._departure is None else "no connection"
+        if what == "no connection":
+            within = f"{within}; {http.way(self.encoded)}"
         if self._before is not None:
             within = f"{within}; the attempt before it ended with {self._before}"
         elif self._refusal is not None:
             within = f"{within}; before it: {self._refusal}"
-        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=self._sent)
+        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=sent)
         raise error from (self._before or self._refusal)
 
     async def _attempt(self, http: Http, account: Account, slots: Slots) -> Answer:
@@ -196,20 +200,27 @@ class Call:
                 before = self._since
                 if before is None:
                     self._since = left_at, time.time()
-                self._sent = True
+                wait = self._wait_for_connection(http)
+                wait = wait if wait < math.inf else DEFAULT_MAX_WAIT
+                self._departure = Departure(self._leaving(turns, account, is_first=before is None))
                 try:
                     answer = await http.exchange(
                         encoded,
                         self.timeout,
                         self.operation.timeout,
                         stream=self.stream,
-                        leaves=self._leaving(turns, account, is_first=before is None),
+                        departure=self._departure,
+                        pool=wait,
                     )
                     answered = True
                 except APIConnectionError as failure:
                     if not failure.sent:
                         answered = True  # it did not leave after all, and nothing of it is on its way
                         self._since = before
+                        if isinstance(failure.__cause__, httpx.PoolTimeout):
+                            waited = clock() - left_at
+                            self._waited += waited
+                            self._in_vain = waited > wait - _NOTICEABLE
                     raise
                 except _KeyForgotten:
                     answered = True
@@ -240,7 +251,7 @@ class Call:
                 if not kept:
                     slots.give()
             error = self._refusal = cast("RateLimitError", status_error(answer.response))
-            self._sent = False
+            self._departure = None
             now = clock()
             limited, pause = account.refused(gate, left_at, error, now)
             self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
@@ -320,10 +331,13 @@ class Call:
             self._tell(WaitEvent, limit=closed.name, seconds=waited)
         return turns
 
+    def _wait_for_connection(self, http: Http) -> float:
+        """Seconds that it may wait for a connection from now on; not to wait for limits is not to wait for one too."""
+        return min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
+
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
-        # Not to wait for limits is not to wait for a connection too.
-        within = min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
+        within = self._wait_for_connection(http)
         with anyio.move_on_after(within) as scope, account.waiting():
             await slots.take(first=first)
         waited = account.clock() - start

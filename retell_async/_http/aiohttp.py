@@ -29,7 +29,7 @@ from .instrumented import Methods
 from .loops import close_soon, is_over, on_asyncio, running_loop
 from .streams import is_readable, keep_alive
 from .transport import HTTPCORE, Transport
-from .way import LEAVES, OwnTransport, not_sent
+from .way import LEAVES, Departure, OwnTransport, not_sent
 
 __all__ = ["AiohttpClient"]
 
@@ -65,6 +65,8 @@ class AiohttpClient(httpx_aiohttp.HttpxAiohttpClient):
 
 class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
     """Sends a request once or says that it was not sent, and raises nothing but the errors of httpx."""
+
+    bounds_waits = True
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -249,6 +251,11 @@ class _Trip:
         """Whether aiohttp has it. What stands in the way of aiohttp may send it too, and then nobody says when it leaves."""
         self.left = False
 
+    def begin(self) -> None:
+        self.began = True
+        if isinstance(self._leaves, Departure):
+            self._leaves.is_traced = True
+
     def leave(self) -> None:
         if self._leaves is not None:
             self._leaves()
@@ -261,7 +268,7 @@ class _StaleError(aiohttp.ClientError):
 
 class _Request(aiohttp.ClientRequest):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        _trip.get().began = True
+        _trip.get().begin()
         super().__init__(*arguments, **settings)
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:

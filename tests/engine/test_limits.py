@@ -353,11 +353,27 @@ def test_a_limit_whose_beginning_tells_nothing_is_found_all_the_same(limit: int)
     assert refused <= 20 * limit
 
 
-@pytest.mark.parametrize(("requests", "per"), [(1, 1.0), (3, 1.0), (10, 1.0), (50, 1.0), (10, 60.0), (2.5, 1.0), (0.5, 1.0), (100, 3600.0)])
+@pytest.mark.parametrize(
+    ("requests", "per"),
+    [
+        (1, 1.0),
+        (3, 1.0),
+        (10, 1.0),
+        (50, 1.0),
+        (10, 60.0),
+        (2.5, 1.0),
+        (50 / 16, 1.0),
+        (1.9, 60.0),
+        (0.29 * 100, 1.0),
+        (0.5, 1.0),
+        (0.3, 10.0),
+        (100, 3600.0),
+    ],
+)
 def test_no_window_at_the_server_holds_more_than_the_known_limit_whatever_the_way_there(requests: float, per: float) -> None:
     seeded = random.Random(3)
     pacer = Pacer(limit := RateLimit(requests, per=per), [])
-    number = max(int(requests), 1)
+    number = max(math.floor(round(requests, 6)), 1)
     now, arrivals = 0.0, list[float]()
     answers: list[tuple[float, float, Turn]] = []
     while len(arrivals) < 20 * number:
@@ -375,8 +391,22 @@ def test_no_window_at_the_server_holds_more_than_the_known_limit_whatever_the_wa
         else:
             now = min(now + pacer.delay(now), answers[0][0] if answers else math.inf)
     arrivals.sort()
-    window = number / limit.rate
+    window = per if requests >= 1 else per / requests
+    assert limit.rate == pytest.approx(number / window)
     assert all(later - earlier > window for earlier, later in zip(arrivals, arrivals[number:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("requests", "per", "rate"), [(2.5, 1.0, 2), (7.5, 10.0, 0.7), (1.9, 60.0, 1 / 60), (1, 1.0, 1), (0.5, 1.0, 0.5), (0.3, 10.0, 0.03)]
+)
+def test_a_limit_with_a_fraction_is_made_use_of(requests: float, per: float, rate: float) -> None:
+    pacer = Pacer(RateLimit(requests, per=per))
+    now, left = 0.0, list[float]()
+    for _ in range(40):
+        now += pacer.delay(now)
+        left.append(now)
+        pacer.done(pacer.take(now), now)
+    assert 0.97 * rate < 39 / (left[-1] - left[0]) <= rate * 1.05
 
 
 def test_a_stricter_limit_that_comes_to_be_known_is_kept_and_a_looser_one_is_not() -> None:

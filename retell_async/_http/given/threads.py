@@ -16,7 +16,7 @@ import httpx
 from anyio import CancelScope, CapacityLimiter, from_thread, to_thread
 
 from ..instrumented import Methods
-from ..way import LEAVES, Departure, goes_out
+from ..way import LEAVES, Departure, drop_abandoned_blocking, goes_out
 from .httpx2 import BlockingHttpx2Client
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class ThreadedClient(httpx.AsyncClient):
         return self._given.build_request(*arguments, content=content, **settings)
 
     async def send(self, request: httpx.Request, **settings: Any) -> httpx.Response:
-        exchange = _Exchange()
+        exchange = _Exchange(self._transport_for_url(request.url))
         request.extensions = {**request.extensions, "trace": exchange.trace(request.extensions[LEAVES])}
         try:
             response = await exchange.run(exchange.open, partial(self._send, request, settings))
@@ -85,7 +85,8 @@ class ThreadedClient(httpx.AsyncClient):
 class _Exchange(httpx.AsyncByteStream):
     """A request, and the body of its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: object) -> None:
+        self._transport = transport
         self._body: httpx.SyncByteStream | None = None
         self._lock = Lock()
         self._in_thread = False
@@ -110,7 +111,11 @@ class _Exchange(httpx.AsyncByteStream):
         return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
     def open(self, send: Callable[[], httpx.Response]) -> httpx.Response:
-        response = send()
+        try:
+            response = send()
+        except BaseException:
+            drop_abandoned_blocking(self._transport)
+            raise
         self._body = cast("httpx.SyncByteStream", response.stream)
         return response
 
