@@ -28,6 +28,7 @@ Decode = Callable[[Any], Any]
 """Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
 
 
+_HERE = __name__.partition(".")[0]
 _FIELD_BY_FIELD = "models are not taken apart or put together field by field: to_dict() and from_dict() lose nothing and add nothing"
 
 
@@ -77,6 +78,13 @@ class Model(PydanticMethods):
     __test__ = False  # `TestCaseJob` and the like are no tests, whatever pytest finds imported
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__()
+        if cls.__module__.partition(".")[0] != _HERE:
+            from .interop.own import made_own
+
+            made_own(cls, settings)
 
     def __init__(self, **fields: Any) -> None:
         whole = fields.get("__whole__")
@@ -260,9 +268,9 @@ def copied(value: Any) -> Any:
 
 @attrs.frozen
 class One:
-    """An object (or a union's member) of this name."""
+    """An object (or a union's member) of this name, or of a class of a program's own."""
 
-    name: str
+    name: str | type[Model]
 
 
 @attrs.frozen
@@ -364,8 +372,10 @@ def decoder(spec: Spec) -> Decode:
             return _decode_union(spec)
 
 
-def lookup(name: str) -> type[Model] | Spec:
-    """The class of an object, or the table of a union, by the name that a `Spec` has for it."""
+def lookup(name: str | type[Model]) -> type[Model] | Spec:
+    """The class of an object, or the table of a union, by what a `Spec` has for it."""
+    if not isinstance(name, str):
+        return name
     if name == "UnknownObject":
         return UnknownObject
     found: type[Model] | Spec = generated("models").lookup(name)

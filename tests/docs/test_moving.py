@@ -273,6 +273,27 @@ def test_methods_of_models() -> None:
         assert (made.call_analysis.call_summary, made.new_field, made.to_dict()) == ("short", {"a": 1}, CALL)
 
 
+def test_models_of_ones_own() -> None:
+    assert "defaults hold, those of `Field(default_factory=...)` too" in row("Models of your own")
+    assert "`class Thing(pydantic.BaseModel)`, which `cast_to` takes too" in row("in a model of your own")
+
+    class There(retell.BaseModel):
+        n: int = 3
+        names: list[str] = pydantic.Field(default_factory=list)
+
+    class Here(retell_async.BaseModel):
+        n: int = 3
+        names: list[str] = pydantic.Field(default_factory=list)
+
+    models: list[Any] = [There, Here]
+    for kind in models:
+        assert kind().model_dump() == {"n": 3, "names": []}
+    with pytest.raises(TypeError, match=r"Field\(alias=\.\.\.\) does not hold"):
+
+        class Other(retell_async.BaseModel):
+            a: str = pydantic.Field(alias="b")
+
+
 def test_models_elsewhere() -> None:
     assert "pydantic" in row("Models elsewhere")
     for kind in (retell.types.PhoneCallResponse, types.PhoneCallResponse):

@@ -46,6 +46,11 @@ class Name:
     official: str
     """The attribute of the official SDK."""
     required: bool
+    default: Any = None
+
+    def left_out(self) -> Any:
+        """What it reads as where it is left out: only models of a program's own have other defaults than ``None``."""
+        return self.default.factory() if isinstance(self.default, attrs.Factory) else self.default  # type: ignore[arg-type]
 
 
 _by_class: dict[type[Model], dict[str, Name]] = {}
@@ -65,7 +70,8 @@ def _names(cls: type[Model]) -> Iterator[tuple[str, Name]]:
         official = wire if field.name == f"{wire}_" else field.name  # which stepped aside here and not there
         if official.startswith("model_"):
             official = f"api_{official}"
-        yield wire, Name(field.name, official, field.default is attrs.NOTHING)
+        required = field.default is attrs.NOTHING
+        yield wire, Name(field.name, official, required, None if required else field.default)
 
 
 def dump(
@@ -132,9 +138,13 @@ class _Dump:
 
     def _fields(self, model: Model, include: Choice | None, exclude: Choice | None) -> Iterator[tuple[str, Any]]:
         known, there = names(type(model)), vars(model)
-        for wire in there if self.exclude_unset else {**there, **{wire: None for wire in known if wire not in there}}:
-            value, name = there.get(wire), known.get(wire)
-            if value is None and (self.exclude_none or (self.exclude_defaults and name is not None and not name.required)):
+        left_out = () if self.exclude_unset else (wire for wire in known if wire not in there)
+        for wire in (*there, *left_out):
+            name = known.get(wire)
+            value = there[wire] if wire in there or name is None else name.left_out()
+            if value is None and self.exclude_none:
+                continue
+            if self.exclude_defaults and name is not None and not name.required and value == name.left_out():
                 continue
             official = wire if name is None else name.official
             if inside := _inside(official, include, exclude):

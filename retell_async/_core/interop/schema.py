@@ -132,6 +132,8 @@ def _fields(cls: type[Model], handler: GetCoreSchemaHandler) -> Iterator[tuple[s
             schema = handler.generate_schema(hints[name.own])
         except PydanticSchemaGenerationError:  # files, which are only ever sent
             schema = core_schema.any_schema()
+        if name.default is not None:
+            schema = core_schema.with_default_schema(schema, default=dump(name.left_out(), mode="json"))
         yield wire, core_schema.typed_dict_field(schema, required=name.required)
 
 
