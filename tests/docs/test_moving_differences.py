@@ -13,13 +13,14 @@ from importlib import import_module
 from importlib.metadata import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import httpx
 import pytest
 import retell
 import retell.types
+from fastapi import Body, FastAPI
 
 import retell_async
 from retell_async import llm, types, webhooks
@@ -73,6 +74,27 @@ async def test_members_of_unions() -> None:
     assert isinstance(here, retell_async.UnknownObject)
     assert (here.call_type, here.call_id) == ("fax", "call_1")
     assert not isinstance(here, (types.PhoneCallResponse, types.WebCallResponse))
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.UnsupportedFieldAttributeWarning")  # of the official SDK's class, in FastAPI
+async def test_bodies_of_fastapi() -> None:
+    assert "`call: Annotated[PhoneCallResponse, Body()]`" in row("FastAPI takes a parameter")
+    app = FastAPI()
+    taken: list[object] = []
+
+    def hook(call: object) -> None:
+        taken.append(call)
+
+    kinds = {"/there": retell.types.PhoneCallResponse, "/bare": types.PhoneCallResponse}
+    for path, kind in {**kinds, "/here": Annotated[types.PhoneCallResponse, Body()]}.items():
+        hook.__annotations__["call"] = kind
+        app.post(path)(hook)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        answers = {path: await client.post(path, json=CALL) for path in ("/there", "/bare", "/here")}
+    assert {path: answer.status_code for path, answer in answers.items()} == {"/there": 200, "/bare": 422, "/here": 200}
+    assert answers["/bare"].json()["detail"][0]["loc"] == ["query", "call"]
+    assert [type(one) for one in taken] == [retell.types.PhoneCallResponse, types.PhoneCallResponse]
 
 
 @pytest.mark.anyio
