@@ -117,6 +117,10 @@ class Model(PydanticMethods):
     def __content__(self) -> Self:
         return self
 
+    @classmethod
+    def __declaring__(cls) -> type[Self]:
+        return cls
+
     @property
     def __whole__(self) -> Any:
         """A field only for attrs, before all others."""

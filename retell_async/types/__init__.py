@@ -966,10 +966,10 @@ if TYPE_CHECKING:
     ConversationFlowListResponse: TypeAlias = Page[ConversationFlowResponse]
     ExportRequestListResponse: TypeAlias = Page[ListExportRequestsResponseItem]
     IdentityRetrieveResponse: TypeAlias = GetApiKeyInfoResponse
-    KnowledgeBaseListResponse: TypeAlias = Page[KnowledgeBaseResponse]
+    KnowledgeBaseListResponse: TypeAlias = list[KnowledgeBaseResponse]
     LlmListResponse: TypeAlias = Page[LlmResponse]
     McpToolDefinition: TypeAlias = MCPToolDefinition
-    McpToolGetMcpToolsResponse: TypeAlias = Page[MCPToolDefinition]
+    McpToolGetMcpToolsResponse: TypeAlias = list[MCPToolDefinition]
     PhoneNumberListResponse: TypeAlias = Page[PhoneNumberResponse]
     PlaygroundCompletionResponse: TypeAlias = AgentPlaygroundCompletionResponse
     TestCaseDefinitionResponse: TypeAlias = TestCaseDefinition
@@ -977,57 +977,59 @@ if TYPE_CHECKING:
     TestListBatchTestsResponse: TypeAlias = Page[TestCaseBatchJob]
     TestListTestCaseDefinitionsResponse: TypeAlias = Page[TestCaseDefinition]
     TestListTestRunsResponse: TypeAlias = Page[TestCaseJob]
-    VoiceListResponse: TypeAlias = Page[VoiceResponse]
+    VoiceListResponse: TypeAlias = list[VoiceResponse]
     VoiceSearchResponse: TypeAlias = SearchCommunityVoiceResponse
 
 _RESPONSES: dict[str, str] = {
     "AgentCreateVersionResponse": "CreateAgentVersionResponse",
-    "AgentListResponse": "Page[AgentListItemResponse]",
-    "AgentListVersionsResponse": "Page[AgentVersionSummary]",
     "AgentRepairResponse": "RepairAgentResponse",
     "AppGetToolSchemaResponse": "GetAppToolSchemaResponse",
-    "AppListResponse": "Page[AppResponse]",
-    "AppListUsagesResponse": "Page[AppUsageResponse]",
     "AppTestAuthResponse": "TestAppAuthResponse",
     "AssetCreateResponse": "Asset",
     "BatchTestResponse": "TestCaseBatchJob",
     "CRMGetSchemaResponse": "GetCrmSchemaResponse",
     "CRMGetSyncJobStatusResponse": "JobStatus",
     "CRMRunSyncJobResponse": "JobStatus",
-    "CallListResponse": "Page[V3CallResponse]",
     "CallListenLiveResponse": "ListenLiveCallResponse",
     "CallTakeOverLiveResponse": "TakeOverLiveCallResponse",
     "CallUpdateLiveResponse": "UpdateLiveCallResponse",
     "ChatAgentCreateVersionResponse": "CreateAgentVersionResponse",
-    "ChatAgentListResponse": "Page[AgentListItemResponse]",
     "ChatCreateChatCompletionResponse": "CreateChatCompletionResponse",
-    "ChatListResponse": "Page[ChatResponse]",
     "ConcurrencyRetrieveResponse": "GetConcurrencyResponse",
     "ContactBackfillAnalysisDataResponse": "JobStatus",
     "ContactCreateImportResponse": "JobStatus",
     "ContactGetBackfillJobStatusResponse": "JobStatus",
     "ContactGetImportResponse": "JobStatus",
-    "ContactListConversationsResponse": "Page[ContactConversation]",
-    "ContactListResponse": "Page[Contact]",
     "ContactResponse": "Contact",
     "ContactUploadImportFileResponse": "UploadContactImportFileResponse",
-    "ConversationFlowComponentListResponse": "Page[ConversationFlowComponentResponse]",
-    "ConversationFlowListResponse": "Page[ConversationFlowResponse]",
-    "ExportRequestListResponse": "Page[ListExportRequestsResponseItem]",
     "IdentityRetrieveResponse": "GetApiKeyInfoResponse",
-    "KnowledgeBaseListResponse": "Page[KnowledgeBaseResponse]",
-    "LlmListResponse": "Page[LlmResponse]",
+    "KnowledgeBaseListResponse": "list[KnowledgeBaseResponse]",
     "McpToolDefinition": "MCPToolDefinition",
-    "McpToolGetMcpToolsResponse": "Page[MCPToolDefinition]",
-    "PhoneNumberListResponse": "Page[PhoneNumberResponse]",
+    "McpToolGetMcpToolsResponse": "list[MCPToolDefinition]",
     "PlaygroundCompletionResponse": "AgentPlaygroundCompletionResponse",
     "TestCaseDefinitionResponse": "TestCaseDefinition",
     "TestCaseJobResponse": "TestCaseJob",
-    "TestListBatchTestsResponse": "Page[TestCaseBatchJob]",
-    "TestListTestCaseDefinitionsResponse": "Page[TestCaseDefinition]",
-    "TestListTestRunsResponse": "Page[TestCaseJob]",
-    "VoiceListResponse": "Page[VoiceResponse]",
+    "VoiceListResponse": "list[VoiceResponse]",
     "VoiceSearchResponse": "SearchCommunityVoiceResponse",
+}
+_PAGES: dict[str, str] = {
+    "AgentListResponse": "ListAgentsResponse",
+    "AgentListVersionsResponse": "ListAgentVersionsResponse",
+    "AppListResponse": "ListAppsResponse",
+    "AppListUsagesResponse": "ListAppUsagesResponse",
+    "CallListResponse": "ListCallsResponse",
+    "ChatAgentListResponse": "ListAgentsResponse",
+    "ChatListResponse": "ListChatsResponse",
+    "ContactListConversationsResponse": "ContactConversationListResponse",
+    "ContactListResponse": "ContactListResponse",
+    "ConversationFlowComponentListResponse": "ListConversationFlowComponentsResponse",
+    "ConversationFlowListResponse": "ListConversationFlowsResponse",
+    "ExportRequestListResponse": "ListExportRequestsResponse",
+    "LlmListResponse": "ListRetellLLMResponse",
+    "PhoneNumberListResponse": "ListPhoneNumbersResponse",
+    "TestListBatchTestsResponse": "ListBatchTestsResponse",
+    "TestListTestCaseDefinitionsResponse": "ListTestCaseDefinitionsResponse",
+    "TestListTestRunsResponse": "ListTestRunsResponse",
 }
 _PARAMS: dict[str, str] = {
     "AgentCreateParams": "agent_create_params",
@@ -1112,11 +1114,12 @@ _PARAMS: dict[str, str] = {
 def __getattr__(name: str) -> Any:
     if name in _RESPONSES:
         kind = _RESPONSES[name]
-        if not kind.startswith("Page["):
-            return getattr(models, kind)
-        from .._core.pages import Page
+        found: Any = getattr(models, kind.removeprefix("list[").removesuffix("]"))
+        return found if kind.isidentifier() else list[found]
+    if name in _PAGES:
+        from .._core.interop.pages import named_page
 
-        return Page
+        return globals().setdefault(name, named_page(__name__, name, _PAGES[name]))
     if name in _PARAMS:
         return getattr(import_module(f"{__name__}.{_PARAMS[name]}"), name)
     if name in _PARAMS.values():
@@ -1128,4 +1131,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*dir(models), *dir(params), *_RESPONSES, *_PARAMS, *_PARAMS.values()})
+    return sorted({*dir(models), *dir(params), *_RESPONSES, *_PAGES, *_PARAMS, *_PARAMS.values()})

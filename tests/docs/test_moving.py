@@ -107,11 +107,48 @@ async def test_keywords() -> None:
 
 @pytest.mark.anyio
 async def test_pages() -> None:
-    assert "`items`, `has_more`, `pagination_key` of an awaited list" in row("Pages")
+    said = row("Pages")
+    assert "`items`, `has_more`, `pagination_key` of an awaited list, which can be set" in said
     page = {"items": [CALL], "has_more": True, "pagination_key": "next"}
     answers, _ = await Sent(page).both(lambda client: client.call.list())
-    for answer in answers:
+    for answer, kind in zip(answers, (retell.types.CallListResponse, types.CallListResponse), strict=True):
         assert ([one.call_id for one in answer.items], answer.has_more, answer.pagination_key) == (["call_1"], True, "next")
+        assert "equal to a page with the same" in said
+        assert answer == kind(**page)
+        answer.items, answer.has_more, answer.pagination_key = [], False, None
+        assert "true without items too" in said
+        assert answer
+        assert (answer.items, answer.to_dict()) == ([], {"items": [], "has_more": False, "pagination_key": None})
+
+
+def test_pages_for_mocks() -> None:
+    assert "`CallListResponse(items=[...], has_more=False)` and its like for mocks, with what models have" in row("Pages")
+    page = {"items": [CALL], "has_more": False, "new": 1}
+    kinds: list[Any] = [retell.types.CallListResponse, types.CallListResponse]
+    modules: list[Any] = [retell.types, types]
+    for kind, module in zip(kinds, modules, strict=True):
+        made = kind(**page)
+        assert (made.items[0].call_analysis.call_summary, made.to_dict()) == ("short", page)
+        assert made.items[0].call_type == "phone_call"
+        for again in (
+            *(kind.model_validate(page), kind.model_validate_json(json.dumps(page)), kind.construct(**page)),
+            *(made.model_copy(), made.model_copy(deep=True), copy.deepcopy(made), pickle.loads(pickle.dumps(made))),
+            *(pydantic.TypeAdapter(kind).validate_python(page), kind.model_validate_json(made.to_json())),
+        ):
+            assert isinstance(again, kind)
+            assert again == made
+            assert again.to_dict() == page
+        assert made.model_copy(update={"items": []}).items == []
+        assert made.model_copy(update={"items": []}) != made
+        assert (made.model_fields_set - {"new"}, made.model_extra) == ({"items", "has_more"}, {"new": 1})
+        assert made.model_dump(include={"has_more", "total"}) == {"has_more": False, "total": None}
+        assert {"items", "has_more"} <= {*kind.model_json_schema()["required"]}
+        with pytest.raises(ValueError, match="CallListResponse"):
+            kind(pagination_key="a")
+        with pytest.raises(ValueError, match="has_more"):
+            pydantic.TypeAdapter(kind).validate_python({"items": []})
+        assert kind(items=[made.items[0]], has_more=True).items[0] is made.items[0]
+        assert pydantic.TypeAdapter(module.VoiceListResponse).validate_python([]) == []
 
 
 @pytest.mark.asyncio
@@ -417,6 +454,9 @@ async def test_lists_that_have_no_pages(name: str, arguments: dict[str, str]) ->
     ids, arguments = (["agent_1"], {"mcp_id": "m"}) if name == "mcp_tool.get_mcp_tools" else ([], {})
     answers, _ = await Sent([{"name": "n"}]).both(lambda client: attrgetter(name)(client)(*ids, **arguments))
     assert [(isinstance(answer, list), len(answer), answer[0].name) for answer in answers] == [(True, 1, "n")] * 2
+    assert "which is false when it is empty" in row("Lists that have no pages")
+    answers, _ = await Sent([]).both(lambda client: attrgetter(name)(client)(*ids, **arguments))
+    assert [bool(answer) for answer in answers] == [False, False]
 
 
 def test_models_of_attrs() -> None:

@@ -98,6 +98,25 @@ async def test_bodies_of_fastapi() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_a_page_is() -> None:
+    assert "`for call in page`, `len(page)`; `dict(page)` has its fields" in row("a page is gone through field by field")
+    assert "every page is one; what a client gives is an `AsyncPage` or a `SyncPage`" in row("a class of pages")
+    (there, here), _ = await Sent(CALLS).both(lambda client: client.call.list())
+    assert dict(there).keys() >= {"items", "has_more"}
+    assert not hasattr(there, "__len__")
+    assert [call.call_id for call in here] == ["call_1"]
+    assert (len(here), {*dict(here)}) == (1, {"items", "has_more"})
+    theirs: list[Any] = [retell.types.CallListResponse, retell.types.AgentListResponse]
+    assert [isinstance(there, kind) for kind in theirs] == [True, False]
+    kinds: list[Any] = [types.CallListResponse, types.AgentListResponse]
+    assert [isinstance(here, kind) for kind in kinds] == [True, True]
+    assert type(here) is retell_async.AsyncPage
+    for page in (kinds[0](**CALLS), here.model_copy()):
+        with pytest.raises(RuntimeError, match="copied or made"):
+            page._next()
+
+
+@pytest.mark.anyio
 async def test_requests_of_the_client() -> None:
     assert "`client.request(method, path, json=..., params=...)`" in row("`client.request(cast_to, options)`")
     sent = Sent({"a": 1})
