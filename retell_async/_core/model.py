@@ -139,8 +139,10 @@ class Model(PydanticMethods):
         return self.__dict__[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        """Names in JSON and values of the fields that are there."""
-        return iter(self.__dict__.items())
+        """Names in JSON and values of all fields, those that were left out last: what ``dict(model)`` and FastAPI ask for."""
+        from .interop.dump import whole
+
+        return iter(whole(self).items())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -120,15 +120,15 @@ class Walk:
             self._until_mark *= 2
 
 
-_Origin: TypeAlias = "tuple[Any, Request[Any], RequestOptions, RawResponse[Any]]"
+_Origin: TypeAlias = tuple[Any, Request[Any], RequestOptions, RawResponse[Any]]
 """Where a page came from, for the next one: what sends, the request, and its answer."""
 
 
 class Page(PydanticMethods, Sequence[T]):
     """One page of a list, which is also the sequence of its items.
 
-    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
-    of it has all but the client, and so no next page.
+    It is written as JSON without a trace of the client (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a
+    pickle of it has all but the client, and so no next page.
     """
 
     __test__ = False  # some names of pages begin as those of tests do
@@ -243,7 +243,7 @@ class Page(PydanticMethods, Sequence[T]):
 
         def keys(self) -> KeysView[str]:
             """Names of its fields: what ``dict(page)`` and FastAPI ask for."""
-            return self._fields.keys()
+            return dict(self._body).keys()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_body": copy.copy(self._body)}
@@ -269,7 +269,7 @@ class Page(PydanticMethods, Sequence[T]):
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: Any) -> Any:
         items: list[Any] = self.items
-        return self._fields[index] if isinstance(index, str) else items[index]
+        return dict(self._body)[index] if isinstance(index, str) else items[index]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -327,8 +327,8 @@ class ListPage(list[T], Page[T]):
 class AsyncPage(Page[T]):
     """One page of a list, which is also the sequence of its items.
 
-    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
-    of it has all but the client, and so no next page.
+    It is written as JSON without a trace of the client (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a
+    pickle of it has all but the client, and so no next page.
     """
 
     async def next_page(self) -> AsyncPage[T] | None:

@@ -29,6 +29,7 @@ import pytest
 import retell
 import retell._response
 import retell.types
+from fastapi.encoders import jsonable_encoder
 
 import retell_async
 from retell_async import types, webhooks
@@ -308,6 +309,18 @@ def test_methods_of_models() -> None:
     for kind in models:
         made = kind(**CALL)
         assert (made.call_analysis.call_summary, made.new_field, made.to_dict()) == ("short", {"a": 1}, CALL)
+
+
+def test_fields_that_were_left_out() -> None:
+    assert "`dict(call)`, `for name, value in call` and FastAPI's answers without a type have them" in row("Fields that were left out")
+    assert "the fields that are there" in row("`vars(call)`")
+    models: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind in models:
+        call = kind(**CALL)
+        fields = jsonable_encoder({"call": call})["call"]
+        assert fields["call_cost"] is dict(call)["call_cost"] is dict(iter(call))["call_cost"] is None
+        assert fields["call_analysis"]["call_summary"] == "short"
+        assert ("call_cost" in vars(call)) is (kind is models[0])
 
 
 def test_models_of_ones_own() -> None:

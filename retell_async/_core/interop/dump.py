@@ -12,7 +12,7 @@ import attrs
 from ..model import Model, declared
 from .values import settled
 
-__all__ = ["DumpOptions", "Name", "dump", "dump_json", "names"]
+__all__ = ["DumpOptions", "Name", "dump", "dump_json", "names", "whole"]
 
 Choice: TypeAlias = AbstractSet[Any] | Mapping[Any, Any]
 """Names of fields, or indices of lists (``"__all__"`` for each); in a mapping ``True`` or what to choose inside."""
@@ -72,6 +72,12 @@ def _names(cls: type[Model]) -> Iterator[tuple[str, Name]]:
             official = f"api_{official}"
         required = field.default is attrs.NOTHING
         yield wire, Name(field.name, official, required, None if required else field.default)
+
+
+def whole(model: Model) -> dict[str, Any]:
+    """The fields of a model by their names in JSON, those that were left out among them."""
+    there = vars(model)
+    return {**there, **{wire: name.left_out() for wire, name in names(type(model)).items() if wire not in there}}
 
 
 def dump(
@@ -137,11 +143,9 @@ class _Dump:
             return self.value(self.fallback(value))
 
     def _fields(self, model: Model, include: Choice | None, exclude: Choice | None) -> Iterator[tuple[str, Any]]:
-        known, there = names(type(model)), vars(model)
-        left_out = () if self.exclude_unset else (wire for wire in known if wire not in there)
-        for wire in (*there, *left_out):
+        known = names(type(model))
+        for wire, value in (vars(model) if self.exclude_unset else whole(model)).items():
             name = known.get(wire)
-            value = there[wire] if wire in there or name is None else name.left_out()
             if value is None and self.exclude_none:
                 continue
             if self.exclude_defaults and name is not None and not name.required and value == name.left_out():
