@@ -14,6 +14,7 @@ from itertools import chain
 import attrs
 
 from ..document import Json
+from ..passes.names import module_name
 from .classes import Field
 from .types import names as names_in
 from .views import Views
@@ -50,6 +51,8 @@ class Types:
     own: list[tuple[str, str]]
     """Our names for models, and their modules, without those that are theirs."""
     params: list[tuple[str, str]]
+    answers: list[tuple[str, str]]
+    """Their modules of what methods answer, and the class of each."""
 
 
 def official(names: Json, views: Views) -> Types:
@@ -73,7 +76,8 @@ def official(names: Json, views: Views) -> Types:
         imports = [(*one, here[one[2]]) for one in used]
         found.append(Params(module, said["class"], said["method"], imports, list(fields.values()), sorted(aliases.items())))
     aliased = sorted((name, kind) for name, kind in responses.items() if name != kind)
-    return Types(found, aliased, pages, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names)
+    answered = sorted((module_name(name), name) for name in responses)
+    return Types(found, aliased, pages, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names, answered)
 
 
 def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:

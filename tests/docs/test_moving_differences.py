@@ -97,6 +97,17 @@ async def test_bodies_of_fastapi() -> None:
     assert [type(one) for one in taken] == [retell.types.PhoneCallResponse, types.PhoneCallResponse]
 
 
+def test_classes_that_are_in_a_response() -> None:
+    assert "the class alone; those inside are in `retell_async.types` under the API's names" in row(
+        "`retell.types.phone_call_response` and"
+    )
+    there, here = (import_module(f"{name}.types.phone_call_response") for name in ("retell", "retell_async"))
+    assert {"PhoneCallResponse", "CallAnalysis", "TranscriptObject"} <= {*there.__all__}
+    assert here.__all__ == ["PhoneCallResponse"]
+    made = here.PhoneCallResponse.from_dict({**CALL, "transcript_object": [{}]})
+    assert [type(made.call_analysis), type(made.transcript_object[0])] == [types.CallAnalysis, types.Utterance]
+
+
 @pytest.mark.anyio
 async def test_what_a_page_is() -> None:
     assert "`for call in page`, `len(page)`; `dict(page)` has its fields" in row("a page is gone through field by field")
