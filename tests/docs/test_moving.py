@@ -228,7 +228,8 @@ def test_attributes_of_both(there: retell.AsyncRetell, here: retell_async.AsyncR
     for name in re.findall(r"`(\w+)`", settable):
         for client in (there, here):
             setattr(client, name, getattr(client, name))
-    for name in re.findall(r"`(\w+)`", readable):
+    assert there.custom_auth is here.custom_auth is None
+    for name in {*re.findall(r"`(\w+)`", readable)} - {"custom_auth"}:
         assert getattr(there, name) is not None
         assert getattr(here, name) is not None
 
@@ -269,7 +270,14 @@ def test_the_text_of_an_error() -> None:
     theirs = retell.AsyncRetell(api_key="key_1")._make_status_error_from_response(response)
     ours = status_error(response)
     assert (ours.message, ours.body, ours.status_code) == (theirs.message, theirs.body, theirs.status_code)
+    said = row("Errors | `RetellError`")
+    assert "`str`, `repr` and `args[0]` have `Error code: 404 - `; those that a program makes say what it says" in said
+    assert "that, and what was asked for" in row("`str(error)` is the status and the body")
     assert str(ours) == f"{theirs} (GET /a)"
+    assert (ours.args, repr(ours)) == (theirs.args, repr(theirs))
+    for package in (retell, retell_async):
+        assert str(package.RateLimitError("slow down", response=response, body=None)) == "slow down"
+        assert str(package.APIConnectionError(request=response.request)) == "Connection error."
     assert type(ours).__name__ == type(theirs).__name__
 
 
@@ -321,6 +329,36 @@ def test_fields_that_were_left_out() -> None:
         assert fields["call_cost"] is dict(call)["call_cost"] is dict(iter(call))["call_cost"] is None
         assert fields["call_analysis"]["call_summary"] == "short"
         assert ("call_cost" in vars(call)) is (kind is models[0])
+
+
+def test_what_was_written_and_read_again_is_equal() -> None:
+    assert "equal to what their `model_dump` makes" in row("Models |")
+    models: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind in models:
+        call = kind(**CALL)
+        assert kind(**call.model_dump()) == call == kind.model_validate_json(call.model_dump_json())
+        assert kind(**{**CALL, "agent_name": None}) == call
+        assert kind(**{**CALL, "agent_name": "a"}) != call
+        assert kind(**{**CALL, "call_analysis": {"call_summary": "other"}}) != call
+        assert kind(**{**CALL, "other_new_field": None}) != call
+
+
+def test_webhooks_with_digests_of_ones_own() -> None:
+    said = row("Webhooks | `retell_async.lib")
+    modules = [import_module(f"{name}.lib.webhook_auth") for name in ("retell", "retell_async")]
+    for name in ("make_secure_webhooks", "symmetric_get_signer", "symmetric_get_verifier"):
+        assert f"`{name}`" in said
+    made = [one.make_secure_webhooks(one.symmetric_get_signer, one.symmetric_get_verifier) for one in modules]
+    signed = [one["sign"]("{}", "key_1", 1000) for one in made]
+    assert signed[0] == signed[1] == webhooks.sign("{}", "key_1", timestamp_ms=1000)
+    for one in (*made, *(module.symmetric for module in modules)):
+        assert one["verify"]("{}", "key_1", one["sign"]("{}", "key_1")) is True
+        for body, key, signature, opts in (
+            *(("{}", "key_1", signed[0], {"timestamp": 1000 + 300_001}), ("{ }", "key_1", signed[0], {"timestamp": 1000})),
+            *(("{}", "key_2", signed[0], {"timestamp": 1000}), ("{}", "key_1", "v=1", None), ("{}", "key_1", signed[0], None)),
+        ):
+            assert one["verify"](body, key, signature, opts) is False
+        assert one["verify"]("{}", "key_1", signed[0], {"timestamp": 2000, "timeout": 1000}) is True
 
 
 def test_models_of_ones_own() -> None:

@@ -108,6 +108,18 @@ def test_classes_that_are_in_a_response() -> None:
     assert [type(made.call_analysis), type(made.transcript_object[0])] == [types.CallAnalysis, types.Utterance]
 
 
+def test_keys_of_webhooks() -> None:
+    assert "a `ConfigurationError`" in row("`webhook_auth.verify` with an empty key")
+    assert "as arguments of `make_secure_webhooks`" in row("`asymmetric_get_signer` and")
+    there, here = (import_module(f"{name}.lib.webhook_auth") for name in ("retell", "retell_async"))
+    signature = webhooks.sign("{}", "key_1")
+    assert there.verify("{}", "", signature) is False
+    with pytest.raises(retell_async.ConfigurationError):
+        here.verify("{}", "", signature)
+    for name in ("asymmetric_get_signer", "asymmetric_get_verifier"):
+        assert (hasattr(there, name), hasattr(here, name)) == (True, False)
+
+
 @pytest.mark.anyio
 async def test_what_a_page_is() -> None:
     assert "`for call in page`, `len(page)`; `dict(page)` has its fields" in row("a page is gone through field by field")

@@ -215,6 +215,11 @@ class PydanticMethods:
         return adapter(cls).json_schema(**options)
 
     @classmethod
+    def schema(cls, **options: Any) -> builtins.dict[str, Any]:
+        """`model_json_schema` under its older name."""
+        return cls.model_json_schema(**options)
+
+    @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """What pydantic asks for, when a model is the type of a field or of an answer of FastAPI."""
         from .schema import of_model
