@@ -344,7 +344,7 @@ def status_error(response: httpx.Response) -> APIStatusError:
     error = kind(shown, response=response, body=body)
     code = f"Error code: {response.status_code}"
     error.args = (f"{code} - {error.args[0]}",)
-    error._says_what_was_asked = True
+    error._says_what_was_asked = True  # pyright: ignore[reportPrivateUsage]
     error.message = (body.strip() if isinstance(body, str) else "" if body is None else f"{code} - {body}") or code
     return error
 

@@ -147,11 +147,11 @@ class Model(PydanticMethods):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        mine, theirs = self.__dict__, cast("Model", other).__dict__
+        mine, theirs = self.__dict__, other.__dict__
         if mine.keys() != theirs.keys():  # one that was left out is as good as ``null``: what was written with all of them is the same
             from .interop.dump import whole
 
-            mine, theirs = whole(self), whole(cast("Model", other))
+            mine, theirs = whole(self), whole(other)
         return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
