@@ -128,7 +128,7 @@ async def test_what_a_page_is() -> None:
     assert dict(there).keys() >= {"items", "has_more"}
     assert not hasattr(there, "__len__")
     assert [call.call_id for call in here] == ["call_1"]
-    assert (len(here), {*dict(here)}) == (1, {"items", "has_more"})
+    assert (len(here), {*dict(here)} >= {"items", "has_more"}) == (1, True)
     theirs: list[Any] = [retell.types.CallListResponse, retell.types.AgentListResponse]
     assert [isinstance(there, kind) for kind in theirs] == [True, False]
     kinds: list[Any] = [types.CallListResponse, types.AgentListResponse]
