@@ -80,9 +80,11 @@ class APIError(RetellError):
     """
 
     idempotency_key: str | None = None
+    _says_what_was_asked = True
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
-        super().__init__(mask_text(_without_key(message, request)))
+        status = "" if response is None else f"Error code: {response.status_code} - "
+        super().__init__(f"{status}{mask_text(_without_key(message, request))}")
         self.message = message
         self.request = request
         self.body = body
@@ -103,8 +105,8 @@ class APIError(RetellError):
         return found
 
     def __str__(self) -> str:
-        status = "" if self.status_code is None else f"Error code: {self.status_code} - "
-        return f"{status}{self.args[0]} ({mask_text(f'{self.request.method} {self.request.url.path}')})"
+        asked = f" ({mask_text(f'{self.request.method} {self.request.url.path}')})" if self._says_what_was_asked else ""
+        return f"{self.args[0]}{asked}"
 
     def __copy__(self) -> Self:
         return _restore(type(self), self.args, self.__dict__)
@@ -149,6 +151,10 @@ class APIResponseValidationError(AnsweredError):
         self.problems = problems
 
 
+_BY_HAND = ("Connection error.", "Request timed out.")
+"""What errors say that a program makes, for its tests, and not a client."""
+
+
 class APIConnectionError(APIError):
     """No whole answer arrived: no connection, or one that broke.
 
@@ -157,6 +163,7 @@ class APIConnectionError(APIError):
 
     def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool = True) -> None:
         super().__init__(message, request, body=None)
+        self._says_what_was_asked = message not in _BY_HAND
         self.sent = sent
 
 
@@ -233,6 +240,8 @@ class APIStatusError(AnsweredError):
 
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
+        self.args = (mask_text(_without_key(message, response.request)),)  # as a program says it; a client says more
+        self._says_what_was_asked = False
 
 
 class BadRequestError(APIStatusError):
@@ -334,6 +343,8 @@ def status_error(response: httpx.Response) -> APIStatusError:
         shown = f"{shown}; a redirect {redirect}"
     error = kind(shown, response=response, body=body)
     code = f"Error code: {response.status_code}"
+    error.args = (f"{code} - {error.args[0]}",)
+    error._says_what_was_asked = True  # pyright: ignore[reportPrivateUsage]
     error.message = (body.strip() if isinstance(body, str) else "" if body is None else f"{code} - {body}") or code
     return error
 

@@ -28,6 +28,7 @@ Decode = Callable[[Any], Any]
 """Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
 
 
+_HERE = __name__.partition(".")[0]
 _FIELD_BY_FIELD = "models are not taken apart or put together field by field: to_dict() and from_dict() lose nothing and add nothing"
 
 
@@ -78,6 +79,13 @@ class Model(PydanticMethods):
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__()
+        if cls.__module__.partition(".")[0] != _HERE:
+            from .interop.own import made_own
+
+            made_own(cls, settings)
+
     def __init__(self, **fields: Any) -> None:
         whole = fields.get("__whole__")
         if whole is not None:  # `attrs.evolve` gives what is to be changed, then the model, then all that it has as if it had been given
@@ -109,6 +117,10 @@ class Model(PydanticMethods):
     def __content__(self) -> Self:
         return self
 
+    @classmethod
+    def __declaring__(cls) -> type[Self]:
+        return cls
+
     @property
     def __whole__(self) -> Any:
         """A field only for attrs, before all others."""
@@ -127,13 +139,20 @@ class Model(PydanticMethods):
         return self.__dict__[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        """Names in JSON and values of the fields that are there."""
-        return iter(self.__dict__.items())
+        """Names in JSON and values of all fields, those that were left out last: what ``dict(model)`` and FastAPI ask for."""
+        from .interop.dump import whole
+
+        return iter(whole(self).items())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.__dict__ == other.__dict__
+        mine, theirs = self.__dict__, other.__dict__
+        if mine.keys() != theirs.keys():  # one that was left out is as good as ``null``: what was written with all of them is the same
+            from .interop.dump import whole
+
+            mine, theirs = whole(self), whole(other)
+        return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
 
@@ -260,9 +279,9 @@ def copied(value: Any) -> Any:
 
 @attrs.frozen
 class One:
-    """An object (or a union's member) of this name."""
+    """An object (or a union's member) of this name, or of a class of a program's own."""
 
-    name: str
+    name: str | type[Model]
 
 
 @attrs.frozen
@@ -364,8 +383,10 @@ def decoder(spec: Spec) -> Decode:
             return _decode_union(spec)
 
 
-def lookup(name: str) -> type[Model] | Spec:
-    """The class of an object, or the table of a union, by the name that a `Spec` has for it."""
+def lookup(name: str | type[Model]) -> type[Model] | Spec:
+    """The class of an object, or the table of a union, by what a `Spec` has for it."""
+    if not isinstance(name, str):
+        return name
     if name == "UnknownObject":
         return UnknownObject
     found: type[Model] | Spec = generated("models").lookup(name)

@@ -52,7 +52,7 @@ def _by_spec(spec: Spec, data: Any, path: str) -> Iterator[str]:
             yield from _union(spec, data, path)
 
 
-def _named(name: str, data: Any, path: str) -> Iterator[str]:
+def _named(name: str | type[Model], data: Any, path: str) -> Iterator[str]:
     found = lookup(name)
     if isinstance(found, type):
         if _is_object(data):
