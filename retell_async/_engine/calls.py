@@ -29,7 +29,7 @@ from .._core.operation import Omit, Operation
 from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
-from .events import Hook, LimitEvent, RetryEvent, WaitEvent
+from .events import Event, Hook, LimitEvent, RetryEvent, WaitEvent
 from .idempotency import new_key
 from .limits import Turn
 from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
@@ -142,7 +142,7 @@ class Call:
                 if state.unknown:
                     raise self._unknown(error, http) from error
                 raise error
-            self._tell(RetryEvent, attempt=state.attempts - 1, delay=delay, error=error)
+            self._tell(RetryEvent(operation=self.operation.id, attempt=state.attempts - 1, delay=delay, error=error))
             self._before = error
 
     def _renew_key(self) -> None:
@@ -243,7 +243,9 @@ class Call:
             self._sent = False
             now = clock()
             limited, pause = account.refused(gate, left_at, error, now)
-            self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            self._tell(
+                LimitEvent(operation=self.operation.id, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            )
             if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
 
@@ -317,7 +319,7 @@ class Call:
             raise self._no_turn(http, closed, within)
         self._waits_at = None
         if waited > _NOTICEABLE:
-            self._tell(WaitEvent, limit=closed.name, seconds=waited)
+            self._tell(WaitEvent(operation=self.operation.id, limit=closed.name, seconds=waited))
         return turns
 
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
@@ -333,7 +335,7 @@ class Call:
             message = f"no free connection within {self._waited:g} s: max_connections are in use"
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
         if waited > _LONG:
-            self._tell(WaitEvent, limit=_CONNECTIONS, seconds=waited)
+            self._tell(WaitEvent(operation=self.operation.id, limit=_CONNECTIONS, seconds=waited))
 
     def _no_turn(self, http: Http, gate: Gate, within: float | None) -> RateLimitError:
         """The error for one whose wait for a limit would be, or was, too long: with what the server said last, if it said anything."""
@@ -354,11 +356,10 @@ class Call:
         error.__cause__ = last
         return error
 
-    def _tell(self, event: Callable[..., Any], **details: Any) -> None:
-        told = event(operation=self.operation.id, **details)
+    def _tell(self, event: Event) -> None:
         for hook in self.hooks:
             try:
-                hook(told)
+                hook(event)
             except Exception:
                 # No call is lost because somebody could not count it.
                 import logging
