@@ -90,7 +90,7 @@ class Resource:
 
     def __init_subclass__(cls) -> None:
         for method in filter(isfunction, vars(cls).values()):
-            returned = dict.get(cast("dict[str, object]", method.__annotations__), "return")  # as it is written, which imports nothing
+            returned = dict[str, object].get(method.__annotations__, "return")  # as it is written, which imports nothing
             if inspect.iscoroutinefunction(getattr(method, "__wrapped__", None)) or str(returned).startswith(AsyncPaginator.__name__):
                 _mark(method)
         readable(cls)
