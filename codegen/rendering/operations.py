@@ -51,7 +51,7 @@ class Operation:
     media: str
     returns: str
     nullable: bool
-    """Whether an answer of success may be empty, and is ``None`` then."""
+    """Whether a successful answer may be empty, and is ``None`` then."""
     spec: str | None
     statuses: dict[int, str]
     """What decodes an answer by its status, where several mean success."""
@@ -65,7 +65,7 @@ class Operation:
 
     @property
     def optional(self) -> bool:
-        """Whether an answer of success may be empty: the caller knows what it would say."""
+        """Whether a successful answer may be empty: the caller knows what it would say."""
         return self.returns != "None" and self.media == "json" and not self.nullable and bool(_CHANGING.match(f"{self.method} {self.path}"))
 
     @property

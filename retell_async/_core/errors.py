@@ -339,7 +339,7 @@ def status_error(response: httpx.Response) -> APIStatusError:
 
 
 def cut_off(response: httpx.Response, error: Exception) -> APIError:
-    """The error that stands for an answer of success whose body did not come whole. What came of it is left out."""
+    """The error that stands for a successful answer whose body did not come whole. What came of it is left out."""
     import httpx
 
     if isinstance(error, httpx.TimeoutException):

@@ -168,9 +168,9 @@ class Operation(Generic[T_co]):
     limit: str | None = None
     """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     optional: bool = False
-    """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
+    """Whether a successful answer without a body is one: it changes what the caller names, who needs no more than to know that."""
     nullable: bool = False
-    """Whether an answer of success may have no body, which is ``None``."""
+    """Whether a successful answer may have no body, which is ``None``."""
 
     def request(
         self,

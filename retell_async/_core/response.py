@@ -120,7 +120,7 @@ class Received(Generic[T]):
 
     @property
     def status_code(self) -> int:
-        """The status, which is one of success."""
+        """The status: 2xx."""
         return self._answer.status_code
 
     @property

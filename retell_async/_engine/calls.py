@@ -86,7 +86,7 @@ class Call:
     _before: APIError | None = None  # what became of the attempt before
 
     async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
-        """Send the request as often as it takes and may be sent, and give the answer of success.
+        """Send the request as often as it takes and may be sent, and give the successful answer.
 
         :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
         :raises APIError: it was not carried out, or only read something.

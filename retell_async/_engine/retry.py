@@ -29,7 +29,7 @@ _COST_OF_A_SILENCE = 10
 class RetryPolicy:
     """How requests are sent again. All times are in seconds.
 
-    What is sent again is decided by the operation. Reads, and what replaces or removes, are sent again after any failure that may pass.
+    What is sent again is decided by the operation. Reads, and what replaces or removes, are sent again after any transient failure.
     `create_phone_call` is too, under one idempotency key and within that key's hour. What creates anything else is sent again only when the
     server cannot have acted on it; where it may have, `OutcomeUnknownError` is raised.
 
@@ -87,7 +87,7 @@ class Fault:
     """Seconds that the server asks to wait."""
 
     @property
-    def passes(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the same request may succeed later. (429 is none of these: it is waited for where the request leaves.)"""
         if self.status is None or self.status < 300:
             return True
@@ -179,7 +179,7 @@ class RetryState:
         """
         if self._repeat != "safe" and may_have_acted(fault):
             self.unknown = True
-        if not fault.passes or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
+        if not fault.is_transient or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
             return None
         delay = backoff(self._policy, self.attempts, fault.retry_after, self._random)
         if self._repeat == "idempotency_key" and age + delay > KEY_LIFETIME:

@@ -26,7 +26,7 @@ from .._core.errors import (
 from .._core.masking import mask_text
 from .._http.loops import Loop, running_loop
 
-__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "Ask", "Client", "Events", "Watch", "listed", "may_pass", "one_by_one"]
+__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "FetchMany", "Client", "Events", "Watch", "listed", "is_transient", "one_by_one"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ _LOOK_AGAIN = 30  # questions from one that asks for all things, done or not, to
 
 _logger = logging.getLogger("retell_async")
 
-Ask = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
+FetchMany = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
 """Takes ids and whether all of them are wanted, or those that are done will do; gives the things that there are, by id."""
 
 
@@ -99,13 +99,15 @@ class _Waiter(Generic[T]):
 class Watch(Generic[T]):
     """Those who wait for things of one kind. One of them asks for all; when that one is done, another goes on.
 
-    :param ask: what asks the API for several things at once.
+    :param fetch_many: what asks the API for several things at once.
     :param fetch: what asks for a single one; it raises if there is none.
     :param waiting: a block within which the client is in use, and which ends when the client is closed.
     """
 
-    def __init__(self, ask: Ask[T], fetch: Callable[[str], Awaitable[T]], waiting: Callable[[], AbstractContextManager[None]]) -> None:
-        self._ask = ask
+    def __init__(
+        self, fetch_many: FetchMany[T], fetch: Callable[[str], Awaitable[T]], waiting: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._fetch_many = fetch_many
         self._fetch = fetch
         self._waiting = waiting
         self._waiters: set[_Waiter[T]] = set()
@@ -179,7 +181,7 @@ class Watch(Generic[T]):
             try:
                 return await self._fetch(waiter.name)
             except RetellError as error:
-                if not may_pass(error):
+                if not is_transient(error):
                     raise
             await anyio.sleep(waiter.every)
 
@@ -255,9 +257,9 @@ class Watch(Generic[T]):
             if not waiters:
                 continue
             try:
-                found = await self._ask(sorted({waiter.name for waiter in waiters}), everything)
+                found = await self._fetch_many(sorted({waiter.name for waiter in waiters}), everything)
             except RetellError as error:
-                if may_pass(error):
+                if is_transient(error):
                     _logger.info("waiting: %s; it is asked again", mask_text(str(error)))
                 elif isinstance(error, (BadRequestError, NotFoundError, UnprocessableEntityError)):
                     for waiter in waiters:  # one of them is to blame
@@ -285,7 +287,7 @@ class Watch(Generic[T]):
         try:
             waiter.look(await self._fetch(waiter.name))
         except RetellError as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 waiter.fail(error)
 
 
@@ -310,14 +312,14 @@ def _check(what: str, seconds: object) -> None:
         raise ConfigurationError(f"{what} must be above 0 seconds, not {seconds!r}")
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
     from .._engine.calls import fault  # which loads httpx, as the first request does
 
-    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).passes)
+    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).is_transient)
 
 
-def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> Ask[T]:
+def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> FetchMany[T]:
     """Asks for things that a list has, a thousand at a time.
 
     :param pages: gives the things that meet conditions.
@@ -325,7 +327,7 @@ def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: S
     :param over: the statuses of those that are done.
     """
 
-    async def ask(ids: Sequence[str], everything: bool) -> Mapping[str, T]:
+    async def fetch_many(ids: Sequence[str], everything: bool) -> Mapping[str, T]:
         found: dict[str, T] = {}
         for first in range(0, len(ids), MOST):
             criteria = {f"{of}_id": {"type": "enum", "op": "in", "value": ids[first : first + MOST]}}
@@ -335,7 +337,7 @@ def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: S
                 found[getattr(thing, f"{of}_id")] = thing
         return found
 
-    return ask
+    return fetch_many
 
 
 async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -> dict[str, T]:

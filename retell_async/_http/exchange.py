@@ -225,12 +225,12 @@ class Http:
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
-        :param stream: leave the body of an answer of success where it is.
+        :param stream: leave the body of a successful answer where it is.
         :param leaves: called at most once, before the first byte: when there is a connection and the request goes out, or, where nobody
             says when that is, before the request is handed over. It may raise: then nothing is sent, and its exception comes out of here
             as it is. It is not called for an answer that comes from somewhere nearer, such as a fake one.
         :raises APIConnectionError: no whole answer arrived.
-        :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
+        :raises APIResponseValidationError: a successful answer began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
