@@ -1,4 +1,4 @@
-"""Carrying a request out: its turn, its attempts, and what is known when it ends."""
+"""Carrying a request out: limits, attempts, and whether its outcome is known."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Call:
     _before: APIError | None = None  # what became of the attempt before
 
     async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
-        """Send the request as often as it takes and may be sent, and give the successful answer.
+        """Send the request, again where that is needed and allowed, and give the successful answer.
 
         :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
         :raises APIError: it was not carried out, or only read something.
@@ -152,7 +152,7 @@ class Call:
         self.idempotency_key, self._since = new, None
 
     def _age(self, account: Account) -> float:
-        """Seconds since the request was sent first: by whichever clock says more.
+        """Seconds since the request was first sent, by the clock that says more.
 
         The wall clock goes on while the machine sleeps; the clock of the account does not, but nobody sets it.
         """
@@ -250,7 +250,7 @@ class Call:
                 return answer
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
-        """What is to be called when the request goes out, which may be long after it was let go: once there is a connection."""
+        """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""
         if not turns and self.idempotency_key is None:
             return None
         for _, turn in turns:
@@ -338,7 +338,7 @@ class Call:
             self._tell(WaitEvent(operation=self.operation.id, limit=_CONNECTIONS, seconds=waited))
 
     def _no_turn(self, http: Http, gate: Gate, within: float | None) -> RateLimitError:
-        """The error for one whose wait for a limit would be, or was, too long: with what the server said last, if it said anything."""
+        """The error for a request that waited too long for a limit, or would: with what the server said last, if anything."""
         if self._refusal is not None:
             return self._refusal
         message = f"no turn within {within:g} s: the client keeps to a limit of {gate.name}"
@@ -390,7 +390,7 @@ class _KeyForgotten(Exception):
 
 
 def fault(error: APIError) -> Fault:
-    """What an error says about the attempt that it ended."""
+    """The `Fault` for the error with which an attempt ended."""
     if isinstance(error, APIStatusError):
         wait = retry_after_seconds(error.response.headers, now=time.time())
         locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))

@@ -33,8 +33,8 @@ class RetryPolicy:
     `create_phone_call` is too, under one idempotency key and within that key's hour. What creates anything else is sent again only when the
     server cannot have acted on it; where it may have, `OutcomeUnknownError` is raised.
 
-    How often is decided by ``max_retries`` of the client or the call. 429 is not counted there, since what the server refused for being too
-    much it has not done: `RateLimit` says how long that is waited for.
+    How often is decided by ``max_retries`` of the client or the call. 429 is not counted there: the server has
+    done nothing then, and `RateLimit` says how long to wait.
 
     :param first_delay: the longest wait before the first retry. It doubles with each one; the wait is random between nothing and that.
     :param max_delay: the longest that this doubling makes a wait.
@@ -88,7 +88,7 @@ class Fault:
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same request may succeed later. (429 is none of these: it is waited for where the request leaves.)"""
+        """Whether the same request may succeed later. (Not so for 429: that is waited for before a request leaves.)"""
         if self.status is None or self.status < 300:
             return True
         return self.status == 408 or self.locked or _is_failure(self.status)
@@ -120,7 +120,7 @@ def backoff(policy: RetryPolicy, number: int, retry_after: float | None, random:
 
 
 class Budget:
-    """What all retries of a client draw on, so that an outage is not made worse by them."""
+    """The retry budget of a client: retries must not make an outage worse."""
 
     def __init__(self, capacity: int | None) -> None:
         self._capacity = capacity

@@ -123,7 +123,7 @@ def check_base_url(url: object) -> str:
 
 
 def check_kinds(max_connections: object, retry: object, rate_limit: object, hooks: object) -> None:
-    """Settings of a client that are not of the kind that they must be, or cannot work."""
+    """Check the types of a client's settings, and that they can work."""
     if not isinstance(max_connections, int) or isinstance(max_connections, bool) or max_connections < 1:
         raise ConfigurationError(f"max_connections must be a whole number, 1 or more, not {max_connections!r}")
     if not (retry is None or isinstance(retry, RetryPolicy)):

@@ -1,4 +1,4 @@
-"""`client.chat`: what waits for chats."""
+"""`client.chat`: waiting for chats."""
 
 from __future__ import annotations
 

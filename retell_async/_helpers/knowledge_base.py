@@ -1,4 +1,4 @@
-"""`client.knowledge_base`: what waits until one can be used."""
+"""`client.knowledge_base`: waiting until one can be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`client.tests`: what waits for batches of test runs."""
+"""`client.tests`: waiting for batches of test runs."""
 
 from __future__ import annotations
 

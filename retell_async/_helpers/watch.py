@@ -1,4 +1,4 @@
-"""Waiting until things are done, all who wait together: one of them asks the API for all."""
+"""Waiting until calls, chats and the like are done. Of all who wait, one asks the API for all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 EVERY = 2.0
 """Seconds from one question to the next."""
 EVERY_WITH_EVENTS = 30.0
-"""The same for those whom events tell, and who ask for what these missed."""
+"""The same where events tell, and questions are only for events that were missed."""
 WITHIN = 7200.0
 """Seconds that are waited by default: longer than calls last."""
 
@@ -48,7 +48,7 @@ _LOOK_AGAIN = 30  # questions from one that asks for all things, done or not, to
 _logger = logging.getLogger("retell_async")
 
 FetchMany = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
-"""Takes ids and whether all of them are wanted, or those that are done will do; gives the things that there are, by id."""
+"""Takes ids, and whether things that are not done are wanted too; gives what there is, by id."""
 
 
 class Client(Protocol):
@@ -120,7 +120,7 @@ class Watch(Generic[T]):
 
     @contextmanager
     def expecting(self) -> Generator[None]:
-        """Within this block events are kept that tell of what nobody waits for yet: what it creates may be done before it has answered."""
+        """Keep events that nobody waits for yet, within this block: what it creates may be done before the answer is there."""
         self._enter()
         self._expected += 1
         try:
@@ -140,7 +140,7 @@ class Watch(Generic[T]):
         is_whole: Callable[[T], bool] = lambda _: True,
         known: T | None = None,
     ) -> T:
-        """Return the thing of this id once it is done, and if what is asked for together is not the whole of it, fetched by itself.
+        """Return the thing of this id once it is done. If a list has only part of it, it is fetched by itself.
 
         :param known: how it stands, as far as that is known.
 
@@ -198,7 +198,7 @@ class Watch(Generic[T]):
     def listen(self, source: Events, events: tuple[str, ...], told: Callable[[Any], tuple[str | None, T]]) -> None:
         """Take note of what events say, from now on.
 
-        :param told: gives of an event the id and how the thing stands.
+        :param told: gives the id and the state of the thing, for an event.
         """
         listeners = _listeners.setdefault(source, {})
         watches = listeners.get(events)
@@ -295,7 +295,7 @@ _listeners: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], weakref.WeakSet
 
 
 def _check_id(name: object) -> None:
-    """Refuse what is no id: it would be asked for together with those of others.
+    """Refuse what is no id: others' ids, in the same question, would be refused with it.
 
     :raises TypeError: it is no text.
     :raises ValueError: it is empty, or no text that can be sent.
@@ -313,14 +313,14 @@ def _check(what: str, seconds: object) -> None:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
+    """Whether to ask again later. After a 429 too: the engine waits for limits, but not for ever."""
     from .._engine.calls import fault  # which loads httpx, as the first request does
 
     return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).is_transient)
 
 
 def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> FetchMany[T]:
-    """Asks for things that a list has, a thousand at a time.
+    """What fetches things from a list, a thousand at a time.
 
     :param pages: gives the things that meet conditions.
     :param of: what they are, as it stands in the names of their fields: ``call``.
@@ -341,7 +341,7 @@ def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: S
 
 
 async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -> dict[str, T]:
-    """What there is of things that cannot be asked for together."""
+    """Fetch things that no list has, one by one; those that do not exist are left out."""
     found: dict[str, T] = {}
     for name in ids:
         try:

@@ -41,7 +41,7 @@ def validate(cls: type[T], value: Any, *, from_attributes: bool = False) -> T:
 
 
 def missing(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Where in a value with models a field is left out that must be there."""
+    """The places in a value where a model lacks a required field."""
     if isinstance(value, Model):
         there = vars(value)
         yield from ((*place, wire) for wire, name in names(type(value)).items() if name.required and wire not in there)
