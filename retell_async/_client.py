@@ -41,7 +41,7 @@ from ._engine.settings import (
     headers_of_environment,
 )
 from ._engine.shared import SharedState
-from ._helpers.watch import WITHIN
+from ._helpers import WITHIN
 from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources

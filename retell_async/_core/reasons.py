@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from itertools import islice
 from typing import cast
 
@@ -85,6 +84,8 @@ def _markup(text: str) -> str | list[str]:
         return ""
     if not text.lstrip("\ufeff \t\r\n").startswith("<"):
         return text[:_MOST_TEXT]
+    from html import unescape
+
     text = _UNSEEN.sub(" ", text[:_MOST_PAGE])[:_MOST_TEXT]
     headings = [unescape(_TAG.sub(" ", match[2])) for match in _HEADINGS.finditer(text)]
     return [heading for heading in headings if heading.strip()] or unescape(_TAG.sub(" ", text))

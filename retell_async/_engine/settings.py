@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -178,6 +177,8 @@ def check_rate_limits(limits: object, operations: Mapping[str, str], shared: Map
     checked: dict[str, RateLimit] = {}
     for method, limit in _mapping(limits, "rate_limits").items():
         if method not in operations:
+            from difflib import get_close_matches
+
             near = get_close_matches(str(method), operations, n=1)
             hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
             raise ConfigurationError(f"rate_limits: {method!r} is no method of the client{hint}")

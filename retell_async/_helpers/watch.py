@@ -26,7 +26,7 @@ from .._core.errors import (
 from .._core.masking import mask_text
 from .._http.loops import Loop, running_loop
 
-__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "FetchMany", "Client", "Events", "Watch", "listed", "is_transient", "one_by_one"]
+__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "FetchMany", "Client", "Events", "Watch", "listed", "is_transient", "one_by_one"]
 
 T = TypeVar("T")
 
@@ -34,8 +34,6 @@ EVERY = 2.0
 """Seconds from one question to the next."""
 EVERY_WITH_EVENTS = 30.0
 """The same where events tell, and questions are only for events that were missed."""
-WITHIN = 7200.0
-"""Seconds that are waited by default: longer than calls last."""
 
 MOST = 1000
 """Things that one page of a list holds."""
@@ -72,7 +70,7 @@ class _Waiter(Generic[T]):
     name: str
     is_done: Callable[[T], bool]
     every: float
-    changed: anyio.Event = attrs.field(factory=anyio.Event)
+    changed: anyio.Event = attrs.field(factory=lambda: anyio.Event())  # noqa: PLW0108 - anyio loads it when it is asked for
     questions: int = 0
     missed: int = 0
     seen: T | None = None
