@@ -26,6 +26,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _HERE = __name__.partition(".")[0]
+_PAGINATORS = (AsyncPaginator.__name__, AsyncListPaginator.__name__)
 
 if TYPE_CHECKING:
     # Every type checker brings the stub along, and marks the calls; nothing needs to be installed.
@@ -91,7 +92,7 @@ class Resource:
     def __init_subclass__(cls) -> None:
         for method in filter(isfunction, vars(cls).values()):
             returned = dict[str, object].get(method.__annotations__, "return")  # as it is written, which imports nothing
-            if inspect.iscoroutinefunction(getattr(method, "__wrapped__", None)) or str(returned).startswith(AsyncPaginator.__name__):
+            if inspect.iscoroutinefunction(getattr(method, "__wrapped__", None)) or str(returned).startswith(_PAGINATORS):
                 _mark(method)
         readable(cls)
 
