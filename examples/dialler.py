@@ -145,7 +145,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Call everybody in a file once.")
     parser.add_argument("people", help="a CSV file with the columns job_id, to_number and name")
     parser.add_argument("--from-number", required=True, help="a number of your account")
-    parser.add_argument("--concurrency", "--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)")
+    parser.add_argument(
+        "--concurrency", "--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)"
+    )
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with Path(asked.people).open(newline="", encoding="utf-8") as file:
