@@ -118,9 +118,9 @@ async def run(client: AsyncRetell, journal: Journal, job: Job, slots: CallSlots,
         log.info("%s: %s", job.job_id, call.disconnection_reason)
 
 
-async def dial(jobs: Iterable[Job], journal: Journal, from_number: str, *, at_once: int = 50) -> None:
+async def dial(jobs: Iterable[Job], journal: Journal, from_number: str, *, concurrency: int = 50) -> None:
     """Call everybody, some at a time."""
-    turns = asyncio.Semaphore(at_once)
+    turns = asyncio.Semaphore(concurrency)
     in_vain = False
     # The account's limit is waited for as long as it takes: nobody waits for a dialler.
     async with AsyncRetell(rate_limit=RateLimit(max_wait=None)) as client, asyncio.TaskGroup() as tasks:
@@ -145,13 +145,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Call everybody in a file once.")
     parser.add_argument("people", help="a CSV file with the columns job_id, to_number and name")
     parser.add_argument("--from-number", required=True, help="a number of your account")
-    parser.add_argument("--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)")
+    parser.add_argument(
+        "--concurrency", "--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)"
+    )
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with Path(asked.people).open(newline="", encoding="utf-8") as file:
         jobs = [Job(row["job_id"], row["to_number"], row["name"]) for row in csv.DictReader(file)]
     journal = Journal(f"{asked.people}.sqlite")
-    asyncio.run(dial(jobs, journal, asked.from_number, at_once=asked.at_once))
+    asyncio.run(dial(jobs, journal, asked.from_number, concurrency=asked.concurrency))
     print(", ".join(f"{count} {state}" for state, count in sorted(journal.states().items())))
 
 

@@ -20,7 +20,7 @@ from ._engine.events import Hook, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._engine.settings import DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RETRIES
-from ._helpers.watch import WITHIN
+from ._helpers import WITHIN
 from ._http.given.patched import Patched
 from ._official_client import OfficialSettings, SyncVerbs
 from .resources._sync import Resources

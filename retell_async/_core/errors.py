@@ -61,7 +61,7 @@ class ConfigurationError(RetellError, ValueError):
 
 
 class WrongKindError(ConfigurationError, TypeError):
-    """A setting of a kind that it cannot be of."""
+    """A setting of the wrong type."""
 
 
 class WebhookVerificationError(RetellError):
@@ -177,11 +177,11 @@ class APITimeoutError(APIConnectionError):
 class OutcomeUnknownError(APIError):
     """A request that may have been carried out or not, and that must not be repeated blindly. ``__cause__`` is what went wrong last.
 
-    It is of the kind of what went wrong last too: an `APITimeoutError`, another `APIConnectionError`, or the `APIStatusError` of the last
-    status, and then no connection error.
+    It is also an instance of the class of the last failure: `APITimeoutError`, another `APIConnectionError`, or, when an
+    answer came, the `APIStatusError` of its status (and then it is no connection error).
 
     What is known is here, for finding out: `operation` is its id in the API's document; `since` the Unix time at which the first attempt
-    left that may have been carried out; `attempts` how many there were; `response` the last answer, if it was one.
+    left that may have been carried out; `attempts` the number of attempts; `response` the last answer, if there was one.
 
     With an `idempotency_key` the same request under the same key may be sent again within an hour of `since`: it makes no second call.
     With a `token` what was created can be found: it has the token in its ``metadata``, under ``retell_async_token``.
@@ -265,11 +265,11 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the state of things is in the way."""
+    """409: the present state does not allow it."""
 
 
 class PreconditionFailedError(APIStatusError):
-    """412: something that must be so beforehand is not."""
+    """412: a precondition does not hold."""
 
 
 class UnprocessableEntityError(APIStatusError):
@@ -320,7 +320,7 @@ _UNKNOWN: dict[type[object], type[OutcomeUnknownError]] = {kind: _unknown(kind) 
 
 
 def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError:
-    """The error for what may have been carried out, of the kind of what went wrong last too.
+    """The error for a request that may have been carried out; it is also an instance of the class of the last failure.
 
     :param known: what `OutcomeUnknownError` takes.
     """
@@ -350,7 +350,7 @@ def status_error(response: httpx.Response) -> APIStatusError:
 
 
 def cut_off(response: httpx.Response, error: Exception) -> APIError:
-    """The error that stands for an answer of success whose body did not come whole. What came of it is left out."""
+    """The error for a successful answer whose body is cut off. The part that came is left out of it."""
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
@@ -396,7 +396,7 @@ def _shown(response: httpx.Response, body: object | None) -> str:
 
 
 def _is_plain(body: object) -> bool:
-    """Whether a body says why and nothing else, in few words: it is shown whole then, which escapes what could move a cursor."""
+    """Whether a body is a short message and at most a status. It is then shown whole, by its repr, which escapes control characters."""
     if not isinstance(body, dict):
         return False
     said = cast("dict[str, object]", body)

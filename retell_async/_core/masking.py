@@ -57,7 +57,7 @@ _QUOTING = frozenset(("httpx", "httpx2"))  # in the errors of which stands what 
 
 
 def mask(value: str) -> str:
-    """Leave of a phone number what tells two apart in a log and calls nobody: ``+14155550100`` becomes ``+141******00``."""
+    """Mask a phone number so that two can be told apart in a log and neither can be called: ``+14155550100`` becomes ``+141******00``."""
     keep = 4 if len(value) > 8 else 1
     return value[:keep] + "*" * max(len(value) - keep - 2, 3) + (value[-2:] if len(value) > 8 else "")
 
@@ -177,7 +177,7 @@ def _masked_str(key: str, value: str) -> str:
 
 
 def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
-    """Take out of an error, and of all that led to it, the frames of what a request passes on its way. Those of others stay.
+    """Take the frames through which requests pass out of the traceback of an error, and of its causes. Other frames stay.
 
     What a message of httpx's quotes of an answer is masked.
 

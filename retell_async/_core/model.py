@@ -40,7 +40,7 @@ class _NoType:
 
 
 class _NoFields(type):
-    """The class of a class that `attrs.asdict`, which asks every value for the fields of its class, cannot look into."""
+    """The metaclass of `_Whole`. It refuses `attrs.asdict`, which asks every value for the fields of its class."""
 
     @property
     def __attrs_attrs__(cls) -> NoReturn:
@@ -48,7 +48,7 @@ class _NoFields(type):
 
 
 class _Whole(metaclass=_NoFields):
-    """A model on its way from one to another by `attrs.evolve`."""
+    """A whole model, as `attrs.evolve` hands it to the copy."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -69,8 +69,8 @@ class Model(PydanticMethods):
     fields, those that this version does not know among them, and dicts in them become models; what is required must be there.
 
     Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
-    out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each that was
-    left out, is refused with a `TypeError` (`attrs.asdict`, cattrs): that is what `to_dict` and `from_dict` are for.
+    out, and what this version does not know is kept. `attrs.asdict` and cattrs, which would write a ``null``
+    for each field that was left out, are refused with a `TypeError`: use `to_dict` and `from_dict`.
     """
 
     if TYPE_CHECKING:
@@ -251,7 +251,7 @@ class UnknownObject(Model):
 
 
 def plain(value: Any) -> Any:
-    """Models inside out: what `json.dumps` takes. Containers are new, so a change to them changes no model."""
+    """A value as `json.dumps` takes it, with dicts in place of models. Its containers are new: changing them changes no model."""
     if isinstance(value, Model):
         return {name: plain(item) for name, item in value.__dict__.items()}
     kind = value.__class__  # models apart, JSON holds exact dicts and lists

@@ -91,7 +91,7 @@ def _without_skip(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Walk:
-    """Notices a list that has no end, in little memory however many pages there are."""
+    """Notices a list without end. It needs little memory, however many pages there are."""
 
     def __init__(self) -> None:
         self._marked: str | None = None
@@ -458,7 +458,7 @@ else:
 
 
 def kept(value: Any) -> Any:
-    """The same with lists in place of what can be gone through only once."""
+    """The same with a list for each iterator."""
     if isinstance(value, Iterator):
         return [kept(item) for item in cast("Iterator[Any]", value)]  # type: ignore[redundant-cast]
     if isinstance(value, dict):

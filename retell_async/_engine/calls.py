@@ -1,4 +1,4 @@
-"""Carrying a request out: its turn, its attempts, and what is known when it ends."""
+"""Carrying a request out: limits, attempts, and whether its outcome is known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .._http.way import Departure
-from .events import Hook, LimitEvent, RetryEvent, WaitEvent
+from .events import Event, Hook, LimitEvent, RetryEvent, WaitEvent
 from .idempotency import new_key
 from .limits import DEFAULT_MAX_WAIT, Turn
 from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
@@ -87,7 +87,7 @@ class Call:
     _before: APIError | None = None  # what became of the attempt before
 
     async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
-        """Send the request as often as it takes and may be sent, and give the answer of success.
+        """Send the request, again where that is needed and allowed, and give the successful answer.
 
         :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
         :raises APIError: it was not carried out, or only read something.
@@ -143,7 +143,7 @@ class Call:
                 if state.unknown:
                     raise self._unknown(error, http) from error
                 raise error
-            self._tell(RetryEvent, attempt=state.attempts - 1, delay=delay, error=error)
+            self._tell(RetryEvent(operation=self.operation.id, attempt=state.attempts - 1, delay=delay, error=error))
             self._before = error
 
     def _renew_key(self) -> None:
@@ -153,7 +153,7 @@ class Call:
         self.idempotency_key, self._since = new, None
 
     def _age(self, account: Account) -> float:
-        """Seconds since the request was sent first: by whichever clock says more.
+        """Seconds since the request was first sent, by the clock that says more.
 
         The wall clock goes on while the machine sleeps; the clock of the account does not, but nobody sets it.
         """
@@ -254,12 +254,14 @@ class Call:
             self._departure = None
             now = clock()
             limited, pause = account.refused(gate, left_at, error, now)
-            self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            self._tell(
+                LimitEvent(operation=self.operation.id, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            )
             if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
-        """What is to be called when the request goes out, which may be long after it was let go: once there is a connection."""
+        """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""
         if not turns and self.idempotency_key is None:
             return None
         for _, turn in turns:
@@ -328,7 +330,7 @@ class Call:
             raise self._no_turn(http, closed, within)
         self._waits_at = None
         if waited > _NOTICEABLE:
-            self._tell(WaitEvent, limit=closed.name, seconds=waited)
+            self._tell(WaitEvent(operation=self.operation.id, limit=closed.name, seconds=waited))
         return turns
 
     def _wait_for_connection(self, http: Http) -> float:
@@ -347,10 +349,10 @@ class Call:
             message = f"no free connection within {self._waited:g} s: max_connections are in use"
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
         if waited > _LONG:
-            self._tell(WaitEvent, limit=_CONNECTIONS, seconds=waited)
+            self._tell(WaitEvent(operation=self.operation.id, limit=_CONNECTIONS, seconds=waited))
 
     def _no_turn(self, http: Http, gate: Gate, within: float | None) -> RateLimitError:
-        """The error for one whose wait for a limit would be, or was, too long: with what the server said last, if it said anything."""
+        """The error for a request that waited too long for a limit, or would: with what the server said last, if anything."""
         if self._refusal is not None:
             return self._refusal
         message = f"no turn within {within:g} s: the client keeps to a limit of {gate.name}"
@@ -368,11 +370,10 @@ class Call:
         error.__cause__ = last
         return error
 
-    def _tell(self, event: Callable[..., Any], **details: Any) -> None:
-        told = event(operation=self.operation.id, **details)
+    def _tell(self, event: Event) -> None:
         for hook in self.hooks:
             try:
-                hook(told)
+                hook(event)
             except Exception:
                 # No call is lost because somebody could not count it.
                 import logging
@@ -403,7 +404,7 @@ class _KeyForgotten(Exception):
 
 
 def fault(error: APIError) -> Fault:
-    """What an error says about the attempt that it ended."""
+    """The `Fault` for the error with which an attempt ended."""
     if isinstance(error, APIStatusError):
         wait = retry_after_seconds(error.response.headers, now=time.time())
         locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))

@@ -24,7 +24,7 @@ _OVERALL = "account"
 
 
 class Gate:
-    """One limit. Requests wait for it one behind the other: the first one for its turn, the others to be the first."""
+    """One limit, with a queue: the first request waits for its turn, the others to be first."""
 
     def __init__(self, name: str, pacer: Pacer, clock: Callable[[], float]) -> None:
         self.name = name
@@ -52,7 +52,7 @@ class Gate:
             self._changed.set()
 
     def least(self, now: float, *, first: bool) -> float:
-        """Seconds that a request which comes now waits at the least, unless others before it give up.
+        """Seconds that a new request waits at least, unless others before it give up.
 
         :param first: whether it goes before those that wait.
         """
@@ -155,7 +155,7 @@ class Account:
         return [(one, one.pacer.take(now)) for one in gates]
 
     def done(self, turns: list[tuple[Gate, Turn]], *, answered: bool) -> None:
-        """Take note that a request was answered or did not leave; or was given up, and may still be on its way."""
+        """Take note that a request is done: answered, not sent, or given up (and then it may still be on its way)."""
         now = self.clock()
         for gate, turn in turns:
             gate.pacer.done(turn, now if answered else None)
@@ -200,7 +200,7 @@ class Account:
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        """Within this block somebody waits, and no longer than until the client is closed.
+        """A block that waits, and ends when the client is closed.
 
         :raises RetellError: it was closed.
         """

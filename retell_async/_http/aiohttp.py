@@ -1,6 +1,6 @@
 """An `httpx.AsyncClient` over aiohttp, for asyncio only. Needs the extra ``[aiohttp]``.
 
-The connections are those of httpx-aiohttp. What is here is what a client that must not send a request twice needs beside it.
+The connections are those of httpx-aiohttp. Added here is what keeps a request from being sent twice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
 _SESSION = Methods({aiohttp.ClientSession: ("_request",)})
 
 _trip: ContextVar[_Trip] = ContextVar("retell_async_trip")
-"""What `_Request.send`, which aiohttp calls, has to know of the request and to say of it."""
+"""What `_Request.send`, which aiohttp calls, needs to know of the request, and what it finds out."""
 
 _Sessions = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 
@@ -192,7 +192,7 @@ def _is_seen_twice() -> bool:
 
 
 def _close(session: aiohttp.ClientSession) -> None:
-    """Close one whose event loop is over, from whichever runs now, be it of trio: there is nothing in it to wait for."""
+    """Close a session whose event loop is over. Nothing is waited for, so any loop will do, one of trio too."""
     for _ in session.close().__await__():
         pass
 
@@ -214,7 +214,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _with_credentials_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:
-    """A proxy as aiohttp is to have it: its own object for user name and password is deprecated and shows them."""
+    """A proxy with its user name and password in headers: aiohttp's own object for them is deprecated, and its repr shows them."""
     headers = proxy.headers.copy()
     if proxy.raw_auth is not None:
         headers["Proxy-Authorization"] = f"Basic {b64encode(b':'.join(proxy.raw_auth)).decode()}"
@@ -248,7 +248,7 @@ class _Trip:
     def __init__(self, leaves: Callable[[], None] | None) -> None:
         self._leaves = leaves
         self.began = False
-        """Whether aiohttp has it. What stands in the way of aiohttp may send it too, and then nobody says when it leaves."""
+        """Whether aiohttp sends it. A tool that fakes or records requests may send it instead, and does not say when it leaves."""
         self.left = False
 
     def begin(self) -> None:
@@ -357,7 +357,7 @@ def _with(request: httpx.Request, upload: _Upload) -> httpx.Request:
 
 
 class _Watched(httpx.AsyncHTTPTransport):
-    """A request as httpx's own transport sends it, which hands it to its pool: here, back to a transport over aiohttp."""
+    """Stands in for the pool of httpx's own transport, and sends over aiohttp what that transport hands to it."""
 
     def __init__(self, transport: _Transport, request: httpx.Request) -> None:
         self._pool: Any = self
@@ -396,7 +396,7 @@ def _is_cancelled() -> bool:
 
 
 def _translated(error: httpx.TransportError | aiohttp.ClientError | OSError) -> httpx.TransportError:
-    """The error of httpx that says what happened. Only where there was no connection was nothing sent."""
+    """The error of httpx for one of aiohttp. Nothing was sent only if there was no connection."""
     # httpx-aiohttp takes what it does not know for a connection that could not be opened.
     cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
     if isinstance(error, httpx.TransportError) and not isinstance(cause, (aiohttp.ClientError, OSError)):

@@ -52,7 +52,7 @@ _NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer fai
 _TLS = re.compile(r"illegal request line|x15\\+x03")
 
 _AS_IT_IS = re.compile(r"(?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
-"""A path and a query to which nothing has to be done: nothing to quote, and no `.` or `..`."""
+"""A path and a query that go out as they are: nothing to quote, and no `.` or `..`."""
 
 _USUAL_HEADERS = {
     name: value
@@ -73,7 +73,7 @@ def no_cookies() -> CookieJar:
 
 
 class OwnClient(httpx.AsyncClient):
-    """An `httpx.AsyncClient` over a transport of this package, whose `exchange` is used as long as that makes no difference.
+    """An `httpx.AsyncClient` over a transport of this package. Requests take the shorter way of `exchange` where nobody can tell.
 
     The objects of httpx cost more than all the rest of sending a small request. Over any other transport it is an `httpx.AsyncClient`.
     """
@@ -87,7 +87,7 @@ class OwnClient(httpx.AsyncClient):
 
     @property
     def own(self) -> Transport | None:
-        """The transport, unless something stands in the way to it: of the methods of this client or of its class, or of the transport."""
+        """The transport, unless somebody has replaced a method of this client, of its class or of the transport."""
         own = self._own
         way = _WAY
         if own is None or self._transport is not own or self._mounts or way.are_replaced():
@@ -122,7 +122,7 @@ _WAY = Methods(
         Transport: ("handle_async_request",),
     }
 )
-"""What httpx calls one after the other, down to the transport."""
+"""The methods that httpx calls, one after the other, down to the transport."""
 
 
 class Http:
@@ -143,7 +143,7 @@ class Http:
 
     @property
     def usual_timeout(self) -> httpx.Timeout:
-        """What is waited for where nothing else is said."""
+        """The timeout where none is given."""
         return self._timeout or httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT)
 
     async def aclose(self) -> None:
@@ -226,13 +226,13 @@ class Http:
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
-        :param stream: leave the body of an answer of success where it is.
+        :param stream: leave the body of a successful answer where it is.
         :param departure: called at most once, before the first byte: when there is a connection and the request goes out, or, where nobody
             says when that is, before the request is handed over. It may raise: then nothing is sent, and its exception comes out of here
             as it is. It is not called for an answer that comes from somewhere nearer, such as a fake one.
         :param pool: seconds at most in which a pool must have a free connection.
         :raises APIConnectionError: no whole answer arrived.
-        :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
+        :raises APIResponseValidationError: a successful answer began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
@@ -442,7 +442,7 @@ def _hint(error: httpx.RequestError, encoded: Encoded) -> str:
 
 
 def _refused(response: httpx.Response) -> Answer:
-    """An answer that was made an error of, with its body if that was read before."""
+    """The answer in an error that somebody raised, with its body if that was read."""
     try:
         content = response.content
     except httpx.ResponseNotRead:
@@ -452,7 +452,7 @@ def _refused(response: httpx.Response) -> Answer:
 
 
 def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:
-    """What an answer is worth whose body did not come whole: its status, if that says that nothing was done."""
+    """The error for an answer whose body is cut off: the one of its status, if that says that nothing was done."""
     if bare.is_success or isinstance(error, httpx.TimeoutException):
         raise cut_off(bare, error) from error
     return Answer(bare.status_code, b"", lambda: bare)

@@ -1,4 +1,4 @@
-"""Whether a tool has put something of its own in the place of methods of httpx: to trace requests, to record or to fake them.
+"""Whether a tool has replaced methods of httpx to trace, record or fake requests.
 
 Sentry, Datadog and New Relic do so with `httpx.AsyncClient.send`; OpenTelemetry and Logfire with the method of a transport, of its class or
 of one object; pytest-httpx, respx and vcrpy below. What they want to see must go that way, while they want to see it.

@@ -1,4 +1,4 @@
-"""The connections of a client, at a cost for each request that does not grow with their number."""
+"""The connections of a client. What a request costs does not grow with their number."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Pool:
             self._slots.give()
 
     async def take(self, origin: Origin) -> _Place | None:
-        """A place whose connection to there is open, or ``None`` and room for another one."""
+        """A place with an open connection to this origin. ``None`` if there is none: then there is room for a new one."""
         await self._close_expired()
         idle = self._idle.get(origin)
         if idle:

@@ -51,7 +51,7 @@ class OwnTransport(httpx.AsyncBaseTransport, ABC):
 
 
 class Departure:
-    """The moment at which a request goes out, whoever sees it first: those that see it afterwards are too late to say anything.
+    """The moment at which a request goes out, told by whoever sees it first; what others tell later is ignored.
 
     :param leaves: called once, if there is something. What it raises is kept, and raised again for whoever tries to send nevertheless.
     """
@@ -100,7 +100,7 @@ class Departure:
 
 
 def goes_out(event: str, details: Mapping[str, Any]) -> bool:
-    """Whether httpcore says that the request itself goes out, and not one for a proxy's way to the server."""
+    """Whether an event of httpcore is about the request itself, and not about one that asks a proxy for a tunnel."""
     return event.endswith("send_request_headers.started") and details["request"].method != b"CONNECT"
 
 
@@ -112,7 +112,7 @@ def leave(request: httpx.Request) -> None:
 
 
 def not_sent(error: httpx.TransportError) -> httpx.TransportError:
-    """An error that says the same and that nothing was sent: there was no way to the server, which is where only a proxy can break it."""
+    """The same error as one that says that nothing was sent: the proxy gave no way to the server."""
     if isinstance(error, NOT_SENT):
         return error
     kind = httpx.ConnectTimeout if isinstance(error, httpx.TimeoutException) else httpx.ConnectError

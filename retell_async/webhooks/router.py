@@ -183,7 +183,7 @@ class Router:
 
         The handlers of an event run one after the other. Events may arrive out of order.
 
-        A name that this version does not know may be one of tomorrow. If it is close to one that it knows, that is a `UserWarning`.
+        A name that this version does not know may be a newer event. If it is close to one that it knows, that is a `UserWarning`.
 
         :raises ConfigurationError: a name is that of an inbound request, which is answered by the handler of `inbound`.
         :raises TypeError: a name is no text, or the handler is not an async function.

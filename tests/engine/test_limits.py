@@ -61,14 +61,14 @@ class TokenBucket:
         return 0.0
 
 
-def simulate(limiter: Limiter, limit: RateLimit, requests: int, *, told: str, at_once: int = 100) -> tuple[float, int]:
-    """Send so many requests, `at_once` of them at a time, and give the seconds that took and the number of 429 answers."""
+def simulate(limiter: Limiter, limit: RateLimit, requests: int, *, told: str, concurrency: int = 100) -> tuple[float, int]:
+    """Send so many requests, `concurrency` of them at a time, and give the seconds that took and the number of 429 answers."""
     seeded = random.Random(1)
     start = now = 1000.0
     answers: list[tuple[float, float, float, Turn]] = []  # when it arrives, when its request left, what the limiter said, its turn
     history = History()
     pacer = Pacer(limit, [history])
-    ready, left, refused, done = min(at_once, requests), max(requests - at_once, 0), 0, 0
+    ready, left, refused, done = min(concurrency, requests), max(requests - concurrency, 0), 0, 0
     while done < requests:
         turn = now + pacer.delay(now) + (seeded.random() * 0.002 if pacer.delay(now) else 0) if ready else math.inf
         if answers and answers[0][0] <= turn:
@@ -109,7 +109,7 @@ def test_a_high_limit_and_a_low_one(kind: Any) -> None:
     took, refused = simulate(kind(400, 1.0), RateLimit(), 4000, told="second")
     assert took <= 1.25 * 10
     assert refused <= 0.1 * 4000
-    took, refused = simulate(kind(1, 1.0), RateLimit(), 40, told="second", at_once=10)
+    took, refused = simulate(kind(1, 1.0), RateLimit(), 40, told="second", concurrency=10)
     assert took <= 1.5 * 40
     assert refused <= 35
 
@@ -322,7 +322,7 @@ def test_an_outage_is_asked_by_one_request_at_a_time() -> None:
 
 def test_one_a_second_is_found_from_a_burst_of_twenty() -> None:
     limiter = SlidingWindow(1, 1.0)
-    took, refused = simulate(limiter, RateLimit(), 20, told="whole", at_once=20)
+    took, refused = simulate(limiter, RateLimit(), 20, told="whole", concurrency=20)
     assert took <= 25
     assert refused <= 25
 
@@ -348,7 +348,7 @@ def test_a_limit_whose_beginning_tells_nothing_is_found_all_the_same(limit: int)
     limiter = SlidingWindow(limit, 1.0)
     for _ in range(limit):
         limiter.ask(999.9)  # others have used it up
-    took, refused = simulate(limiter, RateLimit(), 40 * limit, told="second", at_once=2)
+    took, refused = simulate(limiter, RateLimit(), 40 * limit, told="second", concurrency=2)
     assert took <= 1.5 * 40
     assert refused <= 20 * limit
 

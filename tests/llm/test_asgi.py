@@ -179,8 +179,8 @@ async def test_other_scopes() -> None:
     server.sent.clear()
     await app({"type": "http", "path": "/"}, server.receive, server.send)
     assert server.sent[0]["status"] == 426
-    with pytest.raises(ValueError, match="of_tomorrow"):
-        await app({"type": "of_tomorrow"}, server.receive, server.send)
+    with pytest.raises(ValueError, match="brand_new"):
+        await app({"type": "brand_new"}, server.receive, server.send)
 
 
 class Counting(llm.Agent):

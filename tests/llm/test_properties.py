@@ -23,7 +23,7 @@ _steps = st.one_of(
     st.tuples(st.just("again")),
     st.tuples(st.just("back")),
     st.tuples(st.just("update"), st.sampled_from(["agent_turn", "user_turn", None])),
-    st.tuples(st.just("broken"), st.sampled_from(["{", "[]", b"{}", '{"interaction_type":"of_tomorrow"}'])),
+    st.tuples(st.just("broken"), st.sampled_from(["{", "[]", b"{}", '{"interaction_type":"brand_new"}'])),
     st.tuples(st.just("ping")),
     st.tuples(st.just("sleep"), st.sampled_from([0.01, 0.3, 1.0, 4.0, 12.0])),
     st.tuples(st.just("lose"), st.sampled_from([1005, 1006, 1011]), st.sampled_from([0.0, 0.5, 10.0])),

@@ -138,7 +138,7 @@ def test_the_details_of_the_call() -> None:
 
 def test_what_this_version_does_not_know_is_passed_on() -> None:
     conversation = opened()
-    (event,) = conversation.received('{"interaction_type": "of_tomorrow", "mood": "good"}')
+    (event,) = conversation.received('{"interaction_type": "brand_new", "mood": "good"}')
     assert isinstance(event, Other)
     assert event.message["mood"] == "good"
 

@@ -1061,7 +1061,7 @@ def test_updates_come_in_order_and_what_they_raise_is_logged(caplog: pytest.LogC
     assert "on_update failed" in caplog.text
 
 
-def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_of_a_new_kind_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
 
     async def main() -> None:
@@ -1069,7 +1069,7 @@ def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) 
         async with talking(app) as talk:
             line = talk.connect()
             for _ in range(3):
-                line.tell({"interaction_type": "of_tomorrow"})
+                line.tell({"interaction_type": "brand_new"})
                 line.tell("{")
                 line.tell(b"{}")
             line.ask(2, user("a"))
@@ -1080,7 +1080,7 @@ def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) 
     run(main)
     messages = [record.getMessage() for record in caplog.records]
     assert [message.partition(": ")[2] for message in messages] == [
-        "a message that this version does not know: 'of_tomorrow' (logged once)",
+        "a message that this version does not know: 'brand_new' (logged once)",
         "ignored: the frame is not JSON (logged once)",
         "ignored: a binary frame (logged once)",
         "ignored: a response_id that is lower than the one before (logged once)",

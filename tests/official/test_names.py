@@ -131,7 +131,7 @@ for module in pkgutil.iter_modules(retell_async.resources.__path__):
     if module.name[0] != "_":
         getattr(client, module.name)
 ours = ("_official_names", "types", "_sync", "_blocking", "resources._sync", "sandbox", "llm", "webhooks")
-unused = ("httpx", "httpx2", "httpcore", "h11", "aiohttp", "pydantic", *(f"retell_async.{name}" for name in ours))
+unused = ("httpx", "httpx2", "httpcore", "h11", "aiohttp", "anyio._core", "msgspec", "pydantic", *(f"retell_async.{name}" for name in ours))
 print([name for name in sys.modules if name.startswith(tuple(f"{one}." for one in unused)) or name in unused])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

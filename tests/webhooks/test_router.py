@@ -206,7 +206,7 @@ def test_a_misspelt_event_is_a_warning_that_names_the_near_one_and_where(name: s
     assert [warning.filename for warning in told] == [__file__]
 
 
-async def test_events_of_tomorrow_are_no_misspellings(caplog: pytest.LogCaptureFixture) -> None:
+async def test_new_events_are_no_misspellings(caplog: pytest.LogCaptureFixture) -> None:
     names = ["call_paused", "call_resumed", "call_failed", "call_updated", "call_recorded", "chat_updated", "transfer_failed", "sms_sent"]
     router = Router(KEY)
     handled = Handled()

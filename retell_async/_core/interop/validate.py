@@ -51,7 +51,7 @@ def check_required(cls: type[PydanticMethods], fields: Mapping[str, Any]) -> Non
 
 
 def missing(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Where in a value with models a field is left out that must be there."""
+    """The places in a value where a model lacks a required field."""
     if isinstance(value, Model):
         there = vars(value)
         yield from ((*place, wire) for wire, name in names(type(value)).items() if name.required and wire not in there)

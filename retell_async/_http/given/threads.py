@@ -1,4 +1,4 @@
-"""A client that does not await as one that does: what it does is done in threads, of which each request has one.
+"""An `httpx.Client` as an async one: each request runs in a thread of its own.
 
 Whoever waits for a thread may go away meanwhile. A request that has not left by then does not leave any more; one that has keeps its thread
 and its connection until it is answered or out of time, and its answer is closed.

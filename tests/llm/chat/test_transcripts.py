@@ -55,7 +55,7 @@ def test_a_conversation() -> None:
         {"role": "tool_call_invocation", "tool_call_id": "t2", "name": "lookup", "arguments": "{}"},
         {"role": "tool_call_result", "tool_call_id": "t3", "content": "?"},
         {"role": "node_transition", "former_node_id": "a"},
-        {"role": "of_tomorrow"},
+        {"role": "brand_new"},
         {"no": "role"},
         {"role": "agent", "content": "It is on its way."},
         {"role": "dtmf", "digit": "5"},
