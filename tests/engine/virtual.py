@@ -64,4 +64,4 @@ def refusal(retry_after: float | None = 1.0, message: str = "slow down") -> http
 
 
 def fine(status: int = 200, **body: Any) -> httpx.Response:
-    return httpx.Response(status, json={"call_id": "call_1", "call_type": "phone_call", **body})
+    return httpx.Response(status, json={"call_id": "call_1", "call_type": "phone_call", "batch_call_id": "batch_1", **body})
