@@ -230,8 +230,8 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def process(port: int, drain_within: float) -> AsyncGenerator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.llm.service", str(port), str(drain_within)]
+async def process(port: int, drain_within: float, *more: str) -> AsyncGenerator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.llm.service", str(port), str(drain_within), *more]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     running = subprocess.Popen(  # noqa: ASYNC220 - started while nothing else runs
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -286,6 +286,54 @@ async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_with
             await retell.receive()
         assert socket.close_code == 1006  # after which Retell connects again
         await asyncio.to_thread(running.communicate, timeout=20)
+
+
+@pytest.mark.asyncio
+async def test_all_applications_of_a_service_are_waited_for() -> None:
+    port = free_port()
+    async with process(port, 60, "both") as running:
+        second = f"ws://127.0.0.1:{port}/second/another-of-the-tests"
+        async with calling(second) as booking:
+            await booking.text(0)
+            async with calling(f"ws://127.0.0.1:{port}/first/{SECRET}") as retell:
+                await retell.text(0)
+                running.send_signal(signal.SIGTERM)
+                await anyio.sleep(0.5)
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(f"{second}/call_2")
+                assert refused.value.response.status_code == 503
+                await retell.ask(1)
+                assert await retell.text(1) == "One. Two."
+            await anyio.sleep(0.5)  # the first has no calls any more
+            await booking.ask(1)
+            assert await booking.text(1) == "One moment. Booked."
+        output, _ = await asyncio.to_thread(running.communicate, timeout=20)
+    assert "of-the-tests" not in output
+    assert "shutting down when 2 calls are over" in output
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("drain_within", "signals"), [(0.5, [signal.SIGTERM]), (60, [signal.SIGTERM, signal.SIGTERM]), (60, [signal.SIGINT] * 2)]
+)
+async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: float, signals: list[signal.Signals]) -> None:
+    port = free_port()
+    async with process(port, drain_within, "both") as running:
+        socket = await connect(f"ws://127.0.0.1:{port}/second/another-of-the-tests/call_1")
+        retell = Retell(socket)
+        await retell.text(0)
+        await retell.ask(1)
+        while (await retell.receive())["content"] != "One moment. ":
+            pass
+        for each in signals:
+            running.send_signal(each)
+            await anyio.sleep(0.3)
+        output, _ = await asyncio.to_thread(running.communicate, timeout=20)
+        with pytest.raises(ConnectionClosed):
+            await retell.receive()
+        assert socket.close_code == 1006
+    said = [line for line in output.splitlines() if line in {"begun", "booked", "left: shutdown", "the service is over"}]
+    assert said == ["begun", "booked", "left: shutdown", "the service is over"]
 
 
 @pytest.mark.asyncio
