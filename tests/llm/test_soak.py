@@ -174,6 +174,27 @@ async def test_a_websockets_server_that_is_left_leaves_its_calls_for_another() -
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("logger", [None, logging.getLogger("of.my.own"), logging.LoggerAdapter(logging.getLogger("of.my.own"), {})])
+async def test_the_log_of_the_websockets_library_has_no_secret(logger: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "websockets.client")  # Retell's side
+    caplog.set_level(logging.DEBUG)
+    app = application(echo)
+    async with websockets.serve(app, port=0, drain_within=1, logger=logger) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with calling(f"ws://127.0.0.1:{port}/{SECRET}") as retell:
+            await retell.text(0)
+        for version in ("9.9", "1.1"):
+            stream = await anyio.connect_tcp("127.0.0.1", port)
+            async with stream:
+                await stream.send(f"GET /{SECRET}/call_2 HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    await stream.receive()
+    assert "GET /***/call_1" in caplog.text
+    assert "GET /***/call_2 HTTP/9.9" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.asyncio
 async def test_a_handler_without_its_check() -> None:
     from websockets.asyncio.server import serve as serve_websockets
 

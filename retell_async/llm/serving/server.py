@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +13,18 @@ import anyio
 from retell_async import ConfigurationError
 
 from ..log import log
+from .secrets import hidden_in_logs
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Generator
     from types import FrameType
 
     from ..app import App
 
-__all__ = ["hidden_in_logs", "serve"]
+__all__ = ["serve"]
 
 _LOOK_EVERY = 0.2
-_REFUSAL = "ASGI callable returned without completing handshake."
-"""What uvicorn takes each connection for that is refused with an answer."""
+_LOGGERS = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")]
 
 
 def serve(
@@ -118,7 +117,7 @@ def serve(
         "timeout_graceful_shutdown": int(2 * finish_within) + 5,
     }
     config = uvicorn.Config(asgi or app, host=host, port=port, **{**own, **settings})
-    with hidden_in_logs(*apps), suppress(KeyboardInterrupt):  # which uvicorn raises after it has shut down
+    with hidden_in_logs(apps, _LOGGERS), suppress(KeyboardInterrupt):  # which uvicorn raises after it has shut down
         Server(config).run()
 
 
@@ -131,35 +130,3 @@ async def _drained(apps: Sequence[App], within: float) -> bool:
             await each.drain()
         return True
     return False
-
-
-@contextmanager
-def hidden_in_logs(*apps: App) -> Generator[None]:
-    """Keep the secrets out of uvicorn's log, which has the paths of all connections."""
-
-    def without_secrets(text: str) -> str:
-        for app in apps:
-            text = app.hide(text)
-        return text
-
-    def hidden(part: object) -> object:
-        text = part if isinstance(part, str) else repr(part)
-        without = without_secrets(text)
-        return part if without == text else without
-
-    def hide(record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(hidden(part) for part in record.args)
-            record.msg = hidden(record.msg)
-        elif (text := record.getMessage()) != (without := without_secrets(text)):
-            record.msg, record.args = without, None
-        return record.msg != _REFUSAL
-
-    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.access", "uvicorn.asgi")]
-    for logger in loggers:
-        logger.addFilter(hide)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(hide)
