@@ -252,7 +252,13 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def process(port: int, drain_within: float, *more: str) -> AsyncGenerator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.llm.service", str(port), str(drain_within), *more]
+    async with started("-m", "tests.llm.service", str(port), str(drain_within), *more, port=port) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(*arguments: str, port: int) -> AsyncGenerator[subprocess.Popen[str]]:
+    command = [sys.executable, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     running = subprocess.Popen(  # noqa: ASYNC220 - started while nothing else runs
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -355,6 +361,40 @@ async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: f
         assert socket.close_code == 1006
     said = [line for line in output.splitlines() if line in {"begun", "booked", "left: shutdown", "the service is over"}]
     assert said == ["begun", "booked", "left: shutdown", "the service is over"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("command", "ends_after", "code"),
+    [
+        ("uvicorn --port {port}", 0, 1012),
+        ("hypercorn --bind 127.0.0.1:{port}", 3, 1011),
+        ("hypercorn --worker-class trio --bind 127.0.0.1:{port}", 3, 1006),
+        ("hypercorn --graceful-timeout 30 --bind 127.0.0.1:{port}", 30, 1000),
+        ("hypercorn --graceful-timeout 30 --worker-class trio --bind 127.0.0.1:{port}", 30, 1000),
+    ],
+)
+async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(command: str, ends_after: float, code: int) -> None:
+    port = free_port()
+    async with started("-m", *command.format(port=port).split(), "tests.llm.service:app", port=port) as running:
+        socket = await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_1")
+        retell = Retell(socket)
+        await retell.text(0)
+        running.send_signal(signal.SIGTERM)
+        begun = perf_counter()
+        if ends_after:
+            await anyio.sleep(1)
+            await retell.ask(1)
+            assert await retell.text(1) == "One. Two."
+        if code == 1000:
+            with pytest.raises((OSError, TimeoutError)):
+                await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_2", open_timeout=3)
+            await socket.close()
+        with anyio.fail_after(10):
+            await socket.wait_closed()
+        assert socket.close_code == code
+        await asyncio.to_thread(running.communicate, timeout=10)
+        assert perf_counter() - begun < 15
 
 
 @pytest.mark.asyncio
