@@ -18,7 +18,7 @@ from starlette.routing import Mount, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketTestSession
 
 from retell_async import ConfigurationError, llm
-from retell_async.llm.serving.server import hidden_in_logs
+from retell_async.llm.serving.secrets import hidden_in_logs
 
 from .talk import CALL
 from .test_session import application, echo
@@ -376,16 +376,17 @@ async def test_mounted(how: str) -> None:
 def test_the_servers_log_has_no_secret_and_no_false_alarm(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = application(echo, secret=SECRET)
-    with hidden_in_logs(app):
+    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "uvicorn.asgi")]
+    with hidden_in_logs([app, application(echo, secret="another-s3cret")], loggers):
         logging.getLogger("uvicorn.error").info('"WebSocket %s" [accepted]', f"/{SECRET}/call_1")
         logging.getLogger("uvicorn.asgi").debug("Started scope=%s", {"path": f"/{SECRET}/call_1"})
-        logging.getLogger("uvicorn.error").info("/s3cret-of-the-tests/call_1")
+        logging.getLogger("uvicorn.error").info("/s3cret-of-the-tests/call_1 %s", "another-s3cret")
         logging.getLogger("uvicorn.error").error("ASGI callable returned without completing handshake.")
         logging.getLogger("uvicorn.error").info("port %d", 8080)
     assert [record.getMessage() for record in caplog.records] == [
         '"WebSocket /***/call_1" [accepted]',
         "Started scope={'path': '/***/call_1'}",
-        "/***/call_1",
+        "/***/call_1 ***",
         "port 8080",
     ]
 
@@ -393,3 +394,7 @@ def test_the_servers_log_has_no_secret_and_no_false_alarm(caplog: pytest.LogCapt
 def test_what_is_no_application_is_not_served() -> None:
     with pytest.raises(ConfigurationError, match="goes into `asgi`"):
         llm.serve(cast("Any", len))
+    with pytest.raises(ConfigurationError, match="list is none"):
+        llm.serve(cast("Any", [application(echo)]))
+    with pytest.raises(ConfigurationError, match="give it as `asgi`"):
+        llm.serve(application(echo), application(echo))

@@ -173,6 +173,27 @@ async def test_a_websockets_server_that_is_left_leaves_its_calls_for_another() -
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("logger", [None, logging.getLogger("of.my.own"), logging.LoggerAdapter(logging.getLogger("of.my.own"), {})])
+async def test_the_log_of_the_websockets_library_has_no_secret(logger: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "websockets.client")  # Retell's side
+    caplog.set_level(logging.DEBUG)
+    app = application(echo)
+    async with websockets.serve(app, port=0, drain_within=1, logger=logger) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with calling(f"ws://127.0.0.1:{port}/{SECRET}") as retell:
+            await retell.text(0)
+        for version in ("9.9", "1.1"):
+            stream = await anyio.connect_tcp("127.0.0.1", port)
+            async with stream:
+                await stream.send(f"GET /{SECRET}/call_2 HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    await stream.receive()
+    assert "GET /***/call_1" in caplog.text
+    assert "GET /***/call_2 HTTP/9.9" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.asyncio
 async def test_a_handler_without_its_check() -> None:
     from websockets.asyncio.server import serve as serve_websockets
 
@@ -229,8 +250,14 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def process(port: int, drain_within: float) -> AsyncGenerator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.llm.service", str(port), str(drain_within)]
+async def process(port: int, drain_within: float, *more: str) -> AsyncGenerator[subprocess.Popen[str]]:
+    async with started("-m", "tests.llm.service", str(port), str(drain_within), *more, port=port) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(*arguments: str, port: int) -> AsyncGenerator[subprocess.Popen[str]]:
+    command = [sys.executable, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     running = subprocess.Popen(  # noqa: ASYNC220 - started while nothing else runs
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
@@ -287,6 +314,88 @@ async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_with
             await retell.receive()
         assert socket.close_code == 1006  # after which Retell connects again
         await asyncio.to_thread(running.communicate, timeout=20)
+
+
+@pytest.mark.asyncio
+async def test_all_applications_of_a_service_are_waited_for() -> None:
+    port = free_port()
+    async with process(port, 60, "both") as running:
+        second = f"ws://127.0.0.1:{port}/second/another-of-the-tests"
+        async with calling(second) as booking:
+            await booking.text(0)
+            async with calling(f"ws://127.0.0.1:{port}/first/{SECRET}") as retell:
+                await retell.text(0)
+                running.send_signal(signal.SIGTERM)
+                await anyio.sleep(0.5)
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(f"{second}/call_2")
+                assert refused.value.response.status_code == 503
+                await retell.ask(1)
+                assert await retell.text(1) == "One. Two."
+            await anyio.sleep(0.5)  # the first has no calls any more
+            await booking.ask(1)
+            assert await booking.text(1) == "One moment. Booked."
+        output, _ = await asyncio.to_thread(running.communicate, timeout=20)
+    assert "of-the-tests" not in output
+    assert "shutting down when 2 calls are over" in output
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("drain_within", "signals"), [(0.5, [signal.SIGTERM]), (60, [signal.SIGTERM, signal.SIGTERM]), (60, [signal.SIGINT] * 2)]
+)
+async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: float, signals: list[signal.Signals]) -> None:
+    port = free_port()
+    async with process(port, drain_within, "both") as running:
+        socket = await connect(f"ws://127.0.0.1:{port}/second/another-of-the-tests/call_1")
+        retell = Retell(socket)
+        await retell.text(0)
+        await retell.ask(1)
+        while (await retell.receive())["content"] != "One moment. ":
+            pass
+        for each in signals:
+            running.send_signal(each)
+            await anyio.sleep(0.3)
+        output, _ = await asyncio.to_thread(running.communicate, timeout=20)
+        with pytest.raises(ConnectionClosed):
+            await retell.receive()
+        assert socket.close_code == 1006
+    said = [line for line in output.splitlines() if line in {"begun", "booked", "left: shutdown", "the service is over"}]
+    assert said == ["begun", "booked", "left: shutdown", "the service is over"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("command", "ends_after", "code"),
+    [
+        ("uvicorn --port {port}", 0, 1012),
+        ("hypercorn --bind 127.0.0.1:{port}", 3, 1011),
+        ("hypercorn --worker-class trio --bind 127.0.0.1:{port}", 3, 1006),
+        ("hypercorn --graceful-timeout 30 --bind 127.0.0.1:{port}", 30, 1000),
+        ("hypercorn --graceful-timeout 30 --worker-class trio --bind 127.0.0.1:{port}", 30, 1000),
+    ],
+)
+async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(command: str, ends_after: float, code: int) -> None:
+    port = free_port()
+    async with started("-m", *command.format(port=port).split(), "tests.llm.service:app", port=port) as running:
+        socket = await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_1")
+        retell = Retell(socket)
+        await retell.text(0)
+        running.send_signal(signal.SIGTERM)
+        begun = perf_counter()
+        if ends_after:
+            await anyio.sleep(1)
+            await retell.ask(1)
+            assert await retell.text(1) == "One. Two."
+        if code == 1000:
+            with pytest.raises((OSError, TimeoutError)):
+                await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_2", open_timeout=3)
+            await socket.close()
+        with anyio.fail_after(10):
+            await socket.wait_closed()
+        assert socket.close_code == code
+        await asyncio.to_thread(running.communicate, timeout=10)
+        assert perf_counter() - begun < 15
 
 
 @pytest.mark.asyncio

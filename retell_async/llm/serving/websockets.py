@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -19,6 +20,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from ..channel import Disconnected, Opening, Refused
+from .secrets import hidden_in_logs
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import Server, ServerConnection
@@ -80,13 +82,24 @@ async def serve(
     handler = Handler(app)
     own: dict[str, Any] = {"max_size": int(2 * app.settings.limits.message_bytes), "compression": None}
     serving = server.serve(handler, host, port, process_request=handler.check, **{**own, **settings})
-    async with app.lifespan(), serving as served:
-        try:
-            yield served
-        finally:
-            if not await app.drain(drain_within):
-                app.abandon()
-                await app.drain(2 * app.settings.finish_within)
+    with hidden_in_logs([app], [_logger(settings.get("logger"))]):
+        async with app.lifespan(), serving as served:
+            try:
+                yield served
+            finally:
+                if not await app.drain(drain_within):
+                    app.abandon()
+                    await app.drain(2 * app.settings.finish_within)
+
+
+def _logger(given: Any) -> logging.Logger:
+    """What the library's server logs to, of what it takes: nothing, a logger or an adapter of one."""
+    if given is None:
+        return logging.getLogger("websockets.server")
+    while isinstance(given, logging.LoggerAdapter):
+        given = given.logger
+    logger: logging.Logger = given
+    return logger
 
 
 class _Channel:

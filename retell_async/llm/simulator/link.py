@@ -14,7 +14,7 @@ import attrs
 
 try:
     from websockets.asyncio.client import ClientConnection, connect
-    from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
     from websockets.uri import parse_uri
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -55,6 +55,23 @@ def check_url(url: str) -> None:
         raise ValueError("the URL's host is no name of a host") from None
     if not host or any(letter.isspace() for letter in host):
         raise ValueError("the URL's host is no name of a host")
+
+
+class _Connection(ClientConnection):
+    """A connection that is over at once when it cannot be read: the library waits for the server to close it."""
+
+    def send_data(self) -> None:
+        super().send_data()
+        sent = self.protocol.close_sent
+        if sent is not None and sent.code in _VIOLATIONS:
+            self.transport.close()
+
+
+class _connect(connect):  # noqa: N801 - as the library writes it
+    """Without redirects: nothing says that Retell follows them, and what comes of them would be told of another address."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
 
 
 @attrs.frozen
@@ -156,8 +173,14 @@ class Call:
                 with anyio.CancelScope() as self._connecting:
                     await anyio.sleep_until(begun if player.connect_at is None else player.connect_at)
                     # Without a proxy, without limits of the library's own: what comes is judged.
-                    socket = await connect(
-                        self._url, compression=None, ping_interval=None, proxy=None, open_timeout=CONNECT_SECONDS, max_size=_LONGEST
+                    socket = await _connect(
+                        self._url,
+                        create_connection=_Connection,
+                        compression=None,
+                        ping_interval=None,
+                        proxy=None,
+                        open_timeout=CONNECT_SECONDS,
+                        max_size=_LONGEST,
                     )
             except (OSError, WebSocketException, TimeoutError, EOFError) as error:
                 problem = _problem(error)
@@ -198,12 +221,9 @@ class Call:
                 try:
                     frame = await self._receive(socket)
                 except ConnectionClosed as closed:
-                    code = 1006 if closed.rcvd is None else closed.rcvd.code
-                    if closed.rcvd is None and closed.sent is not None and closed.sent.code in _VIOLATIONS:
-                        judge.violated(_VIOLATIONS[closed.sent.code], anyio.current_time())
+                    code = self._closed(closed)
             now = anyio.current_time()
             if code is not None:
-                judge.closed(code, now)
                 return player.closed(code, now)
             if frame is None:
                 player.time_passed(now)
@@ -239,10 +259,25 @@ class Call:
                 if isinstance(frame, ResponseRequired | ReminderRequired):
                     await self._ping(socket)
         except TimeoutError:
+            self.judge.closed(1006, anyio.current_time())
             return 1006
         except ConnectionClosed as closed:
-            return 1006 if closed.rcvd is None else closed.rcvd.code
+            return self._closed(closed)
         return None
+
+    def _closed(self, closed: ConnectionClosed) -> int:
+        """Tell the judge who closed the connection, and why.
+
+        :returns: the code that it was closed with.
+        """
+        now = anyio.current_time()
+        if closed.rcvd is None and closed.sent is not None and closed.sent.code in _VIOLATIONS:
+            self.judge.violated(_VIOLATIONS[closed.sent.code], now)
+            self.judge.lost(now)
+            return 1006
+        code = 1006 if closed.rcvd is None else closed.rcvd.code
+        self.judge.closed(code, now)
+        return code
 
     async def _ping(self, socket: ClientConnection) -> None:
         """Have the judge told when the server's library has read what was sent so far."""
@@ -285,13 +320,17 @@ async def play_all(url: str, scenarios: Sequence[Scenario], settings: Settings |
 
 
 def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500
+    return isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 500
 
 
 def _problem(error: Exception) -> str:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
+        if 300 <= status < 400:
+            return f"the server answered {status}, a redirect, which is not followed: give the address that it leads to"
         return f"the server answered {status}{': is the secret right?' if status in {401, 403, 404} else ''}"
+    if isinstance(error, InvalidHandshake):
+        return "what answers there opens no WebSocket"
     if isinstance(error, gaierror):
         return "there is no such host"
     if isinstance(error, ConnectionRefusedError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 import json
 import logging
@@ -11,6 +13,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree
@@ -21,7 +25,7 @@ import pytest
 from examples import custom_llm
 from retell_async.llm import simulate
 from retell_async.llm.simulator.judge import RULES, Judge
-from retell_async.llm.simulator.link import Result, Settings, play_all
+from retell_async.llm.simulator.link import Result, Settings, play, play_all
 from retell_async.llm.simulator.player import Sign
 from retell_async.llm.simulator.results import as_json, as_junit, as_lines
 from retell_async.llm.simulator.scenarios import Lines, Say, Scenario, Step, Wait, read_step, scenarios
@@ -114,6 +118,69 @@ def test_nothing_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "no connection" in shown
     assert "secret-of-the-url" not in shown
+
+
+@asynccontextmanager
+async def raw(answer: bytes, frame: bytes = b"") -> AsyncGenerator[str]:
+    """A server that opens what is no WebSocket, or one on which it sends a frame and then does nothing."""
+    handling: set[asyncio.Task[Any] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handling.add(asyncio.current_task())
+        request = await reader.readuntil(b"\r\n\r\n")
+        key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+        accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        writer.write(answer.replace(b"ACCEPT", accept) + b"\r\n\r\n" + frame)
+        with suppress(ConnectionError):
+            while frame and await reader.read(1000):
+                pass
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/secret-of-the-url"
+        await asyncio.gather(*filter(None, handling))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("frame", "what"),
+    [
+        (b"\x81\x02\xff\xfe", "a frame that is no text in UTF-8"),
+        (b"\x81\x7f" + (40 << 20).to_bytes(8, "big") + b" " * (40 << 20), "a frame of more than a mebibyte"),
+        (b"\x8f\x00", "what is no frame of a WebSocket"),
+    ],
+)
+def test_what_cannot_be_read_is_told_at_once_though_the_server_does_nothing_more(frame: bytes, what: str) -> None:
+    upgrade = b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ACCEPT"
+
+    async def main() -> Result:
+        async with raw(upgrade, frame) as url:
+            return await play(url, scenarios()[0], Settings(answer_within=10))
+
+    result = asyncio.run(main())
+    found = {(finding.rule, finding.what) for verdict in result.report.verdicts for finding in verdict.findings}
+    assert found == {("well-formed", what)}
+    assert result.seconds < 9
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (b"HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:9/\r\nContent-Length: 0", "answered 301, a redirect, which is not followed"),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 0", "answered 403: is the secret right?"),
+        (b"SSH-2.0", "what answers there opens no WebSocket"),
+    ],
+)
+def test_what_answers_there_is_told(answer: bytes, what: str) -> None:
+    async def main() -> Result:
+        async with raw(answer) as url:
+            return await play(url, scenarios()[0], Settings())
+
+    result = asyncio.run(main())
+    assert not result.connected
+    assert what in result.ended
 
 
 @pytest.mark.soak
