@@ -1,4 +1,4 @@
-"""``python -m codegen generate | check | words | update | diff | drift | official | released``"""
+"""``python -m codegen generate | check | words | update | diff | released``"""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rich.console import Console
 
 from . import retired, words
 from .canonical import canonical
-from .document import Json, Refused, dump, load, load_file
+from .document import Refused, dump, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
-from .revisions import drift, official, pin, report
+from .revisions import pin, report
 from .revisions.diff import Change, Revision, difference
 
 OPENAPI = ROOT / "openapi"
@@ -41,9 +41,6 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
-    drifting = command(_drift, "compare with the official SDK that is installed; fail if it has what is missing here")
-    drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
-    command(_official, "say the names of the official SDK that is installed in ours (openapi/official.json)")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
     said = vars(parser.parse_args(arguments))
     try:
@@ -120,37 +117,13 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
     return report.status(changes)
 
 
-def _revision(path: Path | None = None, facts: Json | None = None) -> Revision:
+def _revision(path: Path | None = None) -> Revision:
     """Of a document, or of what is pinned, as our files beside it have it."""
     try:
-        facts = canonical(load_file(path)) if path else facts
+        facts = canonical(load_file(path)) if path else None
     except OSError as error:
         raise Refused("", f"{path} cannot be read: {error.strerror}") from error
     return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
-
-
-def _drift(*, like: bool) -> int:
-    from .revisions.sources import of_sdk
-
-    facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
-    reasons = {entry["finding"]: entry["why"] for entry in load_file(OPENAPI / "drift.yaml")["meant"]}
-    found = drift.compare(_revision(facts=facts), reasons)
-    titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
-    for side, title in titles.items():
-        some = [finding for finding in found.open if finding.side is side]
-        print(f"{title}: {len(some)}", *some, sep="\n  ")
-    print(f"known, and meant to be so: {len(found.settled)}", *(f"{finding}: {why}" for finding, why in found.settled), sep="\n  ")
-    print(f"meant to be so, and no longer there: {len(found.stale)}", *found.stale, sep="\n  ")
-    return int(bool(found.stale) or any(finding.side is drift.Side.PEER for finding in found.open))
-
-
-def _official() -> int:
-    found = official.official(_revision())
-    (OPENAPI / "official.json").write_text(found.text, encoding="utf-8")
-    print(f"openapi/official.json has {found.names} names of what the official SDK's methods take; `make generate` writes them out")
-    for name in found.unlike:
-        print(f"note: {name} is no type here")
-    return 0
 
 
 def _released() -> int:

@@ -1,6 +1,6 @@
 """The names that the official SDK has for types, each said in one of ours: `retell_async/types`.
 
-`openapi/official.json`, which `python -m codegen official` writes, has them: what its methods answer, the modules of what they take with
+`openapi/official.json`, which `python -m tests.peer official` writes, has them: what its methods answer, the modules of what they take with
 the names in each, and what those names go on to by the type that they are here. What a later document does not have any more is an object
 there.
 """

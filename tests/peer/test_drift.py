@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from codegen import overlay
-from codegen.__main__ import main
 from codegen.document import load_file
 from codegen.generate import ROOT, pinned
 from codegen.reserved import OPTIONS
 from codegen.revisions import pin
 from codegen.revisions.diff import Revision
-from codegen.revisions.drift import Drift, Finding, Side, compare, drift
+from tests.peer.__main__ import main
+from tests.peer.drift import Drift, Finding, Side, compare, drift
 
 OPENAPI = ROOT / "openapi"
 OVERLAY = load_file(OPENAPI / "overlay.yaml")
@@ -79,7 +79,7 @@ def test_a_parameter_that_is_called_like_an_option_of_one_side_is_compared(monke
 def test_what_is_here_alone_is_told_and_no_fault(
     result: Drift, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("codegen.revisions.drift.compare", lambda here, reasons: result)
+    monkeypatch.setattr("tests.peer.drift.compare", lambda here, reasons: result)
     assert main(["drift"]) == int(bool(result.stale) or any(finding.side is Side.PEER for finding in result.open))
     shown = capsys.readouterr().out
     assert shown.startswith("the official SDK has, and is missing here: ")
