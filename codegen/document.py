@@ -139,6 +139,26 @@ def ref_name(schema: Json) -> str | None:
     return ref.removeprefix(prefix)
 
 
+def component(document: Json, name: str) -> Json:
+    """The schema of this name."""
+    schemas: dict[str, Json] = document.get("components", {}).get("schemas", {})
+    if name not in schemas:
+        raise Refused(pointer("components", "schemas", name), "is referred to and missing")
+    return schemas[name]
+
+
+def followed(document: Json, holder: Json) -> Json:
+    """An answer, a parameter or a body, in whose place may stand a reference to one."""
+    seen: set[str] = set()
+    while "$ref" in holder:
+        where = str(holder["$ref"]).removeprefix("#")
+        if where in seen:
+            raise Refused(where, "refers to itself")
+        seen.add(where)
+        holder = at(document, where)
+    return holder
+
+
 def to_ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -152,10 +172,7 @@ def resolved(document: Json, schema: Json) -> Json:
             raise Refused(pointer("components", "schemas", name), "refers to itself")
         seen.add(name)
         beside = {key: value for key, value in schema.items() if key != "$ref"} | beside
-        try:
-            schema = document["components"]["schemas"][name]
-        except KeyError:
-            raise Refused(pointer("components", "schemas", name), "is referred to and missing") from None
+        schema = component(document, name)
     return {**schema, **beside} if beside else schema
 
 
