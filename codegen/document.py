@@ -62,14 +62,14 @@ def load(text: str, name: str) -> Json:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
-        data = _json(text)
-    except ValueError:
         try:
+            data = _json(text)
+        except ValueError:
             data = yaml.load(text)
-        except (YAMLError, ValueError) as error:
-            raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
-        except RecursionError:
-            raise Refused("", f"{name} is nested too deep") from None
+    except (YAMLError, ValueError) as error:
+        raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise Refused("", f"{name} is nested too deep") from None
     if not isinstance(data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
@@ -114,6 +114,13 @@ def pointer(*parts: str | int) -> str:
 def visible(text: str) -> str:
     """A text on one line, with an escape in place of what cannot be seen."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def values(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """(pointer, value) of a value and of all inside it, outermost first."""
+    yield where, value
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from values(item, where + pointer(key))
 
 
 def at(document: Json, path: str) -> Any:
@@ -211,12 +218,13 @@ def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:
             yield (keyword, index), child
 
 
-def replace(schema: Json, way: tuple[str | int, ...], new: Json) -> None:
-    """Put another schema where `children` found one."""
-    holder: Any = schema
-    for part in way[:-1]:
-        holder = holder[part]
-    holder[way[-1]] = new
+def rewrite(schema: Json, change: Callable[[tuple[str | int, ...], Json], Json]) -> None:
+    """Put what is made of it in the place of each schema directly inside a schema; `change` takes the way there, and what is there."""
+    for way, child in list(children(schema)):
+        holder: Any = schema
+        for part in way[:-1]:
+            holder = holder[part]
+        holder[way[-1]] = change(way, child)
 
 
 def roots(document: Json) -> Iterator[tuple[str, Json, str]]:

@@ -6,7 +6,7 @@ nothing there, and `apply` tells so. One that is to replace what the document sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -14,7 +14,7 @@ from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
 
 from . import marks
-from .document import Json, Refused, pointer
+from .document import Json, Refused, pointer, values
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 _HOLDERS = frozenset({"properties", "schemas", "components", "paths", "responses", "parameters", "info"})
@@ -73,16 +73,7 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
 def _missing(document: Json, update: Any) -> list[str]:
     """The schemas that an update refers to, and that are neither in the document nor come with it."""
     there: set[str] = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}
-    return sorted({ref.rpartition("/")[2] for ref in _refs(update)} - there)
-
-
-def _refs(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(ref := value.get("$ref"), str):
-            yield ref
-        value = list(value.values())
-    for item in value if isinstance(value, list) else ():
-        yield from _refs(item)
+    return sorted({ref.rpartition("/")[2] for where, ref in values(update) if where.endswith("/$ref") and isinstance(ref, str)} - there)
 
 
 class _Merge:

@@ -16,13 +16,12 @@ from ..document import (
     Json,
     Refused,
     all_schemas,
-    children,
     fingerprint,
     pointer,
     ref_name,
     refuse_rings,
-    replace,
     resolved,
+    rewrite,
     roots,
 )
 
@@ -56,8 +55,7 @@ def _flat(document: Json, schema: Json, where: str) -> Json:
     """The schema without ``allOf``, in it and inside it."""
     if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
         schema = _meant(document, schema, where)
-    for way, child in list(children(schema)):
-        replace(schema, way, _flat(document, child, where + pointer(*way)))
+    rewrite(schema, lambda way, child: _flat(document, child, where + pointer(*way)))
     return schema
 
 

@@ -23,19 +23,7 @@ from collections import defaultdict
 from copy import deepcopy
 
 from .. import marks
-from ..document import (
-    Json,
-    Refused,
-    all_schemas,
-    children,
-    fingerprint,
-    is_object,
-    operations,
-    pointer,
-    ref_name,
-    replace,
-    to_ref,
-)
+from ..document import Json, Refused, all_schemas, children, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
 from .aliases import is_named
 
 _BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
@@ -114,14 +102,15 @@ class _Lift:
 
     def _inside(self, schema: Json, owner: str) -> None:
         """Lift what is inside a schema that has a name."""
-        for way, child in list(children(schema)):
+
+        def lifted(way: tuple[str | int, ...], child: Json) -> Json:
             if way[0] == "oneOf":
-                new = self._lifted(child, self._member_name(child, owner), owner, union=True)
-            elif way[0] == "properties":
-                new = self._lifted(child, self._property_name(str(way[1]), child, owner), owner)
-            else:
-                new = self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner)
-            replace(schema, way, new)
+                return self._lifted(child, self._member_name(child, owner), owner, union=True)
+            if way[0] == "properties":
+                return self._lifted(child, self._property_name(str(way[1]), child, owner), owner)
+            return self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner)
+
+        rewrite(schema, lifted)
 
     def _property_name(self, name: str, schema: Json, owner: str) -> str:
         """The name for what stands at a property, which may be an array of it: the one that it had, or a new one."""
@@ -163,8 +152,7 @@ class _Lift:
         if "$ref" in schema:
             return schema
         if not self._wants_name(schema):
-            for way, child in list(children(schema)):
-                replace(schema, way, self._lifted(child, name, owner))
+            rewrite(schema, lambda _, child: self._lifted(child, name, owner))
             schema.pop(marks.BASE, None)
             return schema
         beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key == marks.NOTE}

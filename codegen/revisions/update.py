@@ -33,7 +33,7 @@ from openapi_spec_validator.schemas import schema_v30, schema_v31
 
 from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, all_schemas, at, by_key, dump, load, load_file, pointer, pruned, refuse_rings, roots
+from ..document import Json, Refused, all_schemas, at, by_key, dump, load, load_file, pointer, pruned, refuse_rings, roots, values
 from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned, without
 from ..surface import relied_on
 from . import changelog, pin, report
@@ -186,11 +186,10 @@ def parse(fetched: bytes, name: str) -> Json:
         document = load(fetched.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
-    _plain(document)
     version = str(document.get("openapi", ""))
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
-    _references(document, document)
+    _readable(document)
     for path in document.get("paths") or ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
@@ -223,37 +222,15 @@ def _placed(document: Json, where: str, instance: Any) -> str:
     return where
 
 
-def _plain(value: object, where: str = "") -> None:
-    """Refuse what JSON has no word for: YAML's own types, numbers without end, halves of characters."""
-    match value:
-        case dict():
-            for key, item in value.items():
-                _plain(str(key), where + pointer(str(key)))
-                _plain(item, where + pointer(str(key)))
-        case list():
-            for index, item in enumerate(value):
-                _plain(item, where + pointer(index))
-        case None | bool() | int():
-            pass
-        case float() if math.isfinite(value):
-            pass
-        case str() if value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value):
-            pass
-        case _:
-            raise Refused(where, f"{value!r} is no value of JSON")
-
-
-def _references(document: Json, value: object, where: str = "") -> None:
-    """Refuse references that lead nowhere, here, where their own place is still known."""
-    if isinstance(value, dict):
-        ref = value.get("$ref")
-        if isinstance(ref, str) and not _leads_somewhere(document, ref):
-            raise Refused(f"{where}/$ref", f"{ref} is not there")
-        for key, item in value.items():
-            _references(document, item, where + pointer(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _references(document, item, where + pointer(index))
+def _readable(document: Json) -> None:
+    """Refuse what JSON has no word for (YAML's own types, numbers without end, halves of characters), and references that lead nowhere."""
+    for where, value in values(document):
+        for place, said in [(where + pointer(key), str(key)) for key in value] if isinstance(value, dict) else [(where, value)]:
+            is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
+            if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
+                raise Refused(place, f"{said!r} is no value of JSON")
+        if where.endswith("/$ref") and isinstance(value, str) and not _leads_somewhere(document, value):
+            raise Refused(where, f"{value} is not there")
 
 
 def _leads_somewhere(document: Json, ref: str) -> bool:
