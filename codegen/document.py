@@ -20,8 +20,11 @@ Json = dict[str, Any]
 
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 """Types of values that hold no others, and what they are in Python."""
-LOWER_BOUNDS = ("minimum", "minLength", "minItems", "minProperties")
-UPPER_BOUNDS = ("maximum", "maxLength", "maxItems", "maxProperties")
+TIGHTER: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("minimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "maxLength", "maxItems", "maxProperties"), min),
+}
+"""Bounds, and which of two is the tighter one."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 

@@ -10,20 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from .. import marks
-from ..document import (
-    LOWER_BOUNDS,
-    UPPER_BOUNDS,
-    Json,
-    Refused,
-    all_schemas,
-    fingerprint,
-    pointer,
-    ref_name,
-    refuse_rings,
-    resolved,
-    rewrite,
-    roots,
-)
+from ..document import TIGHTER, Json, Refused, all_schemas, fingerprint, pointer, ref_name, refuse_rings, resolved, rewrite, roots
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
 _UNION = frozenset({marks.TAG, marks.NAME, "discriminator"})
@@ -172,10 +159,8 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
         if isinstance(left, dict) and isinstance(right, dict):
             return _both(document, left, right, f"{where}/additionalProperties")
         return right if left is True else left
-    if key in LOWER_BOUNDS:
-        return max(left, right)
-    if key in UPPER_BOUNDS:
-        return min(left, right)
+    if key in TIGHTER:
+        return TIGHTER[key](left, right)
     if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
         return left or right
     if key in _ANNOTATIONS or key.startswith("x-") or key == "nullable":

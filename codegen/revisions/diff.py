@@ -33,7 +33,7 @@ from typing import Any, Literal, get_args
 import attrs
 
 from .. import marks
-from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, by_key, is_object, ref_name, resolved
+from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
 from ..passes.names import keyword_name, python_name
 from ..prepare import prepare
@@ -46,7 +46,7 @@ Action = Literal["removed", "renamed", "required", "changed", "optional", "depre
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
-_STRICT = ("exclusiveMinimum", "exclusiveMaximum")
+_SWITCHES = ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
@@ -311,18 +311,13 @@ class _Difference:
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
-        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, *_STRICT, "multipleOf", "pattern", "format", "uniqueItems", "default"):
-            before, after = was.get(keyword) or None, now.get(keyword) or None
-            if keyword not in (*_STRICT, "uniqueItems"):
-                before, after = was.get(keyword), now.get(keyword)
-            if before == after:
+        for keyword in (*TIGHTER, *_SWITCHES, "multipleOf", "pattern", "format", "default"):
+            before, after = was.get(keyword), now.get(keyword)
+            if keyword in _SWITCHES:  # of which "false" says nothing
+                before, after = before or None, after or None
+            if before == after or "binary" in (before, after):  # a file instead of a text, or the other way round, is another kind
                 continue
-            if "binary" in (before, after):
-                continue  # a file instead of a text, or the other way round, is another kind
-            if keyword in LOWER_BOUNDS or keyword in UPPER_BOUNDS:
-                narrower = after is not None and (before is None or (after > before) == (keyword in LOWER_BOUNDS))
-            else:
-                narrower = after is not None and keyword != "format"
+            narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
             subject: Subject = "default" if keyword == "default" else "bound"
             impact = Impact.INTERNAL if not sent or keyword == "format" else Impact.BREAKING if narrower else Impact.ADDITIVE
             if keyword == "default" and (before is None or after is None):
