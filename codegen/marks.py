@@ -66,8 +66,6 @@ KEYED = "x-keyed"
 KEY = "x-key"
 """On a member of such a union, by `unions`: the field that only it has; ``None`` for the last one. Read by `lift`, `members`
 and `classes`."""
-SAID = "x-said"
-"""On a schema, by `lift` and only while it runs: what the schema said before anything inside it was lifted."""
 REQUEST = "x-request"
 """On a component, by `reachable`: requests hold it. Read by `classes` and `words`."""
 RESPONSE = "x-response"

@@ -71,7 +71,7 @@ def lay(prepared: Json, words: Json) -> Missing:
     common = {**classes.get(EVERYWHERE, {}), "": None}
     schemas: dict[str, Json] = prepared["components"]["schemas"]
     there = {f"{name}.{wire}" for name, schema in schemas.items() for wire in ("", *schema.get("properties", ()))}
-    said_of = {f"{name}.{wire}": None for name, own in classes.items() if name != EVERYWHERE for wire in own}
+    said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
     missing.stale = [place for place in said_of if place not in there]
     for name, schema in schemas.items():
         own = {**common, **classes.get(name, {})}

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from copy import deepcopy
 
 from .. import marks
 from ..document import Json, Refused, all_schemas, children, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
@@ -56,6 +55,7 @@ class _Lift:
         self.taken = frozenset(self.schemas)
         self.known: dict[str, str] = document.get(marks.NAMES) or {}
         self.named: dict[str, str] = {}
+        self.lifted: dict[str, str] = {}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
 
@@ -65,18 +65,17 @@ class _Lift:
             self.schemas[name].pop(marks.BASE, None)
             self._inside(self.schemas[name], name)
         for method, path, operation in list(operations(self.document)):
-            title = operation_title(operation, pointer("paths", path, method))
+            if not isinstance(identifier := operation.get("operationId"), str):
+                raise Refused(pointer("paths", path, method), "has no operationId to name it by")
+            title = pascal(identifier)
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 content["schema"] = self._lifted(content["schema"], f"{title}Request", title)
             for index, (status, response) in enumerate(operation["responses"].items()):
                 for content in response.get("content", {}).values():
                     content["schema"] = self._lifted(content["schema"], f"{title}Response{status if index else ''}", title)
             for parameter in operation["parameters"]:
-                parameter["schema"] = self._lifted(
-                    parameter["schema"], self._property_name(parameter["name"], parameter["schema"], title), title
-                )
-        for schema in self.schemas.values():
-            schema.pop(marks.SAID, None)
+                name = self._property_name(parameter["name"], parameter["schema"], title)
+                parameter["schema"] = self._lifted(parameter["schema"], name, title)
         self.document[marks.NAMES] = dict(sorted(self.named.items()))
 
     def _survey(self) -> None:
@@ -161,34 +160,24 @@ class _Lift:
         schema.pop(marks.BASE, None)
         name = schema.pop(marks.NAME, None) or name
         said = fingerprint(schema)
-        if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
+        if self._says(name) not in (None, said):
             name = owner + name
-            if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
-                raise Refused(
-                    pointer("components", "schemas", name), f"two schemas want the name {name}: give one of them x-name in the overlay"
-                )
-        if taken is None:
-            schema[marks.SAID] = said
-            self.schemas[name] = deepcopy(schema)
-            self._inside(self.schemas[name], name)
+        if self._says(name) not in (None, said):
+            where = pointer("components", "schemas", name)
+            raise Refused(where, f"two schemas want the name {name}: give one of them x-name in the overlay")
+        if name not in self.schemas:
+            self.schemas[name], self.lifted[name] = schema, said
+            self._inside(schema, name)
         return to_ref(name) | beside
 
-    def _said(self, schema: Json) -> str:
-        """What a component says, before anything inside it was lifted."""
-        said: str | None = schema.get(marks.SAID)
-        return said or fingerprint(schema)
+    def _says(self, name: str) -> str | None:
+        """What a component says, before anything inside it was lifted; ``None`` if there is none of this name."""
+        return self.lifted.get(name) or (fingerprint(self.schemas[name]) if name in self.schemas else None)
 
 
 def _said(schema: Json) -> str:
     """What a schema says of what stands there, whether or not that may be null or left out."""
     return fingerprint({key: value for key, value in schema.items() if key not in _BESIDE})
-
-
-def operation_title(operation: Json, where: str) -> str:
-    """The operation's name as the names of its bodies begin."""
-    if not isinstance(identifier := operation.get("operationId"), str):
-        raise Refused(where, "has no operationId to name it by")
-    return pascal(identifier)
 
 
 def _joined(schema: Json) -> str | None:
