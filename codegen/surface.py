@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from itertools import chain
 from typing import Literal
 
@@ -106,7 +106,7 @@ def adopted(document: Json, surface: Json) -> Json:
         key = operation_key(method, path)
         meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
-        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or _id_of(method, path)
+        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or method + pascal(path)
         paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
     return {**document, "paths": paths}
 
@@ -195,12 +195,6 @@ def _repeat(key: str) -> Repeat:
     return "unsafe" if acts or not reads else "safe"
 
 
-def _id_of(method: str, path: str) -> str:
-    """An id for an operation that has none."""
-    words = pascal(f"{method} {path}")
-    return words[:1].lower() + words[1:]
-
-
 def _named_by_itself(key: str, operation: Json, surface: Json, *, whole: bool = False) -> Method:
     """:param whole: with what stands between the parameters of the path."""
     path = key.partition(" ")[2]
@@ -253,22 +247,18 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     nouns: dict[str, set[tuple[str, bool]]] = {}
     resources: set[str] = set()
     verbs = _READING | _ACTING
-    for (verb, *noun), method in _known_words(surface):
+    for key, said in surface.items():
+        verb, *noun = _parts(key)[2][0].split("-")
+        method = Method(*str(said["methods"][0]).split("."))
         resources.add(method.resource)
         if method.name.split("_")[0] == verb:
             verbs |= {verb}
         if verb in ("list", "get", "create", "delete"):
-            whole = "_".join(noun)
+            whole = "_".join(_singular(noun))
             spoken = any(method.name.endswith(end) for end in (f"_{whole}", f"_{whole}s"))
             if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
                 nouns.setdefault(whole, set()).add((method.resource, spoken))
     return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources, verbs
-
-
-def _known_words(surface: Json) -> Iterator[tuple[list[str], Method]]:
-    for key, said in surface.items():
-        verb, *noun = _parts(key)[2][0].split("-")
-        yield [verb, *_singular(noun)], Method(*str(said["methods"][0]).split("."))
 
 
 def _identifier(path: str, wanted: str) -> str:

@@ -100,7 +100,8 @@ def about(schema: Json) -> str:
 
 
 def _parts(schema: Json, note: Json) -> Iterator[str]:
-    words, unit, noted = schema.get(marks.WORDS), note.get("unit", ""), note.get("range")
+    words, unit = schema.get(marks.WORDS), note.get("unit", "")
+    noted: Any = note.get("range")
     yield " ".join(str(words or "").split())
     yield str(_UNITS.get(unit, unit))
     yield "" if words else note.get("note", "")

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -46,6 +46,7 @@ Action = Literal["removed", "renamed", "required", "changed", "optional", "depre
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
+_RULES = ("repeat", "timeout", "limit")
 _SWITCHES = ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
@@ -120,35 +121,27 @@ def difference(old: Revision, new: Revision) -> list[Change]:
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
     """Operations that go on under another path, old key to new key: by their id, their name in the facade, or else by what they say."""
-    found = _taken_over(old, new)
-    gone = {key: operation for key, operation in old.operations.items() if key not in new.operations and key not in found}
-    come = {key: operation for key, operation in new.operations.items() if key not in old.operations and key not in found.values()}
+    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
+    took = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
+    found = {key: other for key, other in took.items() if key != other and other not in old.entries}  # though it is still there
     for sign in (
         lambda _revision, _key, operation: operation["operationId"],
         lambda revision, key, _operation: tuple(revision.names(key)),
         _form,
     ):
-        olds, news = _by(sign, old, gone), _by(sign, new, come)
-        for signature in olds.keys() & news.keys():
-            if len(olds[signature]) == len(news[signature]) == 1:
-                found[olds[signature][0]] = news[signature][0]
-        gone = {key: operation for key, operation in gone.items() if key not in found}
-        come = {key: operation for key, operation in come.items() if key not in found.values()}
+        olds = _alone(sign, old, new.operations.keys() | found.keys())
+        news = _alone(sign, new, old.operations.keys() | {*found.values()})
+        found |= {olds[said]: news[said] for said in olds.keys() & news.keys()}
     return found
 
 
-def _taken_over(old: Revision, new: Revision) -> dict[str, str]:
-    """Operations whose names another one has now, while they are still there."""
-    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
-    found = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
-    return {key: other for key, other in found.items() if key != other and other not in old.entries}
-
-
-def _by(sign: Any, revision: Revision, some: dict[str, Json]) -> dict[Any, list[str]]:
+def _alone(sign: Callable[[Revision, str, Json], Any], revision: Revision, without: AbstractSet[str]) -> dict[Any, str]:
+    """Operations by what is made of them, where that is made of one alone."""
     keys: dict[Any, list[str]] = defaultdict(list)
-    for key, operation in some.items():
-        keys[sign(revision, key, operation)].append(key)
-    return keys
+    for key, operation in revision.operations.items():
+        if key not in without:
+            keys[sign(revision, key, operation)].append(key)
+    return {said: some[0] for said, some in keys.items() if len(some) == 1}
 
 
 def _form(revision: Revision, key: str, operation: Json) -> Any:
@@ -209,21 +202,19 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "added", moved, more)
         elif moved != key:
             self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
-        rules, rule = self.old.entries[key], self.new.entries[other]
-        for name in ("repeat", "timeout", "limit"):
-            if (before := getattr(rules, name)) != (after := getattr(rule, name)):
-                self._add(Impact.BREAKING, "repeat", "changed", f"{other}: {name} {_said(before)} → {_said(after)}", has)
-        before, after = (operation.get(marks.MEDIA) or "json" for operation in (was, now))
-        if before != after:
-            self._add(Impact.BREAKING, "type", "changed", f"the answer: {before} → {after}", [f"{name}()" for name in has])
-        before, after = (next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now))
-        if before is not None and after is not None and before != after:
-            self._add(Impact.BREAKING, "operation", "changed", f"{other}: takes {before} → {after}", has)
-        if was["operationId"] != now["operationId"]:
-            self._add(Impact.INTERNAL, "operation", "changed", f"{other}: id {was['operationId']} → {now['operationId']}", ())
-        if was[marks.ERRORS] != now[marks.ERRORS]:
-            text = f"{other}: statuses of errors {_listed(was[marks.ERRORS])} → {_listed(now[marks.ERRORS])}"
-            self._add(Impact.INTERNAL, "operation", "changed", text, ())
+        rules = [[_said(getattr(entry, name)) for name in _RULES] for entry in (self.old.entries[key], self.new.entries[other])]
+        media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
+        bodies = [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]
+        errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
+        for impact, subject, what, before, after, names in (
+            *((Impact.BREAKING, "repeat", f"{other}: {name}", *rule, has) for name, *rule in zip(_RULES, *rules, strict=True)),
+            (Impact.BREAKING, "type", "the answer:", *media, [f"{name}()" for name in has]),
+            (Impact.BREAKING, "operation", f"{other}: takes", *(bodies if None not in bodies else ("", "")), has),
+            (Impact.INTERNAL, "operation", f"{other}: id", was["operationId"], now["operationId"], ()),
+            (Impact.INTERNAL, "operation", f"{other}: statuses of errors", *errors, ()),
+        ):
+            if before != after:
+                self._add(impact, subject, "changed", f"{what} {before} → {after}", names)
         if now.get("deprecated") and not was.get("deprecated"):
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
@@ -290,12 +281,10 @@ class _Difference:
         if more and less:
             self._add(Impact.BREAKING, "type", "changed", f"{what}: {' | '.join(sorted(was))} → {' | '.join(sorted(now))}", names)
             return
-        for kind in more:
-            impact = Impact.ADDITIVE if sent else Impact.INTERNAL if kind == "null" and optional else Impact.BREAKING
-            self._add(impact, "type", "added", f"{what}: {kind}", names)
-        for kind in less:
-            impact = Impact.BREAKING if sent else Impact.INTERNAL if kind == "null" and optional else Impact.ADDITIVE
-            self._add(impact, "type", "removed", f"{what}: {kind}", names)
+        for kind in more | less:
+            comes = kind in more
+            impact = Impact.INTERNAL if kind == "null" and optional and not sent else _impact(breaks=comes != sent)
+            self._add(impact, "type", "added" if comes else "removed", f"{what}: {kind}", names)
 
     def _values(self, was: frozenset[Any], now: frozenset[Any], names: Iterable[str], what: str, *, sent: bool) -> None:
         if not was or not now:
@@ -375,6 +364,10 @@ class _Difference:
             self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
 
 
+def _impact(*, breaks: bool) -> Impact:
+    return Impact.BREAKING if breaks else Impact.ADDITIVE
+
+
 def _body(document: Json, operation: Json) -> Json:
     content = operation.get("requestBody", {}).get("content", {})
     return resolved(document, next(iter(content.values()))["schema"]) if content else {}
@@ -430,10 +423,6 @@ def inside(document: Json, schema: Json) -> Json | None:
 def _told(member: Json) -> str:
     values = member.get(marks.VALUES)
     return repr(values[0]) if values else str(ref_name(member))
-
-
-def _listed(statuses: list[int]) -> str:
-    return ", ".join(map(str, statuses)) or "none"
 
 
 def _said(value: Any) -> str:
