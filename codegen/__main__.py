@@ -11,11 +11,12 @@ from rich.console import Console
 
 from . import retired, words
 from .canonical import canonical
-from .document import Refused, dump, load_file
+from .document import Refused, dump, load, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
 from .revisions import pin, report
-from .revisions.diff import Change, Revision, difference
+from .revisions.diff import Revision, difference
+from .revisions.sources import fetch
 
 OPENAPI = ROOT / "openapi"
 
@@ -109,7 +110,7 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
 
 
 def _diff(old: Path, new: Path | None, format: str) -> int:
-    changes: list[Change] = difference(_revision(old), _revision(new))
+    changes = difference(_revision(old), _revision(new))
     if format == "table":
         report.table(changes, Console())
     else:
@@ -119,10 +120,7 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
 
 def _revision(path: Path | None = None) -> Revision:
     """Of a document, or of what is pinned, as our files beside it have it."""
-    try:
-        facts = canonical(load_file(path)) if path else None
-    except OSError as error:
-        raise Refused("", f"{path} cannot be read: {error.strerror}") from error
+    facts = canonical(load(fetch(str(path)).decode("utf-8", "replace"), str(path))) if path else None
     return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
 
 

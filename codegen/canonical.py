@@ -23,11 +23,8 @@ KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHO
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _TOP = ("openapi", "info", "servers", "security", "paths", "components")
 _NAMED = frozenset(
-    (
-        *("properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping"),
-        *("schemas", "parameters", "responses", "requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems"),
-        *("encoding", "variables", "scopes"),
-    )
+    {"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping", "schemas", "parameters", "responses"}
+    | {"requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems", "encoding", "variables", "scopes"}
 )
 
 
@@ -57,15 +54,13 @@ def _path_item(path: str, item: Json) -> Json:
             raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
     kept: Json = {}
     if "parameters" in item:
-        kept["parameters"] = [_kept(parameter, "parameter") for parameter in sorted(item["parameters"], key=place)]
+        kept["parameters"] = _kept(sorted(item["parameters"], key=place), "parameters")
     for method in METHODS:
         if method in item:
             said = dict(item[method])
-            parameters = sorted(said.pop("parameters", ()), key=place)
-            operation = _kept(said, "operation")
-            if parameters:
-                operation["parameters"] = [_kept(parameter, "parameter") for parameter in parameters]
-            kept[method] = dict(sorted(operation.items()))
+            if parameters := sorted(said.pop("parameters", ()), key=place):
+                said["parameters"] = parameters
+            kept[method] = _kept(said, "operation")
     return kept
 
 

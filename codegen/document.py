@@ -41,11 +41,8 @@ class Refused(Exception):
         """What to do, where the reason does not say it."""
         if any(word in self.reason for word in ("overlay", "surface", "SPEC=")):
             return ""
-        return (
-            "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
-            if self.pointer
-            else "give another document"
-        )
+        in_it = "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
+        return in_it if self.pointer else "give another document"
 
 
 class _Constructor(SafeConstructor):
@@ -65,8 +62,8 @@ def load(text: str, name: str) -> Json:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
-        try:
-            data = _json(text)
+        try:  # JSON is read much faster than YAML
+            data = json.loads(text, object_pairs_hook=_once)
         except ValueError:
             data = yaml.load(text)
     except (YAMLError, ValueError) as error:
@@ -78,15 +75,10 @@ def load(text: str, name: str) -> Json:
     return data
 
 
-def _json(text: str) -> Any:
-    """JSON, which is read much faster than YAML; a key twice is an error in both."""
-
-    def once(pairs: list[tuple[str, Any]]) -> Json:
-        if len(found := dict(pairs)) < len(pairs):
-            raise ValueError("a key is there twice")
-        return found
-
-    return json.loads(text, object_pairs_hook=once)
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    if len(found := dict(pairs)) < len(pairs):  # as it is one in YAML
+        raise ValueError("a key is there twice")
+    return found
 
 
 def load_file(path: Path) -> Json:
@@ -286,20 +278,20 @@ def refuse_rings(document: Json) -> None:
     schemas: Json = document.get("components", {}).get("schemas", {})
     whole: set[str] = set()
 
-    def enter(name: str, inside: tuple[str, ...]) -> None:
+    def enter(schema: Any, inside: tuple[str, ...]) -> None:
+        if not isinstance(schema, dict):  # true, or false
+            return
+        name = ref_name(schema) or ""
         if name in inside:
             raise Refused(pointer("components", "schemas", name), f"is made of itself: {' in '.join((*inside, name))}")
-        waiting = [] if name in whole or name not in schemas else [schemas[name]]
-        while waiting:
-            schema = waiting.pop()
-            if isinstance(schema, dict):
-                if (referred := ref_name(schema)) is not None:
-                    enter(referred, (*inside, name))
-                waiting.extend(part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ()))
-        whole.add(name)
+        if name in schemas and name not in whole:
+            enter(schemas[name], (*inside, name))
+            whole.add(name)
+        for part in (part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ())):
+            enter(part, inside)
 
     for name in schemas:
-        enter(name, ())
+        enter(to_ref(name), ())
 
 
 def fingerprint(schema: Any) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
 
@@ -50,20 +48,14 @@ def pinned(
     """
     surface = load_file(openapi / "surface.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
-    if left is None:
-        left = beside(openapi, "left_out")
-    facts = without(facts, left)
-    moved: dict[str, list[str]] = defaultdict(list)
-    for key, (meant, _) in known(facts, surface).items():
-        if key != meant:
-            moved[meant].append(key)
-    there = by_key(facts)
-    targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in there}
+    facts = without(facts, beside(openapi, "left_out") if left is None else left)
+    meanings = {key: meant for key, (meant, _) in known(facts, surface).items() if key != meant}
+    moved = {meant: [key for key, other in meanings.items() if other == meant] for meant in meanings.values()}
+    targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in by_key(facts)}
     document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
     places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
     dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
-    if told is not None:
-        told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
+    (told if told is not None else []).extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     document[marks.NAMES] = beside(openapi, "names")
     return document
 
@@ -147,15 +139,13 @@ def differences(package: Path = ROOT / "retell_async") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "retell_async"
         generate_pinned(fresh)
-        names = {
-            path.relative_to(base)
+        old, new = (
+            {
+                str(path.relative_to(base)): path.read_bytes()
+                for part in GENERATED
+                for path in (base / part).rglob("*.*")
+                if path.suffix in (".py", ".json")
+            }
             for base in (package, fresh)
-            for part in GENERATED
-            for path in (base / part).rglob("*.*")
-            if path.suffix in (".py", ".json")
-        }
-        return sorted(str(name) for name in names if not _same(package / name, fresh / name))
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and filecmp.cmp(one, other, shallow=False)
+        )
+        return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))

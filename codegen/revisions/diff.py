@@ -46,7 +46,6 @@ Action = Literal["removed", "renamed", "required", "changed", "optional", "depre
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
-_RULES = ("repeat", "timeout", "limit")
 _SWITCHES = ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
@@ -97,6 +96,10 @@ class Revision:
     @cached_property
     def operations(self) -> dict[str, Json]:
         return by_key(self.prepared)
+
+    @cached_property
+    def classes(self) -> set[str]:
+        return set(self.prepared["components"]["schemas"])
 
     @property
     def methods(self) -> set[str]:
@@ -149,16 +152,16 @@ def _form(revision: Revision, key: str, operation: Json) -> Any:
     return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(revision.answer(key) or {}) or key
 
 
+@attrs.define
 class _Difference:
-    def __init__(self, old: Revision, new: Revision) -> None:
-        self.old = old
-        self.new = new
-        self.changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
-        self._about: list[str] = []
-        self._seen: set[tuple[str, str, bool]] = set()
-        self._classes: dict[str, str] = {}
-        self._old_classes: Json = old.prepared["components"]["schemas"]
-        self._new_classes: Json = new.prepared["components"]["schemas"]
+    old: Revision
+    new: Revision
+    changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = attrs.field(
+        factory=lambda: defaultdict(lambda: (set(), set()))
+    )
+    _about: list[str] = attrs.field(factory=list)
+    _seen: set[tuple[str, str, bool]] = attrs.field(factory=set)
+    _classes: dict[str, str] = attrs.field(factory=dict)
 
     def run(self) -> None:
         olds, news = self.old.operations, self.new.operations
@@ -174,16 +177,17 @@ class _Difference:
             if other in news:
                 self._operation(key, other)
         self._class_names()
-        was, now = (side.prepared[marks.SERVER] for side in (self.old, self.new))
-        if was != now:
-            self._add(Impact.BREAKING, "server", "changed", f"{was} → {now}", ("base_url",))
-        for name in sorted({*self.old.prepared["info"], *self.new.prepared["info"]} - {"title"}):
-            was, now = self.old.prepared["info"].get(name), self.new.prepared["info"].get(name)
-            if was != now:
-                self._add(Impact.INTERNAL, "document", "changed", f"info.{name}: {was} → {now}", ())
-        unused = set(self.old.prepared[marks.UNREACHABLE]) ^ set(self.new.prepared[marks.UNREACHABLE])
-        if unused:
+        was, now = self.old.prepared, self.new.prepared
+        self._changed(Impact.BREAKING, "server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"])
+        for name in sorted({*was["info"], *now["info"]} - {"title"}):
+            self._changed(Impact.INTERNAL, "document", f"info.{name}: ", (was["info"].get(name), now["info"].get(name)), ())
+        if unused := set(was[marks.UNREACHABLE]) ^ set(now[marks.UNREACHABLE]):
             self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
+
+    def _changed(self, impact: Impact, subject: Subject, what: str, sides: Iterable[object], names: Iterable[str]) -> None:
+        before, after = sides
+        if before != after:
+            self._add(impact, subject, "changed", f"{what}{before} → {after}", names)
 
     def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
         shows, about = self.changes[impact, subject, action, what]
@@ -202,19 +206,16 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "added", moved, more)
         elif moved != key:
             self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
-        rules = [[_said(getattr(entry, name)) for name in _RULES] for entry in (self.old.entries[key], self.new.entries[other])]
+        for rule in ("repeat", "timeout", "limit"):
+            rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
+            self._changed(Impact.BREAKING, "repeat", f"{other}: {rule} ", rules, has)
         media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
-        bodies = [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]
+        self._changed(Impact.BREAKING, "type", "the answer: ", media, [f"{name}()" for name in has])
+        if None not in (bodies := [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]):
+            self._changed(Impact.BREAKING, "operation", f"{other}: takes ", bodies, has)
+        self._changed(Impact.INTERNAL, "operation", f"{other}: id ", (was["operationId"], now["operationId"]), ())
         errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
-        for impact, subject, what, before, after, names in (
-            *((Impact.BREAKING, "repeat", f"{other}: {name}", *rule, has) for name, *rule in zip(_RULES, *rules, strict=True)),
-            (Impact.BREAKING, "type", "the answer:", *media, [f"{name}()" for name in has]),
-            (Impact.BREAKING, "operation", f"{other}: takes", *(bodies if None not in bodies else ("", "")), has),
-            (Impact.INTERNAL, "operation", f"{other}: id", was["operationId"], now["operationId"], ()),
-            (Impact.INTERNAL, "operation", f"{other}: statuses of errors", *errors, ()),
-        ):
-            if before != after:
-                self._add(impact, subject, "changed", f"{what} {before} → {after}", names)
+        self._changed(Impact.INTERNAL, "operation", f"{other}: statuses of errors ", errors, ())
         if now.get("deprecated") and not was.get("deprecated"):
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
@@ -235,12 +236,11 @@ class _Difference:
             return
         calls = [f"{name}()" for name in names]
         if old is None or new is None:
-            impact = Impact.BREAKING if new is None else Impact.ADDITIVE
-            self._add(impact, "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
+            self._add(_impact(breaks=new is None), "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
-            impact = Impact.ADDITIVE if (before, after) == ("array", "pages") else Impact.BREAKING
+            impact = _impact(breaks=(before, after) != ("array", "pages"))
             self._add(impact, "list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", calls)
             old, new = one, other
         self._schemas(old, new, calls, "the answer", sent=False)
@@ -250,14 +250,11 @@ class _Difference:
             self._add(Impact.BREAKING, subject, "removed", name, names(name))
         for name in news.keys() - olds.keys():
             required = sent and news[name][1]
-            self._add(
-                Impact.BREAKING if required else Impact.ADDITIVE, subject, "added", f"{name}{', required' if required else ''}", names(name)
-            )
+            self._add(_impact(breaks=required), subject, "added", f"{name}{', required' if required else ''}", names(name))
         for name in olds.keys() & news.keys():
             (old, was_required), (new, is_required) = olds[name], news[name]
             if was_required != is_required:
-                impact = Impact.BREAKING if is_required == sent else Impact.ADDITIVE
-                self._add(impact, subject, "required" if is_required else "optional", name, names(name))
+                self._add(_impact(breaks=is_required == sent), subject, "required" if is_required else "optional", name, names(name))
             if new.get("deprecated") and not old.get("deprecated"):
                 self._add(Impact.ADDITIVE, subject, "deprecated", name, names(name))
             self._schemas(old, new, names(name), name, sent=sent, optional=not was_required)
@@ -323,7 +320,7 @@ class _Difference:
                 continue
             left.remove(match)
             before, after = str(ref_name(old)), str(ref_name(match))
-            if before == after or not (before in self._new_classes or after in self._old_classes):
+            if before == after or not (before in self.new.classes or after in self.old.classes):
                 self._objects(old, match, sent=sent)
             else:  # not one with a new name, but another of those that there are
                 self._add(Impact.BREAKING, "type", "changed", f"{what}: {before} → {after}", names)
@@ -353,9 +350,9 @@ class _Difference:
             self._exclusive(resolved(self.old.prepared, old), resolved(self.new.prepared, new), [f"{after}Param"])
 
     def _class_names(self) -> None:
-        come = self._new_classes.keys() - self._old_classes.keys()
-        for name in sorted(self._old_classes.keys() - self._new_classes.keys()):
-            if (now := self._classes.get(name)) in come and now is not None:
+        come = self.new.classes - self.old.classes
+        for name in sorted(self.old.classes - self.new.classes):
+            if (now := self._classes.get(name, "")) in come:
                 self._add(Impact.BREAKING, "class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",))
                 come.discard(now)
             else:

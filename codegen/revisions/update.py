@@ -162,18 +162,15 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
             return refused
         return None
 
-    left: Json = {}
-    if (refused := refusal(left)) is None:
-        return left
+    if refusal({}) is None:
+        return {}
     new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]
-    left = {key: str(why) for key in new if (why := refusal({}, key)) is not None}
-    while left.keys() < set(new) and (refused := refusal(left)) is not None:
+    left: Json = {key: str(why) for key in new if (why := refusal({}, key)) is not None}
+    while (refused := refusal(left)) is not None:
         clashing = next((key for key in new if key not in left and str(refusal(left | {key: ""})) != str(refused)), None)
         if clashing is None:
             raise refused
         left[clashing] = str(refused)
-    if (refused := refusal(left)) is not None:
-        raise refused
     return left
 
 
@@ -249,16 +246,13 @@ def try_out(root: Path) -> None:
 
     :raises Refused: with the last line of what Python says, or the first of what the type checker does.
     """
-
-    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
-
-    done = python("-B", "-c", _TRY)
-    if done.returncode:
-        raise Refused("", f"what is generated from it cannot be imported: {done.stderr.strip().splitlines()[-1]}")
-    done = python(*_TYPES, *(f"retell_async/{part}" for part in GENERATED))
-    if done.returncode:
-        raise Refused("", f"what is generated from it has an error of types: {(done.stdout or done.stderr).splitlines()[0]}")
+    for arguments, what, line in (
+        (["-B", "-c", _TRY], "cannot be imported", -1),
+        ([*_TYPES, *(f"retell_async/{part}" for part in GENERATED)], "has an error of types", 0),
+    ):
+        done = subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Refused("", f"what is generated from it {what}: {(done.stdout or done.stderr).strip().splitlines()[line]}")
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:
