@@ -280,20 +280,19 @@ class _Difference:
             return
         for kind in more | less:
             comes = kind in more
-            impact = Impact.INTERNAL if kind == "null" and optional and not sent else _impact(breaks=comes != sent)
+            impact = _impact(breaks=comes != sent, shows=sent or kind != "null" or not optional)
             self._add(impact, "type", "added" if comes else "removed", f"{what}: {kind}", names)
 
     def _values(self, was: frozenset[Any], now: frozenset[Any], names: Iterable[str], what: str, *, sent: bool) -> None:
         if not was or not now:
             if was != now:
-                closed = bool(now)
-                impact = Impact.INTERNAL if not sent else Impact.BREAKING if closed else Impact.ADDITIVE
-                self._add(impact, "type", "changed", f"{what}: {'only certain' if closed else 'any'} values", names)
+                impact = _impact(breaks=bool(now), shows=sent)
+                self._add(impact, "type", "changed", f"{what}: {'only certain' if now else 'any'} values", names)
             return
         if more := now - was:
             self._add(Impact.ADDITIVE, "value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
         if less := was - now:
-            impact = Impact.BREAKING if sent else Impact.INTERNAL
+            impact = _impact(breaks=True, shows=sent)
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
@@ -304,18 +303,22 @@ class _Difference:
             if before == after or "binary" in (before, after):  # a file instead of a text, or the other way round, is another kind
                 continue
             narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
-            subject: Subject = "default" if keyword == "default" else "bound"
-            impact = Impact.INTERNAL if not sent or keyword == "format" else Impact.BREAKING if narrower else Impact.ADDITIVE
-            if keyword == "default" and (before is None or after is None):
-                impact = Impact.INTERNAL  # the document says it now, or no longer does: nothing tells that it was another
-            self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
+            silent = keyword == "default" and (before is None or after is None)  # nothing tells that it was another
+            impact = _impact(breaks=narrower, shows=sent and keyword != "format" and not silent)
+            self._add(
+                impact,
+                "default" if keyword == "default" else "bound",
+                "changed",
+                f"{what}: {keyword} {_said(before)} → {_said(after)}",
+                names,
+            )
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
         left = list(news)
         for old in olds:
             if (match := self._match(old, left, alone=len(olds) == len(news) == 1)) is None:
                 if news:
-                    impact = Impact.BREAKING if sent else Impact.INTERNAL
+                    impact = _impact(breaks=True, shows=sent)
                     self._add(impact, "member", "removed", f"{what}: {_told(old)}", names)
                 continue
             left.remove(match)
@@ -361,8 +364,8 @@ class _Difference:
             self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
 
 
-def _impact(*, breaks: bool) -> Impact:
-    return Impact.BREAKING if breaks else Impact.ADDITIVE
+def _impact(*, breaks: bool, shows: bool = True) -> Impact:
+    return Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
 
 
 def _body(document: Json, operation: Json) -> Json:
