@@ -118,14 +118,16 @@ def values(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
         yield from values(item, where + pointer(key))
 
 
-def at(document: Json, path: str) -> Any:
-    """What a JSON pointer points to."""
+def at(document: Json, path: str, *default: Any) -> Any:
+    """What a JSON pointer points to; what else to give, if anything, where it points to nothing."""
     found: Any = document
     for part in path.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         try:
             found = found[int(name)] if isinstance(found, list) else found[name]
         except (KeyError, IndexError, ValueError, TypeError):
+            if default:
+                return default[0]
             raise Refused(path, "nothing is there") from None
     return found
 

@@ -122,7 +122,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         meant, version = meanings.get(key, (key, ""))
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
-            repeat: Repeat = said.get("repeat", _repeat(key)) if _keeps_repeat(meant, key) else "unsafe"
+            same = _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"  # else nothing is known of repeats by this HTTP method
+            repeat: Repeat = said.get("repeat", _repeat(key)) if same else "unsafe"
             found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface)
         else:
             method = _free(_named_by_itself(key, there[key], surface))
@@ -179,11 +180,6 @@ def _shape(key: str) -> tuple[str, ...]:
     verb, *noun = segments[0].split("-")
     said = [re.sub(r"{[^}]*}", "{}", segment) for segment in segments[1:]]
     return ("" if verb in ("list", "get", "search") and noun else method, "-".join([verb, *_singular(noun)]), *said)
-
-
-def _keeps_repeat(meant: str, key: str) -> bool:
-    """Whether what is known of repeats holds for another HTTP method too."""
-    return _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"
 
 
 def _repeat(key: str) -> Repeat:

@@ -26,32 +26,23 @@ def run(document: Json) -> None:
     for where, holder, key in list(roots(document)):
         holder[key] = _flat(document, holder[key], where)
     for _, schema in all_schemas(document):
-        _leave_out(schema)
-
-
-def _leave_out(schema: Json) -> None:
-    """Take out the fields that must be absent."""
-    absent = schema.pop(marks.ABSENT, ())
-    for name in absent:
-        schema.get("properties", {}).pop(name, None)
-    if absent and "required" in schema:
-        schema["required"] = [name for name in schema["required"] if name not in absent]
+        for name in schema.pop(marks.ABSENT, ()):
+            schema.get("properties", {}).pop(name, None)
+            if name in schema.get("required", ()):
+                schema["required"].remove(name)
 
 
 def _flat(document: Json, schema: Json, where: str) -> Json:
     """The schema without ``allOf``, in it and inside it."""
-    if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
-        schema = _meant(document, schema, where)
+    schema = _meant(document, schema, where)
     rewrite(schema, lambda way, child: _flat(document, child, where + pointer(*way)))
     return schema
 
 
-def _says_more(schema: Json) -> bool:
-    """Whether there is something to lay over the members of a union beside it."""
-    return bool({"properties", "required", "enum", marks.ABSENT} & schema.keys())
-
-
 def _meant(document: Json, schema: Json, where: str) -> Json:
+    """The schema without ``allOf`` at its top, and without what has to be laid over the members of a union."""
+    if "allOf" not in schema and ("oneOf" not in schema or not {"properties", "required", "enum", marks.ABSENT} & schema.keys()):
+        return schema
     of_union = ("oneOf", "nullable", *_UNION) if "oneOf" in schema else ()
     beside = {key: value for key, value in schema.items() if key != "allOf" and key not in of_union}
     parts = [*schema.get("allOf", ()), *([{key: schema[key] for key in of_union if key in schema}] if of_union else ())]
@@ -63,15 +54,13 @@ def _meant(document: Json, schema: Json, where: str) -> Json:
             meant = _both(document, meant, deepcopy(part), where)
     except _Contradiction as error:
         raise Refused(where, f"nothing can satisfy all of it: {error}") from None
-    return _meant(document, meant, where) if "allOf" in meant else meant
+    return _meant(document, meant, where)
 
 
 def _expanded(document: Json, schema: Json, where: str) -> Json:
     """The schema itself, without reference or ``allOf`` at its top, remembering what it was a reference to."""
     name = ref_name(schema)
-    schema = deepcopy(resolved(document, schema))
-    if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
-        schema = _meant(document, schema, pointer("components", "schemas", name) if name else where)
+    schema = _meant(document, deepcopy(resolved(document, schema)), pointer("components", "schemas", name) if name else where)
     if name is not None:
         schema[marks.BASE] = name
         schema.pop(marks.NAME, None)

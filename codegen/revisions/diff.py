@@ -305,13 +305,8 @@ class _Difference:
             narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
             silent = keyword == "default" and (before is None or after is None)  # nothing tells that it was another
             impact = _impact(breaks=narrower, shows=sent and keyword != "format" and not silent)
-            self._add(
-                impact,
-                "default" if keyword == "default" else "bound",
-                "changed",
-                f"{what}: {keyword} {_said(before)} → {_said(after)}",
-                names,
-            )
+            subject: Subject = "default" if keyword == "default" else "bound"
+            self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
         left = list(news)

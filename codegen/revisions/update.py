@@ -197,7 +197,7 @@ def parse(fetched: bytes, name: str) -> Json:
         refuse_rings(document)
         wrong = next(iter(validator(checked).iter_errors()), None)
     if wrong is not None:
-        raise Refused(_placed(document, pointer(*wrong.absolute_path), wrong.instance), _short(wrong.message))
+        raise Refused(_placed(document, pointer(*wrong.absolute_path), wrong.instance), f"{wrong.message:.300}")
     return document
 
 
@@ -210,13 +210,8 @@ def _placed(document: Json, where: str, instance: Any) -> str:
     """A place that is told from a schema on, from the document on."""
     if not where:  # of a default it does not say any place
         return next((f"{place}/default" for place, schema in all_schemas(document) if schema.get("default") == instance), "")
-    for start, _, _ in [("", {}, ""), *roots(document)]:
-        try:
-            if pruned(at(document, start + where), _in_both) == instance:
-                return start + where
-        except Refused:
-            continue
-    return where
+    starts = ["", *(start for start, _, _ in roots(document))]
+    return next((start + where for start in starts if pruned(at(document, start + where, None), _in_both) == instance), where)
 
 
 def _readable(document: Json) -> None:
@@ -226,19 +221,8 @@ def _readable(document: Json) -> None:
             is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
             if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
                 raise Refused(place, f"{said!r} is no value of JSON")
-        if where.endswith("/$ref") and isinstance(value, str) and not _leads_somewhere(document, value):
+        if where.endswith("/$ref") and isinstance(value, str) and (not value.startswith("#/") or at(document, value[1:], None) is None):
             raise Refused(where, f"{value} is not there")
-
-
-def _leads_somewhere(document: Json, ref: str) -> bool:
-    try:
-        return ref.startswith("#/") and at(document, ref.removeprefix("#")) is not None
-    except Refused:
-        return False
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 300 else f"{message[:300]}..."
 
 
 def try_out(root: Path) -> None:
