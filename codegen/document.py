@@ -81,8 +81,9 @@ def _once(pairs: list[tuple[str, Any]]) -> Json:
     return found
 
 
-def load_file(path: Path) -> Json:
-    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name))
+def load_file(path: Path, *, there: bool = True) -> Json:
+    """:param there: whether the file has to be there; else what is not there is empty."""
+    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name)) if there or path.exists() else {}
 
 
 _loaded = lru_cache(maxsize=64)(load)
@@ -106,6 +107,11 @@ def pointer(*parts: str | int) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
+def parts(path: str) -> list[str]:
+    """What a JSON pointer is made of."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
 def visible(text: str) -> str:
     """A text on one line, with an escape in place of what cannot be seen."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
@@ -121,8 +127,7 @@ def values(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 def at(document: Json, path: str, *default: Any) -> Any:
     """What a JSON pointer points to; what else to give, if anything, where it points to nothing."""
     found: Any = document
-    for part in path.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+    for name in parts(path):
         try:
             found = found[int(name)] if isinstance(found, list) else found[name]
         except (KeyError, IndexError, ValueError, TypeError):

@@ -48,7 +48,7 @@ def pinned(
     """
     surface = load_file(openapi / "surface.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
-    facts = without(facts, beside(openapi, "left_out") if left is None else left)
+    facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
     meanings = {key: meant for key, (meant, _) in known(facts, surface).items() if key != meant}
     moved = {meant: [key for key, other in meanings.items() if other == meant] for meant in meanings.values()}
     targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in by_key(facts)}
@@ -56,14 +56,8 @@ def pinned(
     places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
     dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
     (told if told is not None else []).extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
-    document[marks.NAMES] = beside(openapi, "names")
+    document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
-
-
-def beside(openapi: Path, name: str) -> Json:
-    """What an update has written beside the document; nothing if it has written none."""
-    path = openapi / f"{name}.yaml"
-    return load_file(path) if path.exists() else {}
 
 
 def without(document: Json, left: Container[str]) -> Json:

@@ -25,7 +25,7 @@ class Retired:
 
 def load(openapi: Path) -> Json:
     """Both files: ``retired`` and ``released``, each by operation; empty where a file is not there."""
-    return {name: load_file(path) if (path := openapi / f"{name}.yaml").exists() else {} for name in ("retired", "released")}
+    return {name: load_file(openapi / f"{name}.yaml", there=False) for name in ("retired", "released")}
 
 
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:

@@ -1,9 +1,7 @@
 """Names of the facade: which resource and method an operation is, and whether it may be repeated.
 
 `openapi/surface.yaml` says it for the operations that it knows: by method and path, and where the document no longer has these, by the
-operation's id, or as the same path of another version. So the next version of an operation, and one under another id, inherits all that
-is known of it: its names, its id, whether it may be repeated, its time-out and limit, and its words (`adopted`). Where the document has
-several versions the newest has the names, and the others the same with ``_v1``, ``_v2``, ...
+operation's id, or as the same path of another version (`known`).
 
 One that the surface does not know names itself, in the order of choice:
 

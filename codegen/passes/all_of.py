@@ -125,13 +125,17 @@ def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
 
 
 def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any:
+    if left == right:
+        return left
     if key == "properties":
         both = dict(left)
         for name, schema in right.items():
             both[name] = _both(document, left[name], schema, where + pointer("properties", name)) if name in left else schema
         return both
-    if key == "items":
-        return _both(document, left, right, f"{where}/items")
+    if key in ("items", "additionalProperties") and isinstance(left, dict) and isinstance(right, dict):
+        return _both(document, left, right, f"{where}/{key}")
+    if key == "additionalProperties":
+        return right if left is True else left
     if key in ("required", marks.ABSENT, marks.EXCLUSIVE):
         return sorted([*left, *(item for item in right if item not in left)])
     if key == "enum":
@@ -139,23 +143,15 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
             raise _Contradiction(f"{left} and {right} have no value in common")
         return common
     if key == "type":
-        if left == right:
-            return left
         if {left, right} == {"integer", "number"}:
             return "integer"
         raise _Contradiction(f"{left} and {right}")
-    if key == "additionalProperties":
-        if isinstance(left, dict) and isinstance(right, dict):
-            return _both(document, left, right, f"{where}/additionalProperties")
-        return right if left is True else left
     if key in TIGHTER:
         return TIGHTER[key](left, right)
     if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
         return left or right
     if key in _ANNOTATIONS or key.startswith("x-") or key == "nullable":
         return right
-    if left == right:
-        return left
     raise Refused(where, f"{key} says two things and cannot be merged")
 
 

@@ -25,10 +25,8 @@ def run(document: Json) -> None:
     unions = {name: schema for name, schema in schemas.items() if "oneOf" in schema}
     members = {name: [schemas[member] for member in objects(document, schema)] for name, schema in unions.items()}
     for name, schema in unions.items():
-        if tag := schema.get(marks.TAG):
-            for member in members[name]:
-                member["properties"][tag][marks.IS_TAG] = True
-    for name, schema in unions.items():
+        for member in members[name] if marks.TAG in schema else ():
+            member["properties"][schema[marks.TAG]][marks.IS_TAG] = True
         if may_be_unknown(document, schema):
             own = unknown_name(document, name)
             schemas[own] = _unknown(document, name, schema, members[name])

@@ -77,7 +77,8 @@ def _number_places(document: Json) -> None:
     """Call parameters of paths by number, since not every name passes there, and an operation by its key, in its summary."""
     numbers = count()
     for path, item in list(document["paths"].items()):
-        names = {name: f"place_{next(numbers)}" for name in re.findall(r"{([^}]*)}", path)}
+        numbered = re.sub(r"{[^}]*}", lambda _: f"{{place_{next(numbers)}}}", path)
+        places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", numbered)]
         for method in METHODS:
             if operation := item.get(method):
                 operation["summary"] = operation_key(method, path)
@@ -85,9 +86,5 @@ def _number_places(document: Json) -> None:
                 for parameter in others:  # the parser has no lists in headers, and this package no cookies
                     if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:
                         parameter["in"] = "cookie"
-                places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names.values()]
                 operation["parameters"] = [*places, *others]
-        del document["paths"][path]
-        for name, place in names.items():
-            path = path.replace(f"{{{name}}}", f"{{{place}}}")  # noqa: PLW2901
-        document["paths"][path] = item
+        document["paths"][numbered] = document["paths"].pop(path)

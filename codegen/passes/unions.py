@@ -20,7 +20,9 @@ def run(document: Json) -> None:
         if "oneOf" in schema:
             _flatten(document, schema)
             if len(schema["oneOf"]) == 1:
-                _unwrap(schema)
+                (member,) = schema.pop("oneOf")
+                schema.pop("type", None)
+                schema |= {key: value for key, value in member.items() if key not in schema}
     for where, schema in list(all_schemas(document)):
         if "oneOf" in schema:
             _tell_apart(document, schema, where)
@@ -31,36 +33,23 @@ def _flatten(document: Json, schema: Json, inside: tuple[str, ...] = ()) -> None
     members: list[Json] = []
     for member in schema["oneOf"]:
         meant, name = resolved(document, member), ref_name(member)
-        if "oneOf" in meant and name is None:
-            _flatten(document, meant, inside)
-            members.extend(meant["oneOf"])
-        elif "oneOf" in meant and any(is_object(resolved(document, inner)) for inner in meant["oneOf"]):
+        if "oneOf" in meant and (name is None or any(is_object(resolved(document, inner)) for inner in meant["oneOf"])):
             if name in inside:
                 raise Refused(pointer("components", "schemas", str(name)), "is a union that holds itself as a member")
-            _flatten(document, meant, (*inside, str(name)))
+            _flatten(document, meant, (*inside, *([] if name is None else [name])))
             members.extend({**inner} for inner in meant["oneOf"])
+            schema |= {"nullable": True} if meant.get("nullable") else {}
         else:
             members.append(member)
-            continue
-        if meant.get("nullable"):
-            schema["nullable"] = True
     seen: dict[str, Json] = {}
     for member in members:
         seen.setdefault(fingerprint(member), member)
     schema["oneOf"] = list(seen.values())
 
 
-def _unwrap(schema: Json) -> None:
-    (member,) = schema.pop("oneOf")
-    schema.pop("type", None)
-    for key, value in member.items():
-        schema.setdefault(key, value)
-
-
 def _tell_apart(document: Json, schema: Json, where: str) -> None:
     schema.pop("type", None)
-    objects = [(member, resolved(document, member)) for member in schema["oneOf"]]
-    objects = [(member, meant) for member, meant in objects if is_object(meant)]
+    objects = [(member, meant) for member in schema["oneOf"] if is_object(meant := resolved(document, member))]
     if len(objects) < 2:
         if objects and any(resolved(document, member).get("type") == "object" for member in schema["oneOf"] if member is not objects[0][0]):
             raise Refused(f"{where}/oneOf", "an object with fields cannot be told from one without")

@@ -1,15 +1,7 @@
-"""To another revision of the document, all or nothing: ``python -m codegen update [SPEC]``.
+"""To another revision of the document, all or nothing: ``python -m codegen update [SPEC]``, as `docs/guides/regenerating.md` says.
 
 Everything is made and checked in a folder of its own and then put in its place, so that a refusal at any step leaves the tree as it was.
-Checked is that the document is valid OpenAPI, that all of it can be expressed, and that all that was generated can be imported and has no
-error of types. Whether the code that was written by hand gets on with it is left to ``make check`` and the tests.
-
-One new operation that cannot be expressed stops no other: it is left out by name (`openapi/left_out.yaml`), with the reason. One that was
-there before, and one whose method code by hand relies on, may not be lost.
-
-Updates touch `openapi/openapi.yaml`, `pin.toml`, `left_out.yaml` and `names.yaml` beside it, `CHANGELOG.md` and the generated folders;
-words, notes and the overlay stay as they are, and what in them is about nothing any more is told. Going back to a revision that was pinned
-since the last release restores these files byte for byte.
+Whether the code that was written by hand gets on with it is left to ``make check`` and the tests.
 """
 
 from __future__ import annotations
