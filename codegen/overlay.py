@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+import attrs
 from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
 
 from . import marks
-from .document import Json, Refused, pointer, values
+from .document import Json, Refused, at, pointer, values
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 _HOLDERS = frozenset({"properties", "schemas", "components", "paths", "responses", "parameters", "info"})
@@ -76,14 +77,14 @@ def _missing(document: Json, update: Any) -> list[str]:
     return sorted({ref.rpartition("/")[2] for where, ref in values(update) if where.endswith("/$ref") and isinstance(ref, str)} - there)
 
 
+@attrs.define
 class _Merge:
     """Lays updates over what is there, and notes whether that changed anything, and what was left as it is."""
 
-    def __init__(self, document: Json, *, replaces: bool) -> None:
-        self.document = document
-        self.replaces = replaces
-        self.done = False
-        self.left: list[str] = []
+    document: Json
+    replaces: bool
+    done: bool = False
+    left: list[str] = attrs.field(factory=list)
 
     def objects(self, target: Json, update: Json, name: str) -> None:
         for key, value in update.items():
@@ -121,7 +122,7 @@ class _Merge:
 
     def _tags(self, member: Json) -> set[str]:
         if "$ref" in member:
-            member = self.document["components"]["schemas"].get(str(member["$ref"]).rpartition("/")[2], {})
+            member = at(self.document, str(member["$ref"]).removeprefix("#"), {})
         fields = member.get("properties", {}).items()
         found = {f"{name}: {field['enum'][0]}" for name, field in fields if isinstance(field, dict) and len(field.get("enum", ())) == 1}
         return found.union(*(self._tags(part) for part in member.get("allOf", ())))

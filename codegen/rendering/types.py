@@ -101,7 +101,7 @@ def literal(value: object) -> str:
 
 
 _CODE = (
-    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant, ast.UnaryOp, ast.USub),
+    *(ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant, ast.UnaryOp, ast.USub),
     *(ast.Dict, ast.keyword),
 )
 _TABLES = frozenset({"Keyed", "Many", "Mapped", "One", "Tagged"})
@@ -110,14 +110,12 @@ _TABLES = frozenset({"Keyed", "Many", "Mapped", "One", "Tagged"})
 def is_code(text: str) -> bool:
     """Whether an expression is a type or the table of a union, and nothing that could do anything."""
     try:
-        tree = ast.parse(text, mode="eval")
+        body = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError):
         return False
-    whole = text.isprintable() and (tree.body.col_offset, tree.body.end_col_offset) == (0, len(text.encode()))
-    return whole and all(
-        isinstance(node, _CODE) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES)
-        for node in ast.walk(tree)
-    )
+    nodes = [node for node in ast.walk(body) if not isinstance(node, _CODE)]
+    tables = all(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES for node in nodes)
+    return tables and text.isprintable() and (body.col_offset, body.end_col_offset) == (0, len(text.encode()))
 
 
 def quoted(annotation: str) -> str:

@@ -10,6 +10,7 @@ from codegen.revisions.diff import Revision
 from tests.codegen.revisions import LOOKED_THROUGH
 from tests.peer.__main__ import main
 from tests.peer.drift import Drift, Finding, Side, compare, drift
+from tests.update.revisions import VOICE
 
 OPENAPI = ROOT / "openapi"
 OVERLAY = load_file(OPENAPI / "overlay.yaml")
@@ -36,30 +37,30 @@ def test_what_is_missing_is_found() -> None:
     """What the overlay brings in, where it is left out; a method, and a value of another kind, where the document lacks them."""
     document = load_file(OPENAPI / "openapi.yaml")
     del document["paths"]["/list-voices"]
-    document["components"]["schemas"]["VoiceResponse"]["properties"]["voice_name"] = {"type": "integer"}
+    document["components"]["schemas"][VOICE]["properties"]["voice_name"] = {"type": "integer"}
     alone = {**OVERLAY, "actions": [action for action in OVERLAY["actions"] if "x-from" not in action]}
     findings = drift(Revision.of(overlay.apply(document, alone), SURFACE))
     assert {str(finding) for finding in findings if finding.side is Side.PEER} >= {
         "method: client voice.list",
-        "kind: VoiceResponse.voice_name str",
+        f"kind: {VOICE}.voice_name str",
         "keyword: client.app.list() privacy_scope",
         "keyword: client.agent.create() is_transfer_agent",
         "keyword: client.phone_number.import_() codecs",
-        "field: VoiceResponse avatar_url",
+        f"field: {VOICE} avatar_url",
         "field: ToolParameter additionalProperties",
-        "value: VoiceResponse.provider xai",
+        f"value: {VOICE}.provider xai",
         "member: GlobalNodeSetting.condition type=equation_prompt",
         "optional: client.conversation_flow.create() model_choice",
     }
 
 
 def test_every_addition_says_where_it_comes_from_and_finds_its_place() -> None:
-    """An action that does nothing would be one of a target or a schema that is misspelt."""
+    """An action that does nothing would be one of a target or a schema that is misspelt, or a later document has caught up."""
     document = load_file(OPENAPI / "openapi.yaml")
     for action in OVERLAY["actions"]:
         changed = overlay.apply(document, {**OVERLAY, "actions": [action]})
         needs_more = "$ref" in str(action.get("update", ""))
-        assert changed != document or needs_more, action["target"]
+        assert changed != document or needs_more or not LOOKED_THROUGH, action["target"]
         assert "x-name" in action.get("update", {}) or action["x-from"].startswith(
             ("retell-sdk 6.2.13", "captured", "exported", "as above")
         )
