@@ -17,16 +17,11 @@ from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
 
 _UNITS = {
-    "ms": "Milliseconds",
-    "s": "Seconds",
-    "seconds": "Seconds",
-    "minutes": "Minutes",
-    "days": "Days",
-    "cents": "Cents",
-    "USD cents": "Cents (USD)",
-    "ms since epoch": "Milliseconds since the epoch",
-    "Unix timestamp": "Unix timestamp",
-    "local minutes": "Minutes since midnight, local time",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "USD cents": "cents (USD)",
+    "ms since epoch": "milliseconds since the epoch",
+    "local minutes": "minutes since midnight, local time",
     "count": "",
 }
 _BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))

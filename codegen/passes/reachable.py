@@ -1,7 +1,4 @@
-"""Only what an operation needs is generated; what none needs is set aside by name, in ``x-unreachable``, for the report.
-
-Run again at the end it takes out what was only ever laid under other schemas.
-"""
+"""Only what an operation needs is generated; what none needs is set aside by name, in ``x-unreachable``, for the report."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ def run(document: Json) -> None:
         holder.pop(name, None)
     reached = set[str]().union(*used(document).values())
     schemas = components.get("schemas", {})
-    document.setdefault(marks.UNREACHABLE, sorted(set(schemas) - reached))
+    document[marks.UNREACHABLE] = sorted(set(schemas) - reached)
     components["schemas"] = {name: schema for name, schema in schemas.items() if name in reached}
 
 

@@ -1,4 +1,7 @@
-"""Each component says whether requests hold it (``x-request``), answers (``x-response``), or both."""
+"""Each component says whether requests hold it (``x-request``), answers (``x-response``), or both.
+
+What neither does was only ever laid under other schemas, and is taken out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from .reachable import used
 
 
 def run(document: Json) -> None:
-    for mark, names in used(document).items():
+    held, schemas = used(document), document["components"]["schemas"]
+    for mark, names in held.items():
         for name in names:
-            document["components"]["schemas"][name][mark] = True
+            schemas[name][mark] = True
+    document["components"]["schemas"] = {name: schema for name, schema in schemas.items() if held.keys() & schema.keys()}

@@ -30,7 +30,10 @@ def run(document: Json) -> None:
     document[marks.SERVER] = server(document)
     for method, path, operation in operations(document):
         where = pointer("paths", path, method)
-        _same_place(document, operation, where)
+        for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
+            if name in operation and operation[name] != document.get(name, []):
+                reason = f"an operation with {what} than the others cannot be expressed: this client would send its key"
+                raise Refused(f"{where}/{name}", reason)
         operation["parameters"] = [
             parameter
             for index, parameter in enumerate(operation["parameters"])
@@ -51,14 +54,6 @@ def server(document: Json) -> str:
             raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
         return url.rstrip("/")
     return OURS
-
-
-def _same_place(document: Json, operation: Json, where: str) -> None:
-    for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
-        if name in operation and operation[name] != document.get(name, []):
-            raise Refused(
-                f"{where}/{name}", f"an operation with {what} than the others cannot be expressed: this client would send its key"
-            )
 
 
 def _parameter(document: Json, parameter: Json, where: str) -> bool:

@@ -109,10 +109,6 @@ class Revision:
         """Where an operation is found: ``client.<resource>.<method>``."""
         return [f"client.{method}" for method in self.entries[key].methods]
 
-    def answer(self, key: str) -> Json | None:
-        """The schema of what an operation answers."""
-        return answer(self.operations[key])
-
 
 def difference(old: Revision, new: Revision) -> list[Change]:
     """All changes from one revision to another, the worst first."""
@@ -149,7 +145,7 @@ def _alone(sign: Callable[[Revision, str, Json], Any], revision: Revision, witho
 
 def _form(revision: Revision, key: str, operation: Json) -> Any:
     """What an operation takes, and the class of its answer; no other one is like one that answers with nothing that has a name."""
-    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(revision.answer(key) or {}) or key
+    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(answer(operation) or {}) or key
 
 
 @attrs.define
@@ -221,7 +217,7 @@ class _Difference:
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
         self._exclusive(_body(self.old.prepared, was), _body(self.new.prepared, now), has)
-        self._answers(self.old.answer(key), self.new.answer(other), has)
+        self._answers(answer(was), answer(now), has)
 
     def _exclusive(self, was: Json, now: Json, names: Iterable[str]) -> None:
         """What may not be sent together."""
