@@ -51,9 +51,9 @@ def pinned(
     facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
     meanings = {key: meant for key, (meant, _) in known(facts, surface).items() if key != meant}
     moved = {meant: [key for key, other in meanings.items() if other == meant] for meant in meanings.values()}
-    targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in by_key(facts)}
+    targets = {_place(old)[0]: _place(new[0])[0] for old, new in moved.items() if old not in by_key(facts)}
     document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
-    places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
+    places = {_place(old)[1]: [_place(key)[1] for key in new] for old, new in moved.items()}
     dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
     (told if told is not None else []).extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
     document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
@@ -69,14 +69,10 @@ def without(document: Json, left: Container[str]) -> Json:
     return {**document, "paths": {path: item for path, item in paths.items() if item or not document["paths"][path]}}
 
 
-def _target(key: str) -> str:
+def _place(key: str) -> tuple[str, str]:
+    """Where an operation is: as a target of the overlay, and as a pointer."""
     method, _, path = key.partition(" ")
-    return f"$.paths['{path}'].{method.lower()}"
-
-
-def _place(key: str) -> str:
-    method, _, path = key.partition(" ")
-    return pointer("paths", path, method.lower())
+    return f"$.paths['{path}'].{method.lower()}", pointer("paths", path, method.lower())
 
 
 def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> tuple[Json, dict[str, Entry], Views]:

@@ -43,7 +43,10 @@ def apply(document: Json, overlay: Json, moved: Mapping[str, str] | None = None,
 
 def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> tuple[bool, list[str]]:
     """Whether anything changed, and what did not."""
-    if missing := _missing(document, action.get("update")):
+    update = action.get("update")
+    there = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}  # or comes with it
+    needed = {str(ref).rpartition("/")[2] for place, ref in values(update) if place.endswith("/$ref")}
+    if missing := sorted(needed - there):
         return False, [f"the document has no {', '.join(missing)} to refer to"]
     target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():
@@ -69,12 +72,6 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
         else:
             raise Refused(where, "an update needs an object or an array as target")
     return merge.done, [f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left)]
-
-
-def _missing(document: Json, update: Any) -> list[str]:
-    """The schemas that an update refers to, and that are neither in the document nor come with it."""
-    there: set[str] = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}
-    return sorted({ref.rpartition("/")[2] for where, ref in values(update) if where.endswith("/$ref") and isinstance(ref, str)} - there)
 
 
 @attrs.define

@@ -22,7 +22,7 @@ import re
 from collections import defaultdict
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, children, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
+from ..document import Json, Refused, all_schemas, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
 from .aliases import is_named
 
 _BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
@@ -79,15 +79,14 @@ class _Lift:
         self.document[marks.NAMES] = dict(sorted(self.named.items()))
 
     def _survey(self) -> None:
-        for where, schema in all_schemas(self.document):
-            parts = where.split("/")
-            owner = parts[3] if len(parts) == 4 and parts[2] == "schemas" else ""
-            for way, child in children(schema):
-                if way[0] == "properties":
-                    value, name = self._inner(child, str(way[1]))
-                    if self._wants_name(value):
-                        owners = self.says[name][_said(value)]
-                        owners.extend([owner] if owner else [])
+        components = {id(schema): name for name, schema in self.schemas.items()}
+        for _, schema in all_schemas(self.document):
+            for wire, field in schema.get("properties", {}).items():
+                value, name = self._inner(field, wire)
+                if self._wants_name(value):
+                    owners = self.says[name][_said(value)]
+                    if owner := components.get(id(schema)):
+                        owners.append(owner)
 
     def _inner(self, schema: Json, name: str) -> tuple[Json, str]:
         """What an array or a map of arrays is made of in the end, and the name that fits one of it."""
@@ -137,7 +136,8 @@ class _Lift:
     def _member_name(self, member: Json, union: str) -> str:
         base: str | None = member.get(marks.BASE)
         if base:
-            return _without_shared_end(union, base) + base
+            end = re.findall(r"[A-Z][a-z0-9]*", union)[-1]  # ``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``
+            return (union.removesuffix(end) if base.endswith(end) else union) + base
         if title := member.get("title"):
             return union + pascal(title)
         if values := member.get(marks.VALUES):
@@ -189,9 +189,3 @@ def _joined(schema: Json) -> str | None:
     if len({tuple(word[-1:]) for word in words}) > 1 or any(len(word) != 2 for word in words):
         return None
     return "Or".join(word[0] for word in words) + words[0][-1]
-
-
-def _without_shared_end(name: str, other: str) -> str:
-    """``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``."""
-    end = re.findall(r"[A-Z][a-z0-9]*", name)[-1]
-    return name.removesuffix(end) if other.endswith(end) else name

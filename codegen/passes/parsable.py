@@ -52,7 +52,9 @@ def _say(schema: Json, where: str, title: str) -> None:
         if isinstance(first, bool) and not others:
             schema.pop("type", None)
             schema["const"] = first
-    if not _is_value(schema.get("default"), schema):
+    value = schema.get("default")
+    is_value = type(value).__name__ in (SCALARS.get(str(kind)), "int" if kind == "number" else None)
+    if not is_value or value not in schema.get("enum", [value]):
         schema.pop("default", None)
     if is_object(schema):
         schema.update({"type": "object", "properties": dict(sorted(schema["properties"].items()))})
@@ -66,11 +68,6 @@ def _say(schema: Json, where: str, title: str) -> None:
 def _is_literal(schema: Json) -> bool:
     """Whether the parser has a word for an enum: it is of words alone, or of whole numbers alone."""
     return {type(value) for value in schema["enum"]} in ({str}, {int})
-
-
-def _is_value(value: object, schema: Json) -> bool:
-    kinds = {SCALARS.get(schema.get("type", "")), "int" if schema.get("type") == "number" else None}
-    return type(value).__name__ in kinds and value in schema.get("enum", [value])
 
 
 def _number_places(document: Json) -> None:

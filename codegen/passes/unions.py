@@ -66,9 +66,10 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         return
     if _discriminated(schema, [member for member, _ in objects]):
         return
-    keys = _keys(meanings)
-    if keys is None:
-        alike = " and ".join(_told(schema, member) for member, meant in objects if not _own_keys(meant, meanings))
+    keys: list[str | None] = [next(iter(_own_keys(meant, meanings)), None) for meant in meanings]
+    if keys.count(None) > 1 or not any(keys):  # one may be left, which is what is none of the others
+        named = [ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}" for member, _ in objects]
+        alike = " and ".join(name for name, key in zip(named, keys, strict=True) if key is None)
         raise Refused(
             f"{where}/oneOf",
             f"{alike} cannot be told apart: there is no tag (a field with other values in each) and no key (a required field of its own); "
@@ -92,10 +93,6 @@ def _discriminated(schema: Json, members: list[Json]) -> bool:
     return True
 
 
-def _told(schema: Json, member: Json) -> str:
-    return ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}"
-
-
 def _values(document: Json, schema: Json, name: str) -> list[Any]:
     field = schema.get("properties", {}).get(name)
     return [] if field is None else list(resolved(document, field).get("enum", ()))
@@ -117,9 +114,3 @@ def _tag(document: Json, members: Sequence[Json]) -> str | None:
 def _own_keys(member: Json, members: Sequence[Json]) -> list[str]:
     others = {name for other in members if other is not member for name in other["properties"]}
     return sorted(name for name in member.get("required", ()) if name not in others)
-
-
-def _keys(members: Sequence[Json]) -> list[str | None] | None:
-    """For each member a required field that no other has; None for the one that is left. Nothing if more than one is left."""
-    keys = [next(iter(_own_keys(member, members)), None) for member in members]
-    return keys if keys.count(None) <= 1 and any(keys) else None
