@@ -73,13 +73,11 @@ def _kept(value: Any, name: str) -> Any:
         return [_kept(item, "") for item in value]
     if not isinstance(value, dict):
         return value
+    said = {key: value[key] for key in sorted(value, key=str)}
     if name in _NAMED:  # keys are names here, not keywords
-        return {
-            str(key): _kept(item, "status" if name == "responses" else "")
-            for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
-        }
+        return {str(key): _kept(item, "status" if name == "responses" else "") for key, item in said.items()}
     kept = {}
-    for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
+    for key, item in said.items():
         if key in PROSE or (key.startswith("x-") and key not in KEPT_EXTENSIONS):
             continue
         if key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info":

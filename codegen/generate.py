@@ -129,13 +129,10 @@ def differences(package: Path = ROOT / "retell_async") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "retell_async"
         generate_pinned(fresh)
-        old, new = (
-            {
-                str(path.relative_to(base)): path.read_bytes()
-                for part in GENERATED
-                for path in (base / part).rglob("*.*")
-                if path.suffix in (".py", ".json")
-            }
-            for base in (package, fresh)
-        )
+        old, new = ({str(path.relative_to(base)): path.read_bytes() for path in generated(base)} for base in (package, fresh))
         return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def generated(package: Path) -> list[Path]:
+    """The generated files of a package."""
+    return [path for part in GENERATED for end in ("py", "json") for path in (package / part).rglob(f"*.{end}")]

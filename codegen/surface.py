@@ -6,10 +6,9 @@ operation's id, or as the same path of another version (`known`).
 One that the surface does not know names itself, in the order of choice:
 
 - by the document's own hints (``x-retell-sdk-resource`` and ``-method``);
-- by verb and noun of its path: ``/v2/list-phone-numbers``; a path without a verb (``/agent-tag/{id}``) has that of its HTTP method. The
-  noun starts with one that known paths have, and belongs where these belong (``retell-llm`` to ``llm``; ``test-run`` to ``tests``, whose
-  methods go on to say it), or else with a resource, and what is left of it goes behind the verb; or it ends with a resource, and goes
-  behind the verb whole: ``call.create_web_call``. Any other noun is a resource of its own.
+- by verb and noun of its path: ``/v2/list-phone-numbers``; a path without a verb (``/agent-tag/{id}``) has that of its HTTP method. A
+  noun that starts with one of known paths belongs where these belong (``retell-llm`` to ``llm``), one that starts or ends with a resource
+  there, and what is left of it goes behind the verb. Any other noun is a resource of its own.
 
 It may be repeated only if it reads. A name that the client or its resources have themselves (``client.copy``, ``with_raw_response``) gets
 an underscore; the surface may not take one.

@@ -110,14 +110,9 @@ def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json
 
 
 def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
-    merged: Json = {}
-    for key in [*left, *(key for key in right if key not in left)]:
-        if key not in right:
-            merged[key] = left[key]
-        elif key not in left:
-            merged[key] = right[key]
-        else:
-            merged[key] = _keyword(document, key, left[key], right[key], where)
+    merged = {**left, **right}
+    for key in (key for key in left if key in right):
+        merged[key] = _keyword(document, key, left[key], right[key], where)
     if merged.get("type") == "string" and ("enum" in left) != ("enum" in right) and len(merged["enum"]) == 1:
         merged[marks.ANY_TEXT] = True
     _nullable(merged, left, right)
@@ -128,10 +123,8 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
     if left == right:
         return left
     if key == "properties":
-        both = dict(left)
-        for name, schema in right.items():
-            both[name] = _both(document, left[name], schema, where + pointer("properties", name)) if name in left else schema
-        return both
+        both = {name: _both(document, left[name], right[name], where + pointer(key, name)) for name in left if name in right}
+        return {**left, **right, **both}
     if key in ("items", "additionalProperties") and isinstance(left, dict) and isinstance(right, dict):
         return _both(document, left, right, f"{where}/{key}")
     if key == "additionalProperties":

@@ -1,9 +1,8 @@
 """Every union of objects gets a table that tells its members apart by looking, never by trying.
 
 First choice is a tag: a field that each member has with values of its own. Else the document's own discriminator, with its mapping, or the
-names of components. Else a key: a required field that no other member knows. One member may be left that has no such key; it is what is
-none of the others. Where none of these is there, the overlay has to name one
-(``x-tag: field`` beside ``oneOf``), and the document is refused until it does.
+names of components. Else a key: a required field that no other member knows; one member may have none, and is what is none of the others.
+Where none of these is there, the overlay has to name one (``x-tag: field`` beside ``oneOf``), and the document is refused until it does.
 """
 
 from __future__ import annotations

@@ -47,7 +47,6 @@ class Types:
     """Names of theirs, and the types that they are here."""
     own: list[tuple[str, str]]
     """Our names for models, and their modules, without those that are theirs."""
-    params: list[tuple[str, str]]
 
 
 def official(names: Json, views: Views) -> Types:
@@ -66,14 +65,13 @@ def official(names: Json, views: Views) -> Types:
         aliases = {name: kind if _is_known(kind, params) else _ANY for name, kind in _all(said["names"], names["parts"])}
         keywords = [] if operation is None else [*chain(*operation.fields.values())]
         used = views.imports([*aliases.values(), *(field.type for field in keywords)])
-        here = {
-            name: f"{name}_" if name in aliases else name for _, _, name in used
-        }  # a model goes under another name where its own is taken
+        # a model goes under another name where its own is taken
+        here = {name: f"{name}_" if name in aliases else name for _, _, name in used}
         fields = {field.name: attrs.evolve(field, type=_renamed(field.type, here)) for field in keywords}
         imports = [(*one, here[one[2]]) for one in used]
         found.append(Params(module, said["class"], said["method"], imports, list(fields.values()), sorted(aliases.items())))
     aliased = sorted((name, kind) for name, kind in responses.items() if name != kind)
-    return Types(found, aliased, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names)
+    return Types(found, aliased, [pair for pair in views.model_names if pair[0] not in dict(aliased)])
 
 
 def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:
