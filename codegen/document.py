@@ -39,10 +39,9 @@ class Refused(Exception):
     @property
     def remedy(self) -> str:
         """What to do, where the reason does not say it."""
-        if any(word in self.reason for word in ("overlay", "surface", "SPEC=")):
-            return ""
         in_it = "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
-        return in_it if self.pointer else "give another document"
+        said = any(word in self.reason for word in ("overlay", "surface", "SPEC="))
+        return "" if said else in_it if self.pointer else "give another document"
 
 
 class _Constructor(SafeConstructor):

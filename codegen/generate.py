@@ -16,7 +16,7 @@ from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.views import Views, views
-from .surface import Entry, adopted, entries, helpers, known
+from .surface import Entry, adopted, entries, known
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources", "types")
@@ -83,7 +83,7 @@ def decided(document: Json, surface: Json, docs: Json, past: Json | None = None)
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
-    return prepared, named, views(prepared, named, retired.retired(prepared, named, past or {}), helpers(surface))
+    return prepared, named, views(prepared, named, retired.retired(prepared, named, past or {}), surface.get("inherits"))
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:

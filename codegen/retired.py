@@ -50,8 +50,3 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
             if name not in there:
                 found.gone[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
     return found
-
-
-def released(document: Json, entries: dict[str, Entry]) -> dict[str, list[str]]:
-    """The operations and names to keep with a release."""
-    return {key: [str(method) for method in entries[key].methods] for key in sorted(by_key(document))}

@@ -67,16 +67,6 @@ class Entry:
     """Whether the surface names it, or it named itself."""
 
 
-def helpers(surface: Json) -> dict[str, str]:
-    """The classes in ``retell_async/_helpers`` that the classes of resources inherit, by resource; each is in the file of that name."""
-    return dict(surface.get("inherits") or {})
-
-
-def relied_on(surface: Json) -> frozenset[str]:
-    """The methods whose operations code by hand uses, which therefore may not be lost."""
-    return frozenset(map(str, surface.get("relied_on") or ()))
-
-
 def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     """For each operation that the surface knows, the key under which it does, and ``""``, or ``_v1`` if a newer one has its names."""
     surface = _operations(surface)
@@ -110,7 +100,7 @@ def adopted(document: Json, surface: Json) -> Json:
 
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
-    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in helpers(surface).items()}
+    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in surface.get("inherits", {}).items()}
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}

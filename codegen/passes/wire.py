@@ -122,13 +122,14 @@ def _answers(operation: Json, where: str) -> None:
         kinds.add(kind)
         if kind:
             found[str(status)] = content[kind][1]
-    if len(kinds - {""}) > 1:
-        raise Refused(where, f"answers of success of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
+    kind, *others = sorted(kinds - {""}) or ["json"]
+    if others:
+        raise Refused(where, f"answers of success of several kinds cannot be told apart: {', '.join([kind, *others])}")
     if len(found) > 1 and any(not status.isdecimal() for status in found):
         raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
     if "" in kinds and found:
         operation[marks.NULLABLE] = True
-    if (kind := next(iter(kinds - {""}), "json")) != "json":
+    if kind != "json":
         operation[marks.MEDIA] = kind
     once: dict[str, Json] = {}
     for status, schema in sorted(found.items()):

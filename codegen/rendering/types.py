@@ -100,24 +100,6 @@ def literal(value: object) -> str:
             raise Refused("", f"{value!r} cannot be written as a value")
 
 
-_CODE = (
-    *(ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant, ast.UnaryOp, ast.USub),
-    *(ast.Dict, ast.keyword),
-)
-_TABLES = frozenset({"Keyed", "Many", "Mapped", "One", "Tagged"})
-
-
-def is_code(text: str) -> bool:
-    """Whether an expression is a type or the table of a union, and nothing that could do anything."""
-    try:
-        body = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError):
-        return False
-    nodes = [node for node in ast.walk(body) if not isinstance(node, _CODE)]
-    tables = all(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES for node in nodes)
-    return tables and text.isprintable() and (body.col_offset, body.end_col_offset) == (0, len(text.encode()))
-
-
 def quoted(annotation: str) -> str:
     """A type as it reads in quotes: without a backslash where that can be, since type checkers refuse one there."""
     return literal(annotation) if {"'", "\\"} & set(annotation) else '"{}"'.format(annotation.replace('"', "'"))

@@ -35,8 +35,9 @@ import attrs
 from .. import marks
 from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
-from ..passes.names import keyword_name, python_name
+from ..passes.names import python_name
 from ..prepare import prepare
+from ..reserved import KEYWORDS, aside
 from ..surface import Entry, entries
 
 Subject = Literal[
@@ -71,10 +72,6 @@ class Change:
     """Where it shows in Python."""
     resources: tuple[str, ...] = ()
     """The resources of the client that it is about."""
-
-    @property
-    def order(self) -> tuple[int, int, str, str]:
-        return list(Impact).index(self.impact), _SUBJECTS.index(self.subject), self.action, self.what
 
 
 @attrs.frozen
@@ -115,7 +112,8 @@ def difference(old: Revision, new: Revision) -> list[Change]:
     found = _Difference(old, new)
     found.run()
     merged = [Change(*key, tuple(sorted(names)), tuple(sorted(about))) for key, (names, about) in found.changes.items()]
-    return sorted(merged, key=lambda change: change.order)
+    impacts = list(Impact)
+    return sorted(merged, key=lambda one: (impacts.index(one.impact), _SUBJECTS.index(one.subject), one.action, one.what))
 
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
@@ -215,7 +213,7 @@ class _Difference:
         if now.get("deprecated") and not was.get("deprecated"):
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
-        self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
+        self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
         self._exclusive(_body(self.old.prepared, was), _body(self.new.prepared, now), has)
         self._answers(answer(was), answer(now), has)
 

@@ -35,14 +35,14 @@ class Pin:
     @classmethod
     def of(cls, document: Json, source: str, fetched: bytes, pinned: str, today: dt.date) -> Pin:
         """A pin of a document; one that does not say its revision is called after the day and what it holds."""
-        digest = sha256(fetched)
+        digest = hashlib.sha256(fetched).hexdigest()
         said = document["info"].get(marks.REVISION)
         revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
         try:
             dated = dt.date.fromisoformat(revision[:10])
         except ValueError:
             dated = today
-        return cls(source, revision, dated, digest, sha256(pinned.encode()))
+        return cls(source, revision, dated, digest, hashlib.sha256(pinned.encode()).hexdigest())
 
 
 @attrs.frozen
@@ -78,10 +78,6 @@ def dump(pins: Pins) -> str:
     before = "".join(f"\n[[before]]\n{_said(old, 'before.')}" for old in pins.before)
     sdk = f'sdk = "{pins.sdk}"\n' if pins.sdk else ""
     return _HEAD + sdk + _said(pins.now, "") + (_BEFORE + before.removeprefix("\n") if before else "")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _pin(said: Json) -> Pin:

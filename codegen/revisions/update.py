@@ -27,7 +27,6 @@ from .. import marks, words
 from ..canonical import canonical
 from ..document import Json, Refused, all_schemas, at, by_key, dump, load, load_file, pointer, pruned, refuse_rings, roots, values
 from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned, without
-from ..surface import relied_on
 from . import changelog, pin, report
 from .diff import Change, Revision, difference
 from .sources import fetch, of_sdk, shown
@@ -105,7 +104,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         left = left_out(facts, before, made / "openapi", surface)
         whole = pinned(made / "openapi", facts, told=told, left=left)
         old, now = Revision.of(before, surface), Revision.of(whole, surface)
-        if lost := sorted((old.methods - now.methods) & relied_on(surface)):
+        if lost := sorted((old.methods - now.methods) & {*surface.get("relied_on", ())}):
             reason = f"code by hand relies on client.{', client.'.join(lost)}: name what stands in for it in openapi/surface.yaml"
             raise Refused("/paths", reason)
         changes = difference(old, now)
