@@ -85,8 +85,7 @@ def load_file(path: Path, *, there: bool = True) -> Json:
     return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name)) if there or path.exists() else {}
 
 
-_loaded = lru_cache(maxsize=64)(load)
-"""Files are read again and again within one update."""
+_loaded = lru_cache(maxsize=64)(load)  # files are read again and again within one update
 
 
 def dump(data: Any) -> str:

@@ -34,14 +34,8 @@ __all__ = ["BodyType", "FileProperty", "ListProperty", "LiteralEnumProperty", "M
 NAMELESS = "Nameless"
 """How the parser's class ends, before a number, of what has no name: a map, or an enum that is written out where it stands."""
 
-_CONFIG = Config.from_sources(
-    ConfigFile(literal_enums=True, use_path_prefixes_for_title_model_names=False, post_hooks=[]),
-    MetaType.NONE,
-    document_source="",
-    file_encoding="utf-8",
-    overwrite=True,
-    output_path=None,
-)
+_FILE = ConfigFile(literal_enums=True, use_path_prefixes_for_title_model_names=False, post_hooks=[])
+_CONFIG = Config.from_sources(_FILE, MetaType.NONE, document_source="", file_encoding="utf-8", overwrite=True, output_path=None)
 
 
 @cache

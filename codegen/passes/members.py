@@ -86,7 +86,8 @@ def _shared(document: Json, fields: list[Json]) -> Json:
     """One field for what several members have under one name; what cannot be decoded the same in all of them stays plain JSON."""
     words = {marks.ABOUT: fields[0][marks.ABOUT] if len({field[marks.ABOUT] for field in fields}) == 1 else ""}
     shapes = [_shape(field) for field in fields]
-    nullable = {"nullable": True} if any([shape.pop("nullable", False) for shape in shapes]) else {}
+    nulls = [shape.pop("nullable", False) for shape in shapes]
+    nullable = {"nullable": True} if any(nulls) else {}
     if all(shape == shapes[0] for shape in shapes):
         return {**shapes[0], **nullable, **words}
     if any(not shape or _holds_objects(document, shape) for shape in shapes):

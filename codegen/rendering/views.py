@@ -94,10 +94,8 @@ class Views:
 def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = None, helpers: Mapping[str, str] | None = None) -> Views:
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
     retired, read = retired or Retired(), parsed(prepared)
-    keyed = {key for key, entry in entries.items() if entry.repeat == "idempotency_key"}
-    made = classes(
-        prepared, read, names(received(one.prop) for key in keyed & read.endpoints.keys() for one in read.endpoints[key].responses)
-    )
+    keyed = [read.endpoints[key] for key, entry in entries.items() if entry.repeat == "idempotency_key" and key in read.endpoints]
+    made = classes(prepared, read, names(received(one.prop) for endpoint in keyed for one in endpoint.responses))
     found: dict[str, Operation] = {}
     for method, path, said in operations(prepared):
         view = operation(prepared, read, method, path, said, entries[operation_key(method, path)])

@@ -202,7 +202,7 @@ def _placed(document: Json, where: str, instance: Any) -> str:
     if not where:  # of a default it does not say any place
         return next((f"{place}/default" for place, schema in all_schemas(document) if schema.get("default") == instance), "")
     starts = ["", *(start for start, _, _ in roots(document))]
-    return next((start + where for start in starts if pruned(at(document, start + where, None), _in_both) == instance), where)
+    return next((start + where for start in starts if pruned(at(document, start + where, ...), _in_both) == instance), where)
 
 
 def _readable(document: Json) -> None:
@@ -235,14 +235,10 @@ def swap(made: Path, root: Path, kept: Path) -> None:
     with ExitStack() as undo:
         for name in REPLACED:
             (kept / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).touch() if name.endswith(".yaml") else None
+            if name.endswith(".yaml"):
+                (root / name).touch()
             (root / name).rename(kept / name)
-            undo.callback(_put_back, kept / name, root / name)
+            undo.callback((kept / name).rename, root / name)
             (made / name).rename(root / name)
+            undo.callback((root / name).rename, made / name)
         undo.pop_all()
-
-
-def _put_back(kept: Path, place: Path) -> None:
-    if place.is_dir():
-        shutil.rmtree(place)
-    kept.rename(place)
