@@ -218,7 +218,7 @@ class WaitTimeoutError(RetellError, TimeoutError):
     :param last: how it stood when it was seen last; ``None`` if it was not seen.
     """
 
-    def __init__(self, name: str, within: float, last: object | None = None) -> None:
+    def __init__(self, name: str, within: float, last: Any = None) -> None:
         super().__init__(f"{name} was not done within {within:g} s{'' if last is not None else ', and was never seen'}")
         self.name = name
         self.within = within

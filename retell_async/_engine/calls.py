@@ -285,10 +285,10 @@ class Call:
 
         :param first: go before others that wait.
         """
-        while gate.pacer.is_open() and account.overall.pacer.is_open():
+        while all(one.pacer.is_open() for one in account.over(gate)):
             if not slots.take_free():
                 await self._slot(http, account, slots, first=first)
-            if gate.pacer.is_open() and account.overall.pacer.is_open():
+            if all(one.pacer.is_open() for one in account.over(gate)):
                 return []
             slots.give()  # there was a 429 meanwhile
         found = self.max_wait != 0
@@ -303,8 +303,8 @@ class Call:
                 return turns
             slots.give()
         start = account.clock()
-        least = {one: one.least(start, first=first) for one in (gate, account.overall)}
-        closed = gate if least[gate] >= least[account.overall] and not gate.pacer.is_open() else account.overall
+        least = {one: one.least(start, first=first) for one in account.over(gate)}
+        closed = max((one for one in least if not one.pacer.is_open()), key=least.__getitem__, default=gate)
         within = self._most_wait(http, start)
         if least[closed] > within:
             raise self._no_turn(http, closed, within)

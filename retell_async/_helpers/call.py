@@ -76,8 +76,8 @@ class CallHelper(Resource):
     async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
 
-        Calls that never connected may have no time at all. All of those are given, whenever they were placed: compare ids with what you
-        know. Calls come as lists have them, without their transcripts.
+        Calls that never connected may have no time of their end. All of those are given, whenever they were placed: compare ids with what
+        you know. Calls come as lists have them, without their transcripts.
 
         :param moment: a `datetime` with a time zone, or Unix time in seconds.
         :raises ConfigurationError: the moment has no time zone.
@@ -90,7 +90,7 @@ class CallHelper(Resource):
             yield call
         never: dict[str, Any] = {"call_status": {"type": "enum", "op": "in", "value": list(_NEVER_HEARD)}}
         async for call in self._calls.list(filter_criteria=never, limit=MOST, sort_order="ascending"):
-            if call.end_timestamp is None and (call.start_timestamp is None or call.start_timestamp >= start) and call.call_id not in seen:
+            if call.end_timestamp is None and call.call_id not in seen:
                 yield call
 
     async def monitor(self, call_id: str) -> AsyncGenerator[MonitorItem]:

@@ -39,6 +39,7 @@ _ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 
 _BELOW = Methods({httpx.AsyncHTTPTransport: ("handle_async_request",)})
 _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
+_SESSION = Methods({aiohttp.ClientSession: ("_request",)})
 
 _trip: ContextVar[_Trip] = ContextVar("retell_async_trip")
 """What `_Request.send`, which aiohttp calls, has to know of the request and to say of it."""
@@ -80,8 +81,9 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         return cast("aiohttp.ClientSession", _Sender(self._session(), self.proxy))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if HTTPCORE.are_replaced():
-            # Such a tool fakes requests, or records them, as httpcore has them: they go there, for as long as it is about.
+        if HTTPCORE.are_replaced() or _is_seen_twice():
+            # A tool fakes requests, or records them, as httpcore has them, or as both httpx and aiohttp have them, and would count each
+            # twice: they go past aiohttp, for as long as it is about.
             return await self._httpcore.handle_async_request(request)
         if _BELOW.are_replaced():
             # A tool that stands in front of httpx's own transport looks at every request that passes there.
@@ -157,7 +159,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         # When a connection breaks, aiohttp sends what it takes for idempotent once more by itself, PUT among it. Here it is known which
         # operations may be repeated; there is no public way to say so.
         session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
-        if _SEND.are_replaced():
+        if _SEND.are_replaced() or _BELOW.are_replaced():
             session.trace_configs.clear()  # a tool that looks at httpx and at aiohttp sees each request once, as that of httpx
         return session
 
@@ -175,6 +177,16 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
                 close_soon(loop, session.close)
             else:
                 _close(session)
+
+
+def _is_seen_twice() -> bool:
+    """Whether one and the same tool stands around a method of httpx and around that of a session.
+
+    If they are of two tools, each sees what it wants to see. The one of a session may then be there to keep requests from going out.
+    """
+    if not _SESSION.are_replaced():
+        return False
+    return not _SESSION.tools().isdisjoint(_SEND.tools() | _BELOW.tools())
 
 
 def _close(session: aiohttp.ClientSession) -> None:

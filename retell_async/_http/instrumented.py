@@ -49,6 +49,20 @@ class Methods:
         self._known, self._ids = found, tuple(map(id, found))
         return False
 
+    def tools(self) -> set[str]:
+        """The packages whose functions are around those of the class. One that stands in the place of the class's calls it no more."""
+        found: set[str] = set()
+        for path in self._paths:
+            method = attrgetter(path)(self._owners)
+            around: set[str] = set()
+            while method is not None and not self._is_own(method):
+                # Wrappers of wrapt have the function that they call; the module of a function may be copied from what it wraps.
+                around.add(getattr(getattr(method, "_self_wrapper", method), "__globals__", {}).get("__name__", "").partition(".")[0])
+                method = getattr(method, "__wrapped__", None)
+            if method is not None:
+                found |= around
+        return found - {""}
+
     def stand_in(self, instance: object) -> bool:
         """Whether an object has one of its own in front of that of its class."""
         return not vars(instance).keys().isdisjoint(self._names)

@@ -277,7 +277,7 @@ def test_what_ended_since_a_moment_is_found_and_what_never_connected_among_it() 
         async with Server(answer).client() as client:
             for form in (since, since.timestamp()):
                 found = [one.call_id async for one in client.call.ended_since(form)]
-                assert sorted(found) == ["broken", "failed", "new", "unheard"]
+                assert sorted(found) == ["broken", "failed", "new", "old and broken", "unheard"]
             wrongs: list[Any] = [since.replace(tzinfo=None), "yesterday", since.timestamp() * 1000, True]
             for wrong in wrongs:
                 with pytest.raises(ConfigurationError):

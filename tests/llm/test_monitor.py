@@ -334,6 +334,30 @@ def test_a_call_of_the_sandbox(backend: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_whoever_watches_is_told_when_the_client_is_closed(backend: str) -> None:
+    async def main() -> None:
+        async with serve(Sandbox(Settings(api_key="key_of_the_tests"))) as served, anyio.create_task_group() as tasks:
+            client = AsyncRetell(api_key="key_of_the_tests", base_url=served.url)
+            watching = anyio.Event()
+
+            async def watched(call_id: str) -> None:
+                async for _ in client.call.monitor(call_id):
+                    watching.set()
+
+            async def refused(call_id: str) -> None:
+                with pytest.raises(RetellError, match="the client is closed"):
+                    await watched(call_id)
+
+            tasks.start_soon(refused, await placed(client))
+            with anyio.fail_after(20):
+                await watching.wait()
+                await client.aclose()
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.soak
 def test_without_await() -> None:
     async def main() -> None:
         async with scripted([second_half]) as (port, _):

@@ -237,6 +237,8 @@ async def test_events_of_tomorrow_are_no_misspellings(caplog: pytest.LogCaptureF
         {"max_waiting": -1},
         {"max_waiting_bytes": -1},
         {"store": object()},
+        {"shutdown_timeout": -1},
+        {"shutdown_timeout": float("nan")},
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(settings: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 import httpx
 from anyio import CancelScope, CapacityLimiter, from_thread, to_thread
 
+from ..instrumented import Methods
 from ..way import LEAVES, Departure, goes_out
 from .httpx2 import BlockingHttpx2Client
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["ThreadedClient", "is_blocking"]
+
+_REQUEST = Methods({httpx.Client: ("request",)})
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -54,12 +57,22 @@ class ThreadedClient(httpx.AsyncClient):
         exchange = _Exchange()
         request.extensions = {**request.extensions, "trace": exchange.trace(request.extensions[LEAVES])}
         try:
-            response = await exchange.run(exchange.open, partial(self._given.send, request, **settings))
+            response = await exchange.run(exchange.open, partial(self._send, request, settings))
         except BaseException:
             await exchange.aclose()
             raise
         response.stream = exchange
         return response
+
+    def _send(self, request: httpx.Request, settings: dict[str, Any]) -> httpx.Response:
+        given = self._given
+        if not (_REQUEST.are_replaced() or _REQUEST.stand_in(given)):
+            return given.send(request, **settings)
+        del settings["stream"]
+        content = cast("httpx.SyncByteStream", request.stream)
+        return given.request(
+            request.method, request.url, headers=request.headers, content=content, extensions=request.extensions, **settings
+        )
 
     def _transport_for_url(self, url: httpx.URL) -> Any:
         return cast("Any", self._given)._transport_for_url(url)
