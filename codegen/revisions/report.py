@@ -16,9 +16,7 @@ from .diff import Change, Impact
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
-
-LEFT_OUT = 5
-"""The same where an operation was left out, since it cannot be expressed."""
+LEFT_OUT = 5  # where an operation was left out, since it cannot be expressed
 
 _COLOURS = {Impact.BREAKING: "red", Impact.ADDITIVE: "green", Impact.INTERNAL: "dim"}
 _NAMES = 4

@@ -40,8 +40,8 @@ _TYPES = ["-m", "mypy", "--strict", "--enable-error-code=deprecated", "--follow-
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
 """What may stand in the path of a URL (RFC 3986), and places for parameters."""
 
-_CHANGES_IN_CHANGELOG = 20
-"""So many changes of a resource are written out there."""
+_DEEPEST = 100  # levels of a document: five times as many as the API's has
+_CHANGES_IN_CHANGELOG = 20  # so many of a resource are written out there
 
 _VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
 """By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
@@ -206,12 +206,14 @@ def _placed(document: Json, where: str, instance: Any) -> str:
 
 
 def _readable(document: Json) -> None:
-    """Refuse what JSON has no word for (YAML's own types, numbers without end, halves of characters), and references that lead nowhere."""
+    """Refuse what JSON has no word for (YAML's own types, numbers without end, halves of characters), what has no end, and dead references."""
     for where, value in values(document):
         for place, said in [(where + pointer(key), str(key)) for key in value] if isinstance(value, dict) else [(where, value)]:
             is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
             if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
                 raise Refused(place, f"{said!r} is no value of JSON")
+        if where.count("/") > _DEEPEST:
+            raise Refused(where, "is nested too deep")
         if where.endswith("/$ref") and isinstance(value, str) and (not value.startswith("#/") or at(document, value[1:], None) is None):
             raise Refused(where, f"{value} is not there")
 
