@@ -206,7 +206,7 @@ def _placed(document: Json, where: str, instance: Any) -> str:
 
 
 def _readable(document: Json) -> None:
-    """Refuse what JSON has no word for (types of YAML, numbers without end, halves of characters), what is too deep, and dead references."""
+    """Refuse what JSON has no word for (types of YAML, numbers without end, halves of characters), what is too deep, dead references."""
     for where, value in values(document):
         for place, said in [(where + pointer(key), str(key)) for key in value] if isinstance(value, dict) else [(where, value)]:
             is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
