@@ -41,7 +41,7 @@ soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes
 	exit $$status
 
 peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package: four minutes
-	$(BIN)/python -m tests.peer
+	$(BIN)/python -m tests.peer tests
 
 check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""``python -m codegen generate | check | words | update | diff | drift | official | released``"""
+"""``python -m codegen generate | check | words | update | diff | released``"""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import retired, words
+from . import words
 from .canonical import canonical
-from .document import Json, Refused, dump, load, load_file
+from .document import Refused, dump, load, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
-from .revisions import drift, official, pin, report
-from .revisions.diff import Change, Revision, difference
+from .revisions import pin, report
+from .revisions.diff import Revision, difference
+from .revisions.sources import fetch
 
 OPENAPI = ROOT / "openapi"
 
@@ -41,9 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
-    drifting = command(_drift, "compare with the official SDK that is installed; fail if it has what is missing here")
-    drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
-    command(_official, "say the names of the official SDK that is installed in ours (openapi/official.json)")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
     said = vars(parser.parse_args(arguments))
     try:
@@ -112,7 +110,7 @@ def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
 
 
 def _diff(old: Path, new: Path | None, format: str) -> int:
-    changes: list[Change] = difference(_revision(old), _revision(new))
+    changes = difference(_revision(old), _revision(new))
     if format == "table":
         report.table(changes, Console())
     else:
@@ -120,42 +118,16 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
     return report.status(changes)
 
 
-def _revision(path: Path | None = None, facts: Json | None = None) -> Revision:
+def _revision(path: Path | None = None) -> Revision:
     """Of a document, or of what is pinned, as our files beside it have it."""
-    try:
-        facts = canonical(load_file(path)) if path else facts
-    except OSError as error:
-        raise Refused("", f"{path} cannot be read: {error.strerror}") from error
+    facts = canonical(load(fetch(str(path)).decode("utf-8", "replace"), str(path))) if path else None
     return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
-
-
-def _drift(*, like: bool) -> int:
-    from .revisions.sources import of_sdk
-
-    facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
-    reasons = {entry["finding"]: entry["why"] for entry in load_file(OPENAPI / "drift.yaml")["meant"]}
-    found = drift.compare(_revision(facts=facts), reasons)
-    titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
-    for side, title in titles.items():
-        some = [finding for finding in found.open if finding.side is side]
-        print(f"{title}: {len(some)}", *some, sep="\n  ")
-    print(f"known, and meant to be so: {len(found.settled)}", *(f"{finding}: {why}" for finding, why in found.settled), sep="\n  ")
-    print(f"meant to be so, and no longer there: {len(found.stale)}", *found.stale, sep="\n  ")
-    return int(bool(found.stale) or any(finding.side is drift.Side.PEER for finding in found.open))
-
-
-def _official() -> int:
-    found = official.official(_revision())
-    (OPENAPI / "official.json").write_text(found.text, encoding="utf-8")
-    print(f"openapi/official.json has {found.names} names of what the official SDK's methods take; `make generate` writes them out")
-    for name in found.unlike:
-        print(f"note: {name} is no type here")
-    return 0
 
 
 def _released() -> int:
     here = _revision()
-    (OPENAPI / "released.yaml").write_text(dump(retired.released(here.prepared, here.entries)), encoding="utf-8")
+    names = {key: [str(method) for method in here.entries[key].methods] for key in sorted(here.entries)}
+    (OPENAPI / "released.yaml").write_text(dump(names), encoding="utf-8")
     pins = pin.load(OPENAPI / "pin.toml")
     (OPENAPI / "pin.toml").write_text(pin.dump(pin.Pins(pins.now, (), pins.sdk)), encoding="utf-8")
     print(f"{len(here.entries)} operations of revision {pins.now.revision} are remembered as released")

@@ -23,11 +23,8 @@ KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHO
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _TOP = ("openapi", "info", "servers", "security", "paths", "components")
 _NAMED = frozenset(
-    (
-        *("properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping"),
-        *("schemas", "parameters", "responses", "requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems"),
-        *("encoding", "variables", "scopes"),
-    )
+    {"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping", "schemas", "parameters", "responses"}
+    | {"requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems", "encoding", "variables", "scopes"}
 )
 
 
@@ -57,15 +54,13 @@ def _path_item(path: str, item: Json) -> Json:
             raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
     kept: Json = {}
     if "parameters" in item:
-        kept["parameters"] = [_kept(parameter, "parameter") for parameter in sorted(item["parameters"], key=place)]
+        kept["parameters"] = _kept(sorted(item["parameters"], key=place), "parameters")
     for method in METHODS:
         if method in item:
             said = dict(item[method])
-            parameters = sorted(said.pop("parameters", ()), key=place)
-            operation = _kept(said, "operation")
-            if parameters:
-                operation["parameters"] = [_kept(parameter, "parameter") for parameter in parameters]
-            kept[method] = dict(sorted(operation.items()))
+            if parameters := sorted(said.pop("parameters", ()), key=place):
+                said["parameters"] = parameters
+            kept[method] = _kept(said, "operation")
     return kept
 
 
@@ -78,13 +73,11 @@ def _kept(value: Any, name: str) -> Any:
         return [_kept(item, "") for item in value]
     if not isinstance(value, dict):
         return value
+    said = {key: value[key] for key in sorted(value, key=str)}
     if name in _NAMED:  # keys are names here, not keywords
-        return {
-            str(key): _kept(item, "status" if name == "responses" else "")
-            for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
-        }
+        return {str(key): _kept(item, "status" if name == "responses" else "") for key, item in said.items()}
     kept = {}
-    for key, item in sorted(value.items(), key=lambda pair: str(pair[0])):
+    for key, item in said.items():
         if key in PROSE or (key.startswith("x-") and key not in KEPT_EXTENSIONS):
             continue
         if key == "title" and not (isinstance(item, str) and _WORD.match(item)) and name != "info":

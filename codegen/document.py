@@ -20,8 +20,11 @@ Json = dict[str, Any]
 
 SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool"}
 """Types of values that hold no others, and what they are in Python."""
-LOWER_BOUNDS = ("minimum", "minLength", "minItems", "minProperties")
-UPPER_BOUNDS = ("maximum", "maxLength", "maxItems", "maxProperties")
+TIGHTER: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("minimum", "minLength", "minItems", "minProperties"), max),
+    **dict.fromkeys(("maximum", "maxLength", "maxItems", "maxProperties"), min),
+}
+"""Bounds, and which of two is the tighter one."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
@@ -36,13 +39,9 @@ class Refused(Exception):
     @property
     def remedy(self) -> str:
         """What to do, where the reason does not say it."""
-        if any(word in self.reason for word in ("overlay", "surface", "SPEC=")):
-            return ""
-        return (
-            "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
-            if self.pointer
-            else "give another document"
-        )
+        in_it = "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
+        said = any(word in self.reason for word in ("overlay", "surface", "SPEC="))
+        return "" if said else in_it if self.pointer else "give another document"
 
 
 class _Constructor(SafeConstructor):
@@ -62,36 +61,31 @@ def load(text: str, name: str) -> Json:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:
-        data = _json(text)
-    except ValueError:
-        try:
+        try:  # JSON is read much faster than YAML
+            data = json.loads(text, object_pairs_hook=_once)
+        except ValueError:
             data = yaml.load(text)
-        except (YAMLError, ValueError) as error:
-            raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
-        except RecursionError:
-            raise Refused("", f"{name} is nested too deep") from None
+    except (YAMLError, ValueError) as error:
+        raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise Refused("", f"{name} is nested too deep") from None
     if not isinstance(data, dict):
         raise Refused("", f"{name} holds {type(data).__name__}, not an object")
     return data
 
 
-def _json(text: str) -> Any:
-    """JSON, which is read much faster than YAML; a key twice is an error in both."""
-
-    def once(pairs: list[tuple[str, Any]]) -> Json:
-        if len(found := dict(pairs)) < len(pairs):
-            raise ValueError("a key is there twice")
-        return found
-
-    return json.loads(text, object_pairs_hook=once)
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    if len(found := dict(pairs)) < len(pairs):  # as it is one in YAML
+        raise ValueError("a key is there twice")
+    return found
 
 
-def load_file(path: Path) -> Json:
-    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name))
+def load_file(path: Path, *, there: bool = True) -> Json:
+    """:param there: whether the file has to be there; else what is not there is empty."""
+    return deepcopy(_loaded(path.read_text(encoding="utf-8"), path.name)) if there or path.exists() else {}
 
 
-_loaded = lru_cache(maxsize=64)(load)
-"""Files are read again and again within one update."""
+_loaded = lru_cache(maxsize=64)(load)  # files are read again and again within one update
 
 
 def dump(data: Any) -> str:
@@ -111,19 +105,32 @@ def pointer(*parts: str | int) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
+def parts(path: str) -> list[str]:
+    """What a JSON pointer is made of."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+
+
 def visible(text: str) -> str:
     """A text on one line, with an escape in place of what cannot be seen."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def at(document: Json, path: str) -> Any:
-    """What a JSON pointer points to."""
+def values(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """(pointer, value) of a value and of all inside it, outermost first."""
+    yield where, value
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from values(item, where + pointer(key))
+
+
+def at(document: Json, path: str, *default: Any) -> Any:
+    """What a JSON pointer points to; what else to give, if anything, where it points to nothing."""
     found: Any = document
-    for part in path.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+    for name in parts(path):
         try:
             found = found[int(name)] if isinstance(found, list) else found[name]
         except (KeyError, IndexError, ValueError, TypeError):
+            if default:
+                return default[0]
             raise Refused(path, "nothing is there") from None
     return found
 
@@ -139,6 +146,26 @@ def ref_name(schema: Json) -> str | None:
     return ref.removeprefix(prefix)
 
 
+def component(document: Json, name: str) -> Json:
+    """The schema of this name."""
+    schemas: dict[str, Json] = document.get("components", {}).get("schemas", {})
+    if name not in schemas:
+        raise Refused(pointer("components", "schemas", name), "is referred to and missing")
+    return schemas[name]
+
+
+def followed(document: Json, holder: Json) -> Json:
+    """An answer, a parameter or a body, in whose place may stand a reference to one."""
+    seen: set[str] = set()
+    while "$ref" in holder:
+        where = str(holder["$ref"]).removeprefix("#")
+        if where in seen:
+            raise Refused(where, "refers to itself")
+        seen.add(where)
+        holder = at(document, where)
+    return holder
+
+
 def to_ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -152,10 +179,7 @@ def resolved(document: Json, schema: Json) -> Json:
             raise Refused(pointer("components", "schemas", name), "refers to itself")
         seen.add(name)
         beside = {key: value for key, value in schema.items() if key != "$ref"} | beside
-        try:
-            schema = document["components"]["schemas"][name]
-        except KeyError:
-            raise Refused(pointer("components", "schemas", name), "is referred to and missing") from None
+        schema = component(document, name)
     return {**schema, **beside} if beside else schema
 
 
@@ -194,12 +218,13 @@ def children(schema: Json) -> Iterator[tuple[tuple[str | int, ...], Json]]:
             yield (keyword, index), child
 
 
-def replace(schema: Json, way: tuple[str | int, ...], new: Json) -> None:
-    """Put another schema where `children` found one."""
-    holder: Any = schema
-    for part in way[:-1]:
-        holder = holder[part]
-    holder[way[-1]] = new
+def rewrite(schema: Json, change: Callable[[tuple[str | int, ...], Json], Json]) -> None:
+    """Put what is made of it in the place of each schema directly inside a schema; `change` takes the way there, and what is there."""
+    for way, child in list(children(schema)):
+        holder: Any = schema
+        for part in way[:-1]:
+            holder = holder[part]
+        holder[way[-1]] = change(way, child)
 
 
 def roots(document: Json) -> Iterator[tuple[str, Json, str]]:
@@ -258,20 +283,20 @@ def refuse_rings(document: Json) -> None:
     schemas: Json = document.get("components", {}).get("schemas", {})
     whole: set[str] = set()
 
-    def enter(name: str, inside: tuple[str, ...]) -> None:
+    def enter(schema: Any, inside: tuple[str, ...]) -> None:
+        if not isinstance(schema, dict):  # true, or false
+            return
+        name = ref_name(schema) or ""
         if name in inside:
             raise Refused(pointer("components", "schemas", name), f"is made of itself: {' in '.join((*inside, name))}")
-        waiting = [] if name in whole or name not in schemas else [schemas[name]]
-        while waiting:
-            schema = waiting.pop()
-            if isinstance(schema, dict):
-                if (referred := ref_name(schema)) is not None:
-                    enter(referred, (*inside, name))
-                waiting.extend(part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ()))
-        whole.add(name)
+        if name in schemas and name not in whole:
+            enter(schemas[name], (*inside, name))
+            whole.add(name)
+        for part in (part for keyword in ("allOf", "oneOf", "anyOf") for part in schema.get(keyword, ())):
+            enter(part, inside)
 
     for name in schemas:
-        enter(name, ())
+        enter(to_ref(name), ())
 
 
 def fingerprint(schema: Any) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import filecmp
 import json
 import shutil
 import tempfile
-from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
 from .rendering.views import Views, views
-from .surface import Entry, adopted, entries, helpers, known
+from .surface import Entry, adopted, entries, known
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ("raw", "resources", "types")
@@ -52,28 +50,16 @@ def pinned(
     """
     surface = load_file(openapi / "surface.yaml")
     facts = load_file(openapi / "openapi.yaml") if facts is None else facts
-    if left is None:
-        left = beside(openapi, "left_out")
-    facts = without(facts, left)
-    moved: dict[str, list[str]] = defaultdict(list)
-    for key, (meant, _) in known(facts, surface).items():
-        if key != meant:
-            moved[meant].append(key)
-    there = by_key(facts)
-    targets = {_target(old): _target(new[0]) for old, new in moved.items() if old not in there}
+    facts = without(facts, load_file(openapi / "left_out.yaml", there=False) if left is None else left)
+    meanings = {key: meant for key, (meant, _) in known(facts, surface).items() if key != meant}
+    moved = {meant: [key for key, other in meanings.items() if other == meant] for meant in meanings.values()}
+    targets = {_place(old)[0]: _place(new[0])[0] for old, new in moved.items() if old not in by_key(facts)}
     document = overlay.apply(adopted(facts, surface), load_file(openapi / "overlay.yaml"), targets, told)
-    places = {_place(old): [_place(key) for key in new] for old, new in moved.items()}
+    places = {_place(old)[1]: [_place(key)[1] for key in new] for old, new in moved.items()}
     dead = notes.lay(document, load_file(openapi / "notes.yaml"), places)
-    if told is not None:
-        told.extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
-    document[marks.NAMES] = beside(openapi, "names")
+    (told if told is not None else []).extend(f"openapi/notes.yaml: nothing is at {where}" for where in dead)
+    document[marks.NAMES] = load_file(openapi / "names.yaml", there=False)
     return document
-
-
-def beside(openapi: Path, name: str) -> Json:
-    """What an update has written beside the document; nothing if it has written none."""
-    path = openapi / f"{name}.yaml"
-    return load_file(path) if path.exists() else {}
 
 
 def without(document: Json, left: Container[str]) -> Json:
@@ -85,14 +71,10 @@ def without(document: Json, left: Container[str]) -> Json:
     return {**document, "paths": {path: item for path, item in paths.items() if item or not document["paths"][path]}}
 
 
-def _target(key: str) -> str:
+def _place(key: str) -> tuple[str, str]:
+    """Where an operation is: as a target of the overlay, and as a pointer."""
     method, _, path = key.partition(" ")
-    return f"$.paths['{path}'].{method.lower()}"
-
-
-def _place(key: str) -> str:
-    method, _, path = key.partition(" ")
-    return pointer("paths", path, method.lower())
+    return f"$.paths['{path}'].{method.lower()}", pointer("paths", path, method.lower())
 
 
 def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> tuple[Json, dict[str, Entry], Views]:
@@ -103,7 +85,7 @@ def decided(document: Json, surface: Json, docs: Json, past: Json | None = None)
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
-    return prepared, named, views(prepared, named, retired.retired(prepared, named, past or {}), helpers(surface))
+    return prepared, named, views(prepared, named, retired.retired(prepared, named, past or {}), surface.get("inherits"))
 
 
 def generate(document: Json, surface: Json, docs: Json, package: Path, past: Json | None = None, official: Json | None = None) -> Report:
@@ -150,15 +132,10 @@ def differences(package: Path = ROOT / "retell_async") -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder) / "retell_async"
         generate_pinned(fresh)
-        names = {
-            path.relative_to(base)
-            for base in (package, fresh)
-            for part in GENERATED
-            for path in (base / part).rglob("*.*")
-            if path.suffix in (".py", ".json")
-        }
-        return sorted(str(name) for name in names if not _same(package / name, fresh / name))
+        old, new = ({str(path.relative_to(base)): path.read_bytes() for path in generated(base)} for base in (package, fresh))
+        return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and filecmp.cmp(one, other, shallow=False)
+def generated(package: Path) -> list[Path]:
+    """The generated files of a package."""
+    return [path for part in GENERATED for end in ("py", "json") for path in (package / part).rglob(f"*.{end}")]

@@ -13,29 +13,24 @@ SDK_RESOURCE, SDK_METHOD = "x-retell-sdk-resource", "x-retell-sdk-method"
 
 # Ours beside the document, written by hand.
 NAME = "x-name"
-"""On a schema, from the overlay: what its class is called. Taken off by `lift` and `names`; `all_of` lets no copy of the schema have it.
-`generate` takes it out of the document that goes with the package."""
+"""On a schema, from the overlay: what its class is called. Taken off by `lift`, `names` and, of copies, `all_of`; `generate` packs none."""
 NOTE = "x-note"
-"""On a schema or a parameter, from `openapi/notes.yaml` by `notes`: a unit, a range. Read by `words` and `operations`.
-No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` takes it out, as
-above."""
+"""On a schema or a parameter, by `notes`: a unit, a range. Read by `words` and `operations`.
+No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` packs none."""
 WORDS = "x-words"
-"""On an operation, a parameter or a schema, from `openapi/docs/` by `words`: our own sentences.
-Read by `words`, and by `operations` off a parameter."""
+"""On an operation, a parameter or a schema, by `words`: our own sentences. Read by `words`, and by `operations` off a parameter."""
 TAG = "x-tag"
-"""On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`,
-`members` and `classes`."""
-
+"""On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`, `members` and `classes`."""
 REPLACES = "x-replaces"
 """On an action of the overlay: it replaces what the document says. Read by `overlay`."""
 
 # Between passes.
 KNOWN_AS = "x-known-as"
-"""On an operation, by `surface`: the key under which our files know it. Read by `words` and `update`; `generate` takes it out, as above."""
+"""On an operation, by `surface`: the key under which our files know it. Read by `words` and `update`; `generate` packs none."""
 ERRORS = "x-errors"
 """On an operation, by `errors`: the statuses of its errors. Read by `operations` and `diff`."""
 ERROR_BODY = "x-error-body"
-"""On the document, by `errors`: a reference to the one body of all errors, or ``None``. Read by `reachable`, `names` and `usage`."""
+"""On the document, by `errors`: a reference to the one body of all errors, or ``None``. Read by `reachable` and `names`."""
 MEDIA = "x-media"
 """On an operation, by `wire`: its answer is ``text`` or ``bytes`` and no JSON. Read by `operations` and `diff`."""
 NULLABLE = "x-nullable"
@@ -45,8 +40,7 @@ SERVER = "x-server"
 STYLE = "x-style"
 """On a parameter of a query, by `wire`: how an array or an object is written. Read by `operations`."""
 NAMES = "x-names"
-"""On the document: names of what stands at properties, by ``Owner.property``. From `openapi/names.yaml` by `generate`, from then on as
-`lift` has named them, which the file keeps."""
+"""On the document, by `generate`, then by `lift`: names of what stands at properties (`openapi/names.yaml`), by ``Owner.property``."""
 UNREACHABLE = "x-unreachable"
 """On the document, by `reachable`: names of schemas that no operation needs. Read by `generate` and `diff`."""
 ABSENT = "x-absent"
@@ -54,24 +48,19 @@ ABSENT = "x-absent"
 EXCLUSIVE = "x-exclusive"
 """On a schema, by `negation`: lists of fields of which only one may be sent. Joined by `all_of`, read by `operations` and `diff`."""
 BASE = "x-base"
-"""On a schema, by `all_of`: the name of the one that it narrows. Read by `lift` for a name and by `unions`; taken off by
-`aliases` and `lift`."""
+"""On a schema, by `all_of`: the name of the one that it narrows. Read by `lift` and `unions`; taken off by `aliases` and `lift`."""
 ANY_TEXT = "x-any-text"
 """On a field, by `all_of`: its one value stands over what may be any text. Read by `parsable`: requests may have any."""
 VALUES = "x-values"
-"""On a member of a union, by `unions`: the values of the tag that mean it. Read by `lift`, `members`, `classes`
-and `diff`."""
+"""On a member of a union, by `unions`: the values of the tag that mean it. Read by `lift`, `members`, `classes` and `diff`."""
 KEYED = "x-keyed"
 """On a union, by `unions`: its members are told apart by the fields that are there. Read by `members` and `classes`."""
 KEY = "x-key"
-"""On a member of such a union, by `unions`: the field that only it has; ``None`` for the last one. Read by `lift`, `members`
-and `classes`."""
-SAID = "x-said"
-"""On a schema, by `lift` and only while it runs: what the schema said before anything inside it was lifted."""
+"""On its member, by `unions`: the field that only it has; ``None`` for the last one. Read by `lift`, `members` and `classes`."""
 REQUEST = "x-request"
-"""On a component, by `usage`: requests hold it. Read by `classes`, `official` and `words`."""
+"""On a component, by `reachable`: requests hold it. Read by `classes` and `words`."""
 RESPONSE = "x-response"
-"""On a component, by `usage`: answers hold it. Read by `words`."""
+"""On a component, by `reachable`: answers hold it. Read by `words`."""
 # In front of the parser of the generator.
 UNION = "x-union"
 """On a component, by `parsable`: it stands for a union that has a name, which is its one field. Read by `types`."""

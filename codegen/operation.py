@@ -12,15 +12,10 @@ Fields = dict[str, tuple[Json, bool]]
 Listing = Literal["object", "array", "pages"]
 
 
-def answers(operation: Json) -> dict[str, Json]:
-    """The schemas of the answers that mean success and have a body, by status."""
-    bodies = {status: response.get("content", {}) for status, response in operation["responses"].items()}
-    return {status: next(iter(content.values()))["schema"] for status, content in bodies.items() if content}
-
-
 def answer(operation: Json) -> Json | None:
     """The schema of what means success, a union if there are several; ``None`` if there is no body."""
-    several = list(answers(operation).values())
+    contents = [response["content"] for response in operation["responses"].values() if response.get("content")]
+    several = [next(iter(content.values()))["schema"] for content in contents]
     return None if not several else several[0] if len(several) == 1 else {"oneOf": several}
 
 

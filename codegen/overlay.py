@@ -6,15 +6,16 @@ nothing there, and `apply` tells so. One that is to replace what the document sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+import attrs
 from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
 
 from . import marks
-from .document import Json, Refused, pointer
+from .document import Json, Refused, at, pointer, values
 
 _ENVIRONMENT = JSONPathEnvironment(strict=True)
 _HOLDERS = frozenset({"properties", "schemas", "components", "paths", "responses", "parameters", "info"})
@@ -42,7 +43,10 @@ def apply(document: Json, overlay: Json, moved: Mapping[str, str] | None = None,
 
 def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str]) -> tuple[bool, list[str]]:
     """Whether anything changed, and what did not."""
-    if missing := _missing(document, action.get("update")):
+    update = action.get("update")
+    there = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}  # or comes with it
+    needed = {str(ref).rpartition("/")[2] for place, ref in values(update) if place.endswith("/$ref")}
+    if missing := sorted(needed - there):
         return False, [f"the document has no {', '.join(missing)} to refer to"]
     target = str(action.get("target", "") or "(none)")
     for old, new in moved.items():
@@ -70,29 +74,14 @@ def _carry_out(document: Json, action: Json, where: str, moved: Mapping[str, str
     return merge.done, [f"the document says {name} otherwise and is believed" for name in dict.fromkeys(merge.left)]
 
 
-def _missing(document: Json, update: Any) -> list[str]:
-    """The schemas that an update refers to, and that are neither in the document nor come with it."""
-    there: set[str] = {*document.get("components", {}).get("schemas", {}), *(update if isinstance(update, dict) else ())}
-    return sorted({ref.rpartition("/")[2] for ref in _refs(update)} - there)
-
-
-def _refs(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(ref := value.get("$ref"), str):
-            yield ref
-        value = list(value.values())
-    for item in value if isinstance(value, list) else ():
-        yield from _refs(item)
-
-
+@attrs.define
 class _Merge:
     """Lays updates over what is there, and notes whether that changed anything, and what was left as it is."""
 
-    def __init__(self, document: Json, *, replaces: bool) -> None:
-        self.document = document
-        self.replaces = replaces
-        self.done = False
-        self.left: list[str] = []
+    document: Json
+    replaces: bool
+    done: bool = False
+    left: list[str] = attrs.field(factory=list)
 
     def objects(self, target: Json, update: Json, name: str) -> None:
         for key, value in update.items():
@@ -130,7 +119,7 @@ class _Merge:
 
     def _tags(self, member: Json) -> set[str]:
         if "$ref" in member:
-            member = self.document["components"]["schemas"].get(str(member["$ref"]).rpartition("/")[2], {})
+            member = at(self.document, str(member["$ref"]).removeprefix("#"), {})
         fields = member.get("properties", {}).items()
         found = {f"{name}: {field['enum'][0]}" for name, field in fields if isinstance(field, dict) and len(field.get("enum", ())) == 1}
         return found.union(*(self._tags(part) for part in member.get("allOf", ())))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import attrs
 from jinja2 import Environment
@@ -34,14 +34,8 @@ __all__ = ["BodyType", "FileProperty", "ListProperty", "LiteralEnumProperty", "M
 NAMELESS = "Nameless"
 """How the parser's class ends, before a number, of what has no name: a map, or an enum that is written out where it stands."""
 
-_CONFIG = Config.from_sources(
-    ConfigFile(literal_enums=True, use_path_prefixes_for_title_model_names=False, post_hooks=[]),
-    MetaType.NONE,
-    document_source="",
-    file_encoding="utf-8",
-    overwrite=True,
-    output_path=None,
-)
+_FILE = ConfigFile(literal_enums=True, use_path_prefixes_for_title_model_names=False, post_hooks=[])
+_CONFIG = Config.from_sources(_FILE, MetaType.NONE, document_source="", file_encoding="utf-8", overwrite=True, output_path=None)
 
 
 @cache
@@ -68,24 +62,21 @@ class Parsed:
 
     def model(self, name: str) -> ModelProperty:
         """:raises Refused: the parser left it out."""
-        if name not in self.models:
-            raise Refused(pointer("components", "schemas", name), f"the generator left it out: {self._errors()}")
-        return self.models[name]
+        return self.models.get(name) or self._left_out(pointer("components", "schemas", name))
 
     def endpoint(self, method: str, path: str) -> Endpoint:
         """:raises Refused: the parser left it out, or something of it."""
         found = self.endpoints.get(operation_key(method, path))
-        if found is None or found.errors:
-            raise Refused(pointer("paths", path, method), f"the generator left it out: {self._errors()}")
-        return found
+        return found if found and not found.errors else self._left_out(pointer("paths", path, method))
 
     def environment(self, templates: Path) -> Environment:
         """The generator's environment for templates, which are looked for in a folder first."""
         return Project(openapi=self.data, config=_CONFIG, custom_template_path=templates).env
 
-    def _errors(self) -> str:
+    def _left_out(self, where: str) -> NoReturn:
         some = [*self.data.errors, *(error for tag in self.data.endpoint_collections_by_tag.values() for error in tag.parse_errors)]
-        return "; ".join(" ".join(f"{error.header} {error.detail or ''}".split()) for error in some)
+        said = "; ".join(" ".join(f"{error.header} {error.detail or ''}".split()) for error in some)
+        raise Refused(where, f"the generator left it out: {said}")
 
 
 def parse(document: Json) -> Parsed:

@@ -8,31 +8,18 @@ from .document import Json, Refused
 from .parser import Parsed, parse
 from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage, wire
 
-PASSES = (
-    dialect.run,
-    errors.run,
-    reachable.run,
-    wire.run,
-    negation.run,
-    all_of.run,
-    unions.run,
-    aliases.run,
-    lift.run,
-    reachable.run,
-    names.run,
-    usage.run,
-)
+PASSES = (dialect, errors, reachable, wire, negation, all_of, unions, aliases, lift, usage, names)
 
 
 def prepare(document: Json) -> Json:
     """The prepared form of a document; the document itself stays as it is."""
     prepared = document
-    for run in PASSES:
+    for each in PASSES:
         prepared = _unshared(prepared)
         try:
-            run(prepared)
+            each.run(prepared)
         except RecursionError:
-            raise Refused("", f"something in it holds itself without end: {run.__module__.rpartition('.')[2]} finds no way out") from None
+            raise Refused("", f"something in it holds itself without end: {each.__name__.rpartition('.')[2]} finds no way out") from None
     return prepared
 
 

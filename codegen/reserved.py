@@ -27,11 +27,6 @@ def aside(name: str, taken: AbstractSet[str]) -> str:
     return f"{name}_" if name in taken or keyword.iskeyword(name) else name
 
 
-def stepped_aside(name: str, taken: AbstractSet[str]) -> bool:
-    """Whether a name stands in for one that is taken."""
-    return name.endswith("_") and name[:-1] in taken
-
-
 def members(module: str, name: str) -> frozenset[str]:
     """What a class of the package has: attributes of the class, and of its instances."""
     tree = ast.parse((PACKAGE / module).read_text(encoding="utf-8"))

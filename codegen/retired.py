@@ -25,7 +25,7 @@ class Retired:
 
 def load(openapi: Path) -> Json:
     """Both files: ``retired`` and ``released``, each by operation; empty where a file is not there."""
-    return {name: load_file(path) if (path := openapi / f"{name}.yaml").exists() else {} for name in ("retired", "released")}
+    return {name: load_file(openapi / f"{name}.yaml", there=False) for name in ("retired", "released")}
 
 
 def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
@@ -50,8 +50,3 @@ def retired(document: Json, entries: dict[str, Entry], past: Json) -> Retired:
             if name not in there:
                 found.gone[name] = f"client.{name} is gone: the API no longer has {key}.{instead(key, name)}"
     return found
-
-
-def released(document: Json, entries: dict[str, Entry]) -> dict[str, list[str]]:
-    """The operations and names to keep with a release."""
-    return {key: [str(method) for method in entries[key].methods] for key in sorted(by_key(document))}

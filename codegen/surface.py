@@ -1,17 +1,14 @@
 """Names of the facade: which resource and method an operation is, and whether it may be repeated.
 
 `openapi/surface.yaml` says it for the operations that it knows: by method and path, and where the document no longer has these, by the
-operation's id, or as the same path of another version. So the next version of an operation, and one under another id, inherits all that
-is known of it: its names, its id, whether it may be repeated, its time-out and limit, and its words (`adopted`). Where the document has
-several versions the newest has the names, and the others the same with ``_v1``, ``_v2``, ...
+operation's id, or as the same path of another version (`known`).
 
 One that the surface does not know names itself, in the order of choice:
 
 - by the document's own hints (``x-retell-sdk-resource`` and ``-method``);
-- by verb and noun of its path: ``/v2/list-phone-numbers``; a path without a verb (``/agent-tag/{id}``) has that of its HTTP method. The
-  noun starts with one that known paths have, and belongs where these belong (``retell-llm`` to ``llm``; ``test-run`` to ``tests``, whose
-  methods go on to say it), or else with a resource, and what is left of it goes behind the verb; or it ends with a resource, and goes
-  behind the verb whole: ``call.create_web_call``. Any other noun is a resource of its own.
+- by verb and noun of its path: ``/v2/list-phone-numbers``; a path without a verb (``/agent-tag/{id}``) has that of its HTTP method. A
+  noun that starts with one of known paths belongs where these belong (``retell-llm`` to ``llm``), one that starts or ends with a resource
+  there, and what is left of it goes behind the verb. Any other noun is a resource of its own.
 
 It may be repeated only if it reads. A name that the client or its resources have themselves (``client.copy``, ``with_raw_response``) gets
 an underscore; the surface may not take one.
@@ -21,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
@@ -72,16 +69,6 @@ class Entry:
     """Keywords as they were called before, and as they are called now."""
 
 
-def helpers(surface: Json) -> dict[str, str]:
-    """The classes in ``retell_async/_helpers`` that the classes of resources inherit, by resource; each is in the file of that name."""
-    return dict(surface.get("inherits") or {})
-
-
-def relied_on(surface: Json) -> frozenset[str]:
-    """The methods whose operations code by hand uses, which therefore may not be lost."""
-    return frozenset(map(str, surface.get("relied_on") or ()))
-
-
 def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     """For each operation that the surface knows, the key under which it does, and ``""``, or ``_v1`` if a newer one has its names."""
     surface = _operations(surface)
@@ -108,14 +95,14 @@ def adopted(document: Json, surface: Json) -> Json:
         key = operation_key(method, path)
         meant, version = meanings.get(key, (key, ""))
         said = surface.get(meant, {}).get("id")
-        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or _id_of(method, path)
+        id = f"{said}{version[1:].upper()}" if said else operation.get("operationId") or method + pascal(path)
         paths[path][method] = {**operation, "operationId": id, marks.KNOWN_AS: meant}
     return {**document, "paths": paths}
 
 
 def entries(document: Json, surface: Json) -> dict[str, Entry]:
     """An entry for every operation, by ``METHOD /path``."""
-    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in helpers(surface).items()}
+    by_hand = {resource: members(f"_helpers/{resource}.py", name) for resource, name in surface.get("inherits", {}).items()}
     meanings, surface = known(document, surface), _operations(surface)
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
@@ -124,7 +111,8 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         meant, version = meanings.get(key, (key, ""))
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
-            repeat: Repeat = said.get("repeat", _repeat(key)) if _keeps_repeat(meant, key) else "unsafe"
+            same = _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"  # else nothing is known of repeats by this HTTP method
+            repeat: Repeat = said.get("repeat", _repeat(key)) if same else "unsafe"
             found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface, renamed=_renamed(meant, said))
         else:
             method = _free(_named_by_itself(key, there[key], surface))
@@ -192,11 +180,6 @@ def _shape(key: str) -> tuple[str, ...]:
     return ("" if verb in ("list", "get", "search") and noun else method, "-".join([verb, *_singular(noun)]), *said)
 
 
-def _keeps_repeat(meant: str, key: str) -> bool:
-    """Whether what is known of repeats holds for another HTTP method too."""
-    return _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"
-
-
 def _repeat(key: str) -> Repeat:
     """Only what reads may be repeated before somebody has looked: anything else may create, send, buy or end something."""
     method, _, segments = _parts(key)
@@ -204,12 +187,6 @@ def _repeat(key: str) -> Repeat:
     acts = not _ACTING.isdisjoint(words[1:] if words[0] in _READING else words[:1] if method == "get" else words)
     reads = method in ("get", "head", "options") or (method == "post" and words[0] in _READING)
     return "unsafe" if acts or not reads else "safe"
-
-
-def _id_of(method: str, path: str) -> str:
-    """An id for an operation that has none."""
-    words = pascal(f"{method} {path}")
-    return words[:1].lower() + words[1:]
 
 
 def _named_by_itself(key: str, operation: Json, surface: Json, *, whole: bool = False) -> Method:
@@ -264,22 +241,18 @@ def _taught(surface: Json) -> tuple[dict[str, tuple[str, bool]], set[str], froze
     nouns: dict[str, set[tuple[str, bool]]] = {}
     resources: set[str] = set()
     verbs = _READING | _ACTING
-    for (verb, *noun), method in _known_words(surface):
+    for key, said in surface.items():
+        verb, *noun = _parts(key)[2][0].split("-")
+        method = Method(*str(said["methods"][0]).split("."))
         resources.add(method.resource)
         if method.name.split("_")[0] == verb:
             verbs |= {verb}
         if verb in ("list", "get", "create", "delete"):
-            whole = "_".join(noun)
+            whole = "_".join(_singular(noun))
             spoken = any(method.name.endswith(end) for end in (f"_{whole}", f"_{whole}s"))
             if spoken or method.name in ("list", "get", "retrieve", "create", "delete"):
                 nouns.setdefault(whole, set()).add((method.resource, spoken))
     return {noun: next(iter(places)) for noun, places in nouns.items() if len(places) == 1}, resources, verbs
-
-
-def _known_words(surface: Json) -> Iterator[tuple[list[str], Method]]:
-    for key, said in surface.items():
-        verb, *noun = _parts(key)[2][0].split("-")
-        yield [verb, *_singular(noun)], Method(*str(said["methods"][0]).split("."))
 
 
 def _identifier(path: str, wanted: str) -> str:

@@ -7,6 +7,7 @@ that mean the same wherever they stand. Where there are no words yet, the note b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +17,27 @@ from . import marks
 from .document import Json, Refused, by_key, load_file, pointer, visible
 
 _UNITS = {
-    "ms": "Milliseconds",
-    "s": "Seconds",
-    "seconds": "Seconds",
-    "minutes": "Minutes",
-    "days": "Days",
-    "cents": "Cents",
-    "USD cents": "Cents (USD)",
-    "ms since epoch": "Milliseconds since the epoch",
-    "Unix timestamp": "Unix timestamp",
-    "local minutes": "Minutes since midnight, local time",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "USD cents": "cents (USD)",
+    "ms since epoch": "milliseconds since the epoch",
+    "local minutes": "minutes since midnight, local time",
     "count": "",
 }
-_BOUNDS = (
-    ("minLength", "maxLength", "characters"),
-    ("minItems", "maxItems", "items"),
-)
-
+_BOUNDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "items"))
 
 EVERYWHERE = "*"
 
 
-@attrs.frozen
+@attrs.define
 class Missing:
     """What has no words: operations by key, properties as ``Class.property``, and words for what is not there."""
 
-    operations: list[str]
-    requests: list[str]
-    responses: list[str]
-    stale: list[str]
-    response_properties: int
+    operations: list[str] = attrs.field(factory=list)
+    requests: list[str] = attrs.field(factory=list)
+    responses: list[str] = attrs.field(factory=list)
+    stale: list[str] = attrs.field(factory=list)
+    response_properties: int = 0
 
 
 def load(folder: Path) -> Json:
@@ -69,82 +61,56 @@ def load(folder: Path) -> Json:
 
 def lay(prepared: Json, words: Json) -> Missing:
     """Put the words beside what they are about, in a prepared document, and say what has none."""
-    missing = Missing([], [], [], [], response_properties=0)
+    missing = Missing()
     classes: dict[str, Json] = words["classes"]
-    common = classes.get(EVERYWHERE, {})
+    common = {**classes.get(EVERYWHERE, {}), "": None}
     schemas: dict[str, Json] = prepared["components"]["schemas"]
-    count = 0
+    there = {f"{name}.{wire}" for name, schema in schemas.items() for wire in ("", *schema.get("properties", ()))}
+    said_of = (f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own)
+    missing.stale = [place for place in said_of if place not in there]
     for name, schema in schemas.items():
-        own = classes.get(name, {})
-        _lay_one(schema, own.get(""))
+        own = {**common, **classes.get(name, {})}
+        schema[marks.WORDS] = own[""]
         for wire, field in schema.get("properties", {}).items():
-            said = own.get(wire, common.get(wire))
-            _lay_one(field, said)
-            count += bool(schema.get(marks.RESPONSE))
-            if said is None and schema.get(marks.REQUEST):
-                missing.requests.append(f"{name}.{wire}")
-            if said is None and schema.get(marks.RESPONSE):
-                missing.responses.append(f"{name}.{wire}")
+            field[marks.WORDS] = own.get(wire)
+            missing.response_properties += marks.RESPONSE in schema
+            if own.get(wire) is None:
+                missing.requests.extend([f"{name}.{wire}"] if marks.REQUEST in schema else ())
+                missing.responses.extend([f"{name}.{wire}"] if marks.RESPONSE in schema else ())
     known = [(operation.get(marks.KNOWN_AS, key), operation) for key, operation in by_key(prepared).items()]  # versions share a key
     for key, operation in known:
         said = words["operations"].get(key, {})
-        _lay_one(operation, said.get("text"))
-        if not said.get("text"):
-            missing.operations.append(key)
+        operation[marks.WORDS] = said.get("text")
+        missing.operations.extend([] if said.get("text") else [key])
         for parameter in operation["parameters"]:
-            text = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
-            _lay_one(parameter, text)
-            if text is None:
-                missing.requests.append(f"{key} {parameter['name']}")
-    missing.stale.extend(
-        f"{name}.{wire}" for name, own in classes.items() if name != EVERYWHERE for wire in own if not _is_there(schemas, name, wire)
-    )
+            parameter[marks.WORDS] = said.get("parameters", {}).get(parameter["name"], common.get(parameter["name"]))
+            missing.requests.extend([f"{key} {parameter['name']}"] if parameter[marks.WORDS] is None else ())
     missing.stale.extend(sorted(words["operations"].keys() - dict(known).keys()))
-    return attrs.evolve(missing, response_properties=count)
-
-
-def _lay_one(schema: Json, said: str | None) -> None:
-    if said:
-        schema[marks.WORDS] = said
-
-
-def _is_there(schemas: dict[str, Json], name: str, wire: str) -> bool:
-    return name in schemas and (not wire or wire in schemas[name].get("properties", {}))
+    return missing
 
 
 def about(schema: Json) -> str:
     """Sentences about a field; empty where the name and type say all there is."""
-    note: Json = schema.get(marks.NOTE) or {}
-    said = [_sentence(part) for part in _parts(schema, note)]
-    return " ".join(said)
+    return " ".join(_sentence(part) for part in _parts(schema, schema.get(marks.NOTE) or {}) if part)
 
 
-def _parts(schema: Json, note: Json) -> list[str]:
-    parts: list[str] = []
-    if words := schema.get(marks.WORDS):
-        parts.append(" ".join(str(words).split()))
-    if unit := _UNITS.get(note.get("unit", ""), note.get("unit")):
-        parts.append(str(unit))
-    if not words and (text := note.get("note")):
-        parts.append(text)
-    noted = note.get("range")
-    low = high = None
-    if isinstance(noted, list) and _is_range(noted):
-        low, high = noted
-    elif noted is not None:
-        parts.append(_value(noted))
-    low, high = schema.get("minimum", low), schema.get("maximum", high)
-    if bounds := _range(low, high):
-        parts.append(bounds)
+def _parts(schema: Json, note: Json) -> Iterator[str]:
+    words, unit = schema.get(marks.WORDS), note.get("unit", "")
+    noted: Any = note.get("range")
+    yield " ".join(str(words or "").split())
+    yield str(_UNITS.get(unit, unit))
+    yield "" if words else note.get("note", "")
+    yield "" if noted is None or _is_range(noted) else _value(noted)
+    low, high = noted if _is_range(noted) else (None, None)
+    yield _range(schema.get("minimum", low), schema.get("maximum", high))
     for lower, upper, what in _BOUNDS:
         low, high = schema.get(lower), schema.get(upper, note.get("max_items") if what == "items" else None)
         if high is not None and "responses" not in schema:  # what is said of an operation itself is no length
-            parts.append(f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}")
+            yield f"{_value(low)} {what}" if low == high else f"{_value(low or 0)} to {_value(high)} {what}"
     if "default" in note or "default" in schema:
-        parts.append(f"default: {_value(note.get('default', schema.get('default')))}")
+        yield f"default: {_value(note.get('default', schema.get('default')))}"
     if schema.get("deprecated"):
-        parts.append(f"deprecated: use {note['deprecated_for']}" if note.get("deprecated_for") else "deprecated")
-    return parts
+        yield f"deprecated: use {note['deprecated_for']}" if note.get("deprecated_for") else "deprecated"
 
 
 def _is_range(noted: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, children, is_object, pointer, ref_name, replace, resolved, roots
+from ..document import Json, Refused, all_schemas, is_object, pointer, ref_name, resolved, rewrite, roots
 
 
 def run(document: Json) -> None:
@@ -18,7 +18,8 @@ def run(document: Json) -> None:
     for name in aliases:
         del schemas[name]
     for _, schema in all_schemas(document):
-        schema.pop(marks.BASE, None) if "$ref" in schema else None
+        if "$ref" in schema:
+            schema.pop(marks.BASE, None)
 
 
 def is_named(document: Json, schema: Json) -> bool:
@@ -35,6 +36,5 @@ def _without(document: Json, schema: Json, aliases: set[str], inside: tuple[str,
         inside = (*inside, name)
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**deepcopy(document["components"]["schemas"][name]), **beside}
-    for way, child in list(children(schema)):
-        replace(schema, way, _without(document, child, aliases, inside))
+    rewrite(schema, lambda _, child: _without(document, child, aliases, inside))
     return schema

@@ -10,21 +10,7 @@ from copy import deepcopy
 from typing import Any
 
 from .. import marks
-from ..document import (
-    LOWER_BOUNDS,
-    UPPER_BOUNDS,
-    Json,
-    Refused,
-    all_schemas,
-    children,
-    fingerprint,
-    pointer,
-    ref_name,
-    refuse_rings,
-    replace,
-    resolved,
-    roots,
-)
+from ..document import TIGHTER, Json, Refused, all_schemas, fingerprint, pointer, ref_name, refuse_rings, resolved, rewrite, roots
 
 _ANNOTATIONS = frozenset({"default", "deprecated", "title", "readOnly", "writeOnly", "format", "pattern", "discriminator"})
 _UNION = frozenset({marks.TAG, marks.NAME, "discriminator"})
@@ -40,33 +26,23 @@ def run(document: Json) -> None:
     for where, holder, key in list(roots(document)):
         holder[key] = _flat(document, holder[key], where)
     for _, schema in all_schemas(document):
-        _leave_out(schema)
-
-
-def _leave_out(schema: Json) -> None:
-    """Take out the fields that must be absent."""
-    absent = schema.pop(marks.ABSENT, ())
-    for name in absent:
-        schema.get("properties", {}).pop(name, None)
-    if absent and "required" in schema:
-        schema["required"] = [name for name in schema["required"] if name not in absent]
+        for name in schema.pop(marks.ABSENT, ()):
+            schema.get("properties", {}).pop(name, None)
+            if name in schema.get("required", ()):
+                schema["required"].remove(name)
 
 
 def _flat(document: Json, schema: Json, where: str) -> Json:
     """The schema without ``allOf``, in it and inside it."""
-    if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
-        schema = _meant(document, schema, where)
-    for way, child in list(children(schema)):
-        replace(schema, way, _flat(document, child, where + pointer(*way)))
+    schema = _meant(document, schema, where)
+    rewrite(schema, lambda way, child: _flat(document, child, where + pointer(*way)))
     return schema
 
 
-def _says_more(schema: Json) -> bool:
-    """Whether there is something to lay over the members of a union beside it."""
-    return bool({"properties", "required", "enum", marks.ABSENT} & schema.keys())
-
-
 def _meant(document: Json, schema: Json, where: str) -> Json:
+    """The schema without ``allOf`` at its top, and without what has to be laid over the members of a union."""
+    if "allOf" not in schema and ("oneOf" not in schema or not {"properties", "required", "enum", marks.ABSENT} & schema.keys()):
+        return schema
     of_union = ("oneOf", "nullable", *_UNION) if "oneOf" in schema else ()
     beside = {key: value for key, value in schema.items() if key != "allOf" and key not in of_union}
     parts = [*schema.get("allOf", ()), *([{key: schema[key] for key in of_union if key in schema}] if of_union else ())]
@@ -78,15 +54,13 @@ def _meant(document: Json, schema: Json, where: str) -> Json:
             meant = _both(document, meant, deepcopy(part), where)
     except _Contradiction as error:
         raise Refused(where, f"nothing can satisfy all of it: {error}") from None
-    return _meant(document, meant, where) if "allOf" in meant else meant
+    return _meant(document, meant, where)
 
 
 def _expanded(document: Json, schema: Json, where: str) -> Json:
     """The schema itself, without reference or ``allOf`` at its top, remembering what it was a reference to."""
     name = ref_name(schema)
-    schema = deepcopy(resolved(document, schema))
-    if "allOf" in schema or ("oneOf" in schema and _says_more(schema)):
-        schema = _meant(document, schema, pointer("components", "schemas", name) if name else where)
+    schema = _meant(document, deepcopy(resolved(document, schema)), pointer("components", "schemas", name) if name else where)
     if name is not None:
         schema[marks.BASE] = name
         schema.pop(marks.NAME, None)
@@ -136,14 +110,9 @@ def _narrowed_union(document: Json, union: Json, over: Json, where: str) -> Json
 
 
 def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
-    merged: Json = {}
-    for key in [*left, *(key for key in right if key not in left)]:
-        if key not in right:
-            merged[key] = left[key]
-        elif key not in left:
-            merged[key] = right[key]
-        else:
-            merged[key] = _keyword(document, key, left[key], right[key], where)
+    merged = {**left, **right}
+    for key in (key for key in left if key in right):
+        merged[key] = _keyword(document, key, left[key], right[key], where)
     if merged.get("type") == "string" and ("enum" in left) != ("enum" in right) and len(merged["enum"]) == 1:
         merged[marks.ANY_TEXT] = True
     _nullable(merged, left, right)
@@ -151,13 +120,15 @@ def _merged(document: Json, left: Json, right: Json, where: str) -> Json:
 
 
 def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any:
+    if left == right:
+        return left
     if key == "properties":
-        both = dict(left)
-        for name, schema in right.items():
-            both[name] = _both(document, left[name], schema, where + pointer("properties", name)) if name in left else schema
-        return both
-    if key == "items":
-        return _both(document, left, right, f"{where}/items")
+        both = {name: _both(document, left[name], right[name], where + pointer(key, name)) for name in left if name in right}
+        return {**left, **right, **both}
+    if key in ("items", "additionalProperties") and isinstance(left, dict) and isinstance(right, dict):
+        return _both(document, left, right, f"{where}/{key}")
+    if key == "additionalProperties":
+        return right if left is True else left
     if key in ("required", marks.ABSENT, marks.EXCLUSIVE):
         return sorted([*left, *(item for item in right if item not in left)])
     if key == "enum":
@@ -165,25 +136,15 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
             raise _Contradiction(f"{left} and {right} have no value in common")
         return common
     if key == "type":
-        if left == right:
-            return left
         if {left, right} == {"integer", "number"}:
             return "integer"
         raise _Contradiction(f"{left} and {right}")
-    if key == "additionalProperties":
-        if isinstance(left, dict) and isinstance(right, dict):
-            return _both(document, left, right, f"{where}/additionalProperties")
-        return right if left is True else left
-    if key in LOWER_BOUNDS:
-        return max(left, right)
-    if key in UPPER_BOUNDS:
-        return min(left, right)
+    if key in TIGHTER:
+        return TIGHTER[key](left, right)
     if key in ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems"):
         return left or right
     if key in _ANNOTATIONS or key.startswith("x-") or key == "nullable":
         return right
-    if left == right:
-        return left
     raise Refused(where, f"{key} says two things and cannot be merged")
 
 

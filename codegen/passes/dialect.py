@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..document import Json, Refused, all_schemas
+from ..document import Json, Refused, all_schemas, roots
 
-_UNSUPPORTED = (
-    "patternProperties",
-    "prefixItems",
-    "if",
-    "then",
-    "else",
-    "dependentSchemas",
-    "contains",
-    "propertyNames",
-    "unevaluatedProperties",
+_UNSUPPORTED = frozenset(
+    {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "unevaluatedProperties"}
 )
 
 _OF_TYPE = {
@@ -28,13 +20,15 @@ _OF_TYPE = {
 
 def run(document: Json, *, whole: bool = True) -> None:
     """:param whole: also what a reader of 3.0 knows, ``anyOf``."""
-    for holder in (document.get("components", {}), document.get("paths", {})):
-        _without_booleans(holder)
+    for _, holder, key in roots(document):
+        holder[key] = _no_boolean(holder[key])
+    for _, schema in all_schemas(document):  # what is inside a schema comes after it
+        _without_booleans(schema)
     for where, schema in list(all_schemas(document)):
         _bounds(schema)
-        for keyword in _UNSUPPORTED:
-            if keyword in schema:
-                raise Refused(f"{where}/{keyword}", f"{keyword} cannot be expressed")
+        if unknown := _UNSUPPORTED & schema.keys():
+            keyword = min(unknown)
+            raise Refused(f"{where}/{keyword}", f"{keyword} cannot be expressed")
         if _is_null(schema):  # outside a union it may become anything
             for keyword in ("type", "enum", "const"):
                 schema.pop(keyword, None)
@@ -57,25 +51,20 @@ def run(document: Json, *, whole: bool = True) -> None:
             schema["nullable"] = True
 
 
-_SCHEMAS = frozenset({"schema", "items", "not"})
-_LISTS = frozenset({"allOf", "oneOf", "anyOf"})
-
-
-def _without_booleans(value: Any, name: str = "") -> None:
+def _no_boolean(schema: Any) -> Json:
     """``true`` for a schema means anything, ``false`` nothing at all."""
-    if isinstance(value, dict):
-        for key, item in list(value.items()):
-            if item is False and name == "properties":
-                del value[key]  # it may not be there
-            elif isinstance(item, bool) and (key in _SCHEMAS or name in ("properties", "schemas")):
-                value[key] = {} if item else {"not": {}}
-            elif key not in ("default", "enum", "const", "example", "examples"):
-                _without_booleans(item, key if name not in ("properties", "schemas") else "")
-    elif isinstance(value, list):
-        if name in _LISTS:
-            value[:] = [({} if item else {"not": {}}) if isinstance(item, bool) else item for item in value]
-        for item in value:
-            _without_booleans(item)
+    return schema if isinstance(schema, dict) else {} if schema else {"not": {}}
+
+
+def _without_booleans(schema: Json) -> None:
+    if "properties" in schema:  # one that is nothing at all may not be there
+        schema["properties"] = {name: _no_boolean(field) for name, field in schema["properties"].items() if field is not False}
+    for keyword in ("items", "not"):
+        if keyword in schema:
+            schema[keyword] = _no_boolean(schema[keyword])
+    for keyword in ("allOf", "oneOf", "anyOf"):
+        if keyword in schema:
+            schema[keyword] = list(map(_no_boolean, schema[keyword]))
 
 
 def _bounds(schema: Json) -> None:

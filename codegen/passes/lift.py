@@ -20,22 +20,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from copy import deepcopy
 
 from .. import marks
-from ..document import (
-    Json,
-    Refused,
-    all_schemas,
-    children,
-    fingerprint,
-    is_object,
-    operations,
-    pointer,
-    ref_name,
-    replace,
-    to_ref,
-)
+from ..document import Json, Refused, all_schemas, fingerprint, is_object, operations, pointer, ref_name, rewrite, to_ref
 from .aliases import is_named
 
 _BESIDE = frozenset({"nullable", "deprecated", "default", "readOnly", "writeOnly"})
@@ -68,6 +55,7 @@ class _Lift:
         self.taken = frozenset(self.schemas)
         self.known: dict[str, str] = document.get(marks.NAMES) or {}
         self.named: dict[str, str] = {}
+        self.lifted: dict[str, str] = {}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
 
@@ -77,30 +65,28 @@ class _Lift:
             self.schemas[name].pop(marks.BASE, None)
             self._inside(self.schemas[name], name)
         for method, path, operation in list(operations(self.document)):
-            title = operation_title(operation, pointer("paths", path, method))
+            if not isinstance(identifier := operation.get("operationId"), str):
+                raise Refused(pointer("paths", path, method), "has no operationId to name it by")
+            title = pascal(identifier)
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 content["schema"] = self._lifted(content["schema"], f"{title}Request", title)
             for index, (status, response) in enumerate(operation["responses"].items()):
                 for content in response.get("content", {}).values():
                     content["schema"] = self._lifted(content["schema"], f"{title}Response{status if index else ''}", title)
             for parameter in operation["parameters"]:
-                parameter["schema"] = self._lifted(
-                    parameter["schema"], self._property_name(parameter["name"], parameter["schema"], title), title
-                )
-        for schema in self.schemas.values():
-            schema.pop(marks.SAID, None)
+                name = self._property_name(parameter["name"], parameter["schema"], title)
+                parameter["schema"] = self._lifted(parameter["schema"], name, title)
         self.document[marks.NAMES] = dict(sorted(self.named.items()))
 
     def _survey(self) -> None:
-        for where, schema in all_schemas(self.document):
-            parts = where.split("/")
-            owner = parts[3] if len(parts) == 4 and parts[2] == "schemas" else ""
-            for way, child in children(schema):
-                if way[0] == "properties":
-                    value, name = self._inner(child, str(way[1]))
-                    if self._wants_name(value):
-                        owners = self.says[name][_said(value)]
-                        owners.extend([owner] if owner else [])
+        components = {id(schema): name for name, schema in self.schemas.items()}
+        for _, schema in all_schemas(self.document):
+            for wire, field in schema.get("properties", {}).items():
+                value, name = self._inner(field, wire)
+                if self._wants_name(value):
+                    owners = self.says[name][_said(value)]
+                    if owner := components.get(id(schema)):
+                        owners.append(owner)
 
     def _inner(self, schema: Json, name: str) -> tuple[Json, str]:
         """What an array or a map of arrays is made of in the end, and the name that fits one of it."""
@@ -114,14 +100,15 @@ class _Lift:
 
     def _inside(self, schema: Json, owner: str) -> None:
         """Lift what is inside a schema that has a name."""
-        for way, child in list(children(schema)):
+
+        def lifted(way: tuple[str | int, ...], child: Json) -> Json:
             if way[0] == "oneOf":
-                new = self._lifted(child, self._member_name(child, owner), owner, union=True)
-            elif way[0] == "properties":
-                new = self._lifted(child, self._property_name(str(way[1]), child, owner), owner)
-            else:
-                new = self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner)
-            replace(schema, way, new)
+                return self._lifted(child, self._member_name(child, owner), owner, union=True)
+            if way[0] == "properties":
+                return self._lifted(child, self._property_name(str(way[1]), child, owner), owner)
+            return self._lifted(child, f"{singular(owner)}Item" if singular(owner) == owner else singular(owner), owner)
+
+        rewrite(schema, lifted)
 
     def _property_name(self, name: str, schema: Json, owner: str) -> str:
         """The name for what stands at a property, which may be an array of it: the one that it had, or a new one."""
@@ -149,7 +136,8 @@ class _Lift:
     def _member_name(self, member: Json, union: str) -> str:
         base: str | None = member.get(marks.BASE)
         if base:
-            return _without_shared_end(union, base) + base
+            end = re.findall(r"[A-Z][a-z0-9]*", union)[-1]  # ``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``
+            return (union.removesuffix(end) if base.endswith(end) else union) + base
         if title := member.get("title"):
             return union + pascal(title)
         if values := member.get(marks.VALUES):
@@ -163,8 +151,7 @@ class _Lift:
         if "$ref" in schema:
             return schema
         if not self._wants_name(schema):
-            for way, child in list(children(schema)):
-                replace(schema, way, self._lifted(child, name, owner))
+            rewrite(schema, lambda _, child: self._lifted(child, name, owner))
             schema.pop(marks.BASE, None)
             return schema
         beside = {key: schema.pop(key) for key in [*schema] if key in _BESIDE or key == marks.NOTE}
@@ -173,34 +160,24 @@ class _Lift:
         schema.pop(marks.BASE, None)
         name = schema.pop(marks.NAME, None) or name
         said = fingerprint(schema)
-        if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
+        if self._says(name) not in (None, said):
             name = owner + name
-            if (taken := self.schemas.get(name)) is not None and self._said(taken) != said:
-                raise Refused(
-                    pointer("components", "schemas", name), f"two schemas want the name {name}: give one of them x-name in the overlay"
-                )
-        if taken is None:
-            schema[marks.SAID] = said
-            self.schemas[name] = deepcopy(schema)
-            self._inside(self.schemas[name], name)
+        if self._says(name) not in (None, said):
+            where = pointer("components", "schemas", name)
+            raise Refused(where, f"two schemas want the name {name}: give one of them x-name in the overlay")
+        if name not in self.schemas:
+            self.schemas[name], self.lifted[name] = schema, said
+            self._inside(schema, name)
         return to_ref(name) | beside
 
-    def _said(self, schema: Json) -> str:
-        """What a component says, before anything inside it was lifted."""
-        said: str | None = schema.get(marks.SAID)
-        return said or fingerprint(schema)
+    def _says(self, name: str) -> str | None:
+        """What a component says, before anything inside it was lifted; ``None`` if there is none of this name."""
+        return self.lifted.get(name) or (fingerprint(self.schemas[name]) if name in self.schemas else None)
 
 
 def _said(schema: Json) -> str:
     """What a schema says of what stands there, whether or not that may be null or left out."""
     return fingerprint({key: value for key, value in schema.items() if key not in _BESIDE})
-
-
-def operation_title(operation: Json, where: str) -> str:
-    """The operation's name as the names of its bodies begin."""
-    if not isinstance(identifier := operation.get("operationId"), str):
-        raise Refused(where, "has no operationId to name it by")
-    return pascal(identifier)
 
 
 def _joined(schema: Json) -> str | None:
@@ -212,9 +189,3 @@ def _joined(schema: Json) -> str | None:
     if len({tuple(word[-1:]) for word in words}) > 1 or any(len(word) != 2 for word in words):
         return None
     return "Or".join(word[0] for word in words) + words[0][-1]
-
-
-def _without_shared_end(name: str, other: str) -> str:
-    """``PreSession`` of ``PreSessionTool`` when the other is ``AppTool``."""
-    end = re.findall(r"[A-Z][a-z0-9]*", name)[-1]
-    return name.removesuffix(end) if other.endswith(end) else name

@@ -25,10 +25,8 @@ def run(document: Json) -> None:
     unions = {name: schema for name, schema in schemas.items() if "oneOf" in schema}
     members = {name: [schemas[member] for member in objects(document, schema)] for name, schema in unions.items()}
     for name, schema in unions.items():
-        if tag := schema.get(marks.TAG):
-            for member in members[name]:
-                member["properties"][tag][marks.IS_TAG] = True
-    for name, schema in unions.items():
+        for member in members[name] if marks.TAG in schema else ():
+            member["properties"][schema[marks.TAG]][marks.IS_TAG] = True
         if may_be_unknown(document, schema):
             own = unknown_name(document, name)
             schemas[own] = _unknown(document, name, schema, members[name])
@@ -88,9 +86,8 @@ def _shared(document: Json, fields: list[Json]) -> Json:
     """One field for what several members have under one name; what cannot be decoded the same in all of them stays plain JSON."""
     words = {marks.ABOUT: fields[0][marks.ABOUT] if len({field[marks.ABOUT] for field in fields}) == 1 else ""}
     shapes = [_shape(field) for field in fields]
-    nullable = {"nullable": True} if any(shape.get("nullable") for shape in shapes) else {}
-    for shape in shapes:
-        shape.pop("nullable", None)
+    nulls = [shape.pop("nullable", False) for shape in shapes]
+    nullable = {"nullable": True} if any(nulls) else {}
     if all(shape == shapes[0] for shape in shapes):
         return {**shapes[0], **nullable, **words}
     if any(not shape or _holds_objects(document, shape) for shape in shapes):

@@ -9,7 +9,7 @@ from functools import cache
 from .. import marks
 from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
 from ..parser import class_name, identifier
-from ..reserved import CLASSES, FIELDS, KEYWORDS, MODULES, aside, is_name
+from ..reserved import CLASSES, FIELDS, MODULES, aside, is_name
 
 
 def run(document: Json) -> None:
@@ -43,8 +43,3 @@ def python_name(wire: str) -> str:
     """A field's name in Python: its own where that is one, else what the generator makes of it."""
     name = wire if re.fullmatch(r"(?!__)[a-z_][a-z0-9_]*", wire) else identifier(wire, "field_")
     return aside(unicodedata.normalize("NFKC", name), FIELDS)
-
-
-def keyword_name(wire: str) -> str:
-    """The same of what a method takes."""
-    return aside(python_name(wire), KEYWORDS)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .. import marks
-from ..document import Json
+from ..document import Json, parts
 
 
 def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None = None) -> list[str]:
@@ -24,30 +24,26 @@ def lay(document: Json, notes: Json, moved: Mapping[str, Sequence[str]] | None =
         for old, new in (moved or {}).items():
             if where.startswith(old):
                 places.extend(place + where.removeprefix(old) for place in new)
-        found = [schema for place in places for schema in _found(document, _parts(place))]
+        found = [schema for place in places for schema in _found(document, parts(place))]
         dead.extend([] if found else [where])
         for schema in found:
             schema[marks.NOTE] = note
     return dead
 
 
-def _parts(where: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in where.split("/")[1:]]
-
-
-def _found(value: Any, parts: Sequence[str]) -> Iterator[Json]:
+def _found(value: Any, way: Sequence[str]) -> Iterator[Json]:
     if isinstance(value, list):
         for item in value:
-            if parts and parts[0] in names(item):
-                yield from _found(item, parts[1:])
+            if way and way[0] in names(item):
+                yield from _found(item, way[1:])
     elif isinstance(value, dict):
-        if not parts:
+        if not way:
             yield value
-        elif parts[0] in value:
-            yield from _found(value[parts[0]], parts[1:])
-        for member in value.get("allOf", ()) if parts else ():
+        elif way[0] in value:
+            yield from _found(value[way[0]], way[1:])
+        for member in value.get("allOf", ()) if way else ():
             if "$ref" not in member:
-                yield from _found(member, parts)
+                yield from _found(member, way)
 
 
 def names(item: Any) -> list[str]:

@@ -52,7 +52,9 @@ def _say(schema: Json, where: str, title: str) -> None:
         if isinstance(first, bool) and not others:
             schema.pop("type", None)
             schema["const"] = first
-    if not _is_value(schema.get("default"), schema):
+    value = schema.get("default")
+    is_value = type(value).__name__ in (SCALARS.get(str(kind)), "int" if kind == "number" else None)
+    if not is_value or value not in schema.get("enum", [value]):
         schema.pop("default", None)
     if is_object(schema):
         schema.update({"type": "object", "properties": dict(sorted(schema["properties"].items()))})
@@ -68,16 +70,12 @@ def _is_literal(schema: Json) -> bool:
     return {type(value) for value in schema["enum"]} in ({str}, {int})
 
 
-def _is_value(value: object, schema: Json) -> bool:
-    kinds = {SCALARS.get(schema.get("type", "")), "int" if schema.get("type") == "number" else None}
-    return type(value).__name__ in kinds and value in schema.get("enum", [value])
-
-
 def _number_places(document: Json) -> None:
     """Call parameters of paths by number, since not every name passes there, and an operation by its key, in its summary."""
     numbers = count()
     for path, item in list(document["paths"].items()):
-        names = {name: f"place_{next(numbers)}" for name in re.findall(r"{([^}]*)}", path)}
+        numbered = re.sub(r"{[^}]*}", lambda _: f"{{place_{next(numbers)}}}", path)
+        places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in re.findall(r"{(\w+)}", numbered)]
         for method in METHODS:
             if operation := item.get(method):
                 operation["summary"] = operation_key(method, path)
@@ -85,9 +83,5 @@ def _number_places(document: Json) -> None:
                 for parameter in others:  # the parser has no lists in headers, and this package no cookies
                     if parameter["in"] == "header" and parameter["schema"].get("type") not in SCALARS:
                         parameter["in"] = "cookie"
-                places = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names.values()]
                 operation["parameters"] = [*places, *others]
-        del document["paths"][path]
-        for name, place in names.items():
-            path = path.replace(f"{{{name}}}", f"{{{place}}}")  # noqa: PLW2901
-        document["paths"][path] = item
+        document["paths"][numbered] = document["paths"].pop(path)

@@ -1,9 +1,8 @@
 """Every union of objects gets a table that tells its members apart by looking, never by trying.
 
 First choice is a tag: a field that each member has with values of its own. Else the document's own discriminator, with its mapping, or the
-names of components. Else a key: a required field that no other member knows. One member may be left that has no such key; it is what is
-none of the others. Where none of these is there, the overlay has to name one
-(``x-tag: field`` beside ``oneOf``), and the document is refused until it does.
+names of components. Else a key: a required field that no other member knows; one member may have none, and is what is none of the others.
+Where none of these is there, the overlay has to name one (``x-tag: field`` beside ``oneOf``), and the document is refused until it does.
 """
 
 from __future__ import annotations
@@ -20,7 +19,9 @@ def run(document: Json) -> None:
         if "oneOf" in schema:
             _flatten(document, schema)
             if len(schema["oneOf"]) == 1:
-                _unwrap(schema)
+                (member,) = schema.pop("oneOf")
+                schema.pop("type", None)
+                schema |= {key: value for key, value in member.items() if key not in schema}
     for where, schema in list(all_schemas(document)):
         if "oneOf" in schema:
             _tell_apart(document, schema, where)
@@ -31,36 +32,23 @@ def _flatten(document: Json, schema: Json, inside: tuple[str, ...] = ()) -> None
     members: list[Json] = []
     for member in schema["oneOf"]:
         meant, name = resolved(document, member), ref_name(member)
-        if "oneOf" in meant and name is None:
-            _flatten(document, meant, inside)
-            members.extend(meant["oneOf"])
-        elif "oneOf" in meant and any(is_object(resolved(document, inner)) for inner in meant["oneOf"]):
+        if "oneOf" in meant and (name is None or any(is_object(resolved(document, inner)) for inner in meant["oneOf"])):
             if name in inside:
                 raise Refused(pointer("components", "schemas", str(name)), "is a union that holds itself as a member")
-            _flatten(document, meant, (*inside, str(name)))
+            _flatten(document, meant, (*inside, *([] if name is None else [name])))
             members.extend({**inner} for inner in meant["oneOf"])
+            schema |= {"nullable": True} if meant.get("nullable") else {}
         else:
             members.append(member)
-            continue
-        if meant.get("nullable"):
-            schema["nullable"] = True
     seen: dict[str, Json] = {}
     for member in members:
         seen.setdefault(fingerprint(member), member)
     schema["oneOf"] = list(seen.values())
 
 
-def _unwrap(schema: Json) -> None:
-    (member,) = schema.pop("oneOf")
-    schema.pop("type", None)
-    for key, value in member.items():
-        schema.setdefault(key, value)
-
-
 def _tell_apart(document: Json, schema: Json, where: str) -> None:
     schema.pop("type", None)
-    objects = [(member, resolved(document, member)) for member in schema["oneOf"]]
-    objects = [(member, meant) for member, meant in objects if is_object(meant)]
+    objects = [(member, meant) for member in schema["oneOf"] if is_object(meant := resolved(document, member))]
     if len(objects) < 2:
         if objects and any(resolved(document, member).get("type") == "object" for member in schema["oneOf"] if member is not objects[0][0]):
             raise Refused(f"{where}/oneOf", "an object with fields cannot be told from one without")
@@ -77,9 +65,10 @@ def _tell_apart(document: Json, schema: Json, where: str) -> None:
         return
     if _discriminated(schema, [member for member, _ in objects]):
         return
-    keys = _keys(meanings)
-    if keys is None:
-        alike = " and ".join(_told(schema, member) for member, meant in objects if not _own_keys(meant, meanings))
+    keys: list[str | None] = [next(iter(_own_keys(meant, meanings)), None) for meant in meanings]
+    if keys.count(None) > 1 or not any(keys):  # one may be left, which is what is none of the others
+        named = [ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}" for member, _ in objects]
+        alike = " and ".join(name for name, key in zip(named, keys, strict=True) if key is None)
         raise Refused(
             f"{where}/oneOf",
             f"{alike} cannot be told apart: there is no tag (a field with other values in each) and no key (a required field of its own); "
@@ -103,10 +92,6 @@ def _discriminated(schema: Json, members: list[Json]) -> bool:
     return True
 
 
-def _told(schema: Json, member: Json) -> str:
-    return ref_name(member) or member.get("title") or f"member {schema['oneOf'].index(member)}"
-
-
 def _values(document: Json, schema: Json, name: str) -> list[Any]:
     field = schema.get("properties", {}).get(name)
     return [] if field is None else list(resolved(document, field).get("enum", ()))
@@ -128,9 +113,3 @@ def _tag(document: Json, members: Sequence[Json]) -> str | None:
 def _own_keys(member: Json, members: Sequence[Json]) -> list[str]:
     others = {name for other in members if other is not member for name in other["properties"]}
     return sorted(name for name in member.get("required", ()) if name not in others)
-
-
-def _keys(members: Sequence[Json]) -> list[str | None] | None:
-    """For each member a required field that no other has; None for the one that is left. Nothing if more than one is left."""
-    keys = [next(iter(_own_keys(member, members)), None) for member in members]
-    return keys if keys.count(None) <= 1 and any(keys) else None

@@ -30,7 +30,10 @@ def run(document: Json) -> None:
     document[marks.SERVER] = server(document)
     for method, path, operation in operations(document):
         where = pointer("paths", path, method)
-        _same_place(document, operation, where)
+        for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
+            if name in operation and operation[name] != document.get(name, []):
+                reason = f"an operation with {what} than the others cannot be expressed: this client would send its key"
+                raise Refused(f"{where}/{name}", reason)
         operation["parameters"] = [
             parameter
             for index, parameter in enumerate(operation["parameters"])
@@ -51,14 +54,6 @@ def server(document: Json) -> str:
             raise Refused("/servers/0/url", f"{url} is no address that keys may be sent to: https and a host are needed")
         return url.rstrip("/")
     return OURS
-
-
-def _same_place(document: Json, operation: Json, where: str) -> None:
-    for name, what in (("servers", "another server"), ("security", "another kind of authentication")):
-        if name in operation and operation[name] != document.get(name, []):
-            raise Refused(
-                f"{where}/{name}", f"an operation with {what} than the others cannot be expressed: this client would send its key"
-            )
 
 
 def _parameter(document: Json, parameter: Json, where: str) -> bool:
@@ -127,13 +122,14 @@ def _answers(operation: Json, where: str) -> None:
         kinds.add(kind)
         if kind:
             found[str(status)] = content[kind][1]
-    if len(kinds - {""}) > 1:
-        raise Refused(where, f"successful answers of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
+    kind, *others = sorted(kinds - {""}) or ["json"]
+    if others:
+        raise Refused(where, f"successful answers of several kinds cannot be told apart: {', '.join([kind, *others])}")
     if len(found) > 1 and any(not status.isdecimal() for status in found):
         raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
     if "" in kinds and found:
         operation[marks.NULLABLE] = True
-    if (kind := next(iter(kinds - {""}), "json")) != "json":
+    if kind != "json":
         operation[marks.MEDIA] = kind
     once: dict[str, Json] = {}
     for status, schema in sorted(found.items()):

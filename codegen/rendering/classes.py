@@ -43,7 +43,7 @@ class Class:
     kind: Literal["model", "union", "enum", "param", "param_union"]
     """The template for it."""
     name: str
-    module: str
+    module: str = attrs.field(default=attrs.Factory(lambda self: module_name(self.name.removesuffix("Param")), takes_self=True))
     fields: list[Field] = attrs.field(factory=list)
     doc: str = ""
     base: str = "Model"
@@ -86,14 +86,14 @@ def classes(document: Json, read: Parsed, keyed: set[str]) -> list[Class]:
             found.append(_union(document, name, schema, value))
             if schema.get(marks.REQUEST):
                 members = types(value, sending=True)
-                found.append(Class(kind="param_union", name=f"{name}Param", module=module_name(name), members=members))
+                found.append(Class(kind="param_union", name=f"{name}Param", members=members))
         elif "enum" not in schema:
             found.append(_model(read, name, "KeyedModel" if name in keyed else "Model"))
             if schema.get(marks.REQUEST):
                 found.append(_param(document, read, name, schema))
     for name, enum in read.enums.items():
         if not nameless(enum):
-            found.append(Class(kind="enum", name=name, module=module_name(name), members=[values(enum)]))
+            found.append(Class(kind="enum", name=name, members=[values(enum)]))
     for name, model in read.models.items():
         if mark(model, marks.UNKNOWN):
             found.append(attrs.evolve(_model(read, name, "UnknownObject"), of_api=False))
@@ -112,17 +112,15 @@ def _model(read: Parsed, name: str, base: str) -> Class:
         if wire(one) not in elsewhere
     ]
     check_names(found, pointer("components", "schemas", name))
-    return Class(kind="model", name=name, module=module_name(name), fields=found, doc=words(model), base=base, common=common)
+    return Class(kind="model", name=name, fields=found, doc=words(model), base=base, common=common)
 
 
 def _param(document: Json, read: Parsed, name: str, schema: Json) -> Class:
     model, taken = read.model(name), properties(document, schema, sent=True)
     found = [Field(wire(one), sent(one), one.required, words(model, one)) for one in fields(model) if wire(one) in taken]
-    others = {field: other for field in found if (other := alias(field.wire)) is not None}
-    found += [
-        Field(other, field.type, required=False, doc=f"`{field.wire}`, as the official SDK calls it.") for field, other in others.items()
-    ]
-    return Class(kind="param", name=f"{name}Param", module=module_name(name), fields=found, doc=words(model))
+    others = [(other, field) for field in found if (other := alias(field.wire)) is not None]
+    found += [Field(other, field.type, required=False, doc=f"`{field.wire}`, as the official SDK calls it.") for other, field in others]
+    return Class(kind="param", name=f"{name}Param", fields=found, doc=words(model))
 
 
 def check_names(fields: Iterable[Field], where: str) -> None:
@@ -158,7 +156,6 @@ def _union(document: Json, name: str, schema: Json, value: Property) -> Class:
     return Class(
         kind="union",
         name=name,
-        module=module_name(name),
         members=types(value, sending=False),
         spec=f"{'Tagged' if tag else 'Keyed'}({', '.join(parts)})",
         by=f"by `{tag}`" if tag else "by the fields that are there" if schema.get(marks.KEYED) else "by kind",

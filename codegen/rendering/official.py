@@ -1,6 +1,6 @@
 """The names that the official SDK has for types, each said in one of ours: `retell_async/types`.
 
-`openapi/official.json`, which `python -m codegen official` writes, has them: what its methods answer, the modules of what they take with
+`openapi/official.json`, which `python -m tests.peer official` writes, has them: what its methods answer, the modules of what they take with
 the names in each, and what those names go on to by the type that they are here. What a later document does not have any more is an object
 there.
 """
@@ -50,7 +50,6 @@ class Types:
     """Those of them that are pages, and the models of their JSON."""
     own: list[tuple[str, str]]
     """Our names for models, and their modules, without those that are theirs."""
-    params: list[tuple[str, str]]
     answers: list[tuple[str, str]]
     """Their modules of what methods answer, and the class of each."""
 
@@ -69,15 +68,14 @@ def official(names: Json, views: Views) -> Types:
         aliases = {name: kind if _is_known(kind, params) else _ANY for name, kind in _all(said["names"], names["parts"])}
         keywords = [] if operation is None else [*chain(*operation.fields.values())]
         used = views.imports([*aliases.values(), *(field.type for field in keywords)])
-        here = {
-            name: f"{name}_" if name in aliases else name for _, _, name in used
-        }  # a model goes under another name where its own is taken
+        # a model goes under another name where its own is taken
+        here = {name: f"{name}_" if name in aliases else name for _, _, name in used}
         fields = {field.name: attrs.evolve(field, type=_renamed(field.type, here)) for field in keywords}
         imports = [(*one, here[one[2]]) for one in used]
         found.append(Params(module, said["class"], said["method"], imports, list(fields.values()), sorted(aliases.items())))
     aliased = sorted((name, kind) for name, kind in responses.items() if name != kind)
     answered = sorted((module_name(name), name) for name in responses)
-    return Types(found, aliased, pages, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names, answered)
+    return Types(found, aliased, pages, [pair for pair in views.model_names if pair[0] not in dict(aliased)], answered)
 
 
 def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:

@@ -173,7 +173,11 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         exclusive=schema.get(marks.EXCLUSIVE, []),
         multipart=multipart,
         files=files,
-        json=[name for name in taken if multipart and name not in files and _is_structured(props[name])],
+        json=[
+            name
+            for name in taken
+            if multipart and name not in files and any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(props[name]))
+        ],
         aliases=[] if multipart or body is None else _aliases(document, body),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,
@@ -207,8 +211,3 @@ def _aliases(document: Json, body: str) -> list[str]:
     follow(document, body, reached)
     wires = (wire for name in reached for wire in document["components"]["schemas"][name].get("properties", ()))
     return sorted({other for wire in wires if (other := alias(wire)) is not None})
-
-
-def _is_structured(prop: Property) -> bool:
-    """Whether a value of it is no scalar."""
-    return any(isinstance(inner, ListProperty | ModelProperty) for inner in alternatives(prop))

@@ -6,6 +6,7 @@ filter: `literal` for values, `docstring` for words, `code` and `quoted` for typ
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,9 +19,14 @@ from markupsafe import Markup
 from ..document import Json, Refused, visible
 from ..reserved import TEMPLATES, is_name
 from .official import official
-from .types import is_code, literal, quoted
+from .types import literal, quoted
 from .views import Views
 
+_CODE = (
+    *(ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant, ast.UnaryOp, ast.USub),
+    *(ast.Dict, ast.keyword),
+)
+_TABLES = frozenset({"Keyed", "Many", "Mapped", "One", "Tagged"})
 _RULES = Path(__file__).parent / "generated.ruff.toml"
 
 
@@ -89,11 +95,17 @@ def only_code(value: object) -> object:
 
 
 def code(text: str) -> Markup:
-    """A type or the table of a union, as `types` writes them.
+    """A type or the table of a union, as `types` writes them, and nothing that could do anything.
 
     :raises Refused: it is neither.
     """
-    if not is_code(text):
+    try:
+        body = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        raise Refused("", f"{text!r} is no type and no table") from None
+    calls = [node for node in ast.walk(body) if not isinstance(node, _CODE)]
+    tables = all(isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES for node in calls)
+    if not tables or not text.isprintable() or (body.col_offset, body.end_col_offset) != (0, len(text.encode())):
         raise Refused("", f"{text!r} is no type and no table")
     return Markup(text)
 

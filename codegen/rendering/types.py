@@ -100,26 +100,6 @@ def literal(value: object) -> str:
             raise Refused("", f"{value!r} cannot be written as a value")
 
 
-_CODE = (
-    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant, ast.UnaryOp, ast.USub),
-    *(ast.Dict, ast.keyword),
-)
-_TABLES = frozenset({"Keyed", "Many", "Mapped", "One", "Tagged"})
-
-
-def is_code(text: str) -> bool:
-    """Whether an expression is a type or the table of a union, and nothing that could do anything."""
-    try:
-        tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError):
-        return False
-    whole = text.isprintable() and (tree.body.col_offset, tree.body.end_col_offset) == (0, len(text.encode()))
-    return whole and all(
-        isinstance(node, _CODE) or (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _TABLES)
-        for node in ast.walk(tree)
-    )
-
-
 def quoted(annotation: str) -> str:
     """A type as it reads in quotes: without a backslash where that can be, since type checkers refuse one there."""
     return literal(annotation) if {"'", "\\"} & set(annotation) else '"{}"'.format(annotation.replace('"', "'"))

@@ -12,7 +12,7 @@ from ..document import Json, Refused, operation_key, operations, pointer, visibl
 from ..parser import Parsed
 from ..passes.lift import pascal
 from ..prepare import parsed
-from ..reserved import FIELDS, RAW_KEYWORDS, stepped_aside
+from ..reserved import FIELDS, RAW_KEYWORDS
 from ..retired import Retired
 from ..surface import Entry
 from .classes import Class, classes
@@ -77,7 +77,7 @@ class Views:
             for resource in self.resources
             for method in resource.methods
             for field in [*method.operation.positional, *method.operation.keywords]
-            if stepped_aside(field.name, FIELDS | RAW_KEYWORDS | {method.operation.module})
+            if field.name.endswith("_") and field.name[:-1] in FIELDS | RAW_KEYWORDS | {method.operation.module}
         ]
 
     @property
@@ -109,10 +109,8 @@ class Views:
 def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = None, helpers: Mapping[str, str] | None = None) -> Views:
     """Decide every file from a prepared document, the names of its operations, what is said of those that end, and classes by hand."""
     retired, read = retired or Retired(), parsed(prepared)
-    keyed = {key for key, entry in entries.items() if entry.repeat == "idempotency_key"}
-    made = classes(
-        prepared, read, names(received(one.prop) for key in keyed & read.endpoints.keys() for one in read.endpoints[key].responses)
-    )
+    keyed = [read.endpoints[key] for key, entry in entries.items() if entry.repeat == "idempotency_key" and key in read.endpoints]
+    made = classes(prepared, read, names(received(one.prop) for endpoint in keyed for one in endpoint.responses))
     found: dict[str, Operation] = {}
     for method, path, said in operations(prepared):
         view = operation(prepared, read, method, path, said, entries[operation_key(method, path)])
@@ -121,20 +119,18 @@ def views(prepared: Json, entries: dict[str, Entry], retired: Retired | None = N
     methods = [
         Method(one.resource, one.name, view, retired.deprecated.get(str(one))) for view in found.values() for one in view.entry.methods
     ]
-    gone = [(*name.split("."), message) for name, message in sorted(retired.gone.items())]
     resources = [
         Resource(
             name,
             sorted((one for one in methods if one.resource == name), key=lambda one: one.name),
-            [(method, message) for resource, method, message in gone if resource == name],
+            [(gone.partition(".")[2], message) for gone, message in sorted(retired.gone.items()) if gone.startswith(f"{name}.")],
             (helpers or {}).get(name),
         )
-        for name in sorted({*(one.resource for one in methods), *(resource for resource, _, _ in gone)})
+        for name in sorted({*(one.resource for one in methods), *(gone.partition(".")[0] for gone in retired.gone)})
     ]
     whole = Views(read, made, list(found.values()), resources, prepared[marks.SERVER])
     taken = {name for name, _ in [*whole.model_names, *whole.param_names]}
     for resource in resources:
-        for name in (each for own in resource.class_names for each in (own, f"Async{own}")):
-            if name in taken:
-                raise Refused(pointer("components", "schemas", name), f"is the class of client.{resource.name}: name it in the overlay")
+        if clash := taken & {f"{start}{own}" for own in resource.class_names for start in ("", "Async")}:
+            raise Refused(pointer("components", "schemas", min(clash)), f"is the class of client.{resource.name}: name it in the overlay")
     return whole

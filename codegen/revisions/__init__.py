@@ -1,1 +1,1 @@
-"""From one revision of the document to another: the difference, the update and its traces; the official SDK beside it."""
+"""From one revision of the document to another: the difference, the update and its traces."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set as AbstractSet
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -33,10 +33,11 @@ from typing import Any, Literal, get_args
 import attrs
 
 from .. import marks
-from ..document import LOWER_BOUNDS, SCALARS, UPPER_BOUNDS, Json, by_key, is_object, ref_name, resolved
+from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved
 from ..operation import Fields, Listing, answer, keywords, listing, properties
-from ..passes.names import keyword_name, python_name
+from ..passes.names import python_name
 from ..prepare import prepare
+from ..reserved import KEYWORDS, aside
 from ..surface import Entry, entries
 
 Subject = Literal[
@@ -46,7 +47,7 @@ Action = Literal["removed", "renamed", "required", "changed", "optional", "depre
 
 _SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 
-_STRICT = ("exclusiveMinimum", "exclusiveMaximum")
+_SWITCHES = ("exclusiveMinimum", "exclusiveMaximum", "uniqueItems")
 _LISTINGS: dict[Listing, str] = {"object": "one object", "array": "a bare array", "pages": "pages"}
 
 
@@ -72,10 +73,6 @@ class Change:
     resources: tuple[str, ...] = ()
     """The resources of the client that it is about."""
 
-    @property
-    def order(self) -> tuple[int, int, str, str]:
-        return list(Impact).index(self.impact), _SUBJECTS.index(self.subject), self.action, self.what
-
 
 @attrs.frozen
 class Revision:
@@ -97,6 +94,10 @@ class Revision:
     def operations(self) -> dict[str, Json]:
         return by_key(self.prepared)
 
+    @cached_property
+    def classes(self) -> set[str]:
+        return set(self.prepared["components"]["schemas"])
+
     @property
     def methods(self) -> set[str]:
         return {str(method) for entry in self.entries.values() for method in entry.methods}
@@ -105,67 +106,56 @@ class Revision:
         """Where an operation is found: ``client.<resource>.<method>``."""
         return [f"client.{method}" for method in self.entries[key].methods]
 
-    def answer(self, key: str) -> Json | None:
-        """The schema of what an operation answers."""
-        return answer(self.operations[key])
-
 
 def difference(old: Revision, new: Revision) -> list[Change]:
     """All changes from one revision to another, the worst first."""
     found = _Difference(old, new)
     found.run()
     merged = [Change(*key, tuple(sorted(names)), tuple(sorted(about))) for key, (names, about) in found.changes.items()]
-    return sorted(merged, key=lambda change: change.order)
+    impacts = list(Impact)
+    return sorted(merged, key=lambda one: (impacts.index(one.impact), _SUBJECTS.index(one.subject), one.action, one.what))
 
 
 def renamed(old: Revision, new: Revision) -> dict[str, str]:
     """Operations that go on under another path, old key to new key: by their id, their name in the facade, or else by what they say."""
-    found = _taken_over(old, new)
-    gone = {key: operation for key, operation in old.operations.items() if key not in new.operations and key not in found}
-    come = {key: operation for key, operation in new.operations.items() if key not in old.operations and key not in found.values()}
+    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
+    took = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
+    found = {key: other for key, other in took.items() if key != other and other not in old.entries}  # though it is still there
     for sign in (
         lambda _revision, _key, operation: operation["operationId"],
         lambda revision, key, _operation: tuple(revision.names(key)),
         _form,
     ):
-        olds, news = _by(sign, old, gone), _by(sign, new, come)
-        for signature in olds.keys() & news.keys():
-            if len(olds[signature]) == len(news[signature]) == 1:
-                found[olds[signature][0]] = news[signature][0]
-        gone = {key: operation for key, operation in gone.items() if key not in found}
-        come = {key: operation for key, operation in come.items() if key not in found.values()}
+        olds = _alone(sign, old, new.operations.keys() | found.keys())
+        news = _alone(sign, new, old.operations.keys() | {*found.values()})
+        found |= {olds[said]: news[said] for said in olds.keys() & news.keys()}
     return found
 
 
-def _taken_over(old: Revision, new: Revision) -> dict[str, str]:
-    """Operations whose names another one has now, while they are still there."""
-    names = {str(method): key for key, entry in new.entries.items() for method in entry.methods}
-    found = {key: names.get(str(entry.methods[0]), key) for key, entry in old.entries.items() if key in new.entries}
-    return {key: other for key, other in found.items() if key != other and other not in old.entries}
-
-
-def _by(sign: Any, revision: Revision, some: dict[str, Json]) -> dict[Any, list[str]]:
+def _alone(sign: Callable[[Revision, str, Json], Any], revision: Revision, without: AbstractSet[str]) -> dict[Any, str]:
+    """Operations by what is made of them, where that is made of one alone."""
     keys: dict[Any, list[str]] = defaultdict(list)
-    for key, operation in some.items():
-        keys[sign(revision, key, operation)].append(key)
-    return keys
+    for key, operation in revision.operations.items():
+        if key not in without:
+            keys[sign(revision, key, operation)].append(key)
+    return {said: some[0] for said, some in keys.items() if len(some) == 1}
 
 
 def _form(revision: Revision, key: str, operation: Json) -> Any:
     """What an operation takes, and the class of its answer; no other one is like one that answers with nothing that has a name."""
-    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(revision.answer(key) or {}) or key
+    return key.partition(" ")[0], tuple(sorted(keywords(revision.prepared, operation))), ref_name(answer(operation) or {}) or key
 
 
+@attrs.define
 class _Difference:
-    def __init__(self, old: Revision, new: Revision) -> None:
-        self.old = old
-        self.new = new
-        self.changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
-        self._about: list[str] = []
-        self._seen: set[tuple[str, str, bool]] = set()
-        self._classes: dict[str, str] = {}
-        self._old_classes: Json = old.prepared["components"]["schemas"]
-        self._new_classes: Json = new.prepared["components"]["schemas"]
+    old: Revision
+    new: Revision
+    changes: dict[tuple[Impact, Subject, Action, str], tuple[set[str], set[str]]] = attrs.field(
+        factory=lambda: defaultdict(lambda: (set(), set()))
+    )
+    _about: list[str] = attrs.field(factory=list)
+    _seen: set[tuple[str, str, bool]] = attrs.field(factory=set)
+    _classes: dict[str, str] = attrs.field(factory=dict)
 
     def run(self) -> None:
         olds, news = self.old.operations, self.new.operations
@@ -181,16 +171,17 @@ class _Difference:
             if other in news:
                 self._operation(key, other)
         self._class_names()
-        was, now = (side.prepared[marks.SERVER] for side in (self.old, self.new))
-        if was != now:
-            self._add(Impact.BREAKING, "server", "changed", f"{was} → {now}", ("base_url",))
-        for name in sorted({*self.old.prepared["info"], *self.new.prepared["info"]} - {"title"}):
-            was, now = self.old.prepared["info"].get(name), self.new.prepared["info"].get(name)
-            if was != now:
-                self._add(Impact.INTERNAL, "document", "changed", f"info.{name}: {was} → {now}", ())
-        unused = set(self.old.prepared[marks.UNREACHABLE]) ^ set(self.new.prepared[marks.UNREACHABLE])
-        if unused:
+        was, now = self.old.prepared, self.new.prepared
+        self._changed(Impact.BREAKING, "server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"])
+        for name in sorted({*was["info"], *now["info"]} - {"title"}):
+            self._changed(Impact.INTERNAL, "document", f"info.{name}: ", (was["info"].get(name), now["info"].get(name)), ())
+        if unused := set(was[marks.UNREACHABLE]) ^ set(now[marks.UNREACHABLE]):
             self._add(Impact.INTERNAL, "document", "changed", f"schemas that no operation needs: {', '.join(sorted(unused))}", ())
+
+    def _changed(self, impact: Impact, subject: Subject, what: str, sides: Iterable[object], names: Iterable[str]) -> None:
+        before, after = sides
+        if before != after:
+            self._add(impact, subject, "changed", f"{what}{before} → {after}", names)
 
     def _add(self, impact: Impact, subject: Subject, action: Action, what: str, names: Iterable[str]) -> None:
         shows, about = self.changes[impact, subject, action, what]
@@ -209,27 +200,22 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "added", moved, more)
         elif moved != key:
             self._add(Impact.INTERNAL, "operation", "renamed", moved, has)
-        rules, rule = self.old.entries[key], self.new.entries[other]
-        for name in ("repeat", "timeout", "limit"):
-            if (before := getattr(rules, name)) != (after := getattr(rule, name)):
-                self._add(Impact.BREAKING, "repeat", "changed", f"{other}: {name} {_said(before)} → {_said(after)}", has)
-        before, after = (operation.get(marks.MEDIA) or "json" for operation in (was, now))
-        if before != after:
-            self._add(Impact.BREAKING, "type", "changed", f"the answer: {before} → {after}", [f"{name}()" for name in has])
-        before, after = (next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now))
-        if before is not None and after is not None and before != after:
-            self._add(Impact.BREAKING, "operation", "changed", f"{other}: takes {before} → {after}", has)
-        if was["operationId"] != now["operationId"]:
-            self._add(Impact.INTERNAL, "operation", "changed", f"{other}: id {was['operationId']} → {now['operationId']}", ())
-        if was[marks.ERRORS] != now[marks.ERRORS]:
-            text = f"{other}: statuses of errors {_listed(was[marks.ERRORS])} → {_listed(now[marks.ERRORS])}"
-            self._add(Impact.INTERNAL, "operation", "changed", text, ())
+        for rule in ("repeat", "timeout", "limit"):
+            rules = [_said(getattr(entry, rule)) for entry in (self.old.entries[key], self.new.entries[other])]
+            self._changed(Impact.BREAKING, "repeat", f"{other}: {rule} ", rules, has)
+        media = [operation.get(marks.MEDIA) or "json" for operation in (was, now)]
+        self._changed(Impact.BREAKING, "type", "the answer: ", media, [f"{name}()" for name in has])
+        if None not in (bodies := [next(iter(operation.get("requestBody", {}).get("content", {})), None) for operation in (was, now)]):
+            self._changed(Impact.BREAKING, "operation", f"{other}: takes ", bodies, has)
+        self._changed(Impact.INTERNAL, "operation", f"{other}: id ", (was["operationId"], now["operationId"]), ())
+        errors = [", ".join(map(str, operation[marks.ERRORS])) or "none" for operation in (was, now)]
+        self._changed(Impact.INTERNAL, "operation", f"{other}: statuses of errors ", errors, ())
         if now.get("deprecated") and not was.get("deprecated"):
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
-        self._fields(olds, news, lambda name: [f"{method}({keyword_name(name)}=...)" for method in has], "keyword", sent=True)
+        self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
         self._exclusive(_body(self.old.prepared, was), _body(self.new.prepared, now), has)
-        self._answers(self.old.answer(key), self.new.answer(other), has)
+        self._answers(answer(was), answer(now), has)
 
     def _exclusive(self, was: Json, now: Json, names: Iterable[str]) -> None:
         """What may not be sent together."""
@@ -244,12 +230,11 @@ class _Difference:
             return
         calls = [f"{name}()" for name in names]
         if old is None or new is None:
-            impact = Impact.BREAKING if new is None else Impact.ADDITIVE
-            self._add(impact, "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
+            self._add(_impact(breaks=new is None), "type", "changed", f"the answer: {'nothing' if old is None else 'a body'} before", calls)
             return
         (before, one), (after, other) = listing(self.old.prepared, old), listing(self.new.prepared, new)
         if before != after:
-            impact = Impact.ADDITIVE if (before, after) == ("array", "pages") else Impact.BREAKING
+            impact = _impact(breaks=(before, after) != ("array", "pages"))
             self._add(impact, "list", "changed", f"answers with {_LISTINGS[before]} → {_LISTINGS[after]}", calls)
             old, new = one, other
         self._schemas(old, new, calls, "the answer", sent=False)
@@ -259,14 +244,11 @@ class _Difference:
             self._add(Impact.BREAKING, subject, "removed", name, names(name))
         for name in news.keys() - olds.keys():
             required = sent and news[name][1]
-            self._add(
-                Impact.BREAKING if required else Impact.ADDITIVE, subject, "added", f"{name}{', required' if required else ''}", names(name)
-            )
+            self._add(_impact(breaks=required), subject, "added", f"{name}{', required' if required else ''}", names(name))
         for name in olds.keys() & news.keys():
             (old, was_required), (new, is_required) = olds[name], news[name]
             if was_required != is_required:
-                impact = Impact.BREAKING if is_required == sent else Impact.ADDITIVE
-                self._add(impact, subject, "required" if is_required else "optional", name, names(name))
+                self._add(_impact(breaks=is_required == sent), subject, "required" if is_required else "optional", name, names(name))
             if new.get("deprecated") and not old.get("deprecated"):
                 self._add(Impact.ADDITIVE, subject, "deprecated", name, names(name))
             self._schemas(old, new, names(name), name, sent=sent, optional=not was_required)
@@ -290,43 +272,34 @@ class _Difference:
         if more and less:
             self._add(Impact.BREAKING, "type", "changed", f"{what}: {' | '.join(sorted(was))} → {' | '.join(sorted(now))}", names)
             return
-        for kind in more:
-            impact = Impact.ADDITIVE if sent else Impact.INTERNAL if kind == "null" and optional else Impact.BREAKING
-            self._add(impact, "type", "added", f"{what}: {kind}", names)
-        for kind in less:
-            impact = Impact.BREAKING if sent else Impact.INTERNAL if kind == "null" and optional else Impact.ADDITIVE
-            self._add(impact, "type", "removed", f"{what}: {kind}", names)
+        for kind in more | less:
+            comes = kind in more
+            impact = _impact(breaks=comes != sent, shows=sent or kind != "null" or not optional)
+            self._add(impact, "type", "added" if comes else "removed", f"{what}: {kind}", names)
 
     def _values(self, was: frozenset[Any], now: frozenset[Any], names: Iterable[str], what: str, *, sent: bool) -> None:
         if not was or not now:
             if was != now:
-                closed = bool(now)
-                impact = Impact.INTERNAL if not sent else Impact.BREAKING if closed else Impact.ADDITIVE
-                self._add(impact, "type", "changed", f"{what}: {'only certain' if closed else 'any'} values", names)
+                impact = _impact(breaks=bool(now), shows=sent)
+                self._add(impact, "type", "changed", f"{what}: {'only certain' if now else 'any'} values", names)
             return
         if more := now - was:
             self._add(Impact.ADDITIVE, "value", "added", f"{what}: {', '.join(sorted(map(_said, more)))}", names)
         if less := was - now:
-            impact = Impact.BREAKING if sent else Impact.INTERNAL
+            impact = _impact(breaks=True, shows=sent)
             self._add(impact, "value", "removed", f"{what}: {', '.join(sorted(map(_said, less)))}", names)
 
     def _bounds(self, was: Json, now: Json, names: Iterable[str], what: str, *, sent: bool) -> None:
-        for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, *_STRICT, "multipleOf", "pattern", "format", "uniqueItems", "default"):
-            before, after = was.get(keyword) or None, now.get(keyword) or None
-            if keyword not in (*_STRICT, "uniqueItems"):
-                before, after = was.get(keyword), now.get(keyword)
-            if before == after:
+        for keyword in (*TIGHTER, *_SWITCHES, "multipleOf", "pattern", "format", "default"):
+            before, after = was.get(keyword), now.get(keyword)
+            if keyword in _SWITCHES:  # of which "false" says nothing
+                before, after = before or None, after or None
+            if before == after or "binary" in (before, after):  # a file instead of a text, or the other way round, is another kind
                 continue
-            if "binary" in (before, after):
-                continue  # a file instead of a text, or the other way round, is another kind
-            if keyword in LOWER_BOUNDS or keyword in UPPER_BOUNDS:
-                narrower = after is not None and (before is None or (after > before) == (keyword in LOWER_BOUNDS))
-            else:
-                narrower = after is not None and keyword != "format"
+            narrower = after is not None and (keyword not in TIGHTER or before is None or TIGHTER[keyword](before, after) == after)
+            silent = keyword == "default" and (before is None or after is None)  # nothing tells that it was another
+            impact = _impact(breaks=narrower, shows=sent and keyword != "format" and not silent)
             subject: Subject = "default" if keyword == "default" else "bound"
-            impact = Impact.INTERNAL if not sent or keyword == "format" else Impact.BREAKING if narrower else Impact.ADDITIVE
-            if keyword == "default" and (before is None or after is None):
-                impact = Impact.INTERNAL  # the document says it now, or no longer does: nothing tells that it was another
             self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
@@ -334,12 +307,12 @@ class _Difference:
         for old in olds:
             if (match := self._match(old, left, alone=len(olds) == len(news) == 1)) is None:
                 if news:
-                    impact = Impact.BREAKING if sent else Impact.INTERNAL
+                    impact = _impact(breaks=True, shows=sent)
                     self._add(impact, "member", "removed", f"{what}: {_told(old)}", names)
                 continue
             left.remove(match)
             before, after = str(ref_name(old)), str(ref_name(match))
-            if before == after or not (before in self._new_classes or after in self._old_classes):
+            if before == after or not (before in self.new.classes or after in self.old.classes):
                 self._objects(old, match, sent=sent)
             else:  # not one with a new name, but another of those that there are
                 self._add(Impact.BREAKING, "type", "changed", f"{what}: {before} → {after}", names)
@@ -369,15 +342,19 @@ class _Difference:
             self._exclusive(resolved(self.old.prepared, old), resolved(self.new.prepared, new), [f"{after}Param"])
 
     def _class_names(self) -> None:
-        come = self._new_classes.keys() - self._old_classes.keys()
-        for name in sorted(self._old_classes.keys() - self._new_classes.keys()):
-            if (now := self._classes.get(name)) in come and now is not None:
+        come = self.new.classes - self.old.classes
+        for name in sorted(self.old.classes - self.new.classes):
+            if (now := self._classes.get(name, "")) in come:
                 self._add(Impact.BREAKING, "class", "renamed", f"{name} → {now}", (f"types.{name} → types.{now}",))
                 come.discard(now)
             else:
                 self._add(Impact.BREAKING, "class", "removed", name, (f"types.{name}",))
         for name in come:
             self._add(Impact.ADDITIVE, "class", "added", name, (f"types.{name}",))
+
+
+def _impact(*, breaks: bool, shows: bool = True) -> Impact:
+    return Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
 
 
 def _body(document: Json, operation: Json) -> Json:
@@ -435,10 +412,6 @@ def inside(document: Json, schema: Json) -> Json | None:
 def _told(member: Json) -> str:
     values = member.get(marks.VALUES)
     return repr(values[0]) if values else str(ref_name(member))
-
-
-def _listed(statuses: list[int]) -> str:
-    return ", ".join(map(str, statuses)) or "none"
 
 
 def _said(value: Any) -> str:

@@ -35,14 +35,14 @@ class Pin:
     @classmethod
     def of(cls, document: Json, source: str, fetched: bytes, pinned: str, today: dt.date) -> Pin:
         """A pin of a document; one that does not say its revision is called after the day and what it holds."""
-        digest = sha256(fetched)
+        digest = hashlib.sha256(fetched).hexdigest()
         said = document["info"].get(marks.REVISION)
         revision = said if isinstance(said, str) and re.fullmatch(r"[\w.-]+", said) else f"{today}-{digest[:7]}"
         try:
             dated = dt.date.fromisoformat(revision[:10])
         except ValueError:
             dated = today
-        return cls(source, revision, dated, digest, sha256(pinned.encode()))
+        return cls(source, revision, dated, digest, hashlib.sha256(pinned.encode()).hexdigest())
 
 
 @attrs.frozen
@@ -60,15 +60,13 @@ class Pins:
         A document that stood there before comes back as it was, and what came after it is forgotten. Other facts under a name that is
         taken get a name of their own.
         """
-        if pin.pinned == self.now.pinned:
-            return Pins(pin, self.before, self.sdk), ()
-        for index, old in enumerate(self.before):
-            if old.pinned == pin.pinned:
-                undone = (self.now.revision, *(before.revision for before in self.before[:index]))
-                return Pins(old, self.before[index + 1 :], self.sdk), undone
-        if pin.revision in (self.now.revision, *(old.revision for old in self.before)):
+        all = (self.now, *self.before)
+        revisions, index = tuple(old.revision for old in all), next((i for i, old in enumerate(all) if old.pinned == pin.pinned), None)
+        if index is not None:
+            return Pins(self.before[index - 1] if index else pin, self.before[index:], self.sdk), revisions[:index]
+        if pin.revision in revisions:
             pin = attrs.evolve(pin, revision=f"{pin.revision}.{pin.pinned[:7]}")
-        return Pins(pin, (self.now, *self.before), self.sdk), ()
+        return Pins(pin, all, self.sdk), ()
 
 
 def load(path: Path) -> Pins:
@@ -82,12 +80,8 @@ def dump(pins: Pins) -> str:
     return _HEAD + sdk + _said(pins.now, "") + (_BEFORE + before.removeprefix("\n") if before else "")
 
 
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def _pin(said: Json) -> Pin:
-    return Pin(said["source"], said["revision"], said["date"], said["sha256"]["fetched"], said["sha256"]["pinned"])
+    return Pin(said["source"], said["revision"], said["date"], **said["sha256"])
 
 
 def _said(pin: Pin, table: str) -> str:

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import attrs
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,9 +16,7 @@ from .diff import Change, Impact
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
 """What a robot is told: 0 also where nothing changed. 1 and 2 are for refusals and wrong usage."""
-
-LEFT_OUT = 5
-"""The same where an operation was left out, since it cannot be expressed."""
+LEFT_OUT = 5  # where an operation was left out, since it cannot be expressed
 
 _COLOURS = {Impact.BREAKING: "red", Impact.ADDITIVE: "green", Impact.INTERNAL: "dim"}
 _NAMES = 4
@@ -58,11 +57,11 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] | None = Non
     """
     lines: list[str] = []
     for impact, title in ((Impact.BREAKING, "Breaking"), (Impact.ADDITIVE, "New")):
-        some = [change for change in changes if change.impact is impact]
         groups: dict[str, list[Change]] = defaultdict(list)
-        for change in some:
-            groups[_group(change)].append(change)
-        lines.extend([f"- {title} ({len(some)}):"] if some else [])
+        for change in changes:
+            if change.impact is impact:
+                groups[_group(change)].append(change)
+        lines.extend([f"- {title} ({counts(changes)[impact]}):"] if groups else [])
         for group in sorted(groups, key=lambda group: (group != _CLIENT, not group.startswith("`client"), group)):
             lines.append(f"  - {group}")
             lines.extend(f"    - {_line(change)}" for change in groups[group][:most])
@@ -97,17 +96,11 @@ _SENTENCES: dict[tuple[str, str], tuple[str, str]] = {
     ("class", "renamed"): ("{names}", "Import it by its new name."),
     ("class", "removed"): ("{names} is gone", "Remove the import."),
     ("class", "added"): ("{names}", ""),
-    **{
-        (subject, action): (said, todo)
-        for subject in ("keyword", "field")
-        for action, said, todo in (
-            ("removed", "{names} is gone", "Neither send it nor read it."),
-            ("required", "{names} has to be there now", "Send it."),
-            ("optional", "{names} may be missing now", "Expect `None` where you read it."),
-            ("added", "{names} is new", "Send it: it is required."),
-            ("deprecated", "{names} is deprecated", ""),
-        )
-    },
+    ("field", "removed"): ("{names} is gone", "Neither send it nor read it."),
+    ("field", "required"): ("{names} has to be there now", "Send it."),
+    ("field", "optional"): ("{names} may be missing now", "Expect `None` where you read it."),
+    ("field", "added"): ("{names} is new", "Send it: it is required."),
+    ("field", "deprecated"): ("{names} is deprecated", ""),
 }
 _OF_FIELDS = frozenset({"member", "value", "type", "bound", "default"})
 _OTHER = ("{names}: {what}", "Look at what you send and read there.")
@@ -124,15 +117,13 @@ def _group(change: Change) -> str:
 
 def as_json(changes: Sequence[Change]) -> str:
     """The changes and how many there are, for programs."""
-    listed = [
-        {"impact": change.impact, "subject": change.subject, "action": change.action, "what": change.what, "names": change.names}
-        for change in changes
-    ]
+    listed = [attrs.asdict(change, filter=attrs.filters.exclude("resources")) for change in changes]
     return json.dumps({"counts": counts(changes), "changes": listed}, indent=1, ensure_ascii=False)
 
 
 def _line(change: Change) -> str:
-    said, todo = _SENTENCES.get((change.subject, change.action), _OTHER)
+    same = "field" if change.subject == "keyword" and change.action != "changed" else change.subject
+    said, todo = _SENTENCES.get((same, change.action), _OTHER)
     what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
     text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
     return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."

@@ -1,15 +1,7 @@
-"""To another revision of the document, all or nothing: ``python -m codegen update [SPEC]``.
+"""To another revision of the document, all or nothing: ``python -m codegen update [SPEC]``, as `docs/guides/regenerating.md` says.
 
 Everything is made and checked in a folder of its own and then put in its place, so that a refusal at any step leaves the tree as it was.
-Checked is that the document is valid OpenAPI, that all of it can be expressed, and that all that was generated can be imported and has no
-error of types. Whether the code that was written by hand gets on with it is left to ``make check`` and the tests.
-
-One new operation that cannot be expressed stops no other: it is left out by name (`openapi/left_out.yaml`), with the reason. One that was
-there before, and one whose method code by hand relies on, may not be lost.
-
-Updates touch `openapi/openapi.yaml`, `pin.toml`, `left_out.yaml` and `names.yaml` beside it, `CHANGELOG.md` and the generated folders;
-words, notes and the overlay stay as they are, and what in them is about nothing any more is told. Going back to a revision that was pinned
-since the last release restores these files byte for byte.
+Whether the code that was written by hand gets on with it is left to ``make check`` and the tests.
 """
 
 from __future__ import annotations
@@ -33,9 +25,8 @@ from openapi_spec_validator.schemas import schema_v30, schema_v31
 
 from .. import marks, words
 from ..canonical import canonical
-from ..document import Json, Refused, all_schemas, at, by_key, dump, load, load_file, pointer, pruned, refuse_rings, roots
+from ..document import Json, Refused, all_schemas, at, by_key, dump, load, load_file, pointer, pruned, refuse_rings, roots, values
 from ..generate import GENERATED, ROOT, Report, decided, generate_pinned, pinned, without
-from ..surface import relied_on
 from . import changelog, pin, report
 from .diff import Change, Revision, difference
 from .sources import fetch, of_sdk, shown
@@ -49,8 +40,8 @@ _TYPES = ["-m", "mypy", "--strict", "--enable-error-code=deprecated", "--follow-
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|{[\w.~$-]+})*")
 """What may stand in the path of a URL (RFC 3986), and places for parameters."""
 
-_CHANGES_IN_CHANGELOG = 20
-"""So many changes of a resource are written out there."""
+_DEEPEST = 100  # levels of a document: five times as many as the API's has
+_CHANGES_IN_CHANGELOG = 20  # so many of a resource are written out there
 
 _VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
 """By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
@@ -113,7 +104,7 @@ def update(spec: str | None = None, *, root: Path = ROOT, write: bool = True) ->
         left = left_out(facts, before, made / "openapi", surface)
         whole = pinned(made / "openapi", facts, told=told, left=left)
         old, now = Revision.of(before, surface), Revision.of(whole, surface)
-        if lost := sorted((old.methods - now.methods) & relied_on(surface)):
+        if lost := sorted((old.methods - now.methods) & {*surface.get("relied_on", ())}):
             reason = f"code by hand relies on client.{', client.'.join(lost)}: name what stands in for it in openapi/surface.yaml"
             raise Refused("/paths", reason)
         changes = difference(old, now)
@@ -139,7 +130,9 @@ def _other_source(stats: str, text: str) -> list[str]:
         other = dump(canonical(parse(of_sdk(stats), shown(stats))))
     except Refused as refused:
         return [f"the document of the official SDK cannot be compared: {refused.reason}"]
-    return [] if other == text else [f"{shown(stats)} names another document: `python -m codegen drift` may find what comes of that alone"]
+    return (
+        [] if other == text else [f"{shown(stats)} names another document: `python -m tests.peer drift` may find what comes of that alone"]
+    )
 
 
 def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
@@ -160,18 +153,15 @@ def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:
             return refused
         return None
 
-    left: Json = {}
-    if (refused := refusal(left)) is None:
-        return left
+    if refusal({}) is None:
+        return {}
     new = [key for key, operation in by_key(pinned(openapi, facts, left={})).items() if operation[marks.KNOWN_AS] not in known]
-    left = {key: str(why) for key in new if (why := refusal({}, key)) is not None}
-    while left.keys() < set(new) and (refused := refusal(left)) is not None:
+    left: Json = {key: str(why) for key in new if (why := refusal({}, key)) is not None}
+    while (refused := refusal(left)) is not None:
         clashing = next((key for key in new if key not in left and str(refusal(left | {key: ""})) != str(refused)), None)
         if clashing is None:
             raise refused
         left[clashing] = str(refused)
-    if (refused := refusal(left)) is not None:
-        raise refused
     return left
 
 
@@ -184,11 +174,10 @@ def parse(fetched: bytes, name: str) -> Json:
         document = load(fetched.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
-    _plain(document)
     version = str(document.get("openapi", ""))
     if (checks := _VERSIONS.get(version[:3])) is None:
         raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
-    _references(document, document)
+    _readable(document)
     for path in document.get("paths") or ():
         if not _PATH.fullmatch(str(path)):
             raise Refused(pointer("paths", path), "is no path: it holds what a URL has to escape, or a parameter with an odd name")
@@ -199,7 +188,7 @@ def parse(fetched: bytes, name: str) -> Json:
         refuse_rings(document)
         wrong = next(iter(validator(checked).iter_errors()), None)
     if wrong is not None:
-        raise Refused(_placed(document, pointer(*wrong.absolute_path), wrong.instance), _short(wrong.message))
+        raise Refused(_placed(document, pointer(*wrong.absolute_path), wrong.instance), f"{wrong.message:.300}")
     return document
 
 
@@ -212,57 +201,21 @@ def _placed(document: Json, where: str, instance: Any) -> str:
     """A place that is told from a schema on, from the document on."""
     if not where:  # of a default it does not say any place
         return next((f"{place}/default" for place, schema in all_schemas(document) if schema.get("default") == instance), "")
-    for start, _, _ in [("", {}, ""), *roots(document)]:
-        try:
-            if pruned(at(document, start + where), _in_both) == instance:
-                return start + where
-        except Refused:
-            continue
-    return where
+    starts = ["", *(start for start, _, _ in roots(document))]
+    return next((start + where for start in starts if pruned(at(document, start + where, ...), _in_both) == instance), where)
 
 
-def _plain(value: object, where: str = "") -> None:
-    """Refuse what JSON has no word for: YAML's own types, numbers without end, halves of characters."""
-    match value:
-        case dict():
-            for key, item in value.items():
-                _plain(str(key), where + pointer(str(key)))
-                _plain(item, where + pointer(str(key)))
-        case list():
-            for index, item in enumerate(value):
-                _plain(item, where + pointer(index))
-        case None | bool() | int():
-            pass
-        case float() if math.isfinite(value):
-            pass
-        case str() if value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value):
-            pass
-        case _:
-            raise Refused(where, f"{value!r} is no value of JSON")
-
-
-def _references(document: Json, value: object, where: str = "") -> None:
-    """Refuse references that lead nowhere, here, where their own place is still known."""
-    if isinstance(value, dict):
-        ref = value.get("$ref")
-        if isinstance(ref, str) and not _leads_somewhere(document, ref):
-            raise Refused(f"{where}/$ref", f"{ref} is not there")
-        for key, item in value.items():
-            _references(document, item, where + pointer(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _references(document, item, where + pointer(index))
-
-
-def _leads_somewhere(document: Json, ref: str) -> bool:
-    try:
-        return ref.startswith("#/") and at(document, ref.removeprefix("#")) is not None
-    except Refused:
-        return False
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 300 else f"{message[:300]}..."
+def _readable(document: Json) -> None:
+    """Refuse what JSON has no word for (types of YAML, numbers without end, halves of characters), what is too deep, dead references."""
+    for where, value in values(document):
+        for place, said in [(where + pointer(key), str(key)) for key in value] if isinstance(value, dict) else [(where, value)]:
+            is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
+            if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
+                raise Refused(place, f"{said!r} is no value of JSON")
+        if where.count("/") > _DEEPEST:
+            raise Refused(where, "is nested too deep")
+        if where.endswith("/$ref") and isinstance(value, str) and (not value.startswith("#/") or at(document, value[1:], None) is None):
+            raise Refused(where, f"{value} is not there")
 
 
 def try_out(root: Path) -> None:
@@ -270,16 +223,13 @@ def try_out(root: Path) -> None:
 
     :raises Refused: with the last line of what Python says, or the first of what the type checker does.
     """
-
-    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
-
-    done = python("-B", "-c", _TRY)
-    if done.returncode:
-        raise Refused("", f"what is generated from it cannot be imported: {done.stderr.strip().splitlines()[-1]}")
-    done = python(*_TYPES, *(f"retell_async/{part}" for part in GENERATED))
-    if done.returncode:
-        raise Refused("", f"what is generated from it has an error of types: {(done.stdout or done.stderr).splitlines()[0]}")
+    for arguments, what, line in (
+        (["-B", "-c", _TRY], "cannot be imported", -1),
+        ([*_TYPES, *(f"retell_async/{part}" for part in GENERATED)], "has an error of types", 0),
+    ):
+        done = subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Refused("", f"what is generated from it {what}: {(done.stdout or done.stderr).strip().splitlines()[line]}")
 
 
 def swap(made: Path, root: Path, kept: Path) -> None:
@@ -287,14 +237,10 @@ def swap(made: Path, root: Path, kept: Path) -> None:
     with ExitStack() as undo:
         for name in REPLACED:
             (kept / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).touch() if name.endswith(".yaml") else None
+            if name.endswith(".yaml"):
+                (root / name).touch()
             (root / name).rename(kept / name)
-            undo.callback(_put_back, kept / name, root / name)
+            undo.callback((kept / name).rename, root / name)
             (made / name).rename(root / name)
+            undo.callback((root / name).rename, made / name)
         undo.pop_all()
-
-
-def _put_back(kept: Path, place: Path) -> None:
-    if place.is_dir():
-        shutil.rmtree(place)
-    kept.rename(place)

@@ -8,6 +8,7 @@ import attrs
 
 from codegen.document import Json, load_file
 from codegen.generate import ROOT
+from codegen.revisions import pin
 
 
 @attrs.frozen
@@ -24,3 +25,6 @@ class Revision:
 
 _PUBLISHED = ROOT.parent / "shared" / "spec" / "upstream-2026-04.yaml"
 REVISIONS = [Revision(Path(__file__).parent / "traps.yaml", 9), *([Revision(_PUBLISHED, 79)] if _PUBLISHED.exists() else [])]
+
+LOOKED_THROUGH = load_file(ROOT / "openapi" / "drift.yaml")["of"] == pin.load(ROOT / "openapi" / "pin.toml").now.pinned
+"""Whether the pinned document is that with which what is written by hand beside it was looked through last."""

@@ -227,6 +227,13 @@ def test_what_json_has_no_word_for_is_refused_with_its_place(value: str) -> None
     assert (caught.value.pointer, "JSON" in caught.value.reason) == ("/x-a/1", True)
 
 
+@pytest.mark.parametrize("levels", [200, 900, 50_000])
+def test_what_is_nested_without_an_end_is_refused(levels: int) -> None:
+    text = f'{{"openapi": "3.0.3", "info": {{"title": "a", "version": "b"}}, "paths": {{}}, "x-a": {"[" * levels}{"]" * levels}}}'
+    with pytest.raises(Refused, match="is nested too deep"):
+        updating.parse(text.encode(), "the document")
+
+
 def test_a_character_in_two_escapes_is_that_character() -> None:
     assert load(json.dumps({"a": "\U0001f600"}), "a document") == {"a": "\U0001f600"}
 

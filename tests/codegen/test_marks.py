@@ -60,5 +60,5 @@ def test_a_prepared_document_has_no_others() -> None:
     prepared: Json = prepare(pinned())
     found = set(extensions(prepared))
     assert found <= {*BY_NAME.values()}
-    assert not found & {marks.NAME, marks.ABSENT, marks.BASE, marks.SAID, marks.IS_TAG}, "taken off on the way"
+    assert not found & {marks.NAME, marks.ABSENT, marks.BASE, marks.IS_TAG}, "taken off on the way"
     assert {marks.ERRORS, marks.VALUES, marks.KEY, marks.REQUEST, marks.RESPONSE, marks.UNREACHABLE} <= found

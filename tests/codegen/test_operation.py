@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from codegen.document import Json
-from codegen.operation import answer, answers, keywords, listing, properties
+from codegen.operation import answer, keywords, listing, properties
 
 from .small import STRING, array, object_, ref
 
@@ -25,12 +25,11 @@ def test_one_answer_means_success() -> None:
     assert answer(responses("204")) is None
 
 
-def test_several_answers_of_success_are_a_union_and_known_by_status() -> None:
+def test_several_answers_of_success_are_a_union() -> None:
     both = {
         "responses": {**responses("200", application_json=ref("A"))["responses"], **responses("202", application_json=ITEM)["responses"]}
     }
     assert answer(both) == {"oneOf": [ref("A"), ITEM]}
-    assert answers(both) == {"200": ref("A"), "202": ITEM}
 
 
 @pytest.mark.parametrize(

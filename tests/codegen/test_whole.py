@@ -37,7 +37,7 @@ NO_WORDS: Json = {"operations": {}, "classes": {}}
 PINNED = pinned()
 SURFACE = load_file(ROOT / "openapi" / "surface.yaml")
 OPERATIONS = {f"{method.upper()} {path}": operation for method, path, operation in operations(PINNED)}
-METHODS = [(key, str(name)) for key in OPERATIONS for name in SURFACE[key]["methods"]]
+METHODS = [(key, str(name)) for key, entry in entries(PINNED, SURFACE).items() for name in entry.methods]
 
 
 @cache

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from codegen import words
-from codegen.document import Json, Refused
+from codegen.document import Json, Refused, load_file
 from codegen.generate import ROOT, pinned
 from codegen.prepare import prepare
 from codegen.rendering.render import docstring
 
+from .revisions import LOOKED_THROUGH
 from .small import STRING, document, object_, operation
 
 
@@ -90,6 +91,9 @@ def test_what_is_said_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_all_that_is_pinned_has_words() -> None:
+    """What an update brings has none until somebody looks it through: `python -m codegen words` lists it."""
     missing = words.lay(prepare(pinned()), words.load(ROOT / "openapi" / "docs"))
-    assert (missing.operations, missing.requests, missing.stale) == ([], [], [])
-    assert len(missing.responses) <= 0.05 * missing.response_properties
+    assert not load_file(ROOT / "openapi" / "surface.yaml").keys() & {*missing.operations}
+    if LOOKED_THROUGH:
+        assert (missing.operations, missing.requests, missing.stale) == ([], [], [])
+        assert len(missing.responses) <= 0.05 * missing.response_properties

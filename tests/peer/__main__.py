@@ -1,166 +1,65 @@
-"""Runs the official SDK's own tests against this package, with nothing but the import renamed, and against the official SDK beside it.
-
-Type checkers look at them too: they may have nothing to say that they do not say of the official SDK.
-
-    python -m tests.peer [an sdist of the official SDK; without one, the pinned version comes from the index]
-
-Nothing of the official SDK stays: it is unpacked into a temporary folder. The private names that its tests import are in `shims/`.
-"""
+"""What is done beside the official SDK: ``python -m tests.peer tests | drift | official``"""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
+import argparse
 import sys
-import tarfile
-import threading
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from xml.etree import ElementTree
 
-import attrs
+from codegen.canonical import canonical
+from codegen.document import Json, Refused, load, load_file
+from codegen.generate import ROOT, pinned
+from codegen.revisions import pin
+from codegen.revisions.diff import Revision
+from codegen.revisions.sources import of_sdk
+from tests.peer import drift, official, suites
 
-from tests.peer.checkers import more_than_official
-from tests.peer.server import server
-
-_HERE = Path(__file__).parent
-_ROOT = _HERE.parents[1]
-_SHIMS = _HERE / "shims"
-_DISABLED = "    @pytest.mark." + 'skip(reason="Mock server tests are disabled")\n'
-
-_HALVES = ("async", "sync")
-_SIDES = {"official": "retell", "ours": "retell_async"}
-_SUITES = {"API resources": ("tests/api_resources", "peer_names"), "test_client.py": ("tests/test_client.py", "peer_client")}
-_SHARE_OF_RESOURCES = 0.99
-_LEAST_OF_CLIENT = {"async": 63, "sync": 61}
-"""How many of the tests of one half of `test_client.py` have to pass: of 74 and of 73, of which one is skipped for its own reasons."""
+OPENAPI = ROOT / "openapi"
 
 
-@attrs.frozen
-class Outcome:
-    """One test of theirs."""
-
-    suite: str
-    half: str
-    name: str
-    passed: bool
-    why: str
-
-
-def main() -> int:
-    """Run it all, print a table, and give 0 if as much passes as has to."""
-    with TemporaryDirectory() as folder:
-        there = Path(folder)
-        unpacked = _unpack(Path(sys.argv[1]) if sys.argv[1:] else _download(there), there)
-        served = server()
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        outcomes = {side: _run(unpacked, there / side, package, served.server_port) for side, package in _SIDES.items()}
-        served.shutdown()
-        said = more_than_official({side: there / side for side in _SIDES}, "tests/api_resources")
-    return _report(outcomes, said)
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="tests.peer", description="Compare with the official SDK that is installed.")
+    commands = parser.add_subparsers(required=True)
+    testing = commands.add_parser("tests", help="run its own tests against this package, and against itself")
+    testing.add_argument("sdist", type=Path, nargs="?", help="without it the pinned version comes from the index")
+    testing.set_defaults(run=suites.run)
+    drifting = commands.add_parser("drift", help="compare the two; fail if it has what is missing here")
+    drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
+    drifting.set_defaults(run=_drift)
+    commands.add_parser("official", help="say its names in ours (openapi/official.json)").set_defaults(run=_official)
+    said = vars(parser.parse_args(arguments))
+    try:
+        code: int = said.pop("run")(**said)
+    except Refused as refused:
+        print(f"refused: {refused}", file=sys.stderr)
+        return 1
+    return code
 
 
-def _download(folder: Path) -> Path:
-    pinned: list[str] = tomllib.loads((_ROOT / "pyproject.toml").read_text())["dependency-groups"]["peer"]
-    to = folder / "sdist"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(to), *pinned]
-    subprocess.run(command, check=True)
-    return next(to.glob("*.tar.gz"))
+def _revision(facts: Json | None = None) -> Revision:
+    """Of what is pinned, or of other facts, as our files beside it have it."""
+    return Revision.of(pinned(facts=facts), load_file(OPENAPI / "surface.yaml"))
 
 
-def _unpack(sdist: Path, folder: Path) -> Path:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(folder / "unpacked", filter="data")
-    return next((folder / "unpacked").iterdir())
+def _drift(*, like: bool) -> int:
+    facts = canonical(load(of_sdk(pin.load(OPENAPI / "pin.toml").sdk).decode("utf-8"), "the SDK's document")) if like else None
+    found = drift.compare(_revision(facts), {entry["finding"]: entry["why"] for entry in load_file(OPENAPI / "drift.yaml")["meant"]})
+    titles = {drift.Side.PEER: "the official SDK has, and is missing here", drift.Side.OURS: "is here, and the official SDK lacks"}
+    for side, title in titles.items():
+        some = [finding for finding in found.open if finding.side is side]
+        print(f"{title}: {len(some)}", *some, sep="\n  ")
+    print(f"known, and meant to be so: {len(found.settled)}", *(f"{finding}: {why}" for finding, why in found.settled), sep="\n  ")
+    print(f"meant to be so, and no longer there: {len(found.stale)}", *found.stale, sep="\n  ")
+    return int(bool(found.stale) or any(finding.side is drift.Side.PEER for finding in found.open))
 
 
-def _run(unpacked: Path, to: Path, package: str, port: int) -> list[Outcome]:
-    """Copy the tests, rename what they import, and run them in a process of their own."""
-    for source in (unpacked / "tests").rglob("*"):
-        target = to / source.relative_to(unpacked)
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-            if source.suffix == ".py":
-                target.write_text(_renamed(source.read_text(), source.name, package))
-    (to / "pyproject.toml").write_bytes((unpacked / "pyproject.toml").read_bytes())
-    found: list[Outcome] = []
-    for suite, (path, shim) in _SUITES.items():
-        report = to / "report.xml"
-        options = ["-q", "--tb=line", "-o", "addopts=", "-p", "peer_plugin", "-p", "no:retell_async", f"--junitxml={report}"]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(map(str, (to, _SHIMS, _ROOT))),
-            "TEST_API_BASE_URL": f"http://127.0.0.1:{port}",
-            "PEER_PACKAGE": package,
-            "PEER_SHIM": shim,
-        }
-        with (to / "output").open("w+") as output:
-            subprocess.run([sys.executable, "-m", "pytest", *options, path], cwd=to, env=environment, stdout=output, check=False)
-            output.seek(0)
-            if os.environ.get("PEER_VERBOSE") or not report.exists():
-                print(output.read())
-        found += _outcomes(suite, report)
-        report.unlink()
-    return found
-
-
-def _renamed(text: str, name: str, package: str) -> str:
-    text = text.replace(_DISABLED, "")
-    if package == "retell" and name in {"conftest.py", "utils.py"}:
-        return re.sub(r"^from retell\._\w+ import", "from peer_names import", text, flags=re.MULTILINE)
-    return re.sub(
-        r'^(\s*(?:from|import)) retell\b|"retell(?=\._)', lambda m: f"{m[1]} {package}" if m[1] else f'"{package}', text, flags=re.MULTILINE
-    )
-
-
-def _outcomes(suite: str, report: Path) -> list[Outcome]:
-    found: list[Outcome] = []
-    for case in ElementTree.parse(report).iter("testcase"):
-        if case.find("skipped") is not None:
-            continue
-        wrong = next((part for part in case if part.tag in {"failure", "error"}), None)
-        where = case.get("classname", "").rpartition(".")[2]
-        half = "async" if where.startswith("TestAsync") else "sync"
-        why = "" if wrong is None else (wrong.get("message") or "").partition("\n")[0]
-        found.append(Outcome(suite, half, f"{where}::{case.get('name')}", wrong is None, why))
-    return found
-
-
-def _report(outcomes: Mapping[str, list[Outcome]], said: list[str]) -> int:
-    differs: dict[str, str] = tomllib.loads((_HERE / "differs.toml").read_text())["test_client"]
-    wrong = said
-    print(f"{'':16}{'':8}{'official':>14}{'ours':>14}")
-    for suite in _SUITES:
-        for half in _HALVES:
-            of = {side: [one for one in outcomes[side] if (one.suite, one.half) == (suite, half)] for side in _SIDES}
-            passed = {side: sum(one.passed for one in of[side]) for side in _SIDES}
-            print(f"{suite:16}{half:8}" + "".join(f"{f'{passed[side]}/{len(of[side])}':>14}" for side in _SIDES))
-            for side in _SIDES:
-                total = len(of[side])
-                least = total * _SHARE_OF_RESOURCES if suite == "API resources" else _LEAST_OF_CLIENT[half]
-                if not total or passed[side] < least:
-                    wrong.append(f"{suite}, {half}: {passed[side]} of {total} pass for {side}, and {least:g} have to")
-    failed = {one.name for one in outcomes["ours"] if not one.passed and one.suite == "test_client.py" and one.half in _HALVES}
-    wrong += [f"{name} fails, and differs.toml does not say why" for name in sorted(failed - _named(differs, failed))]
-    wrong += [f"{name} is in differs.toml and passes" for name in sorted(differs) if not any(_is(name, one) for one in failed)]
-    for one in outcomes["ours"]:
-        if not one.passed and one.half in _HALVES:
-            reason = next((why for name, why in differs.items() if _is(name, one.name)), one.why)
-            print(f"  fails: {one.name}: {reason}")
-    print("\n".join(wrong))
-    return bool(wrong)
-
-
-def _is(name: str, test: str) -> bool:
-    """Whether a name of differs.toml is that of a test, in whichever half."""
-    return name == test.partition("::")[2]
-
-
-def _named(differs: Mapping[str, str], failed: set[str]) -> set[str]:
-    return {one for one in failed if any(_is(name, one) for name in differs)}
+def _official() -> int:
+    found = official.official(_revision())
+    (OPENAPI / "official.json").write_text(found.text, encoding="utf-8")
+    print(f"openapi/official.json has {found.names} names of what the official SDK's methods take; `make generate` writes them out")
+    for name in found.unlike:
+        print(f"note: {name} is no type here")
+    return 0
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from retell_async import (
     Retell,
     RetellError,
 )
+from retell_async.raw.api.call import list_calls
 
 from ..engine.example import KEY
 from .example import loops
@@ -369,7 +370,7 @@ def test_a_limit_counts_from_when_a_request_leaves(library: Any) -> None:
         for _ in range(3):
             here.call.list()
         assert time.monotonic() - start > 0.3
-    assert b"".join(network.written).count(b"POST /v3/list-calls") == 3
+    assert b"".join(network.written).count(f"POST {list_calls.OPERATION.path} ".encode()) == 3
 
 
 # Its life

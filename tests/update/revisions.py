@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from codegen.document import Json, dump, load_file
+from codegen.document import Json, dump, load_file, ref_name
 from codegen.generate import ROOT
 from codegen.prepare import prepare
 
@@ -15,9 +16,25 @@ PINNED = load_file(ROOT / "openapi" / "openapi.yaml")
 PUBLISHED = ROOT.parent / "shared" / "spec" / "upstream-2026-04.yaml"
 
 
+def newest(name: str, document: Json = PINNED) -> str:
+    """The path of an operation in the newest version that the document has."""
+    versions: list[str] = [path for path in document["paths"] if re.fullmatch(rf"(/v\d+)?/{re.escape(name)}", path)]
+    return max(versions, key=lambda path: (len(path), path))
+
+
+def following(path: str) -> str:
+    """The same path in the version after it."""
+    version, _, name = path[1:].partition("/")
+    return f"/v{int(version[1:]) + 1}/{name}" if re.fullmatch(r"v\d+", version) else f"/v2{path}"
+
+
+VOICE = ref_name(PINNED["paths"]["/get-voice/{voice_id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]) or ""
+"""What the class is called that the tests change."""
+
+
 def _part() -> Json:
     """The pinned document with a few of its operations, and what these need: quicker to load."""
-    kept = ("/create-chat", "/create-agent", "/get-voice/{voice_id}", "/list-voices", "/get-concurrency", "/v2/list-agents")
+    kept = ("/create-chat", "/create-agent", "/get-voice/{voice_id}", "/list-voices", "/get-concurrency", newest("list-agents"))
     part = {**PINNED, "paths": {path: item for path, item in PINNED["paths"].items() if path in kept}}
     unused = prepare(part)["x-unreachable"]
     schemas = {name: schema for name, schema in PINNED["components"]["schemas"].items() if name not in unused}
@@ -51,7 +68,7 @@ def requires_a_property(document: Json) -> None:
 
 
 def removes_a_property(document: Json) -> None:
-    del document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"]
+    del document["components"]["schemas"][VOICE]["properties"]["accent"]
 
 
 def adds_a_paged_list(document: Json) -> None:
@@ -135,9 +152,10 @@ def next_month(document: Json) -> None:
     node = {"type": {**string, "enum": ["wait"]}, "wait_ms": {"type": "integer", "minimum": 0}}
     schemas["WaitNode"] = {"allOf": [ref("NodeBase"), {"type": "object", "properties": node, "required": ["type", "wait_ms"]}]}
     schemas["ConversationFlowNode"]["oneOf"].append(ref("WaitNode"))
-    paths["/v4/list-calls"] = deepcopy(paths["/v3/list-calls"])
-    paths["/v4/list-calls"]["post"]["operationId"] = "listCallsV4"
-    paths["/v3/update-live-call/{call_id}"] = paths.pop("/v2/update-live-call/{call_id}")
-    paths["/v3/list-chats"]["post"]["deprecated"] = True
-    paths["/list-voices"]["get"]["deprecated"] = True
-    del paths["/repair-agent/{agent_id}"]
+    calls, live = newest("list-calls", document), newest("update-live-call/{call_id}", document)
+    paths[following(calls)] = deepcopy(paths[calls])
+    paths[following(calls)]["post"]["operationId"] = "listCallsAnew"
+    paths[following(live)] = paths.pop(live)
+    paths[newest("list-chats", document)]["post"]["deprecated"] = True
+    paths[newest("list-voices", document)]["get"]["deprecated"] = True
+    del paths[next(path for path in ("/repair-agent/{agent_id}", "/backfill-contact-analysis-data", "/create-app") if path in paths)]

@@ -45,7 +45,7 @@ def test_one_change_of_each_kind(pinned: Revision) -> None:
             ("client.voice.retrieve → client.voice.describe",),
         ),
         (BREAKING, "keyword required: agent_version", ("client.chat.create(agent_version=...)",)),
-        (BREAKING, "field removed: accent", ("VoiceResponse.accent",)),
+        (BREAKING, "field removed: accent", (f"{revisions.VOICE}.accent",)),
         (ADDITIVE, "operation added: GET /v2/list-widgets", ("client.widget.list",)),
         (
             ADDITIVE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_a_revision_is_called_what_the_document_says_or_by_day_and_content() -> 
     said = {"info": {"x-retell-spec-revision": "2026-03-04-abc"}}
     assert Pin.of(said, "s", b"x", "y", date(2027, 1, 1)).date == date(2026, 3, 4)
     unsaid = Pin.of({"info": {}}, "s", b"x", "y", date(2027, 1, 1))
-    assert (unsaid.revision, unsaid.date) == (f"2027-01-01-{pin.sha256(b'x')[:7]}", date(2027, 1, 1))
+    assert (unsaid.revision, unsaid.date) == (f"2027-01-01-{hashlib.sha256(b'x').hexdigest()[:7]}", date(2027, 1, 1))
     assert Pin.of({"info": {"x-retell-spec-revision": 'odd "one"\n'}}, "s", b"x", "y", date(2027, 1, 1)).revision == unsaid.revision
 
 

@@ -154,16 +154,16 @@ def _relied_on_nothing(root: Path) -> None:
 
 
 def dangling(document: Json) -> None:
-    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"$ref": "#/components/schemas/Nowhere"}
+    document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"$ref": "#/components/schemas/Nowhere"}
 
 
 def inexpressible(document: Json) -> None:
-    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"not": {"type": "string"}}
+    document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"not": {"type": "string"}}
 
 
 def undecidable(document: Json) -> None:
     member = {"type": "object", "properties": {"a": {"type": "string"}}}
-    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"oneOf": [member, {**member, "required": ["a"]}]}
+    document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"oneOf": [member, {**member, "required": ["a"]}]}
 
 
 def invalid(document: Json) -> None:
@@ -171,7 +171,7 @@ def invalid(document: Json) -> None:
 
 
 def untyped(document: Json) -> None:
-    document["components"]["schemas"]["VoiceResponse"]["properties"]["accent"] = {"type": "text"}
+    document["components"]["schemas"][revisions.VOICE]["properties"]["accent"] = {"type": "text"}
 
 
 @pytest.mark.parametrize(
@@ -190,11 +190,11 @@ def untyped(document: Json) -> None:
             "an OpenAPI 3.0 or 3.1 document is needed",
         ),
         (b'{"openapi": "3.0.3", "info": {"title": "x"}, "paths": {}}', "/info", "'version' is a required property"),
-        (dangling, "/components/schemas/VoiceResponse/properties/accent/$ref", "#/components/schemas/Nowhere is not there"),
+        (dangling, f"/components/schemas/{revisions.VOICE}/properties/accent/$ref", "#/components/schemas/Nowhere is not there"),
         (invalid, "/paths/~1list-voices/get", "'responses' is a required property"),
-        (untyped, "/components/schemas/VoiceResponse/properties/accent/type", "'text' is not one of"),
-        (inexpressible, "/components/schemas/VoiceResponse/properties/accent/not", "cannot be expressed"),
-        (undecidable, "/components/schemas/VoiceResponse/properties/accent/oneOf", "no tag"),
+        (untyped, f"/components/schemas/{revisions.VOICE}/properties/accent/type", "'text' is not one of"),
+        (inexpressible, f"/components/schemas/{revisions.VOICE}/properties/accent/not", "cannot be expressed"),
+        (undecidable, f"/components/schemas/{revisions.VOICE}/properties/accent/oneOf", "no tag"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_and_nothing_changes(small: Path, content: Any, where: str, why: str) -> None:
@@ -332,7 +332,7 @@ def test_nothing_public_is_renamed_by_what_is_added(small: Path, monkeypatch: py
     def adds(document: Json) -> None:
         action = {"oneOf": [{"type": "object", "properties": {"type": {"type": "string", "enum": ["hangup"]}}, "required": ["type"]}]}
         field = {"type": "object", "properties": {"action": action}}
-        document["components"]["schemas"]["VoiceResponse"]["properties"]["voicemail_option"] = field
+        document["components"]["schemas"][revisions.VOICE]["properties"]["voicemail_option"] = field
 
     done = update(revisions.written(revisions.changed(adds), small.parent / "new.yaml"), root=small)
     assert [change.what for change in done.changes if change.impact == "breaking"] == []
@@ -344,7 +344,7 @@ def test_what_does_nothing_any_more_is_told(small: Path, monkeypatch: pytest.Mon
     (small / "openapi" / "notes.yaml").write_text("/paths/~1gone/get: {note: of nothing}\n", encoding="utf-8")
 
     def catches_up(document: Json) -> None:
-        document["components"]["schemas"]["VoiceResponse"]["properties"]["avatar_url"] = {"type": "string", "format": "uri"}
+        document["components"]["schemas"][revisions.VOICE]["properties"]["avatar_url"] = {"type": "string", "format": "uri"}
 
     told = update(revisions.written(revisions.changed(catches_up), small.parent / "new.yaml"), root=small, write=False).told
     assert "openapi/notes.yaml: nothing is at /paths/~1gone/get" in told

@@ -24,14 +24,6 @@ def test_what_no_operation_needs_is_set_aside_by_name() -> None:
     assert made["x-unreachable"] == ["Alone", "Lonely"]
 
 
-def test_a_second_run_keeps_the_first_report() -> None:
-    given = document({"/a": {"get": operation("a", ref("A"))}}, {"A": STRING, "B": STRING})
-    once = after(reachable.run, given)
-    once["paths"]["/a"]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = STRING
-    twice = after(reachable.run, once)
-    assert (twice["components"]["schemas"], twice["x-unreachable"]) == ({}, ["B"])
-
-
 def test_each_operation_has_its_own_parameters_and_body_in_full() -> None:
     own = {"name": "limit", "in": "query", "schema": {"type": "integer"}}
     made = after(

@@ -1,4 +1,4 @@
-"""The names of the official SDK in ours, as `python -m codegen official` finds them."""
+"""The names of the official SDK in ours, as `python -m tests.peer official` finds them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from codegen import overlay
-from codegen.__main__ import main
 from codegen.document import load_file
 from codegen.generate import ROOT, pinned
 from codegen.revisions.diff import Revision
-from codegen.revisions.official import Official, official
+from tests.peer.__main__ import main
+from tests.peer.official import Official, official
 
 OPENAPI = ROOT / "openapi"
 SURFACE = load_file(OPENAPI / "surface.yaml")
@@ -46,9 +46,9 @@ def test_what_a_document_lacks_is_an_object() -> None:
 def test_the_command_writes_the_file(
     found: Official, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("codegen.__main__.OPENAPI", tmp_path)
-    monkeypatch.setattr("codegen.__main__._revision", lambda: None)
-    monkeypatch.setattr("codegen.revisions.official.official", lambda here: found)
+    monkeypatch.setattr("tests.peer.__main__.OPENAPI", tmp_path)
+    monkeypatch.setattr("tests.peer.__main__._revision", lambda: None)
+    monkeypatch.setattr("tests.peer.official.official", lambda here: found)
     assert main(["official"]) == 0
     assert (tmp_path / "official.json").read_text(encoding="utf-8") == found.text
     assert capsys.readouterr().out.startswith(f"openapi/official.json has {found.names} names of what the official SDK's methods take")

@@ -18,11 +18,11 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from ..document import SCALARS, Json, Refused, is_object, ref_name
-from ..operation import Fields, answer, keywords, properties
-from ..passes.names import python_name
-from ..reserved import OPTIONS
-from .diff import Revision, choices, inside, kinds
+from codegen.document import SCALARS, Json, Refused, is_object, ref_name
+from codegen.operation import Fields, answer, keywords, properties
+from codegen.passes.names import python_name
+from codegen.reserved import OPTIONS
+from codegen.revisions.diff import Revision, choices, inside, kinds
 
 ARRAYS, MAPS = ("list", "List", "Sequence", "Iterable", "SequenceNotStr"), ("dict", "Dict", "Mapping")
 """Names of types of the official SDK for these."""

@@ -20,11 +20,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
 
-from .. import marks
-from ..document import SCALARS, Json, is_object, to_ref
-from ..rendering.types import literal
-from .diff import Revision
-from .drift import (
+from codegen import marks
+from codegen.document import SCALARS, Json, is_object, to_ref
+from codegen.rendering.types import literal
+from codegen.revisions.diff import Revision
+from tests.peer.drift import (
     ARRAYS,
     MAPS,
     Object,
