@@ -1,0 +1,214 @@
+"""A campaign in a file: made, run, watched and stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import anyio
+import attrs
+from anyio import to_thread
+
+from ..._call_slots import CallSlots
+from ..._core.errors import ConfigurationError
+from ..._helpers.call import Ends
+from ..._http.loops import is_asyncio, running_loop
+from ..case import End
+from ..contact import Contact
+from ..settings import Settings
+from .database import alone, open_database
+from .format import FORMAT
+from .store import Intent, Status, Store
+
+if TYPE_CHECKING:
+    from ..._client import AsyncRetell
+    from ..._helpers.watch import Events
+
+__all__ = ["Campaign", "State"]
+
+_TICK = 0.2  # seconds from one look at what is due to the next
+_QUEUE = "retell-async-campaign"
+_LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
+_AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
+
+
+@attrs.frozen
+class State:
+    """How a campaign stands."""
+
+    name: str
+    status: Status
+    note: str
+    """Why it paused by itself."""
+    counts: dict[str, int]
+    """How many contacts are ``waiting`` or ``live``, or how they ended."""
+
+    @property
+    def contacts(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+
+class Campaign:
+    """A campaign in a file of SQLite, whose every step is written down before and after it is done.
+
+    :param path: the file that `Campaign.make` made.
+    :raises ConfigurationError: there is no campaign in it, or a later version wrote it.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = Path(path)
+        self._store = Store(open_database(self._path))
+        self._store.campaign()
+
+    @classmethod
+    def make(
+        cls,
+        path: Path | str,
+        name: str,
+        settings: Settings,
+        contacts: Iterable[Contact],
+        *,
+        do_not_call: Collection[str] = (),
+    ) -> Campaign:
+        """Make a campaign, of which nothing is done before `run`.
+
+        :param path: where its file is made.
+        :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
+        :param do_not_call: numbers in E.164 form that are not called.
+        :raises ConfigurationError: there is a campaign in this file already, or two contacts have one id.
+        """
+        store = Store(open_database(Path(path), make=True))
+        store.make(name, settings, contacts, do_not_call, time.time())
+        return cls(path)
+
+    def state(self) -> State:
+        """How it stands. Any process may ask."""
+        name, _, status, note = self._store.campaign()
+        return State(name, status, note, self._store.counts())
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """All attempts in order of time.
+
+        Each has ``contact_id``, ``number``, ``from_number``, ``at``, ``sent_at``, ``call_id``, ``result``, ``cents``, ``duration_ms``,
+        ``key``, and the ``end`` of the contact.
+        """
+        return self._store.attempts()
+
+    def pause(self) -> None:
+        """Place no more calls, whichever process runs it; those that go on are followed to their end."""
+        self._store.set_status("paused", only_from="running")
+
+    def resume(self) -> None:
+        """Go on, if a process runs it; else `run` does."""
+        self._store.set_status("running", only_from="paused")
+
+    def cancel(self) -> None:
+        """Place no more calls, and never again."""
+        self._store.set_status("cancelled")
+
+    def retry(self, ends: Iterable[End] = _AGAIN) -> int:
+        """Begin anew, with a new budget of attempts, with contacts that ended so; how many there are. It pauses if it was done.
+
+        :raises ConfigurationError: there is no such end.
+        """
+        ends = tuple(ends)
+        for end in ends:
+            if end not in get_args(End):
+                raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
+        return self._store.retry(ends, time.time())
+
+    async def run(self, client: AsyncRetell, *, router: Events | None = None, on_state: Callable[[State], None] | None = None) -> State:
+        """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.
+
+        Under asyncio, and once in a process at a time. After a kill it goes on where it was.
+
+        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once.
+        :param on_state: called now and then with how it stands.
+        :raises ConfigurationError: it is cancelled, another process runs it, or something else uses DBOS in this process.
+        """
+        if not is_asyncio(running_loop()):
+            raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
+        from dbos import DBOS, error as dbos_errors
+
+        name, settings, status, _ = self._store.campaign()
+        if status == "cancelled":
+            raise ConfigurationError(f"the campaign {name} was cancelled")
+        try:
+            await DBOS.list_workflows_async(limit=1)
+        except dbos_errors.DBOSException:
+            pass
+        else:
+            raise ConfigurationError(
+                "DBOS is in use in this process already, and there can be one only: run the campaign in another process"
+            )
+        with alone(self._path):
+            return await self._run(client, settings, router, on_state)
+
+    async def _run(self, client: AsyncRetell, settings: Settings, router: Events | None, on_state: Callable[[State], None] | None) -> State:
+        from dbos import DBOS
+
+        from . import workflow
+
+        slots = CallSlots(client)
+        live = settings.live or max(await slots.limit(), 1)
+        every = None if router is None else _LOOK_AT_CALLS
+        workflow.serve(workflow.Worker(self._store, client, settings, Ends(client.call, router, within=7200.0, every=every), slots))
+        engine = open_database(self._path, outlasts_power=False)  # what it forgets is in the tables of the campaign
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        DBOS(
+            config={
+                "name": "retell-async",
+                "system_database_engine": engine,
+                "application_version": f"retell-async-campaign-{FORMAT}",
+                "executor_id": "local",
+                "log_level": "WARNING",
+            }
+        )
+        try:
+            self._store.set_status("running", only_from="paused")
+            self._store.set_status("running", only_from="done")
+            DBOS.launch()
+            await DBOS.register_queue_async(_QUEUE, worker_concurrency=live, polling_interval_sec=_TICK)
+            for key in await to_thread.run_sync(self._store.open_attempts):
+                await _enqueue(key, 0.0)
+            return await self._feed(live, on_state)
+        finally:
+            DBOS.destroy()
+            workflow.serve(None)
+            engine.dispose()
+
+    async def _feed(self, live: int, on_state: Callable[[State], None] | None) -> State:
+        """Give what is due to the queue, as long as there is room, until nothing is left."""
+        while True:
+            going_on = len(await to_thread.run_sync(self._store.open_attempts))
+            found: Intent | float | None = 0.0
+            while going_on < live:
+                found = await to_thread.run_sync(self._store.next_intent, time.time())
+                if not isinstance(found, Intent):
+                    break
+                await _enqueue(found.key, max(found.at - time.time(), 0.0))
+                going_on += 1
+            state = await to_thread.run_sync(self.state)
+            if on_state is not None:
+                on_state(state)
+            if not going_on:
+                if state.status == "running" and found is None:
+                    self._store.set_status("done", only_from="running")
+                    return self.state()
+                if state.status != "running":
+                    return state
+            await anyio.sleep(_TICK)
+
+
+async def _enqueue(key: str, delay: float) -> None:
+    """Give an attempt to the queue, once: its key is the name of the workflow."""
+    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+    from .workflow import attempt
+
+    with SetWorkflowID(key), SetEnqueueOptions(delay_seconds=delay or None):
+        await DBOS.enqueue_workflow_async(_QUEUE, attempt, key)

@@ -1,0 +1,86 @@
+"""Cases and settings as JSON, as the database keeps them. A change here is another FORMAT, and needs a step in `migrated`."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import attrs
+
+from ..._core.errors import ConfigurationError
+from ..case import Attempt, Case
+from ..contact import Contact
+from ..hours import Hours, Window
+from ..numbers import Number
+from ..rules import Retry, Rules
+from ..settings import Settings
+
+__all__ = ["FORMAT", "case_from", "case_text", "settings_from", "settings_text"]
+
+FORMAT = 1
+
+
+def case_text(case: Case) -> str:
+    """A case as text."""
+    return json.dumps(
+        {
+            "contact": attrs.asdict(case.contact),
+            "attempts": [attrs.asdict(attempt) for attempt in case.attempts],
+            "not_before": None if math.isinf(case.not_before) else case.not_before,
+            "end": case.end,
+        }
+    )
+
+
+def case_from(text: str) -> Case:
+    """The case that was written."""
+    said: dict[str, Any] = json.loads(text)
+    contact = said["contact"]
+    return Case(
+        Contact(**{**contact, "zones": tuple(contact["zones"])}),
+        tuple(Attempt(**attempt) for attempt in said["attempts"]),
+        math.inf if said["not_before"] is None else said["not_before"],
+        said["end"],
+    )
+
+
+def settings_text(settings: Settings) -> str:
+    """Settings as text."""
+    rules = settings.rules
+    return json.dumps(
+        {
+            **{field.name: getattr(settings, field.name) for field in attrs.fields(Settings) if field.name != "rules"},
+            "rules": {
+                **{field.name: getattr(rules, field.name) for field in attrs.fields(Rules)},
+                "numbers": [attrs.asdict(number) for number in rules.numbers],
+                "hours": [[sorted(window.days), window.start, window.end] for window in rules.hours.windows],
+                "retries": {name: None if retry is None else attrs.asdict(retry) for name, retry in rules.retries.items()},
+            },
+        }
+    )
+
+
+def settings_from(text: str, format: int) -> Settings:
+    """The settings that were written.
+
+    :raises ConfigurationError: a later version wrote them.
+    """
+    if format > FORMAT:
+        raise ConfigurationError(f"this campaign was written by a later version of retell-async (format {format}, here {FORMAT}): upgrade")
+    said: dict[str, Any] = json.loads(text)
+    rules = said["rules"]
+    return Settings(
+        **{
+            **said,
+            "required": tuple(said["required"]),
+            "rules": Rules(
+                **{
+                    **rules,
+                    "numbers": [Number(**number) for number in rules["numbers"]],
+                    "hours": Hours(tuple(Window(frozenset(days), start, end) for days, start, end in rules["hours"])),
+                    "retries": {name: None if retry is None else Retry(**retry) for name, retry in rules["retries"].items()},
+                }
+            ),
+        }
+    )
