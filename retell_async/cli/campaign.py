@@ -253,7 +253,19 @@ def report(database: Path, out: Path | None, kind: str) -> None:
             table.writerows(rows)
 
 
-_COLUMNS = ("contact_id", "number", "from_number", "at", "sent_at", "call_id", "result", "duration_ms", "cents", "end", "key")
+_COLUMNS: tuple[str, ...] = (
+    "contact_id",
+    "number",
+    "from_number",
+    "at",
+    "sent_at",
+    "call_id",
+    "result",
+    "duration_ms",
+    "cents",
+    "end",
+    "key",
+)
 
 
 def _moment(text: str) -> float:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Campaign", "State"]
 
 _TICK = 0.2  # seconds from one look at what is due to the next
-_QUEUE = "retell-async-campaign"
 _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
 _AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
 
@@ -132,16 +131,12 @@ class Campaign:
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
-        from dbos import DBOS, error as dbos_errors
+        from . import workflow
 
         name, settings, status, _ = self._store.campaign()
         if status == "cancelled":
             raise ConfigurationError(f"the campaign {name} was cancelled")
-        try:
-            await DBOS.list_workflows_async(limit=1)
-        except dbos_errors.DBOSException:
-            pass
-        else:
+        if await workflow.is_in_use():
             raise ConfigurationError(
                 "DBOS is in use in this process already, and there can be one only: run the campaign in another process"
             )
@@ -149,9 +144,8 @@ class Campaign:
             return await self._run(client, settings, router, on_state)
 
     async def _run(self, client: AsyncRetell, settings: Settings, router: Events | None, on_state: Callable[[State], None] | None) -> State:
-        from dbos import DBOS
-
         from . import workflow
+        from .workflow import DBOS, QUEUE, enqueue
 
         slots = CallSlots(client)
         live = settings.live or max(await slots.limit(), 1)
@@ -172,9 +166,9 @@ class Campaign:
             self._store.set_status("running", only_from="paused")
             self._store.set_status("running", only_from="done")
             DBOS.launch()
-            await DBOS.register_queue_async(_QUEUE, worker_concurrency=live, polling_interval_sec=_TICK)
+            await DBOS.register_queue_async(QUEUE, worker_concurrency=live, polling_interval_sec=_TICK)
             for key in await to_thread.run_sync(self._store.open_attempts):
-                await _enqueue(key, 0.0)
+                await enqueue(key, 0.0)
             return await self._feed(live, on_state)
         finally:
             DBOS.destroy()
@@ -183,6 +177,8 @@ class Campaign:
 
     async def _feed(self, live: int, on_state: Callable[[State], None] | None) -> State:
         """Give what is due to the queue, as long as there is room, until nothing is left."""
+        from .workflow import enqueue
+
         while True:
             going_on = len(await to_thread.run_sync(self._store.open_attempts))
             found: Intent | float | None = 0.0
@@ -190,7 +186,7 @@ class Campaign:
                 found = await to_thread.run_sync(self._store.next_intent, time.time())
                 if not isinstance(found, Intent):
                     break
-                await _enqueue(found.key, max(found.at - time.time(), 0.0))
+                await enqueue(found.key, max(found.at - time.time(), 0.0))
                 going_on += 1
             state = await to_thread.run_sync(self.state)
             if on_state is not None:
@@ -202,13 +198,3 @@ class Campaign:
                 if state.status != "running":
                     return state
             await anyio.sleep(_TICK)
-
-
-async def _enqueue(key: str, delay: float) -> None:
-    """Give an attempt to the queue, once: its key is the name of the workflow."""
-    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
-
-    from .workflow import attempt
-
-    with SetWorkflowID(key), SetEnqueueOptions(delay_seconds=delay or None):
-        await DBOS.enqueue_workflow_async(_QUEUE, attempt, key)

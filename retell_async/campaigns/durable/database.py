@@ -13,6 +13,7 @@ from ..._core.errors import ConfigurationError
 
 try:
     import sqlalchemy as sa
+    from sqlalchemy import event
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
@@ -22,6 +23,10 @@ __all__ = ["alone", "open_database"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes waits for another
+
+
+def _now(*_: object) -> float:
+    return time.time()
 
 
 @contextmanager
@@ -58,9 +63,9 @@ def open_database(path: Path, *, make: bool = False, outlasts_power: bool = True
 
     def connected(connection: Any, _: object) -> None:
         # DBOS asks for unixepoch('subsec'), which SQLite has from 3.42 on; Pythons come with older ones.
-        connection.create_function("unixepoch", -1, lambda *_: time.time())
+        connection.create_function("unixepoch", -1, _now)
         connection.execute("PRAGMA journal_mode=WAL")  # four times as fast here
         connection.execute(f"PRAGMA synchronous={'FULL' if outlasts_power else 'NORMAL'}")
 
-    sa.event.listen(engine, "connect", connected)
+    event.listen(engine, "connect", connected)
     return engine

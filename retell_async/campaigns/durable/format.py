@@ -25,7 +25,11 @@ def case_text(case: Case) -> str:
     """A case as text."""
     return json.dumps(
         {
-            "contact": attrs.asdict(case.contact),
+            "contact": {
+                **attrs.asdict(case.contact, recurse=False),
+                "variables": dict(case.contact.variables),
+                "metadata": dict(case.contact.metadata),
+            },
             "attempts": [attrs.asdict(attempt) for attempt in case.attempts],
             "not_before": None if math.isinf(case.not_before) else case.not_before,
             "end": case.end,
@@ -36,10 +40,11 @@ def case_text(case: Case) -> str:
 def case_from(text: str) -> Case:
     """The case that was written."""
     said: dict[str, Any] = json.loads(text)
-    contact = said["contact"]
+    contact: dict[str, Any] = {**said["contact"], "zones": tuple(said["contact"]["zones"])}
+    attempts: list[dict[str, Any]] = said["attempts"]
     return Case(
-        Contact(**{**contact, "zones": tuple(contact["zones"])}),
-        tuple(Attempt(**attempt) for attempt in said["attempts"]),
+        Contact(**contact),
+        tuple(Attempt(**attempt) for attempt in attempts),
         math.inf if said["not_before"] is None else said["not_before"],
         said["end"],
     )
@@ -69,18 +74,9 @@ def settings_from(text: str, format: int) -> Settings:
     if format > FORMAT:
         raise ConfigurationError(f"this campaign was written by a later version of retell-async (format {format}, here {FORMAT}): upgrade")
     said: dict[str, Any] = json.loads(text)
-    rules = said["rules"]
-    return Settings(
-        **{
-            **said,
-            "required": tuple(said["required"]),
-            "rules": Rules(
-                **{
-                    **rules,
-                    "numbers": [Number(**number) for number in rules["numbers"]],
-                    "hours": Hours(tuple(Window(frozenset(days), start, end) for days, start, end in rules["hours"])),
-                    "retries": {name: None if retry is None else Retry(**retry) for name, retry in rules["retries"].items()},
-                }
-            ),
-        }
-    )
+    rules: dict[str, Any] = said["rules"]
+    rules["numbers"] = [Number(**number) for number in rules["numbers"]]
+    rules["hours"] = Hours(tuple(Window(frozenset(days), start, end) for days, start, end in rules["hours"]))
+    rules["retries"] = {name: None if retry is None else Retry(**retry) for name, retry in rules["retries"].items()}
+    said |= {"required": tuple(said["required"]), "rules": Rules(**rules)}
+    return Settings(**said)

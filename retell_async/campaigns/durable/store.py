@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any, Literal
@@ -94,7 +94,7 @@ class Store:
         _tables.create_all(engine)
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def _writing(self) -> Generator[sa.Connection]:
         with self._lock, self._engine.connect() as connection:
             connection.execute(sa.text("BEGIN IMMEDIATE"))  # else two who read before they write may deadlock
             try:
@@ -273,7 +273,7 @@ class Store:
         """All attempts, in order of time."""
         with self._engine.connect() as connection:
             query = sa.select(_attempt, _contact.c.number, _contact.c.end).join(_contact, _contact.c.id == _attempt.c.contact_id)
-            return [dict(row._mapping) for row in connection.execute(query.order_by(_attempt.c.at))]
+            return [dict(row) for row in connection.execute(query.order_by(_attempt.c.at)).mappings()]
 
     def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings]:
         query = sa.select(_attempt, _contact.c["case"], _contact.c.number).join(_contact, _contact.c.id == _attempt.c.contact_id)

@@ -16,7 +16,7 @@ from ..case import Result
 from .placing import place
 
 try:
-    from dbos import DBOS
+    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, error as dbos_errors
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .store import Store
 
-__all__ = ["Worker", "attempt", "serve"]
+__all__ = ["DBOS", "QUEUE", "Worker", "attempt", "enqueue", "is_in_use", "serve"]
+
+QUEUE = "retell-async-campaign"
 
 
 class Worker:
@@ -54,8 +56,8 @@ def serve(worker: Worker | None) -> None:
 
 
 _AGAIN: dict[str, Any] = {"retries_allowed": True, "interval_seconds": 2.0, "backoff_rate": 1.0, "max_attempts": 10**6}
-"""What went wrong in a step on this machine (a disk that is full, a client that was closed) is tried again: each step may be, and none gives
-up a call that may go on."""
+"""What went wrong in a step on this machine (a disk that is full, a client that was closed) is tried again: each may be, and none gives up
+a call that may go on."""
 
 
 @DBOS.workflow(name="retell_async.attempt")
@@ -133,3 +135,18 @@ async def _settle(key: str, said: dict[str, Any]) -> None:
 def _said(result: Result) -> dict[str, Any]:
     """A result as the step of a workflow keeps it."""
     return {"call_id": None, **attrs.asdict(result), "duration_ms": None, "cents": None}
+
+
+async def enqueue(key: str, delay: float) -> None:
+    """Give an attempt to the queue, once: its key is the name of the workflow."""
+    with SetWorkflowID(key), SetEnqueueOptions(delay_seconds=delay or None):
+        await DBOS.enqueue_workflow_async(QUEUE, attempt, key)
+
+
+async def is_in_use() -> bool:
+    """Whether something uses DBOS in this process: a second configuration of it would be passed over in silence."""
+    try:
+        await DBOS.list_workflows_async(limit=1)
+    except dbos_errors.DBOSException:
+        return False
+    return True

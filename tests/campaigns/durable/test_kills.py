@@ -34,7 +34,6 @@ FAULTS = (
 )
 CONTACTS = 2000
 KILLS = 10
-_RETRY = Retry(0.5)
 
 
 @asynccontextmanager
@@ -47,7 +46,8 @@ async def account(path: Path, contacts: int) -> AsyncGenerator[tuple[str, AsyncR
         number = await client.phone_number.create(area_code=415, outbound_agents=[{"agent_id": agent.agent_id, "weight": 1}])
         for fault in FAULTS:
             sandbox.set_fault(Fault.parse(fault))
-        retries = dict.fromkeys(("dial_busy", "missed", "voicemail", "failed", "concurrency_limit_reached", "not_placed"), _RETRY)
+        ends = ("dial_busy", "missed", "voicemail", "failed", "concurrency_limit_reached", "not_placed")
+        retries: dict[str, Retry | None] = {end: Retry(0.5) for end in ends}
         rules = Rules(numbers=[Number(number.phone_number, per_second=1000.0)], attempts=3, per_day=3, retries=retries)
         people = [
             Contact(id=str(person), number=f"+1212{200 + person // 10000}{person % 10000:04}", zones=("America/New_York",))

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -163,7 +164,9 @@ def test_what_is_written_is_read_back() -> None:
     assert settings_from(settings_text(settings), FORMAT) == settings
     with pytest.raises(ConfigurationError, match="later version"):
         settings_from(settings_text(settings), FORMAT + 1)
+    odd = attrs.evolve(contacts(1)[0], metadata=MappingProxyType({}), variables=MappingProxyType({"name": "Ann"}))
     for case in (
+        Case(odd),
         Case(contacts(1)[0], not_before=NOW),
         dialled(Case(contacts(1)[0]), NOW, "+1"),
         Case(contacts(1)[0], end="reached", not_before=float("inf")),
