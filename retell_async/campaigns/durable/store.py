@@ -79,8 +79,8 @@ class Turn:
     """Leave to send a request."""
 
     request: dict[str, Any]
-    sent_at: float | None
-    """When it was sent first, if that was before."""
+    age: float | None
+    """Seconds since it was sent first, if that was before, by the clock of the database; below 0 if that was set back."""
     may_dial: bool
     """Whether it may be sent again. Else it may only be looked for, since nobody may be called now."""
 
@@ -387,7 +387,7 @@ class Store:
                 _write(connection, self._postponed(connection, before, settings, now))
                 return None
             values: dict[str, Any] = {"worker": worker}
-            turn: Turn | Wait = Turn(json.loads(row.request), row.sent_at, may_dial)
+            turn: Turn | Wait = Turn(json.loads(row.request), None if row.sent_at is None else now - row.sent_at, may_dial)
             if may_dial:
                 number = next(number for number in settings.rules.numbers if number.number == row.from_number)
                 seconds = self._pause(connection, row.key, number, live, now)
