@@ -101,8 +101,11 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
             _here.append((worker, tasks))
             DBOS.launch()
             await DBOS.register_queue_async(_NAME, worker_concurrency=most, polling_interval_sec=_POLLING, on_conflict="always_update")
-            yield tasks
-            tasks.cancel_scope.cancel()
+            try:
+                yield tasks
+            finally:
+                logging.getLogger("dbos").setLevel(logging.ERROR)  # it warns of each workflow that has no end, which is meant
+                tasks.cancel_scope.cancel()
     finally:
         _here.clear()
         with anyio.CancelScope(shield=True):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings as Sandb
 
 ROOT = Path(__file__).parents[3]
 CHILD = Path(__file__).parent / "child.py"
+NEXT = Path(__file__).parent / "next_version.py"
 
 
 class Counting(Sandbox):
@@ -74,10 +75,10 @@ async def account(
         yield sandbox, served.url, client
 
 
-def start(address: Path | str, url: str, lease: float = 15.0, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(address: Path | str, url: str, lease: float = 15.0, child: Path = CHILD) -> subprocess.Popen[str]:
     """A process that runs it."""
-    command = [sys.executable, str(CHILD), str(address), url, str(lease)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    command = [sys.executable, str(child), str(address), url, str(lease)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
