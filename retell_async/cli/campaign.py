@@ -36,6 +36,11 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
+def _address(database: str) -> Path | str:
+    """A file of SQLite, or the address of a database of Postgres."""
+    return database if "://" in database else Path(database)
+
+
 @click.group()
 def campaign() -> None:
     """Plan calls to many people by rules: who would be called when, and who not.
@@ -117,15 +122,18 @@ def plan(
 
 
 @campaign.command()
-@click.argument("database", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("database", type=_address)
 @click.argument("contacts", type=_FILE, required=False)
 @_rules
 @click.option("--name", help="What the campaign is called, by default as its file.")
-def run(database: Path, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any) -> None:
+def run(
+    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any
+) -> None:
     """Call people, until every contact has come to an end.
 
-    DATABASE is the file of the campaign. With CONTACTS it is made: lines that a plan refuses are refused here too. Without them the
-    campaign that is in the file goes on. Ctrl-C or a kill ends this process and nothing else: run it again.
+    DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
+    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on. Ctrl-C or a kill ends this
+    process and nothing else: run it again.
     """
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
@@ -135,9 +143,10 @@ def run(database: Path, contacts: Path | None, rules_file: Path | None, do_not_c
 
 
 def _make(
-    database: Path, contacts: Path, rules_file: Path | None, do_not_call: Path | None, name: str | None, said: dict[str, Any]
+    database: Path | str, contacts: Path, rules_file: Path | None, do_not_call: Path | None, name: str | None, said: dict[str, Any]
 ) -> None:
     from ..campaigns.durable.campaign import Campaign
+    from ..campaigns.durable.database import shown
 
     settings = _settings(rules_file, said)
     never = frozenset[str]() if do_not_call is None else numbers_of(do_not_call, settings.region)
@@ -153,11 +162,15 @@ def _make(
                 refused += 1
                 click.echo(f"line {read.line}: {read.text}", err=True)
 
-    Campaign.make(database, name or database.stem, settings, taken(), do_not_call=never)
-    click.echo(f"{database}: a campaign was made; {refused:,} lines were refused", err=True)
+    Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
+    click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused", err=True)
 
 
-def _opened(database: Path) -> Campaign:
+def _name_of(database: Path | str) -> str:
+    return database.stem if isinstance(database, Path) else database.partition("?")[0].rpartition("/")[2]
+
+
+def _opened(database: Path | str) -> Campaign:
     from ..campaigns.durable.campaign import Campaign
 
     return Campaign(database)
@@ -187,9 +200,9 @@ def _show(state: State) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(database: Path, as_json: bool) -> None:
+def status(database: Path | str, as_json: bool) -> None:
     """Show how a campaign stands, also while another process runs it."""
     state = _opened(database).state()
     if as_json:
@@ -199,8 +212,8 @@ def status(database: Path, as_json: bool) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
-def pause(database: Path) -> None:
+@click.argument("database", type=_address)
+def pause(database: Path | str) -> None:
     """Place no more calls; those that go on are followed to their end."""
     opened = _opened(database)
     opened.pause()
@@ -208,8 +221,8 @@ def pause(database: Path) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
-def resume(database: Path) -> None:
+@click.argument("database", type=_address)
+def resume(database: Path | str) -> None:
     """Let the process go on that runs a paused campaign; run does that too."""
     opened = _opened(database)
     opened.resume()
@@ -217,8 +230,8 @@ def resume(database: Path) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
-def cancel(database: Path) -> None:
+@click.argument("database", type=_address)
+def cancel(database: Path | str) -> None:
     """Place no more calls, and never again."""
     opened = _opened(database)
     opened.cancel()
@@ -226,11 +239,11 @@ def cancel(database: Path) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.option(
     "--end", "ends", multiple=True, metavar="END", help="Contacts that ended so; by default exhausted, unknown, refused, expired."
 )
-def retry(database: Path, ends: tuple[str, ...]) -> None:
+def retry(database: Path | str, ends: tuple[str, ...]) -> None:
     """Begin anew with contacts that were not reached, with a new budget of attempts. Run it after that."""
     opened = _opened(database)
     count = opened.retry(cast("Any", ends)) if ends else opened.retry()
@@ -238,10 +251,10 @@ def retry(database: Path, ends: tuple[str, ...]) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; by default it is printed.")
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
-def report(database: Path, out: Path | None, kind: str) -> None:
+def report(database: Path | str, out: Path | None, kind: str) -> None:
     """Write all attempts: who was called when from which number, what came of it, and what it cost."""
     rows = [{name: row[name] for name in _COLUMNS} for row in _opened(database).attempts()]
     with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:

@@ -63,4 +63,13 @@ workers = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("beat_at", sa.Float(53), nullable=False),
 )
+# Who is called next: the first in this order of those that are due.
+sa.Index(
+    "retell_contact_turn",
+    contacts.c.priority.desc(),
+    contacts.c.waits_until,
+    contacts.c.place,
+    sqlite_where=contacts.c.waits_until.is_not(None),
+    postgresql_where=contacts.c.waits_until.is_not(None),
+)
 do_not_call = sa.Table("retell_do_not_call", tables, sa.Column("number", sa.String, primary_key=True))
