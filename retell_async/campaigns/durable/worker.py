@@ -176,7 +176,6 @@ class Worker:
         while True:
             asked = time.monotonic(), time.time()
             turn = await patiently(self.store.turn, key, self.id, lease=self.lease, live=self.live, first=first)
-            first = False
             if isinstance(turn, Wait):
                 await anyio.sleep(turn.seconds)
             elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
