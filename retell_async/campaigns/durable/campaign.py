@@ -192,6 +192,7 @@ class Campaign:
 
         own = CapacityLimiter(1)  # a thread of its own, so that it waits for no other
         while True:
+            await worker.look_at_clock()
             alive = await patiently(self._store.beat, worker.id, worker.lease, limiter=own)
             if alive[0] == worker.id:
                 attempts = await patiently(self._store.open_attempts)
