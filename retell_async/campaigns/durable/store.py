@@ -458,8 +458,8 @@ class Store:
 
     def settle(self, key: str, result: Result, *, duration_ms: float | None = None, cents: float | None = None) -> None:
         """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing."""
-        with self._writing() as (connection, now):
-            found = self._attempt(connection, key)
+        with self._writing(alone=False) as (connection, now):
+            found = self._attempt(connection, key, alone=True)
             if found is None or found[0].result is not None:
                 return
             row, case, settings = found
@@ -506,8 +506,13 @@ class Store:
             query = sa.select(attempts, contacts.c.number, contacts.c.end).join(contacts, contacts.c.id == attempts.c.contact_id)
             return [dict(row) for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
 
-    def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings] | None:
-        """An attempt, with how the campaign stands, its case and the settings."""
+    def _attempt(self, connection: sa.Connection, key: str, *, alone: bool = False) -> tuple[Any, Case, Settings] | None:
+        """An attempt, with how the campaign stands, its case and the settings.
+
+        :param alone: nobody else changes it until the end of the transaction.
+        """
+        if alone:
+            connection.execute(sa.select(attempts.c.key).where(attempts.c.key == key).with_for_update())
         campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
         query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
         row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
