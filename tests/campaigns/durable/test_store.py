@@ -194,7 +194,8 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
 def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = make(contacts(1))
     key = desk.begin()
-    assert (FORMAT, formats.STEPS.keys()) == (1, set())  # the one that is made here is the first
+    assert FORMAT == 1
+    assert not formats.STEPS  # the one that is made here is the first
     monkeypatch.setattr(formats, "FORMAT", 2)
     renamed = formats.Step(
         settings=lambda said: {**said, "live": 7},
