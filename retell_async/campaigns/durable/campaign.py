@@ -213,10 +213,9 @@ class Campaign:
                 told_at = time.monotonic()
                 on_state(await patiently(self.state))
             if not found.open:
+                if found.at is None:
+                    await patiently(self._store.finish)
                 state = await patiently(self.state)
-                if state.status == "running" and found.at is None:
-                    await patiently(self._store.set_status, "done", only_from="running")
-                    state = await patiently(self.state)
                 if state.status != "running":
                     if on_state is not None:
                         on_state(state)

@@ -209,6 +209,15 @@ class Store:
         """Let it pause, if it runs, and write why."""
         self.set_status("paused", note, only_from="running")
 
+    def finish(self) -> bool:
+        """Write that it is done, if it runs and nobody is being called or waits; whether that is so."""
+        with self._writing(durably=True) as (connection, _):
+            running = connection.execute(sa.select(campaigns.c.status)).scalar_one() == "running"
+            left = connection.execute(sa.select(contacts.c.id).where(contacts.c.end.is_(None)).limit(1)).first()
+            if running and left is None:
+                connection.execute(sa.update(campaigns).values(status="done", note=""))
+            return running and left is None
+
     # Workers
 
     def enter(self, *, alone: bool) -> tuple[int, str]:
@@ -391,7 +400,6 @@ class Store:
             found = self._attempt(connection, key)
             if found is None:
                 return None
-            _check_format(found[0].format)
             row, case, settings = found
             if row.result is not None or row.call_id is not None or not (first or row.worker == worker):
                 return None
@@ -475,8 +483,9 @@ class Store:
     def contact_of(self, key: str) -> Contact:
         """Whom an attempt calls."""
         with self._reading() as connection:
-            query = sa.select(contacts.c["case"]).join(attempts, contacts.c.id == attempts.c.contact_id).where(attempts.c.key == key)
-            return formats.case_from(connection.execute(query).scalar_one()).contact
+            found = self._attempt(connection, key)
+        assert found is not None  # noqa: S101 - what was sent is never taken back
+        return found[1].contact
 
     def retry(self, ends: Iterable[str]) -> int:
         """Begin anew with contacts that ended so, with a new budget of attempts; how many there are."""
@@ -516,7 +525,10 @@ class Store:
         campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
         query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
         row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
-        return None if row is None else (row, formats.case_from(row.case), self._settings(row))
+        if row is None:
+            return None
+        _check_format(row.format)
+        return row, formats.case_from(row.case), self._settings(row)
 
     def _objection(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> str | None:
         return objection(case, settings.rules, now, self._never(connection, case))
