@@ -32,6 +32,7 @@ Status = Literal["running", "paused", "cancelled", "done"]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SOON = 3.0  # seconds for which a call waits for its number in the queue
 _POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
+_STARTING = 15.0  # seconds that a worker has before its first beat
 _BATCH = 1000
 
 
@@ -233,7 +234,7 @@ class Store:
             connection.execute(sa.update(campaigns).values(workers=worker))
             if alone:
                 connection.execute(sa.delete(workers))
-            connection.execute(sa.insert(workers).values(id=worker, beat_at=now))
+            connection.execute(sa.insert(workers).values(id=worker, beat_at=now + _STARTING))
             return worker, row.token
 
     def _migrate(self, connection: sa.Connection) -> None:
@@ -260,8 +261,8 @@ class Store:
                 connection.execute(sa.update(contacts).where(contacts.c.id == id).values(case=json.dumps(case)))
             last = rows[-1][0]
 
-    def beat(self, worker: int, lease: float) -> list[int]:
-        """Write that a worker is alive, and give all that are.
+    def beat(self, worker: int, lease: float) -> None:
+        """Write that a worker is alive.
 
         :param lease: seconds after which others take over what one does that is not heard of.
         :raises LeaseLost: it was not heard of for so long.
@@ -273,7 +274,15 @@ class Store:
             if not connection.execute(sa.update(workers).where(is_alive).values(beat_at=now)).rowcount:
                 raise LeaseLost
             connection.execute(sa.delete(workers).where(workers.c.beat_at <= now - lease))
-            return list(connection.execute(sa.select(workers.c.id).order_by(workers.c.id)).scalars())
+
+    def alive(self, lease: float) -> list[int]:
+        """The workers that are.
+
+        :param lease: see `beat`.
+        """
+        with self._reading() as connection:
+            is_alive = workers.c.beat_at > self._now(connection) - lease
+            return list(connection.execute(sa.select(workers.c.id).where(is_alive)).scalars())
 
     def leave(self, worker: int) -> None:
         """Write that a worker is gone: others take over at once what it left."""
