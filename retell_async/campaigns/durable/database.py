@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..._core.errors import ConfigurationError
+from ..._core.masking import mask_text
 
 try:
     import sqlalchemy as sa
@@ -94,7 +95,7 @@ class Database:
 
 def shown(address: Path | str) -> str:
     """An address as messages have it: without a password."""
-    return sa.make_url(address).render_as_string() if isinstance(address, str) and "://" in address else str(address)
+    return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
 
 
 def _postgres(address: str, synchronous_commit: str) -> sa.Engine:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -11,7 +13,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from .processes import account, check, finish, killed_after, start
+from retell_async.campaigns import Campaign, Settings
+
+from .desk import RULES, contacts
+from .processes import ROOT, account, check, finish, killed_after, start
 
 pytestmark = [
     pytest.mark.soak,
@@ -63,3 +68,20 @@ async def test_four_workers_share_a_campaign_of_which_one_dies_and_one_stands_st
     assert most <= PER_SECOND
     assert max(sandbox.live) <= 60
     assert used >= 0.8
+
+
+async def test_the_command_takes_the_address_and_shows_no_password(address: str) -> None:
+    with_password = address.replace("postgres:@", "postgres:secret@")
+    Campaign.make(with_password, "spring", Settings(rules=RULES), contacts(3))
+
+    async def command(*arguments: str) -> tuple[int, str, str]:
+        program = [sys.executable, "-m", "retell_async.cli", "campaign", *arguments]
+        done = await anyio.run_process(program, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    assert await command("status", with_password) == (0, "spring: paused: waiting 3\n", "")
+    assert (await command("cancel", with_password))[1] == "spring: cancelled: waiting 3\n"
+    code, _, err = await command("status", "postgresql://calls:secret@127.0.0.1:1/spring")
+    assert (code, err.startswith("Error: postgresql://***@127.0.0.1:1/spring: it cannot be reached: ")) == (1, True)
+    assert "secret" not in err
+    assert err.count("\n") == 1
