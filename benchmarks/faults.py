@@ -10,7 +10,7 @@ from .serving import serving, stats
 
 FAULTS = {"faults": 0.05, "delay": 1.0, "retry_after": "0.05"}
 TIMEOUT = 0.5
-AT_ONCE = 100  # with thousands the peer takes minutes for one run
+CONCURRENCY = 100  # with thousands the peer takes minutes for one run
 RECONCILE = {"on_unknown_outcome": "reconcile", "reconcile_within": 15.0}
 RUNS: tuple[tuple[str, int, dict[str, Any] | None], ...] = (
     ("phone", 5000, {}),
@@ -27,7 +27,7 @@ def run() -> Table:
     "twice" is what matters: so many were created more than once. An error that is not "unknown" claims that nothing was created.
     """
     table = Table(
-        f"creations on loopback, {AT_ONCE} at a time, each of four faults in 5% of requests",
+        f"creations on loopback, {CONCURRENCY} at a time, each of four faults in 5% of requests",
         ("", "side", "returned", "unknown", "other errors", "exist", "twice", "seconds"),
     )
     for kind, number, retry in RUNS:
@@ -41,7 +41,7 @@ def run() -> Table:
 def _row(table: Table, module: str, kind: str, number: int, retry: dict[str, Any] | None) -> None:
     with serving(**FAULTS) as url:
         settings = {"timeout": TIMEOUT, **({"retry": retry} if retry else {})}
-        argument = json.dumps({"url": url, "create": kind, "number": number, "at_once": AT_ONCE, "settings": settings})
+        argument = json.dumps({"url": url, "create": kind, "number": number, "concurrency": CONCURRENCY, "settings": settings})
         ours = module == "load_ours"
         side = Side("retell-async", "ours", module, argument) if ours else Side("retell-sdk", "peer", module, argument)
         with running(side) as ask:

@@ -8,7 +8,7 @@ from .frame import Side, Table, interleaved, medians
 from .serving import serving
 
 REPEATS = 3
-AT_ONCE = (1, 50)
+CONCURRENCY = (1, 50)
 NUMBER = 3000
 LEAST = {1: 0.0, 50: 0.5}
 
@@ -20,12 +20,12 @@ def run() -> Table:
         ("threads", "AsyncRetell", "Retell", "ratio", "target"),
     )
     with serving() as url:
-        for at_once in AT_ONCE:
-            order = json.dumps({"url": url, "throughput": at_once, "number": NUMBER})
+        for concurrency in CONCURRENCY:
+            order = json.dumps({"url": url, "throughput": concurrency, "number": NUMBER})
             sides = [Side("AsyncRetell", "ours", "load_ours", order), Side("Retell", "ours", "threads_ours", order)]
             tasks, threads = (medians(rates) for rates in interleaved(sides, REPEATS))
             for phase in ("new", "steady"):
                 ratio = f"{threads[phase] / tasks[phase]:.2f}"
-                target = f">= {LEAST[at_once]:.1f}" if LEAST[at_once] else ""
-                table.rows.append((f"{at_once} {phase}", f"{tasks[phase]:,.0f}", f"{threads[phase]:,.0f}", ratio, target))
+                target = f">= {LEAST[concurrency]:.1f}" if LEAST[concurrency] else ""
+                table.rows.append((f"{concurrency} {phase}", f"{tasks[phase]:,.0f}", f"{threads[phase]:,.0f}", ratio, target))
     return table

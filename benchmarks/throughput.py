@@ -9,7 +9,7 @@ from .frame import Side, Table, interleaved, medians
 from .serving import serving
 
 REPEATS = 2
-AT_ONCE = (20, 200, 1000)
+CONCURRENCY = (20, 200, 1000)
 LEAST = {20: 3.0, 200: 4.0, 1000: 12.0}
 
 
@@ -24,23 +24,23 @@ def run() -> Table:
         ("at once", "retell-sdk", "retell-async", "ratio", "target", "[aiohttp]", "ratio", "bare aiohttp", "of it"),
     )
     with serving() as url:
-        for at_once in AT_ONCE:
-            answers = interleaved(_sides(url, at_once), REPEATS)
+        for concurrency in CONCURRENCY:
+            answers = interleaved(_sides(url, concurrency), REPEATS)
             for phase in ("new", "steady"):
                 peer, ours, aio, bare = (medians(rates)[phase] for rates in answers)
                 table.rows.append(
                     (
-                        f"{at_once:,} {phase}",
-                        *(f"{peer:,.0f}", f"{ours:,.0f}", f"{ours / peer:.1f}", f">= {LEAST[at_once]:.0f}"),
+                        f"{concurrency:,} {phase}",
+                        *(f"{peer:,.0f}", f"{ours:,.0f}", f"{ours / peer:.1f}", f">= {LEAST[concurrency]:.0f}"),
                         *(f"{aio:,.0f}", f"{aio / peer:.1f}", f"{bare:,.0f}", f"{aio / bare:.0%}"),
                     )
                 )
     return table
 
 
-def _sides(url: str, at_once: int) -> list[Side]:
+def _sides(url: str, concurrency: int) -> list[Side]:
     def order(number: int, **more: Any) -> str:
-        return json.dumps({"url": url, "throughput": at_once, "number": max(number, 2 * at_once), **more})
+        return json.dumps({"url": url, "throughput": concurrency, "number": max(number, 2 * concurrency), **more})
 
     return [
         Side("retell-sdk", "peer", "load_peer", order(500)),

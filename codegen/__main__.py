@@ -65,7 +65,7 @@ def _tell(made: Report) -> None:
     print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
     for key, decided in made.named_themselves.items():
         print(f"note: {key} is not in openapi/surface.yaml: {decided}")
-    for note in made.aside:
+    for note in [*made.aside, *made.unused]:
         print(f"note: {note}")
     if made.unreachable:
         print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model: {', '.join(made.unreachable)}")

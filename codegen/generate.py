@@ -37,6 +37,8 @@ class Report:
     """What stands at properties, as `openapi/names.yaml` keeps it."""
     aside: list[str]
     """What methods take under another name than the document's."""
+    unused: list[str]
+    """What the surface says of keywords, and no method needs."""
     unreachable: list[str]
 
 
@@ -131,6 +133,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         named_themselves={key: f"client.{one.methods[0]}, repeat: {one.repeat}" for key, one in named.items() if not one.named},
         names=prepared[marks.NAMES],
         aside=seen.aside,
+        unused=seen.unused,
         unreachable=prepared[marks.UNREACHABLE],
     )
 

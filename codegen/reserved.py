@@ -70,7 +70,6 @@ def _of_templates(*names: str) -> frozenset[str]:
 _TYPES = frozenset({"bool", "dict", "float", "int", "list", "object", "str"})
 """Built-in types that annotations of generated code use: a member of a class hides them from those beside it."""
 
-_DUMPED = members("_core/interop/methods.py", "Dumped")
 OPTIONS = members("_core/operation.py", "RequestOptions")
 """What every method takes beside the operation's own parameters."""
 CLASSES = _of_templates("*")
@@ -78,9 +77,7 @@ MODULES = _of_templates("resource", "names_init", "macros")
 _OFFICIAL = members("_official_client.py", "OfficialSettings") | members("_official_client.py", "OfficialVerbs")
 RESOURCES = members("_client.py", "_AsyncRetell") | members("_sync.py", "_Retell") | _OFFICIAL | _of_templates("resources_init")
 METHODS = members("_core/resource.py", "Resource") | _of_templates("resource", "macros") | _TYPES - {"list"}  # `list` is what users know
-FIELDS = (
-    members("_core/model.py", "Model") | _DUMPED | members("_core/interop/methods.py", "PydanticMethods") | _TYPES | {"self", "options"}
-)
+FIELDS = members("_core/model.py", "Model") | members("_core/interop/methods.py", "PydanticMethods") | _TYPES | {"self", "options"}
 KEYED_FIELDS = members("_core/model.py", "KeyedModel")
 KEYWORDS = OPTIONS | {"self", "options"}
 RAW_KEYWORDS = KEYWORDS | _of_templates("endpoint_module") | {"body", "client"}

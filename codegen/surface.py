@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
@@ -30,7 +30,7 @@ import attrs
 from . import marks
 from .document import Json, Refused, by_key, operation_key, operations, pointer
 from .passes.lift import pascal, singular
-from .reserved import METHODS, RESOURCES, aside, is_name, members
+from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
@@ -68,6 +68,8 @@ class Entry:
     """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     named: bool
     """Whether the surface names it, or it named itself."""
+    renamed: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Keywords as they were called before, and as they are called now."""
 
 
 def helpers(surface: Json) -> dict[str, str]:
@@ -123,7 +125,7 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
             repeat: Repeat = said.get("repeat", _repeat(key)) if _keeps_repeat(meant, key) else "unsafe"
-            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface)
+            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface, renamed=_renamed(meant, said))
         else:
             method = _free(_named_by_itself(key, there[key], surface))
             if method in taken:
@@ -155,6 +157,15 @@ def _said(key: str, name: str) -> Method:
         reason = f"client.{method} is taken: name it in openapi/surface.yaml, such as {key}: {{methods: [{free}]}}"
         raise Refused(pointer("surface", key), reason)
     return method
+
+
+def _renamed(key: str, said: Json) -> dict[str, str]:
+    """Old keywords and what stands for them, as the surface has them."""
+    renamed: dict[str, str] = said.get("renamed") or {}
+    for old in renamed:
+        if not is_name(old) or old in KEYWORDS:
+            raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said['methods'][0]}")
+    return renamed
 
 
 def _free(method: Method) -> Method:

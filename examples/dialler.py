@@ -6,7 +6,8 @@
 
 `people.csv` has the columns `job_id`, `to_number` and `name`. What is known of each job is in `people.csv.sqlite`, written before and after
 each request. So it may be stopped at any moment, killed too, and started again: whoever was called is not called twice. A call of which
-nobody knows whether it was placed is counted as unknown. It is looked for whenever the dialler is started, and never placed again.
+nobody knows whether it was placed is counted as unknown. It is looked for whenever the dialler is started, and never placed again. Where
+the API refuses a call, nobody is called: the log says why, and the next start tries it again.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from retell_async import APIStatusError, AsyncRetell, CallSlots, OutcomeUnknownE
 
 log = logging.getLogger("dialler")
 
+OF_THE_ACCOUNT = {401, 402, 403}  # the key is wrong, or the account cannot pay: the API refuses all others too
+
 
 @attrs.frozen
 class Job:
@@ -36,7 +39,7 @@ class Job:
 
 
 class Journal:
-    """What is known of each job. A job without a row was never begun.
+    """What is known of each job. A job without a row was never sent.
 
     Its states: ``placing`` (its request may have been sent, since then), ``placed`` (its call goes on), ``over``, ``refused``, ``unknown``.
     """
@@ -47,12 +50,15 @@ class Journal:
             "CREATE TABLE IF NOT EXISTS jobs (job_id TEXT PRIMARY KEY, state TEXT NOT NULL, since REAL NOT NULL, call_id TEXT, result TEXT)"
         )
 
-    def begin(self, job_id: str) -> tuple[str, float, str | None]:
-        """The state of a job, when its request was sent first, and its call; a new job is begun now."""
-        self._table.execute("INSERT OR IGNORE INTO jobs VALUES (?, 'placing', ?, NULL, NULL)", (job_id, time.time()))
-        found: tuple[str, float, str | None]
-        (found,) = self._table.execute("SELECT state, since, call_id FROM jobs WHERE job_id = ?", (job_id,))
+    def find(self, job_id: str) -> tuple[str, float, str | None] | None:
+        """The state of a job, when its request was sent first, and its call; ``None`` for one that is new, or was refused."""
+        rows = self._table.execute("SELECT state, since, call_id FROM jobs WHERE job_id = ? AND state != 'refused'", (job_id,))
+        found: tuple[str, float, str | None] | None = rows.fetchone()
         return found
+
+    def begin(self, job_id: str) -> None:
+        """A job's request is about to be sent for the first time."""
+        self._table.execute("INSERT OR REPLACE INTO jobs VALUES (?, 'placing', ?, NULL, NULL)", (job_id, time.time()))
 
     def note(self, job_id: str, state: str, call_id: str | None = None, result: str | None = None) -> None:
         self._table.execute(
@@ -72,8 +78,13 @@ async def find(client: AsyncRetell, job_id: str) -> str | None:
     return None
 
 
-async def place(client: AsyncRetell, journal: Journal, job: Job, since: float, from_number: str) -> str | None:
-    """Place the call of a job, unless it was placed: its id, or ``None`` when there is none or nobody knows."""
+async def place(client: AsyncRetell, journal: Journal, job: Job, since: float | None, from_number: str) -> str | None:
+    """Place the call of a job, unless it was placed: its id, or ``None`` when nobody knows.
+
+    :param since: when its request was sent first, ``None`` if it was not.
+    """
+    if since is None:
+        journal.begin(job.job_id)
     try:
         placed = await client.call.create_phone_call(
             from_number=from_number,
@@ -88,38 +99,43 @@ async def place(client: AsyncRetell, journal: Journal, job: Job, since: float, f
         call_id = await find(client, job.job_id)
     except APIStatusError as error:
         journal.note(job.job_id, "refused", result=error.message)
-        return None
+        raise
     journal.note(job.job_id, "unknown" if call_id is None else "placed", call_id)
     return call_id
 
 
 async def run(client: AsyncRetell, journal: Journal, job: Job, slots: CallSlots, from_number: str) -> None:
     """Bring a job to its end from wherever it stands."""
-    state, since, call_id = journal.begin(job.job_id)
-    if state == "placing":
+    state, since, call_id = journal.find(job.job_id) or ("new", None, None)
+    if state in {"new", "placing"}:
         async with slots.one():  # there is room on the account for one more call
             call_id = await place(client, journal, job, since, from_number)
-    elif state == "unknown":
-        call_id = await find(client, job.job_id)
-    if state not in {"over", "refused"} and call_id is not None:
+    elif state == "unknown" and (call_id := await find(client, job.job_id)) is not None:
+        journal.note(job.job_id, "placed", call_id)
+    if state != "over" and call_id is not None:
         call = await client.call.wait(call_id)
         journal.note(job.job_id, "over", result=call.disconnection_reason)
         log.info("%s: %s", job.job_id, call.disconnection_reason)
 
 
-async def dial(jobs: Iterable[Job], journal: Journal, from_number: str, *, at_once: int = 50) -> None:
+async def dial(jobs: Iterable[Job], journal: Journal, from_number: str, *, concurrency: int = 50) -> None:
     """Call everybody, some at a time."""
-    turns = asyncio.Semaphore(at_once)
+    turns = asyncio.Semaphore(concurrency)
+    in_vain = False
     # The account's limit is waited for as long as it takes: nobody waits for a dialler.
     async with AsyncRetell(rate_limit=RateLimit(max_wait=None)) as client, asyncio.TaskGroup() as tasks:
         slots = CallSlots(client)
 
         async def one(job: Job) -> None:
+            nonlocal in_vain
             async with turns:
+                if in_vain:
+                    return
                 try:
                     await run(client, journal, job, slots, from_number)
                 except RetellError as error:  # the others go on, and the next start takes this one up where it stands
                     log.warning("%s: %s", job.job_id, error)
+                    in_vain = isinstance(error, APIStatusError) and error.status_code in OF_THE_ACCOUNT
 
         for job in jobs:
             tasks.create_task(one(job))
@@ -129,13 +145,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Call everybody in a file once.")
     parser.add_argument("people", help="a CSV file with the columns job_id, to_number and name")
     parser.add_argument("--from-number", required=True, help="a number of your account")
-    parser.add_argument("--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)")
+    parser.add_argument(
+        "--concurrency", "--at-once", type=int, default=50, help="calls that are placed or followed at a time (default: 50)"
+    )
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with Path(asked.people).open(newline="", encoding="utf-8") as file:
         jobs = [Job(row["job_id"], row["to_number"], row["name"]) for row in csv.DictReader(file)]
     journal = Journal(f"{asked.people}.sqlite")
-    asyncio.run(dial(jobs, journal, asked.from_number, at_once=asked.at_once))
+    asyncio.run(dial(jobs, journal, asked.from_number, concurrency=asked.concurrency))
     print(", ".join(f"{count} {state}" for state, count in sorted(journal.states().items())))
 
 

@@ -77,7 +77,7 @@ def create_app(api_key: str | None = None, *, base_url: str | None = None, from_
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         # Who places a call through the service waits for it: so a limit is waited for only so long.
-        async with AsyncRetell(key, base_url=base_url, rate_limit=RateLimit(max_wait=5)) as client:
+        async with AsyncRetell(key, base_url=base_url, rate_limit=RateLimit(max_wait=5)) as client, router:
             yield {"client": client}
 
     def follow(call_id: str) -> Followed:

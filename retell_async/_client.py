@@ -41,7 +41,7 @@ from ._engine.settings import (
     headers_of_environment,
 )
 from ._engine.shared import SharedState
-from ._helpers.watch import WITHIN
+from ._helpers import WITHIN
 from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources
@@ -237,7 +237,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         """Carry out a request to an operation and give back the answer as it came.
 
         :param parse: take an answer that is not JSON for a failure, to be tried again if the operation may be.
-        :raises APIError: there was no answer, or none of success.
+        :raises APIError: no answer arrived, or it was an error.
         """
         return await self._send(request, options, parse=parse)
 
@@ -245,7 +245,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     async def stream(self, request: Request[T], options: RequestOptions) -> AsyncGenerator[StreamedResponse[T]]:
         """Carry out a request to an operation and give back the answer before its body has come.
 
-        :raises APIError: there was no answer, or none of success.
+        :raises APIError: no answer arrived, or it was an error.
         """
         call = self._prepare(request, options, stream=True)
         del request, options  # as above

@@ -57,6 +57,11 @@ class OfficialSettings:
         self._settings = attrs.evolve(self._settings, api_key=check_key(hidden.value, may_be_empty=True))
 
     @property
+    def custom_auth(self) -> httpx.Auth | None:
+        """There as in the official SDK, and never set."""
+        return None
+
+    @property
     def base_url(self) -> httpx.URL:
         """The URL under which all paths are; a path in it ends with a slash."""
         import httpx

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import anyio
+
 from ._blocking.loop import Background
 from ._blocking.pages import SyncPage, fetch
 from ._blocking.response import SyncStreamedResponse
@@ -18,7 +20,8 @@ from ._engine.events import Hook, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._engine.settings import DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RETRIES
-from ._helpers.watch import WITHIN
+from ._helpers import WITHIN
+from ._http.given.patched import Patched
 from ._official_client import OfficialSettings, SyncVerbs
 from .resources._sync import Resources
 
@@ -48,17 +51,24 @@ class _Sender:
     The resources hold this and not the `Retell`, which would otherwise be kept by what it keeps.
     """
 
-    def __init__(self, client: AsyncRetell, background: Background) -> None:
-        self.client = client
+    def __init__(self, client: AsyncRetell, background: Background, patched: Patched | None) -> None:
+        self._client = client
+        self._patched = patched
         self.background = background
+
+    @property
+    def client(self) -> AsyncRetell:
+        found = None if self._patched is None else self._patched.client()
+        return self._client if found is None else self._client.with_options(http_client=found)
 
     def send(self, request: Request[T], options: RequestOptions) -> T:
         return self.send_raw(request, options, parse=True).meaning
 
     def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False, follow: bool | None = None) -> RawResponse[T]:
-        call = self.client._prepare(request, options, parse=parse, follow=follow)  # pyright: ignore[reportPrivateUsage]
+        client = self.client
+        call = client._prepare(request, options, parse=parse, follow=follow)  # pyright: ignore[reportPrivateUsage]
         with self.background.use() as use:
-            return use.run(self.client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
+            return use.run(client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
         return fetch(self, request, options)
@@ -70,30 +80,44 @@ class _Sender:
     def iterate(self, method: Callable[[AsyncRetell], AsyncGenerator[T]]) -> Iterator[T]:
         with self.background.use() as use:
             found = method(self.client)
+            turn = anyio.Lock()  # who is interrupted while the next one is waited for closes it when that has ended
+
+            async def next_one() -> T:
+                async with turn:
+                    return await anext(found)
+
+            async def close() -> None:
+                async with turn:
+                    await found.aclose()
+
             try:
                 while True:
                     try:
-                        item = use.run(found.__anext__)
+                        item = use.run(next_one)
                     except StopAsyncIteration:
                         return
                     yield item
             finally:
-                use.run(found.aclose)
+                use.finish(close)
 
     @contextmanager
     def stream(
         self, request: Request[Any], options: RequestOptions, meaning: Callable[[RawResponse[Any]], Any]
     ) -> Generator[SyncStreamedResponse[Any]]:
-        opened = self.client._opened(  # pyright: ignore[reportPrivateUsage]
-            self.client._prepare(request, options, stream=True)  # pyright: ignore[reportPrivateUsage]
+        client = self.client
+        opened = client._opened(  # pyright: ignore[reportPrivateUsage]
+            client._prepare(request, options, stream=True)  # pyright: ignore[reportPrivateUsage]
         )
         with self.background.use() as use:
             response = use.run(opened.__aenter__)
             try:
                 yield SyncStreamedResponse(use, response.map(meaning))
             finally:
-                if not use.is_inherited:
-                    use.run(opened.__aexit__, None, None, None)
+
+                async def close() -> None:
+                    await opened.__aexit__(None, None, None)
+
+                use.finish(close)
 
 
 class _Retell(OfficialSettings, SyncVerbs, Resources):
@@ -101,12 +125,15 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
 
     _user_agent = AsyncRetell._user_agent  # pyright: ignore[reportPrivateUsage]
 
-    def _hold(self, client: AsyncRetell, has_given: bool, background: Background | None = None) -> None:
+    def _hold(self, client: AsyncRetell, has_given: bool, background: Background | None = None, patched: Patched | None = None) -> None:
         self._client = client
         client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
         self._has_given = has_given
-        self._background = Background(client.aclose, always=has_given) if background is None else background
-        self._sender = _Sender(client, self._background)
+        if background is None:
+            patched = None if has_given else Patched()
+            background = Background(client.aclose if patched is None else _closing(client, patched), always=has_given)
+        self._background, self._patched = background, patched
+        self._sender = _Sender(client, background, patched)
 
     def with_options(
         self,
@@ -156,7 +183,7 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
         has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
         shared = client._shared is self._shared or (isinstance(http_client, Omit) and self._has_given)  # pyright: ignore[reportPrivateUsage]
         view = object.__new__(type(self))
-        view._hold(client, has_given, self._background if shared else None)
+        view._hold(client, has_given, self._background if shared else None, self._patched)
         return view
 
     copy = with_options
@@ -309,6 +336,16 @@ class Retell(_Retell):
             _strict_response_validation=_strict_response_validation,
         )
         self._hold(client, http_client is not None)
+
+
+def _closing(client: AsyncRetell, patched: Patched) -> Callable[[], Awaitable[None]]:
+    async def close() -> None:
+        try:
+            await client.aclose()
+        finally:
+            await patched.aclose()
+
+    return close
 
 
 def _awaited(http_client: Any) -> Any:

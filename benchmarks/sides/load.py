@@ -14,26 +14,26 @@ from typing import Any
 Create = Callable[[int], Awaitable[Any]]
 
 
-async def throughput(create: Create, at_once: int, number: int) -> dict[str, float]:
+async def throughput(create: Create, concurrency: int, number: int) -> dict[str, float]:
     """Requests a second of a new client that is given so many at once, and then with so many always under way."""
     start = perf_counter()
-    await _workers(create, at_once, at_once)
+    await _workers(create, concurrency, concurrency)
     opened = perf_counter()
-    await _workers(create, at_once, number)
-    return {"new": at_once / (opened - start), "steady": number / (perf_counter() - opened)}
+    await _workers(create, concurrency, number)
+    return {"new": concurrency / (opened - start), "steady": number / (perf_counter() - opened)}
 
 
-async def _workers(create: Create, at_once: int, number: int) -> None:
+async def _workers(create: Create, concurrency: int, number: int) -> None:
     numbers = iter(range(number))
 
     async def work() -> None:
         for which in numbers:
             await create(which)
 
-    await asyncio.gather(*(work() for _ in range(at_once)))
+    await asyncio.gather(*(work() for _ in range(concurrency)))
 
 
-async def outcomes(create: Create, number: int, at_once: int) -> dict[str, Any]:
+async def outcomes(create: Create, number: int, concurrency: int) -> dict[str, Any]:
     """Send so many requests, so many at a time, and say what came of them: seconds, what returned, and the errors by their names."""
     errors: Counter[str] = Counter()
     returned: set[str] = set()
@@ -47,7 +47,7 @@ async def outcomes(create: Create, number: int, at_once: int) -> dict[str, Any]:
             returned.add(str(thing))
 
     start = perf_counter()
-    await _workers(one, at_once, number)
+    await _workers(one, concurrency, number)
     return {"seconds": perf_counter() - start, "returned": len(returned), "errors": dict(errors)}
 
 
@@ -116,7 +116,7 @@ async def listing(client: Any, way: str, *, work: float = 0.0, memory: bool = Fa
 async def run(client: Any, order: dict[str, Any]) -> Any:
     """Do what is ordered.
 
-    One of ``{"throughput": at_once, "number": n}``, ``{"create": kind, "number": n, "at_once": m}`` and
+    One of ``{"throughput": concurrency, "number": n}``, ``{"create": kind, "number": n, "concurrency": m}`` and
     ``{"pages": "loop" | "iterate" | "ahead", "work": seconds, "memory": bool}``.
     """
     async with client:
@@ -128,7 +128,7 @@ async def run(client: Any, order: dict[str, Any]) -> Any:
             return await throughput(small, order["throughput"], order["number"])
         if "pages" in order:
             return await listing(client, order["pages"], work=order.get("work", 0.0), memory=order.get("memory", False))
-        return await outcomes(creators(client)[order["create"]], order["number"], order.get("at_once", order["number"]))
+        return await outcomes(creators(client)[order["create"]], order["number"], order.get("concurrency", order["number"]))
 
 
 def measuring(argument: str, main: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[], Any]:

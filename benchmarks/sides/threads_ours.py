@@ -17,23 +17,23 @@ def prepare(argument: str) -> Callable[[], Any]:
 
 
 def _main(order: dict[str, Any]) -> dict[str, float]:
-    at_once, number = order["throughput"], order["number"]
+    concurrency, number = order["throughput"], order["number"]
     with Retell(api_key="key", base_url=order["url"]) as client:
         start = perf_counter()
-        _threads(client, at_once, at_once)
+        _threads(client, concurrency, concurrency)
         opened = perf_counter()
-        _threads(client, at_once, number)
-        return {"new": at_once / (opened - start), "steady": number / (perf_counter() - opened)}
+        _threads(client, concurrency, number)
+        return {"new": concurrency / (opened - start), "steady": number / (perf_counter() - opened)}
 
 
-def _threads(client: Retell, at_once: int, number: int) -> None:
+def _threads(client: Retell, concurrency: int, number: int) -> None:
     numbers = iter(range(number))
 
     def work() -> None:
         for _ in numbers:
             client.call.create_web_call(agent_id="agent_1")
 
-    threads = [threading.Thread(target=work) for _ in range(at_once)]
+    threads = [threading.Thread(target=work) for _ in range(concurrency)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -128,7 +128,7 @@ def _answers(operation: Json, where: str) -> None:
         if kind:
             found[str(status)] = content[kind][1]
     if len(kinds - {""}) > 1:
-        raise Refused(where, f"answers of success of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
+        raise Refused(where, f"successful answers of several kinds cannot be told apart: {', '.join(sorted(kinds - {''}))}")
     if len(found) > 1 and any(not status.isdecimal() for status in found):
         raise Refused(where, "an answer for all of 2XX beside others cannot be told apart from them")
     if "" in kinds and found:

@@ -14,6 +14,7 @@ from itertools import chain
 import attrs
 
 from ..document import Json
+from ..passes.names import module_name
 from .classes import Field
 from .types import names as names_in
 from .views import Views
@@ -45,20 +46,22 @@ class Types:
     modules: list[Params]
     responses: list[tuple[str, str]]
     """Names of theirs, and the types that they are here."""
+    pages: dict[str, str]
+    """Those of them that are pages, and the models of their JSON."""
     own: list[tuple[str, str]]
     """Our names for models, and their modules, without those that are theirs."""
     params: list[tuple[str, str]]
+    answers: list[tuple[str, str]]
+    """Their modules of what methods answer, and the class of each."""
 
 
 def official(names: Json, views: Views) -> Types:
     """What is to be written, from the names and what the document has."""
     methods = {f"{one.name}.{method.name}": method.operation for one in views.resources for method in one.methods}
     params, models = dict(views.param_names), dict(views.model_names)
-    responses = {
-        name: f"Page[{operation.item}]" if operation.item else operation.returns
-        for name, method in names.get("responses", {}).items()
-        if (operation := methods.get(method)) is not None
-    }
+    answers = {name: methods[method] for name, method in names.get("responses", {}).items() if method in methods}
+    pages = {name: one.returns if one.returns in models else "UnknownObject" for name, one in answers.items() if one.paging}
+    responses = {name: f"Page[{one.item}]" if name in pages else one.returns for name, one in answers.items()}
     responses |= {name: model for name, model in names.get("models", {}).items() if model in models}
     found: list[Params] = []
     for module, said in names.get("params", {}).items():
@@ -73,7 +76,8 @@ def official(names: Json, views: Views) -> Types:
         imports = [(*one, here[one[2]]) for one in used]
         found.append(Params(module, said["class"], said["method"], imports, list(fields.values()), sorted(aliases.items())))
     aliased = sorted((name, kind) for name, kind in responses.items() if name != kind)
-    return Types(found, aliased, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names)
+    answered = sorted((module_name(name), name) for name in responses)
+    return Types(found, aliased, pages, [pair for pair in views.model_names if pair[0] not in dict(aliased)], views.param_names, answered)
 
 
 def _all(ends: Json, parts: Json, start: str = "") -> Iterator[tuple[str, str]]:

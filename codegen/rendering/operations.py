@@ -51,7 +51,7 @@ class Operation:
     media: str
     returns: str
     nullable: bool
-    """Whether an answer of success may be empty, and is ``None`` then."""
+    """Whether a successful answer may be empty, and is ``None`` then."""
     spec: str | None
     statuses: dict[int, str]
     """What decodes an answer by its status, where several mean success."""
@@ -65,7 +65,7 @@ class Operation:
 
     @property
     def optional(self) -> bool:
-        """Whether an answer of success may be empty: the caller knows what it would say."""
+        """Whether a successful answer may be empty: the caller knows what it would say."""
         return self.returns != "None" and self.media == "json" and not self.nullable and bool(_CHANGING.match(f"{self.method} {self.path}"))
 
     @property
@@ -79,6 +79,20 @@ class Operation:
         return sorted(some, key=lambda field: not field.required)
 
     @property
+    def renamed(self) -> dict[str, str]:
+        """Keywords as they were called before, and as they are called now."""
+        there = {field.name for field in [*self.positional, *self.keywords]}
+        return {old: new for old, new in self.entry.renamed.items() if new in there and old not in there}
+
+    def before(self, old: str) -> list[Field]:
+        """All that it takes, by name, for those who give a keyword its old name."""
+        some = [
+            attrs.evolve(field, name=old, required=True) if field.name == self.renamed[old] else field
+            for field in [*self.positional, *self.keywords]
+        ]
+        return sorted(some, key=lambda field: not field.required)
+
+    @property
     def types(self) -> list[str]:
         """Of all that it takes and answers."""
         return [self.returns, self.item or "None", f"{self.body}Param" if self.body else "None", *(field.type for field in self.keywords)]
@@ -88,7 +102,9 @@ class Operation:
         called = f"`{self.method} {self.path}`{' (deprecated)' if self.said.get('deprecated') else ''}"
         first, _, rest = about(self.said).partition(". ")
         paragraphs = [f"{first.rstrip('.')}.", rest, f"Calls {called}."] if first else [called]
-        details = [f":param {field.name}: {field.doc}" for field in [*self.positional, *self.keywords] if field.doc]
+        was = {new: f"Was `{old}`, which still works, with a `DeprecationWarning`." for old, new in self.renamed.items()}
+        words = [(field.name, f"{field.doc} {was.get(field.name, '')}".strip()) for field in [*self.positional, *self.keywords]]
+        details = [f":param {name}: {said}" for name, said in words if said]
         if errors := [_ERRORS[str(status)] for status in self.said[marks.ERRORS] if str(status) in _ERRORS]:
             details.append(f":raises APIStatusError: {', '.join(errors)}")
         return "\n\n".join([*(text for text in paragraphs if text), "\n".join(details)]).strip()

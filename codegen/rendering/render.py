@@ -64,6 +64,8 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
     write("types_init", "types/__init__", view=types)
     for module in types.modules:
         write("types_params", f"types/{module.module}", view=module)
+    for answer, name in types.answers:
+        write("types_answer", f"types/{answer}", name=name)
     _tidy(package)
 
 

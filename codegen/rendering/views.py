@@ -30,6 +30,11 @@ class Method:
     deprecated: str | None = None
     """What to say to those who call it, if it will go."""
 
+    def renamed(self, old: str) -> str:
+        """What to say to those who give a keyword its old name."""
+        new = self.operation.renamed[old]
+        return f"client.{self.resource}.{self.name}({old}=...) is now {new}=..., and the old name will go with the next release"
+
 
 @attrs.frozen
 class Resource:
@@ -73,6 +78,16 @@ class Views:
             for method in resource.methods
             for field in [*method.operation.positional, *method.operation.keywords]
             if stepped_aside(field.name, FIELDS | RAW_KEYWORDS | {method.operation.module})
+        ]
+
+    @property
+    def unused(self) -> list[str]:
+        """What the surface says of keywords, and no method needs."""
+        return [
+            f"openapi/surface.yaml: client.{operation.entry.methods[0]} does not need {old} to stand for {new}"
+            for operation in self.operations
+            for old, new in operation.entry.renamed.items()
+            if old not in operation.renamed
         ]
 
     @cached_property

@@ -98,7 +98,7 @@ def official(here: Revision) -> Official:
     split, parts = _parts(found)
     said = {
         "responses": {name: responses[name] for name in sorted(responses.keys() & exported.keys())},
-        "models": {name: models[name] for name in sorted(models.keys() & exported.keys() - responses.keys()) if name != models[name]},
+        "models": {name: models[name] for name in sorted(models.keys() & exported.keys() - responses.keys())},
         "params": {name: {**params[name], "names": _ends(found[name], split)} for name in sorted(params)},
         "parts": dict(sorted(parts.items())),
     }

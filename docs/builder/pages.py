@@ -23,7 +23,7 @@ _RESOURCES = "The methods of the API, by what they are about. Each takes the :do
 _REPEATS = {
     "idempotency_key": "Under an idempotency key, by which the API knows a repeat: {}.",
     "unsafe": "Only when the first cannot have been carried out: {}.",
-    "safe": "After any failure that may pass, since a repeat changes nothing more: {}.",
+    "safe": "After any transient failure, since a repeat changes nothing more: {}.",
 }
 _TYPES = """\
 ``retell_async.types`` has a name for everything that requests take and answers hold, for annotations: models, names for several of them

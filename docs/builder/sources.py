@@ -75,6 +75,7 @@ def methods(resource: Path) -> list[Method]:
         for method in _class_of(resource).body
         if isinstance(method, (ast.FunctionDef, ast.AsyncFunctionDef))
         and method.name not in {"with_raw_response", "with_streaming_response"}
+        and "overload" not in map(ast.unparse, method.decorator_list)
     ]
 
 

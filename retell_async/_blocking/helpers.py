@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 
-from .._helpers.watch import EVERY, WITHIN
+from .._helpers import WITHIN
+from .._helpers.watch import EVERY
 from .resource import Resource
 
 if TYPE_CHECKING:

@@ -38,13 +38,51 @@ _FAREWELL = 1.0  # seconds for which `close` waits for the thread's end, which a
 
 
 class _Thread:
-    """One event loop and the portal to it."""
+    """One event loop and the portal to it, once it is `ready`."""
 
-    def __init__(self, loop: Loop, portal: BlockingPortal) -> None:
-        self.loop = loop
-        self.portal = portal
+    loop: Loop
+    portal: BlockingPortal
+
+    def __init__(self) -> None:
         self.process = this_process()
-        self.thread = threading.current_thread()
+        self.ready: Future[None] = Future()
+        self.thread = threading.Thread(target=self._run, name="retell-async", daemon=True)
+
+    def start(self) -> None:
+        """Begin, and wait until it is ready. Who is interrupted meanwhile has it end at once, or run on if it is under way."""
+        try:
+            self.thread.start()
+            self.ready.result()
+        except BaseException:
+            self.ready.cancel()
+            raise
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, or could not begin."""
+        return self.ready.cancelled() or not self.thread.is_alive()
+
+    def soon(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Call this in the loop, without waiting for it; not at all in one that is over."""
+        self.ready.add_done_callback(lambda ready: None if ready.cancelled() or ready.exception() else close_soon(self.loop, function))
+
+    def _run(self) -> None:
+        if not self.ready.set_running_or_notify_cancel():
+            return
+        try:
+            anyio.run(self._main)
+        except BaseException as error:
+            if self.ready.done():
+                raise
+            self.ready.set_exception(error)
+
+    async def _main(self) -> None:
+        from anyio.from_thread import BlockingPortal
+
+        async with BlockingPortal() as self.portal:
+            self.loop = running_loop()
+            self.ready.set_result(None)
+            await self.portal.sleep_until_stopped()
 
 
 class Background:
@@ -84,12 +122,15 @@ class Background:
 
     def _use(self) -> Use:
         thread = self._thread
-        if thread is None or not thread.thread.is_alive():
-            thread = self._thread = _start()
+        if thread is None or thread.has_ended:
+            thread = self._thread = _Thread()  # kept before it begins: whoever is interrupted while it does loses nothing
+            thread.start()
         elif thread.thread is threading.current_thread():
             raise RetellError(
                 "a hook, an HTTP client or a file of this Retell called it: it runs in the event loop that would send the request"
             )
+        else:
+            thread.ready.result()
         self._users += 1
         return Use(self, thread)
 
@@ -103,7 +144,8 @@ class Background:
             self._thread = None
         with suppress(RuntimeError):  # it has ended
             thread.portal.start_task_soon(thread.portal.stop)
-        thread.thread.join(_FAREWELL)
+        if thread.thread is not threading.current_thread():
+            thread.thread.join(_FAREWELL)
 
     def close(self) -> None:
         """Close the client. What is under way in other threads goes on to its end, and the loop ends after it."""
@@ -116,7 +158,7 @@ class Background:
                 return
             if thread is not None and thread.thread is threading.current_thread():
                 if self._users:
-                    close_soon(thread.loop, self._close)  # the last one who uses it ends the loop
+                    thread.soon(self._close)  # the last one who uses it ends the loop
                 else:
                     self._end_soon(thread)
                 return
@@ -134,7 +176,7 @@ class Background:
                 await portal.stop()
 
         self._thread = None
-        close_soon(thread.loop, end)
+        thread.soon(end)
 
     def __del__(self) -> None:
         thread = self._thread
@@ -179,6 +221,18 @@ class Use:
                 thread.portal.start_task_soon(job.drop)
             raise
         return job.outcome()
+
+    def finish(self, function: Callable[[], Awaitable[None]]) -> None:
+        """Have this done in the loop, and wait for it unless this is the loop's own thread, where garbage may be collected.
+
+        It is not done in another process than that of the loop.
+        """
+        if self.is_inherited:
+            return
+        if self._thread.thread is threading.current_thread():
+            self._thread.soon(function)
+        else:
+            self.run(function)
 
     def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], None]:
         """Have this done in the loop while the thread goes on, and give what cancels it and waits for its end.
@@ -238,37 +292,6 @@ class _Job(Generic[T]):
             raise cut(error)  # the frames of the loop's thread; those of the caller come to it now
         finally:
             del error
-
-
-def _start() -> _Thread:
-    started: Future[_Thread] = Future()
-    threading.Thread(target=_run, args=(started,), name="retell-async", daemon=True).start()
-    try:
-        return started.result()
-    except BaseException:
-        if started.cancel() or started.exception() is not None:
-            raise
-        thread = started.result()  # it was interrupted when the loop had begun
-        close_soon(thread.loop, thread.portal.stop)
-        raise
-
-
-def _run(started: Future[_Thread]) -> None:
-    try:
-        anyio.run(_main, started)
-    except BaseException as error:
-        if started.done():
-            raise
-        started.set_exception(error)
-
-
-async def _main(started: Future[_Thread]) -> None:
-    from anyio.from_thread import BlockingPortal
-
-    async with BlockingPortal() as portal:
-        if started.set_running_or_notify_cancel():
-            started.set_result(_Thread(running_loop(), portal))
-            await portal.sleep_until_stopped()
 
 
 _all: weakref.WeakSet[Background] = weakref.WeakSet()

@@ -7,9 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from .._core.model import Model, UnknownObject
 from .._core.operation import Request, RequestOptions
-from .._core.pages import Page, Walk, kept
+from .._core.pages import ListPage, Page, Walk, kept
 from .._core.response import RawResponse
 
 __all__ = ["PageSender", "SyncListPage", "SyncPage", "fetch", "page"]
@@ -27,7 +26,7 @@ class SyncPage(Page[T]):
     """One page of a list of a `Retell`. Length and indexes are those of its `items`; ``for`` goes on through all pages after it, lazily."""
 
     def next_page(self) -> SyncPage[T] | None:
-        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
+        """Fetch the page after this one; ``None`` after the last page.
 
         :raises APIResponseValidationError: this page promises more and does not say where.
         :raises RuntimeError: it is a copy, which has no client: give its `pagination_key` to the list.
@@ -46,25 +45,8 @@ class SyncPage(Page[T]):
         return _Items(self.pages())
 
 
-class SyncListPage(list[T], SyncPage[T]):
+class SyncListPage(ListPage[T], SyncPage[T]):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The whole of a list that has no pages: a list, with what a page has."""
-
-    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
-        SyncPage.__init__(self, sender, request, options, raw)  # pyright: ignore[reportUnknownMemberType]
-        super().__init__(self._fields.pop("items"))
-
-    @property
-    def items(self) -> list[T]:
-        """The list itself."""
-        return self
-
-    @property
-    def __content__(self) -> Model:
-        return UnknownObject(items=list(self))
-
-    def copy(self) -> list[T]:
-        """A plain list of the items."""
-        return list(self)
 
 
 class _Pages(Iterator[SyncPage[T]]):
@@ -105,8 +87,8 @@ class _Items(Iterator[T]):
 def page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> SyncPage[Any]:
     """The page that an answer is."""
     if isinstance(raw.meaning, list):
-        return SyncListPage[Any](sender, request, options, raw)
-    return SyncPage[Any](sender, request, options, raw)
+        return SyncListPage[Any].answered(sender, request, options, raw)
+    return SyncPage[Any].answered(sender, request, options, raw)
 
 
 def fetch(sender: PageSender, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:

@@ -14,13 +14,14 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 
+from .masking import HiddenMapping
 from .model import Model
 from .operation import FileContent, FilePart, Multipart, Omit, Part, Request, Style
 
 __all__ = ["HARMLESS", "Encoded", "FilePart", "Part", "check_text", "encode", "file_part", "is_seekable", "json_bytes"]
 
 HARMLESS = frozenset(("accept", "accept-encoding", "connection", "user-agent"))
-"""Headers of the client that another origin may see, in lower case."""
+"""Headers of the client that may go to another origin, in lower case."""
 
 
 @attrs.frozen
@@ -31,11 +32,11 @@ class Encoded:
     base_url: str = attrs.field(repr=False)
     target: str = attrs.field(repr=False)  # this and what follows may hold phone numbers, and the headers hold the API key
     """Path and query, under the base URL."""
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False, converter=HiddenMapping)
     content: bytes | AsyncIterable[bytes] | None = attrs.field(default=None, repr=False)
     form: Sequence[Part] | None = attrs.field(default=None, repr=False)
     redirected: Literal["inside", "outside"] | None = attrs.field(default=None, repr=False)
-    """Whether a redirect led here, and whether to where the request went at first or to another origin."""
+    """``None`` unless a redirect led here: then whether it stayed within the origin of the first URL."""
 
     @property
     def url(self) -> str:
@@ -59,9 +60,9 @@ def encode(
 ) -> Encoded:
     """Encode a request.
 
-    :param headers: layers of headers, of which a later one replaces an earlier one's, or takes it out with `omit`, whatever the case of
-        the names. The last layer is the request's own. Where the path is a whole URL of another origin than the base URL, of the others
-        go only those that tell it nothing, and nothing of the client's parameters: the API key is among them.
+    :param headers: layers of headers, a header of a later layer replaces that of an earlier one (in any case of letters), and `omit`
+        takes it out. The last layer is the request's own. If the path is a whole URL of another origin than the base URL, it alone is
+        sent there, with the harmless ones of the other layers and none of the client's parameters: the API key stays here.
     :param query: parameters under and over those of the request: the first layer is the client's, the request's own come after it,
         then the other layers. As with the official SDK, an array is sent as ``name[]=1&name[]=2`` and an object as ``name[key]=1``, and
         what is empty is not sent.
@@ -172,7 +173,7 @@ def _query_pairs(name: str, value: object, style: Style | None = None) -> Iterat
 
 
 def _styled_pairs(name: str, value: dict[str, object] | list[object], style: Style) -> Iterator[tuple[str, str]]:
-    """A value as the document wants it: what it holds are scalars."""
+    """The pairs for a value in the style that the document asks for. The items of arrays and objects must be scalars."""
     if style == "fields" and isinstance(value, dict):
         for key, item in value.items():
             yield from _query_pairs(key, item)
@@ -268,7 +269,7 @@ def _files(value: object) -> Iterable[Any]:
 
 
 class _Begun:
-    """A file of which something was read already."""
+    """A file of which the first bytes were read already: they come first."""
 
     def __init__(self, start: bytes, file: IO[bytes]) -> None:
         self._start = start

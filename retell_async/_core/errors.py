@@ -61,7 +61,7 @@ class ConfigurationError(RetellError, ValueError):
 
 
 class WrongKindError(ConfigurationError, TypeError):
-    """A setting of a kind that it cannot be of."""
+    """A setting of the wrong type."""
 
 
 class WebhookVerificationError(RetellError):
@@ -80,9 +80,11 @@ class APIError(RetellError):
     """
 
     idempotency_key: str | None = None
+    _says_what_was_asked = True
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
-        super().__init__(mask_text(_without_key(message, request)))
+        status = "" if response is None else f"Error code: {response.status_code} - "
+        super().__init__(f"{status}{mask_text(_without_key(message, request))}")
         self.message = message
         self.request = request
         self.body = body
@@ -103,8 +105,8 @@ class APIError(RetellError):
         return found
 
     def __str__(self) -> str:
-        status = "" if self.status_code is None else f"Error code: {self.status_code} - "
-        return f"{status}{self.args[0]} ({mask_text(f'{self.request.method} {self.request.url.path}')})"
+        asked = f" ({mask_text(f'{self.request.method} {self.request.url.path}')})" if self._says_what_was_asked else ""
+        return f"{self.args[0]}{asked}"
 
     def __copy__(self) -> Self:
         return _restore(type(self), self.args, self.__dict__)
@@ -149,6 +151,10 @@ class APIResponseValidationError(AnsweredError):
         self.problems = problems
 
 
+_BY_HAND = ("Connection error.", "Request timed out.")
+"""What errors say that a program makes, for its tests, and not a client."""
+
+
 class APIConnectionError(APIError):
     """No whole answer arrived: no connection, or one that broke.
 
@@ -157,6 +163,7 @@ class APIConnectionError(APIError):
 
     def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool = True) -> None:
         super().__init__(message, request, body=None)
+        self._says_what_was_asked = message not in _BY_HAND
         self.sent = sent
 
 
@@ -170,11 +177,11 @@ class APITimeoutError(APIConnectionError):
 class OutcomeUnknownError(APIError):
     """A request that may have been carried out or not, and that must not be repeated blindly. ``__cause__`` is what went wrong last.
 
-    It is of the kind of what went wrong last too: an `APITimeoutError`, another `APIConnectionError`, or the `APIStatusError` of the last
-    status, and then no connection error.
+    It is also an instance of the class of the last failure: `APITimeoutError`, another `APIConnectionError`, or, when an
+    answer came, the `APIStatusError` of its status (and then it is no connection error).
 
     What is known is here, for finding out: `operation` is its id in the API's document; `since` the Unix time at which the first attempt
-    left that may have been carried out; `attempts` how many there were; `response` the last answer, if it was one.
+    left that may have been carried out; `attempts` the number of attempts; `response` the last answer, if there was one.
 
     With an `idempotency_key` the same request under the same key may be sent again within an hour of `since`: it makes no second call.
     With a `token` what was created can be found: it has the token in its ``metadata``, under ``retell_async_token``.
@@ -218,7 +225,7 @@ class WaitTimeoutError(RetellError, TimeoutError):
     :param last: how it stood when it was seen last; ``None`` if it was not seen.
     """
 
-    def __init__(self, name: str, within: float, last: object | None = None) -> None:
+    def __init__(self, name: str, within: float, last: Any = None) -> None:
         super().__init__(f"{name} was not done within {within:g} s{'' if last is not None else ', and was never seen'}")
         self.name = name
         self.within = within
@@ -233,6 +240,8 @@ class APIStatusError(AnsweredError):
 
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
+        self.args = (mask_text(_without_key(message, response.request)),)  # as a program says it; a client says more
+        self._says_what_was_asked = False
 
 
 class BadRequestError(APIStatusError):
@@ -256,11 +265,11 @@ class NotFoundError(APIStatusError):
 
 
 class ConflictError(APIStatusError):
-    """409: the state of things is in the way."""
+    """409: the present state does not allow it."""
 
 
 class PreconditionFailedError(APIStatusError):
-    """412: something that must be so beforehand is not."""
+    """412: a precondition does not hold."""
 
 
 class UnprocessableEntityError(APIStatusError):
@@ -311,7 +320,7 @@ _UNKNOWN: dict[type[object], type[OutcomeUnknownError]] = {kind: _unknown(kind) 
 
 
 def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError:
-    """The error for what may have been carried out, of the kind of what went wrong last too.
+    """The error for a request that may have been carried out; it is also an instance of the class of the last failure.
 
     :param known: what `OutcomeUnknownError` takes.
     """
@@ -334,12 +343,14 @@ def status_error(response: httpx.Response) -> APIStatusError:
         shown = f"{shown}; a redirect {redirect}"
     error = kind(shown, response=response, body=body)
     code = f"Error code: {response.status_code}"
+    error.args = (f"{code} - {error.args[0]}",)
+    error._says_what_was_asked = True  # pyright: ignore[reportPrivateUsage]
     error.message = (body.strip() if isinstance(body, str) else "" if body is None else f"{code} - {body}") or code
     return error
 
 
 def cut_off(response: httpx.Response, error: Exception) -> APIError:
-    """The error that stands for an answer of success whose body did not come whole. What came of it is left out."""
+    """The error for a successful answer whose body is cut off. The part that came is left out of it."""
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
@@ -385,7 +396,7 @@ def _shown(response: httpx.Response, body: object | None) -> str:
 
 
 def _is_plain(body: object) -> bool:
-    """Whether a body says why and nothing else, in few words: it is shown whole then, which escapes what could move a cursor."""
+    """Whether a body is a short message and at most a status. It is then shown whole, by its repr, which escapes control characters."""
     if not isinstance(body, dict):
         return False
     said = cast("dict[str, object]", body)

@@ -20,7 +20,7 @@ _HERE = __name__.partition(".")[0]
 
 
 def register(package: str) -> None:
-    """Say by name in which generated package models and params are looked up: it is imported when the first of them is."""
+    """Name the generated package that has models and params. It is imported with the first of them."""
     _generated[:] = [package]
 
 
@@ -32,7 +32,7 @@ def generated(part: Literal["models", "params"]) -> ModuleType:
 class Hints(dict[str, Any]):
     """The annotations of a class or a function of this package: what is written as text is read as what it means.
 
-    Where the source of its module is not there, a name that cannot be found leaves the text as it is.
+    Without the source of its module, an annotation with an unknown name stays text.
     """
 
     def __init__(self, written: Mapping[str, Any], module: str) -> None:
@@ -69,7 +69,7 @@ class Hints(dict[str, Any]):
 
 
 def readable(thing: Any) -> None:
-    """Make the annotations of a function, or of a class, its bases in this package, and their methods, `Hints`."""
+    """Make annotations `Hints`: those of a function, or of a class with its methods and its bases in this package."""
     if isinstance(thing, type):
         for base in thing.__bases__:
             if base.__module__.partition(".")[0] == _HERE and not isinstance(base.__annotations__, Hints):
@@ -83,7 +83,7 @@ def readable(thing: Any) -> None:
 
 
 def _function(member: object) -> object:
-    """What stands behind a method of a class, of an object or of neither, and behind a property, cached or not."""
+    """The function behind a method (static and class methods too) or a property, cached or not."""
     for name in ("__func__", "fget", "func"):
         member = getattr(member, name, member)
     return member
@@ -105,7 +105,7 @@ class _NotInstalled:
 
 
 class _Names(dict[str, Any]):
-    """What a module imports, and calls by a name of its own, for type checkers alone; then models and params, which refer to each other."""
+    """The names that a module has for type checkers alone (its imports and its aliases); then all models and params."""
 
     def __init__(self, module: str, places: Mapping[str, tuple[str, str | None]], aliases: Mapping[str, str]) -> None:
         super().__init__()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Hidden", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
+__all__ = ["Hidden", "HiddenMapping", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
@@ -57,7 +57,7 @@ _QUOTING = frozenset(("httpx", "httpx2"))  # in the errors of which stands what 
 
 
 def mask(value: str) -> str:
-    """Leave of a phone number what tells two apart in a log and calls nobody: ``+14155550100`` becomes ``+141******00``."""
+    """Mask a phone number so that two can be told apart in a log and neither can be called: ``+14155550100`` becomes ``+141******00``."""
     keep = 4 if len(value) > 8 else 1
     return value[:keep] + "*" * max(len(value) - keep - 2, 3) + (value[-2:] if len(value) > 8 else "")
 
@@ -102,6 +102,30 @@ class Hidden(Generic[T]):
 
     def __init__(self, value: T) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class HiddenMapping(Mapping[str, str]):
+    """Used as a dict of texts is, and not seen where what the lines of a traceback name, attributes among it, is shown."""
+
+    __slots__ = ("_hidden",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._hidden = Hidden(dict(values))
+
+    def __getitem__(self, name: str) -> str:
+        return self._hidden.value[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hidden.value)
+
+    def __len__(self) -> int:
+        return len(self._hidden.value)
+
+    def items(self) -> ItemsView[str, str]:
+        return self._hidden.value.items()
 
     def __repr__(self) -> str:
         return "***"
@@ -153,7 +177,7 @@ def _masked_str(key: str, value: str) -> str:
 
 
 def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
-    """Take out of an error, and of all that led to it, the frames of what a request passes on its way. Those of others stay.
+    """Take the frames through which requests pass out of the traceback of an error, and of its causes. Other frames stay.
 
     What a message of httpx's quotes of an answer is masked.
 

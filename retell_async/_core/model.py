@@ -28,6 +28,7 @@ Decode = Callable[[Any], Any]
 """Takes parsed JSON that nobody else holds, gives models; what is not of the expected kind is passed through as it is."""
 
 
+_HERE = __name__.partition(".")[0]
 _FIELD_BY_FIELD = "models are not taken apart or put together field by field: to_dict() and from_dict() lose nothing and add nothing"
 
 
@@ -39,7 +40,7 @@ class _NoType:
 
 
 class _NoFields(type):
-    """The class of a class that `attrs.asdict`, which asks every value for the fields of its class, cannot look into."""
+    """The metaclass of `_Whole`. It refuses `attrs.asdict`, which asks every value for the fields of its class."""
 
     @property
     def __attrs_attrs__(cls) -> NoReturn:
@@ -47,7 +48,7 @@ class _NoFields(type):
 
 
 class _Whole(metaclass=_NoFields):
-    """A model on its way from one to another by `attrs.evolve`."""
+    """A whole model, as `attrs.evolve` hands it to the copy."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -68,8 +69,8 @@ class Model(PydanticMethods):
     fields, those that this version does not know among them, and dicts in them become models; what is required must be there.
 
     Every model is an attrs class. `attrs.evolve` (and `copy.replace`, from Python 3.13) copies one with changes: what was left out stays
-    out, and what this version does not know is kept. What would make JSON of a model field by field, with a ``null`` for each that was
-    left out, is refused with a `TypeError` (`attrs.asdict`, cattrs): that is what `to_dict` and `from_dict` are for.
+    out, and what this version does not know is kept. `attrs.asdict` and cattrs, which would write a ``null``
+    for each field that was left out, are refused with a `TypeError`: use `to_dict` and `from_dict`.
     """
 
     if TYPE_CHECKING:
@@ -77,6 +78,13 @@ class Model(PydanticMethods):
     __test__ = False  # `TestCaseJob` and the like are no tests, whatever pytest finds imported
     __nested__: ClassVar[Mapping[str, Spec]] = {}
     __wire__: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__()
+        if cls.__module__.partition(".")[0] != _HERE:
+            from .interop.own import made_own
+
+            made_own(cls, settings)
 
     def __init__(self, **fields: Any) -> None:
         whole = fields.get("__whole__")
@@ -109,6 +117,10 @@ class Model(PydanticMethods):
     def __content__(self) -> Self:
         return self
 
+    @classmethod
+    def __declaring__(cls) -> type[Self]:
+        return cls
+
     @property
     def __whole__(self) -> Any:
         """A field only for attrs, before all others."""
@@ -127,13 +139,20 @@ class Model(PydanticMethods):
         return self.__dict__[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        """Names in JSON and values of the fields that are there."""
-        return iter(self.__dict__.items())
+        """Names in JSON and values of all fields, those that were left out last: what ``dict(model)`` and FastAPI ask for."""
+        from .interop.dump import whole
+
+        return iter(whole(self).items())
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.__dict__ == other.__dict__
+        mine, theirs = self.__dict__, other.__dict__
+        if mine.keys() != theirs.keys():  # one that was left out is as good as ``null``: what was written with all of them is the same
+            from .interop.dump import whole
+
+            mine, theirs = whole(self), whole(other)
+        return mine == theirs
 
     __hash__ = None  # type: ignore[assignment]  # mutable, as dicts are
 
@@ -232,7 +251,7 @@ class UnknownObject(Model):
 
 
 def plain(value: Any) -> Any:
-    """Models inside out: what `json.dumps` takes. Containers are new, so a change to them changes no model."""
+    """A value as `json.dumps` takes it, with dicts in place of models. Its containers are new: changing them changes no model."""
     if isinstance(value, Model):
         return {name: plain(item) for name, item in value.__dict__.items()}
     kind = value.__class__  # models apart, JSON holds exact dicts and lists
@@ -260,9 +279,9 @@ def copied(value: Any) -> Any:
 
 @attrs.frozen
 class One:
-    """An object (or a union's member) of this name."""
+    """An object (or a union's member) of this name, or of a class of a program's own."""
 
-    name: str
+    name: str | type[Model]
 
 
 @attrs.frozen
@@ -364,12 +383,30 @@ def decoder(spec: Spec) -> Decode:
             return _decode_union(spec)
 
 
-def lookup(name: str) -> type[Model] | Spec:
-    """The class of an object, or the table of a union, by the name that a `Spec` has for it."""
+def lookup(name: str | type[Model]) -> type[Model] | Spec:
+    """The class of an object, or the table of a union, by what a `Spec` has for it."""
+    if not isinstance(name, str):
+        return name
     if name == "UnknownObject":
         return UnknownObject
     found: type[Model] | Spec = generated("models").lookup(name)
     return found
+
+
+def required_ids(spec: Spec) -> set[str]:
+    """The fields of an object, or of each member of a union, that must be there and are ids, by their names in JSON."""
+    match spec:
+        case One(name):
+            found = lookup(name)
+            if not isinstance(found, type):
+                return required_ids(found)
+            required = (field for field in declared(found) if field.default is attrs.NOTHING and "None" not in str(field.type))
+            return {name for field in required if (name := found.__wire__.get(field.name, field.name)).endswith("_id")}
+        case Tagged(table=members) | Keyed(keys=members):
+            known = {*members.values(), spec.other} if isinstance(spec, Keyed) else {*members.values()}
+            return set[str].intersection(*(required_ids(One(name)) for name in known if name != "UnknownObject"))
+        case Many() | Mapped():
+            return set()
 
 
 def decode_object(cls: type[Model]) -> Decode:

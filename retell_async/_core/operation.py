@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import attrs
 
-from .model import Decode, Model, Spec, decoder
+from .model import Decode, Model, Spec, decoder, required_ids
 
 if TYPE_CHECKING:
     import httpx
@@ -121,7 +121,7 @@ class Paging:
 
 
 class Aliases:
-    """Other names for fields of a body: those that the official SDK has for what is not written as Python writes names."""
+    """The official SDK's names for fields of a body whose own names are not in Python's style."""
 
     def __init__(self, body: Spec, names: Sequence[str]) -> None:
         self.body = body
@@ -151,7 +151,7 @@ class Operation(Generic[T_co]):
     response: Spec | None = None
     """What the body of an answer holds; ``None`` if there are no models in it."""
     statuses: Mapping[int, Spec] | None = None
-    """The same by the status of the answer, where that decides."""
+    """The same, by the status of the answer, where different statuses have different bodies."""
     media: Literal["json", "text", "bytes"] = "json"
     """What the body of an answer is."""
     empty: bool = False
@@ -168,9 +168,9 @@ class Operation(Generic[T_co]):
     limit: str | None = None
     """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     optional: bool = False
-    """Whether an answer of success without a body is one: it changes what the caller names, who needs no more than to know that."""
+    """Whether a successful answer may come without a body: it changes what the caller names, and needs to say no more."""
     nullable: bool = False
-    """Whether an answer of success may have no body, which is ``None``."""
+    """Whether a successful answer may have no body, which is ``None``."""
 
     def request(
         self,
@@ -210,6 +210,20 @@ class Operation(Generic[T_co]):
         """What the body of an answer with this status holds, and what decodes it."""
         spec = self.statuses.get(status) if self.statuses is not None else None
         return (self.response, self.decode) if spec is None else (spec, decoder(spec))
+
+    @cached_property
+    def names(self) -> str | None:
+        """The field by which an answer of success names what was made; ``None`` if nothing is made or nothing names it.
+
+        It is the one id that the answer must have, or of several the one that the path speaks of: ``call_id`` of ``/v2/create-phone-call``.
+        """
+        if self.repeat == "safe" or self.response is None:
+            return None
+        ids = required_ids(self.response)
+        if len(ids) == 1:
+            return next(iter(ids))
+        made = next(part for part in reversed(self.path.split("/")) if not part.startswith("{")).replace("-", "_")
+        return next((name for name in sorted(ids) if f"_{made}".endswith(f"_{name.removesuffix('_id')}")), None)
 
 
 @attrs.frozen

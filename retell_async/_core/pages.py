@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import (
     AsyncGenerator,
@@ -10,19 +11,20 @@ from collections.abc import (
     Callable,
     Coroutine,
     Generator,
+    Iterable,
     Iterator,
     KeysView,
     Mapping,
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
 from .errors import APIResponseValidationError
-from .interop.methods import Dumped
-from .model import Many, Model, UnknownObject, adopter
+from .interop.methods import PydanticMethods, method
+from .model import Many, Model, UnknownObject, adopter, lookup
 from .operation import Request, RequestOptions
 from .response import NO_PAGE, RawResponse, StreamedResponse
 
@@ -34,6 +36,7 @@ __all__ = [
     "AsyncListPaginator",
     "AsyncPage",
     "AsyncPaginator",
+    "ListPage",
     "Page",
     "StreamingSender",
     "Walk",
@@ -88,7 +91,7 @@ def _without_skip(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Walk:
-    """Notices a list that has no end, in little memory however many pages there are."""
+    """Notices a list without end. It needs little memory, however many pages there are."""
 
     def __init__(self) -> None:
         self._marked: str | None = None
@@ -117,23 +120,46 @@ class Walk:
             self._until_mark *= 2
 
 
-_Origin: TypeAlias = "tuple[Any, Request[Any], RequestOptions, RawResponse[Any]]"
+_Origin: TypeAlias = tuple[Any, Request[Any], RequestOptions, RawResponse[Any]]
 """Where a page came from, for the next one: what sends, the request, and its answer."""
 
 
-class Page(Dumped, Sequence[T]):
+class Page(PydanticMethods, Sequence[T]):
     """One page of a list, which is also the sequence of its items.
 
-    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
-    of it has all but the client, and so no next page.
+    It is written as JSON without a trace of the client (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a
+    pickle of it has all but the client, and so no next page.
     """
 
     __test__ = False  # some names of pages begin as those of tests do
+    __body__: ClassVar[str] = "UnknownObject"
+    """What is around the items of a page that is not of a client."""
+    _origin: _Origin | None = None
 
-    def __init__(self, sender: Any, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
-        self._origin: _Origin | None = (sender, request, options, raw)
-        self._body = _body(raw)
-        self._fields = vars(self._body)
+    def __init__(self, **fields: Any) -> None:
+        from .interop.validate import check_required
+
+        check_required(type(self), fields)
+        self._hold(self.__declaring__().from_dict(fields))
+
+    @classmethod
+    def answered(cls, sender: Any, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> Self:
+        """The page that an answer is."""
+        made = cls.__new__(cls)
+        made._origin = (sender, request, options, raw)
+        made._hold(_body(raw))
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Make a page of a JSON object, with no client and so no next page. Of a `CallListResponse` and its like the items are models."""
+        made = cls.__new__(cls)
+        made._hold(cls.__declaring__().from_dict(data))
+        return made
+
+    def _hold(self, body: Model) -> None:
+        self._body = body
+        self._fields = vars(body)
 
     @property
     def items(self) -> list[T]:
@@ -141,29 +167,56 @@ class Page(Dumped, Sequence[T]):
         found: list[T] = self._fields["items"]
         return found
 
+    @items.setter
+    def items(self, value: list[T]) -> None:
+        self._fields["items"] = value
+
     @property
     def __content__(self) -> Model:
         return self._body
+
+    @classmethod
+    def __declaring__(cls) -> type[Model]:
+        return cast("type[Model]", lookup(cls.__body__))
 
     @property
     def has_more(self) -> bool:
         """Whether there are pages after this one."""
         return bool(self._fields.get("has_more", self.pagination_key is not None))
 
+    @has_more.setter
+    def has_more(self, value: bool) -> None:
+        self._fields["has_more"] = value
+
     @property
     def pagination_key(self) -> str | None:
         """Where the next page starts: given to the same list later, it goes on from there."""
         return self._fields.get(KEY)
+
+    @pagination_key.setter
+    def pagination_key(self, value: str | None) -> None:
+        self._fields[KEY] = value
 
     @property
     def total(self) -> int | None:
         """How many items there are on all pages, if the server was asked for that and said it."""
         return self._fields.get("total")
 
+    @total.setter
+    def total(self, value: int | None) -> None:
+        self._fields["total"] = value
+
+    @method
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with some fields changed; `deep` copies what is inside too. It has no client, and so no next page."""
+        made = copy.copy(self)
+        made._hold(self._body.model_copy(update=update, deep=deep))
+        return made
+
     def _next(self) -> tuple[Any, Request[Any], RequestOptions] | None:
         """What sends the request for the page after this one, and that request."""
         if self._origin is None:
-            raise RuntimeError("a copy of a page has no client: give its pagination_key to the list that it is a page of")
+            raise RuntimeError("a page that was copied or made has no client: give its pagination_key to the list that it is a page of")
         sender, request, options, _ = self._origin
         try:
             following = next_request(request, self._fields)
@@ -190,10 +243,18 @@ class Page(Dumped, Sequence[T]):
 
         def keys(self) -> KeysView[str]:
             """Names of its fields: what ``dict(page)`` and FastAPI ask for."""
-            return self._fields.keys()
+            return dict(self._body).keys()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_origin": None}
+        return {"_body": copy.copy(self._body)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._hold(state["_body"])
+
+    def __eq__(self, other: object) -> bool:
+        return self._body == other._body if isinstance(other, Page) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of any model
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -208,10 +269,14 @@ class Page(Dumped, Sequence[T]):
     def __getitem__(self, index: slice) -> list[T]: ...
     def __getitem__(self, index: Any) -> Any:
         items: list[Any] = self.items
-        return self._fields[index] if isinstance(index, str) else items[index]
+        return dict(self._body)[index] if isinstance(index, str) else items[index]
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def __bool__(self) -> bool:
+        """An answer is true, whatever is in it: `len` says whether there are items."""
+        return True
 
     def __await__(self) -> Generator[Any, Any, Self]:
         """The page itself: for what is written ``await raw.parse()``."""
@@ -224,15 +289,50 @@ class Page(Dumped, Sequence[T]):
         return f"{type(self).__name__}({len(self.items)} items, has_more={self.has_more})"
 
 
+class ListPage(list[T], Page[T]):
+    """The whole of a list that has no pages: a list, with what a page has."""
+
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        super().__init__(items)
+        self._hold(UnknownObject())
+
+    @classmethod
+    def answered(cls, sender: Any, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> Self:
+        """The list that an answer is."""
+        made = super().answered(sender, request, options, raw)
+        made.extend(made._fields.pop("items"))
+        return made
+
+    @property
+    def items(self) -> list[T]:
+        """The list itself."""
+        return self
+
+    @items.setter
+    def items(self, value: list[T]) -> None:
+        self[:] = value
+
+    @property
+    def __content__(self) -> Model:
+        return UnknownObject(items=list(self))
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def copy(self) -> list[T]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A plain list of the items."""
+        return list(self)
+
+
 class AsyncPage(Page[T]):
     """One page of a list, which is also the sequence of its items.
 
-    It is written as JSON as the server sent it (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a pickle
-    of it has all but the client, and so no next page.
+    It is written as JSON without a trace of the client (`to_dict`, `model_dump`, FastAPI), and ``dict(page)`` gives its fields. A copy or a
+    pickle of it has all but the client, and so no next page.
     """
 
     async def next_page(self) -> AsyncPage[T] | None:
-        """Fetch the page after this one; ``None`` after the last page. (An empty page is false: compare with ``None``.)
+        """Fetch the page after this one; ``None`` after the last page.
 
         :raises APIResponseValidationError: this page promises more and does not say where.
         :raises RuntimeError: it is a copy, which has no client: give its `pagination_key` to the list.
@@ -241,25 +341,8 @@ class AsyncPage(Page[T]):
         return None if following is None else await _fetch(*following)
 
 
-class AsyncListPage(list[T], AsyncPage[T]):
+class AsyncListPage(ListPage[T], AsyncPage[T]):  # pyright: ignore[reportIncompatibleMethodOverride]
     """The whole of a list that has no pages: a list, with what a page has."""
-
-    def __init__(self, sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> None:
-        AsyncPage.__init__(self, sender, request, options, raw)  # pyright: ignore[reportUnknownMemberType]
-        super().__init__(self._fields.pop("items"))
-
-    @property
-    def items(self) -> list[T]:
-        """The list itself."""
-        return self
-
-    @property
-    def __content__(self) -> Model:
-        return UnknownObject(items=list(self))
-
-    def copy(self) -> list[T]:
-        """A plain list of the items."""
-        return list(self)
 
 
 class _Paginator(Coroutine[Any, Any, PageT], Generic[T, PageT]):
@@ -375,7 +458,7 @@ else:
 
 
 def kept(value: Any) -> Any:
-    """The same with lists in place of what can be gone through only once."""
+    """The same with a list for each iterator."""
     if isinstance(value, Iterator):
         return [kept(item) for item in cast("Iterator[Any]", value)]  # type: ignore[redundant-cast]
     if isinstance(value, dict):
@@ -429,8 +512,8 @@ class AsyncPages(_Items[T]):
 
 def _page(sender: PageSender, request: Request[Any], options: RequestOptions, raw: RawResponse[Any]) -> AsyncPage[Any]:
     if isinstance(raw.meaning, list):
-        return AsyncListPage[Any](sender, request, options, raw)
-    return AsyncPage[Any](sender, request, options, raw)
+        return AsyncListPage[Any].answered(sender, request, options, raw)
+    return AsyncPage[Any].answered(sender, request, options, raw)
 
 
 def paginated(sender: PageSender, request: Request[Any], options: RequestOptions) -> AsyncPaginator[Any]:

@@ -1,4 +1,4 @@
-"""Fetching ahead of the one who uses what is fetched, in order. The tasks that do it belong to a block of ``async with``.
+"""Fetching before the results are asked for, in order. The tasks that fetch belong to a block of ``async with``.
 
 A task that reads a source closes its stream when the source ends and at no other time: cancelled, it must not look like an end.
 """
@@ -22,7 +22,7 @@ U = TypeVar("U")
 
 
 class _Result(Generic[T]):
-    """What something will give, or the error that it ends with, which comes out where the result is asked for."""
+    """A result or an error that is still to come. The error is raised where the result is asked for."""
 
     def __init__(self) -> None:
         self._done = anyio.Event()
@@ -73,7 +73,7 @@ class _Results(AsyncIterator[T]):
 
 @asynccontextmanager
 async def _tasks() -> AsyncGenerator[TaskGroup]:
-    """Tasks that are cancelled when the block ends; an error of the block comes out as it is, in no group."""
+    """Tasks that are cancelled when the block ends. An error of the block is raised as it is, in no exception group."""
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         try:

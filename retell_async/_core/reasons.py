@@ -1,10 +1,9 @@
-"""Why a server refused: the words for it in the body of an answer, whatever shape the body has."""
+"""Why a server refused: its reason, found in a body of any shape."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
 from itertools import islice
 from typing import cast
 
@@ -21,7 +20,7 @@ _REASONS = (
     *("message", "error_message", "errormessage", "msg", "error_description", "detail", "details", "title", "reason", "description"),
     *("error", "errors", "fault", "faultstring"),
 )
-"""Under these names a reason stands, in the order in which it is told."""
+"""Names of fields that hold a reason, in the order in which reasons are told."""
 _PLACES = ("loc", "field", "param", "path", "pointer", "property", "instancepath", "source")
 """Under these names, beside a reason, stands what it is about. (A `path` that is a text is that of the request.)"""
 _SILENT = frozenset(
@@ -80,11 +79,13 @@ def _path(value: object) -> str:
 
 
 def _markup(text: str) -> str | list[str]:
-    """What a page or an XML document says of itself, or a text as it is; nothing of what is no text."""
+    """The headings of an HTML page or an XML document, or all its text without any; other text as it is; nothing of binary data."""
     if "\0" in text or text.count("\ufffd") > len(text) / _SOME:
         return ""
     if not text.lstrip("\ufeff \t\r\n").startswith("<"):
         return text[:_MOST_TEXT]
+    from html import unescape
+
     text = _UNSEEN.sub(" ", text[:_MOST_PAGE])[:_MOST_TEXT]
     headings = [unescape(_TAG.sub(" ", match[2])) for match in _HEADINGS.finditer(text)]
     return [heading for heading in headings if heading.strip()] or unescape(_TAG.sub(" ", text))

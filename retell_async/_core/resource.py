@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import wraps
 from inspect import isfunction
@@ -20,10 +20,13 @@ from .operation import Request, RequestOptions, Sender
 from .pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
 from .response import RawResponse, StreamedResponse
 
-__all__ = ["RawSender", "Resource", "StreamSender", "deprecated", "gone", "raw", "raw_pages", "streamed", "streamed_pages"]
+__all__ = ["RawSender", "Resource", "StreamSender", "deprecated", "gone", "raw", "raw_pages", "renamed", "streamed", "streamed_pages"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_HERE = __name__.partition(".")[0]
+_PAGINATORS = (AsyncPaginator.__name__, AsyncListPaginator.__name__)
 
 if TYPE_CHECKING:
     # Every type checker brings the stub along, and marks the calls; nothing needs to be installed.
@@ -38,7 +41,7 @@ else:
 
             @wraps(method)
             def warn(*arguments: Any, **options: Any) -> Any:
-                warnings.warn(message, DeprecationWarning, stacklevel=2)
+                _warn(message)
                 return method(*arguments, **options)
 
             warn.__deprecated__ = message
@@ -47,7 +50,39 @@ else:
         return mark
 
 
-# What wraps coroutine functions, such as tenacity and autospec, knows a method that lists for one from Python 3.12 on.
+def renamed(names: Mapping[str, tuple[str, str]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a method take keywords by their old names too, with a `DeprecationWarning`. Type checkers see overloads.
+
+    :param names: for each old name the new one, and what the warning says.
+    """
+
+    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+        readable(method)
+
+        @wraps(method)
+        def take(*arguments: Any, **options: Any) -> Any:
+            for old in [name for name in options if name in names]:
+                new, message = names[old]
+                if new in options:
+                    raise TypeError(f"{old} is now {new}: give {new} alone")
+                _warn(message)
+                options[new] = options.pop(old)
+            return method(*arguments, **options)
+
+        return take
+
+    return mark
+
+
+def _warn(message: str) -> None:
+    """Warn of the line that uses this package, whatever views and decorators stand between."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in {_HERE, "contextlib"}:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+
+# What wraps coroutine functions, such as tenacity and autospec, knows a method that lists, or that warns, for one from Python 3.12 on.
 _mark: Callable[[Callable[..., Any]], object] = getattr(inspect, "markcoroutinefunction", lambda method: method)
 
 
@@ -56,7 +91,8 @@ class Resource:
 
     def __init_subclass__(cls) -> None:
         for method in filter(isfunction, vars(cls).values()):
-            if str(method.__annotations__.get("return")).startswith(AsyncPaginator.__name__):
+            returned = dict[str, object].get(method.__annotations__, "return")  # as it is written, which imports nothing
+            if inspect.iscoroutinefunction(getattr(method, "__wrapped__", None)) or str(returned).startswith(_PAGINATORS):
                 _mark(method)
         readable(cls)
 

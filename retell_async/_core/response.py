@@ -1,4 +1,4 @@
-"""An answer as it came, and what it means."""
+"""Answers as they came, and parsed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NO_PAGE, OTHER_SHAPE = "the answer is no page: it has no array of items", "the a
 
 
 class Answer:
-    """A whole answer: what is always needed of it, and as httpx has it once somebody asks for that."""
+    """A whole answer. The object of httpx is made when somebody asks for it."""
 
     __slots__ = ("_data", "_make", "_response", "content", "release", "seconds", "status_code")
 
@@ -57,7 +57,7 @@ class Answer:
         return self.status_code in {301, 302, 303, 307, 308}
 
     def parse(self) -> None:
-        """Parse the body, for whoever takes it then.
+        """Parse the body and keep it for `take`.
 
         :raises APIResponseValidationError: it is not JSON.
         """
@@ -70,7 +70,7 @@ class Answer:
             raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
 
     def check(self, operation: Operation[Any]) -> None:
-        """Parse the body and look whether it is an object, or an array, as it should be, and a page if it should be one.
+        """Parse the body and check its shape: an object, an array or a page, as the operation says, that names what was made.
 
         :raises APIResponseValidationError: it is not.
         """
@@ -79,6 +79,8 @@ class Answer:
             raise APIResponseValidationError(self.response, self._data, message=OTHER_SHAPE)
         if operation.paging is not None and not _is_page(self._data):
             raise APIResponseValidationError(self.response, self._data, message=NO_PAGE)
+        if _is_nameless(operation, self._data):
+            raise APIResponseValidationError(self.response, self._data, message=f"the answer has no {operation.names}")
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -120,7 +122,7 @@ class Received(Generic[T]):
 
     @property
     def status_code(self) -> int:
-        """The status, which is one of success."""
+        """The status: 2xx."""
         return self._answer.status_code
 
     @property
@@ -175,7 +177,7 @@ class RawResponse(Received[T]):
 
     @property
     def meaning(self) -> T:
-        """What `parse` gives, as it is without anybody who awaits it."""
+        """What `parse` gives, without the wrapper that may be awaited."""
         if self._parsed is _NOTHING:
             try:
                 self._parsed = self._parse(self._answer)
@@ -206,7 +208,7 @@ class RawResponse(Received[T]):
     def parse(self, *, to: Any = None) -> Any:
         """What the answer means; the same object each time.
 
-        What is given may be awaited as well, for itself.
+        The result may be awaited too, which gives the result.
 
         :param to: read the body as this instead: a model, a class of pydantic, `dict`, `list`, `str`, `bytes` or `httpx.Response`.
         :raises APIResponseValidationError: the body is not what it should be.
@@ -350,6 +352,14 @@ def _is_page(data: Any) -> bool:
     return not isinstance(data, dict) or isinstance(cast("dict[str, Any]", data).get("items"), list)
 
 
+def _is_nameless(operation: Operation[Any], data: Any) -> bool:
+    """Whether an answer does not say what was made, so that nobody knows whether anything was."""
+    if operation.names is None or not isinstance(data, dict):
+        return False
+    made = cast("dict[str, Any]", data).get(operation.names)
+    return not (isinstance(made, str) and made)
+
+
 def _is_other_shape(spec: Spec | None, data: Any) -> bool:
     if spec is None:
         return False
@@ -389,6 +399,10 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
             wrong = APIResponseValidationError(answer.response, data, message=message, problems=problems)
             del data
             raise wrong
+    if _is_nameless(operation, data):
+        wrong = APIResponseValidationError(answer.response, data, message=f"the answer has no {operation.names}")
+        del data
+        raise wrong
     spec, decoded_by = operation.decode_of(answer.status_code)
     decoded: T = decoded_by(data)
     if decoded is data and spec is not None:

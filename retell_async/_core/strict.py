@@ -17,7 +17,7 @@ __all__ = ["check", "problems"]
 
 
 def check(operation: Operation[Any], data: Any, status: int = 200) -> Iterator[str]:
-    """What is wrong with the parsed body of an answer: one line each, with its path.
+    """The differences between a parsed body and the document: one line each, with its path.
 
     Reported are fields that are missing or unknown, values that are not in an enum, objects that no member of a union stands for,
     and values of another kind.
@@ -52,7 +52,7 @@ def _by_spec(spec: Spec, data: Any, path: str) -> Iterator[str]:
             yield from _union(spec, data, path)
 
 
-def _named(name: str, data: Any, path: str) -> Iterator[str]:
+def _named(name: str | type[Model], data: Any, path: str) -> Iterator[str]:
     found = lookup(name)
     if isinstance(found, type):
         if _is_object(data):

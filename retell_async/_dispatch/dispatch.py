@@ -13,7 +13,7 @@ import attrs
 from .._call_slots import CallSlots, Slot
 from .._core.errors import APIConnectionError, APIStatusError, AuthenticationError, OutcomeUnknownError, PaymentRequiredError, RetellError
 from .._core.masking import Hidden, cut, mask_text
-from .._helpers.watch import may_pass
+from .._helpers.watch import is_transient
 from .numbers import Numbers
 from .outcome import Outcome, Progress, Until
 
@@ -235,7 +235,7 @@ class Dispatch:
             try:
                 return await ask()
             except RetellError as error:
-                if not may_pass(error):
+                if not is_transient(error):
                     self._end(error)
                     raise _Stopped from None
                 _logger.info("dispatch: the account did not say how much room it has (%s); it is asked again", mask_text(str(error)))

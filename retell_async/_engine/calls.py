@@ -1,4 +1,4 @@
-"""Carrying a request out: its turn, its attempts, and what is known when it ends."""
+"""Carrying a request out: limits, attempts, and whether its outcome is known."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from .._core.operation import Omit, Operation
 from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
-from .events import Hook, LimitEvent, RetryEvent, WaitEvent
+from .._http.way import Departure
+from .events import Event, Hook, LimitEvent, RetryEvent, WaitEvent
 from .idempotency import new_key
-from .limits import Turn
+from .limits import DEFAULT_MAX_WAIT, Turn
 from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Call:
     give_up_at: float | None = None
     """By the clock of the account; ``None`` for never."""
     _since: tuple[float, float] | None = None  # when the first attempt left, by the clock of the account and as Unix time
-    _sent: bool = False  # whether the present attempt left
+    _departure: Departure | None = None  # of the present attempt, once it was given to be sent
     _waits_at: Gate | None = None
     _waited: float = 0.0  # seconds, for limits and for connections
     _in_vain: bool = False  # whether all the time that there was for waiting is over
@@ -86,7 +87,7 @@ class Call:
     _before: APIError | None = None  # what became of the attempt before
 
     async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
-        """Send the request as often as it takes and may be sent, and give the answer of success.
+        """Send the request, again where that is needed and allowed, and give the successful answer.
 
         :raises OutcomeUnknownError: it may have been carried out, and cannot be repeated.
         :raises APIError: it was not carried out, or only read something.
@@ -142,7 +143,7 @@ class Call:
                 if state.unknown:
                     raise self._unknown(error, http) from error
                 raise error
-            self._tell(RetryEvent, attempt=state.attempts - 1, delay=delay, error=error)
+            self._tell(RetryEvent(operation=self.operation.id, attempt=state.attempts - 1, delay=delay, error=error))
             self._before = error
 
     def _renew_key(self) -> None:
@@ -152,7 +153,7 @@ class Call:
         self.idempotency_key, self._since = new, None
 
     def _age(self, account: Account) -> float:
-        """Seconds since the request was sent first: by whichever clock says more.
+        """Seconds since the request was first sent, by the clock that says more.
 
         The wall clock goes on while the machine sleeps; the clock of the account does not, but nobody sets it.
         """
@@ -162,7 +163,7 @@ class Call:
         return max(account.clock() - self._since[0], time.time() - min(self._since[1], since), 0.0)
 
     async def _attempt_in_time(self, http: Http, account: Account, slots: Slots) -> Answer:
-        self._sent = False
+        self._departure = None
         if self.give_up_at is None:
             return await self._attempt(http, account, slots)
         with anyio.move_on_after(max(self.give_up_at - account.clock(), 0.0)):
@@ -170,12 +171,15 @@ class Call:
         if self._waits_at is not None:
             raise self._no_turn(http, self._waits_at, self.deadline)
         within = f"within the deadline of {self.deadline:g} s"
-        what = f"attempt {self.attempts} had no answer" if self._sent else "no free connection"
+        sent = self._departure is not None and http.may_have_left(self.encoded, self._departure)
+        what = f"attempt {self.attempts} had no answer" if sent else "no free connection" if self._departure is None else "no connection"
+        if what == "no connection":
+            within = f"{within}; {http.way(self.encoded)}"
         if self._before is not None:
             within = f"{within}; the attempt before it ended with {self._before}"
         elif self._refusal is not None:
             within = f"{within}; before it: {self._refusal}"
-        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=self._sent)
+        error = APITimeoutError(http.build(self.encoded, self.timeout), message=f"{what} {within}", sent=sent)
         raise error from (self._before or self._refusal)
 
     async def _attempt(self, http: Http, account: Account, slots: Slots) -> Answer:
@@ -196,20 +200,27 @@ class Call:
                 before = self._since
                 if before is None:
                     self._since = left_at, time.time()
-                self._sent = True
+                wait = self._wait_for_connection(http)
+                wait = wait if wait < math.inf else DEFAULT_MAX_WAIT
+                self._departure = Departure(self._leaving(turns, account, is_first=before is None))
                 try:
                     answer = await http.exchange(
                         encoded,
                         self.timeout,
                         self.operation.timeout,
                         stream=self.stream,
-                        leaves=self._leaving(turns, account, is_first=before is None),
+                        departure=self._departure,
+                        pool=wait,
                     )
                     answered = True
                 except APIConnectionError as failure:
                     if not failure.sent:
                         answered = True  # it did not leave after all, and nothing of it is on its way
                         self._since = before
+                        if isinstance(failure.__cause__, httpx.PoolTimeout):
+                            waited = clock() - left_at
+                            self._waited += waited
+                            self._in_vain = waited > wait - _NOTICEABLE
                     raise
                 except _KeyForgotten:
                     answered = True
@@ -240,15 +251,17 @@ class Call:
                 if not kept:
                     slots.give()
             error = self._refusal = cast("RateLimitError", status_error(answer.response))
-            self._sent = False
+            self._departure = None
             now = clock()
             limited, pause = account.refused(gate, left_at, error, now)
-            self._tell(LimitEvent, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            self._tell(
+                LimitEvent(operation=self.operation.id, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+            )
             if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
-        """What is to be called when the request goes out, which may be long after it was let go: once there is a connection."""
+        """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""
         if not turns and self.idempotency_key is None:
             return None
         for _, turn in turns:
@@ -285,10 +298,10 @@ class Call:
 
         :param first: go before others that wait.
         """
-        while gate.pacer.is_open() and account.overall.pacer.is_open():
+        while all(one.pacer.is_open() for one in account.over(gate)):
             if not slots.take_free():
                 await self._slot(http, account, slots, first=first)
-            if gate.pacer.is_open() and account.overall.pacer.is_open():
+            if all(one.pacer.is_open() for one in account.over(gate)):
                 return []
             slots.give()  # there was a 429 meanwhile
         found = self.max_wait != 0
@@ -303,8 +316,8 @@ class Call:
                 return turns
             slots.give()
         start = account.clock()
-        least = {one: one.least(start, first=first) for one in (gate, account.overall)}
-        closed = gate if least[gate] >= least[account.overall] and not gate.pacer.is_open() else account.overall
+        least = {one: one.least(start, first=first) for one in account.over(gate)}
+        closed = max((one for one in least if not one.pacer.is_open()), key=least.__getitem__, default=gate)
         within = self._most_wait(http, start)
         if least[closed] > within:
             raise self._no_turn(http, closed, within)
@@ -317,13 +330,16 @@ class Call:
             raise self._no_turn(http, closed, within)
         self._waits_at = None
         if waited > _NOTICEABLE:
-            self._tell(WaitEvent, limit=closed.name, seconds=waited)
+            self._tell(WaitEvent(operation=self.operation.id, limit=closed.name, seconds=waited))
         return turns
+
+    def _wait_for_connection(self, http: Http) -> float:
+        """Seconds that it may wait for a connection from now on; not to wait for limits is not to wait for one too."""
+        return min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
 
     async def _slot(self, http: Http, account: Account, slots: Slots, *, first: bool) -> None:
         start = account.clock()
-        # Not to wait for limits is not to wait for a connection too.
-        within = min(self._rest_of(http.pool_timeout(self.timeout)), self._rest_of(self.max_wait or None))
+        within = self._wait_for_connection(http)
         with anyio.move_on_after(within) as scope, account.waiting():
             await slots.take(first=first)
         waited = account.clock() - start
@@ -333,10 +349,10 @@ class Call:
             message = f"no free connection within {self._waited:g} s: max_connections are in use"
             raise APITimeoutError(http.build(self.encoded, self.timeout), message=message, sent=False) from self._refusal
         if waited > _LONG:
-            self._tell(WaitEvent, limit=_CONNECTIONS, seconds=waited)
+            self._tell(WaitEvent(operation=self.operation.id, limit=_CONNECTIONS, seconds=waited))
 
     def _no_turn(self, http: Http, gate: Gate, within: float | None) -> RateLimitError:
-        """The error for one whose wait for a limit would be, or was, too long: with what the server said last, if it said anything."""
+        """The error for a request that waited too long for a limit, or would: with what the server said last, if anything."""
         if self._refusal is not None:
             return self._refusal
         message = f"no turn within {within:g} s: the client keeps to a limit of {gate.name}"
@@ -354,11 +370,10 @@ class Call:
         error.__cause__ = last
         return error
 
-    def _tell(self, event: Callable[..., Any], **details: Any) -> None:
-        told = event(operation=self.operation.id, **details)
+    def _tell(self, event: Event) -> None:
         for hook in self.hooks:
             try:
-                hook(told)
+                hook(event)
             except Exception:
                 # No call is lost because somebody could not count it.
                 import logging
@@ -389,7 +404,7 @@ class _KeyForgotten(Exception):
 
 
 def fault(error: APIError) -> Fault:
-    """What an error says about the attempt that it ended."""
+    """The `Fault` for the error with which an attempt ended."""
     if isinstance(error, APIStatusError):
         wait = retry_after_seconds(error.response.headers, now=time.time())
         locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))

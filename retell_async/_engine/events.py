@@ -65,7 +65,7 @@ def log(event: Event) -> None:
     """The hook that a client has unless it is given others: writes events to the logger ``retell_async``.
 
     The fields of the event are in the record's ``retell`` attribute, for structured logs. A wait of over 5 s is a warning, and so is the
-    next one of the same operation for the same limit after 10 s; those between, of a queue that is thousands long, are told as information.
+    next one of the same operation for the same limit after 10 s; those between are information, since a queue may be thousands long.
     """
     import logging
 

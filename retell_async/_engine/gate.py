@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,7 +24,7 @@ _OVERALL = "account"
 
 
 class Gate:
-    """One limit. Requests wait for it one behind the other: the first one for its turn, the others to be the first."""
+    """One limit, with a queue: the first request waits for its turn, the others to be first."""
 
     def __init__(self, name: str, pacer: Pacer, clock: Callable[[], float]) -> None:
         self.name = name
@@ -33,6 +33,8 @@ class Gate:
         self.history = History()
         self.refusal: RateLimitError | None = None
         """The last 429."""
+        self.creates = False
+        """Whether it is of operations that create or send something."""
         self.head = Slots(1)
         self.clock = clock
         self._changed: anyio.Event | None = None
@@ -50,7 +52,7 @@ class Gate:
             self._changed.set()
 
     def least(self, now: float, *, first: bool) -> float:
-        """Seconds that a request which comes now waits at the least, unless others before it give up.
+        """Seconds that a new request waits at least, unless others before it give up.
 
         :param first: whether it goes before those that wait.
         """
@@ -75,6 +77,8 @@ class Account:
         self._waiting: set[anyio.CancelScope] = set()
         self._histories: list[History] = []
         self.overall = Gate(_OVERALL, Pacer(limit, self._histories), clock)
+        self.all_bound = False
+        """Whether a limit of the account that was found out binds what reads too, and not only what creates something."""
         self._gates: dict[str, Gate] = {}
 
     def gate(self, name: str) -> Gate:
@@ -89,48 +93,49 @@ class Account:
 
     def gate_of(self, operation: Operation[object]) -> Gate:
         """The limit that requests to an operation are under, beside that of the account."""
-        return self.gate(operation.limit or operation.id)
+        gate = self.gate(operation.limit or operation.id)
+        gate.creates = operation.repeat != "safe"
+        return gate
 
     def know(self, limits: Iterable[tuple[str, RateLimit]]) -> None:
         """Keep to these limits too, by their names."""
         for name, limit in limits:
             self.gate(name).pacer.know(limit)
 
+    def over(self, gate: Gate) -> tuple[Gate, ...]:
+        """The limits that requests of this one are under now: their own, and that of the account if it binds them."""
+        bound = self.all_bound or gate.creates or self.overall.pacer.limit.requests is not None
+        return (gate, self.overall) if bound and not self.overall.pacer.is_open() else (gate,)
+
     def try_turn(self, gate: Gate, slots: Slots, *, found: bool) -> list[tuple[Gate, Turn]] | None:
-        """Take a slot and a turn at both limits if nobody has to wait for them."""
-        if not gate.head.take_free():
-            return None
-        try:
-            if not self.overall.head.take_free():
-                return None
-            try:
-                if not slots.take_free():
+        """Take a slot and a turn at each limit if nobody has to wait for them."""
+        with ExitStack() as given_back:
+            for one in self.over(gate):
+                if not one.head.take_free():
                     return None
-                turns = self.take(gate, found=found)
-                if turns is None:
-                    slots.give()
-                return turns
-            finally:
-                self.overall.head.give()
-        finally:
-            gate.head.give()
+                given_back.callback(one.head.give)
+            if not slots.take_free():
+                return None
+            turns = self.take(gate, found=found)
+            if turns is None:
+                slots.give()
+            return turns
 
     async def turn(self, gate: Gate, slots: Slots, *, first: bool, found: bool) -> list[tuple[Gate, Turn]]:
-        """Wait for a slot and a turn at both limits; cancelled before, it takes nobody's.
+        """Wait for a slot and a turn at each limit; cancelled before, it takes nobody's.
 
         A turn is taken together with the slot, so that a request leaves when its limit says so and not when there is a connection for it.
         While it waits for its limit it holds none.
         """
         while True:
-            await gate.head.take(first=first)
-            with _given_back(gate.head):
-                await gate.opens(found=found)
-                # What was refused lately does not take the turns by which others would show that they are not refused.
-                await self.overall.head.take(first=not gate.history.was_refused_lately(self.clock()))
-                with _given_back(self.overall.head):
-                    await self.overall.opens(found=found)
-                    await slots.take(first=True)
-                    turns = self.take(gate, found=found)
+            with ExitStack() as given_back:
+                for one in self.over(gate):
+                    # What was refused lately does not take the turns by which others would show that they are not refused.
+                    await one.head.take(first=first if one is gate else not gate.history.was_refused_lately(self.clock()))
+                    given_back.callback(one.head.give)
+                    await one.opens(found=found)
+                await slots.take(first=True)
+                turns = self.take(gate, found=found)
             if turns is not None:
                 return turns
             slots.give()
@@ -139,18 +144,18 @@ class Account:
     def is_ready(self, gate: Gate) -> bool:
         """Whether pauses and limits that are known hold nobody back."""
         now = self.clock()
-        return all(one.pacer.delay(now, found=False) == 0 for one in (gate, self.overall))
+        return all(one.pacer.delay(now, found=False) == 0 for one in self.over(gate))
 
     def take(self, gate: Gate, *, found: bool) -> list[tuple[Gate, Turn]] | None:
-        """Take a turn at both limits if they have one now."""
+        """Take a turn at each limit if they have one now."""
         now = self.clock()
-        gates = (gate, self.overall)
+        gates = self.over(gate)
         if any(one.pacer.delay(now, found=found) > 0 for one in gates):
             return None
         return [(one, one.pacer.take(now)) for one in gates]
 
     def done(self, turns: list[tuple[Gate, Turn]], *, answered: bool) -> None:
-        """Take note that a request was answered or did not leave; or was given up, and may still be on its way."""
+        """Take note that a request is done: answered, not sent, or given up (and then it may still be on its way)."""
         now = self.clock()
         for gate, turn in turns:
             gate.pacer.done(turn, now if answered else None)
@@ -159,7 +164,7 @@ class Account:
     def passed(self, gate: Gate, left_at: float, now: float) -> None:
         """Take note of an answer that was not 429."""
         gate.history.passed(now)
-        for one in (gate, self.overall):
+        for one in self.over(gate):
             if not one.pacer.is_open():
                 one.pacer.passed(left_at, now)
                 one.changed()
@@ -171,10 +176,12 @@ class Account:
         else:
             gate.history.refused(now)
             if is_about_the_account(self._histories, now):
-                for one in self._gates.values():
-                    if one.history.was_refused_lately(now):
-                        one.pacer.forget()
-                        one.changed()
+                lately = [one for one in self._gates.values() if one.history.was_refused_lately(now)]
+                for one in lately:
+                    one.pacer.forget()
+                    one.changed()
+                bound = not all(one.creates for one in lately)
+                self.all_bound = bound or (self.all_bound and not self.overall.pacer.is_open())
                 gate = self.overall
             elif sum(history.was_refused_lately(now) for history in self._histories) > 1:
                 self.overall.pacer.forget()  # others pass all the while: it was not for the account's sake
@@ -193,7 +200,7 @@ class Account:
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        """Within this block somebody waits, and no longer than until the client is closed.
+        """A block that waits, and ends when the client is closed.
 
         :raises RetellError: it was closed.
         """
@@ -220,11 +227,3 @@ class Account:
         """Whether a new one would do the same."""
         now = self.clock()
         return self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.overall, *self._gates.values()))
-
-
-@contextmanager
-def _given_back(slots: Slots) -> Generator[None]:
-    try:
-        yield
-    finally:
-        slots.give()

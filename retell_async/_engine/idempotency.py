@@ -1,4 +1,4 @@
-"""What makes a request recognisable to the server, and to whoever looks later whether it was carried out."""
+"""Keys and tokens by which a request is recognised: by the server, and by whoever looks later whether it was carried out."""
 
 from __future__ import annotations
 

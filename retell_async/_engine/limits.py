@@ -55,6 +55,8 @@ _NO_LIMIT = 10_000.0  # requests a second: a pace that grew to this holds nobody
 _BEGINNING = 1 / 8
 _FIRST_PACE = 1.0
 
+_ROUNDING = 1e-9  # of a part of a limit: a hundredth of 2,900 is 28.999999999999996 if it is reckoned so
+
 _SHORTEST_PAUSE = 0.02
 _FIRST_PAUSE = 1.0
 _LONGEST_OWN_PAUSE = 15.0
@@ -77,7 +79,9 @@ class RateLimit:
     A client learns limits from the server's 429 answers; this keeps to a known one so that there are none. A request counts from the
     moment it leaves until it is answered (a second at most), since the server counts it at some moment between.
 
-    :param requests: so many requests are sent at most, evenly spread, in each `per` seconds. ``None`` when the limit is not known.
+    :param requests: so many requests are sent at most, evenly spread, in any `per` seconds. No part of a request is sent: 2.5 a second are
+        two in any second, 7.5 in 10 seconds are seven, and with less than one, 0.5 a second, it is one in any `per / requests` seconds.
+        ``None`` when the limit is not known.
     :param per: seconds.
     :param max_wait: seconds that one request waits in all, for limits (it then ends in a `RateLimitError`) and for a free connection (in an
         `APITimeoutError`); ``None`` for as long as it takes, 0 to be told of each 429 at once, which bounds no wait for a connection. By
@@ -99,8 +103,15 @@ class RateLimit:
 
     @property
     def rate(self) -> float:
-        """Requests a second; infinite when the limit is not known."""
-        return math.inf if self.requests is None else self.requests / self.per
+        """Requests a second that are sent at most; infinite when the limit is not known."""
+        if self.requests is None:
+            return math.inf
+        return (self.requests if self.requests < 1 else self.whole) / self.per
+
+    @property
+    def whole(self) -> int:
+        """So many requests are sent at most in any `whole / rate` seconds."""
+        return max(int((self.requests or 0) + _ROUNDING), 1)
 
     def __str__(self) -> str:
         return "no known limit" if self.requests is None else f"{self.requests:g} a {'second' if self.per == 1 else f'{self.per:g} s'}"
@@ -244,8 +255,7 @@ class Pacer:
         """Keep to this limit too from now on."""
         if limit.requests is None:
             return
-        number = max(int(limit.requests), 1)
-        window = _Window(number, number / limit.rate)
+        window = _Window(limit.whole, limit.whole / limit.rate)
         if not any((other.number, other.span) == (window.number, window.span) for other in self._windows):
             if self._windows:
                 window.turns.extend(max(self._windows, key=lambda other: other.number).turns)

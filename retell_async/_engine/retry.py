@@ -29,12 +29,12 @@ _COST_OF_A_SILENCE = 10
 class RetryPolicy:
     """How requests are sent again. All times are in seconds.
 
-    What is sent again is decided by the operation. Reads, and what replaces or removes, are sent again after any failure that may pass.
+    What is sent again is decided by the operation. Reads, and what replaces or removes, are sent again after any transient failure.
     `create_phone_call` is too, under one idempotency key and within that key's hour. What creates anything else is sent again only when the
     server cannot have acted on it; where it may have, `OutcomeUnknownError` is raised.
 
-    How often is decided by ``max_retries`` of the client or the call. 429 is not counted there, since what the server refused for being too
-    much it has not done: `RateLimit` says how long that is waited for.
+    How often is decided by ``max_retries`` of the client or the call. 429 is not counted there: the server has
+    done nothing then, and `RateLimit` says how long to wait.
 
     :param first_delay: the longest wait before the first retry. It doubles with each one; the wait is random between nothing and that.
     :param max_delay: the longest that this doubling makes a wait.
@@ -87,8 +87,8 @@ class Fault:
     """Seconds that the server asks to wait."""
 
     @property
-    def passes(self) -> bool:
-        """Whether the same request may succeed later. (429 is none of these: it is waited for where the request leaves.)"""
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later. (Not so for 429: that is waited for before a request leaves.)"""
         if self.status is None or self.status < 300:
             return True
         return self.status == 408 or self.locked or _is_failure(self.status)
@@ -120,7 +120,7 @@ def backoff(policy: RetryPolicy, number: int, retry_after: float | None, random:
 
 
 class Budget:
-    """What all retries of a client draw on, so that an outage is not made worse by them."""
+    """The retry budget of a client: retries must not make an outage worse."""
 
     def __init__(self, capacity: int | None) -> None:
         self._capacity = capacity
@@ -179,7 +179,7 @@ class RetryState:
         """
         if self._repeat != "safe" and may_have_acted(fault):
             self.unknown = True
-        if not fault.passes or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
+        if not fault.is_transient or not repeatable or self._left == 0 or (self._repeat == "unsafe" and self.unknown):
             return None
         delay = backoff(self._policy, self.attempts, fault.retry_after, self._random)
         if self._repeat == "idempotency_key" and age + delay > KEY_LIFETIME:

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from difflib import get_close_matches
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -123,7 +122,7 @@ def check_base_url(url: object) -> str:
 
 
 def check_kinds(max_connections: object, retry: object, rate_limit: object, hooks: object) -> None:
-    """Settings of a client that are not of the kind that they must be, or cannot work."""
+    """Check the types of a client's settings, and that they can work."""
     if not isinstance(max_connections, int) or isinstance(max_connections, bool) or max_connections < 1:
         raise ConfigurationError(f"max_connections must be a whole number, 1 or more, not {max_connections!r}")
     if not (retry is None or isinstance(retry, RetryPolicy)):
@@ -178,6 +177,8 @@ def check_rate_limits(limits: object, operations: Mapping[str, str], shared: Map
     checked: dict[str, RateLimit] = {}
     for method, limit in _mapping(limits, "rate_limits").items():
         if method not in operations:
+            from difflib import get_close_matches
+
             near = get_close_matches(str(method), operations, n=1)
             hint = f", {near[0]!r} is one" if near else ", such as 'call.create_phone_call'"
             raise ConfigurationError(f"rate_limits: {method!r} is no method of the client{hint}")

@@ -31,7 +31,7 @@ _LOOKED_AT = 8  # accounts, those that were not used for longest, that are looke
 
 
 class Clock:
-    """Seconds that go on from one event loop to the next: each run of trio begins to count anew."""
+    """A clock that goes on from one event loop to the next, although each run of trio starts a new count."""
 
     def __init__(self) -> None:
         self._read: Callable[[], float] = time.monotonic
@@ -108,7 +108,7 @@ class SharedState:
         self._closed = False
 
     def like(self, settings: Settings, changes: Mapping[str, Any]) -> SharedState:
-        """This, or one of its own with these of its parameters changed, if there are any."""
+        """This one, or a new one if any of its parameters are changed."""
         if not changes:
             return self
         usual: dict[str, Any] = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
@@ -117,7 +117,7 @@ class SharedState:
 
     @property
     def timeout(self) -> httpx.Timeout:
-        """What a client waits for that was told nothing of it: as its user's own HTTP client has it, or the default."""
+        """The timeout of a client that was given none: that of the user's own HTTP client, or the default."""
         return (self._http or self._open()).usual_timeout
 
     def _open(self) -> Http:

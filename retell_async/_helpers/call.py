@@ -1,4 +1,4 @@
-"""`client.call`: what waits for calls, and finds those that ended."""
+"""`client.call`: waiting for calls, and finding those that ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
-from .watch import EVERY, EVERY_WITH_EVENTS, MOST, WITHIN, Client, Events, Watch, listed
+from . import WITHIN
+from .watch import EVERY, EVERY_WITH_EVENTS, MOST, Client, Events, Watch, listed
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator
@@ -76,8 +77,8 @@ class CallHelper(Resource):
     async def ended_since(self, moment: datetime | float) -> AsyncGenerator[V3CallResponse]:
         """All calls that ended from a moment on: to find after an outage what webhooks missed.
 
-        Calls that never connected may have no time at all. All of those are given, whenever they were placed: compare ids with what you
-        know. Calls come as lists have them, without their transcripts.
+        Calls that never connected may have no time of their end. All of those are given, whenever they were placed; compare their ids with
+        those that you know. Calls come as lists have them, without their transcripts.
 
         :param moment: a `datetime` with a time zone, or Unix time in seconds.
         :raises ConfigurationError: the moment has no time zone.
@@ -90,7 +91,7 @@ class CallHelper(Resource):
             yield call
         never: dict[str, Any] = {"call_status": {"type": "enum", "op": "in", "value": list(_NEVER_HEARD)}}
         async for call in self._calls.list(filter_criteria=never, limit=MOST, sort_order="ascending"):
-            if call.end_timestamp is None and (call.start_timestamp is None or call.start_timestamp >= start) and call.call_id not in seen:
+            if call.end_timestamp is None and call.call_id not in seen:
                 yield call
 
     async def monitor(self, call_id: str) -> AsyncGenerator[MonitorItem]:
@@ -115,7 +116,7 @@ class CallHelper(Resource):
 
 
 class Ends:
-    """Waits for the ends of calls, in one way."""
+    """Waits for ends of calls, with the same settings for all."""
 
     def __init__(self, calls: CallHelper, router: Events | None, *, within: float | None, every: float | None) -> None:
         self._watch = calls._watch  # pyright: ignore[reportPrivateUsage]
@@ -125,7 +126,7 @@ class Ends:
             self._watch.listen(router, ("call_ended", "call_analyzed"), lambda event: (event.call.call_id, event.call))
 
     def placing(self) -> AbstractContextManager[None]:
-        """A block that places calls: events are kept that tell of their ends before somebody waits for these."""
+        """A block that places calls: events about their ends are kept until somebody waits for them."""
         return self._watch.expecting()
 
     async def wait(self, call_id: str, until: Literal["ended", "analyzed"], *, known: Any = None, whole: bool = True) -> Any:

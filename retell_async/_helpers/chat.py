@@ -1,4 +1,4 @@
-"""`client.chat`: what waits for chats."""
+"""`client.chat`: waiting for chats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .._core.errors import ConfigurationError
 from .._core.resource import Resource
-from .watch import EVERY, EVERY_WITH_EVENTS, MOST, WITHIN, Client, Events, Watch, listed
+from . import WITHIN
+from .watch import EVERY, EVERY_WITH_EVENTS, MOST, Client, Events, Watch, listed
 
 if TYPE_CHECKING:
     from .._core.pages import AsyncPaginator

@@ -1,4 +1,4 @@
-"""`client.knowledge_base`: what waits until one can be used."""
+"""`client.knowledge_base`: waiting until one can be used."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class KnowledgeBaseHelper(Resource):
 
     @cached_property
     def _watch(self) -> Watch[KnowledgeBaseResponse]:
-        async def ask(ids: Sequence[str], _: bool) -> Mapping[str, KnowledgeBaseResponse]:
+        async def fetch_many(ids: Sequence[str], _: bool) -> Mapping[str, KnowledgeBaseResponse]:
             if len(ids) == 1:
                 return await one_by_one(self._bases.retrieve, ids)
             return {one.knowledge_base_id: one async for one in self._bases.list()}
 
-        return Watch(ask, self._bases.retrieve, cast("Client", self._sender).waiting)
+        return Watch(fetch_many, self._bases.retrieve, cast("Client", self._sender).waiting)
 
     async def wait(self, knowledge_base_id: str, *, within: float | None = _WITHIN, every: float = EVERY) -> KnowledgeBaseResponse:
         """Wait until the sources of a knowledge base are read, and return it: its status is then ``complete`` or ``error``.

@@ -1,4 +1,4 @@
-"""`client.tests`: what waits for batches of test runs."""
+"""`client.tests`: waiting for batches of test runs."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class TestsHelper(Resource):
 
     @cached_property
     def _watch(self) -> Watch[TestCaseBatchJob]:
-        async def ask(ids: Sequence[str], _: bool) -> Mapping[str, TestCaseBatchJob]:
+        async def fetch_many(ids: Sequence[str], _: bool) -> Mapping[str, TestCaseBatchJob]:
             return await one_by_one(self._tests.get_batch_test, ids)
 
-        return Watch(ask, self._tests.get_batch_test, cast("Client", self._sender).waiting)
+        return Watch(fetch_many, self._tests.get_batch_test, cast("Client", self._sender).waiting)
 
     async def wait(self, test_case_batch_job_id: str, *, within: float | None = _WITHIN, every: float = EVERY) -> TestCaseBatchJob:
         """Wait until all runs of a batch of tests are done, and return it: how many passed and failed.

@@ -1,4 +1,4 @@
-"""Waiting until things are done, all who wait together: one of them asks the API for all."""
+"""Waiting until calls, chats and the like are done. Of all who wait, one asks the API for all."""
 
 from __future__ import annotations
 
@@ -26,16 +26,14 @@ from .._core.errors import (
 from .._core.masking import mask_text
 from .._http.loops import Loop, running_loop
 
-__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "WITHIN", "Ask", "Client", "Events", "Watch", "listed", "may_pass", "one_by_one"]
+__all__ = ["EVERY", "EVERY_WITH_EVENTS", "MOST", "FetchMany", "Client", "Events", "Watch", "listed", "is_transient", "one_by_one"]
 
 T = TypeVar("T")
 
 EVERY = 2.0
 """Seconds from one question to the next."""
 EVERY_WITH_EVENTS = 30.0
-"""The same for those whom events tell, and who ask for what these missed."""
-WITHIN = 7200.0
-"""Seconds that are waited by default: longer than calls last."""
+"""The same where events tell, and questions are only for events that were missed."""
 
 MOST = 1000
 """Things that one page of a list holds."""
@@ -47,8 +45,8 @@ _LOOK_AGAIN = 30  # questions from one that asks for all things, done or not, to
 
 _logger = logging.getLogger("retell_async")
 
-Ask = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
-"""Takes ids and whether all of them are wanted, or those that are done will do; gives the things that there are, by id."""
+FetchMany = Callable[[Sequence[str], bool], Awaitable[Mapping[str, T]]]
+"""Takes ids, and whether things that are not done are wanted too; gives what there is, by id."""
 
 
 class Client(Protocol):
@@ -72,7 +70,7 @@ class _Waiter(Generic[T]):
     name: str
     is_done: Callable[[T], bool]
     every: float
-    changed: anyio.Event = attrs.field(factory=anyio.Event)
+    changed: anyio.Event = attrs.field(factory=lambda: anyio.Event())  # noqa: PLW0108 - anyio loads it when it is asked for
     questions: int = 0
     missed: int = 0
     seen: T | None = None
@@ -99,13 +97,15 @@ class _Waiter(Generic[T]):
 class Watch(Generic[T]):
     """Those who wait for things of one kind. One of them asks for all; when that one is done, another goes on.
 
-    :param ask: what asks the API for several things at once.
+    :param fetch_many: what asks the API for several things at once.
     :param fetch: what asks for a single one; it raises if there is none.
     :param waiting: a block within which the client is in use, and which ends when the client is closed.
     """
 
-    def __init__(self, ask: Ask[T], fetch: Callable[[str], Awaitable[T]], waiting: Callable[[], AbstractContextManager[None]]) -> None:
-        self._ask = ask
+    def __init__(
+        self, fetch_many: FetchMany[T], fetch: Callable[[str], Awaitable[T]], waiting: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._fetch_many = fetch_many
         self._fetch = fetch
         self._waiting = waiting
         self._waiters: set[_Waiter[T]] = set()
@@ -118,7 +118,7 @@ class Watch(Generic[T]):
 
     @contextmanager
     def expecting(self) -> Generator[None]:
-        """Within this block events are kept that tell of what nobody waits for yet: what it creates may be done before it has answered."""
+        """Keep events that nobody waits for yet, within this block: what it creates may be done before the answer is there."""
         self._enter()
         self._expected += 1
         try:
@@ -138,7 +138,7 @@ class Watch(Generic[T]):
         is_whole: Callable[[T], bool] = lambda _: True,
         known: T | None = None,
     ) -> T:
-        """Return the thing of this id once it is done, and if what is asked for together is not the whole of it, fetched by itself.
+        """Return the thing of this id once it is done. If a list has only part of it, it is fetched by itself.
 
         :param known: how it stands, as far as that is known.
 
@@ -179,7 +179,7 @@ class Watch(Generic[T]):
             try:
                 return await self._fetch(waiter.name)
             except RetellError as error:
-                if not may_pass(error):
+                if not is_transient(error):
                     raise
             await anyio.sleep(waiter.every)
 
@@ -196,7 +196,7 @@ class Watch(Generic[T]):
     def listen(self, source: Events, events: tuple[str, ...], told: Callable[[Any], tuple[str | None, T]]) -> None:
         """Take note of what events say, from now on.
 
-        :param told: gives of an event the id and how the thing stands.
+        :param told: gives the id and the state of the thing, for an event.
         """
         listeners = _listeners.setdefault(source, {})
         watches = listeners.get(events)
@@ -255,9 +255,9 @@ class Watch(Generic[T]):
             if not waiters:
                 continue
             try:
-                found = await self._ask(sorted({waiter.name for waiter in waiters}), everything)
+                found = await self._fetch_many(sorted({waiter.name for waiter in waiters}), everything)
             except RetellError as error:
-                if may_pass(error):
+                if is_transient(error):
                     _logger.info("waiting: %s; it is asked again", mask_text(str(error)))
                 elif isinstance(error, (BadRequestError, NotFoundError, UnprocessableEntityError)):
                     for waiter in waiters:  # one of them is to blame
@@ -285,7 +285,7 @@ class Watch(Generic[T]):
         try:
             waiter.look(await self._fetch(waiter.name))
         except RetellError as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 waiter.fail(error)
 
 
@@ -293,7 +293,7 @@ _listeners: weakref.WeakKeyDictionary[Any, dict[tuple[str, ...], weakref.WeakSet
 
 
 def _check_id(name: object) -> None:
-    """Refuse what is no id: it would be asked for together with those of others.
+    """Refuse what is no id: others' ids, in the same question, would be refused with it.
 
     :raises TypeError: it is no text.
     :raises ValueError: it is empty, or no text that can be sent.
@@ -310,22 +310,22 @@ def _check(what: str, seconds: object) -> None:
         raise ConfigurationError(f"{what} must be above 0 seconds, not {seconds!r}")
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether the same question may be answered later: after a 429 too, which the engine waits for by itself, though not for ever."""
+def is_transient(error: Exception) -> bool:
+    """Whether to ask again later. After a 429 too: the engine waits for limits, but not for ever."""
     from .._engine.calls import fault  # which loads httpx, as the first request does
 
-    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).passes)
+    return isinstance(error, RateLimitError) or (isinstance(error, APIError) and fault(error).is_transient)
 
 
-def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> Ask[T]:
-    """Asks for things that a list has, a thousand at a time.
+def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: Sequence[str]) -> FetchMany[T]:
+    """What fetches things from a list, a thousand at a time.
 
     :param pages: gives the things that meet conditions.
     :param of: what they are, as it stands in the names of their fields: ``call``.
     :param over: the statuses of those that are done.
     """
 
-    async def ask(ids: Sequence[str], everything: bool) -> Mapping[str, T]:
+    async def fetch_many(ids: Sequence[str], everything: bool) -> Mapping[str, T]:
         found: dict[str, T] = {}
         for first in range(0, len(ids), MOST):
             criteria = {f"{of}_id": {"type": "enum", "op": "in", "value": ids[first : first + MOST]}}
@@ -335,11 +335,11 @@ def listed(pages: Callable[[dict[str, Any]], AsyncIterable[T]], of: str, over: S
                 found[getattr(thing, f"{of}_id")] = thing
         return found
 
-    return ask
+    return fetch_many
 
 
 async def one_by_one(fetch: Callable[[str], Awaitable[T]], ids: Iterable[str]) -> dict[str, T]:
-    """What there is of things that cannot be asked for together."""
+    """Fetch things that no list has, one by one; those that do not exist are left out."""
     found: dict[str, T] = {}
     for name in ids:
         try:

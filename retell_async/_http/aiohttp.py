@@ -1,6 +1,6 @@
 """An `httpx.AsyncClient` over aiohttp, for asyncio only. Needs the extra ``[aiohttp]``.
 
-The connections are those of httpx-aiohttp. What is here is what a client that must not send a request twice needs beside it.
+The connections are those of httpx-aiohttp. Added here is what keeps a request from being sent twice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .instrumented import Methods
 from .loops import close_soon, is_over, on_asyncio, running_loop
 from .streams import is_readable, keep_alive
 from .transport import HTTPCORE, Transport
-from .way import LEAVES, OwnTransport, not_sent
+from .way import LEAVES, Departure, OwnTransport, not_sent
 
 __all__ = ["AiohttpClient"]
 
@@ -39,9 +39,10 @@ _ERRORS = (httpx.TransportError, aiohttp.ClientError, OSError)
 
 _BELOW = Methods({httpx.AsyncHTTPTransport: ("handle_async_request",)})
 _SEND = Methods({httpx.AsyncClient: ("send", "_send_single_request")})
+_SESSION = Methods({aiohttp.ClientSession: ("_request",)})
 
 _trip: ContextVar[_Trip] = ContextVar("retell_async_trip")
-"""What `_Request.send`, which aiohttp calls, has to know of the request and to say of it."""
+"""What `_Request.send`, which aiohttp calls, needs to know of the request, and what it finds out."""
 
 _Sessions = dict[asyncio.AbstractEventLoop, aiohttp.ClientSession]
 
@@ -65,6 +66,8 @@ class AiohttpClient(httpx_aiohttp.HttpxAiohttpClient):
 class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
     """Sends a request once or says that it was not sent, and raises nothing but the errors of httpx."""
 
+    bounds_waits = True
+
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.sessions: _Sessions = {}
@@ -80,8 +83,9 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         return cast("aiohttp.ClientSession", _Sender(self._session(), self.proxy))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if HTTPCORE.are_replaced():
-            # Such a tool fakes requests, or records them, as httpcore has them: they go there, for as long as it is about.
+        if HTTPCORE.are_replaced() or _is_seen_twice():
+            # A tool fakes requests, or records them, as httpcore has them, or as both httpx and aiohttp have them, and would count each
+            # twice: they go past aiohttp, for as long as it is about.
             return await self._httpcore.handle_async_request(request)
         if _BELOW.are_replaced():
             # A tool that stands in front of httpx's own transport looks at every request that passes there.
@@ -157,7 +161,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         # When a connection breaks, aiohttp sends what it takes for idempotent once more by itself, PUT among it. Here it is known which
         # operations may be repeated; there is no public way to say so.
         session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
-        if _SEND.are_replaced():
+        if _SEND.are_replaced() or _BELOW.are_replaced():
             session.trace_configs.clear()  # a tool that looks at httpx and at aiohttp sees each request once, as that of httpx
         return session
 
@@ -177,8 +181,18 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
                 _close(session)
 
 
+def _is_seen_twice() -> bool:
+    """Whether one and the same tool stands around a method of httpx and around that of a session.
+
+    If they are of two tools, each sees what it wants to see. The one of a session may then be there to keep requests from going out.
+    """
+    if not _SESSION.are_replaced():
+        return False
+    return not _SESSION.tools().isdisjoint(_SEND.tools() | _BELOW.tools())
+
+
 def _close(session: aiohttp.ClientSession) -> None:
-    """Close one whose event loop is over, from whichever runs now, be it of trio: there is nothing in it to wait for."""
+    """Close a session whose event loop is over. Nothing is waited for, so any loop will do, one of trio too."""
     for _ in session.close().__await__():
         pass
 
@@ -200,7 +214,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _with_credentials_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:
-    """A proxy as aiohttp is to have it: its own object for user name and password is deprecated and shows them."""
+    """A proxy with its user name and password in headers: aiohttp's own object for them is deprecated, and its repr shows them."""
     headers = proxy.headers.copy()
     if proxy.raw_auth is not None:
         headers["Proxy-Authorization"] = f"Basic {b64encode(b':'.join(proxy.raw_auth)).decode()}"
@@ -234,8 +248,13 @@ class _Trip:
     def __init__(self, leaves: Callable[[], None] | None) -> None:
         self._leaves = leaves
         self.began = False
-        """Whether aiohttp has it. What stands in the way of aiohttp may send it too, and then nobody says when it leaves."""
+        """Whether aiohttp sends it. A tool that fakes or records requests may send it instead, and does not say when it leaves."""
         self.left = False
+
+    def begin(self) -> None:
+        self.began = True
+        if isinstance(self._leaves, Departure):
+            self._leaves.is_traced = True
 
     def leave(self) -> None:
         if self._leaves is not None:
@@ -249,7 +268,7 @@ class _StaleError(aiohttp.ClientError):
 
 class _Request(aiohttp.ClientRequest):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        _trip.get().began = True
+        _trip.get().begin()
         super().__init__(*arguments, **settings)
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
@@ -338,7 +357,7 @@ def _with(request: httpx.Request, upload: _Upload) -> httpx.Request:
 
 
 class _Watched(httpx.AsyncHTTPTransport):
-    """A request as httpx's own transport sends it, which hands it to its pool: here, back to a transport over aiohttp."""
+    """Stands in for the pool of httpx's own transport, and sends over aiohttp what that transport hands to it."""
 
     def __init__(self, transport: _Transport, request: httpx.Request) -> None:
         self._pool: Any = self
@@ -377,7 +396,7 @@ def _is_cancelled() -> bool:
 
 
 def _translated(error: httpx.TransportError | aiohttp.ClientError | OSError) -> httpx.TransportError:
-    """The error of httpx that says what happened. Only where there was no connection was nothing sent."""
+    """The error of httpx for one of aiohttp. Nothing was sent only if there was no connection."""
     # httpx-aiohttp takes what it does not know for a connection that could not be opened.
     cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
     if isinstance(error, httpx.TransportError) and not isinstance(cause, (aiohttp.ClientError, OSError)):

@@ -30,7 +30,7 @@ from .instrumented import Methods
 from .logs import masked_logs
 from .loops import this_process
 from .transport import Transport
-from .way import LEAVES, NOT_SENT, Departure, proxy_on, sees_to_forks, tells
+from .way import LEAVES, NOT_SENT, Departure, OwnTransport, bounds_waits, drop_abandoned, proxy_on, sees_to_forks, tells
 
 __all__ = ["Http", "OwnClient", "no_cookies"]
 
@@ -52,7 +52,7 @@ _NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|record layer fai
 _TLS = re.compile(r"illegal request line|x15\\+x03")
 
 _AS_IT_IS = re.compile(r"(?:/(?!\.\.?(?:[/?]|\Z))[A-Za-z0-9._~!$&'()*+,;=:@%-]*)+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
-"""A path and a query to which nothing has to be done: nothing to quote, and no `.` or `..`."""
+"""A path and a query that go out as they are: nothing to quote, and no `.` or `..`."""
 
 _USUAL_HEADERS = {
     name: value
@@ -73,7 +73,7 @@ def no_cookies() -> CookieJar:
 
 
 class OwnClient(httpx.AsyncClient):
-    """An `httpx.AsyncClient` over a transport of this package, whose `exchange` is used as long as that makes no difference.
+    """An `httpx.AsyncClient` over a transport of this package. Requests take the shorter way of `exchange` where nobody can tell.
 
     The objects of httpx cost more than all the rest of sending a small request. Over any other transport it is an `httpx.AsyncClient`.
     """
@@ -87,7 +87,7 @@ class OwnClient(httpx.AsyncClient):
 
     @property
     def own(self) -> Transport | None:
-        """The transport, unless something stands in the way to it: of the methods of this client or of its class, or of the transport."""
+        """The transport, unless somebody has replaced a method of this client, of its class or of the transport."""
         own = self._own
         way = _WAY
         if own is None or self._transport is not own or self._mounts or way.are_replaced():
@@ -122,7 +122,7 @@ _WAY = Methods(
         Transport: ("handle_async_request",),
     }
 )
-"""What httpx calls one after the other, down to the transport."""
+"""The methods that httpx calls, one after the other, down to the transport."""
 
 
 class Http:
@@ -143,7 +143,7 @@ class Http:
 
     @property
     def usual_timeout(self) -> httpx.Timeout:
-        """What is waited for where nothing else is said."""
+        """The timeout where none is given."""
         return self._timeout or httpx.Timeout(_TIMEOUT, connect=_CONNECT_TIMEOUT)
 
     async def aclose(self) -> None:
@@ -219,26 +219,28 @@ class Http:
         usual: float | None = None,
         *,
         stream: bool = False,
-        leaves: Callable[[], None] | None = None,
+        departure: Departure | None = None,
+        pool: float | None = None,
     ) -> Answer:
         """Send a request once and read the whole answer, of whatever status. Redirects are not followed.
 
         :param timeout: seconds for each step, `omit` for the client's own.
         :param usual: seconds for each step where neither says.
-        :param stream: leave the body of an answer of success where it is.
-        :param leaves: called at most once, before the first byte: when there is a connection and the request goes out, or, where nobody
+        :param stream: leave the body of a successful answer where it is.
+        :param departure: called at most once, before the first byte: when there is a connection and the request goes out, or, where nobody
             says when that is, before the request is handed over. It may raise: then nothing is sent, and its exception comes out of here
             as it is. It is not called for an answer that comes from somewhere nearer, such as a fake one.
+        :param pool: seconds at most in which a pool must have a free connection.
         :raises APIConnectionError: no whole answer arrived.
-        :raises APIResponseValidationError: an answer of success began to arrive and ended before its end.
+        :raises APIResponseValidationError: a successful answer began to arrive and ended before its end.
         """
         if self.is_closed:
             raise RetellError("the client is closed")
         start = perf_counter()
         before = sys.exception()
-        departure = Departure(leaves)
+        departure = Departure() if departure is None else departure
         try:
-            answer = await self._exchange(encoded, timeout, usual, stream=stream, departure=departure)
+            answer = await self._exchange(encoded, timeout, usual, stream=stream, departure=departure, pool=pool)
             if departure.refusal is not None:
                 await answer.response.aclose()  # somebody on the way made an answer of it
                 raise departure.refusal
@@ -262,21 +264,29 @@ class Http:
         *,
         stream: bool,
         departure: Departure,
+        pool: float | None,
     ) -> Answer:
         times = self._times(timeout, usual)
+        bounded = times if pool is None else {**times, "pool": pool}
         before = sys.exception()
         try:
             by_parts = encoded.form is not None or not (encoded.content is None or isinstance(encoded.content, bytes))
             straight = None if stream or by_parts else self._straight
             if straight is not None and straight.is_straight(_base(encoded.base_url).origin):
+                times = bounded
                 return await self._go_straight(straight, encoded, times, departure)
+            if not bounds_waits(self._transport_of(encoded)):
+                times = bounded
             return await self._go_by_httpx(encoded, times, stream=stream, departure=departure)
         except httpx.TimeoutException as error:
-            message = f"Request timed out: {_WAITED_FOR.get(type(error), reason(error))}; {self._way(encoded)}"
+            what = _WAITED_FOR.get(type(error), reason(error))
+            if isinstance(error, httpx.PoolTimeout) and times.get("pool") is not None:
+                what = f"no free connection within {times['pool']:g} s: all that the HTTP client may open are in use"
+            message = f"Request timed out: {what}; {self.way(encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
             raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
         except httpx.RequestError as error:
-            message = f"Connection error: {reason(error).rstrip('.')}; {self._way(encoded)}{_hint(error, encoded)}"
+            message = f"Connection error: {reason(error).rstrip('.')}; {self.way(encoded)}{_hint(error, encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
             raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(error, before)
         except httpx.HTTPStatusError as error:
@@ -289,7 +299,7 @@ class Http:
             if departure.refusal is not None:
                 raise
             # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
-            message = f"Connection error: {reason(error)}; {self._way(encoded)}"
+            message = f"Connection error: {reason(error)}; {self.way(encoded)}"
             raise APIConnectionError(message=message, request=self.build(encoded, timeout)) from cut(error, before, note=True)
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
@@ -356,7 +366,6 @@ class Http:
         stream: bool,
         departure: Departure,
     ) -> httpx.Response:
-        client = self._client
         transport = self._transport_to(request.url)
         process = this_process()
         if self._used_in not in {None, process} and not sees_to_forks(transport):
@@ -367,6 +376,16 @@ class Http:
         self._used_in = process
         if not (self._tells or tells(transport)):
             departure()
+        try:
+            return await self._send_by_client(encoded, request, files, stream=stream)
+        except BaseException:
+            await drop_abandoned(transport)
+            raise
+
+    async def _send_by_client(
+        self, encoded: Encoded, request: httpx.Request, files: list[tuple[str, Any]] | None, *, stream: bool
+    ) -> httpx.Response:
+        client = self._client
         # Redirects are followed by whoever knows which request may be. To another origin goes nothing of the client's either.
         if encoded.redirected == "outside":
             return await client.send(request, stream=True, follow_redirects=False, auth=None)
@@ -386,7 +405,10 @@ class Http:
         """The transport of the client that is for there, as far as it can be told."""
         return self._client._transport_for_url(url)  # pyright: ignore[reportPrivateUsage]
 
-    def _way(self, encoded: Encoded) -> str:
+    def _transport_of(self, encoded: Encoded) -> httpx.AsyncBaseTransport | httpx.BaseTransport:
+        return self._transport_to(httpx.URL(_base(encoded.base_url).root))
+
+    def way(self, encoded: Encoded) -> str:
         """Where a request was to go, and by which proxy, for an error about its connection."""
         url = httpx.URL(_base(encoded.base_url).root)
         proxy = proxy_on(self._transport_to(url), url)
@@ -394,12 +416,19 @@ class Http:
 
     def _may_be_sent(self, error: httpx.RequestError, encoded: Encoded, departure: Departure) -> bool:
         """Whether anything of a request may have left before it failed."""
-        if isinstance(error, NOT_SENT):
+        return not isinstance(error, NOT_SENT) and self.may_have_left(encoded, departure)
+
+    def may_have_left(self, encoded: Encoded, departure: Departure) -> bool:
+        """Whether anything of a request may have left, however it ended. Where all of its way is known, it would have been said."""
+        if departure.left:
+            return True
+        own = self._client.own if isinstance(self._client, OwnClient) else None
+        if own is not None and own.tells:
             return False
         # Of httpx's own connections all is known: that of a proxy may fail with any error before there is a way to the server.
-        stayed = departure.is_traced and not departure.was_seen
-        own = {httpx.AsyncHTTPTransport, httpx.HTTPTransport}
-        return not (stayed and type(self._transport_to(httpx.URL(encoded.base_url))) in own)
+        transport = self._transport_of(encoded)
+        known = type(transport) in {httpx.AsyncHTTPTransport, httpx.HTTPTransport} or isinstance(transport, OwnTransport)
+        return not (known and departure.is_traced)
 
 
 def _hint(error: httpx.RequestError, encoded: Encoded) -> str:
@@ -413,7 +442,7 @@ def _hint(error: httpx.RequestError, encoded: Encoded) -> str:
 
 
 def _refused(response: httpx.Response) -> Answer:
-    """An answer that was made an error of, with its body if that was read before."""
+    """The answer in an error that somebody raised, with its body if that was read."""
     try:
         content = response.content
     except httpx.ResponseNotRead:
@@ -423,7 +452,7 @@ def _refused(response: httpx.Response) -> Answer:
 
 
 def _without_body(bare: httpx.Response, error: httpx.RequestError) -> Answer:
-    """What an answer is worth whose body did not come whole: its status, if that says that nothing was done."""
+    """The error for an answer whose body is cut off: the one of its status, if that says that nothing was done."""
     if bare.is_success or isinstance(error, httpx.TimeoutException):
         raise cut_off(bare, error) from error
     return Answer(bare.status_code, b"", lambda: bare)

@@ -88,9 +88,9 @@ async def _part(value: str | FilePart, files: ExitStack) -> tuple[Any, ...]:
 
 
 def _measured(content: IO[bytes] | os.PathLike[str], files: ExitStack) -> Any:
-    """A file as it can be sent. The size that the system names is nothing to go by for one that is unpacked, or made, while it is read.
+    """A file with its length. The size that the system gives cannot be relied on for a file that is unpacked or made while it is read.
 
-    So a short one is read at once, and a long one that is not on a disk as it is sent is written to one.
+    A short file is read at once. A long one is sent from the disk, or copied to a temporary file first if it is not on one.
     """
     file = files.enter_context(Path(content).open("rb")) if isinstance(content, os.PathLike) else content  # noqa: SIM115 - so it is
     if is_seekable(file):
@@ -138,7 +138,7 @@ def _size_on_disk(file: IO[bytes]) -> int | None:
 
 
 def _status(file: IO[bytes]) -> os.stat_result | None:
-    """What the system says of a file on a disk that nothing stands before but a buffer."""
+    """The status of a plain file on a disk, read directly or through a buffer; ``None`` for any other."""
     buffered = type(file) in {io.BufferedReader, io.BufferedRandom}
     raw: object = cast("Any", file).raw if buffered else file
     if type(raw) is not io.FileIO:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with one server, by h11 over one connection at a time, with the errors of httpx."""
+"""HTTP/1.1 with one server over one connection at a time, by h11, with the errors of httpx."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_HEAD = 100 * 1024
 
 @attrs.frozen
 class BufferedRequest:
-    """A request as it goes over the wire, whose body is there as a whole. It may hold secrets."""
+    """A request with its whole body, as it goes over the wire. It may hold secrets."""
 
     origin: Origin
     method: str
@@ -44,7 +44,7 @@ class BufferedRequest:
 
 @attrs.frozen
 class BufferedResponse:
-    """An answer with its body, or as much of it as came."""
+    """An answer with the whole of its body, or the part that came."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -155,7 +155,7 @@ class Http1Connection:
         return self._stream
 
     async def _send(self, stream: NetworkStream, data: bytes, timeout: float | None) -> bool:
-        """Send, and say whether the server takes it: it may have answered and closed, and then its answer says more than an error."""
+        """Send, and say whether the server took all. If not, it may have answered and closed: its answer says more than an error would."""
         try:
             await stream.send(data, timeout)
         except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""Whether a tool has put something of its own in the place of methods of httpx: to trace requests, to record or to fake them.
+"""Whether a tool has replaced methods of httpx to trace, record or fake requests.
 
 Sentry, Datadog and New Relic do so with `httpx.AsyncClient.send`; OpenTelemetry and Logfire with the method of a transport, of its class or
 of one object; pytest-httpx, respx and vcrpy below. What they want to see must go that way, while they want to see it.
@@ -48,6 +48,20 @@ class Methods:
             return True
         self._known, self._ids = found, tuple(map(id, found))
         return False
+
+    def tools(self) -> set[str]:
+        """The packages whose functions are around those of the class. One that stands in the place of the class's calls it no more."""
+        found: set[str] = set()
+        for path in self._paths:
+            method = attrgetter(path)(self._owners)
+            around: set[str] = set()
+            while method is not None and not self._is_own(method):
+                # Wrappers of wrapt have the function that they call; the module of a function may be copied from what it wraps.
+                around.add(getattr(getattr(method, "_self_wrapper", method), "__globals__", {}).get("__name__", "").partition(".")[0])
+                method = getattr(method, "__wrapped__", None)
+            if method is not None:
+                found |= around
+        return found - {""}
 
     def stand_in(self, instance: object) -> bool:
         """Whether an object has one of its own in front of that of its class."""

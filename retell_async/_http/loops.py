@@ -1,4 +1,4 @@
-"""Where a client is used: the event loops, of asyncio or of trio, what may be done from outside of one, and the process.
+"""Event loops, of asyncio or of trio, and processes: in which one a client is used, and what may be done from outside.
 
 A process that was forked off leaves alone what its parent has open.
 """
@@ -62,7 +62,7 @@ def is_over(loop: Loop) -> bool:
 
 
 def close_soon(loop: Loop, close: Callable[[], Awaitable[None]]) -> None:
-    """Call this in its event loop, from wherever that is asked for; in one that is over there is nothing left to close."""
+    """Call this in its event loop, from any thread. If that loop is over, nothing is left to close."""
 
     async def closing() -> None:
         with suppress(Exception):

@@ -1,4 +1,4 @@
-"""Where an answer sends a request to, and whether it goes there: decisions without I/O."""
+"""Which redirects are followed, and how: decisions without I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READS = {"GET", "HEAD"}
 
 
 class Redirects:
-    """The way of one request from redirect to redirect.
+    """The redirects of one request.
 
     :param follow: whether it goes anywhere: whether it may be repeated.
     :param reads: whether it goes on as a GET without a body where a redirect asks for that, as it does in a browser.
@@ -32,7 +32,7 @@ class Redirects:
         self._last: Answer | None = None
 
     def after(self, encoded: Encoded, answer: Answer) -> Encoded | Answer:
-        """The request that follows; or the answer that it ends with, which tells, if it is a redirect, why it goes no further."""
+        """The next request; or the last answer, which says, if it is a redirect, why it is not followed."""
         if not answer.is_redirect:
             if self._last is not None and encoded.redirected == "outside" and answer.status_code in {401, 403}:
                 to = f"to {_shown(httpx.URL(encoded.url))}, another origin, which got no API key and answered {answer.status_code}"
@@ -61,7 +61,7 @@ def _ended(answer: Answer, why: str) -> Answer:
 
 
 def followed(encoded: Encoded, status: int, location: str | None, *, reads: bool = False) -> Encoded | str:
-    """The request that follows a redirect of one that may be repeated, or why there is none, in words that go on from "a redirect".
+    """The next request after a redirect, or why there is none, as a text that continues "a redirect".
 
     GET and HEAD go wherever they are sent; what has another method goes on as it is, body and all, within its origin. To another origin
     (scheme, host and port) go neither the API key nor any other header of a user's.
@@ -92,7 +92,7 @@ def followed(encoded: Encoded, status: int, location: str | None, *, reads: bool
 
 
 def _leading(encoded: Encoded, location: str | None) -> str:
-    """Where a redirect leads, in words that go on from "a redirect"."""
+    """Where a redirect leads, as a text that continues "a redirect"."""
     there = _joined(httpx.URL(encoded.url), location)
     return _NOWHERE if there is None else f"to {_shown(there)}"
 

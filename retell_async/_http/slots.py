@@ -21,7 +21,7 @@ class Slots:
         self._others: deque[anyio.Event] = deque()
 
     def take_free(self) -> bool:
-        """Take a slot if there is one that nobody waits for."""
+        """Take a slot if one is free and nobody waits for it."""
         if not self._free:
             return False
         self._free -= 1

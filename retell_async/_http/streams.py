@@ -1,4 +1,4 @@
-"""Bytes over TCP and TLS: straight on asyncio, where layers cost more than the work itself, and by anyio elsewhere."""
+"""Bytes over TCP and TLS: without layers between on asyncio, where they cost more than the work itself, and by anyio elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connections of a client, at a cost for each request that does not grow with their number."""
+"""The connections of a client. What a request costs does not grow with their number."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .loops import close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
 from .slots import Slots
 from .streams import keep_alive
-from .way import NOT_SENT, OwnTransport, goes_out, not_sent
+from .way import NOT_SENT, OwnTransport, drop_abandoned, goes_out, not_sent
 
 __all__ = ["HTTPCORE", "Transport"]
 
@@ -93,7 +93,7 @@ class _Pool:
             self._slots.give()
 
     async def take(self, origin: Origin) -> _Place | None:
-        """A place whose connection to there is open, or ``None`` and room for another one."""
+        """A place with an open connection to this origin. ``None`` if there is none: then there is room for a new one."""
         await self._close_expired()
         idle = self._idle.get(origin)
         if idle:
@@ -102,6 +102,14 @@ class _Pool:
         if self._most is not None and self._busy + self._idle_number > self._most:
             await self._close(min((places for places in self._idle.values() if places), key=lambda places: places[0].idle_since))
         return None
+
+    async def close(self, place: _Place) -> None:
+        """Close the connection of a place that is in use, and let another one use a place."""
+        try:
+            with anyio.CancelScope(shield=True):
+                await place.connection.aclose()
+        finally:
+            self.leave()
 
     async def release(self, place: _Place) -> None:
         """Take back a place whose answer was read, or will not be."""
@@ -192,6 +200,11 @@ class Transport(OwnTransport):
         proxy = self._proxy_to(origin_of(url))
         return None if proxy is None else proxy.url
 
+    @property
+    def tells(self) -> bool:
+        """Whether nobody stands behind it who may send a request without a word."""
+        return not _BELOW.are_replaced()
+
     def is_straight(self, origin: Origin) -> bool:
         """Whether `exchange` can send there, with nothing of httpx on the way.
 
@@ -221,7 +234,11 @@ class Transport(OwnTransport):
             shared = pool.shared.get(origin)
             if shared is None:
                 shared = pool.shared[origin] = self._open_httpx(origin, self.limits)
-            return await _by_httpx(shared, request)
+            try:
+                return await _by_httpx(shared, request)
+            except BaseException:
+                await drop_abandoned(shared)
+                raise
         place = await self._enter(pool, origin, request.extensions.get("timeout", {}).get("pool"))
         try:
             if isinstance(place.connection, Http1Connection):
@@ -229,7 +246,7 @@ class Transport(OwnTransport):
             else:
                 response = await _by_httpx(place.connection, request)
         except BaseException:
-            await pool.release(place)
+            await pool.close(place)  # httpcore does not always close it
             raise
         if not isinstance(response.stream, httpx.AsyncByteStream):
             raise TypeError(f"a {type(response.stream).__name__} cannot be read asynchronously")

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
+import anyio
 import httpcore
 import httpx
 
-__all__ = ["LEAVES", "NOT_SENT", "Departure", "OwnTransport", "goes_out", "leave", "not_sent", "proxy_on", "sees_to_forks", "tells"]
+__all__ = [
+    "LEAVES",
+    "NOT_SENT",
+    "Departure",
+    "OwnTransport",
+    "bounds_waits",
+    "drop_abandoned",
+    "drop_abandoned_blocking",
+    "goes_out",
+    "leave",
+    "not_sent",
+    "proxy_on",
+    "sees_to_forks",
+    "tells",
+]
 
 LEAVES = "retell_async.leaves"
 """The extension of a request under which a function stands that is called before its first byte. It may raise: then nothing is sent."""
@@ -26,36 +42,41 @@ Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 class OwnTransport(httpx.AsyncBaseTransport, ABC):
     """A transport of this package: it calls what stands under `LEAVES`, and leaves connections of a forked process's parent alone."""
 
+    bounds_waits = False
+    """Whether it bounds the wait for a free connection of its own, together with that for one that is being made."""
+
     @abstractmethod
     def proxy_to(self, url: httpx.URL) -> httpx.URL | None:
         """The proxy on the way to there, without its password."""
 
 
 class Departure:
-    """The moment at which a request goes out, whoever sees it first: those that see it afterwards are too late to say anything.
+    """The moment at which a request goes out, told by whoever sees it first; what others tell later is ignored.
 
     :param leaves: called once, if there is something. What it raises is kept, and raised again for whoever tries to send nevertheless.
     """
 
-    def __init__(self, leaves: Callable[[], None] | None) -> None:
+    def __init__(self, leaves: Callable[[], None] | None = None) -> None:
         self._leaves = leaves
         self.refusal: Exception | None = None
         self.is_traced = False
-        """Whether httpcore has said anything of it."""
+        """Whether httpcore, or aiohttp, has said anything of it."""
         self.was_seen = False
         """Whether httpcore has said that it goes out."""
+        self.left = False
+        """Whether anybody has said so, or it was handed over to somebody who does not say."""
 
     def __call__(self) -> None:
         if self.refusal is not None:
             raise self.refusal
         leaves, self._leaves = self._leaves, None
-        if leaves is None:
-            return
         try:
-            leaves()
+            if leaves is not None:
+                leaves()
         except Exception as error:
             self.refusal = error
             raise
+        self.left = True
 
     def trace(self, other: Trace | None) -> Trace:
         """What httpcore is to tell of a request.
@@ -79,7 +100,7 @@ class Departure:
 
 
 def goes_out(event: str, details: Mapping[str, Any]) -> bool:
-    """Whether httpcore says that the request itself goes out, and not one for a proxy's way to the server."""
+    """Whether an event of httpcore is about the request itself, and not about one that asks a proxy for a tunnel."""
     return event.endswith("send_request_headers.started") and details["request"].method != b"CONNECT"
 
 
@@ -91,7 +112,7 @@ def leave(request: httpx.Request) -> None:
 
 
 def not_sent(error: httpx.TransportError) -> httpx.TransportError:
-    """An error that says the same and that nothing was sent: there was no way to the server, which is where only a proxy can break it."""
+    """The same error as one that says that nothing was sent: the proxy gave no way to the server."""
     if isinstance(error, NOT_SENT):
         return error
     kind = httpx.ConnectTimeout if isinstance(error, httpx.TimeoutException) else httpx.ConnectError
@@ -100,7 +121,55 @@ def not_sent(error: httpx.TransportError) -> httpx.TransportError:
 
 def tells(transport: object) -> bool:
     """Whether something on this way says when a request goes out."""
-    return any(isinstance(one, (OwnTransport, *_POOLS)) for one in _through(transport))
+    return any(True for _ in _through(transport))
+
+
+async def drop_abandoned(transport: object) -> None:
+    """Close the connections in pools of httpcore on this way that nobody uses and nobody can use: to be called when a request failed.
+
+    Such a pool keeps a connection to a proxy for ever when TLS with the server behind it fails or is cancelled, and one that was assigned
+    to a request which was cancelled at that moment. Once it is full of those, every request waits without end.
+    """
+    for pool in _pools(transport):
+        if hasattr(pool, "handle_async_request"):
+            with anyio.CancelScope(shield=True):
+                await pool._close_connections(_taken_out(pool))
+
+
+def drop_abandoned_blocking(transport: object) -> None:
+    """The same for pools that do not await, in the thread of the request."""
+    for pool in _pools(transport):
+        if hasattr(pool, "handle_request"):
+            with pool._optional_thread_lock:
+                closing = _taken_out(pool)
+            pool._close_connections(closing)
+
+
+def _taken_out(pool: Any) -> list[Any]:
+    """Take what is abandoned out of a pool, give its place to requests that wait, and give what is to be closed."""
+    used = {id(request.connection) for request in pool._requests}
+    abandoned = [one for one in pool._connections if not (id(one) in used or one.is_idle() or one.is_available() or one.is_closed())]
+    if not abandoned:
+        return []
+    pool._connections = [one for one in pool._connections if one not in abandoned]
+    return [*abandoned, *pool._assign_requests_to_connections()]
+
+
+def _pools(transport: object) -> list[Any]:
+    return [one for one in _through(transport) if _is_pool(one)]
+
+
+def _is_pool(one: object) -> bool:
+    """Whether it is a pool of httpcore, or of the one below httpx2."""
+    if isinstance(one, _POOLS):
+        return True
+    module = sys.modules.get("httpcore2")
+    return module is not None and isinstance(one, (module.AsyncConnectionPool, module.ConnectionPool))
+
+
+def bounds_waits(transport: object) -> bool:
+    """Whether something on this way is not to be told how long to wait for a free connection."""
+    return any(isinstance(one, OwnTransport) and one.bounds_waits for one in _through(transport))
 
 
 def sees_to_forks(transport: object) -> bool:
@@ -129,7 +198,7 @@ def _through(transport: object) -> Iterator[object]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        if isinstance(one, (OwnTransport, *_POOLS)):
+        if isinstance(one, OwnTransport) or _is_pool(one):
             yield one
         elif isinstance(one, (httpx.AsyncBaseTransport, httpx.BaseTransport)):
             for value in vars(one).values():

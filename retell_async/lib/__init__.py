@@ -1,1 +1,5 @@
 """What the official SDK has under this name."""
+
+from .webhook_auth import verify
+
+__all__ = ["verify"]

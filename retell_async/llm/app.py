@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -22,6 +23,8 @@ from .store import MemoryStore, Store
 from .turn import Turn
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from retell_async.types import CallResponse
     from retell_async.webhooks import Senders
 
@@ -91,7 +94,7 @@ class App:
             begin_message=begin_message,
             failure_message=failure_message,
             timeout=timeout,
-            filler=() if filler is None else (filler,) if isinstance(filler, str) else tuple(filler),
+            filler=filler,
             filler_after=filler_after,
             silent_pickup=silent_pickup,
             goodbye_pattern=goodbye_pattern,
@@ -112,11 +115,14 @@ class App:
         self.draining = False
         """Whether no new calls are taken, since the application is being shut down."""
         self._store = MemoryStore() if store is None else store
+        if isinstance(self._store, type):
+            raise ConfigurationError(f"the store is the class {self._store.__name__}, and must be an object of one")
         for method in ("claim", "save", "begin", "finish"):
             if not callable(getattr(self._store, method, None)):
                 raise ConfigurationError(f"the store has no method {method}: see llm.Store")
         self._make_agent: AgentFactory | None = None
         self._sessions: dict[str, Session] = {}
+        self._home: TaskGroup | None = None
         self._leading = 0
         self._fewer = anyio.Event()
 
@@ -169,16 +175,40 @@ class App:
             log.warning("a connection was refused with %d: %s", found.status, found.reason)
         return found
 
-    async def lead(self, call_id: str, channel: Channel) -> None:
-        """Lead a call over a WebSocket that was opened for it. For libraries that this package does not know.
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None]:
+        """Where calls are led that begin while this lasts. At its end those that are going on are left, and `on_leave` is waited for.
 
-        The task of a call's first connection is the one that all its code runs in: it returns when the call is over.
+        `serve` enters it, and so do servers that tell of their start and end by ASGI's lifespan, unless the application is mounted in
+        another. Outside of it, a call is led by the task of its first connection, and left when the server ends that.
+        """
+        if self._home is not None:
+            yield
+            return
+        failed: BaseException | None = None
+        async with anyio.create_task_group() as tasks:
+            self._home = tasks
+            try:
+                yield
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - raised again, not in a group
+                failed = error
+            finally:
+                self._home = None
+                self.abandon()
+        if failed is not None:
+            raise failed
+
+    async def lead(self, call_id: str, channel: Channel) -> None:
+        """Lead a call over a WebSocket that was opened for it, until that is gone. For libraries that this package does not know.
+
+        Outside of a `lifespan`, what leads a call's first connection returns when the call is over. A WebSocket that is still open when it
+        returns is to be dropped without a close, so that Retell opens another.
 
         :raises ConfigurationError: no agent is registered.
         """
         make_agent = self.check()
         session = self._sessions.get(call_id)
-        if session is not None and not session.over and await session.connect(channel):
+        if session is not None and not session.over and await self._connect(session, channel):
             return
         try:
             agent = make_agent()
@@ -186,17 +216,35 @@ class App:
             log.error("call %r: no agent could be made for it\n%s", call_id, masked_traceback(error))
             await channel.close(1011, "no agent")  # a connection that is lost, Retell would open again and again
             return
-        session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats)
+        session = self._sessions[call_id] = Session(call_id, agent, self.settings, self._store, self.stats, before=session)
         self._leading += 1
+        if self._home is not None:
+            self._home.start_soon(self._run, session)
+            await self._connect(session, channel)
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._run, session)
+            await self._connect(session, channel)
+
+    async def _connect(self, session: Session, channel: Channel) -> bool:
         try:
-            await session.run(channel)
+            return await session.connect(channel)
         except BaseException as error:
             if not is_stray(error):
                 raise
-            log.error("call %r broke off\n%s", call_id, masked_traceback(error))
+            log.error("call %r: a connection broke off\n%s", session.call_id, masked_traceback(error))
+            return True
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except BaseException as error:
+            if not is_stray(error):
+                raise
+            log.error("call %r broke off\n%s", session.call_id, masked_traceback(error))
         finally:
-            if self._sessions.get(call_id) is session:
-                del self._sessions[call_id]
+            if self._sessions.get(session.call_id) is session:
+                del self._sessions[session.call_id]
             self._leading -= 1
             self._fewer.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -63,8 +64,20 @@ class Effect:
     turn: Turn | None = attrs.field(default=None, repr=False)
     """That turn, unless it was another process that began it."""
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
+    again: bool = attrs.field(default=False, repr=False)
+    """Whether it may be begun again: nothing was done."""
+    awaits: list[Effect] = attrs.field(factory=list["Effect"], repr=False)
+    """What the code that carries it out is waiting for."""
     told: bool = attrs.field(default=False, repr=False)
     """Whether the answer of a turn that knew of it was completed."""
+
+    def needs(self, other: Effect) -> bool:
+        """Whether it cannot end before another one does."""
+        return self is other or any(each.needs(other) for each in self.awaits)
+
+
+_carried_out: ContextVar[Effect | None] = ContextVar("_carried_out", default=None)
+"""What the running code is a part of."""
 
 
 @attrs.define(eq=False)
@@ -85,6 +98,10 @@ class Effects:
         """Take over what another process had in its `record`."""
         self._elsewhere = {each["key"]: Effect(each["key"], each["turn_id"], each["done"], each["result"]) for each in record}
 
+    def adopt(self, before: Effects) -> None:
+        """Take over what is being carried out for the same call, given up before it was connected again."""
+        self._known.update({key: effect for key, effect in before._known.items() if not effect.ended.is_set()})
+
     def record(self) -> list[dict[str, Any]]:
         """What the user was not told."""
         return [{"key": effect.key, "turn_id": effect.turn_id, "done": effect.done, "result": effect.result} for effect in self.untold()]
@@ -104,13 +121,30 @@ class Effects:
     async def once(self, key: str, fn: Callable[[], object], tasks: TaskGroup, turn: Turn, retry_on: tuple[type[Exception], ...]) -> object:
         """The result of `fn`, which is called unless it was before."""
         effect = self._known.get(key)
-        if effect is None:
-            effect = self._known[key] = Effect(key, turn.id, turn=turn)
-            tasks.start_soon(self._carry_out, effect, fn, retry_on)
-        await effect.ended.wait()
+        if effect is None or effect.again:
+            effect = Effect(key, turn.id, turn=turn)
+            try:
+                tasks.start_soon(self._carry_out, effect, fn, retry_on)
+            except RuntimeError:  # by which a task group says that it is closed
+                raise RuntimeError("the call is over: nothing is begun in it any more") from None
+            self._known[key] = effect
+        await self._wait(effect)
         if effect.error is not None:
             raise effect.error
         return effect.result
+
+    async def _wait(self, effect: Effect) -> None:
+        outer = _carried_out.get()
+        if outer is None or effect.ended.is_set():
+            await effect.ended.wait()
+            return
+        if effect.needs(outer):
+            raise RuntimeError(f"once({effect.key!r}, ...) is called in what it carries out itself, and would wait for itself")
+        outer.awaits.append(effect)
+        try:
+            await effect.ended.wait()
+        finally:
+            outer.awaits.remove(effect)
 
     async def settled(self) -> None:
         """Wait for all that is being carried out."""
@@ -126,6 +160,7 @@ class Effects:
                 return
             begun = True
             self.changed()
+            _carried_out.set(effect)
             result = fn()
             effect.result = await result if inspect.isawaitable(result) else result
             effect.done = True
@@ -137,13 +172,11 @@ class Effects:
             if not is_stray(error):
                 raise
         finally:
-            again = effect.error is not None and (not begun or isinstance(effect.error, retry_on))
-            if again and self._known.get(effect.key) is effect:
-                del self._known[effect.key]
+            effect.again = effect.error is not None and (not begun or isinstance(effect.error, retry_on))
             effect.ended.set()
             self.changed()
             if begun and not isinstance(effect.error, SideEffectUnknownError):
-                await self._finish(effect, again=again)
+                await self._finish(effect)
 
     async def _begin(self, key: str) -> Outcome | None:
         until = anyio.current_time() + _ELSEWHERE_WITHIN
@@ -164,8 +197,8 @@ class Effects:
             case "begun":
                 effect.error = SideEffectUnknownError(effect.key)
 
-    async def _finish(self, effect: Effect, *, again: bool) -> None:
-        if again:
+    async def _finish(self, effect: Effect) -> None:
+        if effect.again:
             outcome = None
         elif effect.error is None:
             outcome = Outcome("done", effect.result)

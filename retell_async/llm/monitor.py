@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from urllib.parse import quote
 
 import anyio
@@ -16,10 +16,11 @@ from retell_async._core.json import loads
 from retell_async._core.masking import mask_text
 from retell_async._core.model import Model, adopter, model
 from retell_async._core.operation import Operation, Request
+from retell_async._core.pages import StreamingSender
+from retell_async._helpers.watch import Client
 
 if TYPE_CHECKING:
     from retell_async._core.operation import Sender
-    from retell_async._core.pages import StreamingSender
 
 try:
     from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -138,6 +139,10 @@ class Watched:
         return min(_LONGEST_PAUSE, _PAUSE * 2.0 ** max(0, self.failures - 1))
 
 
+class _Client(StreamingSender, Client, Protocol):
+    """What the sender of a resource is."""
+
+
 class _Closed(Exception):
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(code)
@@ -150,12 +155,15 @@ async def monitor(sender: Sender, call_id: str) -> AsyncGenerator[MonitorItem]:
 
     :raises MonitorError: the call is not ongoing, too many watch it, or the connection is lost again and again.
     :raises APIError: the server does not open a WebSocket.
+    :raises RetellError: the client was closed meanwhile.
     """
-    watched = Watched()
+    watched, client = Watched(), cast("_Client", sender)
     while True:
         try:
-            async with aclosing(_messages(cast("StreamingSender", sender), call_id)) as messages:
-                async for text in messages:
+            async with aclosing(_messages(client, call_id)) as messages:
+                while True:
+                    with client.waiting():
+                        text = await anext(messages)
                     for item in watched.received(text):
                         yield item
         except _Closed as closed:
@@ -163,7 +171,8 @@ async def monitor(sender: Sender, call_id: str) -> AsyncGenerator[MonitorItem]:
                 return
         except APIError as error:
             watched.unopened(error)
-        await anyio.sleep(watched.pause)
+        with client.waiting():
+            await anyio.sleep(watched.pause)
 
 
 async def _messages(sender: StreamingSender, call_id: str) -> AsyncGenerator[str]:

@@ -142,6 +142,8 @@ class Conversation:
     transcript: Sequence[Utterance] = ()
     """The newest."""
     transcript_with_tool_calls: Sequence[UtteranceOrToolCall] | None = None
+    agent: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    """What was changed of the agent in this call. Nobody knows whether a connection that broke has brought it, so each new one does."""
     discarded: int = 0
     """Frames that were never sent because they were out of date."""
     _queue: deque[tuple[Message, str]] = attrs.field(factory=deque[tuple[Message, str]])
@@ -149,7 +151,7 @@ class Conversation:
     _asked: Asked | None = None
     """What was asked last, on any connection."""
     _asked_here: bool = False
-    """Whether that was on the present connection."""
+    """Whether that was on the present connection, by Retell."""
     _current: int | None = None
     """The id whose frames may be sent: of what was asked last, unless an interruption took its place."""
     _wanted: bool = False
@@ -175,20 +177,26 @@ class Conversation:
         self.closed()
         self.open, self._asked_here, self._begun = True, False, False
         self._current = 0
+        kept, self._queue = self._queue, deque()
         if self.options is not None:
             self._send(Config(config=self.options))
-        if not self.greeted:
+        if self.agent:
+            self._send(UpdateAgent(agent_config=AgentConfig(**self.agent)))
+        events: list[Event] = []
+        if self.greeted:
+            # The agent may say nothing before a begin message came, and the caller has heard it already: this one says nothing.
+            self._send(Response(response_id=0, content="", content_complete=True))
+        else:
             self._asked, self._wanted, self._unanswered = Asked(0, "begin"), True, None
-            return [self._asked]
-        # The agent may say nothing before a begin message came, and the caller has heard it already: this one says nothing.
-        self._send(Response(response_id=0, content="", content_complete=True))
-        return []
+            events.append(self._asked)
+        self._queue += kept
+        return events
 
     def resume(self) -> list[Event]:
         """Ask again for what the last connection left without an answer, if Retell did not do so itself."""
         if not self.open or self._unanswered is None:
             return []
-        return [self._ask(self._unanswered)]
+        return [self._ask(self._unanswered, here=False)]
 
     def received(self, text: str | bytes) -> list[Event]:
         """A frame came."""
@@ -226,7 +234,7 @@ class Conversation:
             self._unanswered = self._asked
         self.open = self._wanted = self._begun = self._interrupting = False
         self._current = None
-        self._queue.clear()
+        self._queue = deque(each for each in self._queue if isinstance(each[0], (Metadata, ToolCallInvocation, ToolCallResult)))
 
     # What the application wants.
 
@@ -252,7 +260,7 @@ class Conversation:
         self._interrupt += 1
         self._interrupting = self.open
         self._current, self._wanted, self._begun = None, False, False
-        self.greeted = True
+        self.greeted = self.greeted or self.open
         return self._interrupt
 
     def interrupt(self, id: int, content: str, *, complete: bool, uninterruptible: bool = True, action: Action | None = None) -> bool:
@@ -273,24 +281,28 @@ class Conversation:
         self._interrupting = not complete
         return True
 
-    # What follows is ``False`` when there is no connection, and raises `TypeError` or `ValueError` for what no message can hold.
+    # What follows waits for the next connection where there is none, and raises `TypeError` or `ValueError` for what no message can hold.
 
-    def update_agent(self, changes: AgentConfig) -> bool:
+    def update_agent(self, changes: AgentConfig) -> None:
         """Change the agent for this call."""
-        return self._put(UpdateAgent(agent_config=changes))
+        message = UpdateAgent(agent_config=changes)
+        parse_answer(dump(message))
+        self.agent.update(changes.to_dict())
+        if self.open:
+            self._send(message)
 
-    def metadata(self, metadata: object) -> bool:
+    def metadata(self, metadata: object) -> None:
         """Send something to the front end of a web call."""
-        return self._put(Metadata(metadata=metadata))
+        self._put(Metadata(metadata=metadata))
 
-    def tool_call(self, id: str, name: str, arguments: str) -> bool:
+    def tool_call(self, id: str, name: str, arguments: str) -> None:
         """Note that a tool is called."""
-        return self._put(ToolCallInvocation(tool_call_id=id, name=name, arguments=arguments))
+        self._put(ToolCallInvocation(tool_call_id=id, name=name, arguments=arguments))
 
-    def tool_result(self, id: str, content: str, *, successful: bool | None) -> bool:
+    def tool_result(self, id: str, content: str, *, successful: bool | None) -> None:
         """Note what came of a tool call."""
         outcome: dict[str, Any] = {} if successful is None else {"successful": successful}
-        return self._put(ToolCallResult(tool_call_id=id, content=content, **outcome))
+        self._put(ToolCallResult(tool_call_id=id, content=content, **outcome))
 
     # What is to be sent.
 
@@ -301,7 +313,7 @@ class Conversation:
 
     def next_frame(self) -> str | None:
         """The next frame that is to be sent, now; ``None`` while there is none."""
-        while self._queue:
+        while self.open and self._queue:
             message, frame = self._queue.popleft()
             if isinstance(message, Response):
                 outdated = message.response_id != self._current
@@ -315,11 +327,9 @@ class Conversation:
     def _send(self, message: Message) -> None:
         self._queue.append((message, dump(message)))
 
-    def _put(self, message: Message) -> bool:
+    def _put(self, message: Message) -> None:
         parse_answer(dump(message))  # what cannot be sent is told to who wants it sent
-        if self.open:
-            self._send(message)
-        return self.open
+        self._send(message)
 
     def _required(self, message: ResponseRequired | ReminderRequired) -> list[Event]:
         id = message.response_id
@@ -332,8 +342,11 @@ class Conversation:
         self._heard(message)
         return [self._ask(Asked(id, "response" if isinstance(message, ResponseRequired) else "reminder"))]
 
-    def _ask(self, asked: Asked) -> Asked:
-        self._asked, self._asked_here, self._unanswered = asked, True, None
+    def _ask(self, asked: Asked, *, here: bool = True) -> Asked:
+        kept = [each for each in self._queue if not isinstance(each[0], Response)]  # another answer may have had the same id
+        self.discarded += len(self._queue) - len(kept)
+        self._queue = deque(kept)
+        self._asked, self._asked_here, self._unanswered = asked, here, None
         self._current, self._wanted, self._begun, self._interrupting = asked.id, True, False, False
         self.greeted = True
         return asked

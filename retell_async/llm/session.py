@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -37,6 +38,9 @@ _RESUME_AFTER = 1.0
 _MOST_UNSENT = 32
 _MOST_UPDATES = 64
 _GOODBYE_REMINDERS = 100
+_HEARD_WITHIN = 5.0
+"""Seconds after which a connection on which Retell sends nothing may be one that it has left: it sends a ping every two."""
+_ENDED_HERE = {"closed", "too_long", "flooded"}
 _MOVED = (1001, "another process has the call")
 
 
@@ -67,7 +71,7 @@ class Stats:
 class Session:
     """One call. Everything about it that is not about a single turn."""
 
-    def __init__(self, call_id: str, agent: Agent, settings: Settings, store: Store, stats: Stats) -> None:
+    def __init__(self, call_id: str, agent: Agent, settings: Settings, store: Store, stats: Stats, before: Session | None = None) -> None:
         self.call_id = call_id
         """Retell's id of the call."""
         self.settings = settings
@@ -93,16 +97,21 @@ class Session:
         )
         self._changed = anyio.Event()
         self._effects = Effects(call_id, store, self._save_soon)
+        if before is not None:
+            self._effects.adopt(before._effects)
         self._tasks: TaskGroup
         self._loaded = anyio.Event()
         self._over = anyio.Event()
         self._newest: Connection | None = None
         """The connection that came last, which may still wait to be led."""
         self._connection: Connection | None = None
+        self._restored = False
         self._connections = 0
+        self._heard_at = -math.inf
+        """When the last frame came."""
         self._turn: Turn | None = None
         self._held: Asked | None = None
-        self._ready = False
+        self._ready = not settings.call_details
         self._updates: deque[Updated] | None = deque(maxlen=_MOST_UPDATES) if type(agent).on_update is not Agent.on_update else None
         self._updated = anyio.Event()
         self._interruption = anyio.CancelScope()
@@ -144,8 +153,8 @@ class Session:
     ) -> None:
         """Speak now, whoever is speaking. The turn that is being answered is cancelled, also if that is the one that calls this.
 
-        A newer request stops what is still to come of it. An async iterator that raises, or gives nothing for `timeout` seconds, ends with
-        the failure message.
+        A newer request stops what is still to come of it, and nothing comes of it where there is no connection. An async iterator that
+        raises, or gives nothing for `timeout` seconds, ends with the failure message.
 
         :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
         :raises ValueError: more than one action is given, or one that cannot be carried out.
@@ -156,6 +165,8 @@ class Session:
         action = None
         if end_call or transfer_number is not None or digit_to_press is not None:
             action = Action(end_call=end_call, transfer_number=transfer_number, digit_to_press=digit_to_press)
+        if not self._conversation.open:
+            return
         id = self._conversation.begin_interrupt()
         self._give_up(self._turn)
         self._interruption.cancel()
@@ -174,7 +185,7 @@ class Session:
         reminder_trigger_ms: float | None = None,
         reminder_max_count: int | None = None,
     ) -> None:
-        """Change the agent for this call.
+        """Change the agent for this call. Where the connection is lost, the next one brings it.
 
         :param responsiveness: 0 to 1; less waits longer before the agent speaks.
         :param interruption_sensitivity: 0 to 1; more makes the agent easier to interrupt.
@@ -205,7 +216,7 @@ class Session:
         self._update_agent(changes)
 
     def send_metadata(self, metadata: object) -> None:
-        """Send anything that JSON has to the front end of a web call.
+        """Send anything that JSON has to the front end of a web call, on the next connection where there is none.
 
         :raises TypeError: it holds what JSON does not have.
         :raises ValueError: a number in it is not finite, or it holds itself.
@@ -215,6 +226,8 @@ class Session:
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
         """Note in the transcript that a tool is called, and give the id under which `tool_result` says what came of it.
+
+        Where there is no connection, both wait for the next one.
 
         :param arguments: a JSON object, as one or as text.
         :raises ValueError: the name is no text, or the arguments are no such object.
@@ -253,20 +266,19 @@ class Session:
 
     # For the application object.
 
-    async def run(self, channel: Channel) -> None:
-        """Lead the call from its first connection to its end, however many more there are."""
-        connection = self._newest = Connection(channel)
+    async def run(self) -> None:
+        """Lead the call to its end, over the connections that `connect` is given. Where this is cancelled, they are left."""
         self._stats.calls += self.settings.admit is None
         try:
             async with anyio.create_task_group() as self._tasks:
                 try:
-                    await self._load()
+                    await self._claim()
                     self._loaded.set()
+                    self._tasks.start_soon(self._end_unless_connected, 0)
                     self._tasks.start_soon(self._end_after, self.settings.limits.call_seconds)
                     self._tasks.start_soon(self._save_changes)
                     if self._updates is not None:
                         self._tasks.start_soon(self._tell_updates, self._updates)
-                    await self._lead(connection)
                     await self._over.wait()
                 finally:
                     await self._finish()
@@ -275,16 +287,14 @@ class Session:
             self._loaded.set()
 
     async def connect(self, channel: Channel) -> bool:
-        """Lead the call over another connection, in the place of the one before, until it is gone.
+        """Lead the call over a connection, in the place of the one before, until it is gone.
 
         :returns: ``False`` when that cannot be, since the call is over or another process has had it since.
         """
+        first = self._newest is None
         connection = self._newest = Connection(channel)
         await self._loaded.wait()
-        if self._over.is_set():
-            return False
-        elsewhere, _ = await self._records.claim()
-        if elsewhere:
+        if not first and not self._over.is_set() and await self._claim():
             self.end("moved", *_MOVED)
         if self._over.is_set():
             return False
@@ -292,8 +302,6 @@ class Session:
         return True
 
     async def _lead(self, connection: Connection) -> None:
-        if self._over.is_set():
-            return
         if self._newest is not connection:
             connection.replaced()
             await connection.close()
@@ -356,6 +364,7 @@ class Session:
         return self._connection
 
     def _read(self, text: str | bytes | None) -> None:
+        self._heard_at = anyio.current_time()
         self._take([Ignored("a frame that is too long")] if text is None else self._conversation.received(text))
 
     async def _resume(self) -> None:
@@ -630,19 +639,47 @@ class Session:
     def _update_agent(self, changes: Mapping[str, Any]) -> None:
         self._conversation.update_agent(AgentConfig(**changes))
         self._wake()
+        self._save_soon()
 
     # Beginning and end.
 
-    async def _load(self) -> None:
-        _, record = await self._records.claim()
-        self.state = record.get("state") or {}
-        self._conversation.greeted = record.get("greeted") is True
-        self._effects.restore(record.get("effects") or ())
-        self._ready = not self.settings.call_details
+    async def _claim(self) -> bool:
+        """Claim the call for a connection; whether another process had it since the last one. What was kept is restored once."""
+        elsewhere, record = await self._records.claim()
+        if record is not None and not self._restored:
+            self._restored = True
+            state: dict[str, Any] = record.get("state") or {}
+            for key, value in state.items():
+                self.state.setdefault(key, value)
+            self._conversation.greeted = self._conversation.greeted or record.get("greeted") is True
+            self._effects.restore(record.get("effects") or ())
+            if not self._connections:  # else what is kept is older than what was said here
+                self._conversation.agent = record.get("agent") or {}
+                self._reminders.update(record.get("reminders") or {})
+                self._taking_leave = record.get("taking_leave") is True
+        return elsewhere
 
     async def _save(self) -> bool:
         """Save what another process would need. ``False`` when one has the call already."""
-        return await self._records.save({"state": self.state, "greeted": self._conversation.greeted, "effects": self._effects.record()})
+        if await self._records.save(self._record()):
+            return True
+        if not self._records.doubtful:
+            return False
+        heard = self._connection is not None and self._heard_at > max(self._records.unanswered_at, anyio.current_time() - _HEARD_WITHIN)
+        if heard or self.ended in _ENDED_HERE:  # so Retell has the call with this process, whoever has claimed it
+            await self._claim()
+            await self._records.save(self._record())
+        return True
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "greeted": self._conversation.greeted,
+            "effects": self._effects.record(),
+            "agent": dict(self._conversation.agent),
+            "reminders": dict(self._reminders),
+            "taking_leave": self._taking_leave,
+        }
 
     def _save_soon(self) -> None:
         self._changed.set()
@@ -655,8 +692,7 @@ class Session:
                 self.end("moved", *_MOVED)
 
     async def _finish(self) -> None:
-        self.ended = self.ended or "shutdown"
-        self._over.set()
+        self.end("shutdown", None)
         self._give_up(self._turn)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()

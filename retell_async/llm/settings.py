@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -28,6 +29,17 @@ def _above_zero(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigurationError(f"{attribute.name} must be a number above 0, and is {value!r}")
 
 
+def _finite(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    _above_zero(_, attribute, value)
+    if not math.isfinite(value):
+        raise ConfigurationError(f"{attribute.name} must be finite, and is {value!r}")
+
+
+def _true_or_false(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{attribute.name} must be True or False, and is {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """How much one application takes.
@@ -39,7 +51,7 @@ class Limits:
     """Calls at a time. Those beyond are answered with 503, and Retell tries again twice."""
     call_seconds: float = attrs.field(default=3 * 3600.0, validator=_above_zero)
     """Seconds that a call may last. It is hung up then."""
-    message_bytes: float = attrs.field(default=8 * 1024 * 1024, validator=_above_zero)
+    message_bytes: float = attrs.field(default=8 * 1024 * 1024, validator=_finite)
     """How long a frame may be. A longer one is ignored."""
     messages_per_second: float = attrs.field(default=100.0, validator=_above_zero)
     """How many frames a connection may send, over ten seconds. It is closed with 1008 beyond."""
@@ -57,7 +69,8 @@ class SilentPickup:
     message: str = "Hello?"
 
     def __attrs_post_init__(self) -> None:
-        if not self.message.strip():
+        message: Any = self.message
+        if not isinstance(message, str) or not message.strip():
             raise ConfigurationError("a silent pickup needs a message to say")
 
 
@@ -69,11 +82,22 @@ def is_any(function: Any, *kinds: Callable[[Any], bool]) -> bool:
     return any(kind(function) or kind(called) for kind in kinds)
 
 
-def _pattern(value: str | re.Pattern[str] | None) -> re.Pattern[str] | None:
+def _pattern(value: Any) -> re.Pattern[str] | None:
     try:
-        return re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
+        pattern: Any = re.compile(value, re.IGNORECASE) if isinstance(value, str) else value
     except re.error as error:
         raise ConfigurationError(f"goodbye_pattern is no regular expression: {error}") from None
+    if pattern is not None and not (pattern.__class__ is re.Pattern and isinstance(pattern.pattern, str)):
+        raise ConfigurationError(f"goodbye_pattern must be a regular expression for texts, and is {value!r}")
+    return cast("re.Pattern[str] | None", pattern)
+
+
+def _fillers(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    given: Any = () if value is None else (value,) if isinstance(value, str) else value
+    texts: tuple[Any, ...] = tuple(given) if hasattr(given, "__iter__") else (given,)
+    if any(not isinstance(text, str) or not text.strip() for text in texts):
+        raise ConfigurationError("a filler must be a text, and not an empty one")
+    return texts
 
 
 @attrs.frozen(kw_only=True)
@@ -83,23 +107,36 @@ class Settings:
     begin_message: str | Callable[[Session], str] | None
     failure_message: str | Callable[[Turn], str]
     timeout: float = attrs.field(validator=_above_zero)
-    filler: Sequence[str]
+    filler: tuple[str, ...] = attrs.field(converter=_fillers)
     filler_after: float = attrs.field(validator=_above_zero)
     silent_pickup: SilentPickup | None
     goodbye_pattern: re.Pattern[str] | None = attrs.field(converter=_pattern)
-    goodbye_after: float = attrs.field(validator=_above_zero)
-    reminder_trigger_ms: float = attrs.field(validator=_above_zero)
+    goodbye_after: float = attrs.field(validator=_finite)
+    reminder_trigger_ms: float = attrs.field(validator=_finite)
     reminder_max_count: int
-    auto_reconnect: bool
-    call_details: bool
-    transcript_with_tool_calls: bool
+    auto_reconnect: bool = attrs.field(validator=_true_or_false)
+    call_details: bool = attrs.field(validator=_true_or_false)
+    transcript_with_tool_calls: bool = attrs.field(validator=_true_or_false)
     details_within: float = attrs.field(validator=_above_zero)
     reconnect_within: float = attrs.field(validator=_above_zero)
-    finish_within: float = attrs.field(validator=_above_zero)
+    finish_within: float = attrs.field(validator=_finite)
     admit: Mapping[str, Any] | Callable[[CallResponse], bool] | None
     limits: Limits
 
     def __attrs_post_init__(self) -> None:
+        begin, pickup, admit, limits = cast("tuple[Any, ...]", (self.begin_message, self.silent_pickup, self.admit, self.limits))
+        if not (begin is None or isinstance(begin, str) or callable(begin)):
+            raise ConfigurationError(f"begin_message must be a text, or a function of the session that makes one, and is {begin!r}")
+        if not (pickup is None or isinstance(pickup, SilentPickup)):
+            raise ConfigurationError(f"silent_pickup must be an llm.SilentPickup, and is {pickup!r}")
+        if pickup is not None and isinstance(begin, str) and begin.strip():
+            raise ConfigurationError(
+                "silent_pickup is for an agent that waits for the user, and this one has a begin_message: one of them must go"
+            )
+        if not (admit is None or isinstance(admit, Mapping) or callable(admit)):
+            raise ConfigurationError(f"admit must be the metadata that calls must have, or a function of the call, and is {admit!r}")
+        if not isinstance(limits, Limits):
+            raise ConfigurationError(f"limits must be an llm.Limits, and is {limits!r}")
         message: Any = self.failure_message
         if not isinstance(message, str) and (not callable(message) or is_any(message, inspect.iscoroutinefunction)):
             raise ConfigurationError("failure_message must be a text, or a function that makes one without waiting")
@@ -110,9 +147,6 @@ class Settings:
         most: Any = self.reminder_max_count
         if not isinstance(most, int) or isinstance(most, bool) or most < 0:
             raise ConfigurationError(f"reminder_max_count must be a whole number of 0 or more, and is {most!r}")
-        fillers: Sequence[Any] = self.filler
-        if any(not isinstance(text, str) or not text.strip() for text in fillers):
-            raise ConfigurationError("a filler must be a text, and not an empty one")
 
     def admits(self, call: CallResponse) -> bool:
         """Whether a call is one of the application's own."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import anyio
 import attrs
@@ -16,7 +16,11 @@ from .log import log
 
 __all__ = ["MemoryStore", "Outcome", "Records", "Store"]
 
+T = TypeVar("T")
+
 _RECORD_WITHIN = 2.0
+_LATE_WITHIN = 30.0
+"""Seconds in which what a store did not answer in time may still be carried out."""
 
 
 @attrs.frozen
@@ -39,7 +43,7 @@ class Store(Protocol):
     """
 
     async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
-        """Claim a call for a connection that was opened.
+        """Claim a call for a connection that was opened, or again where this was not answered.
 
         :returns: a number, one more than at the last claim and at first 1; and what `save` was given last, if anything was, to be changed
             at will.
@@ -49,7 +53,8 @@ class Store(Protocol):
     async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
         """Keep this of the call, unless there was a newer claim.
 
-        :param record: holds the session's state and what side effects of turns that were not heard gave, and is JSON if those are.
+        :param record: holds the session's state, what side effects of turns that were not heard gave, and how far the call has come; it is
+            JSON if those are.
         :returns: whether it is kept.
         """
         ...
@@ -127,39 +132,64 @@ class Records:
         self._store = store
         self._call_id = call_id
         self._claim: int | None = None
+        self._unanswered = 0
+        """Claims that the store has not answered, and may have carried out."""
+        self._late_until = -math.inf
+        """Until when it may still do so."""
+        self.unanswered_at = -math.inf
+        """When it was last found not to answer one."""
         self._one_by_one = anyio.Lock()
 
-    async def claim(self) -> tuple[bool, dict[str, Any]]:
+    @property
+    def doubtful(self) -> bool:
+        """Whether a newer claim than the one that is known may be this process's own."""
+        return self._unanswered > 0
+
+    async def claim(self) -> tuple[bool, dict[str, Any] | None]:
         """Claim the call for a connection.
 
-        :returns: whether another process had it since the last connection to this one, and what was kept, empty if that is nothing.
+        :returns: whether another process had it since the last connection to this one, and what was kept, ``None`` if that is not known.
         """
-        elsewhere, record = False, None
-        with self._bounded("does not give its state"):
-            async with self._one_by_one:
-                before = self._claim
-                self._claim, record = _checked(await self._store.claim(self._call_id))
-                elsewhere = before is not None and self._claim != before + 1
-        return elsewhere, record or {}
+        given = await self._ask("does not give its state", self._claimed)
+        if given is None:
+            self._unanswered += 1
+            self.unanswered_at = anyio.current_time()
+        return given or (False, None)
 
     async def save(self, record: dict[str, Any]) -> bool:
-        """Keep this, also when cancelled. ``False`` when another process has the call."""
-        kept: bool | None = None
-        if self._claim is not None:
-            with self._bounded("does not take its state"):
-                async with self._one_by_one:
-                    kept = await self._store.save(self._call_id, record, self._claim)
+        """Keep this, also when cancelled. ``False`` when there is a newer claim, or, if it is `doubtful`, there may be."""
+        return await self._ask("does not take its state", lambda: self._saved(record)) is not False
+
+    async def _claimed(self) -> tuple[bool, dict[str, Any]]:
+        before = self._claim
+        self._claim, record = _checked(await self._store.claim(self._call_id))
+        carried_out, asked = 1 if before is None else self._claim - before, self._unanswered + 1
+        self._settled(max(0, asked - max(1, carried_out)))
+        return carried_out > asked, record or {}
+
+    async def _saved(self, record: dict[str, Any]) -> bool:
+        if self._claim is None:
+            return False
+        kept: Any = await self._store.save(self._call_id, record, self._claim)
+        if kept:
+            self._settled(self._unanswered)
         return kept is None or bool(kept)
 
-    @contextmanager
-    def _bounded(self, problem: str) -> Generator[None]:
+    def _settled(self, unanswered: int) -> None:
+        """The newest claim is known; so many may be carried out yet."""
+        self._unanswered = unanswered if anyio.current_time() < self._late_until else 0
+
+    async def _ask(self, problem: str, ask: Callable[[], Awaitable[T]]) -> T | None:
+        """``None`` when the store does not answer."""
         try:
-            with anyio.move_on_after(_RECORD_WITHIN, shield=True) as waiting:
-                yield
-            if waiting.cancelled_caught:
-                log.error("call %r: the store %s", self._call_id, problem)
+            with anyio.move_on_after(_RECORD_WITHIN, shield=True):
+                async with self._one_by_one:
+                    return await ask()
+            self._late_until = anyio.current_time() + _LATE_WITHIN
+            log.error("call %r: the store %s", self._call_id, problem)
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(error))
+        return None
 
 
 def _checked(given: Any) -> tuple[int, dict[str, Any] | None]:

@@ -183,6 +183,7 @@ class Turn:
         :param retry_on: errors that say that nothing was done: after them a later turn may try again.
         :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
         :raises SideEffectFailedError: it failed in another process.
+        :raises RuntimeError: it was not begun yet, and the call is over; or it is called inside of `fn`, and would wait for itself.
         """
         given: Any = fn
         if not callable(given):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import anyio
@@ -20,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 _logger = logging.getLogger("retell_async.webhooks")
 
 
-class Handler(Protocol):
+class Handler(AbstractAsyncContextManager[object, bool | None], Protocol):
     """What answers requests: a router."""
 
     async def handle(self, request: IncomingRequest, respond: Respond, /) -> None: ...
@@ -36,7 +37,7 @@ async def serve(handler: Handler, scope: Message, receive: Receive, send: Send) 
         case "http":
             await _serve_http(handler, scope, receive, send)
         case "lifespan":
-            await _serve_lifespan(receive, send)
+            await _serve_lifespan(handler, receive, send)
         case "websocket":
             await send({"type": "websocket.close"})
         case other:
@@ -93,9 +94,9 @@ def _path(scope: Message) -> str:
     return path
 
 
-async def _serve_lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+async def _serve_lifespan(handler: Handler, receive: Receive, send: Send) -> None:
+    await receive()  # lifespan.startup
+    async with handler:
+        await send({"type": "lifespan.startup.complete"})
+        await receive()  # lifespan.shutdown
+    await send({"type": "lifespan.shutdown.complete"})

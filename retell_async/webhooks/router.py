@@ -6,9 +6,12 @@ import logging
 import re
 import warnings
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
+from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal, TypeVar, overload
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
 from urllib.parse import parse_qsl
 
 import anyio
@@ -19,7 +22,8 @@ from retell_async._core.masking import Hidden, mask_text
 from . import asgi
 from ._dispatch.event_dispatcher import Delivery, EventDispatcher
 from ._dispatch.inbound_dispatcher import InboundDispatcher, InboundHandler
-from ._dispatch.outcome import Done, Failed
+from ._dispatch.lifetime import CLOSED, Lifetime
+from ._dispatch.outcome import Failed
 from ._dispatch.runner import Runner, Stats, require_async
 from ._dispatch.store import DeliveryStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
@@ -84,8 +88,11 @@ class Router:
     handler that is cancelled has failed, like one that raises. `SystemExit` and `KeyboardInterrupt` are raised again when all handlers of
     the event have run.
 
-    Work that is left after the answer is done before the application's call for the request returns. Servers wait for that when they shut
-    down.
+    Work that is left after the answer is done in tasks of the router, between the start and the end of its server. A router that is served
+    by itself is told of both. One that is mounted in another application has to be entered by its lifespan: ``async with router:``. At the
+    end it takes no new requests and waits for those that it has. What is not done within `shutdown_timeout` is cancelled, and logged as
+    lost if it was acknowledged. A router that is not entered does such work before the application's call for the request returns, and
+    depends on its server to wait for that.
 
     :param api_key: the API key with the webhook badge; several while keys are being changed.
     :param tolerance: seconds that a signature may lie in the past or in the future.
@@ -96,6 +103,7 @@ class Router:
     :param max_waiting: how many events may wait.
     :param max_waiting_bytes: how many bytes the bodies of events that wait may have together. An event takes some 20 kB beside its body.
     :param store: remembers deliveries, so that each is handled once; a `MemoryStore` by default, which is of this process alone.
+    :param shutdown_timeout: seconds that events get to be handled when the server shuts down; Kubernetes ends a process after 30.
     :param senders: who may send; by default only the signature is checked, and not the address.
     :raises ConfigurationError: a setting cannot work.
     """
@@ -112,6 +120,7 @@ class Router:
         max_waiting: int = 10_000,
         max_waiting_bytes: int = 64 * 1024 * 1024,
         store: DeliveryStore | LegacyStore | None = None,
+        shutdown_timeout: float = 25.0,
         senders: Senders | None = None,
     ) -> None:
         key = Hidden(api_key)
@@ -123,6 +132,8 @@ class Router:
         self._events: dict[str | None, list[EventHandler[Any]]] = {}
         self._inbound_handler: InboundHandler | None = None
         self._functions: dict[str, FunctionHandler] = {}
+        self._lifetime = Lifetime(shutdown_timeout)
+        self._entered: list[tuple[int, AbstractAsyncContextManager[None]]] = []  # by which task
         self._runner = Runner()
         self._inbound_dispatcher = InboundDispatcher(self._runner)
         self._event_dispatcher = EventDispatcher(
@@ -172,7 +183,7 @@ class Router:
 
         The handlers of an event run one after the other. Events may arrive out of order.
 
-        A name that this version does not know may be one of tomorrow. If it is close to one that it knows, that is a `UserWarning`.
+        A name that this version does not know may be a newer event. If it is close to one that it knows, that is a `UserWarning`.
 
         :raises ConfigurationError: a name is that of an inbound request, which is answered by the handler of `inbound`.
         :raises TypeError: a name is no text, or the handler is not an async function.
@@ -227,8 +238,35 @@ class Router:
         """Serve as an ASGI application."""
         await asgi.serve(self, scope, receive, send)
 
+    async def __aenter__(self) -> Self:
+        """Own the handlers that run, until the block ends: they go on when a server ends the call for their request."""
+        opened = self._lifetime.opened()
+        await opened.__aenter__()
+        self._entered.append((anyio.get_current_task().id, opened))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Close the router, as `aclose` does. When the block was cancelled, nothing is waited for."""
+        here = anyio.get_current_task().id
+        place = max((place for place, (task, _) in enumerate(self._entered) if task == here), default=None)
+        if place is None:
+            raise RuntimeError(
+                "a router has to be left by the task that entered it: if there is no such task, do not enter it, and call aclose()"
+            )
+        return await self._entered.pop(place)[1].__aexit__(kind, error, traceback)
+
+    async def aclose(self) -> None:
+        """Take no new requests, and wait until those that are under way are done, at most for `shutdown_timeout`.
+
+        What is not done by then is cancelled, and logged as lost if it was acknowledged. New requests are answered with 503, until the
+        router is entered again.
+        """
+        await self._lifetime.close()
+
     async def handle(self, request: IncomingRequest, respond: Respond) -> None:
-        """Answer a request by calling `respond` once, and return when its handlers are done, which may be later."""
+        """Answer a request by calling `respond` once. Return when its handlers are done, or, if the router was entered, at once."""
         until = anyio.current_time() + self._deadline
         self.stats.received += 1
         try:
@@ -242,18 +280,19 @@ class Router:
             _logger.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
             await respond(Response(status, error.reason.encode(), "text/plain"))
             return
+        if self._lifetime.is_closed:
+            self.stats.late += 1
+            await respond(CLOSED)
+            return
         match sent:
             case FunctionCall():
-                ended = await self._carry_out(sent, str(function))
-                await respond(_FAILED if isinstance(ended, Failed) else ended.value)
-                if isinstance(ended, Failed):
-                    ended.raise_if_exit()
+                work = partial(self._carry_out, sent, str(function))
             case InboundCall() | InboundChat():
-                await self._inbound_dispatcher.dispatch(sent, body, self._inbound_handler, until, respond)
+                work = partial(self._inbound_dispatcher.dispatch, sent, body, self._inbound_handler, until)
             case _:
-                delivery = self._delivery(sent, body)
+                work = partial(self._event_dispatcher.dispatch, self._delivery(sent, body), until)
                 del sent  # it is large, and may wait
-                await self._event_dispatcher.dispatch(delivery, until, respond)
+        await self._lifetime.carry_out(work, respond)
 
     def _function_named(self, request: IncomingRequest) -> str | None:
         """The function that a path is for, ``None`` when it is for webhooks."""
@@ -278,15 +317,19 @@ class Router:
             raise
         return require_subject(sent)
 
-    async def _carry_out(self, call: FunctionCall, name: str) -> Done[Response] | Failed:
+    async def _carry_out(self, call: FunctionCall, name: str, respond: Respond) -> None:
         async def carry_out(call: FunctionCall) -> Response:
             given = function_answer(await self._functions[name](call))
             return Response(HTTPStatus.OK, given.content, given.content_type)
 
         ended = await self._runner.run(carry_out, call, f"the function {name}")
-        if isinstance(ended, Done) and len(ended.value.content.decode()) > _LONGEST_RESULT:
+        if isinstance(ended, Failed):
+            await respond(_FAILED)
+            ended.raise_if_exit()
+            return
+        if len(ended.value.content.decode()) > _LONGEST_RESULT:
             _logger.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
-        return ended
+        await respond(ended.value)
 
     def _delivery(self, event: Event, body: bytes) -> Delivery:
         handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]

@@ -52,8 +52,8 @@ def clock(moment: float, name: str = "America/New_York") -> str:
         ("invalid_destination", {}, "dead", ""),
         ("user_requested_dnc", {"connected": True}, "do_not_call", ""),
         ("user_hangup", {"connected": True, "opted_out": True}, "do_not_call", ""),
-        ("a_reason_of_tomorrow", {"connected": True}, "reached", ""),
-        ("a_reason_of_tomorrow", {"connected": False}, None, "Mon 12:01"),
+        ("a_new_reason", {"connected": True}, "reached", ""),
+        ("a_new_reason", {"connected": False}, None, "Mon 12:01"),
         ("error_retell", {}, None, "Mon 10:31"),
         ("no_valid_payment", {}, None, "Mon 10:01"),
         ("unknown", {}, "unknown", ""),
@@ -198,7 +198,7 @@ def test_no_number_is_shown() -> None:
 
 
 WINDOWS = ["9-17", "mon-fri 8-12", "sat,sun 10-20", "0-24", "tue 2:30-3:15", "17:45-24", "8-21"]
-ENDS = st.sampled_from([*REASONS, "unknown", "not_placed", "a_reason_of_tomorrow"])
+ENDS = st.sampled_from([*REASONS, "unknown", "not_placed", "a_new_reason"])
 
 
 @st.composite
@@ -230,7 +230,7 @@ def campaigns(draw: st.DrawFn) -> tuple[Rules, list[Contact], int]:
 def test_over_virtual_weeks_the_rules_are_kept_and_every_contact_ends(campaign: tuple[Rules, list[Contact], int], start: float) -> None:
     own, contacts, seed = campaign
     random = Random(seed)
-    reasons = [*REASONS, "unknown", "not_placed", "a_reason_of_tomorrow"]
+    reasons = [*REASONS, "unknown", "not_placed", "a_new_reason"]
     usage: dict[str, Usage] = {}
     dials: list[tuple[float, Contact, str]] = []
     cases = {contact.id: begin(contact, own, start) for contact in contacts}

@@ -68,7 +68,8 @@ def test_each_status_has_its_error(status: int, kind: type[APIStatusError]) -> N
 )
 def test_any_body_gives_a_short_text(parts: dict[str, Any], message: str, body: object) -> None:
     error = status_error(answer(502, **parts))
-    assert (error.args[0], error.body) == (message, body)
+    assert (error.args[0], error.body) == (f"Error code: 502 - {message}", body)
+    assert "Error code: 502" in repr(error)
     assert str(error).startswith(f"Error code: 502 - {message} (")
 
 
@@ -81,14 +82,25 @@ def test_no_secret_is_printed() -> None:
 
 
 def test_an_error_without_an_answer_has_no_status() -> None:
-    for error in (errors.APIConnectionError(request=REQUEST), errors.APITimeoutError(REQUEST), errors.OutcomeUnknownError(request=REQUEST)):
+    for error in (
+        errors.APIConnectionError(message="gone", request=REQUEST),
+        errors.APITimeoutError(REQUEST, message="late"),
+        errors.OutcomeUnknownError(request=REQUEST),
+    ):
         assert (error.response, error.status_code, error.body, error.request_id) == (None, None, None, None)
         assert str(error).endswith(" (GET /get-phone-number/+141******00)")
 
 
 def test_errors_can_be_made_as_users_of_the_official_sdk_make_them() -> None:
     response = answer(429, headers={"retry-after": "2"})
-    assert errors.RateLimitError("slow", response=response, body=None).retry_after == 2
+    made = errors.RateLimitError("slow", response=response, body=None)
+    assert (made.retry_after, str(made), made.args, made.message) == (2, "slow", ("slow",), "slow")
+    assert [str(errors.APIConnectionError(request=REQUEST)), str(errors.APITimeoutError(REQUEST))] == [
+        "Connection error.",
+        "Request timed out.",
+    ]
+    for error in (made, errors.APITimeoutError(REQUEST)):
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert errors.APITimeoutError(request=REQUEST).request is REQUEST
     assert errors.APIConnectionError(message="gone", request=REQUEST).message == "gone"
     assert errors.APIResponseValidationError(response=response, body={}).status_code == 429

@@ -287,3 +287,31 @@ async def test_a_page_that_cannot_be_made_can_be_shown_in_a_traceback() -> None:
     assert "the answer is no page" in shown
     half = AsyncPage.__new__(AsyncPage)
     assert repr(half) == "AsyncPage()"
+
+
+def test_a_page_that_is_made_has_no_client() -> None:
+    page = AsyncPage[Any](items=[1], has_more=True, pagination_key="a")
+    assert (page.items, page.has_more, page.pagination_key, page.to_dict()["items"]) == ([1], True, "a", [1])
+    with pytest.raises(RuntimeError, match="copied or made"):
+        page._next()
+    with pytest.raises(TypeError, match="AsyncPage needs items"):
+        AsyncPage[Any](has_more=True)
+    listed = AsyncListPage([1, 2])
+    assert (listed, listed.items, listed.to_dict(), bool(AsyncListPage())) == ([1, 2], [1, 2], {"items": [1, 2]}, False)
+    listed.items = [3]
+    assert listed == [3]
+
+
+@pytest.mark.anyio
+async def test_copies_of_a_page_are_equal_to_it_and_stay_as_they_are() -> None:
+    async with server(2, []) as client:
+        page = await client.paginate(LIST.request(), {})
+    for made in (copy.copy(page), copy.deepcopy(page), pickle.loads(pickle.dumps(page)), page.model_copy()):
+        assert made == page
+        made.items = []
+        made.total = 7
+        assert (made.to_dict()["items"], made.total, made != page) == ([], 7, True)
+        assert len(page.items) == 2
+    assert page != page.items
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(page)

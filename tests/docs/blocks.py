@@ -42,7 +42,7 @@ class Block:
     @property
     def is_continued(self) -> bool:
         """Whether it goes on where the block before it ended."""
-        return self.path.name == "getting-started.md" and not self.is_program
+        return self.path.name in {"getting-started.md", "README.md"} and not self.is_program
 
     @property
     def is_test(self) -> bool:

@@ -11,6 +11,7 @@ import retell
 
 import retell_async
 
+from ..engine.example import MADE
 from .blocks import ROOT
 
 __all__ = ["CALL", "GUIDE", "Sent", "omit_of", "row", "rows"]
@@ -52,7 +53,7 @@ class Sent:
 
     def __init__(self, answer: Any = None, **settings: Any) -> None:
         self.requests: list[httpx.Request] = []
-        self.answer = {} if answer is None else answer
+        self.answer = MADE if answer is None else answer
         settings = {"api_key": "key_1", "max_retries": 0, **settings}
         self.clients: list[Any] = [
             kind(http_client=httpx.AsyncClient(transport=httpx.MockTransport(self.serve)), **settings)

@@ -11,7 +11,6 @@ import pytest
 
 from retell_async import AsyncRetell, webhooks
 from retell_async.sandbox import RunningClock, Sandbox, serve
-from retell_async.sandbox.common.messages import Answer
 
 __all__ = ["KEY", "TYPES", "prelude"]
 
@@ -21,17 +20,10 @@ TYPES = "client: AsyncRetell, api_key: str, body: bytes, headers: dict[str, str]
 """The names that a block may use without defining them, as parameters of a function."""
 
 
-class _Newer(Sandbox):
-    """A sandbox that also has the operation which the examples say is not in the document."""
-
-    def answer(self, method: str, path: str, **details: Any) -> Answer:
-        return Answer(200, {}) if path == "/not-in-the-document-yet" else super().answer(method, path, **details)
-
-
 @asynccontextmanager
 async def prelude(patch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[dict[str, Any], dict[str, str]], None]:
     """The names that a block finds, and the ids that stand for those of the examples."""
-    async with serve(_Newer(clock=RunningClock(speed=3600))) as sandbox, AsyncRetell(KEY, base_url=sandbox.url) as client:
+    async with serve(Sandbox(clock=RunningClock(speed=3600))) as sandbox, AsyncRetell(KEY, base_url=sandbox.url) as client:
         patch.setenv("RETELL_API_KEY", KEY)
         patch.setenv("RETELL_BASE_URL", sandbox.url)
         llm = await client.llm.create(general_prompt="You confirm appointments.")

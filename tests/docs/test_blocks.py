@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -18,7 +20,7 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from .blocks import PAGES, ROOT, Block, blocks
 from .prelude import prelude
 
-OTHERS = {"getting-started.md", *(page.name for page in PAGES if page.parent.name == "tasks")}
+OTHERS = {"README.md", "getting-started.md", *(page.name for page in PAGES if page.parent.name == "tasks")}
 PYTHON = [block for block in blocks("python") if block.path.name not in OTHERS]
 
 
@@ -35,6 +37,33 @@ async def test_python(block: Block, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         with pytest.raises(Exception) as caught:
             await run(code, names)
         assert block.raises in {kind.__name__ for kind in type(caught.value).__mro__}
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_the_readme_from_top_to_bottom(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with prelude(monkeypatch) as (_, ids):
+        names: dict[str, Any] = {}
+        for block in blocks("python"):
+            if block.path.name == "README.md":
+                await run(compiled(block, ids), names)
+        await names["client"].aclose()
+
+
+@pytest.mark.parametrize("page", sorted({block.path for block in PYTHON}), ids=lambda page: page.name)
+def test_a_guide_says_what_its_blocks_find(page: Path) -> None:
+    """Names that a block uses and no block of the page defines before it."""
+    known, found = {*vars(builtins)}, set[str]()
+    for block in (block for block in PYTHON if block.path == page and not block.is_test):
+        names = [node for node in ast.walk(ast.parse(block.source)) if isinstance(node, ast.Name)]
+        mine = known | imported(block.source) | {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        found |= {node.id for node in names} & {"client", "api_key", "body", "headers"} - mine
+    text = page.read_text()
+    introduction = re.search(r"^Blocks of this page use (.*?)\.$", text, re.MULTILINE | re.DOTALL)
+    said = set(re.findall(r"`(\w+)`", introduction[1])) if introduction else set()
+    assert found <= said
+    assert introduction is None or text.index("```python") > introduction.start()
 
 
 @pytest.mark.soak
@@ -75,6 +104,13 @@ def as_it_was() -> Generator[None]:
     instrumentor = HTTPXClientInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
+
+
+def imported(source: str) -> set[str]:
+    nodes = ast.walk(ast.parse(source))
+    aliases = [alias for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names]
+    arguments = [node.arg for node in ast.walk(ast.parse(source)) if isinstance(node, ast.arg)]
+    return {*(alias.asname or alias.name for alias in aliases), *arguments}
 
 
 async def run(code: CodeType, names: dict[str, object]) -> None:

@@ -29,6 +29,7 @@ import pytest
 import retell
 import retell._response
 import retell.types
+from fastapi.encoders import jsonable_encoder
 
 import retell_async
 from retell_async import types, webhooks
@@ -107,11 +108,48 @@ async def test_keywords() -> None:
 
 @pytest.mark.anyio
 async def test_pages() -> None:
-    assert "`items`, `has_more`, `pagination_key` of an awaited list" in row("Pages")
+    said = row("Pages")
+    assert "`items`, `has_more`, `pagination_key` of an awaited list, which can be set" in said
     page = {"items": [CALL], "has_more": True, "pagination_key": "next"}
     answers, _ = await Sent(page).both(lambda client: client.call.list())
-    for answer in answers:
+    for answer, kind in zip(answers, (retell.types.CallListResponse, types.CallListResponse), strict=True):
         assert ([one.call_id for one in answer.items], answer.has_more, answer.pagination_key) == (["call_1"], True, "next")
+        assert "equal to a page with the same" in said
+        assert answer == kind(**page)
+        answer.items, answer.has_more, answer.pagination_key = [], False, None
+        assert "true without items too" in said
+        assert answer
+        assert (answer.items, answer.to_dict()) == ([], {"items": [], "has_more": False, "pagination_key": None})
+
+
+def test_pages_for_mocks() -> None:
+    assert "`CallListResponse(items=[...], has_more=False)` and its like for mocks, with what models have" in row("Pages")
+    page = {"items": [CALL], "has_more": False, "new": 1}
+    kinds: list[Any] = [retell.types.CallListResponse, types.CallListResponse]
+    modules: list[Any] = [retell.types, types]
+    for kind, module in zip(kinds, modules, strict=True):
+        made = kind(**page)
+        assert (made.items[0].call_analysis.call_summary, made.to_dict()) == ("short", page)
+        assert made.items[0].call_type == "phone_call"
+        for again in (
+            *(kind.model_validate(page), kind.model_validate_json(json.dumps(page)), kind.construct(**page)),
+            *(made.model_copy(), made.model_copy(deep=True), copy.deepcopy(made), pickle.loads(pickle.dumps(made))),
+            *(pydantic.TypeAdapter(kind).validate_python(page), kind.model_validate_json(made.to_json())),
+        ):
+            assert isinstance(again, kind)
+            assert again == made
+            assert again.to_dict() == page
+        assert made.model_copy(update={"items": []}).items == []
+        assert made.model_copy(update={"items": []}) != made
+        assert (made.model_fields_set - {"new"}, made.model_extra) == ({"items", "has_more"}, {"new": 1})
+        assert made.model_dump(include={"has_more", "total"}) == {"has_more": False, "total": None}
+        assert {"items", "has_more"} <= {*kind.model_json_schema()["required"]}
+        with pytest.raises(ValueError, match="CallListResponse"):
+            kind(pagination_key="a")
+        with pytest.raises(ValueError, match="has_more"):
+            pydantic.TypeAdapter(kind).validate_python({"items": []})
+        assert kind(items=[made.items[0]], has_more=True).items[0] is made.items[0]
+        assert pydantic.TypeAdapter(module.VoiceListResponse).validate_python([]) == []
 
 
 @pytest.mark.asyncio
@@ -190,7 +228,8 @@ def test_attributes_of_both(there: retell.AsyncRetell, here: retell_async.AsyncR
     for name in re.findall(r"`(\w+)`", settable):
         for client in (there, here):
             setattr(client, name, getattr(client, name))
-    for name in re.findall(r"`(\w+)`", readable):
+    assert there.custom_auth is here.custom_auth is None
+    for name in {*re.findall(r"`(\w+)`", readable)} - {"custom_auth"}:
         assert getattr(there, name) is not None
         assert getattr(here, name) is not None
 
@@ -231,7 +270,14 @@ def test_the_text_of_an_error() -> None:
     theirs = retell.AsyncRetell(api_key="key_1")._make_status_error_from_response(response)
     ours = status_error(response)
     assert (ours.message, ours.body, ours.status_code) == (theirs.message, theirs.body, theirs.status_code)
+    said = row("Errors | `RetellError`")
+    assert "`str`, `repr` and `args[0]` have `Error code: 404 - `; those that a program makes say what it says" in said
+    assert "that, and what was asked for" in row("`str(error)` is the status and the body")
     assert str(ours) == f"{theirs} (GET /a)"
+    assert (ours.args, repr(ours)) == (theirs.args, repr(theirs))
+    for package in (retell, retell_async):
+        assert str(package.RateLimitError("slow down", response=response, body=None)) == "slow down"
+        assert str(package.APIConnectionError(request=response.request)) == "Connection error."
     assert type(ours).__name__ == type(theirs).__name__
 
 
@@ -273,8 +319,71 @@ def test_methods_of_models() -> None:
         assert (made.call_analysis.call_summary, made.new_field, made.to_dict()) == ("short", {"a": 1}, CALL)
 
 
+def test_fields_that_were_left_out() -> None:
+    assert "`dict(call)`, `for name, value in call` and FastAPI's answers without a type have them" in row("Fields that were left out")
+    assert "the fields that are there" in row("`vars(call)`")
+    models: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind in models:
+        call = kind(**CALL)
+        fields = jsonable_encoder({"call": call})["call"]
+        assert fields["call_cost"] is dict(call)["call_cost"] is dict(iter(call))["call_cost"] is None
+        assert fields["call_analysis"]["call_summary"] == "short"
+        assert ("call_cost" in vars(call)) is (kind is models[0])
+
+
+def test_what_was_written_and_read_again_is_equal() -> None:
+    assert "equal to what their `model_dump` makes" in row("Models |")
+    models: list[Any] = [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+    for kind in models:
+        call = kind(**CALL)
+        assert kind(**call.model_dump()) == call == kind.model_validate_json(call.model_dump_json())
+        assert kind(**{**CALL, "agent_name": None}) == call
+        assert kind(**{**CALL, "agent_name": "a"}) != call
+        assert kind(**{**CALL, "call_analysis": {"call_summary": "other"}}) != call
+        assert kind(**{**CALL, "other_new_field": None}) != call
+
+
+def test_webhooks_with_digests_of_ones_own() -> None:
+    said = row("Webhooks | `retell_async.lib")
+    modules = [import_module(f"{name}.lib.webhook_auth") for name in ("retell", "retell_async")]
+    for name in ("make_secure_webhooks", "symmetric_get_signer", "symmetric_get_verifier"):
+        assert f"`{name}`" in said
+    made = [one.make_secure_webhooks(one.symmetric_get_signer, one.symmetric_get_verifier) for one in modules]
+    signed = [one["sign"]("{}", "key_1", 1000) for one in made]
+    assert signed[0] == signed[1] == webhooks.sign("{}", "key_1", timestamp_ms=1000)
+    for one in (*made, *(module.symmetric for module in modules)):
+        assert one["verify"]("{}", "key_1", one["sign"]("{}", "key_1")) is True
+        for body, key, signature, opts in (
+            *(("{}", "key_1", signed[0], {"timestamp": 1000 + 300_001}), ("{ }", "key_1", signed[0], {"timestamp": 1000})),
+            *(("{}", "key_2", signed[0], {"timestamp": 1000}), ("{}", "key_1", "v=1", None), ("{}", "key_1", signed[0], None)),
+        ):
+            assert one["verify"](body, key, signature, opts) is False
+        assert one["verify"]("{}", "key_1", signed[0], {"timestamp": 2000, "timeout": 1000}) is True
+
+
+def test_models_of_ones_own() -> None:
+    assert "defaults hold, those of `Field(default_factory=...)` too" in row("Models of your own")
+    assert "`class Thing(pydantic.BaseModel)`, which `cast_to` takes too" in row("in a model of your own")
+
+    class There(retell.BaseModel):
+        n: int = 3
+        names: list[str] = pydantic.Field(default_factory=list)
+
+    class Here(retell_async.BaseModel):
+        n: int = 3
+        names: list[str] = pydantic.Field(default_factory=list)
+
+    models: list[Any] = [There, Here]
+    for kind in models:
+        assert kind().model_dump() == {"n": 3, "names": []}
+    with pytest.raises(TypeError, match=r"Field\(alias=\.\.\.\) does not hold"):
+
+        class Other(retell_async.BaseModel):
+            a: str = pydantic.Field(alias="b")
+
+
 def test_models_elsewhere() -> None:
-    assert "pydantic" in row("Models elsewhere")
+    assert "types of FastAPI's answers and, with `Body()`, of its requests" in row("Models elsewhere")
     for kind in (retell.types.PhoneCallResponse, types.PhoneCallResponse):
         held: Any = pydantic.create_model("Held", call=(kind, ...))(call=CALL)
         assert (type(held.call), held.model_dump(exclude_unset=True)) == (kind, {"call": CALL})
@@ -396,6 +505,9 @@ async def test_lists_that_have_no_pages(name: str, arguments: dict[str, str]) ->
     ids, arguments = (["agent_1"], {"mcp_id": "m"}) if name == "mcp_tool.get_mcp_tools" else ([], {})
     answers, _ = await Sent([{"name": "n"}]).both(lambda client: attrgetter(name)(client)(*ids, **arguments))
     assert [(isinstance(answer, list), len(answer), answer[0].name) for answer in answers] == [(True, 1, "n")] * 2
+    assert "which is false when it is empty" in row("Lists that have no pages")
+    answers, _ = await Sent([]).both(lambda client: attrgetter(name)(client)(*ids, **arguments))
+    assert [bool(answer) for answer in answers] == [False, False]
 
 
 def test_models_of_attrs() -> None:

@@ -13,13 +13,14 @@ from importlib import import_module
 from importlib.metadata import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import httpx
 import pytest
 import retell
 import retell.types
+from fastapi import Body, FastAPI
 
 import retell_async
 from retell_async import llm, types, webhooks
@@ -73,6 +74,69 @@ async def test_members_of_unions() -> None:
     assert isinstance(here, retell_async.UnknownObject)
     assert (here.call_type, here.call_id) == ("fax", "call_1")
     assert not isinstance(here, (types.PhoneCallResponse, types.WebCallResponse))
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.UnsupportedFieldAttributeWarning")  # of the official SDK's class, in FastAPI
+async def test_bodies_of_fastapi() -> None:
+    assert "`call: Annotated[PhoneCallResponse, Body()]`" in row("FastAPI takes a parameter")
+    app = FastAPI()
+    taken: list[object] = []
+
+    def hook(call: object) -> None:
+        taken.append(call)
+
+    kinds = {"/there": retell.types.PhoneCallResponse, "/bare": types.PhoneCallResponse}
+    for path, kind in {**kinds, "/here": Annotated[types.PhoneCallResponse, Body()]}.items():
+        hook.__annotations__["call"] = kind
+        app.post(path)(hook)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+        answers = {path: await client.post(path, json=CALL) for path in ("/there", "/bare", "/here")}
+    assert {path: answer.status_code for path, answer in answers.items()} == {"/there": 200, "/bare": 422, "/here": 200}
+    assert answers["/bare"].json()["detail"][0]["loc"] == ["query", "call"]
+    assert [type(one) for one in taken] == [retell.types.PhoneCallResponse, types.PhoneCallResponse]
+
+
+def test_classes_that_are_in_a_response() -> None:
+    assert "the class alone; those inside are in `retell_async.types` under the API's names" in row(
+        "`retell.types.phone_call_response` and"
+    )
+    there, here = (import_module(f"{name}.types.phone_call_response") for name in ("retell", "retell_async"))
+    assert {"PhoneCallResponse", "CallAnalysis", "TranscriptObject"} <= {*there.__all__}
+    assert here.__all__ == ["PhoneCallResponse"]
+    made = here.PhoneCallResponse.from_dict({**CALL, "transcript_object": [{}]})
+    assert [type(made.call_analysis), type(made.transcript_object[0])] == [types.CallAnalysis, types.Utterance]
+
+
+def test_keys_of_webhooks() -> None:
+    assert "a `ConfigurationError`" in row("`webhook_auth.verify` with an empty key")
+    assert "as arguments of `make_secure_webhooks`" in row("`asymmetric_get_signer` and")
+    there, here = (import_module(f"{name}.lib.webhook_auth") for name in ("retell", "retell_async"))
+    signature = webhooks.sign("{}", "key_1")
+    assert there.verify("{}", "", signature) is False
+    with pytest.raises(retell_async.ConfigurationError):
+        here.verify("{}", "", signature)
+    for name in ("asymmetric_get_signer", "asymmetric_get_verifier"):
+        assert (hasattr(there, name), hasattr(here, name)) == (True, False)
+
+
+@pytest.mark.anyio
+async def test_what_a_page_is() -> None:
+    assert "`for call in page`, `len(page)`; `dict(page)` has its fields" in row("a page is gone through field by field")
+    assert "every page is one; what a client gives is an `AsyncPage` or a `SyncPage`" in row("a class of pages")
+    (there, here), _ = await Sent(CALLS).both(lambda client: client.call.list())
+    assert dict(there).keys() >= {"items", "has_more"}
+    assert not hasattr(there, "__len__")
+    assert [call.call_id for call in here] == ["call_1"]
+    assert (len(here), {*dict(here)} >= {"items", "has_more"}) == (1, True)
+    theirs: list[Any] = [retell.types.CallListResponse, retell.types.AgentListResponse]
+    assert [isinstance(there, kind) for kind in theirs] == [True, False]
+    kinds: list[Any] = [types.CallListResponse, types.AgentListResponse]
+    assert [isinstance(here, kind) for kind in kinds] == [True, True]
+    assert type(here) is retell_async.AsyncPage
+    for page in (kinds[0](**CALLS), here.model_copy()):
+        with pytest.raises(RuntimeError, match="copied or made"):
+            page._next()
 
 
 @pytest.mark.anyio

@@ -11,7 +11,7 @@ from textwrap import indent
 import attrs
 import pytest
 
-from .blocks import ROOT, blocks
+from .blocks import ROOT, Block, blocks
 from .prelude import TYPES
 
 HEAD = "from __future__ import annotations\nfrom retell_async import AsyncRetell\n"
@@ -21,9 +21,12 @@ HEAD = "from __future__ import annotations\nfrom retell_async import AsyncRetell
 def test_pyright(tmp_path: Path) -> None:
     names: dict[str, str] = {}
     found = list(blocks("python"))
-    continued = [block for block in found if block.is_continued]
-    whole = attrs.evolve(continued[0], source="\n".join(block.source for block in continued))
-    for number, block in enumerate([*(block for block in found if not block.is_continued), whole]):
+    pages: dict[Path, list[Block]] = {}
+    for block in found:
+        if block.is_continued:
+            pages.setdefault(block.path, []).append(block)
+    wholes = [attrs.evolve(first, source="\n".join(block.source for block in (first, *rest))) for first, *rest in pages.values()]
+    for number, block in enumerate([*(block for block in found if not block.is_continued), *wholes]):
         # A client made in the block has the same name as the one that most blocks find.
         own = "import Retell\n" in block.source or block.is_continued
         parameters = TYPES.removeprefix("client: AsyncRetell, ") if own else TYPES

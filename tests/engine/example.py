@@ -66,6 +66,21 @@ def get(thing_id: str = "thing_1") -> Request[UnknownObject]:
 
 
 NO_OPTIONS: RequestOptions = {}
+MADE = {
+    f"{made}_id": f"{made}_1"
+    for made in (
+        "agent",
+        "batch_call",
+        "call",
+        "chat",
+        "conversation_flow",
+        "conversation_flow_component",
+        "knowledge_base",
+        "llm",
+        "test_case_definition",
+    )
+}
+"""An answer to whatever creates something."""
 
 
 def client_of(serve: Callable[[httpx.Request], httpx.Response], **settings: Any) -> AsyncRetell:

@@ -125,6 +125,28 @@ def test_two_kinds_that_are_limited_hold_back_no_third_one_that_goes_on() -> Non
     assert max(waits) < 0.1
 
 
+def test_what_reads_begins_at_once_while_phone_and_web_calls_are_both_limited() -> None:
+    server = Server(refusing(CREATE, WEB, retry_after=1.0), latency=0.01)
+    waits: list[float] = []
+
+    async def main() -> None:
+        async with server.client(hooks=(), rate_limit=RateLimit(max_wait=None)) as client, trio.open_nursery() as tasks:
+            for _ in range(20):
+                tasks.start_soon(place, client)
+                tasks.start_soon(lambda: client.call.create_web_call(agent_id="a"))
+            await trio.sleep(3)
+            for _ in range(50):
+                start = trio.current_time()
+                await client.call.retrieve("call_1")
+                await client.call.stop("call_1")
+                waits.append(trio.current_time() - start)
+                await trio.sleep(0.2)
+            tasks.cancel_scope.cancel()
+
+    run(main)
+    assert max(waits) < 0.1
+
+
 @pytest.mark.parametrize("retry_after", [None, 1.0])
 def test_a_full_account_is_asked_gently_and_teaches_no_pace(retry_after: float | None) -> None:
     room = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -581,6 +581,79 @@ def test_an_answer_of_success_that_is_no_call_leaves_it_unknown_whether_there_is
     assert outcome.idempotency_key is not None
     assert outcome.idempotency_key in str(outcome)
     assert len(server.arrivals) == 2
+
+
+NAMELESS: list[Any] = [
+    {},
+    {"message": "accepted"},
+    {"error": "later"},
+    {"call_id": None},
+    {"call_id": ""},
+    {"call_id": 7},
+    {"call_id": ["c"]},
+]
+
+
+@pytest.mark.parametrize("body", NAMELESS)
+def test_an_answer_of_success_that_names_no_call_leaves_it_unknown_whether_there_is_one(body: Any) -> None:
+    server = Server(lambda *_: httpx.Response(201, json={"agent_id": "a", "call_type": "phone_call", **body}))
+    outcome = run(lambda: dial(server, {"max_retries": 1}))
+    assert isinstance(outcome, OutcomeUnknownError)
+    assert isinstance(outcome, APIResponseValidationError)
+    assert "the answer has no call_id" in str(outcome)
+    assert len({body["idempotency_key"] for body in server.bodies}) == 1
+    assert len(server.arrivals) == 2
+
+
+def test_what_names_no_call_at_first_and_does_under_the_key_is_that_call() -> None:
+    server = Server(lambda *_: fine(201) if len(server.arrivals) == 2 else httpx.Response(200, json={"message": "accepted"}))
+
+    async def main() -> str:
+        async with server.client() as client:
+            return (await client.call.create_phone_call(**NUMBERS)).call_id
+
+    assert run(main) == "call_1"
+    assert len(server.arrivals) == 2
+
+
+CREATES: list[tuple[Callable[[AsyncRetell], Awaitable[Any]], str]] = [
+    (lambda client: client.call.create_web_call(agent_id="a"), "call_id"),
+    (lambda client: client.call.register_phone_call(agent_id="a"), "call_id"),
+    (lambda client: client.batch_call.create_batch_call(from_number="+14155550100", tasks=[]), "batch_call_id"),
+    (lambda client: client.chat.create(agent_id="a"), "chat_id"),
+    (lambda client: client.agent.create(response_engine={"type": "retell-llm", "llm_id": "l"}, voice_id="v"), "agent_id"),
+    (lambda client: client.llm.create(), "llm_id"),
+]
+
+
+@pytest.mark.parametrize(("create", "name"), CREATES, ids=[name for _, name in CREATES])
+def test_each_answer_to_a_create_names_what_was_made(create: Callable[[AsyncRetell], Awaitable[Any]], name: str) -> None:
+    others = {"agent_id": "a", "voice_id": "v", "call_type": "web_call"}
+    others.pop(name, None)
+    named = Server(lambda *_: httpx.Response(201, json={**others, name: "made_1"}))
+    nameless = Server(lambda *_: httpx.Response(201, json=others) if "list" not in nameless.arrivals[-1][1] else fine(items=[]))
+
+    async def main() -> None:
+        async with named.client() as client:
+            assert getattr(await create(client), name) == "made_1"
+        async with nameless.client() as client:
+            with pytest.raises(OutcomeUnknownError, match=f"the answer has no {name}"):
+                await create(client)
+
+    run(main)
+    assert sum("list" not in path for _, path in nameless.arrivals) == 1
+
+
+def test_a_raw_answer_that_names_no_call_is_refused_when_it_is_parsed() -> None:
+    server = Server(lambda *_: httpx.Response(201, json={"message": "accepted"}))
+
+    async def main() -> None:
+        async with server.client() as client:
+            raw = await client.call.with_raw_response.create_phone_call(**NUMBERS)
+            with pytest.raises(APIResponseValidationError, match="the answer has no call_id"):
+                raw.parse()
+
+    run(main)
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "quopri", "hex", "undefined"])

@@ -61,14 +61,14 @@ class TokenBucket:
         return 0.0
 
 
-def simulate(limiter: Limiter, limit: RateLimit, requests: int, *, told: str, at_once: int = 100) -> tuple[float, int]:
-    """Send so many requests, `at_once` of them at a time, and give the seconds that took and the number of 429 answers."""
+def simulate(limiter: Limiter, limit: RateLimit, requests: int, *, told: str, concurrency: int = 100) -> tuple[float, int]:
+    """Send so many requests, `concurrency` of them at a time, and give the seconds that took and the number of 429 answers."""
     seeded = random.Random(1)
     start = now = 1000.0
     answers: list[tuple[float, float, float, Turn]] = []  # when it arrives, when its request left, what the limiter said, its turn
     history = History()
     pacer = Pacer(limit, [history])
-    ready, left, refused, done = min(at_once, requests), max(requests - at_once, 0), 0, 0
+    ready, left, refused, done = min(concurrency, requests), max(requests - concurrency, 0), 0, 0
     while done < requests:
         turn = now + pacer.delay(now) + (seeded.random() * 0.002 if pacer.delay(now) else 0) if ready else math.inf
         if answers and answers[0][0] <= turn:
@@ -109,7 +109,7 @@ def test_a_high_limit_and_a_low_one(kind: Any) -> None:
     took, refused = simulate(kind(400, 1.0), RateLimit(), 4000, told="second")
     assert took <= 1.25 * 10
     assert refused <= 0.1 * 4000
-    took, refused = simulate(kind(1, 1.0), RateLimit(), 40, told="second", at_once=10)
+    took, refused = simulate(kind(1, 1.0), RateLimit(), 40, told="second", concurrency=10)
     assert took <= 1.5 * 40
     assert refused <= 35
 
@@ -322,7 +322,7 @@ def test_an_outage_is_asked_by_one_request_at_a_time() -> None:
 
 def test_one_a_second_is_found_from_a_burst_of_twenty() -> None:
     limiter = SlidingWindow(1, 1.0)
-    took, refused = simulate(limiter, RateLimit(), 20, told="whole", at_once=20)
+    took, refused = simulate(limiter, RateLimit(), 20, told="whole", concurrency=20)
     assert took <= 25
     assert refused <= 25
 
@@ -348,16 +348,32 @@ def test_a_limit_whose_beginning_tells_nothing_is_found_all_the_same(limit: int)
     limiter = SlidingWindow(limit, 1.0)
     for _ in range(limit):
         limiter.ask(999.9)  # others have used it up
-    took, refused = simulate(limiter, RateLimit(), 40 * limit, told="second", at_once=2)
+    took, refused = simulate(limiter, RateLimit(), 40 * limit, told="second", concurrency=2)
     assert took <= 1.5 * 40
     assert refused <= 20 * limit
 
 
-@pytest.mark.parametrize(("requests", "per"), [(1, 1.0), (3, 1.0), (10, 1.0), (50, 1.0), (10, 60.0), (2.5, 1.0), (0.5, 1.0), (100, 3600.0)])
+@pytest.mark.parametrize(
+    ("requests", "per"),
+    [
+        (1, 1.0),
+        (3, 1.0),
+        (10, 1.0),
+        (50, 1.0),
+        (10, 60.0),
+        (2.5, 1.0),
+        (50 / 16, 1.0),
+        (1.9, 60.0),
+        (0.29 * 100, 1.0),
+        (0.5, 1.0),
+        (0.3, 10.0),
+        (100, 3600.0),
+    ],
+)
 def test_no_window_at_the_server_holds_more_than_the_known_limit_whatever_the_way_there(requests: float, per: float) -> None:
     seeded = random.Random(3)
     pacer = Pacer(limit := RateLimit(requests, per=per), [])
-    number = max(int(requests), 1)
+    number = max(math.floor(round(requests, 6)), 1)
     now, arrivals = 0.0, list[float]()
     answers: list[tuple[float, float, Turn]] = []
     while len(arrivals) < 20 * number:
@@ -375,8 +391,22 @@ def test_no_window_at_the_server_holds_more_than_the_known_limit_whatever_the_wa
         else:
             now = min(now + pacer.delay(now), answers[0][0] if answers else math.inf)
     arrivals.sort()
-    window = number / limit.rate
+    window = per if requests >= 1 else per / requests
+    assert limit.rate == pytest.approx(number / window)
     assert all(later - earlier > window for earlier, later in zip(arrivals, arrivals[number:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("requests", "per", "rate"), [(2.5, 1.0, 2), (7.5, 10.0, 0.7), (1.9, 60.0, 1 / 60), (1, 1.0, 1), (0.5, 1.0, 0.5), (0.3, 10.0, 0.03)]
+)
+def test_a_limit_with_a_fraction_is_made_use_of(requests: float, per: float, rate: float) -> None:
+    pacer = Pacer(RateLimit(requests, per=per))
+    now, left = 0.0, list[float]()
+    for _ in range(40):
+        now += pacer.delay(now)
+        left.append(now)
+        pacer.done(pacer.take(now), now)
+    assert 0.97 * rate < 39 / (left[-1] - left[0]) <= rate * 1.05
 
 
 def test_a_stricter_limit_that_comes_to_be_known_is_kept_and_a_looser_one_is_not() -> None:

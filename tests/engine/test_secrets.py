@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import inspect
 import logging
 import pickle
 import socket
 import struct
+import textwrap
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, cast
 
@@ -269,6 +273,19 @@ def variables(traceback: TracebackType | None) -> Iterator[tuple[str, str, str, 
         traceback = traceback.tb_next
 
 
+def chains(traceback: TracebackType | None) -> Iterator[tuple[str, str]]:
+    """What this package's functions name by attributes of variables, for tools that read the lines around the failing one."""
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if str(frame.f_globals["__name__"]).startswith("retell_async."):
+            for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(frame.f_code)))):
+                names = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else []
+                if len(names) > 1 and names[0] in frame.f_locals and all(name.isidentifier() for name in names):
+                    with suppress(AttributeError):
+                        yield f"{frame.f_code.co_name}: {'.'.join(names)}", repr(attrgetter(".".join(names[1:]))(frame.f_locals[names[0]]))
+        traceback = traceback.tb_next
+
+
 def without_this_file(shown: traceback.TracebackException) -> traceback.TracebackException:
     left: list[traceback.TracebackException | None] = [shown]
     while left:
@@ -284,6 +301,7 @@ def assert_nothing_shows(error: BaseException, *, number: bool = True) -> None:
     assert KEY not in shown
     assert PASSWORD not in shown
     for one in every_error(error, {}):
+        assert [name for name, text in chains(one.__traceback__) if KEY in text or PASSWORD in text] == []
         for text in (str(one), repr(one), *getattr(one, "__notes__", ())):
             assert KEY not in text
             assert PASSWORD not in text

@@ -65,7 +65,7 @@ def test_a_dialler_that_is_killed_calls_everybody_once(local: LocalRetell, envir
         table.writerows([("job_id", "to_number", "name"), *((f"job-{number[-4:]}", number, "Ann") for number in numbers)])
     # Some answers are lost, after the call was placed.
     local.fault("reset", operation="call.create_phone_call", acted=True, probability=0.2, seed=1)
-    command = ("examples.dialler", "people.csv", "--from-number", "+14155550100", "--at-once", "5")
+    command = ("examples.dialler", "people.csv", "--from-number", "+14155550100", "--concurrency", "5")
 
     for enough in (1, 8):
         with start(*command, environ=environ, cwd=tmp_path) as process:
@@ -81,6 +81,22 @@ def test_a_dialler_that_is_killed_calls_everybody_once(local: LocalRetell, envir
     assert "INFO dialler: job-1019: " in log
     local.assert_none_placed_twice()
     assert {*local.placed} == {*numbers}
+
+
+def test_whom_the_api_refused_a_dialler_calls_with_the_next_start(local: LocalRetell, environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("job_id,to_number,name\njob-10001,+14155551001,Ann\njob-10002,+14155551002,Bob\n")
+    command = ("examples.dialler", "people.csv", "--concurrency", "1", "--from-number")
+    with start(*command, "+14155550199", environ=environ, cwd=tmp_path) as process:  # none of the account's
+        said, log = process.communicate()
+    assert said == "2 refused\n"
+    assert log.count("WARNING dialler: job-1000") == 2
+    local.fault("error", operation="call.create_phone_call", status=402, times=1)
+    with start(*command, "+14155550100", environ=environ, cwd=tmp_path) as process:
+        said, log = process.communicate()
+    assert log.count("WARNING dialler: job-1000") == 1  # the other one was not tried
+    with start(*command, "+14155550100", environ=environ, cwd=tmp_path) as process:
+        said, log = process.communicate()
+    assert said == "2 over\n", log
 
 
 def test_a_report(environ: dict[str, str], tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from codegen.document import resolved
 from retell_async import AsyncListPage, AsyncListPaginator, AsyncRetell
 from retell_async.raw import models
 
+from ..engine.example import MADE
 from .instances import DOCUMENT, SCHEMAS, Maker
 
 OPTIONS: list[dict[str, Any]] = [
@@ -187,7 +188,7 @@ async def test_what_is_sent_has_the_names_of_the_api(resource: str, method: str,
 
     def serve(request: httpx.Request) -> httpx.Response:
         sent.append(json.loads(request.content))
-        return httpx.Response(201, json={})
+        return httpx.Response(201, json=MADE)
 
     async with AsyncRetell("key_1", http_client=httpx.AsyncClient(transport=httpx.MockTransport(serve)), max_retries=0) as client:
         called = getattr(getattr(client, resource), method)
@@ -206,7 +207,7 @@ async def test_a_name_that_a_caller_chose_stays_and_one_field_has_one_name() -> 
 
     def serve(request: httpx.Request) -> httpx.Response:
         sent.append(json.loads(request.content))
-        return httpx.Response(201, json={})
+        return httpx.Response(201, json=MADE)
 
     def tool(**schema: Any) -> list[Any]:
         parameters = {"type": "object", "properties": {"additional_properties": {"type": "string"}}, **schema}

@@ -101,7 +101,7 @@ def test_all_who_wait_are_asked_for_with_one_request() -> None:
         pytest.param({"ends": 10, "status": "not_connected"}, 10, id="never connected"),
         pytest.param({"ends": 10, "more": {"data_storage_setting": "basic_attributes_only"}}, 10, id="nothing stored"),
         pytest.param({"ends": 10, "status": "error", "analysed": 20}, 20, id="error"),
-        pytest.param({"ends": 10, "status": "archived", "analysed": 20}, 20, id="a status of tomorrow"),
+        pytest.param({"ends": 10, "status": "archived", "analysed": 20}, 20, id="a new status"),
     ],
 )
 def test_a_call_is_waited_for_until_it_is_analysed_or_cannot_be(said: Json, after: float) -> None:
@@ -277,7 +277,7 @@ def test_what_ended_since_a_moment_is_found_and_what_never_connected_among_it() 
         async with Server(answer).client() as client:
             for form in (since, since.timestamp()):
                 found = [one.call_id async for one in client.call.ended_since(form)]
-                assert sorted(found) == ["broken", "failed", "new", "unheard"]
+                assert sorted(found) == ["broken", "failed", "new", "old and broken", "unheard"]
             wrongs: list[Any] = [since.replace(tzinfo=None), "yesterday", since.timestamp() * 1000, True]
             for wrong in wrongs:
                 with pytest.raises(ConfigurationError):

@@ -30,7 +30,7 @@ async def test_a_request_as_it_arrives() -> None:
         assert request.headers["user-agent"].startswith("retell-async/")
         assert request.headers["content-type"] == "application/json"
         assert request.headers["x-one"] == "call"
-        assert request.extensions["timeout"] == {"connect": 7, "read": 7, "write": 7, "pool": None}
+        assert request.extensions["timeout"] == {"connect": 7, "read": 7, "write": 7, "pool": 300}
         return httpx.Response(201, json={"thing_id": "thing_1", "got": json.loads(request.content)})
 
     async with client_of(serve, default_headers={"X-One": "client"}, default_query={"a": 1}) as client:
@@ -41,7 +41,7 @@ async def test_a_request_as_it_arrives() -> None:
     assert thing == UnknownObject(thing_id="thing_1", got={"name": "x", "new": None})
 
 
-async def test_the_timeout_of_a_client_that_says_none_is_a_minute_and_no_limit_for_ones_own_queue() -> None:
+async def test_the_timeout_of_a_client_that_says_none_is_a_minute_and_max_wait_for_ones_own_queue() -> None:
     seen: list[Any] = []
 
     def serve(request: httpx.Request) -> httpx.Response:
@@ -53,9 +53,9 @@ async def test_the_timeout_of_a_client_that_says_none_is_a_minute_and_no_limit_f
         await client.with_options(timeout=3).send(get(), {})
         await client.with_options(timeout=3).send(get(), {"timeout": None})
     assert [(timeout["connect"], timeout["read"], timeout["pool"]) for timeout in seen] == [
-        (5.0, 60.0, None),
-        (3, 3, None),
-        (None, None, None),
+        (5.0, 60.0, 300),
+        (3, 3, 300),
+        (None, None, 300),
     ]
 
 

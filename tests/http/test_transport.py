@@ -190,7 +190,10 @@ async def test_bodies_large_compressed_and_in_chunks(make: Callable[..., httpx.A
 
 @EACH
 async def test_an_upload_arrives_whole(make: Callable[..., httpx.AsyncClient]) -> None:
-    async with serving() as server, AsyncRetell(KEY, base_url=server.url, http_client=make()) as client:
+    async with (
+        serving(lambda _: ok(b'{"knowledge_base_id":"1"}')) as server,
+        AsyncRetell(KEY, base_url=server.url, http_client=make()) as client,
+    ):
         await client.knowledge_base.create(knowledge_base_name="n", knowledge_base_files=[("a.txt", b"text of a file")])
     (request,) = server.requests
     assert b"multipart/form-data" in request

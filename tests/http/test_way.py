@@ -23,6 +23,7 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from retell_async import APIConnectionError, APITimeoutError, AsyncRetell, DefaultAioHttpClient, DefaultAsyncHttpxClient, RateLimit
 from retell_async._core.encode import encode
 from retell_async._http.exchange import Http
+from retell_async._http.way import Departure
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_tls import serving_http2
@@ -100,7 +101,7 @@ async def http_of(client: httpx.AsyncClient | None) -> AsyncGenerator[Http]:
 
 async def exchange(http: Http, url: str, request: Any = None, leaves: Callable[[], None] | None = None, *, stream: bool = False) -> int:
     encoded = encode(get() if request is None else request, base_url=url, headers=[{"Authorization": f"Bearer {KEY}"}])
-    answer = await http.exchange(encoded, 5.0, stream=stream, leaves=leaves)
+    answer = await http.exchange(encoded, 5.0, stream=stream, departure=Departure(leaves))
     if stream:
         await answer.response.aread()
         await answer.response.aclose()

@@ -50,6 +50,8 @@ class Line:
         self.over = anyio.Event()
         self._asked = [0]
         self._resumable = 0
+        self._before: dict[int, int] = {}
+        """How many answers came before an id was asked for here."""
         self._code = 1000
         self._coming: deque[str | bytes] = deque()
         self._came = anyio.Event()
@@ -106,6 +108,8 @@ class Line:
         self._came.set()
 
     def ask(self, id: int, *transcript: Json, kind: str = "response_required") -> None:
+        if id not in self._asked:  # what was taken up again under this id before
+            self._before[id] = len(self.answers)
         self._asked.append(id)
         self.tell({"interaction_type": kind, "response_id": id, "transcript": list(transcript)})
 
@@ -145,14 +149,15 @@ class Line:
 
     async def complete(self, id: int, within: float = 60.0) -> str:
         """The whole text of an answer, once it is complete."""
-        await self.until(lambda answer: isinstance(answer, Response) and answer.response_id == id and answer.content_complete, within)
+        await self.until(lambda _: any(part.content_complete for part in self.responses(id)), within)
         return self.text(id)
 
     def text(self, id: int) -> str:
         return "".join(answer.content for answer in self.responses(id))
 
     def responses(self, id: int) -> list[Response]:
-        return [answer for answer in self.answers if isinstance(answer, Response) and answer.response_id == id]
+        since = self.answers[self._before.get(id, 0) :]
+        return [answer for answer in since if isinstance(answer, Response) and answer.response_id == id]
 
     def of(self, kind: type[T]) -> list[T]:
         return [answer for answer in self.answers if isinstance(answer, kind)]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections import deque
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, cast
 
 import anyio
 import pytest
+from anyio.abc import TaskGroup
 from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
+from starlette.testclient import TestClient, WebSocketTestSession
 
 from retell_async import ConfigurationError, llm
 from retell_async.llm.serving.server import hidden_in_logs
@@ -175,8 +179,167 @@ async def test_other_scopes() -> None:
     server.sent.clear()
     await app({"type": "http", "path": "/"}, server.receive, server.send)
     assert server.sent[0]["status"] == 426
-    with pytest.raises(ValueError, match="of_tomorrow"):
-        await app({"type": "of_tomorrow"}, server.receive, server.send)
+    with pytest.raises(ValueError, match="brand_new"):
+        await app({"type": "brand_new"}, server.receive, server.send)
+
+
+class Counting(llm.Agent):
+    """Counts what it was asked, and says how it came to its end."""
+
+    ends: ClassVar[list[str]] = []
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def on_turn(self, turn: llm.Turn) -> AsyncIterator[str]:
+        self.asked += 1
+        turn.session.state["asked"] = turn.session.state.get("asked", 0) + 1
+        yield f"Asked {self.asked} times here, {turn.session.state['asked']} in all."
+
+    async def on_exit(self, session: llm.Session) -> None:
+        self.ends.append(f"over: {session.ended}")
+
+    async def on_leave(self, session: llm.Session) -> None:
+        self.ends.append(f"left: {session.ended}")
+
+
+def counting(**settings: Any) -> llm.App:
+    Counting.ends.clear()
+    app = llm.App(secret=SECRET, begin_message="Hello.", call_details=False, **settings)
+    app.agent(Counting)
+    return app
+
+
+QUESTION: Json = {"interaction_type": "response_required", "response_id": 1, "transcript": [{"role": "user", "content": "Hi"}]}
+
+
+class Connections:
+    """An ASGI server that ends the application's call of a connection when it likes."""
+
+    def __init__(self, app: Any, tasks: TaskGroup) -> None:
+        self.app = app
+        self.tasks = tasks
+
+    async def open(self) -> tuple[Server, anyio.CancelScope, anyio.Event]:
+        server, ended, over = Server(), anyio.CancelScope(), anyio.Event()
+
+        async def serve() -> None:
+            with ended:
+                await self.app(scope(f"/{SECRET}/call_1"), server.receive, server.send)
+            over.set()
+
+        self.tasks.start_soon(serve)
+        await server.until('"response_id":0')
+        return server, ended, over
+
+
+async def test_a_call_outlives_the_task_of_its_first_connection() -> None:
+    app = counting()
+    async with anyio.create_task_group() as tasks:
+        start = Server()
+        start.coming = deque([{"type": "lifespan.startup"}])
+        tasks.start_soon(app, {"type": "lifespan"}, start.receive, start.send)
+        await start.until("startup.complete")
+        connections = Connections(app, tasks)
+        first, ended, over = await connections.open()
+        first.tell(QUESTION)
+        await first.until("Asked 1 times here, 1 in all.")
+        first.disconnect(1006)
+        with anyio.fail_after(1):
+            await over.wait()  # a server that waits for it need not end it
+        second, ended, over = await connections.open()
+        second.tell(QUESTION)
+        await second.until("Asked 2 times here, 2 in all.")
+        ended.cancel()  # while it is open
+        third, _, over = await connections.open()
+        third.tell(QUESTION)
+        await third.until("Asked 3 times here, 3 in all.")
+        third.disconnect()
+        await over.wait()
+        start.tell("")
+        await start.until("shutdown.complete")
+    assert Counting.ends == ["over: closed"]
+    assert not app.sessions
+
+
+async def test_without_a_lifespan_connections_are_dropped_when_the_first_task_ends() -> None:
+    app = counting()
+    async with anyio.create_task_group() as tasks:
+        connections = Connections(app, tasks)
+        first, ended, _ = await connections.open()
+        first.disconnect(1006)
+        await anyio.sleep(0.01)
+        second, _, over = await connections.open()
+        second.tell(QUESTION)
+        await second.until("Asked 1 times here, 1 in all.")
+        ended.cancel()
+        with anyio.fail_after(1):
+            await over.wait()
+        assert not any(message["type"] == "websocket.close" for message in second.sent)  # for Retell that is no end
+        third, _, over = await connections.open()
+        third.tell(QUESTION)
+        await third.until("Asked 1 times here, 2 in all.")
+        third.disconnect()
+        await over.wait()
+    assert Counting.ends == ["left: shutdown", "over: closed"]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_what_goes_on_at_the_end_of_the_lifespan_is_left(connected: bool) -> None:
+    app = counting()
+    async with anyio.create_task_group() as tasks:
+        with anyio.fail_after(5):
+            async with app.lifespan(), app.lifespan():  # also where the server and the service have one each
+                server, _, over = await Connections(app, tasks).open()
+                if not connected:
+                    server.disconnect(1006)
+                    await over.wait()
+            assert Counting.ends == ["left: shutdown"]
+            assert not app.sessions
+            await over.wait()
+        assert not any(message["type"] == "websocket.close" for message in server.sent)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+async def test_what_is_raised_in_a_lifespan_comes_out_as_it_is(error: type[BaseException]) -> None:
+    app = counting()
+    with pytest.raises(error):
+        async with app.lifespan():
+            raise error
+
+
+def asked(retell: WebSocketTestSession) -> str:
+    retell.send_json(QUESTION)
+    text: str = ""
+    while True:
+        frame: Json = retell.receive_json()
+        if frame.get("response_id") == 1:
+            text += frame["content"]
+            if frame["content_complete"]:
+                return text
+
+
+@pytest.mark.parametrize("how", ["alone", "fastapi"])
+def test_a_reconnection_by_the_client_of_starlette(how: str) -> None:
+    app = counting()
+    path = f"/{SECRET}/call_1" if how == "alone" else f"/llm/{SECRET}/call_1"
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with app.lifespan():
+            yield
+
+    service: Any = app
+    if how == "fastapi":
+        service = FastAPI(lifespan=lifespan)
+        service.mount("/llm", app)
+    with TestClient(service) as client:
+        with client.websocket_connect(path) as retell:
+            assert asked(retell) == "Asked 1 times here, 1 in all."
+            retell.close(1006)
+        with client.websocket_connect(path) as retell:
+            assert asked(retell) == "Asked 2 times here, 2 in all."
+    assert Counting.ends == ["over: closed"]
 
 
 def mounted(app: llm.App, how: str) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 
 from retell_async import ConfigurationError, llm, webhooks
-from retell_async.llm.messages import AgentInterrupt, Response
+from retell_async.llm.messages import AgentInterrupt, Metadata, Response, ToolCallInvocation, ToolCallResult, UpdateAgent
 
 from .talk import Line, agent, run, talking, user
 from .test_session import Receptionist, application, echo
@@ -47,6 +49,40 @@ def test_an_answer_that_a_lost_connection_cut_off_is_given_again(asks: bool) -> 
                 "content_complete": True,
             }
         assert app.stats.reconnects == 1
+
+    run(main)
+
+
+def test_what_is_set_and_noted_between_two_connections_reaches_retell() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        async def book() -> str:
+            noted = turn.tool_call("book", {})
+            await anyio.sleep(3)
+            turn.tool_result(noted, "booked", successful=True)
+            turn.session.send_metadata({"booked": True})
+            return "booked"
+
+        yield "One moment. "
+        yield await turn.once("book", book)
+
+    async def main() -> None:
+        app = application(answer)
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("a"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            await anyio.sleep(0.1)
+            (session,) = app.sessions.values()
+            session.update_agent(responsiveness=0.3)
+            await anyio.sleep(5)
+            (call,) = line.of(ToolCallInvocation)
+            line = await talk.greeted()
+            line.may_resume(1)
+            assert await line.complete(1) == "One moment. booked"
+            assert [answer.tool_call_id for answer in line.of(ToolCallResult)] == [call.tool_call_id]
+            assert [answer.agent_config.responsiveness for answer in line.of(UpdateAgent)] == [0.3]
+            assert [answer.metadata for answer in line.of(Metadata)] == [{"booked": True}]
 
     run(main)
 
@@ -136,6 +172,72 @@ def test_a_new_connection_may_count_from_1_again() -> None:
             await anyio.sleep(1)
             assert line.text(1) == "1: b"
         assert talk.app.stats.ignored == 1
+
+    run(main)
+
+
+def test_a_call_whose_first_connection_never_begins_is_lost() -> None:
+    class Slow(llm.MemoryStore):
+        async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+            await anyio.sleep(1)
+            return await super().claim(call_id)
+
+    Receptionist.made.clear()
+    app = llm.App(secret=None, store=Slow())
+    app.agent(Receptionist)
+
+    async def main() -> None:
+        async with app.lifespan():
+            async with talking(app) as talk:
+                talk.connect()
+                await anyio.sleep(0.5)
+            await anyio.sleep(10)
+            assert app.sessions
+            await anyio.sleep(10)
+            assert not app.sessions
+        assert Receptionist.made[0].log == [("lost", {})]
+
+    run(main)
+
+
+def test_a_connection_that_breaks_off_costs_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Line):
+        async def receive(self) -> str | bytes:
+            await anyio.sleep(1)
+            raise ZeroDivisionError
+
+    async def main() -> None:
+        app = application(echo)
+        async with talking(app) as talk:
+            broken = talk.connect(kind=Broken)
+            await broken.complete(0)
+            await anyio.sleep(2)
+            line = await talk.greeted()
+            assert await line.answer(1, user("a")) == "1: a"
+            await line.hang_up()
+            await broken.over.wait()
+        assert app.stats.calls == 1
+
+    run(main)
+    assert "a connection broke off" in caplog.text
+
+
+@pytest.mark.parametrize("first", [1, 3, 4, 5])
+def test_a_new_connection_may_count_from_anywhere_after_an_answer_was_taken_up_again(first: int) -> None:
+    async def main() -> None:
+        async with talking(application(slow)) as talk:
+            line = await talk.greeted()
+            for id in (1, 2, 3):
+                await line.answer(id, user("a"))
+            line.ask(4, user("b"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = talk.connect()
+            line.may_resume(4)
+            assert await line.complete(4) == "One. Two."
+            for id in range(first, first + 4):
+                assert await line.answer(id, user("c")) == "One. Two."
+        assert talk.app.stats.ignored == 0
 
     run(main)
 
@@ -357,6 +459,25 @@ def test_who_connects_can_be_checked(peer: str | None, allowed: bool) -> None:
         ({"goodbye_pattern": "("}, "no regular expression"),
         ({"admit": {"tenant": 1}, "call_details": False}, "call_details=False"),
         ({"admit": admits_nobody}, "decides without waiting"),
+        ({"secret": 12345678}, "8 or more"),
+        ({"filler": 5}, "filler"),
+        ({"goodbye_pattern": 5}, "goodbye_pattern must be"),
+        ({"goodbye_pattern": re.compile(b"bye")}, "goodbye_pattern must be"),
+        ({"goodbye_after": math.inf}, "goodbye_after must be finite"),
+        ({"reminder_trigger_ms": math.inf}, "reminder_trigger_ms must be finite"),
+        ({"finish_within": math.inf}, "finish_within must be finite"),
+        ({"timeout": math.nan}, "timeout must be"),
+        ({"begin_message": 5}, "begin_message must be"),
+        ({"begin_message": "Hello.", "silent_pickup": llm.SilentPickup(4)}, "one of them must go"),
+        ({"silent_pickup": 4}, r"silent_pickup must be an llm\.SilentPickup"),
+        ({"auto_reconnect": "no"}, "auto_reconnect must be True or False"),
+        ({"call_details": 0}, "call_details must be True or False"),
+        ({"transcript_with_tool_calls": None}, "transcript_with_tool_calls must be True or False"),
+        ({"admit": 5}, "admit must be"),
+        ({"senders": "1.2.3.4"}, r"senders must be a webhooks\.Senders"),
+        ({"senders": webhooks.Senders}, r"senders must be a webhooks\.Senders"),
+        ({"limits": 5}, r"limits must be an llm\.Limits"),
+        ({"store": llm.MemoryStore}, "the store is the class MemoryStore"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:
@@ -367,7 +488,41 @@ def test_settings_that_cannot_work(settings: dict[str, Any], says: str) -> None:
         assert secret not in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [lambda: llm.Limits(calls=0), lambda: llm.SilentPickup(0), lambda: llm.SilentPickup(4, " ")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"begin_message": "", "silent_pickup": llm.SilentPickup(4)},
+        {"begin_message": lambda session: "", "silent_pickup": llm.SilentPickup(4)},
+        {
+            "timeout": math.inf,
+            "filler_after": math.inf,
+            "limits": llm.Limits(calls=math.inf, call_seconds=math.inf, messages_per_second=math.inf),
+        },
+        {"filler": ("Hm.", "Well.")},
+        {"secret": ("s3cret-one", "s3cret-two")},
+    ],
+)
+def test_settings_that_work(settings: dict[str, Any]) -> None:
+    async def main() -> None:
+        app = llm.App(**{"secret": None, **settings})
+        app.agent(echo)
+        async with talking(app) as talk:
+            line = await talk.greeted()
+            assert await line.answer(1, user("a")) == "1: a"
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: llm.Limits(calls=0),
+        lambda: llm.Limits(message_bytes=math.inf),
+        lambda: llm.SilentPickup(0),
+        lambda: llm.SilentPickup(4, " "),
+        lambda: llm.SilentPickup(4, cast("Any", 5)),
+    ],
+)
 def test_parts_of_settings_that_cannot_work(wrong: Any) -> None:
     with pytest.raises(ConfigurationError):
         wrong()

@@ -64,15 +64,15 @@ REQUESTS: list[tuple[type, Json]] = [
                 {"role": "tool_call_result", "tool_call_id": "t1", "content": "7", "successful": True},
                 {"role": "dtmf", "digit": "5"},
                 {"role": "sms", "content": "Hi", "time_sec": 2},
-                {"role": "of_tomorrow", "content": "?"},
+                {"role": "brand_new", "content": "?"},
             ],
         },
     ),
-    (UnknownRequest, {"interaction_type": "of_tomorrow", "mood": "good"}),
+    (UnknownRequest, {"interaction_type": "brand_new", "mood": "good"}),
 ]
 
 ANSWERS: list[tuple[type, Json]] = [
-    (Config, {"response_type": "config", "config": {"auto_reconnect": True, "call_details": True, "of_tomorrow": 1}}),
+    (Config, {"response_type": "config", "config": {"auto_reconnect": True, "call_details": True, "brand_new": 1}}),
     (UpdateAgent, {"response_type": "update_agent", "agent_config": {"responsiveness": 0.4, "reminder_trigger_ms": 8000}}),
     (Pong, {"response_type": "ping_pong", "timestamp": 1760000000123}),
     (Response, {"response_type": "response", "response_id": 4, "content": "Yes.", "content_complete": True, "end_call": True}),
@@ -91,7 +91,7 @@ ANSWERS: list[tuple[type, Json]] = [
     (ToolCallResult, {"response_type": "tool_call_result", "tool_call_id": "t1", "content": "7", "successful": True}),
     (Metadata, {"response_type": "metadata", "metadata": {"mood": "happy"}}),
     (Metadata, {"response_type": "metadata", "metadata": None}),
-    (UnknownAnswer, {"response_type": "of_tomorrow", "x": 1}),
+    (UnknownAnswer, {"response_type": "brand_new", "x": 1}),
 ]
 
 
@@ -122,11 +122,11 @@ def test_what_stands_in_messages_is_typed() -> None:
     assert "words" not in reminder.transcript[1]
     items = reminder.transcript_with_tool_calls or []
     assert isinstance(items[2], ToolCallInvocationUtterance)
-    assert items[-1].role == "of_tomorrow"
+    assert items[-1].role == "brand_new"
     config = parse_answer(json.dumps(ANSWERS[0][1]))
     assert isinstance(config, Config)
     assert config.config.auto_reconnect is True
-    assert config.config["of_tomorrow"] == 1
+    assert config.config["brand_new"] == 1
     assert "response_type" not in parse_answer(json.dumps(ANSWERS[4][1]))
 
 
@@ -154,13 +154,13 @@ def test_messages_are_made_with_their_names_on_them(message: Message, data: Json
 
 
 def test_messages_are_models_like_all_others() -> None:
-    config = parse_answer(json.dumps({"response_type": "config", "config": {"auto_reconnect": True}, "of_tomorrow": 1}))
+    config = parse_answer(json.dumps({"response_type": "config", "config": {"auto_reconnect": True}, "brand_new": 1}))
     assert isinstance(config, Config)
     assert copy.deepcopy(config) == pickle.loads(pickle.dumps(config)) == config
     assert attrs.evolve(config, config=Options(call_details=True)).to_dict() == {
         "response_type": "config",
         "config": {"call_details": True},
-        "of_tomorrow": 1,
+        "brand_new": 1,
     }
     with pytest.raises(TypeError, match="content_complete"):
         Response(response_id=1, content="")  # type: ignore[call-arg]

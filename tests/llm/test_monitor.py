@@ -56,7 +56,7 @@ def test_half_an_emoji_hides_no_item() -> None:
     assert shown.content == "Hm \ud83d"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": true}', '{"id": 1.5}', '{"event": "of_tomorrow"}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"id": true}', '{"id": 1.5}', '{"event": "brand_new"}', "[" * 100_000])
 def test_what_is_no_item_is_passed_over(text: str) -> None:
     assert Watched().received(text) == []
 
@@ -329,6 +329,30 @@ def test_a_call_of_the_sandbox(backend: str) -> None:
             async with AsyncRetell(api_key="key_of_another", base_url=served.url) as stranger:
                 with pytest.raises(AuthenticationError):
                     await watch(stranger, call_id)
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_whoever_watches_is_told_when_the_client_is_closed(backend: str) -> None:
+    async def main() -> None:
+        async with serve(Sandbox(Settings(api_key="key_of_the_tests"))) as served, anyio.create_task_group() as tasks:
+            client = AsyncRetell(api_key="key_of_the_tests", base_url=served.url)
+            watching = anyio.Event()
+
+            async def watched(call_id: str) -> None:
+                async for _ in client.call.monitor(call_id):
+                    watching.set()
+
+            async def refused(call_id: str) -> None:
+                with pytest.raises(RetellError, match="the client is closed"):
+                    await watched(call_id)
+
+            tasks.start_soon(refused, await placed(client))
+            with anyio.fail_after(20):
+                await watching.wait()
+                await client.aclose()
 
     anyio.run(main, backend=backend)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import date
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ import anyio
 import pytest
 
 from retell_async import ConfigurationError, llm
-from retell_async.llm.messages import Response
+from retell_async.llm.messages import Response, UpdateAgent
 
 from .talk import agent, run, talking, user
 from .test_session import FAILURE, application
@@ -256,6 +257,55 @@ def test_what_once_takes(fn: Any) -> None:
             assert await line.answer(1, user("a")) == (
                 "5" if callable(fn) else "once takes a function, such as `lambda: book(slot)`, and calls it if it is the first"
             )
+
+    run(main)
+
+
+@pytest.mark.parametrize("keys", [["a", "a"], ["a", "b", "a"], ["a", "b", "c", "b"]])
+def test_what_would_wait_for_itself_is_told(keys: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    async def nested(turn: llm.Turn, keys: list[str]) -> str:
+        if not keys:
+            return "done"
+        return str(await turn.once(keys[0], lambda: nested(turn, keys[1:])))
+
+    async def answer(turn: llm.Turn) -> Turns:
+        yield await nested(turn, keys if turn.id == 1 else ["x", "y", "z"])
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            begun = anyio.current_time()
+            assert await line.answer(1, user("a")) == FAILURE
+            assert anyio.current_time() - begun < 1
+            assert await line.answer(2, user("a")) == "done"
+
+    run(main)
+    assert f"once({keys[-1]!r}, ...) is called in what it carries out itself" in caplog.text
+
+
+def test_two_effects_that_would_wait_for_each_other_are_told() -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        async def carry_out(other: str) -> str:
+            await anyio.sleep(1)
+            try:
+                return str(await turn.once(other, lambda: "never"))
+            except RuntimeError:
+                return "told"
+
+        results: list[str] = []
+
+        async def begin(key: str, other: str) -> None:
+            results.append(await turn.once(key, lambda: carry_out(other)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(begin, "a", "b")
+            tasks.start_soon(begin, "b", "a")
+        yield str(results)
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "['told', 'told']"
 
     run(main)
 
@@ -580,6 +630,60 @@ def test_state_is_saved_when_a_connection_is_lost_in_the_middle_of_a_turn() -> N
     run(main)
 
 
+async def leaving(turn: llm.Turn) -> Turns:
+    yield "Goodbye." if "bye" in turn.said else "Yes?"
+    if "bye" in turn.said:
+        turn.goodbye()
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_goodbye_moves_with_the_call(speaks: bool) -> None:
+    store = Shared()
+    first, second = (application(leaving, store=store, reminder_max_count=2) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = await one.greeted()
+            (session,) = first.sessions.values()
+            session.update_agent(reminder_trigger_ms=7000, responsiveness=0.5)
+            line.update(turn="agent_turn")
+            await line.answer(1, user("bye"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = await two.greeted()
+            assert [answer.agent_config.to_dict() for answer in line.of(UpdateAgent)] == [
+                {"reminder_trigger_ms": 4000, "reminder_max_count": 100, "responsiveness": 0.5}
+            ]
+            await line.answer(2, user("wait" if speaks else "bye"), kind="response_required" if speaks else "reminder_required")
+            assert line.responses(2)[-1].end_call is (None if speaks else True)
+            if speaks:
+                assert line.of(UpdateAgent)[-1].agent_config.to_dict() == {"reminder_trigger_ms": 7000, "reminder_max_count": 2}
+                await line.answer(3, user("wait"), kind="reminder_required")
+                assert line.responses(3)[-1].end_call is None
+
+    run(main)
+
+
+def test_a_goodbye_that_a_store_gives_late_ends_no_call_that_goes_on() -> None:
+    store = Late("fails before it", 2)
+    first, second = (application(leaving, store=store) for _ in range(2))
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            line = await one.greeted()
+            await line.answer(1, user("bye"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = await two.greeted()
+            await anyio.sleep(1)
+            await line.answer(2, user("wait"))
+            await anyio.sleep(1)
+            await line.answer(3, user("wait"), kind="reminder_required")
+            assert line.responses(3)[-1].end_call is None
+
+    run(main)
+
+
 def test_what_another_process_is_still_doing_is_waited_for() -> None:
     bookings = Bookings()
     store = Shared()
@@ -596,6 +700,38 @@ def test_what_another_process_is_still_doing_is_waited_for() -> None:
 
     run(main)
     assert bookings.begun == ["ten"]
+
+
+@pytest.mark.parametrize("fails", [None, ConnectionRefusedError()])
+def test_a_call_that_comes_back_after_it_was_given_up_knows_what_is_still_going_on(fails: Exception | None) -> None:
+    begun: list[int] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        async def book() -> str:
+            begun.append(turn.id)
+            await anyio.sleep(12)
+            if fails and len(begun) == 1:
+                raise fails
+            return f"booked by {turn.id}"
+
+        yield "One moment. "
+        with suppress(ConnectionRefusedError):
+            yield await turn.once("book", book, retry_on=ConnectionRefusedError)
+
+    async def main() -> None:
+        app = application(answer, reconnect_within=1, timeout=30)
+        async with app.lifespan(), talking(app) as talk:
+            line = await talk.greeted()
+            line.ask(1, user("ten"))
+            await anyio.sleep(0.5)
+            line.lose(1006)
+            await anyio.sleep(2)
+            line = await talk.greeted()
+            for id in (2, 3):
+                assert await line.answer(id, user("ten")) == "One moment. " + ("" if fails and id == 2 else f"booked by {begun[-1]}")
+            assert begun == ([1, 3] if fails else [1])
+
+    run(main)
 
 
 def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process() -> None:
@@ -651,6 +787,116 @@ def test_a_turn_that_is_asked_again_is_told_what_it_did() -> None:
 
     run(main)
     assert told == [[], ["book"]]
+
+
+class Late(Shared):
+    """Answers certain claims late or with an error, whether it has carried them out, does so later, or never does."""
+
+    def __init__(self, how: str, *late: int) -> None:
+        super().__init__()
+        self.how = how
+        self.late = late
+        self.asked = 0
+        self.tasks: Any = None
+
+    async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
+        self.asked += 1
+        if self.asked not in self.late:
+            return await super().claim(call_id)
+        match self.how:
+            case "answers late":
+                await super().claim(call_id)
+                await anyio.sleep(3)
+            case "carries it out late":
+                self.tasks.start_soon(self._later, call_id)
+                await anyio.sleep_forever()
+            case "fails after it":
+                await super().claim(call_id)
+            case _:
+                pass
+        raise ConnectionResetError
+
+    async def _later(self, call_id: str) -> None:
+        await anyio.sleep(6)
+        await super().claim(call_id)
+
+
+LATE = ["answers late", "carries it out late", "fails after it", "fails before it"]
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_a_claim_that_is_not_answered_costs_no_call(how: str) -> None:
+    store = Late(how, 2)
+
+    async def main() -> None:
+        app = noting(store)
+        async with anyio.create_task_group() as store.tasks, talking(app) as talk:
+            line = talk.connect()
+            await line.answer(1, user("one"))
+            for id, said in ((2, "two"), (3, "three"), (4, "four")):
+                line.lose(1006)
+                line = await talk.greeted()
+                for _ in range(4):
+                    await anyio.sleep(2)
+                    line.tell({"interaction_type": "ping_pong", "timestamp": 1})
+                assert await line.answer(id, user(said)) == said
+                await anyio.sleep(5)
+                assert store.state() == {"heard": said}
+                assert line.closed_with is None
+            await line.hang_up()
+            await anyio.sleep(1)
+            assert Noting.ends == ["over: closed"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", LATE)
+def test_what_a_store_gives_late_is_restored(how: str) -> None:
+    store = Late(how, 2)
+
+    async def main() -> None:
+        first, second = noting(store), noting(store)
+        async with anyio.create_task_group() as store.tasks, talking(first) as one, talking(second) as two:
+            line = one.connect()
+            await line.answer(1, user("one"))
+            (session,) = first.sessions.values()
+            session.state["name"] = "Ann"
+            await line.answer(2, user("two"))
+            await anyio.sleep(1)
+            line.lose(1006)
+            line = await two.greeted()
+            await anyio.sleep(1)
+            await line.answer(3, user("three"))
+            await anyio.sleep(10)
+            assert store.state() == {"name": "Ann", "heard": "three"}
+            await line.hang_up()
+        assert Noting.ends.count("over: closed") == 1
+
+    run(main)
+
+
+def test_a_process_that_was_not_answered_leaves_a_call_that_is_elsewhere_alone() -> None:
+    store = Late("answers late", 2)
+    first, second = noting(store), noting(store)
+
+    async def main() -> None:
+        async with talking(first) as one, talking(second) as two:
+            old = one.connect()
+            await old.answer(1, user("one"))
+            old.lose(1006)
+            old = one.connect()
+            await anyio.sleep(1)
+            line = two.connect()  # before the first process is answered
+            await anyio.sleep(1.5)
+            old.lose(1006)
+            await line.answer(2, user("two"))
+            await anyio.sleep(30)
+            assert line.closed_with is None
+            assert store.state() == {"heard": "two"}
+            assert not first.sessions
+            await line.hang_up()
+
+    run(main)
 
 
 @pytest.mark.parametrize("given", [None, (1,), ("1", None), (1, '{"state": {}}')])

@@ -138,7 +138,7 @@ def test_the_details_of_the_call() -> None:
 
 def test_what_this_version_does_not_know_is_passed_on() -> None:
     conversation = opened()
-    (event,) = conversation.received('{"interaction_type": "of_tomorrow", "mood": "good"}')
+    (event,) = conversation.received('{"interaction_type": "brand_new", "mood": "good"}')
     assert isinstance(event, Other)
     assert event.message["mood"] == "good"
 
@@ -266,11 +266,11 @@ def test_an_interruption_cannot_show_the_transferee(action: Action) -> None:
 
 def test_the_rest_of_the_messages() -> None:
     conversation = opened()
-    assert conversation.update_agent(AgentConfig(responsiveness=0.4))
-    assert conversation.metadata({"mood": "happy"})
-    assert conversation.tool_call("t1", "lookup", '{"id":7}')
-    assert conversation.tool_result("t1", "7", successful=None)
-    assert conversation.tool_result("t1", "7", successful=False)
+    conversation.update_agent(AgentConfig(responsiveness=0.4))
+    conversation.metadata({"mood": "happy"})
+    conversation.tool_call("t1", "lookup", '{"id":7}')
+    conversation.tool_result("t1", "7", successful=None)
+    conversation.tool_result("t1", "7", successful=False)
     assert sent(conversation) == [
         {"response_type": "update_agent", "agent_config": {"responsiveness": 0.4}},
         {"response_type": "metadata", "metadata": {"mood": "happy"}},
@@ -289,10 +289,42 @@ def test_nothing_after_the_close() -> None:
     conversation.closed()
     assert conversation.wanted is None
     assert not conversation.respond(1, "until six.", complete=True)
-    assert not conversation.update_agent(AgentConfig(responsiveness=0.4))
+    conversation.update_agent(AgentConfig(responsiveness=0.4))
+    conversation.tool_call("t1", "lookup", "{}")
     assert not conversation.interrupt(conversation.begin_interrupt(), "Stop.", complete=True)
     assert ask(conversation, 2) == []
     assert conversation.next_frame() is None
+
+
+def test_what_does_not_belong_to_one_connection_is_sent_on_the_next() -> None:
+    conversation = opened()
+    conversation.update_agent(AgentConfig(responsiveness=0.4, reminder_max_count=3))
+    sent(conversation)
+    ask(conversation, 1)
+    conversation.tool_call("t1", "lookup", "{}")  # not sent yet
+    conversation.respond(1, "Yes.", complete=True)
+    conversation.closed()
+    conversation.update_agent(AgentConfig(responsiveness=0.5))
+    conversation.tool_result("t1", "7", successful=None)
+    conversation.metadata({"mood": "happy"})
+    conversation.opened()
+    assert sent(conversation)[1:] == [
+        {"response_type": "update_agent", "agent_config": {"responsiveness": 0.5, "reminder_max_count": 3}},
+        {"response_type": "response", "response_id": 0, "content": "", "content_complete": True},
+        {"response_type": "tool_call_invocation", "tool_call_id": "t1", "name": "lookup", "arguments": "{}"},
+        {"response_type": "tool_call_result", "tool_call_id": "t1", "content": "7"},
+        {"response_type": "metadata", "metadata": {"mood": "happy"}},
+    ]
+    conversation.closed()
+    conversation.opened()
+    assert [frame["response_type"] for frame in sent(conversation)] == ["config", "update_agent", "response"]
+
+
+def test_an_interruption_that_nobody_can_hear_takes_no_greeting_away() -> None:
+    conversation = opened(greeting=None)
+    conversation.closed()
+    assert not conversation.interrupt(conversation.begin_interrupt(), "Stop.", complete=True)
+    assert conversation.opened() == [Asked(0, "begin")]
 
 
 def test_the_begin_message_is_not_repeated_on_another_connection() -> None:
@@ -327,9 +359,11 @@ def test_what_a_lost_connection_left_without_an_answer_is_asked_for_again(comple
     conversation.opened()
     assert conversation.resume() == [Asked(1, "response")]
     assert conversation.resume() == []
-    assert [type(event) for event in ask(conversation, 1)] == [Ignored]  # Retell asks too, and is answered once
     conversation.respond(1, "Yes.", complete=True)
-    assert [frame["response_id"] for frame in sent(conversation)[1:]] == [1]
+    assert ask(conversation, 1) == [Asked(1, "response")]  # by Retell too: nobody knows whether it is the same question
+    conversation.respond(1, "No.", complete=True)
+    assert [type(event) for event in ask(conversation, 1)] == [Ignored]
+    assert [frame["content"] for frame in sent(conversation)[1:]] == ["No."]
 
 
 def test_what_was_sent_whole_is_not_asked_for_again_unless_retell_does() -> None:
@@ -376,7 +410,7 @@ _steps = st.one_of(
 def test_any_order_of_frames_intents_and_connections(steps: list[Any]) -> None:
     conversation = Conversation(options=OPTIONS)
     open = False
-    newest = 0  # on this connection
+    newest = asked = 0  # on this connection
     complete: list[tuple[int, int]] = []
     connection = 0
     first = True
@@ -386,9 +420,11 @@ def test_any_order_of_frames_intents_and_connections(steps: list[Any]) -> None:
             case ("ask", id, kind):
                 before = conversation.wanted
                 events = ask(conversation, id, kind)
-                if [type(event) for event in events] == [Asked]:
-                    assert id > 0
-                    newest = id
+                assert ([type(event) for event in events] == [Asked]) == (open and id > asked)
+                if open and id > asked:
+                    newest = asked = id
+                    if (connection, id) in complete:  # by itself, before it was asked for here
+                        complete.remove((connection, id))
                 else:
                     assert conversation.wanted == before
             case ("respond", id, content, whole):
@@ -424,7 +460,7 @@ def test_any_order_of_frames_intents_and_connections(steps: list[Any]) -> None:
                 open = False
             case ("open",):
                 conversation.opened()
-                open, first, newest, connection = True, True, 0, connection + 1
+                open, first, newest, asked, connection = True, True, 0, 0, connection + 1
             case ("resume",):
                 for event in conversation.resume():
                     assert isinstance(event, Asked)

@@ -685,6 +685,40 @@ def test_an_interruption_that_fails_ends_with_the_sentence(stream: Any, says: st
     run(main)
 
 
+def test_what_a_task_of_ones_own_does_after_the_call() -> None:
+    kept: list[llm.Turn] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        kept.append(turn)
+        yield str(await turn.once("known", lambda: 5))
+
+    async def stream() -> Turns:
+        yield "Stop."
+
+    async def main() -> None:
+        app = application(answer)
+        async with app.lifespan(), talking(app) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "5"
+            await line.hang_up()
+            await anyio.sleep(1)
+            (turn,) = kept
+            session = turn.session
+            assert session.over
+            session.interrupt("Stop.")
+            session.interrupt(stream())
+            session.update_agent(responsiveness=0.5)
+            session.send_metadata({"a": 1})
+            session.tool_result(session.tool_call("book", {}), "booked")
+            assert await turn.once("known", lambda: 6) == 5
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="the call is over"):
+                    await turn.once("book", lambda: 5)
+            assert not line.of(AgentInterrupt)
+
+    run(main)
+
+
 def test_a_newer_request_stops_an_interruption() -> None:
     closed: list[float] = []
 
@@ -1027,7 +1061,7 @@ def test_updates_come_in_order_and_what_they_raise_is_logged(caplog: pytest.LogC
     assert "on_update failed" in caplog.text
 
 
-def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_of_a_new_kind_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
 
     async def main() -> None:
@@ -1035,7 +1069,7 @@ def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) 
         async with talking(app) as talk:
             line = talk.connect()
             for _ in range(3):
-                line.tell({"interaction_type": "of_tomorrow"})
+                line.tell({"interaction_type": "brand_new"})
                 line.tell("{")
                 line.tell(b"{}")
             line.ask(2, user("a"))
@@ -1046,7 +1080,7 @@ def test_a_message_of_tomorrow_is_logged_once(caplog: pytest.LogCaptureFixture) 
     run(main)
     messages = [record.getMessage() for record in caplog.records]
     assert [message.partition(": ")[2] for message in messages] == [
-        "a message that this version does not know: 'of_tomorrow' (logged once)",
+        "a message that this version does not know: 'brand_new' (logged once)",
         "ignored: the frame is not JSON (logged once)",
         "ignored: a binary frame (logged once)",
         "ignored: a response_id that is lower than the one before (logged once)",

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-import resource
 import signal
 import socket
 import statistics
@@ -249,6 +248,7 @@ async def process(port: int, drain_within: float) -> AsyncGenerator[subprocess.P
             running.wait()
 
 
+@pytest.mark.needs("signals")
 @pytest.mark.asyncio
 async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
     port = free_port()
@@ -271,6 +271,7 @@ async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.needs("signals")
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("drain_within", "signals"), [(0.5, 1), (60, 2)])
 async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_within: float, signals: int) -> None:
@@ -307,6 +308,7 @@ async def test_a_server_that_is_killed_and_started_again() -> None:
 # Many.
 
 
+@pytest.mark.needs("proc")
 @pytest.mark.asyncio
 async def test_five_hundred_calls_of_twenty_turns(capsys: pytest.CaptureFixture[str]) -> None:
     calls, turns = 500, 20
@@ -426,10 +428,7 @@ async def test_what_this_layer_adds(capsys: pytest.CaptureFixture[str]) -> None:
 
 def rss() -> int:
     """Bytes of memory in use."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # The sandbox as Retell.

@@ -286,7 +286,8 @@ async def test_asyncio_runs_a_list() -> None:
 
 async def test_methods_that_list_are_marked() -> None:
     here = client(httpx.Response(200, json=PAGE))
-    assert inspect.iscoroutinefunction(here.call.list) is (sys.version_info >= (3, 12))
+    for method in (here.call.list, here.voice.list):
+        assert inspect.iscoroutinefunction(method) is (sys.version_info >= (3, 12))
     assert inspect.iscoroutinefunction(here.call.retrieve)
     double = mock.create_autospec(here.call, instance=True)
     assert isinstance(double.list, mock.AsyncMock) is (sys.version_info >= (3, 12))

@@ -21,7 +21,9 @@ import retell_async.resources
 import retell_async.types
 from retell_async.resources._operations import METHODS
 
-MODULES = [module.name for module in pkgutil.iter_modules(retell.types.__path__) if module.name.endswith("_params")]
+ALL = [module.name for module in pkgutil.iter_modules(retell.types.__path__)]
+MODULES = [name for name in ALL if name.endswith("_params")]
+ANSWERS = [name for name in ALL if not name.endswith("_params")]
 
 
 def test_all_that_it_exports() -> None:
@@ -52,6 +54,16 @@ def test_every_module_of_parameters(name: str) -> None:
     assert [one for one in theirs.__all__ if not hasattr(ours, one)] == []
     assert getattr(retell_async.types, name) is ours
     assert getattr(retell_async.types, theirs.__all__[0]) is getattr(ours, theirs.__all__[0])
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_module_of_what_methods_answer(name: str) -> None:
+    theirs, ours = importlib.import_module(f"retell.types.{name}"), importlib.import_module(f"retell_async.types.{name}")
+    (own,) = ours.__all__
+    assert own in theirs.__all__
+    assert getattr(ours, own) == getattr(retell_async.types, own)
+    assert getattr(retell_async.types, name) is ours
+    assert name in dir(retell_async.types)
 
 
 def test_a_dict_of_parameters_is_made_by_its_name() -> None:
@@ -119,7 +131,7 @@ for module in pkgutil.iter_modules(retell_async.resources.__path__):
     if module.name[0] != "_":
         getattr(client, module.name)
 ours = ("_official_names", "types", "_sync", "_blocking", "resources._sync", "sandbox", "llm", "webhooks")
-unused = ("httpx", "httpx2", "httpcore", "h11", "aiohttp", "pydantic", *(f"retell_async.{name}" for name in ours))
+unused = ("httpx", "httpx2", "httpcore", "h11", "aiohttp", "anyio._core", "msgspec", "pydantic", *(f"retell_async.{name}" for name in ours))
 print([name for name in sys.modules if name.startswith(tuple(f"{one}." for one in unused)) or name in unused])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

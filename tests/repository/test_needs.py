@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,39 @@ def test_a_need_that_nobody_knows_is_an_error(project: pytest.Pytester) -> None:
     result = with_system(project)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*test_wrong.py::test needs forc: *fork*are known*"])
+
+
+TESTS_HERE = Path(__file__).parents[1]
+NOT_EVERYWHERE = {"fcntl", "grp", "msvcrt", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty", "uvloop", "winreg"}
+USES = {"mkfifo": "fifo", "fork": "fork", "prlimit": "rlimit", "send_signal": "signals", "symlink_to": "symlink"}
+
+
+def test_every_test_can_be_imported_everywhere() -> None:
+    """A module that cannot be imported ends the whole run, also where its tests would be deselected."""
+    found = {
+        f"{path.relative_to(TESTS_HERE)}: {name}"
+        for path in [*TESTS_HERE.rglob("test_*.py"), *TESTS_HERE.rglob("conftest.py")]
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if name.partition(".")[0] in NOT_EVERYWHERE
+    }
+    assert found == set()
+
+
+def test_what_a_test_does_itself_it_says_that_it_needs() -> None:
+    found: set[str] = set()
+    for path in TESTS_HERE.rglob("test_*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        whole = "".join(ast.unparse(node) for node in tree.body if isinstance(node, ast.Assign) and "pytestmark" in ast.unparse(node))
+        for test in tree.body:
+            if not isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef) or not test.name.startswith("test_"):
+                continue
+            said = whole + "".join(map(ast.unparse, test.decorator_list))
+            called = {node.func.attr for node in ast.walk(test) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+            found |= {
+                f"{path.relative_to(TESTS_HERE)}::{test.name} {USES[name]}"
+                for name in called & USES.keys()
+                if f"'{USES[name]}'" not in said
+            }
+    assert found == set()

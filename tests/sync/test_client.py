@@ -7,6 +7,7 @@ import contextvars
 import gc
 import io
 import json
+import signal
 import threading
 import time
 import traceback
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
@@ -454,7 +456,121 @@ def test_a_loop_that_cannot_begin_is_an_error_and_not_a_wait(monkeypatch: pytest
         assert client.call.retrieve("call_1").call_id == "call_1"
 
 
+# Beside what programs put in the place of httpx's methods
+
+
+@pytest.mark.parametrize(
+    ("owner", "method"),
+    [
+        (httpx.Client, "send"),
+        (httpx.Client, "request"),
+        (httpx.HTTPTransport, "handle_request"),
+        (httpcore.ConnectionPool, "handle_request"),
+        (httpx.AsyncClient, "send"),
+        (httpx.AsyncHTTPTransport, "handle_async_request"),
+        (httpcore.AsyncConnectionPool, "handle_async_request"),
+    ],
+)
+def test_a_guard_of_a_programs_tests_is_asked(monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> None:
+    asked: list[str] = []
+
+    def guard(*_: Any, **__: Any) -> Any:
+        asked.append(method)
+        raise RuntimeError("no network in tests")
+
+    monkeypatch.setattr(owner, method, guard)
+    with Retell(KEY, base_url="http://127.0.0.1:9", max_retries=0) as client, client.with_options(timeout=3) as view:
+        for send in (
+            lambda: client.call.create_phone_call(**NUMBERS),
+            view.call.list,
+            lambda: client.call.with_streaming_response.retrieve("call_1").__enter__(),
+            lambda: next(client.call.ended_since(0)),
+        ):
+            with pytest.raises(Exception, match="no network in tests"):
+                send()
+    assert asked == [method] * 4
+
+
+def test_an_answer_that_is_put_in_place_of_send_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(_: httpx.Client, request: httpx.Request, **__: Any) -> httpx.Response:
+        return httpx.Response(200, json=CALL, request=request)
+
+    with Retell(KEY, base_url=BASE_URL) as client, monkeypatch.context() as patch:
+        patch.setattr(httpx.Client, "send", send)
+        assert client.call.retrieve("call_1").call_id == "call_1"
+
+
 # Beside event loops
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_loop_whose_beginning_is_interrupted_ends_with_the_client(monkeypatch: pytest.MonkeyPatch, *, begun: bool) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if thread.name == "retell-async":
+            if begun:
+                start(thread)
+            raise KeyboardInterrupt
+        start(thread)
+
+    client = answering(json=CALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.call.retrieve("call_1")
+    client.close()
+
+
+def test_what_is_gone_through_ends_where_garbage_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    unraisable: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", unraisable.append)
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        gc.collect()  # in the loop's own thread
+        return pages(request)
+
+    class Job:
+        calls: Iterator[Any]
+        me: Job
+
+    gc.disable()
+    try:
+        with client_of(serve) as client:
+            job = Job()
+            job.me, job.calls = job, client.call.ended_since(0)
+            next(job.calls)
+            del job
+            client.call.retrieve("call_1")
+    finally:
+        gc.enable()
+    assert unraisable == []
+
+
+@pytest.mark.needs("signals")
+def test_ctrl_c_while_the_next_one_is_waited_for_is_that_and_nothing_else() -> None:
+    async def serve(_: httpx.Request) -> httpx.Response:
+        try:
+            await asyncio.sleep(5)
+        finally:
+            await asyncio.sleep(0.05)
+        return httpx.Response(200, json={"items": [], "has_more": False})
+
+    class LimitError(Exception):
+        pass
+
+    def reached(*_: object) -> None:
+        raise LimitError
+
+    before = signal.signal(signal.SIGALRM, reached)
+    try:
+        with client_of(serve) as client:
+            calls = client.call.ended_since(0)
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(LimitError):
+                next(calls)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_it_works_where_an_event_loop_runs_and_beside_others() -> None:

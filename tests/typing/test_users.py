@@ -21,7 +21,7 @@ Checker = Callable[[Path], dict[int, str]]
 def mypy(source: Path) -> dict[int, str]:
     command = ["mypy", "--strict", "--config-file=", "--cache-dir=cache", "--no-error-summary", "--output=json", source.name]
     found: list[dict[str, Any]] = [json.loads(line) for line in run(command, source.parent).splitlines()]
-    return {each["line"]: each["message"] for each in found if each["severity"] == "error"}
+    return {each["line"]: each["message"] for each in found if each["severity"] == "error" and each["file"] == source.name}
 
 
 def pyright(source: Path) -> dict[int, str]:

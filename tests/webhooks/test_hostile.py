@@ -178,7 +178,7 @@ async def test_an_id_that_no_store_could_take_is_handled_once() -> None:
 
 
 async def test_many_events_at_once_of_which_all_fail() -> None:
-    router = Router(KEY, max_in_flight=3)
+    router = Router(KEY, max_in_flight=3, deadline=60)
 
     async def fail() -> None:
         raise LookupError

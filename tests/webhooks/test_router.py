@@ -206,7 +206,7 @@ def test_a_misspelt_event_is_a_warning_that_names_the_near_one_and_where(name: s
     assert [warning.filename for warning in told] == [__file__]
 
 
-async def test_events_of_tomorrow_are_no_misspellings(caplog: pytest.LogCaptureFixture) -> None:
+async def test_new_events_are_no_misspellings(caplog: pytest.LogCaptureFixture) -> None:
     names = ["call_paused", "call_resumed", "call_failed", "call_updated", "call_recorded", "chat_updated", "transfer_failed", "sms_sent"]
     router = Router(KEY)
     handled = Handled()
@@ -237,6 +237,8 @@ async def test_events_of_tomorrow_are_no_misspellings(caplog: pytest.LogCaptureF
         {"max_waiting": -1},
         {"max_waiting_bytes": -1},
         {"store": object()},
+        {"shutdown_timeout": -1},
+        {"shutdown_timeout": float("nan")},
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(settings: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What is there already and may be awaited all the same: for programs that were written ``await raw.parse()``."""
+"""Values that may be awaited, for programs that were written ``await raw.parse()``."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import attrs
 from ..model import Model, declared
 from .values import settled
 
-__all__ = ["DumpOptions", "Name", "dump", "dump_json", "names"]
+__all__ = ["DumpOptions", "Name", "dump", "dump_json", "names", "whole"]
 
 Choice: TypeAlias = AbstractSet[Any] | Mapping[Any, Any]
 """Names of fields, or indices of lists (``"__all__"`` for each); in a mapping ``True`` or what to choose inside."""
@@ -46,6 +46,11 @@ class Name:
     official: str
     """The attribute of the official SDK."""
     required: bool
+    default: Any = None
+
+    def left_out(self) -> Any:
+        """What it reads as where it is left out: only models of a program's own have other defaults than ``None``."""
+        return self.default.factory() if isinstance(self.default, attrs.Factory) else self.default  # type: ignore[arg-type]
 
 
 _by_class: dict[type[Model], dict[str, Name]] = {}
@@ -65,7 +70,14 @@ def _names(cls: type[Model]) -> Iterator[tuple[str, Name]]:
         official = wire if field.name == f"{wire}_" else field.name  # which stepped aside here and not there
         if official.startswith("model_"):
             official = f"api_{official}"
-        yield wire, Name(field.name, official, field.default is attrs.NOTHING)
+        required = field.default is attrs.NOTHING
+        yield wire, Name(field.name, official, required, None if required else field.default)
+
+
+def whole(model: Model) -> dict[str, Any]:
+    """The fields of a model by their names in JSON, those that were left out among them."""
+    there = vars(model)
+    return {**there, **{wire: name.left_out() for wire, name in names(type(model)).items() if wire not in there}}
 
 
 def dump(
@@ -131,10 +143,12 @@ class _Dump:
             return self.value(self.fallback(value))
 
     def _fields(self, model: Model, include: Choice | None, exclude: Choice | None) -> Iterator[tuple[str, Any]]:
-        known, there = names(type(model)), vars(model)
-        for wire in there if self.exclude_unset else {**there, **{wire: None for wire in known if wire not in there}}:
-            value, name = there.get(wire), known.get(wire)
-            if value is None and (self.exclude_none or (self.exclude_defaults and name is not None and not name.required)):
+        known = names(type(model))
+        for wire, value in (vars(model) if self.exclude_unset else whole(model)).items():
+            name = known.get(wire)
+            if value is None and self.exclude_none:
+                continue
+            if self.exclude_defaults and name is not None and not name.required and value == name.left_out():
                 continue
             official = wire if name is None else name.official
             if inside := _inside(official, include, exclude):

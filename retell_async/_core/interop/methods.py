@@ -8,7 +8,7 @@ from __future__ import annotations
 import builtins  # inside the classes `dict` is a method
 from collections.abc import Callable, Mapping
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..model import Model
     from .dump import DumpOptions
 
-__all__ = ["Dumped", "PydanticMethods", "method"]
+__all__ = ["PydanticMethods", "method"]
 
 
 class _Method:
@@ -45,8 +45,8 @@ else:
     method = _Method
 
 
-class Dumped:
-    """What a model and a page have in common: they are written as JSON.
+class PydanticMethods:
+    """What models and pages have of pydantic's, beside what they are here: see `from_dict` and `to_dict` for that.
 
     The keywords are pydantic's. A name is the official SDK's unless `by_alias` is set: ``api_model_config`` for ``model_config``, and
     ``additional_properties`` for ``additionalProperties``; `to_dict` and `to_json` give the API's names.
@@ -56,6 +56,10 @@ class Dumped:
 
         @property
         def __content__(self) -> Model: ...
+        @classmethod
+        def __declaring__(cls) -> type[Model]: ...
+        @classmethod
+        def from_dict(cls, data: Mapping[str, Any]) -> Self: ...
 
     else:
 
@@ -148,10 +152,6 @@ class Dumped:
         """`model_dump_json` under its older name."""
         return self.model_dump_json(indent=indent, **options)
 
-
-class PydanticMethods(Dumped):
-    """What models have of pydantic's, beside what they are here: see `from_dict` and `to_dict` for that."""
-
     @classmethod
     def model_validate(
         cls,
@@ -200,8 +200,7 @@ class PydanticMethods(Dumped):
     @classmethod
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
         """A model of fields by their names in JSON, of which nothing is refused; `_fields_set` is not needed."""
-        made: Self = cast("Any", cls).from_dict(values)
-        return made
+        return cls.from_dict(values)
 
     @classmethod
     def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
@@ -214,6 +213,11 @@ class PydanticMethods(Dumped):
         from .schema import adapter
 
         return adapter(cls).json_schema(**options)
+
+    @classmethod
+    def schema(cls, **options: Any) -> builtins.dict[str, Any]:
+        """`model_json_schema` under its older name."""
+        return cls.model_json_schema(**options)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -240,11 +244,12 @@ class PydanticMethods(Dumped):
         from .dump import names
 
         declared = names(type(self.__content__))
-        return {declared[wire].official for wire in vars(self) if wire in declared}
+        return {declared[wire].official for wire in vars(self.__content__) if wire in declared}
 
     @property
     def model_extra(self) -> builtins.dict[str, Any]:
         """The fields that this version does not know."""
         from .dump import names
 
-        return {wire: value for wire, value in vars(self).items() if wire not in names(type(self.__content__))}
+        declared = names(type(self.__content__))
+        return {wire: value for wire, value in vars(self.__content__).items() if wire not in declared}

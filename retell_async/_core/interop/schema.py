@@ -49,7 +49,10 @@ def of_union(cls: NamedUnion, handler: GetCoreSchemaHandler) -> CoreSchema:
 
 
 def of_page(cls: type[Any], source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """The schema of a page, which is only ever given: no page is made of JSON."""
+    """The schema of a page. One of a client is only ever given: JSON has no client."""
+    if cls.__body__ != UnknownObject.__name__:
+        said = core_schema.typed_dict_schema(dict(_fields(cls.__declaring__(), handler)), cls_name=cls.__name__)
+        return _wrapped(cls, partial(_model, cls), said)
     items = core_schema.list_schema(handler.generate_schema((*get_args(source), Any)[0]))
 
     def page(value: Any, _handler: Callable[[Any], Any]) -> Any:
@@ -132,6 +135,8 @@ def _fields(cls: type[Model], handler: GetCoreSchemaHandler) -> Iterator[tuple[s
             schema = handler.generate_schema(hints[name.own])
         except PydanticSchemaGenerationError:  # files, which are only ever sent
             schema = core_schema.any_schema()
+        if name.default is not None:
+            schema = core_schema.with_default_schema(schema, default=dump(name.left_out(), mode="json"))
         yield wire, core_schema.typed_dict_field(schema, required=name.required)
 
 
@@ -170,7 +175,7 @@ def _member(cls: type[Any], value: Any, _handler: Callable[[Any], Any]) -> Any:
 
 
 def _whole(cls: type[Any], made: Any) -> Any:
-    errors = [InitErrorDetails(type="missing", loc=place, input=made) for place in missing(made)]
+    errors = [InitErrorDetails(type="missing", loc=place, input=made) for place in missing(getattr(made, "__content__", made))]
     if errors:
         raise ValidationError.from_exception_data(cls.__name__, errors)
     return made

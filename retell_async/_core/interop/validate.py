@@ -8,10 +8,11 @@ from typing import Any, TypeVar, cast
 
 from ..model import Model
 from .dump import names
+from .methods import PydanticMethods
 
-__all__ = ["MissingFieldsError", "copied", "missing", "validate"]
+__all__ = ["MissingFieldsError", "check_required", "copied", "missing", "validate"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=PydanticMethods)
 Place = tuple[str | int, ...]
 
 
@@ -27,21 +28,30 @@ def validate(cls: type[T], value: Any, *, from_attributes: bool = False) -> T:
     """
     if isinstance(value, cls):
         return value
-    kind = cast("type[Model]", cls)
     if isinstance(value, Mapping):
-        made = kind.from_dict(cast("Mapping[str, Any]", value))
+        made = cls.from_dict(cast("Mapping[str, Any]", value))
     elif from_attributes:
-        own = {wire: name.own for wire, name in names(kind).items()}
-        made = kind.from_dict({wire: getattr(value, name) for wire, name in own.items() if hasattr(value, name)})
+        own = {wire: name.own for wire, name in names(cls.__declaring__()).items()}
+        made = cls.from_dict({wire: getattr(value, name) for wire, name in own.items() if hasattr(value, name)})
     else:
         raise ValueError(f"{cls.__name__} is made of a JSON object, not of {type(value).__name__}")
-    if places := [".".join(map(str, place)) for place in missing(made)]:
+    if places := [".".join(map(str, place)) for place in missing(made.__content__)]:
         raise MissingFieldsError(f"{cls.__name__} needs {', '.join(places)}")
-    return cast("T", made)
+    return made
+
+
+def check_required(cls: type[PydanticMethods], fields: Mapping[str, Any]) -> None:
+    """Refuse keywords among which a field of a page is missing.
+
+    :raises MissingFieldsError: one is.
+    """
+    required = {"items": True, **{wire: name.required for wire, name in names(cls.__declaring__()).items()}}
+    if absent := [wire for wire, needed in required.items() if needed and wire not in fields]:
+        raise MissingFieldsError(f"{cls.__name__} needs {', '.join(absent)}")
 
 
 def missing(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Where in a value with models a field is left out that must be there."""
+    """The places in a value where a model lacks a required field."""
     if isinstance(value, Model):
         there = vars(value)
         yield from ((*place, wire) for wire, name in names(type(value)).items() if name.required and wire not in there)
@@ -57,6 +67,6 @@ def missing(value: Any, place: Place = ()) -> Iterator[Place]:
 def copied(model: T, update: Mapping[str, Any], *, deep: bool) -> T:
     """A copy of a model with some fields changed, by the names of their attributes or those in JSON."""
     made = copy.deepcopy(model) if deep else copy.copy(model)
-    wires = {spelling: wire for wire, name in names(cast("type[Model]", type(model))).items() for spelling in (name.own, name.official)}
+    wires = {spelling: wire for wire, name in names(model.__declaring__()).items() for spelling in (name.own, name.official)}
     vars(made).update({wires.get(name, name): value for name, value in update.items()})
     return made

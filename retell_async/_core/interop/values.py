@@ -63,7 +63,7 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
 
 
 def in_query(value: object, name: str) -> Any:
-    """The same for a query, which also takes what has a text of its own."""
+    """The same for a query, which also takes values with a text of their own, such as a UUID."""
     if isinstance(value, Decimal | UUID):
         return str(value)
     try:

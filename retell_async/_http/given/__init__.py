@@ -1,1 +1,1 @@
-"""Clients of others that are given to send with, as clients of httpx."""
+"""Clients of other kinds, given by users, as clients of httpx."""

@@ -58,7 +58,7 @@ class BlockingHttpx2Client(httpx.Client):
 class _Over(httpx.AsyncBaseTransport):
     def __init__(self, given: httpx2.AsyncClient) -> None:
         self._given = given
-        self._pool = _pool(given)
+        self._pool, *self._others = _pools(given)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         with _as_of_httpx(request):
@@ -70,7 +70,7 @@ class _Over(httpx.AsyncBaseTransport):
 class _BlockingOver(httpx.BaseTransport):
     def __init__(self, given: httpx2.Client) -> None:
         self._given = given
-        self._pool = _pool(given)
+        self._pool, *self._others = _pools(given)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with _as_of_httpx(request):
@@ -79,9 +79,9 @@ class _BlockingOver(httpx.BaseTransport):
         return _answer(response, _BlockingBody(response, request))
 
 
-def _pool(given: object) -> object:
-    """What says how many connections there can be."""
-    return getattr(getattr(given, "_transport", None), "_pool", None)
+def _pools(given: Any) -> list[object]:
+    """What says how many connections there can be, and then those to proxies and other places."""
+    return [getattr(transport, "_pool", None) for transport in (given._transport, *given._mounts.values())]
 
 
 def _made(given: httpx2.AsyncClient | httpx2.Client, request: httpx.Request, unread: Any) -> httpx2.Request:

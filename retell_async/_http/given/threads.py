@@ -1,4 +1,4 @@
-"""A client that does not await as one that does: what it does is done in threads, of which each request has one.
+"""An `httpx.Client` as an async one: each request runs in a thread of its own.
 
 Whoever waits for a thread may go away meanwhile. A request that has not left by then does not leave any more; one that has keeps its thread
 and its connection until it is answered or out of time, and its answer is closed.
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, cast
 import httpx
 from anyio import CancelScope, CapacityLimiter, from_thread, to_thread
 
-from ..way import LEAVES, Departure, goes_out
+from ..instrumented import Methods
+from ..way import LEAVES, Departure, drop_abandoned_blocking, goes_out
 from .httpx2 import BlockingHttpx2Client
 
 if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["ThreadedClient", "is_blocking"]
+
+_REQUEST = Methods({httpx.Client: ("request",)})
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -51,15 +54,25 @@ class ThreadedClient(httpx.AsyncClient):
         return self._given.build_request(*arguments, content=content, **settings)
 
     async def send(self, request: httpx.Request, **settings: Any) -> httpx.Response:
-        exchange = _Exchange()
+        exchange = _Exchange(self._transport_for_url(request.url))
         request.extensions = {**request.extensions, "trace": exchange.trace(request.extensions[LEAVES])}
         try:
-            response = await exchange.run(exchange.open, partial(self._given.send, request, **settings))
+            response = await exchange.run(exchange.open, partial(self._send, request, settings))
         except BaseException:
             await exchange.aclose()
             raise
         response.stream = exchange
         return response
+
+    def _send(self, request: httpx.Request, settings: dict[str, Any]) -> httpx.Response:
+        given = self._given
+        if not (_REQUEST.are_replaced() or _REQUEST.stand_in(given)):
+            return given.send(request, **settings)
+        del settings["stream"]
+        content = cast("httpx.SyncByteStream", request.stream)
+        return given.request(
+            request.method, request.url, headers=request.headers, content=content, extensions=request.extensions, **settings
+        )
 
     def _transport_for_url(self, url: httpx.URL) -> Any:
         return cast("Any", self._given)._transport_for_url(url)
@@ -72,7 +85,8 @@ class ThreadedClient(httpx.AsyncClient):
 class _Exchange(httpx.AsyncByteStream):
     """A request, and the body of its answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: object) -> None:
+        self._transport = transport
         self._body: httpx.SyncByteStream | None = None
         self._lock = Lock()
         self._in_thread = False
@@ -97,7 +111,11 @@ class _Exchange(httpx.AsyncByteStream):
         return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=CapacityLimiter(1))
 
     def open(self, send: Callable[[], httpx.Response]) -> httpx.Response:
-        response = send()
+        try:
+            response = send()
+        except BaseException:
+            drop_abandoned_blocking(self._transport)
+            raise
         self._body = cast("httpx.SyncByteStream", response.stream)
         return response
 

@@ -13,7 +13,7 @@ import attrs
 from ..._core.errors import OutcomeUnknownError, RetellError
 from ..._engine.idempotency import MARK
 from ..._engine.limits import RateLimit
-from ..._helpers.watch import may_pass
+from ..._helpers.watch import is_transient
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
@@ -58,7 +58,7 @@ class Placing:
                 try:
                     page = await self._client.call.list(filter_criteria=criteria, limit=1)
                 except RetellError as error:
-                    if not may_pass(error):
+                    if not is_transient(error):
                         return None
                 else:
                     for call in page.items:

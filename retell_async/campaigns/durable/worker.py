@@ -27,7 +27,7 @@ from ..._core.errors import (
 )
 from ..._core.masking import mask_text
 from ..._dispatch.outcome import Outcome
-from ..._helpers.watch import may_pass
+from ..._helpers.watch import is_transient
 from ..calls import result_of
 from ..case import Result
 from .store import Begun, LeaseLost, Superseded, Turn, Wait
@@ -173,7 +173,7 @@ class Worker:
             try:
                 return await stack.enter_async_context(self.slots.hold())
             except APIError as error:
-                if not may_pass(error):
+                if not is_transient(error):
                     await self._pause_for(error)
                     _logger.warning("campaign: the account does not say how many calls there may be: %s", mask_text(str(error)))
                     return None

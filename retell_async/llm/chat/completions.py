@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import inspect
+import io
 import json
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
@@ -291,7 +292,8 @@ async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Ma
         yield _object((await response.aread()).decode("utf-8", "replace"))
         return
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
-    decoder, rest, event = codecs.getincrementaldecoder("utf-8")("replace"), "", ""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    rest, event, held = "", "", ""
     decompress = _decompressor(response.headers.get("content-encoding", "identity"))
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:
         async for chunk in chunks:
@@ -300,12 +302,18 @@ async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Ma
                 name, _, data = (part.strip() for part in line.partition(":"))
                 if name == "event":
                     event = data
+                if not line and held:
+                    _object(held)  # which it is not, or it would have gone
                 if name != "data" or not data:
                     continue
                 if data == "[DONE]":
                     return
-                part = _object(data)
-                yield {"error": part.get("error") or part} if event == "error" else part
+                # An event may have several lines, and not all endpoints put an empty one between two events.
+                held = f"{held}\n{data}" if held else data
+                part = object_of(held)
+                if part is not None:
+                    held = ""
+                    yield {"error": part.get("error") or part} if event == "error" else part
     if not answer.finished:
         raise CompletionError("the chat endpoint broke off its answer")
 

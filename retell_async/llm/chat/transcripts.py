@@ -20,7 +20,7 @@ _ROLES = {"agent": "assistant", "user": "user", "transfer_target": "user"}
 
 def last_said(transcript: Sequence[Any]) -> str:
     """What the user said last."""
-    return next((item.content or "" for item in reversed(transcript) if item.role == "user"), "")
+    return next((_content(item) for item in reversed(transcript) if item.role == "user"), "")
 
 
 def spoken_part(content: str, words: Iterable[Any]) -> str:
@@ -43,18 +43,20 @@ def chat_messages(
 ) -> list[ChatMessage]:
     """A transcript as chat messages; what follows each other from one side is one message."""
     messages: list[ChatMessage] = [] if system is None else [{"role": "system", "content": system}]
-    results = {item.tool_call_id for item in transcript if item.role == "tool_call_result"}
+    results = {id for item in transcript if item.role == "tool_call_result" and (id := _id(item))}
     invoked: set[str] = set()
     for item in transcript:
-        if item.role in _ROLES:
-            _said(messages, _ROLES[item.role], _text(item))
-        elif item.role == "tool_call_invocation" and item.tool_call_id in results:  # an endpoint refuses one without a result
-            invoked.add(item.tool_call_id)
-            call = {"id": item.tool_call_id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
-            messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        elif item.role == "tool_call_result" and item.tool_call_id in invoked:
-            messages.append({"role": "tool", "tool_call_id": item.tool_call_id, "content": item.content})
-        elif item.role == "dtmf":
+        role = item.role if isinstance(item.role, str) else ""
+        if role in _ROLES:
+            _said(messages, _ROLES[role], _text(item))
+        elif role == "tool_call_invocation" and (id := _id(item)) in results:  # an endpoint refuses one without a result
+            if isinstance(item.name, str) and isinstance(item.arguments, str):
+                invoked.add(id)
+                call = {"id": id, "type": "function", "function": {"name": item.name, "arguments": item.arguments}}
+                messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        elif role == "tool_call_result" and (id := _id(item)) in invoked:
+            messages.append({"role": "tool", "tool_call_id": id, "content": text_of(item.content)})
+        elif role == "dtmf" and item.digit is not None:
             _said(messages, "user", f"(pressed {item.digit})")
     if reminder:
         _said(messages, "user", reminder)
@@ -63,8 +65,16 @@ def chat_messages(
     return messages
 
 
+def _content(item: Any) -> str:
+    return item.content if isinstance(item.content, str) else ""
+
+
+def _id(item: Any) -> str:
+    return item.tool_call_id if isinstance(item.tool_call_id, str) else ""
+
+
 def _text(item: Any) -> str:
-    content = item.content if isinstance(item.content, str) else ""
+    content = _content(item)
     words: Any = item.words
     return spoken_part(content, words) if item.role == "agent" and words.__class__ is list else content
 

@@ -27,11 +27,11 @@ async def serve(app: App, scope: Message, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.start", "status": 426, "headers": headers})
             await send({"type": "http.response.body", "body": b"this is a WebSocket"})
         case "lifespan":
-            while True:
-                message = await receive()
-                await send({"type": f"{message['type']}.complete"})
-                if message["type"] == "lifespan.shutdown":
-                    return
+            await receive()
+            async with app.lifespan():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+            await send({"type": "lifespan.shutdown.complete"})
         case other:
             raise ValueError(f"{other!r} is no scope that this application serves")
 

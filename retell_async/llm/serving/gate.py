@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -29,7 +29,8 @@ class Gate:
     """
 
     def __init__(self, secret: str | Sequence[str] | None, senders: Senders | None) -> None:
-        given: Hidden[tuple[Any, ...]] = Hidden(() if secret is None else (secret,) if isinstance(secret, str) else tuple(secret))
+        one_only = isinstance(secret, str) or not isinstance(secret, Iterable)
+        given: Hidden[tuple[Any, ...]] = Hidden(() if secret is None else (secret,) if one_only else tuple(secret))
         needed = secret is not None
         del secret  # what is refused below shows it in no traceback
         if needed and not given.value:
@@ -39,6 +40,8 @@ class Gate:
                 "a secret must be 8 or more letters, digits, '.', '_', '~' and '-', so that it can stand in a URL: "
                 "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes one"
             )
+        if senders is not None and (isinstance(senders, type) or not callable(getattr(senders, "allow", None))):
+            raise ConfigurationError(f"senders must be a webhooks.Senders, and is {senders!r}")
         self._secrets = given
         self._senders = senders
 

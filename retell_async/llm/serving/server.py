@@ -67,6 +67,10 @@ def serve(
             await self._drain()
             await super().shutdown(sockets)
 
+        async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+            async with app.lifespan():
+                await super().serve(sockets)
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             self.force_exit = self.should_exit  # the second time
             super().handle_exit(sig, frame)
@@ -85,6 +89,7 @@ def serve(
             for connection in list(self.server_state.connections):
                 if isinstance(connection, config.ws_protocol_class or ()):
                     connection.transport.abort()  # uvicorn would close with 1012, after which Retell does not connect again
+            await app.drain(2 * app.settings.finish_within)
 
     most = 2 * int(app.settings.limits.message_bytes)
     own: dict[str, Any] = {

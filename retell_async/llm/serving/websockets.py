@@ -80,7 +80,7 @@ async def serve(
     handler = Handler(app)
     own: dict[str, Any] = {"max_size": int(2 * app.settings.limits.message_bytes), "compression": None}
     serving = server.serve(handler, host, port, process_request=handler.check, **{**own, **settings})
-    async with serving as served:
+    async with app.lifespan(), serving as served:
         try:
             yield served
         finally:

@@ -86,9 +86,9 @@ class Lines:
 
 
 # As the API may send them one day: a message, a role and fields that nobody knows yet, and an utterance without words.
-_OF_TOMORROW = (
-    '{"interaction_type":"of_tomorrow","response_id":"x"}',
-    '{"interaction_type":"update_only","transcript":[{"role":"user","content":"Hm"},{"role":"of_tomorrow"}],"mood":{"happy":1}}',
+_OF_NEW_KINDS = (
+    '{"interaction_type":"brand_new","response_id":"x"}',
+    '{"interaction_type":"update_only","transcript":[{"role":"user","content":"Hm"},{"role":"brand_new"}],"mood":{"happy":1}}',
 )
 
 
@@ -137,7 +137,7 @@ def scenarios(lines: Lines | None = None, tools: Sequence[str] = ()) -> list[Sce
         Scenario(
             "unknown messages",
             "messages and fields that the server does not know",
-            [begin, *map(Send, _OF_TOMORROW), Say(say.first), answer],
+            [begin, *map(Send, _OF_NEW_KINDS), Say(say.first), answer],
         ),
         Scenario(
             "goodbye",

@@ -14,8 +14,8 @@ from ..common.messages import Json
 
 __all__ = ["FIELD", "VALUE", "with_unknown_field", "with_unknown_value"]
 
-VALUE = "value_of_tomorrow"
-FIELD = "field_of_tomorrow"
+VALUE = "new_value"
+FIELD = "new_field"
 
 _USERS_OWN = frozenset(
     {

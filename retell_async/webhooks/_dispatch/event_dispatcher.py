@@ -108,18 +108,18 @@ class EventDispatcher:
         """Answer a delivery that is claimed, and let its handlers run to their end."""
         acknowledged = lost = False
         try:
-            if not self._acknowledge_after:
-                await respond(_ACKNOWLEDGED)
-                acknowledged = True
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._run_handlers, delivery, slot)
                 try:
-                    if not acknowledged:
+                    if not self._acknowledge_after:
+                        acknowledged = True  # if this is cancelled, nobody knows whether it arrived
+                        await respond(_ACKNOWLEDGED)
+                    tasks.start_soon(self._run_handlers, delivery, slot)
+                    if self._acknowledge_after:
                         with anyio.CancelScope(deadline=min(anyio.current_time() + self._acknowledge_after, until)):
                             await delivery.settled.wait()
                         response = _FAILED if delivery.failures else _ACKNOWLEDGED
-                        await respond(response)
                         acknowledged = response is _ACKNOWLEDGED
+                        await respond(response)
                     await delivery.settled.wait()
                 except GeneratorExit:
                     raise

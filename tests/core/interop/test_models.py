@@ -90,6 +90,15 @@ def test_left_out_null_and_there_are_told_apart() -> None:
     assert call.to_dict(exclude_none=True)["metadata"] == {"list": [{"none": None}]}
 
 
+def test_all_fields_are_gone_through() -> None:
+    their, our = TheirCall.construct(**copy.deepcopy(CALL)), PhoneCallResponse.from_dict(CALL)
+    assert dict(our)["call_cost"] is dict(their)["call_cost"] is None
+    assert dict(our).keys() == PhoneCallResponse.model_json_schema()["properties"].keys() | CALL.keys()
+    assert {name: item for name, item in our if item is not None} == {name: our[name] for name in CALL if our[name] is not None}
+    assert list(dict(our))[: len(CALL)] == list(CALL)
+    assert (vars(our).keys(), our.to_dict()) == (CALL.keys(), CALL)
+
+
 def test_texts_of_json() -> None:
     llm = LlmResponse.from_dict({"llm_id": "é", "model_temperature": 1})
     assert llm.to_json() == '{\n  "llm_id": "é",\n  "model_temperature": 1\n}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -266,6 +267,68 @@ async def test_a_wrapper_of_request_sees_what_is_not_streamed(
         assert all(
             f"authorization: Bearer {KEY}".encode() in request.replace(b"Authorization", b"authorization") for request in server.requests
         )
+
+
+def around(function: Any) -> Any:
+    """A wrapper as vcrpy makes it."""
+
+    @functools.wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        Counting.number += 1
+        return await function(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("wrapper", [around, passing], ids=["function", "wrapt"])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(httpx.AsyncClient, "send"), (httpx.AsyncClient, "_send_single_request"), (httpx.AsyncHTTPTransport, "handle_async_request")],
+)
+async def test_a_tool_of_both_httpx_and_aiohttp_sees_each_request_once(
+    owner: type[Any], name: str, wrapper: Any, anyio_backend: str, counting: type[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As vcrpy, Datadog and New Relic are; a request that goes over aiohttp passes both places."""
+    async with serving(answer) as server, client_to(server, DefaultAioHttpClient()) as client:
+        await client.send(get(), {})
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, wrapper(getattr(owner, name)))
+            patch.setattr(aiohttp.ClientSession, "_request", wrapper(aiohttp.ClientSession._request))
+            expected = await requests_of_all_kinds(client)
+            assert counting.number == len(expected)
+        with monkeypatch.context() as patch:
+            patch.setattr(aiohttp.ClientSession, "_request", wrapper(aiohttp.ClientSession._request))
+            await client.send(get(), {})
+            assert counting.number == len(expected) + 1
+        await client.send(get(), {})
+        assert counting.number == len(expected) + 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("owner", "name"), [(httpx.AsyncClient, "send"), (httpx.AsyncHTTPTransport, "handle_async_request")])
+async def test_a_tool_that_is_told_by_aiohttp_sees_no_request_of_httpx_again(
+    owner: type[Any], name: str, anyio_backend: str, counting: type[Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = aiohttp.ClientSession.__init__
+
+    async def count(*_: Any) -> None:
+        counting.number += 1
+
+    def init(session: aiohttp.ClientSession, **settings: Any) -> None:
+        config = aiohttp.TraceConfig()
+        config.on_request_start.append(count)
+        make(session, trace_configs=[config], **settings)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", init)
+    async with serving(answer) as server:
+        async with client_to(server, DefaultAioHttpClient()) as client:
+            await client.send(get(), {})
+            assert counting.number == 1
+        monkeypatch.setattr(owner, name, passing(getattr(owner, name)))
+        async with client_to(server, DefaultAioHttpClient()) as client:
+            await client.send(get(), {})
+            assert counting.number == 2
 
 
 async def refuse(self: object, request: object, **settings: object) -> None:

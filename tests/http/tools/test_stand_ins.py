@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import aiohttp
@@ -89,3 +91,32 @@ async def test_a_session_of_aiohttp_whose_method_is_replaced(failure: Exception,
     monkeypatch.setattr(aiohttp.ClientSession, "_request", send)
     await create(DefaultAioHttpClient())
     assert len(sent) == 1
+
+
+def of_another_package(function: Any) -> Any:
+    return FunctionType(function.__code__, {**function.__globals__, "__name__": "another.tool"}, closure=function.__closure__)
+
+
+@pytest.mark.parametrize("kind", ["a fake", "a wrapper of another tool"])
+@pytest.mark.parametrize(("owner", "name"), [(httpx.AsyncClient, "send"), (httpx.AsyncHTTPTransport, "handle_async_request")])
+async def test_what_keeps_requests_of_aiohttp_from_going_out_does_so_while_a_tool_looks_at_httpx(
+    owner: type[Any], name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As aioresponses does in the tests of a program that has Sentry or OpenTelemetry: nothing may go out by another way."""
+    seen: list[str] = []
+    inner = getattr(owner, name)
+
+    @functools.wraps(inner)
+    async def look(*args: Any, **settings: Any) -> Any:
+        seen.append("httpx")
+        return await inner(*args, **settings)
+
+    async def send(session: aiohttp.ClientSession, method: str, url: str, **settings: Any) -> aiohttp.ClientResponse:
+        seen.append("aiohttp")
+        raise aiohttp.ServerDisconnectedError
+
+    instead = send if kind == "a fake" else functools.wraps(aiohttp.ClientSession._request)(of_another_package(send))
+    monkeypatch.setattr(owner, name, look)
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", instead)
+    await create(DefaultAioHttpClient())
+    assert seen == ["httpx", "aiohttp"]

@@ -314,10 +314,12 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
     assert (booked, looked_up) == ([1], [{"x": 2}])
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_stream_that_was_compressed_on_its_way(encoding: str) -> None:
-    written = f"data: {json.dumps(delta(content='No.'))}\n\ndata: [DONE]\n\n".encode()
-    compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
+def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: str, end: str) -> None:
+    event = "".join(f"data: {line}{end}" for line in json.dumps(delta(content="No."), indent=1).split("\n"))
+    written = f"{event}{end}data: [DONE]{end}{end}".encode()
+    compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written) if encoding == "deflate" else written
 
     class Bytes(Stream):
         async def __anext__(self) -> bytes:

@@ -55,7 +55,7 @@ def test_a_conversation() -> None:
         {"role": "tool_call_invocation", "tool_call_id": "t2", "name": "lookup", "arguments": "{}"},
         {"role": "tool_call_result", "tool_call_id": "t3", "content": "?"},
         {"role": "node_transition", "former_node_id": "a"},
-        {"role": "of_tomorrow"},
+        {"role": "brand_new"},
         {"no": "role"},
         {"role": "agent", "content": "It is on its way."},
         {"role": "dtmf", "digit": "5"},
@@ -78,6 +78,35 @@ def test_a_conversation() -> None:
     assert last_said(said) == ""  # the last is empty
     assert last_said(items({"role": "user", "content": "Hi"}, {"role": "agent", "content": "Hello."})) == "Hi"
     assert last_said([]) == ""
+
+
+@pytest.mark.parametrize("odd", [None, 5, ["user"], {"role": "user"}, True])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"role": "user", "content": "?"},
+        {"role": "agent", "content": "?", "words": [{"word": "?"}]},
+        {"role": "tool_call_invocation", "tool_call_id": "t1", "name": "lookup", "arguments": "{}"},
+        {"role": "tool_call_result", "tool_call_id": "t1", "content": "?"},
+        {"role": "dtmf", "digit": "5"},
+    ],
+)
+def test_an_entry_that_is_none_of_the_protocol_costs_no_turn(entry: Json, odd: Any) -> None:
+    call = {"role": "tool_call_invocation", "tool_call_id": "t1", "name": "lookup", "arguments": "{}"}
+    for name in entry:
+        changed = {**entry, name: odd}
+        without = {key: value for key, value in entry.items() if key != name}
+        for wrong in (changed, without):
+            said = items(
+                {"role": "user", "content": "Hi"}, call, wrong, {"role": "tool_call_result", "tool_call_id": "t1", "content": "ok"}
+            )
+            messages = chat_messages(said)
+            assert messages[0] == {"role": "user", "content": "Hi"}
+            for message in messages:
+                assert message["content"] is None or isinstance(message["content"], str)
+                for made in message.get("tool_calls", ()):
+                    assert {type(value) for value in (made["id"], *made["function"].values())} == {str}
+            assert isinstance(last_said(said), str)
 
 
 def test_a_reminder_ends_with_words_of_the_user() -> None:

@@ -467,9 +467,9 @@ def test_three_attempts_to_connect(refused: int, ended: str) -> None:
 
 
 def test_a_frame_as_it_is_and_hanging_up() -> None:
-    play = Play(polite, [Wait(), Send('{"interaction_type": "of_tomorrow"}'), HangUp(), Say("never said")]).run()
+    play = Play(polite, [Wait(), Send('{"interaction_type": "brand_new"}'), HangUp(), Say("never said")]).run()
     assert play.player.ended == "hung up by the caller"
-    assert play.kinds()[-1] == "of_tomorrow"
+    assert play.kinds()[-1] == "brand_new"
 
 
 def test_more_steps_may_come() -> None:
@@ -488,7 +488,7 @@ def test_more_steps_may_come() -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", ["{", "[]", '{"response_type": "of_tomorrow"}', json.dumps(response("1", "a")), json.dumps(response(7, "a"))]
+    "garbage", ["{", "[]", '{"response_type": "brand_new"}', json.dumps(response("1", "a")), json.dumps(response(7, "a"))]
 )
 def test_what_is_no_answer_is_passed_over(garbage: str) -> None:
     def odd(frame: Json) -> Iterator[tuple[float, Any]]:

@@ -170,7 +170,7 @@ def test_how_answers_go_out() -> None:
         RequestEffect().reply_to(None, NOW)
 
 
-def test_answers_of_tomorrow_leave_the_store_as_it_is() -> None:
+def test_unknown_values_and_fields_leave_the_store_as_it_is() -> None:
     body = {"items": [{"call_status": "ended", "call_type": "web_call", "metadata": {"call_type": "web_call"}, "call_id": "ended"}], "n": 1}
     before = json.dumps(body)
     changed = [with_unknown_value(body, number)["items"][0] for number in range(50)]

@@ -148,11 +148,11 @@ class Endpoint:
     """The user's own endpoint: it keeps what it is sent and answers what it is told to."""
 
     def __init__(self) -> None:
-        self.heard: list[httpx.Request] = []
+        self.received: list[httpx.Request] = []
         self.status = 200
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.heard.append(request)
+        self.received.append(request)
         return httpx.Response(self.status, text=EVIL * 1_000)
 
 
@@ -166,7 +166,7 @@ async def test_a_delivery_with_payload_signature_and_answer_and_sent_again(http:
     first = (await http.get("/sandbox/deliveries")).json()["items"][-1]
     assert (first["event"], first["state"]) == ("call_started", "failed")
     delivery = (await http.get(f"/sandbox/deliveries/{first['id']}")).json()
-    body = endpoint.heard[0].content.decode()
+    body = endpoint.received[0].content.decode()
     assert delivery["payload"] == {"bytes": len(body), "text": body}
     assert len(delivery["attempts"]) == 4
     for attempt in delivery["attempts"]:
@@ -176,11 +176,11 @@ async def test_a_delivery_with_payload_signature_and_answer_and_sent_again(http:
         assert 0 < len(attempt["answer"]["text"]) <= 4096
         assert attempt["answer"]["text"] == (EVIL * 1_000)[: attempt["answer"]["bytes"]]
 
-    endpoint.status, before = 200, len(endpoint.heard)
+    endpoint.status, before = 200, len(endpoint.received)
     sent_again = await http.post(f"/sandbox/deliveries/{first['id']}/again")
     assert sent_again.json()["id"] != first["id"]
     await outgoing.settle()
-    assert [request.content.decode() for request in endpoint.heard[before:]] == [body]
+    assert [request.content.decode() for request in endpoint.received[before:]] == [body]
     again = (await http.get(f"/sandbox/deliveries/{sent_again.json()['id']}")).json()
     assert (again["state"], again["about"], again["payload"]) == ("delivered", first["about"], delivery["payload"])
     assert (await http.get("/sandbox/deliveries")).json()["items"][0]["id"] == again["id"]
@@ -213,7 +213,7 @@ async def test_an_inbound_request_that_is_sent_again_makes_no_second_call(http: 
     (item,) = (await http.get("/sandbox/deliveries")).json()["items"]
     await http.post(f"/sandbox/deliveries/{item['id']}/again")
     await outgoing.settle()
-    assert len(endpoint.heard) == 2
+    assert len(endpoint.received) == 2
     assert (await http.get("/sandbox/state")).json()["account"]["calls"] == 1
 
 

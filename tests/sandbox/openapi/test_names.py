@@ -74,7 +74,7 @@ async def test_a_field_that_an_operation_does_not_take(local: LocalRetell) -> No
     number = local.create_fixtures().phone_number
     async with local.client() as client:
         placed = await client.call.create_phone_call(
-            from_number=number, to_number="+12015550100", extra_body={"of_tomorrow": 1}, metadata={"to_numbr": 1}
+            from_number=number, to_number="+12015550100", extra_body={"brand_new": 1}, metadata={"to_numbr": 1}
         )
         await client.call.retrieve(placed.call_id)
     for operation in ("call.create_phone_call", "createPhoneCall"):
@@ -94,7 +94,7 @@ async def test_a_field_that_an_operation_does_not_take(local: LocalRetell) -> No
     # Known fields that were not sent, fields of schemas that are put together, and what the document does not know but was sent.
     local.assert_received("createPhoneCall", times=0, override_agent_id="agent_1")
     local.assert_received("agent.create", times=0, agent_name="Ada", response_engine={})
-    assert local.assert_received("createPhoneCall", of_tomorrow=1) == local.requests(of_tomorrow=1)
+    assert local.assert_received("createPhoneCall", brand_new=1) == local.requests(brand_new=1)
     assert local.requests(general_prompt="") == []
 
 

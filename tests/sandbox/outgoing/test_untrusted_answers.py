@@ -107,7 +107,7 @@ def chat_agent(api: Api) -> str:
     return str(api.post("/create-chat-agent", {"response_engine": {"type": "retell-llm", "llm_id": api.llm()}})["agent_id"])
 
 
-def heard(api: Api, content: bytes, status: int = 200) -> None:
+def answered(api: Api, content: bytes, status: int = 200) -> None:
     """Give an answer to all that waits for one."""
     for delivery in list(api.sandbox.outbox.waiting.values()):
         delivery.make_request()
@@ -129,7 +129,7 @@ def lives(api: Api, id: str | None) -> None:
             json.dumps(answer.body, allow_nan=False)
         api.clock.advance(7_200)
         for _ in range(6):
-            heard(api, b"{}")
+            answered(api, b"{}")
 
 
 INBOUND = st.one_of(
@@ -153,7 +153,7 @@ def test_any_answer_about_a_call_that_comes_in(answer: Any, sms: bool) -> None:
     api, _, number = account()
     waiting = api.sandbox.write(CALLER, number, "hello") if sms else api.sandbox.ring(CALLER, number, {"X-Account": "\udc00"})
     kind = "chat_inbound" if sms else "call_inbound"
-    heard(api, json.dumps({kind: answer}).encode())
+    answered(api, json.dumps({kind: answer}).encode())
     assert waiting.over
     lives(api, waiting.call_id or waiting.chat_id)
 
@@ -169,7 +169,7 @@ def test_any_answer_of_a_function(content: bytes, status: int) -> None:
     for _ in range(4):
         api.clock.advance(60)
         api.get("/get-concurrency")
-        heard(api, content, status)
+        answered(api, content, status)
     lives(api, call_id.id)
 
 
@@ -188,7 +188,7 @@ def test_what_is_no_json_that_could_be_meant(content: bytes) -> None:
     ).status
     assert status in {201, 400}
     waiting = api.sandbox.ring(CALLER, number)
-    heard(api, content)
+    answered(api, content)
     assert waiting.call_id is not None
 
 

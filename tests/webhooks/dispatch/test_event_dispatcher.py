@@ -327,17 +327,20 @@ async def test_what_a_handler_does_all_the_same_is_not_lost(ending: Any, caplog:
 SERVICE = """
 import asyncio, logging, sys
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from retell_async import webhooks
 from tests.webhooks.sending import KEY
 
 logging.basicConfig()
-router = webhooks.Router(KEY, acknowledge_after=float(sys.argv[1]))
+router = webhooks.Router(KEY, acknowledge_after=float(sys.argv[1]), shutdown_timeout=1)
 
 @router.on("call_ended")
 async def handle(event):
     await asyncio.sleep(60)
 
-uvicorn.run(router, port=int(sys.argv[2]), log_config=None, timeout_graceful_shutdown=1)
+app = router if sys.argv[3] == "alone" else Starlette(routes=[Mount("/", router)])
+uvicorn.run(app, port=int(sys.argv[2]), log_config=None, timeout_graceful_shutdown=1)
 """
 
 
@@ -345,11 +348,15 @@ uvicorn.run(router, port=int(sys.argv[2]), log_config=None, timeout_graceful_shu
 @pytest.mark.needs("signals")
 @pytest.mark.parametrize("acknowledge_after", [0, 0.1])
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", ["alone", "mounted"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_what_uvicorn_cancels_is_logged_as_lost(kind: signal.Signals, acknowledge_after: float, anyio_backend: str) -> None:
+async def test_what_is_cancelled_at_the_end_of_uvicorn_is_logged_as_lost(
+    how: str, kind: signal.Signals, acknowledge_after: float, anyio_backend: str
+) -> None:
+    """By the router, or, when it is mounted and not entered, by uvicorn."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVICE, str(acknowledge_after), str(port)]
+    command = [sys.executable, "-c", SERVICE, str(acknowledge_after), str(port), how]
     async with await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         body = event_body()

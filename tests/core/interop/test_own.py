@@ -1,0 +1,332 @@
+"""Models that a program makes for itself, as it does with the official SDK: what they read as, and what they refuse to promise."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import field as dataclass_field
+from datetime import datetime
+from enum import Enum
+from functools import cached_property
+from types import new_class
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+import attrs
+import httpx
+import pydantic
+import pytest
+import retell
+from annotated_types import Ge
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from retell_async import BaseModel, Model, Retell
+from retell_async.types import CallAnalysis, CallResponse, MCPToolDefinition, PhoneCallResponse
+
+from .test_models import CALL
+
+T = TypeVar("T")
+
+
+class Size(TypedDict):
+    """An object that stays a dict."""
+
+    height: int
+
+
+class Part(BaseModel):
+    """What is in a `Thing`."""
+
+    number: int = 7
+
+
+class Thing(BaseModel):
+    """A model with each way to say a default."""
+
+    kinds: ClassVar[list[str]] = ["a"]
+    path: str
+    also: str = Field(description="It must be there.")
+    n: int = 3
+    m: Annotated[int, Field(description="How many.")] = 4
+    o: Annotated[int, Field(default=5)]
+    p: int = Field(6, title="P")
+    tags: list[str] = []  # noqa: RUF012
+    names: list[str] = Field(default_factory=lambda: ["x"])
+    counts: dict[str, int] = attrs.field(factory=dict)
+    part: Part = Part(number=8)
+    parts: list[Part] | None = None
+    named: dict[str, Part] | None = None
+    call: CallResponse | None = None
+    size: Size | None = None
+    choice: Literal["a", "b"] = "b"
+    numbers: Sequence[int] = ()
+    thing: Thing | None = None
+    later: Later | None = None
+
+
+class Later(BaseModel):
+    """It is defined after what holds it."""
+
+    x: str = "later"
+
+
+class Mine(PhoneCallResponse):
+    """A response with a field of one's own, and another class for one that it has."""
+
+    priority: int = 5
+    labels: list[str] = []  # noqa: RUF012
+    call_analysis: MyAnalysis | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class MyAnalysis(CallAnalysis):
+    """It is defined after what holds it, too."""
+
+    score: float = 0.5
+
+
+DEFAULTS: dict[str, Any] = {
+    "n": 3,
+    "m": 4,
+    "o": 5,
+    "p": 6,
+    "tags": [],
+    "names": ["x"],
+    "counts": {},
+    "part": Part(number=8),
+    "choice": "b",
+    "numbers": (),
+    **dict.fromkeys(("parts", "named", "call", "size", "thing", "later")),
+}
+
+
+def cast() -> Thing:
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"path": "/x", "also": "y"})))
+    with Retell("key_1", http_client=http) as client:
+        return client.get("/x", cast_to=Thing)
+
+
+MADE: dict[str, Callable[[], Thing]] = {
+    "keywords": lambda: Thing(path="/x", also="y"),
+    "from_dict": lambda: Thing.from_dict({"path": "/x", "also": "y"}),
+    "model_validate": lambda: Thing.model_validate({"path": "/x", "also": "y"}),
+    "construct": lambda: Thing.construct(path="/x", also="y"),
+    "pydantic": lambda: pydantic.TypeAdapter(Thing).validate_python({"path": "/x", "also": "y"}),
+    "pickle": lambda: pickle.loads(pickle.dumps(Thing(path="/x", also="y"))),
+    "cast_to": cast,
+}
+
+
+@pytest.mark.parametrize("way", MADE)
+def test_defaults_hold_however_a_model_is_made(way: str) -> None:
+    made = MADE[way]()
+    assert type(made) is Thing
+    dumped = made.model_dump()
+    assert dumped == {"path": "/x", "also": "y", **DEFAULTS, "part": {"number": 8}}
+    assert made.to_dict() == made.model_dump(exclude_defaults=True) == {"path": "/x", "also": "y"}
+    assert made.to_dict(exclude_unset=False) == dumped
+    assert {name: getattr(made, name) for name in DEFAULTS} == DEFAULTS
+    assert made.model_fields_set >= {"path", "also"}
+
+
+def test_the_same_as_with_the_official_sdk() -> None:
+    class There(retell.BaseModel):
+        path: str
+        n: int = 3
+        tags: list[str] = []  # noqa: RUF012
+        names: list[str] = Field(default_factory=lambda: ["x"])
+
+    class Here(BaseModel):
+        path: str
+        n: int = 3
+        tags: list[str] = []  # noqa: RUF012
+        names: list[str] = Field(default_factory=lambda: ["x"])
+
+    givens: list[dict[str, Any]] = [{}, {"n": 3}, {"n": 4, "tags": ["a"]}]
+    for given in givens:
+        there, here = There(path="/x", **given), Here(path="/x", **given)
+        for options in ({}, {"exclude_unset": True}, {"exclude_defaults": True}, {"exclude_none": True}):
+            assert here.model_dump(**options) == there.model_dump(**options)  # type: ignore[arg-type]
+        assert (here.to_dict(), here.model_fields_set) == (there.to_dict(), there.model_fields_set)
+
+
+def test_each_model_has_a_default_of_its_own_which_may_be_changed() -> None:
+    first, second = Thing(path="/x", also="y"), Thing(path="/x", also="y")
+    first.tags.append("a")
+    first.part.number = 9
+    first.counts["a"] = 1
+    assert (first.tags, first.part.number, first.counts, first.model_dump()["tags"]) == (["a"], 9, {"a": 1}, ["a"])
+    assert (second.tags, second.part.number, second.counts) == ([], 8, {})
+    first.n = 10
+    assert (first.n, first.to_dict()["n"], second.n) == (10, 10, 3)
+    del first.n
+    assert first.n == 3
+
+
+def test_what_is_required_and_has_no_default_must_be_there() -> None:
+    with pytest.raises(ValueError, match="Thing needs also"):
+        Thing(path="/x")
+    with pytest.raises(ValueError, match=r"Thing needs thing\.path, thing\.also"):
+        Thing.model_validate({"path": "/x", "also": "y", "thing": {}})
+
+
+def test_models_inside_are_models() -> None:
+    said = {"path": "/x", "also": "y", "part": {}, "parts": [{"number": 1}], "named": {"a": {}}, "call": CALL, "size": {"height": 1}}
+    for made in (Thing.from_dict({**said, "thing": said, "later": {}}), Thing(**said, thing=said, later={})):
+        assert made.thing is not None
+        for one in (made, made.thing):
+            assert one.parts is not None
+            assert one.named is not None
+            assert [one.part.number, one.parts[0].number, one.named["a"].number, type(one.call)] == [7, 1, 7, PhoneCallResponse]
+            assert type(one.size) is dict
+        assert made.later is not None
+        assert made.later.x == "later"
+
+
+def test_a_response_with_fields_of_ones_own() -> None:
+    for mine in (Mine(**CALL), Mine.from_dict(CALL), Mine.model_validate(CALL)):
+        assert (mine.priority, mine.labels, mine.call_cost, mine.to_dict(), isinstance(mine, PhoneCallResponse)) == (
+            *(5, [], None, {**CALL, "labels": []}),
+            True,
+        )
+        assert (mine.model_dump()["priority"], mine.model_dump()["call_analysis"]["score"]) == (5, 0.5)
+        assert mine.call_analysis is not None
+        assert (mine.call_analysis.score, mine.call_analysis.call_summary) == (0.5, "short")
+    assert type(PhoneCallResponse.from_dict(CALL).call_analysis) is CallAnalysis
+
+    class More(Mine):
+        """It has what the class has that it is made of."""
+
+        priority: int = 6
+
+    assert (More(**CALL).priority, More(**CALL).labels, Mine(**CALL).priority) == (6, [], 5)
+
+
+def test_a_class_made_in_a_function_knows_what_is_there() -> None:
+    class Inner(BaseModel):
+        a: int = 1
+
+    class Outer(BaseModel):
+        inner: Inner
+        inners: list[Inner] = Field(default_factory=list)
+
+    assert Outer.from_dict({"inner": {}, "inners": [{}]}).inners[0].a == Outer(inner={}).inner.a == 1
+
+
+def test_the_schema_has_the_defaults() -> None:
+    said = pydantic.TypeAdapter(Later).json_schema(mode="serialization")
+    assert said["properties"] == {"x": {"type": "string", "title": "X", "default": "later"}}
+    assert "required" not in said
+
+
+def configured(**body: Any) -> Callable[[type[Model]], object]:
+    """A class with this in its body."""
+    annotations: dict[str, Any] = {name: Any for name in body if name in {"a", "_a"}}
+    return lambda base: make("Made", (base,), {"__module__": __name__, "__annotations__": annotations, **body})
+
+
+def annotated(hint: Any) -> Callable[[type[Model]], object]:
+    return lambda base: make("Made", (base,), {"__module__": __name__, "__annotations__": {"a": hint}})
+
+
+def make(name: str, bases: tuple[type, ...], body: dict[str, Any]) -> object:
+    return new_class(name, bases, exec_body=lambda space: space.update(body))
+
+
+class Paint(Enum):
+    """What JSON does not have."""
+
+    RED = "red"
+
+
+def validated(base: type[Model]) -> object:
+    class Made(base):  # type: ignore[misc, valid-type]
+        a: int
+
+        @pydantic.field_validator("a")
+        @classmethod
+        def check(cls, value: int) -> int:
+            return value
+
+    return Made
+
+
+def computed(base: type[Model]) -> object:
+    class Made(base):  # type: ignore[misc, valid-type]
+        @pydantic.computed_field  # type: ignore[prop-decorator]
+        @property
+        def a(self) -> int:
+            return 1
+
+    return Made
+
+
+def generic(base: type[Model]) -> object:
+    class Made(base, Generic[T]):  # type: ignore[misc, valid-type]
+        a: T
+
+    return Made
+
+
+def forbidding(base: type[Model]) -> object:
+    class Made(base, extra="forbid"):  # type: ignore[call-arg, misc, valid-type]
+        a: int
+
+    return Made
+
+
+REFUSED: dict[str, tuple[str, Callable[[type[Model]], object]]] = {
+    "alias": (r"a = Field\((validation_)?alias=\.\.\.\)", configured(a=Field(alias="b"))),
+    "exclude": (r"a = Field\(exclude=\.\.\.\)", configured(a=Field(1, exclude=True))),
+    "condition": ("a condition on a", configured(a=Field(1, ge=0))),
+    "condition elsewhere": ("a: Ge", annotated(Annotated[int, Ge(0)])),
+    "alias elsewhere": (r"a = Field\(", annotated(Annotated[int, Field(alias="b")])),
+    "validator elsewhere": ("a: AfterValidator", annotated(Annotated[int, pydantic.AfterValidator(int)])),
+    "not read yet": ("a: Annotated", annotated("Annotated[NotYet, Field(alias='b')]")),
+    "factory of others": ("the default_factory of a", configured(a=Field(default_factory=lambda said: said["b"]))),
+    "factory of itself": ("the default of a", configured(a=attrs.field(default=attrs.Factory(list, takes_self=True)))),
+    "validator of attrs": (r"a = field\(validator=\.\.\.\)", configured(a=attrs.field(default=1, validator=print))),
+    "converter of attrs": (r"a = field\(converter=\.\.\.\)", configured(a=attrs.field(default=1, converter=int))),
+    "no annotation": ("b, made by pydantic.fields.FieldInfo", configured(b=Field(1))),
+    "no annotation of attrs": ("b, made by attr", configured(b=attrs.field(default=1))),
+    "of dataclasses": ("a, made by dataclasses.Field", configured(a=dataclass_field(default=1))),
+    "field_validator": ("check, made by pydantic", validated),
+    "computed_field": ("a, made by pydantic", computed),
+    "private": ("the private attribute _a", configured(_a=1)),
+    "PrivateAttr": ("_b, made by pydantic", configured(_b=pydantic.PrivateAttr(1))),
+    "cached_property": ("the cached_property b", configured(b=cached_property(len))),
+    "model_post_init": ("model_post_init", configured(model_post_init=lambda *_: None)),
+    "model_config": ("extra='forbid'", configured(model_config=pydantic.ConfigDict(extra="forbid"))),
+    "keyword": ("extra='forbid'", forbidding),
+    "generic": ("a parameter of a type", generic),
+    "datetime": ("a: datetime, which JSON does not have", annotated(datetime | None)),
+    "enum": ("a: Paint, which JSON does not have", annotated(list[Paint])),
+    "pydantic's": ("a: Kept, which JSON does not have", annotated(pydantic.create_model("Kept"))),
+    "tuple": ("a: tuple, which JSON does not have", annotated(tuple[int, ...])),
+    "several": ("a, which is one of several models", annotated(Part | Later)),
+}
+
+
+@pytest.mark.parametrize("base", [BaseModel, PhoneCallResponse])
+@pytest.mark.parametrize("way", REFUSED)
+def test_what_would_not_hold_is_refused_when_the_class_is_made(way: str, base: type[Model]) -> None:
+    said, attempt = REFUSED[way]
+    with pytest.raises(TypeError, match=rf"Made: .*{said}.* does not hold .* make Made a pydantic\.BaseModel"):
+        attempt(base)
+
+
+def test_a_default_of_a_field_that_has_it_from_its_base() -> None:
+    with pytest.raises(TypeError, match="call_status without a type"):
+        configured(call_status="ended")(PhoneCallResponse)
+    with pytest.raises(TypeError, match="a default of input_schema, which has another name in JSON"):
+
+        class Made(MCPToolDefinition):
+            input_schema: dict[str, Any] = {}  # noqa: RUF012
+
+
+def test_the_remedy_that_is_named_works() -> None:
+    class There(pydantic.BaseModel):
+        where: str = Field(alias="path")
+
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"path": "/x"})))
+    with Retell("key_1", http_client=http) as client:
+        assert client.get("/x", cast_to=There).where == "/x"
