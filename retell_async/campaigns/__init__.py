@@ -1,5 +1,7 @@
 """Campaigns: many people, called by rules, each attempt once, over days. Needs the extra ``[campaigns]``."""
 
+from typing import TYPE_CHECKING, Any
+
 from .calls import request_of, result_of
 from .case import Attempt, Case, Result, begin, dialled, due, objection, settled
 from .contact import Contact
@@ -12,10 +14,14 @@ from .plan import Estimate, Plan, estimate, plan
 from .rules import REASONS, Retry, Rules
 from .settings import Settings, read_settings
 
+if TYPE_CHECKING:
+    from .durable.campaign import Campaign, State
+
 __all__ = [
     "PRESETS",
     "REASONS",
     "Attempt",
+    "Campaign",
     "Case",
     "Contact",
     "Estimate",
@@ -29,6 +35,7 @@ __all__ = [
     "Retry",
     "Rules",
     "Settings",
+    "State",
     "Window",
     "begin",
     "dialled",
@@ -42,3 +49,14 @@ __all__ = [
     "result_of",
     "settled",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """What needs a database, which a plan does not, found when it is asked for."""
+        if name not in {"Campaign", "State"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .durable import campaign
+
+        return getattr(campaign, name)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import click
@@ -17,11 +18,13 @@ import click
 from .._client import AsyncRetell
 from .._core.errors import APIError, ConfigurationError
 from .._core.masking import mask, mask_text
-from ..campaigns.contacts import numbers_of
+from ..campaigns.contact import Contact
+from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
 from ..campaigns.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from ..campaigns.durable.campaign import Campaign, State
     from ..campaigns.forecast import Planned
 
 __all__ = ["campaign"]
@@ -31,6 +34,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CALLS_LOOKED_AT = 200
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
+
+
+def _address(database: str) -> Path | str:
+    """A file of SQLite, or the address of a database of Postgres."""
+    return database if "://" in database else Path(database)
 
 
 @click.group()
@@ -111,6 +119,166 @@ def plan(
         _print(found, why, show)
         if out is not None:
             click.echo(f"\nEvery contact: {out}")
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+@click.argument("contacts", type=_FILE, required=False)
+@_rules
+@click.option("--name", help="What the campaign is called, by default as its file.")
+def run(
+    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any
+) -> None:
+    """Call people, until every contact has come to an end.
+
+    DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
+    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on. Ctrl-C or a kill ends this
+    process and nothing else: run it again.
+    """
+    if contacts is not None:
+        _make(database, contacts, rules_file, do_not_call, name, said)
+    elif rules_file is not None or do_not_call is not None or name is not None or any(value not in {None, ()} for value in said.values()):
+        raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
+    _show(anyio.run(_run, _opened(database)))
+
+
+def _make(
+    database: Path | str, contacts: Path, rules_file: Path | None, do_not_call: Path | None, name: str | None, said: dict[str, Any]
+) -> None:
+    from ..campaigns.durable.campaign import Campaign
+    from ..campaigns.durable.database import shown
+
+    settings = _settings(rules_file, said)
+    never = frozenset[str]() if do_not_call is None else numbers_of(do_not_call, settings.region)
+    refused = 0
+
+    def taken() -> Iterator[Contact]:
+        nonlocal refused
+        table, rules = Table(contacts), settings.rules
+        for read in read_contacts(table, rules, time.time(), region=settings.region, required=settings.required, do_not_call=never):
+            if isinstance(read, Contact):
+                yield read
+            else:
+                refused += 1
+                click.echo(f"line {read.line}: {read.text}", err=True)
+
+    Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
+    click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused", err=True)
+
+
+def _name_of(database: Path | str) -> str:
+    return database.stem if isinstance(database, Path) else database.partition("?")[0].rpartition("/")[2]
+
+
+def _opened(database: Path | str) -> Campaign:
+    from ..campaigns.durable.campaign import Campaign
+
+    return Campaign(database)
+
+
+async def _run(campaign: Campaign) -> State:
+    last = ""
+
+    def show(state: State) -> None:
+        nonlocal last
+        text = _counts(state)
+        if text != last:
+            last = text
+            live = sys.stderr.isatty()
+            click.echo(f"\r{text}\x1b[K" if live else text, err=True, nl=not live)
+
+    async with AsyncRetell() as client:
+        return await campaign.run(client, on_state=show)
+
+
+def _counts(state: State) -> str:
+    return ", ".join(f"{what} {count:,}" for what, count in sorted(state.counts.items())) or "no contacts"
+
+
+def _show(state: State) -> None:
+    click.echo(f"{state.name}: {state.status}{f' ({state.note})' if state.note else ''}: {_counts(state)}")
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(database: Path | str, as_json: bool) -> None:
+    """Show how a campaign stands, also while another process runs it."""
+    state = _opened(database).state()
+    if as_json:
+        click.echo(json.dumps({"name": state.name, "status": state.status, "note": state.note, "counts": state.counts}))
+    else:
+        _show(state)
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+def pause(database: Path | str) -> None:
+    """Place no more calls; those that go on are followed to their end."""
+    opened = _opened(database)
+    opened.pause()
+    _show(opened.state())
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+def resume(database: Path | str) -> None:
+    """Let the process go on that runs a paused campaign; run does that too."""
+    opened = _opened(database)
+    opened.resume()
+    _show(opened.state())
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+def cancel(database: Path | str) -> None:
+    """Place no more calls, and never again."""
+    opened = _opened(database)
+    opened.cancel()
+    _show(opened.state())
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+@click.option(
+    "--end", "ends", multiple=True, metavar="END", help="Contacts that ended so; by default exhausted, unknown, refused, expired."
+)
+def retry(database: Path | str, ends: tuple[str, ...]) -> None:
+    """Begin anew with contacts that were not reached, with a new budget of attempts. Run it after that."""
+    opened = _opened(database)
+    count = opened.retry(cast("Any", ends)) if ends else opened.retry()
+    click.echo(f"{count:,} contacts begin anew")
+
+
+@campaign.command()
+@click.argument("database", type=_address)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; by default it is printed.")
+@click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
+def report(database: Path | str, out: Path | None, kind: str) -> None:
+    """Write all attempts: who was called when from which number, what came of it, and what it cost."""
+    rows = [{name: row[name] for name in _COLUMNS} for row in _opened(database).attempts()]
+    with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:
+        if kind == "json":
+            file.write(json.dumps(rows, indent=2) + "\n")
+        else:
+            table = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+
+
+_COLUMNS: tuple[str, ...] = (
+    "contact_id",
+    "number",
+    "from_number",
+    "at",
+    "sent_at",
+    "call_id",
+    "result",
+    "duration_ms",
+    "cents",
+    "end",
+    "key",
+)
 
 
 def _moment(text: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, cast
 
@@ -19,6 +21,18 @@ _PARTS = {
 """The parts: the module in which each is, under its own name, and what it does."""
 
 
+@contextmanager
+def _one_line() -> Generator[None]:
+    try:
+        yield
+    except RetellError as error:
+        raise click.ClickException(mask_text(str(error))) from None
+    except ModuleNotFoundError as error:
+        if "pip install" not in str(error):
+            raise
+        raise click.ClickException(str(error)) from None
+
+
 class Lazy(click.Group):
     """A group whose parts are named here, and loaded when they are used."""
 
@@ -28,13 +42,8 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _PARTS:
             return None
-        try:
-            module = import_module(_PARTS[cmd_name][0])
-        except ModuleNotFoundError as error:
-            if "pip install" not in str(error):
-                raise
-            raise click.ClickException(str(error)) from None
-        return cast("click.Command", getattr(module, cmd_name))
+        with _one_line():
+            return cast("click.Command", getattr(import_module(_PARTS[cmd_name][0]), cmd_name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -42,10 +51,8 @@ class Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. What this package says went wrong is one line, with no traceback."""
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except RetellError as error:
-            raise click.ClickException(mask_text(str(error))) from None
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

@@ -161,6 +161,7 @@ def test_help_and_version() -> None:
     assert "Nobody is called" in run("campaign", "plan", "-h").output
 
 
+_ARGUMENTS = ["retell-async", "campaign", "plan", "-h"]
 _PROGRAM = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -171,7 +172,7 @@ class Missing(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Missing())
-sys.argv = ["retell-async", "campaign", "plan", "-h"]
+sys.argv = ['retell-async', 'campaign', 'plan', '-h']
 from retell_async.cli import main
 main()
 """
@@ -184,6 +185,27 @@ def test_one_line_says_which_extra_to_install(missing: str, extra: str) -> None:
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].endswith(f"pip install 'retell-async[{extra}]'`")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("missing", ["dbos", "sqlalchemy"])
+def test_a_plan_needs_no_database_and_a_run_says_what_it_lacks(folder: Path, missing: str) -> None:
+    program = _PROGRAM.format(missing=missing)
+    arguments = ["retell-async", "campaign", "plan", "contacts.csv", "--rules", "rules.toml"]
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace(repr(_ARGUMENTS), repr(arguments))], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "2 of 4 contacts would be called" in done.stdout) == (0, True), done.stderr
+    arguments = ["retell-async", "campaign", "run", "spring.db", "contacts.csv", "--rules", "rules.toml"]
+    program = "import os; os.environ['RETELL_API_KEY'] = 'key_1'\n" + program.replace(repr(_ARGUMENTS), repr(arguments))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .endswith(f"{missing} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`")
+    )
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.soak

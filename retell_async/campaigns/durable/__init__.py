@@ -1,0 +1,1 @@
+"""Campaigns that outlive their process: every step is written down before and after it is done."""

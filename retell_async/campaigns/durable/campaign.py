@@ -1,0 +1,245 @@
+"""A campaign: made, run, watched and stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
+
+import anyio
+import attrs
+from anyio import CapacityLimiter
+
+from ..._call_slots import CallSlots
+from ..._core.errors import ConfigurationError
+from ..._helpers.call import Ends
+from ..._http.loops import is_asyncio, running_loop
+from ..case import End
+from ..contact import Contact
+from ..settings import Settings
+from .database import Database
+from .placing import Placing
+from .store import Intent, LeaseLost, Status, Store, Superseded
+from .worker import FOLLOWED, Worker, patiently
+
+if TYPE_CHECKING:
+    from ..._client import AsyncRetell
+    from ..._helpers.watch import Events
+
+__all__ = ["Campaign", "State"]
+
+_TICK = 0.2  # seconds from one look at what is due to the next
+_TOLD = 1.0  # seconds from one time that is told how it stands to the next
+_LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
+_AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
+_BEATS = 5  # times within the lease that a worker writes that it is alive
+_LEAVING = 5.0  # seconds for which one who leaves tries to say so, which saves others the lease
+_AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
+
+
+@attrs.frozen
+class State:
+    """How a campaign stands."""
+
+    name: str
+    status: Status
+    note: str
+    """Why it paused by itself."""
+    counts: dict[str, int]
+    """How many contacts are ``waiting`` or ``live``, or how they ended."""
+
+    @property
+    def contacts(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+
+class Campaign:
+    """A campaign in a database, whose every step is written down before and after it is done.
+
+    :param address: the file of SQLite, or the address of the database of Postgres, in which `Campaign.make` made it.
+    :raises ConfigurationError: there is no campaign in it, or a later version wrote it.
+    """
+
+    def __init__(self, address: Path | str) -> None:
+        self._database = Database(address)
+        self._store = Store(self._database)
+        self._store.campaign()
+
+    @classmethod
+    def make(
+        cls,
+        address: Path | str,
+        name: str,
+        settings: Settings,
+        contacts: Iterable[Contact],
+        *,
+        do_not_call: Collection[str] = (),
+    ) -> Campaign:
+        """Make a campaign, of which nothing is done before `run`.
+
+        :param address: where its file is made, or ``postgresql://user@host/name`` for a database of Postgres, which several machines can
+            share. A database has one campaign.
+        :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
+        :param do_not_call: numbers in E.164 form that are not called.
+        :raises ConfigurationError: there is a campaign in this database already, or two contacts have one id.
+        """
+        Store(Database(address, make=True)).make(name, settings, contacts, do_not_call)
+        return cls(address)
+
+    def state(self) -> State:
+        """How it stands. Any process may ask."""
+        name, _, status, note = self._store.campaign()
+        return State(name, status, note, self._store.counts())
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """All attempts in order of time.
+
+        Each has ``contact_id``, ``number``, ``from_number``, ``at``, ``sent_at``, ``call_id``, ``result``, ``cents``, ``duration_ms``,
+        ``key``, and the ``end`` of the contact.
+        """
+        return self._store.attempts()
+
+    def pause(self) -> None:
+        """Place no more calls, whichever process runs it; those that go on are followed to their end."""
+        self._store.set_status("paused", only_from="running")
+
+    def resume(self) -> None:
+        """Go on, if a process runs it; else `run` does."""
+        self._store.set_status("running", only_from="paused")
+
+    def cancel(self) -> None:
+        """Place no more calls, and never again."""
+        self._store.set_status("cancelled")
+
+    def retry(self, ends: Iterable[End] = _AGAIN) -> int:
+        """Begin anew, with a new budget of attempts, with contacts that ended so; how many there are. It pauses if it was done.
+
+        :raises ConfigurationError: there is no such end.
+        """
+        ends = tuple(ends)
+        for end in ends:
+            if end not in get_args(End):
+                raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
+        return self._store.retry(ends)
+
+    async def run(
+        self,
+        client: AsyncRetell,
+        *,
+        router: Events | None = None,
+        on_state: Callable[[State], None] | None = None,
+        lease: float = 15.0,
+    ) -> State:
+        """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.
+
+        Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
+        it together, on machines of their own.
+
+        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once.
+        :param on_state: called now and then with how it stands.
+        :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
+        :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, or something else
+            uses DBOS in this process.
+        """
+        if not is_asyncio(running_loop()):
+            raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
+        if not lease >= 1:
+            raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
+        name, settings, status, _ = self._store.campaign()
+        if status == "cancelled":
+            raise ConfigurationError(f"the campaign {name} was cancelled")
+        slots = CallSlots(client)
+        live = settings.live or max(await slots.limit(), 1)
+        every = None if router is None else _LOOK_AT_CALLS
+        ends = Ends(client.call, router, within=FOLLOWED, every=every)
+        with self._database.alone():
+            is_first = True
+            while True:
+                number, token = await patiently(self._store.enter, alone=self._database.path is not None)
+                if is_first:
+                    for before in ("paused", "done"):
+                        await patiently(self._store.set_status, "running", only_from=before)
+                is_first = False
+                _, settings, _, _ = await patiently(self._store.campaign)
+                worker = Worker(number, self._store, settings, Placing(client), ends, slots, lease, live)
+                try:
+                    return await self._work(worker, token, on_state)
+                except BaseExceptionGroup as group:
+                    if (rest := group.split(LeaseLost)[1]) is not None:
+                        _raise(rest)
+                    # It stood still for so long that others went on with its calls: it comes back as a new one.
+
+    async def _work(self, worker: Worker, token: str, on_state: Callable[[State], None] | None) -> State:
+        from .workflow import executor, serving
+
+        most = worker.live + max(int(worker.live * _AHEAD), 2)
+        try:
+            async with serving(self._database.fast, executor(token, worker.id), worker, most) as tasks:
+                tasks.start_soon(self._beat, worker)
+                tasks.start_soon(self._mend, worker, token)
+                return await self._feed(most, on_state)
+        finally:
+            with anyio.move_on_after(_LEAVING, shield=True):
+                await patiently(self._store.leave, worker.id)
+
+    async def _beat(self, worker: Worker) -> None:
+        """Write that the worker is alive."""
+        own = CapacityLimiter(1)  # a thread of its own, so that it waits for no other
+        while True:
+            await patiently(self._store.beat, worker.id, worker.lease, limiter=own)
+            await worker.look_at_clock()
+            await anyio.sleep(worker.lease / _BEATS)
+
+    async def _mend(self, worker: Worker, token: str) -> None:
+        """See to it that what others leave undone goes on: one of the workers does, that which is the longest."""
+        from .workflow import executor, mend
+
+        async def renew(key: str, runs: int) -> None:
+            await patiently(self._store.renew, key, runs)
+
+        async def alive() -> set[str]:
+            return {executor(token, each) for each in await patiently(self._store.alive, worker.lease)}
+
+        while True:
+            if min(await patiently(self._store.alive, worker.lease), default=None) == worker.id:
+                await mend(await patiently(self._store.open_attempts), alive, renew)
+            await anyio.sleep(worker.lease / _BEATS)
+
+    async def _feed(self, most: int, on_state: Callable[[State], None] | None) -> State:
+        """Give what is due to the queue, as long as there is room, until nothing is left."""
+        from .workflow import enqueue
+
+        told_at = 0.0
+        while True:
+            found = await patiently(self._store.next_intent, most)
+            if isinstance(found, Intent):
+                await enqueue(found.key, 0, found.delay)
+                continue
+            if on_state is not None and time.monotonic() >= told_at + _TOLD:
+                told_at = time.monotonic()
+                on_state(await patiently(self.state))
+            if not found.open:
+                if found.at is None:
+                    await patiently(self._store.finish)
+                state = await patiently(self.state)
+                if state.status != "running":
+                    if on_state is not None:
+                        on_state(state)
+                    return state
+            await anyio.sleep(_TICK)
+
+
+def _raise(group: BaseExceptionGroup[BaseException]) -> NoReturn:
+    """Raise what went wrong: by itself, if it is one thing."""
+    superseded, rest = group.split(Superseded)
+    if superseded is not None and rest is None:
+        raise ConfigurationError(str(_first(superseded))) from None
+    raise group if rest is None or len(rest.exceptions) > 1 else _first(rest)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

@@ -1,0 +1,571 @@
+"""What a campaign knows, in its database. Each function is one transaction, and may be repeated if it is not known whether it was done."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import threading
+from collections.abc import Callable, Collection, Generator, Iterable
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import Any, Literal
+
+import attrs
+import sqlalchemy as sa
+
+from ..._core.errors import ConfigurationError
+from ..calls import request_of
+from ..case import Case, Result, begin, dialled, due, objection, settled
+from ..contact import Contact
+from ..hours import day_in, next_day
+from ..numbers import Choice, Number, Usage, choose, used
+from ..settings import Settings
+from . import format as formats
+from .database import Database
+from .tables import attempts, campaigns, contacts, do_not_call, tables, workers
+
+__all__ = ["Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Superseded", "Turn", "Wait"]
+
+Status = Literal["running", "paused", "cancelled", "done"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+_SOON = 3.0  # seconds for which a call waits for its number in the queue
+_POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
+_STARTING = 15.0  # seconds that a worker has before its first beat
+_BATCH = 1000
+
+
+class LeaseLost(Exception):
+    """Others may have taken over what this worker did: it was not heard of for too long."""
+
+
+class Superseded(Exception):
+    """A later version of this package has brought the campaign to its own format."""
+
+
+@attrs.frozen
+class Intent:
+    """A call that is to be placed, and all that decides how."""
+
+    key: str
+    delay: float
+    """Seconds until its number may place it."""
+
+
+@attrs.frozen
+class Nothing:
+    """There is no call to be placed now."""
+
+    open: int
+    """Calls that are begun and not settled."""
+    at: float | None
+    """Seconds until there is one; ``None`` if there is none any more."""
+
+
+@attrs.frozen
+class Begun:
+    """A call that is begun and not settled."""
+
+    key: str
+    runs: int
+    """How many workflows that followed it came to nothing."""
+    from_number: str
+    call_id: str | None
+    sent_at: float | None
+
+
+@attrs.frozen
+class Turn:
+    """Leave to send a request."""
+
+    request: dict[str, Any]
+    age: float | None
+    """Seconds since it was sent first, if that was before, by the clock of the database; below 0 if that was set back."""
+    may_dial: bool
+    """Whether it may be sent again. Else it may only be looked for, since nobody may be called now."""
+
+
+@attrs.frozen
+class Wait:
+    """There is no turn yet."""
+
+    seconds: float
+
+
+class Store:
+    """The tables of one campaign.
+
+    :param clock: what time it is, if not what the database says.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
+        self.database = database
+        self._clock = clock
+        self._lock = threading.Lock()  # one writes at a time, and the others wait here and not in the database
+        self._read: tuple[str, int, Settings] | None = None  # the settings that were read last, and of what text in what format
+
+    @contextmanager
+    def _reading(self) -> Generator[sa.Connection]:
+        with self.database.fast.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, *, durably: bool = False, alone: bool = True) -> Generator[tuple[sa.Connection, float]]:
+        """A transaction, with the time in it.
+
+        :param durably: it outlasts a power cut, with all that was written before it.
+        :param alone: nobody else has one. Not needed for what changes one row by itself.
+        """
+        with self._lock, (self.database.durable if durably else self.database.fast).connect() as connection:
+            if self.database.path is not None:
+                connection.execute(sa.text("BEGIN IMMEDIATE"))
+            elif alone:
+                connection.execute(sa.select(campaigns.c.name).with_for_update())
+            try:
+                yield connection, self._now(connection)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+
+    def _now(self, connection: sa.Connection) -> float:
+        return self.database.now(connection) if self._clock is None else self._clock()
+
+    def now(self) -> float:
+        """What time it is."""
+        with self._reading() as connection:
+            return self._now(connection)
+
+    def make(self, name: str, settings: Settings, people: Iterable[Contact], never: Iterable[str]) -> None:
+        """Write a new campaign with its contacts.
+
+        :raises ConfigurationError: there is one already, two contacts have one id, or it has no name that can be part of a key.
+        """
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(f"the name of a campaign must be 1 to 60 letters, digits, '_' and '-', not {name!r}")
+        self.database.prepare()
+        tables.create_all(self.database.durable)
+        with self._writing(durably=True) as (connection, now):
+            if self.database.path is None:
+                connection.execute(sa.text(f"LOCK TABLE {campaigns.name} IN EXCLUSIVE MODE"))
+            if connection.execute(sa.select(campaigns.c.name)).first() is not None:
+                raise ConfigurationError("there is a campaign in this database already")
+            row = {
+                "name": name,
+                "token": token_hex(6),
+                "format": formats.FORMAT,
+                "settings": formats.settings_text(settings),
+                "status": "paused",
+                "begun_at": now,
+            }
+            connection.execute(sa.insert(campaigns).values(**row))
+            for number in set(never):
+                connection.execute(sa.insert(do_not_call).values(number=number))
+            batch: list[dict[str, Any]] = []
+            ids: set[str] = set()
+            for place, contact in enumerate(people):
+                if contact.id in ids:
+                    raise ConfigurationError(f"two contacts have one id: that of {contact!r}")
+                ids.add(contact.id)
+                case = begin(contact, settings.rules, now)
+                batch.append({"id": contact.id, "number": contact.number, "priority": contact.priority, "place": place, **_columns(case)})
+                if len(batch) == _BATCH:
+                    connection.execute(sa.insert(contacts), batch)
+                    batch = []
+            if batch:
+                connection.execute(sa.insert(contacts), batch)
+
+    def campaign(self) -> tuple[str, Settings, Status, str]:
+        """Its name, settings, status, and why it has that.
+
+        :raises ConfigurationError: there is none in this database, or a later version wrote it.
+        """
+        row = self._row()
+        return row.name, self._settings(row), row.status, row.note
+
+    def _row(self) -> Any:
+        row = None
+        if sa.inspect(self.database.fast).has_table(campaigns.name):
+            with self._reading() as connection:
+                row = connection.execute(sa.select(campaigns)).first()
+        if row is None:
+            raise ConfigurationError("there is no campaign in this database")
+        return row
+
+    def _settings(self, row: Any) -> Settings:
+        if self._read is None or self._read[:2] != (row.settings, row.format):
+            self._read = row.settings, row.format, formats.settings_from(row.settings, row.format)
+        return self._read[2]
+
+    def set_status(self, status: Status, note: str = "", *, only_from: Status | None = None) -> bool:
+        """Write how it is to go on; whether it was as it had to be."""
+        with self._writing(durably=True) as (connection, _):
+            change = sa.update(campaigns).values(status=status, note=note)
+            if only_from is not None:
+                change = change.where(campaigns.c.status == only_from)
+            return connection.execute(change).rowcount > 0
+
+    def pause(self, note: str) -> None:
+        """Let it pause, if it runs, and write why."""
+        self.set_status("paused", note, only_from="running")
+
+    def finish(self) -> bool:
+        """Write that it is done, if it runs and nobody is being called or waits; whether that is so."""
+        with self._writing(durably=True) as (connection, _):
+            running = connection.execute(sa.select(campaigns.c.status)).scalar_one() == "running"
+            left = connection.execute(sa.select(contacts.c.id).where(contacts.c.end.is_(None)).limit(1)).first()
+            if running and left is None:
+                connection.execute(sa.update(campaigns).values(status="done", note=""))
+            return running and left is None
+
+    # Workers
+
+    def enter(self, *, alone: bool) -> tuple[int, str]:
+        """Bring the campaign to the format of this version, and give a worker the number that nobody had, with the campaign's token.
+
+        :param alone: there is no other worker: those that are written down are dead.
+        :raises ConfigurationError: a later version wrote it.
+        """
+        with self._writing(durably=True) as (connection, now):
+            self._migrate(connection)
+            row = connection.execute(sa.select(campaigns)).one()
+            worker = row.workers + 1
+            connection.execute(sa.update(campaigns).values(workers=worker))
+            if alone:
+                connection.execute(sa.delete(workers))
+            connection.execute(sa.insert(workers).values(id=worker, beat_at=now + _STARTING))
+            return worker, row.token
+
+    def _migrate(self, connection: sa.Connection) -> None:
+        row = connection.execute(sa.select(campaigns.c.format, campaigns.c.settings)).one()
+        steps = list(formats.steps_from(row.format))
+        if not steps:
+            return
+        settings = json.loads(row.settings)
+        for step in steps:
+            settings = step.settings(settings)
+            for statement in step.tables:
+                connection.execute(sa.text(statement))
+        connection.execute(sa.update(campaigns).values(format=formats.FORMAT, settings=json.dumps(settings)))
+        last = ""
+        while True:
+            query = sa.select(contacts.c.id, contacts.c["case"]).where(contacts.c.id > last).order_by(contacts.c.id).limit(_BATCH)
+            rows = connection.execute(query).all()
+            if not rows:
+                return
+            for id, text in rows:
+                case = json.loads(text)
+                for step in steps:
+                    case = step.case(case)
+                connection.execute(sa.update(contacts).where(contacts.c.id == id).values(case=json.dumps(case)))
+            last = rows[-1][0]
+
+    def beat(self, worker: int, lease: float) -> None:
+        """Write that a worker is alive.
+
+        :param lease: seconds after which others take over what one does that is not heard of.
+        :raises LeaseLost: it was not heard of for so long.
+        :raises Superseded: a later version goes on with it.
+        """
+        with self._writing(alone=False) as (connection, now):
+            _check_format(connection.execute(sa.select(campaigns.c.format)).scalar_one())
+            is_alive = (workers.c.id == worker) & (workers.c.beat_at > now - lease)
+            if not connection.execute(sa.update(workers).where(is_alive).values(beat_at=now)).rowcount:
+                raise LeaseLost
+            connection.execute(sa.delete(workers).where(workers.c.beat_at <= now - lease))
+
+    def alive(self, lease: float) -> list[int]:
+        """The workers that are.
+
+        :param lease: see `beat`.
+        """
+        with self._reading() as connection:
+            is_alive = workers.c.beat_at > self._now(connection) - lease
+            return list(connection.execute(sa.select(workers.c.id).where(is_alive)).scalars())
+
+    def leave(self, worker: int) -> None:
+        """Write that a worker is gone: others take over at once what it left."""
+        with self._writing(alone=False) as (connection, _):
+            connection.execute(sa.delete(workers).where(workers.c.id == worker))
+
+    def _check_lease(self, connection: sa.Connection, worker: int, lease: float, now: float) -> None:
+        beat_at = connection.execute(sa.select(workers.c.beat_at).where(workers.c.id == worker)).scalar()
+        if beat_at is None or beat_at <= now - lease:
+            raise LeaseLost
+
+    # Attempts
+
+    def next_intent(self, most: int) -> Intent | Nothing:
+        """Write down the next call that is to be placed.
+
+        :param most: so many calls are begun and not settled at most.
+        """
+        with self._reading() as connection:  # most who ask find nothing, and keep nobody from writing
+            found = self._next(connection, self._now(connection), most)
+            if isinstance(found, Nothing):
+                return found
+        with self._writing() as (connection, now):
+            while True:
+                found = self._next(connection, now, most)
+                if isinstance(found, Nothing):
+                    return found
+                row, settings, usage, case, choice = found
+                if self._objection(connection, case, settings, choice.at) is None:
+                    break
+                _write(connection, self._postponed(connection, case, settings, choice.at))
+            rules, number = settings.rules, choice.number.number
+            key = f"{row.name}-{row.token}-{row.serial + 1}"
+            request = request_of(case.contact, settings, number, key)
+            values = {"key": key, "contact_id": case.contact.id, "from_number": number, "request": json.dumps(request), "at": choice.at}
+            connection.execute(sa.insert(attempts).values(**values))
+            usage[number] = used(choice.number, usage[number], rules.zone, choice.at)
+            today = day_in(rules.zone, now)
+            connection.execute(
+                sa.update(campaigns).values(
+                    usage=json.dumps({name: [had.day, had.calls] for name, had in usage.items()}),
+                    serial=row.serial + 1,
+                    day=today,
+                    calls=(row.calls if row.day == today else 0) + 1,
+                )
+            )
+            _write(connection, dialled(case, choice.at, number))
+            return Intent(key, choice.at - now)
+
+    def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[Any, Settings, dict[str, Usage], Case, Choice] | Nothing:
+        """Who is called next, from which number and when."""
+        row = connection.execute(sa.select(campaigns)).one()
+        _check_format(row.format)
+        settings = self._settings(row)
+        rules = settings.rules
+        count = connection.execute(sa.select(sa.func.count()).where(attempts.c.result.is_(None))).scalar_one()
+        if count >= most or row.status != "running":
+            return Nothing(count, _POLL)
+        first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
+        if first is None or first > now:
+            return Nothing(count, None if first is None else first - now)
+        if rules.calls_per_day is not None and row.day == day_in(rules.zone, now) and row.calls >= rules.calls_per_day:
+            return Nothing(count, next_day(rules.zone, now) - now)
+        # "+ 0" has the database follow the order, and not sort all that are due to find the first of them.
+        query = sa.select(contacts.c["case"]).where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
+        query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
+        text = connection.execute(query).scalar()
+        if text is None:
+            return Nothing(count, _POLL)  # somebody else was faster
+        case = formats.case_from(text)
+        usage = self._usage(connection, row, rules.numbers, now)
+        choice = choose(rules.numbers, usage, rules.zone, now, [attempt.from_number for attempt in case.attempts])
+        if choice.at > now + _SOON:
+            return Nothing(count, choice.at - now)
+        return row, settings, usage, case, choice
+
+    def _usage(self, connection: sa.Connection, row: Any, numbers: Iterable[Number], now: float) -> dict[str, Usage]:
+        """What the numbers have done today, and when each may place one more after those that wait for it.
+
+        What waits for longer than it should is left out: it may be with a worker that is dead, and must not keep others from their calls.
+        """
+        said: dict[str, list[Any]] = json.loads(row.usage)
+        waits = attempts.c.result.is_(None) & attempts.c.sent_at.is_(None) & (attempts.c.at > now - _SOON)
+        query = sa.select(attempts.c.from_number, sa.func.count()).where(waits)
+        waiting: dict[str, int] = {row[0]: row[1] for row in connection.execute(query.group_by(attempts.c.from_number))}
+        usage: dict[str, Usage] = {}
+        for number in numbers:
+            day, calls = said.get(number.number, ("", 0))
+            usage[number.number] = Usage(now + waiting.get(number.number, 0) / number.per_second, day, calls)
+        return usage
+
+    def open_attempts(self) -> list[Begun]:
+        """Calls that are begun and not settled."""
+        with self._reading() as connection:
+            return [_begun(row) for row in connection.execute(sa.select(attempts).where(attempts.c.result.is_(None)))]
+
+    def open_attempt(self, key: str) -> Begun | None:
+        """A call that is begun; ``None`` if it is settled, or was taken back."""
+        with self._reading() as connection:
+            row = connection.execute(sa.select(attempts).where(attempts.c.key == key, attempts.c.result.is_(None))).first()
+            return None if row is None else _begun(row)
+
+    def renew(self, key: str, runs: int) -> None:
+        """Write that the workflow of a call came to nothing, and that there is another."""
+        with self._writing(alone=False) as (connection, _):
+            is_it = (attempts.c.key == key) & (attempts.c.runs == runs) & attempts.c.result.is_(None)
+            connection.execute(sa.update(attempts).where(is_it).values(runs=runs + 1))
+
+    def turn(self, key: str, worker: int, *, lease: float, live: int, first: bool) -> Turn | Wait | None:
+        """Leave for a worker to send an attempt now, which is written before it is sent; when it may ask again; ``None`` if it is not to.
+
+        :param lease: see `beat`.
+        :param live: so many calls there may be at once.
+        :param first: the worker begins with it, whoever had it before.
+        :raises LeaseLost: the worker was not heard of for too long.
+        :raises Superseded: a later version goes on with it.
+        """
+        with self._reading() as connection:  # most who ask are to wait, and keep nobody from writing
+            found = self._attempt(connection, key)
+            if found is not None and (seconds := self._pause(connection, found, live, self._now(connection))) > 0:
+                return Wait(seconds)
+        with self._writing(durably=True) as (connection, now):
+            self._check_lease(connection, worker, lease, now)
+            found = self._attempt(connection, key)
+            if found is None:
+                return None
+            row, case, settings = found
+            if row.result is not None or row.call_id is not None or not (first or row.worker == worker):
+                return None
+            before = attrs.evolve(case, attempts=case.attempts[:-1], not_before=0.0)
+            may_dial = row.status == "running" and self._objection(connection, before, settings, now) is None
+            if not may_dial and row.sent_at is None:
+                connection.execute(sa.delete(attempts).where(attempts.c.key == key))
+                _write(connection, self._postponed(connection, before, settings, now))
+                return None
+            values: dict[str, Any] = {"worker": worker}
+            if may_dial:
+                if (seconds := self._pause(connection, found, live, now)) > 0:
+                    return Wait(seconds)
+                values |= {"sent_at": now if row.sent_at is None else row.sent_at, "tried_at": now, "answered_at": None}
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
+            return Turn(json.loads(row.request), None if row.sent_at is None else now - row.sent_at, may_dial)
+
+    def _pause(self, connection: sa.Connection, found: tuple[Any, Case, Settings], live: int, now: float) -> float:
+        """Seconds until a call may be sent: so that there are never more at once, nor more of a number in any second, as the server counts.
+
+        It counts a call at some moment between the request and the answer, so each stands for the time from the one to a second after the
+        other.
+        """
+        row, _, settings = found
+        if row.status != "running":
+            return 0.0  # nothing is sent
+        others = attempts.c.key != row.key
+        count = sa.select(sa.func.count()).where(others, attempts.c.result.is_(None), attempts.c.sent_at.is_not(None))
+        if connection.execute(count).scalar_one() >= live:
+            return _POLL
+        number = next(number for number in settings.rules.numbers if number.number == row.from_number)
+        most = max(1, math.floor(number.per_second))
+        period = most / number.per_second
+        counts = attempts.c.answered_at.is_(None) | (attempts.c.answered_at > now - period)
+        is_of_number = (attempts.c.from_number == number.number) & attempts.c.tried_at.is_not(None)
+        moments = list(connection.execute(sa.select(attempts.c.answered_at).where(others, counts, is_of_number)).scalars())
+        over = len(moments) - most  # so many, and one more, are to be over first
+        if over < 0:
+            return 0.0
+        answered = sorted(at for at in moments if at is not None)
+        # Where it takes an answer that is not there, that counts for a whole period when it comes.
+        return max(answered[over] + period - now, 0.001) if over < len(answered) else min(period / 4, 1.0)
+
+    def refused(self, key: str, answered_at: float, *, never_sent: bool) -> None:
+        """Write that a request was not carried out, and may be sent again.
+
+        :param answered_at: when that was answered, by the clock of the database, or somewhat later.
+        :param never_sent: it was not sent before either.
+        """
+        with self._writing(alone=False) as (connection, now):
+            values: dict[str, Any] = {"answered_at": min(answered_at, now)}
+            if never_sent:
+                values["sent_at"] = None
+            is_it = (attempts.c.key == key) & attempts.c.call_id.is_(None) & attempts.c.result.is_(None)
+            connection.execute(sa.update(attempts).where(is_it).values(**values))
+
+    def placed(self, key: str, call_id: str, answered_at: float) -> None:
+        """Write which call an attempt is.
+
+        :param answered_at: see `refused`.
+        """
+        with self._writing(alone=False) as (connection, now):
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(call_id=call_id, answered_at=min(answered_at, now)))
+
+    def settle(self, key: str, result: Result, *, duration_ms: float | None = None, cents: float | None = None) -> None:
+        """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing."""
+        with self._writing(alone=False) as (connection, now):
+            found = self._attempt(connection, key, alone=True)
+            if found is None or found[0].result is not None:
+                return
+            row, case, settings = found
+            values = {"result": result.reason, "settled_at": now, "duration_ms": duration_ms, "cents": cents}
+            if row.answered_at is None:
+                values["answered_at"] = now
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
+            case = settled(case, settings.rules, result, now)
+            if case.end == "do_not_call" and not self._never(connection, case):
+                connection.execute(sa.insert(do_not_call).values(number=row.number))
+            _write(connection, case)
+
+    def contact_of(self, key: str) -> Contact:
+        """Whom an attempt calls."""
+        with self._reading() as connection:
+            found = self._attempt(connection, key)
+        assert found is not None  # noqa: S101 - what was sent is never taken back
+        return found[1].contact
+
+    def retry(self, ends: Iterable[str]) -> int:
+        """Begin anew with contacts that ended so, with a new budget of attempts; how many there are."""
+        with self._writing(durably=True) as (connection, now):
+            self._migrate(connection)
+            row = connection.execute(sa.select(campaigns)).one()
+            settings = self._settings(row)
+            texts = connection.execute(sa.select(contacts.c["case"]).where(contacts.c.end.in_(list(ends)))).scalars().all()
+            for text in texts:
+                # The calls that were stay where they are written; the new budget counts from here.
+                _write(connection, begin(formats.case_from(text).contact, settings.rules, now))
+            if texts and row.status == "done":
+                connection.execute(sa.update(campaigns).values(status="paused"))
+            return len(texts)
+
+    def counts(self) -> dict[str, int]:
+        """How many contacts ended how, wait (``waiting``) or are being called (``live``)."""
+        with self._reading() as connection:
+            live = contacts.c.end.is_(None) & contacts.c.waits_until.is_(None)
+            state = sa.case((live, "live"), (contacts.c.end.is_(None), "waiting"), else_=contacts.c.end).label("state")
+            rows = connection.execute(sa.select(state, sa.func.count()).group_by(sa.text("state")))
+            return {row[0]: row[1] for row in rows}
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """All attempts, in order of time."""
+        with self._reading() as connection:
+            query = sa.select(attempts, contacts.c.number, contacts.c.end).join(contacts, contacts.c.id == attempts.c.contact_id)
+            return [dict(row) for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
+
+    def _attempt(self, connection: sa.Connection, key: str, *, alone: bool = False) -> tuple[Any, Case, Settings] | None:
+        """An attempt, with how the campaign stands, its case and the settings.
+
+        :param alone: nobody else changes it until the end of the transaction.
+        """
+        if alone:
+            connection.execute(sa.select(attempts.c.key).where(attempts.c.key == key).with_for_update())
+        campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
+        query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
+        row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
+        if row is None:
+            return None
+        _check_format(row.format)
+        return row, formats.case_from(row.case), self._settings(row)
+
+    def _objection(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> str | None:
+        return objection(case, settings.rules, now, self._never(connection, case))
+
+    def _never(self, connection: sa.Connection, case: Case) -> Collection[str]:
+        return set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number == case.contact.number)).scalars())
+
+    def _postponed(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> Case:
+        """The contact with the next moment at which it may be called, or ended if there is none."""
+        if self._never(connection, case):
+            return attrs.evolve(case, end="do_not_call")
+        at = due(case, settings.rules, now)
+        return attrs.evolve(case, end="expired") if at is None else attrs.evolve(case, not_before=at)
+
+
+def _check_format(format: int) -> None:
+    if format != formats.FORMAT:
+        raise Superseded(f"another process goes on with this campaign in a later version (format {format}, here {formats.FORMAT})")
+
+
+def _begun(row: Any) -> Begun:
+    return Begun(row.key, row.runs, row.from_number, row.call_id, row.sent_at)
+
+
+def _columns(case: Case) -> dict[str, Any]:
+    waits = None if case.end is not None or case.is_live else case.not_before
+    return {"case": formats.case_text(case), "waits_until": waits, "end": case.end}
+
+
+def _write(connection: sa.Connection, case: Case) -> None:
+    connection.execute(sa.update(contacts).where(contacts.c.id == case.contact.id).values(**_columns(case)))

@@ -1,0 +1,163 @@
+"""One attempt as a workflow of DBOS, whose queue gives it to one of the workers, and to another one if that dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import anyio
+from anyio import to_thread
+
+from ..._core.errors import ConfigurationError
+from . import format as formats
+
+try:
+    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
+    ) from None
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from anyio.abc import TaskGroup
+
+    from .store import Begun
+
+__all__ = ["enqueue", "executor", "mend", "remedy", "serving", "version"]
+
+_NAME = "retell-async-campaign"
+_POLLING = 0.2  # seconds from one look of a worker into the queue to the next
+_EARLY = 2.0  # seconds before its time that the queue gives an attempt to a worker, which keeps to the time: the queue is late by some
+_CHUNK = 500  # workflows that are asked for at once
+
+
+class _CarriesOut(Protocol):
+    async def carry_out(self, key: str) -> None: ...
+
+
+_here: list[tuple[_CarriesOut, TaskGroup]] = []
+"""The worker of this process, and the tasks in which it carries out attempts; none while it runs no campaign."""
+
+
+@DBOS.workflow(name="retell_async.attempt", max_recovery_attempts=None)
+async def _attempt(key: str) -> None:
+    """Carry out an attempt. How far it got stands in the tables of the campaign, with all that it takes to go on: there are no steps."""
+    worker, tasks = _here[0]
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def carry_out() -> None:
+        try:
+            await worker.carry_out(key)
+        except BaseException:
+            over.cancel()  # then the workflow has no end, and goes on elsewhere
+            raise
+        if not over.done():
+            over.set_result(None)
+
+    tasks.start_soon(carry_out)  # in a task that ends with the run, as those of DBOS do not
+    await over
+
+
+def version() -> str:
+    """By what DBOS tells which workers may go on with what others began: the format of the campaign, and not the code."""
+    return f"{_NAME}-{formats.FORMAT}"
+
+
+def executor(token: str, worker: int) -> str:
+    """How DBOS calls a worker of a campaign."""
+    return f"{token}-{worker}"
+
+
+@asynccontextmanager
+async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) -> AsyncGenerator[TaskGroup]:
+    """A block in which this process takes attempts from the queue. It gives the tasks that end with it.
+
+    :param name: that of its `executor`.
+    :param most: so many it carries out at once.
+    :raises ConfigurationError: DBOS is in use in this process.
+    """
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    DBOS(
+        config={
+            "name": _NAME,
+            "system_database_engine": engine,
+            "application_version": version(),
+            "executor_id": name,
+            "log_level": "WARNING",
+        }
+    )
+    if DBOS.executor_id != name:  # there was one, which passes over a second configuration in silence
+        raise ConfigurationError(
+            "DBOS is in use in this process already, and there can be one only: run the campaign in a process of its own"
+        )
+    try:
+        DBOS.listen_queues([_NAME])
+        async with anyio.create_task_group() as tasks:
+            _here.append((worker, tasks))
+            DBOS.launch()
+            await DBOS.register_queue_async(_NAME, worker_concurrency=most, polling_interval_sec=_POLLING, on_conflict="always_update")
+            try:
+                yield tasks
+            finally:
+                logging.getLogger("dbos").setLevel(logging.ERROR)  # it warns of each workflow that has no end, which is meant
+                tasks.cancel_scope.cancel()
+    finally:
+        _here.clear()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(DBOS.destroy)
+        # It has put a pool of its own in the place of the loop's, which is closed now.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+
+
+async def enqueue(key: str, runs: int, delay: float = 0.0) -> None:
+    """Give an attempt to the queue, once: its key is part of the name of the workflow."""
+    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay - _EARLY if delay > _EARLY else None):
+        await DBOS.enqueue_workflow_async(_NAME, _attempt, key)
+
+
+def _id(key: str, runs: int) -> str:
+    return f"{key}.{runs}"
+
+
+def remedy(status: Any, alive: Collection[str]) -> Literal["enqueue", "resume", "renew"] | None:
+    """What is to be done about the workflow of an attempt that is not settled; ``None`` if it goes on.
+
+    :param status: the workflow as DBOS has it; ``None`` if there is none.
+    :param alive: the names of the workers that are.
+    """
+    if status is None:
+        return "enqueue"  # whoever wrote the attempt did not come to it
+    if status.app_version != version() or status.status not in {"ENQUEUED", "DELAYED", "PENDING"}:
+        return "renew"  # it is of a former version, which nobody runs any more, or has come to nothing
+    return "resume" if status.status == "PENDING" and status.executor_id not in alive else None
+
+
+async def mend(
+    attempts: Sequence[Begun], alive: Callable[[], Awaitable[Collection[str]]], renew: Callable[[str, int], Awaitable[None]]
+) -> None:
+    """Have the attempts go on that nobody works on: those of workers that died, and those whose workflows came to nothing.
+
+    :param attempts: those that are begun and not settled.
+    :param alive: gives the names of the workers that are.
+    :param renew: writes that an attempt has another workflow.
+    """
+    for first in range(0, len(attempts), _CHUNK):
+        some = {_id(attempt.key, attempt.runs): attempt for attempt in attempts[first : first + _CHUNK]}
+        found = await DBOS.list_workflows_async(workflow_ids=list(some), load_input=False, load_output=False)
+        statuses = {status.workflow_id: status for status in found}
+        names = await alive()  # asked for after that, so that none is missing which had come before
+        for id, attempt in some.items():
+            what = remedy(statuses.get(id), names)
+            if what == "enqueue":
+                await enqueue(attempt.key, attempt.runs)
+            elif what == "resume":
+                await DBOS.resume_workflow_async(id, queue_name=_NAME)  # without the name it goes past the queue and its limit
+            elif what == "renew":
+                await DBOS.cancel_workflow_async(id)
+                await renew(attempt.key, attempt.runs)
+                await enqueue(attempt.key, attempt.runs + 1)

@@ -1,0 +1,320 @@
+"""What a campaign writes down, and what is placed again after a kill: the database, and a client whose server is a function."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+
+from retell_async import ConfigurationError
+from retell_async.campaigns import Case, Hours, Number, Rules, Settings, dialled
+from retell_async.campaigns.durable import format as formats
+from retell_async.campaigns.durable.campaign import Campaign
+from retell_async.campaigns.durable.database import Database
+from retell_async.campaigns.durable.format import FORMAT, case_from, case_text, settings_from, settings_text
+from retell_async.campaigns.durable.store import Intent, LeaseLost, Store, Superseded, Turn, Wait
+
+from .desk import NOW, RULES, SETTINGS, Campaigns, Desk, contacts
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Campaigns:
+    return Campaigns(tmp_path / "campaign.db")
+
+
+def test_an_attempt_is_written_before_it_is_placed_and_after(make: Campaigns) -> None:
+    desk = make(contacts(1))
+    store = desk.store
+    key = desk.begin()
+    assert [attempt.key for attempt in store.open_attempts()] == [key]
+    assert desk.idle() is None
+    turn = desk.at(NOW + 1).send(key)
+    assert turn.age is None
+    request = turn.request
+    assert (request["to_number"], request["idempotency_key"], request["metadata"]) == ("+12125550000", key, {"retell_async_token": key})
+    assert desk.at(NOW + 2).send(key) == Turn(request, 1.0, may_dial=True)  # whoever goes on after a kill sends the same
+    store.placed(key, "call_1", make.now)
+    assert desk.turn(key) is None  # it is placed, and to be followed
+    desk.at(NOW + 60).settle(key, "dial_no_answer", duration_ms=1000.0, cents=2.0)
+    desk.at(NOW + 90).settle(key, "user_hangup")  # said again
+    assert store.open_attempts() == []
+    assert store.counts() == {"waiting": 1}
+    assert desk.at(NOW + 61).idle() == 59
+    assert not desk.store.finish()  # somebody waits
+    second = desk.at(NOW + 120).begin()
+    assert second != key
+    assert not desk.store.finish()  # somebody is being called
+    desk.send(second)
+    desk.at(NOW + 180).settle(second, "user_hangup")
+    assert store.counts() == {"reached": 1}
+    assert store.finish()
+    assert store.campaign()[2] == "done"
+    assert [(row["key"], row["result"], row["call_id"], row["cents"]) for row in store.attempts()] == [
+        (key, "dial_no_answer", "call_1", 2.0),
+        (second, "user_hangup", None, None),
+    ]
+
+
+def _close(desk: Desk) -> None:
+    with desk.store._writing() as (connection, _):
+        closed = settings_text(Settings(rules=attrs.evolve(RULES, hours=Hours.parse("3:00-3:01"))))
+        connection.execute(sa.text("UPDATE retell_campaign SET settings = :text"), {"text": closed})
+
+
+def test_the_window_is_asked_for_when_the_call_is_about_to_be_placed(make: Campaigns) -> None:
+    desk = make(contacts(1), Settings(rules=attrs.evolve(RULES, hours=Hours.parse("0-24"))))
+    key = desk.begin()
+    _close(desk)
+    assert desk.turn(key) is None
+    assert desk.store.open_attempts() == []
+    assert desk.store.counts() == {"waiting": 1}
+    later = desk.idle()
+    assert later is not None
+    assert later > 60
+    assert desk.at(NOW + later).begin() != key
+
+
+@pytest.mark.parametrize("status", ["paused", "cancelled"])
+def test_what_is_paused_places_nothing(make: Campaigns, status: Any) -> None:
+    desk = make(contacts(2))
+    key = desk.begin()
+    desk.store.set_status(status)
+    assert desk.idle() is not None
+    assert desk.turn(key) is None
+    assert desk.store.counts() == {"waiting": 2}
+
+
+@pytest.mark.parametrize("stop", [_close, lambda desk: desk.store.set_status("paused")], ids=["hours", "pause"])
+def test_what_was_sent_before_is_looked_for_and_not_sent_once_nobody_may_be_called(make: Campaigns, stop: Callable[[Desk], object]) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    desk.send(key)
+    stop(desk)
+    turn = desk.send(key)  # after a kill
+    assert (turn.age, turn.may_dial) == (0.0, False)
+
+
+def test_those_who_are_not_to_be_called_are_not(make: Campaigns) -> None:
+    desk = make(contacts(3), do_not_call=("+12125550000",))
+    first = desk.begin()
+    desk.send(first)
+    desk.at(NOW + 30).settle(first, "user_requested_dnc")
+    second = desk.begin()
+    with desk.store._writing() as (connection, _):
+        connection.execute(sa.text("INSERT INTO retell_do_not_call VALUES ('+12125550002')"))
+    assert desk.turn(second) is None
+    assert desk.idle() is None
+    assert desk.store.counts() == {"do_not_call": 3}
+
+
+def test_priority_and_calls_a_day(make: Campaigns) -> None:
+    people = contacts(3)
+    people[2] = attrs.evolve(people[2], priority=5)
+    desk = make(people, Settings(rules=Rules(numbers=[Number("+14155550100")], calls_per_day=2)))
+    desk.send(desk.begin())
+    assert [row["contact_id"] for row in desk.store.attempts()] == ["2"]
+    desk.at(NOW + 10).begin()
+    tomorrow = desk.at(NOW + 30).idle()
+    assert tomorrow is not None
+    assert (NOW + 30 + tomorrow) % 86400 == 0
+
+
+def test_calls_wait_in_the_queue_for_their_number_and_no_longer(make: Campaigns) -> None:
+    desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=1.0)])))
+    delays = [found.delay for _ in range(4) if isinstance(found := desk.store.next_intent(100), Intent)]
+    assert delays == [0.0, 1.0, 2.0, 3.0]
+    assert desk.idle() == 4.0
+    assert desk.idle(most=4) is not None  # so many are begun already
+    assert desk.at(NOW + 10).begin()  # what should have left long ago is with a worker that is dead: others go on
+
+
+def test_a_number_places_no_more_in_a_second_than_it_may_as_the_server_counts(make: Campaigns) -> None:
+    desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=2.5)])))
+    first, second, third = (desk.begin() for _ in range(3))
+    desk.send(first)
+    desk.at(NOW + 0.1).send(second)
+    assert isinstance(desk.at(NOW + 5).turn(third), Wait)  # the server may count those that are not answered at any moment
+    desk.store.placed(first, "call_1", make.now)
+    wait = desk.at(NOW + 5.2).turn(third)
+    assert isinstance(wait, Wait)
+    assert wait.seconds == pytest.approx(0.6)  # two in 0.8 s
+    desk.at(NOW + 5.81).send(third)
+
+
+def test_there_are_no_more_calls_at_once_than_there_may_be(make: Campaigns) -> None:
+    desk = make(contacts(9))
+    first, second, third = (desk.begin() for _ in range(3))
+    for key in (first, second):
+        desk.send(key)
+        desk.store.placed(key, f"call_{key}", make.now)
+    assert isinstance(desk.turn(third, live=2), Wait)
+    desk.settle(first, "user_hangup")
+    assert isinstance(desk.turn(third, live=2), Turn)
+
+
+def test_what_the_server_refuses_for_being_too_much_is_sent_later_if_it_may_be(make: Campaigns) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    desk.send(key)
+    desk.store.refused(key, make.now, never_sent=True)
+    assert desk.at(NOW + 2).send(key).age is None
+    desk.store.refused(key, make.now, never_sent=True)
+    desk.store.set_status("paused")
+    assert desk.turn(key) is None
+    assert desk.store.counts() == {"waiting": 1}
+
+
+def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
+    desk = make(contacts(3))
+    sent, waiting, other = (desk.begin() for _ in range(3))
+    desk.send(sent)
+    desk.send(waiting)
+    desk.at(NOW + 16)
+    second = Desk(desk.store, make)
+    for key in (sent, waiting, other):  # nobody has taken it over yet
+        with pytest.raises(LeaseLost):
+            desk.store.turn(key, desk.worker, lease=15.0, live=9, first=True)
+    desk.store.beat(second.worker, 15.0)
+    assert desk.store.alive(15.0) == [second.worker]
+    assert second.send(sent).age == 16
+    with pytest.raises(LeaseLost):
+        desk.store.beat(desk.worker, 15.0)
+    # Alive or not, it has no turn any more with what another one has.
+    third = Desk(desk.store, make)
+    assert third.store.turn(sent, third.worker, lease=15.0, live=9, first=False) is None
+    desk.store.placed(sent, "call_1", make.now)  # what it knows is of use all the same
+    assert [row["call_id"] for row in desk.store.attempts() if row["key"] == sent] == ["call_1"]
+    desk.store.leave(third.worker)
+    desk.store.beat(second.worker, 15.0)
+    assert desk.store.alive(15.0) == [second.worker]
+
+
+def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    assert FORMAT == 1
+    assert not formats.STEPS  # the one that is made here is the first
+    monkeypatch.setattr(formats, "FORMAT", 2)
+    renamed = formats.Step(
+        settings=lambda said: {**said, "live": 7},
+        case=lambda said: {**said, "contact": {**said["contact"], "place": "US-NY"}},
+        tables=("ALTER TABLE retell_contact ADD COLUMN remark VARCHAR",),
+    )
+    monkeypatch.setitem(formats.STEPS, 1, renamed)
+    assert Store(desk.store.database).campaign()[1].live == 7  # read as it will be
+    assert Desk(desk.store, make).worker == 2
+    assert desk.store.campaign()[1].live == 7
+    assert desk.store.contact_of(key).place == "US-NY"
+    with desk.store._reading() as connection:
+        assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (2, None)
+    monkeypatch.setattr(formats, "FORMAT", 1)
+    steps: list[Callable[[], object]] = [
+        lambda: desk.turn(key),
+        lambda: desk.settle(key, "user_hangup"),
+        lambda: desk.store.next_intent(9),
+        lambda: desk.store.beat(desk.worker, 15.0),
+    ]
+    for step in steps:
+        with pytest.raises(Superseded, match="format 2, here 1"):
+            step()
+    with pytest.raises(ConfigurationError, match="upgrade"):
+        Campaign(make.path)
+
+
+def test_contacts_that_were_not_reached_begin_anew(make: Campaigns) -> None:
+    desk = make(contacts(2), Settings(rules=attrs.evolve(RULES, attempts=1)))
+    for reason in ("dial_no_answer", "user_hangup"):
+        key = desk.begin()
+        desk.send(key)
+        desk.settle(key, reason)
+    assert desk.store.counts() == {"exhausted": 1, "reached": 1}
+    assert desk.store.retry(["exhausted"]) == 1
+    assert desk.store.counts() == {"waiting": 1, "reached": 1}
+    assert len({row["key"] for row in desk.store.attempts()} | {desk.begin()}) == 3
+
+
+def test_what_is_written_is_read_back() -> None:
+    settings = Settings(
+        rules=Rules(
+            numbers=[Number("+14155550100", per_second=2.0, per_day=5)],
+            hours=Hours.parse("mon-fri 9-17", "sat 10-12"),
+            legal="us",
+            retries={"dial_busy": None},
+            callback="callback_at",
+            until=NOW,
+        ),
+        agent="agent_1",
+        agent_version=3,
+        required=("name",),
+    )
+    assert settings_from(settings_text(settings), FORMAT) == settings
+    with pytest.raises(ConfigurationError, match="later version"):
+        settings_from(settings_text(settings), FORMAT + 1)
+    odd = attrs.evolve(contacts(1)[0], metadata=MappingProxyType({}), variables=MappingProxyType({"name": "Ann"}))
+    for case in (
+        Case(odd),
+        Case(contacts(1)[0], not_before=NOW),
+        dialled(Case(contacts(1)[0]), NOW, "+1"),
+        Case(contacts(1)[0], end="reached", not_before=float("inf")),
+    ):
+        assert case_from(case_text(case)) == case
+
+
+def test_files_that_are_no_campaign_are_refused(tmp_path: Path, make: Campaigns) -> None:
+    with pytest.raises(ConfigurationError, match="no such file"):
+        Campaign(tmp_path / "missing.db")
+    (tmp_path / "text.db").write_text("hello, this is text")
+    with pytest.raises(ConfigurationError, match="no database"):
+        Campaign(tmp_path / "text.db")
+    sqlite3.connect(tmp_path / "empty.db").close()
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(ConfigurationError, match="no campaign"):
+        Campaign(tmp_path / "empty.db")
+    for name in ("", "a b", "x" * 61):
+        with pytest.raises(ConfigurationError, match="name"):
+            Campaign.make(tmp_path / "new.db", name, SETTINGS, [])
+    make(contacts(1))
+    with pytest.raises(ConfigurationError, match="already"):
+        Campaign.make(tmp_path / "campaign.db", "again", SETTINGS, [])
+    with pytest.raises(ConfigurationError, match="two contacts have one id") as raised:
+        Campaign.make(tmp_path / "twice.db", "twice", SETTINGS, contacts(1) * 2)
+    assert "5550000" not in str(raised.value)
+    with pytest.raises(ConfigurationError, match="not in mysql"):
+        Campaign("mysql://root:secret@localhost/calls")
+    with pytest.raises(ConfigurationError, match="address of the database"):
+        Campaign("://")
+
+
+def test_a_campaign_is_steered_from_any_process(tmp_path: Path) -> None:
+    campaign = Campaign.make(tmp_path / "campaign.db", "spring", SETTINGS, contacts(2), do_not_call=["+12125550001"])
+    other = Campaign(tmp_path / "campaign.db")
+    assert (other.state().status, other.state().contacts) == ("paused", 2)
+    campaign.resume()
+    assert other.state().status == "running"
+    other.pause()
+    assert campaign.state().status == "paused"
+    campaign.cancel()
+    other.resume()
+    assert campaign.state().status == "cancelled"
+    with pytest.raises(ConfigurationError, match="no end"):
+        campaign.retry(["nonsense"])  # type: ignore[list-item]
+
+
+@pytest.mark.soak
+def test_one_process_runs_it_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.db"
+    program = f"from retell_async.campaigns.durable.database import Database\nwith Database({str(path)!r}, make=True).alone(): pass"
+    database = Database(path, make=True)
+    with database.alone():
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert "another process runs this campaign" in done.stderr
+    with database.alone():
+        pass
