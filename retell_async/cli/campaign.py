@@ -7,10 +7,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import click
@@ -33,6 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _CALLS_LOOKED_AT = 200
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
@@ -72,7 +74,7 @@ def _settings(rules_file: Path | None, said: dict[str, Any]) -> Settings:
 @click.argument("contacts", type=_FILE)
 @_rules
 @click.option("--at", "moment", metavar="TIME", help="Plan as if it began then; by default it begins now.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan of every contact there, as CSV.")
+@click.option("--out", type=_WRITTEN, help="Write the plan of every contact there, as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary and all that is refused as JSON.")
 @click.option("--show", default=10, show_default=True, metavar="N", help="Print so many calls and refused lines.")
 def plan(
@@ -239,12 +241,19 @@ def retry(database: Path, ends: tuple[str, ...]) -> None:
 
 @campaign.command()
 @click.argument("database", type=_FILE)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; by default it is printed.")
+@click.option("--out", type=_WRITTEN, help="Where to write it; by default it is printed.")
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
-def report(database: Path, out: Path | None, kind: str) -> None:
-    """Write all attempts: who was called when from which number, what came of it, and what it cost."""
-    rows = [{name: row[name] for name in _COLUMNS} for row in _opened(database).attempts()]
-    with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:
+@click.option("--html", type=_WRITTEN, help="Write a page for people there, with charts and masked numbers, in place of the attempts.")
+def report(database: Path, out: Path | None, kind: str, html: Path | None) -> None:
+    """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them."""
+    opened = _opened(database)
+    if html is not None:
+        with _written(html) as file:
+            file.write(opened.report())
+        if out is None:
+            return
+    rows = [{name: row[name] for name in _COLUMNS} for row in opened.attempts()]
+    with _written(out) as file:
         if kind == "json":
             file.write(json.dumps(rows, indent=2) + "\n")
         else:
@@ -266,6 +275,18 @@ _COLUMNS: tuple[str, ...] = (
     "end",
     "key",
 )
+
+
+@contextmanager
+def _written(path: Path | None) -> Generator[IO[str]]:
+    """What is written to a file, or printed where none is named."""
+    try:
+        with click.open_file("-" if path is None else str(path), "w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        if path is None:
+            raise
+        raise click.FileError(str(path), error.strerror) from None
 
 
 def _moment(text: str) -> float:
@@ -342,8 +363,8 @@ def _summary(found: Plan, why: str) -> dict[str, Any]:
 
 
 def _write(found: Plan, out: Path) -> None:
-    with out.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
+    with _written(out) as file:
+        rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["id", "number", "utc", "local", "from_number", "line", "refused", "why"])
         for call in found.calls:
             utc = datetime.fromtimestamp(call.at, UTC).isoformat(timespec="seconds")

@@ -18,6 +18,7 @@ from ..._helpers.call import Ends
 from ..._http.loops import is_asyncio, running_loop
 from ..case import End
 from ..contact import Contact
+from ..report import page
 from ..settings import Settings
 from .database import alone, open_database
 from .format import FORMAT
@@ -96,6 +97,12 @@ class Campaign:
         ``key``, and the ``end`` of the contact.
         """
         return self._store.attempts()
+
+    def report(self) -> str:
+        """How it went, as one page of HTML, complete in itself: contacts, answers by the hour, cost. Numbers of people are masked."""
+        name, settings, status, note = self._store.campaign()
+        told = f"{status} ({note})" if note else status
+        return page(name, told, self._store.counts(), self._store.records(), time.time(), zone=settings.rules.zone)
 
     def pause(self) -> None:
         """Place no more calls, whichever process runs it; those that go on are followed to their end."""
