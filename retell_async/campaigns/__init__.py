@@ -15,7 +15,7 @@ from .rules import REASONS, Retry, Rules
 from .settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from .durable.campaign import Campaign, State
+    from .durable.campaign import Campaign, Progress, State
 
 __all__ = [
     "PRESETS",
@@ -30,6 +30,7 @@ __all__ = [
     "Plan",
     "Planned",
     "Preset",
+    "Progress",
     "Refused",
     "Result",
     "Retry",
@@ -55,7 +56,7 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """What needs a database, which a plan does not, found when it is asked for."""
-        if name not in {"Campaign", "State"}:
+        if name not in {"Campaign", "Progress", "State"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .durable import campaign
 

@@ -17,7 +17,7 @@ from .._version import __version__
 from .case import NOBODY, Result
 from .hours import day_in, hour_in
 
-__all__ = ["Record", "page"]
+__all__ = ["Record", "page", "plain"]
 
 
 def _masked(number: str) -> str:
@@ -286,21 +286,21 @@ def _unknown(tally: _Tally) -> ET.Element:
 
 def _el(tag: str, *children: ET.Element | str, **attributes: object) -> ET.Element:
     """An element; all text in it is escaped when it is written."""
-    element = ET.Element(tag, {name.rstrip("_").replace("_", "-"): _plain(str(value)) for name, value in attributes.items()})
+    element = ET.Element(tag, {name.rstrip("_").replace("_", "-"): plain(str(value)) for name, value in attributes.items()})
     last: ET.Element | None = None
     for child in children:
         if isinstance(child, ET.Element):
             element.append(child)
             last = child
         elif last is None:
-            element.text = (element.text or "") + (child if tag == "style" else _plain(child))
+            element.text = (element.text or "") + (child if tag == "style" else plain(child))
         else:
-            last.tail = (last.tail or "") + _plain(child)
+            last.tail = (last.tail or "") + plain(child)
     return element
 
 
-def _plain(text: str) -> str:
-    """Without what a file cannot hold or what turns a text around."""
+def plain(text: str) -> str:
+    """A text without what a file cannot hold, moves a cursor or turns a text around."""
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
+import shlex
+import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import click
+from anyio import to_thread
 
 from .._client import AsyncRetell
-from .._core.errors import APIError, ConfigurationError
+from .._core.errors import APIError, ConfigurationError, RetellError
 from .._core.masking import mask, mask_text
 from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
 from ..campaigns.settings import Settings, read_settings
+from . import display
 
 if TYPE_CHECKING:
-    from ..campaigns.durable.campaign import Campaign, State
+    from ..campaigns.durable.campaign import Campaign, Progress, State
     from ..campaigns.forecast import Planned
 
 __all__ = ["campaign"]
@@ -35,6 +41,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 _CALLS_LOOKED_AT = 200
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WRITTEN = click.Path(dir_okay=False, path_type=Path)
+_OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
+_SELDOM = 30.0  # the same in a log
+_SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
+_RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
+_STOPPING = "Stopping: no more calls are placed, {:,} go on. Ctrl-C again leaves at once."
+_INTERRUPTED = 130  # what shells have for programs that Ctrl-C ended
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
@@ -127,13 +139,26 @@ def run(database: Path, contacts: Path | None, rules_file: Path | None, do_not_c
     """Call people, until every contact has come to an end.
 
     DATABASE is the file of the campaign. With CONTACTS it is made: lines that a plan refuses are refused here too. Without them the
-    campaign that is in the file goes on. Ctrl-C or a kill ends this process and nothing else: run it again.
+    campaign that is in the file goes on.
+
+    Ctrl-C places no more calls, and ends when those that go on are over; the second one ends at once. Neither these nor a kill end the
+    campaign: run it again.
     """
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
     elif rules_file is not None or do_not_call is not None or name is not None or any(value not in {None, ()} for value in said.values()):
         raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
-    _show(anyio.run(_run, _opened(database)))
+    opened = _opened(database)
+    try:
+        stopped = anyio.run(_run, opened)
+    except KeyboardInterrupt:
+        stopped = True
+    state = opened.state()
+    _show(state)
+    if state.status in {"running", "paused"}:
+        click.echo(f"Go on with: retell-async campaign run {shlex.quote(str(database))}", err=True)
+    if stopped:
+        sys.exit(_INTERRUPTED)
 
 
 def _make(
@@ -165,27 +190,82 @@ def _opened(database: Path) -> Campaign:
     return Campaign(database)
 
 
-async def _run(campaign: Campaign) -> State:
-    last = ""
+async def _run(campaign: Campaign) -> bool:
+    """Run it; whether somebody stopped it at the keyboard."""
+    stop, over = anyio.Event(), anyio.Event()
+    wrong = None
+    async with AsyncRetell() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch, campaign, stop, over)
+        with _interruptible(stop, tasks.cancel_scope):
+            try:
+                await campaign.run(client, stop=stop)
+            except RetellError as error:
+                wrong = error  # raised below, where no group wraps it
+        over.set()
+    if wrong is not None:
+        raise wrong
+    return stop.is_set()
 
-    def show(state: State) -> None:
-        nonlocal last
-        text = _counts(state)
-        if text != last:
-            last = text
-            live = sys.stderr.isatty()
-            click.echo(f"\r{text}\x1b[K" if live else text, err=True, nl=not live)
 
-    async with AsyncRetell() as client:
-        return await campaign.run(client, on_state=show)
+@contextmanager
+def _interruptible(stop: anyio.Event, scope: anyio.CancelScope) -> Generator[None]:
+    """Let Ctrl-C stop the campaign, the second one at once."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stop.is_set():
+            scope.cancel()
+        stop.set()
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+    except (NotImplementedError, ValueError, RuntimeError):  # on Windows, or not in the main thread: there it ends at once
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
-def _counts(state: State) -> str:
-    return ", ".join(f"{what} {count:,}" for what, count in sorted(state.counts.items())) or "no contacts"
+async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> None:
+    """Show how it goes on, until it is over."""
+    if not sys.stderr.isatty() or find_spec("rich") is None:
+        async for progress, ends_at in _progress(campaign, _SELDOM, over):
+            if not over.is_set():  # how it stands then is printed anyway
+                click.echo(display.line(progress, ends_at, time.time()), err=True)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+        async for progress, ends_at in _progress(campaign, _OFTEN, over):
+            going_on = progress.state.counts.get("live", 0)
+            foot = _STOPPING.format(going_on) if stop.is_set() else _RUNNING
+            live.update(display.screen(progress, ends_at, time.time(), foot="" if over.is_set() else foot), refresh=True)
+
+
+async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
+    """How it goes on and about when it ends, now and then, and once more when it is over."""
+    most, ends_at, look, last = 0, None, 0.0, False
+    with anyio.move_on_after(_OFTEN):
+        await over.wait()  # as it is at once where it may not run
+        return
+    while not last:
+        last = over.is_set()
+        progress = await to_thread.run_sync(campaign.progress)
+        most = max(most, progress.state.counts.get("live", 0))
+        began = time.monotonic()
+        if most and began >= look and not last:
+            ends_at = await to_thread.run_sync(campaign.ends_about, most)
+            look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
+        yield progress, None if last else ends_at
+        with anyio.move_on_after(0.0 if last else every):
+            await over.wait()
 
 
 def _show(state: State) -> None:
-    click.echo(f"{state.name}: {state.status}{f' ({state.note})' if state.note else ''}: {_counts(state)}")
+    click.echo(f"{state.name}: {state.status}{f' ({state.note})' if state.note else ''}: {display.counts(state.counts)}")
 
 
 @campaign.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any, Literal
@@ -19,7 +19,6 @@ from ..case import Case, Result, begin, dialled, due, objection, settled
 from ..contact import Contact
 from ..hours import day_in, next_day
 from ..numbers import Usage, choose, used
-from ..report import Record
 from ..settings import Settings
 from .format import FORMAT, case_from, case_text, settings_from, settings_text
 
@@ -70,6 +69,8 @@ _attempt = sa.Table(
     sa.Column("cents", sa.Float),
     sa.Column("settled_at", sa.Float),
     sa.Index("retell_attempt_open", "result"),
+    sa.Index("retell_attempt_sent", "sent_at"),
+    sa.Index("retell_attempt_settled", "settled_at"),
 )
 _dnc = sa.Table("retell_do_not_call", _tables, sa.Column("number", sa.String, primary_key=True))
 
@@ -104,6 +105,12 @@ class Store:
                 connection.rollback()
                 raise
             connection.commit()
+
+    @contextmanager
+    def reading(self) -> Generator[sa.Connection]:
+        """A connection for those who only read."""
+        with self._engine.connect() as connection:
+            yield connection
 
     def make(self, name: str, settings: Settings, contacts: Iterable[Contact], do_not_call: Iterable[str], now: float) -> None:
         """Write a new campaign with its contacts.
@@ -275,25 +282,6 @@ class Store:
         with self._engine.connect() as connection:
             query = sa.select(_attempt, _contact.c.number, _contact.c.end).join(_contact, _contact.c.id == _attempt.c.contact_id)
             return [dict(row) for row in connection.execute(query.order_by(_attempt.c.at)).mappings()]
-
-    def records(self) -> Iterator[Record]:
-        """The attempts that were sent, one by one, in no order."""
-        same: dict[tuple[str, ...], tuple[str, ...]] = {}
-        columns = [_attempt.c[name] for name in ("key", "from_number", "sent_at", "result", "duration_ms", "cents")]
-        query = sa.select(*columns, _contact.c.number, _contact.c["case"]).join(_contact, _contact.c.id == _attempt.c.contact_id)
-        with self._engine.connect() as connection:
-            for row in connection.execution_options(yield_per=1000).execute(query.where(_attempt.c.sent_at.is_not(None))):
-                zones = tuple(json.loads(row.case)["contact"]["zones"])
-                yield Record(
-                    key=row.key,
-                    number=row.number,
-                    zones=same.setdefault(zones, zones),
-                    from_number=row.from_number,
-                    at=row.sent_at,
-                    result=row.result,
-                    duration_ms=row.duration_ms,
-                    cents=row.cents,
-                )
 
     def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings]:
         query = sa.select(_attempt, _contact.c["case"], _contact.c.number).join(_contact, _contact.c.id == _attempt.c.contact_id)
