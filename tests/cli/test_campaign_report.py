@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result as Done
 
 from retell_async.campaigns import Campaign, Contact, Number, Result, Rules, Settings
-from retell_async.campaigns.durable.database import open_database
+from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.store import Intent, Store
 from retell_async.cli.group import retell_async
 
@@ -24,16 +24,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = Settings(rules=Rules(numbers=[Number("+14155550100", per_second=100)], zone="America/New_York"))
     people = [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",)) for person in range(3)]
     Campaign.make("spring.db", "spring", settings, people)
-    store = Store(open_database(Path("spring.db")))
+    now = NOW
+    store = Store(Database("spring.db"), clock=lambda: now)
     store.set_status("running")
+    worker, _ = store.enter(alone=True)
     keys: list[str] = []
     for _ in people:
-        intent = store.next_intent(NOW)
+        intent = store.next_intent(len(people))
         assert isinstance(intent, Intent)
         keys.append(intent.key)
     for key in keys[:2]:
-        store.send(key, NOW)
-    store.settle(keys[0], Result("user_hangup", connected=True), NOW + 60, duration_ms=60_000.0, cents=12.5)
+        store.turn(key, worker, lease=15.0, live=3, first=True)
+    now += 60
+    store.settle(keys[0], Result("user_hangup", connected=True), duration_ms=60_000.0, cents=12.5)
     return tmp_path
 
 

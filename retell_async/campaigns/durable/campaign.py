@@ -1,16 +1,15 @@
-"""A campaign in a file: made, run, watched and stopped."""
+"""A campaign: made, run, watched and stopped."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
 
 import anyio
 import attrs
-from anyio import to_thread
+from anyio import CapacityLimiter
 
 from ..._call_slots import CallSlots
 from ..._core.errors import ConfigurationError
@@ -22,9 +21,10 @@ from ..forecast import ends_about
 from ..report import Record, page
 from ..settings import Settings
 from . import views
-from .database import alone, open_database
-from .format import FORMAT
-from .store import Intent, Status, Store
+from .database import Database
+from .placing import Placing
+from .store import Intent, LeaseLost, Status, Store, Superseded
+from .worker import FOLLOWED, Worker, patiently
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Campaign", "Progress", "State"]
 
 _TICK = 0.2  # seconds from one look at what is due to the next
+_TOLD = 1.0  # seconds from one time that is told how it stands to the next
 _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
+_AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
+_BEATS = 5  # times within the lease that a worker writes that it is alive
+_LEAVING = 5.0  # seconds for which one who leaves tries to say so, which saves others the lease
 _GUESS = 120.0  # seconds that a call is taken to last as long as none is over
 _AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
 
@@ -69,21 +73,21 @@ class Progress:
 
 
 class Campaign:
-    """A campaign in a file of SQLite, whose every step is written down before and after it is done.
+    """A campaign in a database, whose every step is written down before and after it is done.
 
-    :param path: the file that `Campaign.make` made.
+    :param address: the file of SQLite, or the address of the database of Postgres, in which `Campaign.make` made it.
     :raises ConfigurationError: there is no campaign in it, or a later version wrote it.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
-        self._store = Store(open_database(self._path))
+    def __init__(self, address: Path | str) -> None:
+        self._database = Database(address)
+        self._store = Store(self._database)
         self._store.campaign()
 
     @classmethod
     def make(
         cls,
-        path: Path | str,
+        address: Path | str,
         name: str,
         settings: Settings,
         contacts: Iterable[Contact],
@@ -92,14 +96,14 @@ class Campaign:
     ) -> Campaign:
         """Make a campaign, of which nothing is done before `run`.
 
-        :param path: where its file is made.
+        :param address: where its file is made, or ``postgresql://user@host/name`` for a database of Postgres, which several machines can
+            share. A database has one campaign.
         :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
         :param do_not_call: numbers in E.164 form that are not called.
-        :raises ConfigurationError: there is a campaign in this file already, or two contacts have one id.
+        :raises ConfigurationError: there is a campaign in this database already, or two contacts have one id.
         """
-        store = Store(open_database(Path(path), make=True))
-        store.make(name, settings, contacts, do_not_call, time.time())
-        return cls(path)
+        Store(Database(address, make=True)).make(name, settings, contacts, do_not_call)
+        return cls(address)
 
     def state(self) -> State:
         """How it stands. Any process may ask."""
@@ -118,16 +122,17 @@ class Campaign:
         """How it went, as one page of HTML, complete in itself: contacts, answers by the hour, cost. Numbers of people are masked."""
         name, settings, status, note = self._store.campaign()
         told = f"{status} ({note})" if note else status
-        with self._store.reading() as connection:
-            return page(name, told, self._store.counts(), views.records(connection), time.time(), zone=settings.rules.zone)
+        with self._database.fast.connect() as connection:
+            return page(name, told, self._store.counts(), views.records(connection), self._store.now(), zone=settings.rules.zone)
 
     def progress(self, last: int = 5) -> Progress:
         """How it goes on. Any process may ask.
 
         :param last: so many attempts that ended last are told of.
         """
-        with self._store.reading() as connection:
-            pace, due = views.pace(connection, time.time()), views.next_due(connection)
+        now = self._store.now()
+        with self._database.fast.connect() as connection:
+            pace, due = views.pace(connection, now), views.next_due(connection)
             return Progress(self.state(), pace, due, views.last(connection, last))
 
     def ends_about(self, live: int) -> float | None:
@@ -137,12 +142,12 @@ class Campaign:
 
         :param live: so many calls go on at once as long as there is somebody to call.
         """
-        rules = self._store.campaign()[1].rules
-        with self._store.reading() as connection:
+        rules, now = self._store.campaign()[1].rules, self._store.now()
+        with self._database.fast.connect() as connection:
             known, again = views.course(connection)
             seconds = _GUESS if known is None else known
             pace = min(sum(number.per_second for number in rules.numbers), live / max(seconds, 0.1))
-            last = ends_about(views.waiting(connection), rules, time.time(), per_second=pace, again=again)
+            last = ends_about(views.waiting(connection), rules, now, per_second=pace, again=again)
         return None if last is None else last + seconds
 
     def pause(self) -> None:
@@ -166,7 +171,7 @@ class Campaign:
         for end in ends:
             if end not in get_args(End):
                 raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
-        return self._store.retry(ends, time.time())
+        return self._store.retry(ends)
 
     async def run(
         self,
@@ -174,86 +179,116 @@ class Campaign:
         *,
         router: Events | None = None,
         on_state: Callable[[State], None] | None = None,
+        lease: float = 15.0,
         stop: anyio.Event | None = None,
     ) -> State:
         """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.
 
-        Under asyncio, and once in a process at a time. After a kill it goes on where it was.
+        Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
+        it together, on machines of their own.
 
         :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once.
         :param on_state: called now and then with how it stands.
-        :param stop: once it is set this process begins no more calls, follows those that go on to their end, and comes back. The campaign
-            itself goes on with the next `run`.
-        :raises ConfigurationError: it is cancelled, another process runs it, or something else uses DBOS in this process.
+        :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
+        :param stop: once it is set this process places no more calls, follows those that go on to their end, and comes back; where others
+            may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
+        :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, or something else
+            uses DBOS in this process.
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
-        from . import workflow
-
+        if not lease >= 1:
+            raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
         name, settings, status, _ = self._store.campaign()
         if status == "cancelled":
             raise ConfigurationError(f"the campaign {name} was cancelled")
-        if await workflow.is_in_use():
-            raise ConfigurationError(
-                "DBOS is in use in this process already, and there can be one only: run the campaign in another process"
-            )
-        with alone(self._path):
-            return await self._run(client, settings, router, on_state, stop or anyio.Event())
-
-    async def _run(
-        self, client: AsyncRetell, settings: Settings, router: Events | None, on_state: Callable[[State], None] | None, stop: anyio.Event
-    ) -> State:
-        from . import workflow
-        from .workflow import DBOS, QUEUE, enqueue
-
+        stop = stop or anyio.Event()
         slots = CallSlots(client)
         live = settings.live or max(await slots.limit(), 1)
         every = None if router is None else _LOOK_AT_CALLS
-        workflow.serve(workflow.Worker(self._store, client, settings, Ends(client.call, router, within=7200.0, every=every), slots))
-        engine = open_database(self._path, outlasts_power=False)  # what it forgets is in the tables of the campaign
-        logging.getLogger("dbos").setLevel(logging.WARNING)
-        DBOS(
-            config={
-                "name": "retell-async",
-                "system_database_engine": engine,
-                "application_version": f"retell-async-campaign-{FORMAT}",
-                "executor_id": "local",
-                "log_level": "WARNING",
-            }
-        )
-        try:
-            self._store.set_status("running", only_from="paused")
-            self._store.set_status("running", only_from="done")
-            DBOS.launch()
-            await DBOS.register_queue_async(QUEUE, worker_concurrency=live, polling_interval_sec=_TICK)
-            for key in await to_thread.run_sync(self._store.open_attempts):
-                await enqueue(key, 0.0)
-            return await self._feed(live, on_state, stop)
-        finally:
-            DBOS.destroy()
-            workflow.serve(None)
-            engine.dispose()
+        ends = Ends(client.call, router, within=FOLLOWED, every=every)
+        with self._database.alone():
+            is_first = True
+            while True:
+                number, token = await patiently(self._store.enter, alone=self._database.path is not None)
+                if is_first:
+                    for before in ("paused", "done"):
+                        await patiently(self._store.set_status, "running", only_from=before)
+                is_first = False
+                _, settings, _, _ = await patiently(self._store.campaign)
+                worker = Worker(number, self._store, settings, Placing(client), ends, slots, lease, live, stop)
+                try:
+                    return await self._work(worker, token, on_state)
+                except BaseExceptionGroup as group:
+                    _, rest = group.split(LeaseLost)
+                    if rest is not None:
+                        _raise(rest)
+                    # It stood still for so long that others went on with its calls: it comes back as a new one.
 
-    async def _feed(self, live: int, on_state: Callable[[State], None] | None, stop: anyio.Event) -> State:
+    async def _work(self, worker: Worker, token: str, on_state: Callable[[State], None] | None) -> State:
+        from .workflow import executor, serving
+
+        most = worker.live + max(int(worker.live * _AHEAD), 2)
+        try:
+            async with serving(self._database.fast, executor(token, worker.id), worker, most) as tasks:
+                tasks.start_soon(self._beat, worker, token)
+                return await self._feed(most, on_state, worker.stop)
+        finally:
+            with anyio.move_on_after(_LEAVING, shield=True):
+                await patiently(self._store.leave, worker.id)
+
+    async def _beat(self, worker: Worker, token: str) -> None:
+        """Write that the worker is alive. The one that is longest sees to it that what others leave undone goes on."""
+        from .workflow import executor, mend
+
+        async def renew(key: str, runs: int) -> None:
+            await patiently(self._store.renew, key, runs)
+
+        own = CapacityLimiter(1)  # a thread of its own, so that it waits for no other
+        while True:
+            alive = await patiently(self._store.beat, worker.id, worker.lease, limiter=own)
+            if alive[0] == worker.id:
+                attempts = await patiently(self._store.open_attempts)
+                await mend(attempts, {executor(token, each) for each in alive}, renew)
+            await anyio.sleep(worker.lease / _BEATS)
+
+    async def _feed(self, most: int, on_state: Callable[[State], None] | None, stop: anyio.Event) -> State:
         """Give what is due to the queue, as long as there is room, until nothing is left."""
         from .workflow import enqueue
 
+        told_at = 0.0
         while True:
-            going_on = len(await to_thread.run_sync(self._store.open_attempts))
-            found: Intent | float | None = 0.0
-            while going_on < live and not stop.is_set():
-                found = await to_thread.run_sync(self._store.next_intent, time.time())
-                if not isinstance(found, Intent):
-                    break
-                await enqueue(found.key, max(found.at - time.time(), 0.0))
-                going_on += 1
-            state = await to_thread.run_sync(self.state)
-            if on_state is not None:
-                on_state(state)
-            if not going_on:
-                if state.status == "running" and found is None:
-                    self._store.set_status("done", only_from="running")
-                    return self.state()
-                if state.status != "running" or stop.is_set():
+            if stop.is_set():
+                if self._database.path is None or not await patiently(self._store.open_attempts):
+                    return await patiently(self.state)
+                await anyio.sleep(_TICK)
+                continue
+            found = await patiently(self._store.next_intent, most)
+            if isinstance(found, Intent):
+                await enqueue(found.key, 0, found.delay)
+                continue
+            if on_state is not None and time.monotonic() >= told_at + _TOLD:
+                told_at = time.monotonic()
+                on_state(await patiently(self.state))
+            if not found.open:
+                state = await patiently(self.state)
+                if state.status == "running" and found.at is None:
+                    await patiently(self._store.set_status, "done", only_from="running")
+                    state = await patiently(self.state)
+                if state.status != "running":
+                    if on_state is not None:
+                        on_state(state)
                     return state
             await anyio.sleep(_TICK)
+
+
+def _raise(group: BaseExceptionGroup[BaseException]) -> NoReturn:
+    """Raise what went wrong: by itself, if it is one thing."""
+    error = group.exceptions[0]
+    if len(group.exceptions) > 1:
+        raise group
+    if isinstance(error, BaseExceptionGroup):
+        _raise(cast("BaseExceptionGroup[BaseException]", error))
+    if isinstance(error, Superseded):
+        raise ConfigurationError(str(error)) from None
+    raise error

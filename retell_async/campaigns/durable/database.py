@@ -1,4 +1,4 @@
-"""The database of a campaign: one file of SQLite, fit for what stands on it."""
+"""The database of a campaign: one file of SQLite, or Postgres for several machines."""
 
 from __future__ import annotations
 
@@ -13,59 +13,117 @@ from ..._core.errors import ConfigurationError
 
 try:
     import sqlalchemy as sa
-    from sqlalchemy import event
+    from sqlalchemy import event, exc
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
     ) from None
 
-__all__ = ["alone", "open_database"]
+__all__ = ["Database"]
 
 _THREADS = 50  # connections for threads that use it at once
-_PATIENCE = 60.0  # seconds for which one who writes waits for another
+_PATIENCE = 60.0  # seconds for which one who writes a file waits for another
+_STALLED = 5.0  # seconds after which Postgres takes its locks from one who began a transaction and stands still
 
 
-def _now(*_: object) -> float:
+class Database:
+    """Where a campaign is kept.
+
+    :param address: the path of a file of SQLite, or the address of a database of Postgres: ``postgresql://user@host/name``.
+    :param make: make the file if it is not there.
+    :raises ConfigurationError: the file is not there, or is no database.
+    """
+
+    def __init__(self, address: Path | str, *, make: bool = False) -> None:
+        self.path: Path | None = None
+        """The file; ``None`` on Postgres."""
+        if isinstance(address, str) and "://" in address:
+            self.durable = self.fast = _postgres(address)
+            return
+        self.path = path = Path(address)
+        if not make and not path.is_file():
+            raise ConfigurationError(f"{path}: there is no such file")
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                if file.read(15) != b"SQLite format 3":
+                    raise ConfigurationError(f"{path}: it is no database of SQLite")
+        self.durable = _sqlite(path, "FULL")
+        """What is written through it is there even if the power fails in the next moment."""
+        self.fast = _sqlite(path, "NORMAL")
+        """What is written through it may be lost then, and not if the process is killed. What `durable` writes after it saves it."""
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages: without a password."""
+        return self.durable.url.render_as_string() if self.path is None else str(self.path)
+
+    def prepare(self) -> None:
+        """Switch on what the file remembers: readers do not wait for who writes, which is four times as fast here."""
+        if self.path is not None:
+            with self.durable.connect() as connection:
+                connection.execute(sa.text("PRAGMA journal_mode=WAL"))
+
+    def now(self, connection: sa.Connection) -> float:
+        """Unix time in seconds, the same for all who use the database."""
+        if self.path is not None:
+            return time.time()
+        return float(connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """A block in which no other process runs the campaign in a file. A kill ends it too. On Postgres there may be several.
+
+        :raises ConfigurationError: another process does.
+        """
+        if self.path is None:
+            yield
+            return
+        lock = sqlite3.connect(f"{self.path}-run", timeout=0.0, isolation_level=None)
+        try:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                raise ConfigurationError(f"{self.path}: another process runs this campaign: several need Postgres") from None
+            yield
+        finally:
+            lock.close()
+
+    def close(self) -> None:
+        """Close its connections; they are opened again when they are needed."""
+        self.durable.dispose()
+        self.fast.dispose()
+
+
+def _postgres(address: str) -> sa.Engine:
+    try:
+        url = sa.make_url(address)
+    except exc.ArgumentError:
+        raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise ConfigurationError(f"a campaign is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=_THREADS, pool_pre_ping=True)
+
+    def connected(connection: Any, _: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {int(_STALLED * 1000)}")
+        connection.commit()
+
+    event.listen(engine, "connect", connected)
+    return engine
+
+
+def _unixepoch(*_: object) -> float:
     return time.time()
 
 
-@contextmanager
-def alone(path: Path) -> Generator[None]:
-    """A block in which no other process runs the campaign in a file. A kill ends it too.
-
-    :raises ConfigurationError: another process does.
-    """
-    lock = sqlite3.connect(f"{path}-run", timeout=0.0, isolation_level=None)
-    try:
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            raise ConfigurationError(f"{path}: another process runs this campaign") from None
-        yield
-    finally:
-        lock.close()
-
-
-def open_database(path: Path, *, make: bool = False, outlasts_power: bool = True) -> sa.Engine:
-    """Open a file of SQLite.
-
-    :param make: make it if it is not there.
-    :param outlasts_power: what is written is there even if the power fails in the next moment, and not only if the process is killed.
-    :raises ConfigurationError: it is not there, or is none.
-    """
-    if not make and not path.is_file():
-        raise ConfigurationError(f"{path}: there is no such file")
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(15) != b"SQLite format 3":
-                raise ConfigurationError(f"{path}: it is no database of SQLite")
+def _sqlite(path: Path, synchronous: str) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _PATIENCE}, pool_size=_THREADS, pool_timeout=_PATIENCE)
 
     def connected(connection: Any, _: object) -> None:
         # DBOS asks for unixepoch('subsec'), which SQLite has from 3.42 on; Pythons come with older ones.
-        connection.create_function("unixepoch", -1, _now)
-        connection.execute("PRAGMA journal_mode=WAL")  # four times as fast here
-        connection.execute(f"PRAGMA synchronous={'FULL' if outlasts_power else 'NORMAL'}")
+        connection.create_function("unixepoch", -1, _unixepoch)
+        connection.isolation_level = "IMMEDIATE"  # who reads before he writes would else find the file locked in between
+        connection.execute(f"PRAGMA synchronous={synchronous}")
 
     event.listen(engine, "connect", connected)
     return engine

@@ -1,9 +1,13 @@
-"""Cases and settings as JSON, as the database keeps them. A change here is another FORMAT, and needs a step in `migrated`."""
+"""Cases and settings as JSON, as the database keeps them, and how what former versions wrote is brought up to date.
+
+A change of what is written here, or of the tables, is another `FORMAT` and a `Step` in `STEPS`.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -16,9 +20,38 @@ from ..numbers import Number
 from ..rules import Retry, Rules
 from ..settings import Settings
 
-__all__ = ["FORMAT", "case_from", "case_text", "settings_from", "settings_text"]
+__all__ = ["FORMAT", "STEPS", "Step", "case_from", "case_text", "settings_from", "settings_text", "steps_from"]
+
+Json = dict[str, Any]
+
+
+def _same(said: Json) -> Json:
+    return said
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """How what one format says is said by the next."""
+
+    settings: Callable[[Json], Json] = _same
+    case: Callable[[Json], Json] = _same
+    tables: tuple[str, ...] = ()
+    """Statements of SQL that change the tables, for SQLite and Postgres alike."""
+
 
 FORMAT = 1
+STEPS: dict[int, Step] = {}
+"""The step from each former format to the next one."""
+
+
+def steps_from(format: int) -> Iterator[Step]:
+    """The steps from a format to that of this version.
+
+    :raises ConfigurationError: a later version wrote it.
+    """
+    if format > FORMAT:
+        raise ConfigurationError(f"this campaign was written by a later version of retell-async (format {format}, here {FORMAT}): upgrade")
+    return (STEPS[each] for each in range(format, FORMAT))
 
 
 def case_text(case: Case) -> str:
@@ -38,10 +71,10 @@ def case_text(case: Case) -> str:
 
 
 def case_from(text: str) -> Case:
-    """The case that was written."""
-    said: dict[str, Any] = json.loads(text)
-    contact: dict[str, Any] = {**said["contact"], "zones": tuple(said["contact"]["zones"])}
-    attempts: list[dict[str, Any]] = said["attempts"]
+    """The case that was written in the format of this version."""
+    said: Json = json.loads(text)
+    contact: Json = {**said["contact"], "zones": tuple(said["contact"]["zones"])}
+    attempts: list[Json] = said["attempts"]
     return Case(
         Contact(**contact),
         tuple(Attempt(**attempt) for attempt in attempts),
@@ -67,14 +100,14 @@ def settings_text(settings: Settings) -> str:
 
 
 def settings_from(text: str, format: int) -> Settings:
-    """The settings that were written.
+    """The settings that were written in a format.
 
     :raises ConfigurationError: a later version wrote them.
     """
-    if format > FORMAT:
-        raise ConfigurationError(f"this campaign was written by a later version of retell-async (format {format}, here {FORMAT}): upgrade")
-    said: dict[str, Any] = json.loads(text)
-    rules: dict[str, Any] = said["rules"]
+    said: Json = json.loads(text)
+    for step in steps_from(format):
+        said = step.settings(said)
+    rules: Json = said["rules"]
     rules["numbers"] = [Number(**number) for number in rules["numbers"]]
     rules["hours"] = Hours(tuple(Window(frozenset(days), start, end) for days, start, end in rules["hours"]))
     rules["retries"] = {name: None if retry is None else Retry(**retry) for name, retry in rules["retries"].items()}

@@ -5,35 +5,64 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import attrs
 
-from ..._core.errors import OutcomeUnknownError
-from ..._engine.retry import RetryPolicy
+from ..._core.errors import OutcomeUnknownError, RetellError
+from ..._engine.idempotency import MARK
+from ..._engine.limits import RateLimit
+from ..._helpers.watch import may_pass
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
-    from ...raw.models import PhoneCallResponse
 
-__all__ = ["place"]
+__all__ = ["Placing"]
 
 _LOOK = 20.0  # seconds for which a call is looked for whose outcome is not known
+_EVERY = 2.0  # seconds from one look to the next
 
 
-async def place(client: AsyncRetell, request: Mapping[str, Any], sent_at: float | None, now: float) -> PhoneCallResponse:
-    """Place a call under the key of its request, and give the call; the one that was placed already, if it was.
+class Placing:
+    """Places calls. Requests are the keywords of `call.create_phone_call`, the same each time, with a key that their metadata has too."""
 
-    :param request: the keywords of `call.create_phone_call`, the same each time, with a key that its metadata has too.
-    :param sent_at: when it was sent first, by whoever did not live to see the answer; ``None`` if it was not.
-    :param now: when it is sent now, as Unix time in seconds.
-    :raises OutcomeUnknownError: nobody can know whether it was placed.
-    :raises APIError: it was not placed.
-    """
-    if sent_at is None:
-        try:
-            return await client.call.create_phone_call(**request)
-        except OutcomeUnknownError:
-            sent_at = now
-    # Within the key's hour it is sent again, as it was; after it, the list of calls is searched for what the metadata says.
-    policy: RetryPolicy = client._settings.retry  # pyright: ignore[reportPrivateUsage]
-    looking = client.with_options(retry=attrs.evolve(policy, on_unknown_outcome="reconcile", reconcile_within=_LOOK))
-    return await looking.call.create_phone_call(**request, idempotency_key_since=sent_at)
+    def __init__(self, client: AsyncRetell) -> None:
+        policy = client._settings.retry  # pyright: ignore[reportPrivateUsage]
+        self._client = client
+        # It leaves now or not at all: whoever has leave to send it has it for a moment.
+        self._now = client.with_options(rate_limits={"call.create_phone_call": RateLimit(max_wait=0)})
+        self._again = client.with_options(retry=attrs.evolve(policy, on_unknown_outcome="reconcile", reconcile_within=_LOOK))
+
+    async def place(self, request: Mapping[str, Any], sent_at: float | None, now: float) -> str:
+        """Place a call, and give its id; that of the one that was placed already, if it was.
+
+        :param sent_at: when it was sent first, by whoever did not live to see the answer; ``None`` if it was not.
+        :param now: when it is sent now, as Unix time in seconds.
+        :raises OutcomeUnknownError: nobody can know whether it was placed.
+        :raises RateLimitError: it was not placed, and may be later.
+        :raises APIError: it was not placed.
+        """
+        if sent_at is None:
+            try:
+                return (await self._now.call.create_phone_call(**request)).call_id
+            except OutcomeUnknownError:
+                sent_at = now
+        # Within the key's hour it is sent again, as it was; after it, the list of calls is searched for what the metadata says.
+        return (await self._again.call.create_phone_call(**request, idempotency_key_since=sent_at)).call_id
+
+    async def find(self, request: Mapping[str, Any]) -> str | None:
+        """Look for the call of a request that was sent before, and give its id; ``None`` if there is none, as far as can be known."""
+        token = request["metadata"][MARK]
+        criteria: Any = {"metadata": [{"key": MARK, "type": "string", "op": "eq", "value": token}]}
+        with anyio.move_on_after(_LOOK):
+            while True:
+                try:
+                    page = await self._client.call.list(filter_criteria=criteria, limit=1)
+                except RetellError as error:
+                    if not may_pass(error):
+                        return None
+                else:
+                    for call in page.items:
+                        if dict(call.metadata or {}).get(MARK) == token:
+                            return call.call_id
+                await anyio.sleep(_EVERY)
+        return None

@@ -1,11 +1,12 @@
-"""What a campaign knows, in its database. Each function is one transaction."""
+"""What a campaign knows, in its database. Each function is one transaction, and may be repeated if it is not known whether it was done."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any, Literal
@@ -18,64 +19,28 @@ from ..calls import request_of
 from ..case import Case, Result, begin, dialled, due, objection, settled
 from ..contact import Contact
 from ..hours import day_in, next_day
-from ..numbers import Usage, choose, used
+from ..numbers import Number, Usage, choose, used
 from ..settings import Settings
-from .format import FORMAT, case_from, case_text, settings_from, settings_text
+from . import format as formats
+from .database import Database
+from .tables import attempts, campaigns, contacts, do_not_call, tables, workers
 
-__all__ = ["Intent", "Status", "Store"]
+__all__ = ["Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Superseded", "Turn", "Wait"]
 
 Status = Literal["running", "paused", "cancelled", "done"]
 
-_tables = sa.MetaData()
-_campaign = sa.Table(
-    "retell_campaign",
-    _tables,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("token", sa.String, nullable=False),  # so that another campaign of this name has other keys
-    sa.Column("serial", sa.Integer, nullable=False, default=0),  # of attempts, which are never counted back
-    sa.Column("format", sa.Integer, nullable=False),
-    sa.Column("settings", sa.Text, nullable=False),
-    sa.Column("status", sa.String, nullable=False),
-    sa.Column("note", sa.String, nullable=False, default=""),
-    sa.Column("begun_at", sa.Float, nullable=False),
-    sa.Column("day", sa.String, nullable=False, default=""),
-    sa.Column("calls", sa.Integer, nullable=False, default=0),
-    sa.Column("usage", sa.Text, nullable=False, default="{}"),
-)
-_contact = sa.Table(
-    "retell_contact",
-    _tables,
-    sa.Column("id", sa.String, primary_key=True),
-    sa.Column("number", sa.String, nullable=False),
-    sa.Column("priority", sa.Integer, nullable=False),
-    sa.Column("place", sa.Integer, nullable=False),  # among the contacts
-    sa.Column("case", sa.Text, nullable=False),
-    sa.Column("waits_until", sa.Float),  # null while a call goes on, and at the end
-    sa.Column("end", sa.String),
-    sa.Index("retell_contact_waits", "waits_until"),
-)
-_attempt = sa.Table(
-    "retell_attempt",
-    _tables,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("contact_id", sa.String, nullable=False),
-    sa.Column("from_number", sa.String, nullable=False),
-    sa.Column("request", sa.Text, nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("sent_at", sa.Float),  # when it was sent first: written before it is
-    sa.Column("call_id", sa.String),
-    sa.Column("result", sa.String),  # null while it goes on
-    sa.Column("duration_ms", sa.Float),
-    sa.Column("cents", sa.Float),
-    sa.Column("settled_at", sa.Float),
-    sa.Index("retell_attempt_open", "result"),
-    sa.Index("retell_attempt_sent", "sent_at"),
-    sa.Index("retell_attempt_settled", "settled_at"),
-)
-_dnc = sa.Table("retell_do_not_call", _tables, sa.Column("number", sa.String, primary_key=True))
-
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SOON = 1.0  # seconds for which a call waits for its number in the queue
+_POLL = 0.05  # seconds from one question to the next, where it is not known when there is room
+_BATCH = 1000
+
+
+class LeaseLost(Exception):
+    """Others may have taken over what this worker did: it was not heard of for too long."""
+
+
+class Superseded(Exception):
+    """A later version of this package has brought the campaign to its own format."""
 
 
 @attrs.frozen
@@ -83,107 +48,267 @@ class Intent:
     """A call that is to be placed, and all that decides how."""
 
     key: str
-    at: float
-    """When its number may place it, as Unix time in seconds."""
+    delay: float
+    """Seconds until its number may place it."""
+
+
+@attrs.frozen
+class Nothing:
+    """There is no call to be placed now."""
+
+    open: int
+    """Calls that are begun and not settled."""
+    at: float | None
+    """Seconds until there is one; ``None`` if there is none any more."""
+
+
+@attrs.frozen
+class Begun:
+    """A call that is begun and not settled."""
+
+    key: str
+    runs: int
+    """How many workflows that followed it came to nothing."""
+    from_number: str
+    call_id: str | None
+    sent_at: float | None
+
+
+@attrs.frozen
+class Turn:
+    """Leave to send a request."""
+
+    request: dict[str, Any]
+    sent_at: float | None
+    """When it was sent first, if that was before."""
+    may_dial: bool
+    """Whether it may be sent again. Else it may only be looked for, since nobody may be called now."""
+
+
+@attrs.frozen
+class Wait:
+    """There is no turn yet."""
+
+    seconds: float
 
 
 class Store:
-    """The tables of one campaign."""
+    """The tables of one campaign.
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    :param clock: what time it is, if not what the database says.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
+        self.database = database
+        self._clock = clock
         self._lock = threading.Lock()  # one writes at a time, and the others wait here and not in the database
-        _tables.create_all(engine)
+        self._read: tuple[str, int, Settings] | None = None  # the settings that were read last, and of what text in what format
 
     @contextmanager
-    def _writing(self) -> Generator[sa.Connection]:
-        with self._lock, self._engine.connect() as connection:
-            connection.execute(sa.text("BEGIN IMMEDIATE"))  # else two who read before they write may deadlock
+    def _reading(self) -> Generator[sa.Connection]:
+        with self.database.fast.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, *, durably: bool = False) -> Generator[tuple[sa.Connection, float]]:
+        """A transaction, with the time in it, while nobody else has one.
+
+        :param durably: it outlasts a power cut, with all that was written before it.
+        """
+        with self._lock, (self.database.durable if durably else self.database.fast).connect() as connection:
+            if self.database.path is not None:
+                connection.execute(sa.text("BEGIN IMMEDIATE"))
+            else:
+                connection.execute(sa.select(campaigns.c.name).with_for_update())
             try:
-                yield connection
+                yield connection, self._now(connection)
             except BaseException:
                 connection.rollback()
                 raise
             connection.commit()
 
-    @contextmanager
-    def reading(self) -> Generator[sa.Connection]:
-        """A connection for those who only read."""
-        with self._engine.connect() as connection:
-            yield connection
+    def _now(self, connection: sa.Connection) -> float:
+        return self.database.now(connection) if self._clock is None else self._clock()
 
-    def make(self, name: str, settings: Settings, contacts: Iterable[Contact], do_not_call: Iterable[str], now: float) -> None:
+    def now(self) -> float:
+        """What time it is."""
+        with self._reading() as connection:
+            return self._now(connection)
+
+    def make(self, name: str, settings: Settings, people: Iterable[Contact], never: Iterable[str]) -> None:
         """Write a new campaign with its contacts.
 
-        :raises ConfigurationError: there is one already, or it has no name that can be part of a key.
+        :raises ConfigurationError: there is one already, two contacts have one id, or it has no name that can be part of a key.
         """
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"the name of a campaign must be 1 to 60 letters, digits, '_' and '-', not {name!r}")
-        with self._writing() as connection:
-            if connection.execute(sa.select(_campaign.c.name)).first() is not None:
+        self.database.prepare()
+        tables.create_all(self.database.durable)
+        with self._writing(durably=True) as (connection, now):
+            if self.database.path is None:
+                connection.execute(sa.text(f"LOCK TABLE {campaigns.name} IN EXCLUSIVE MODE"))
+            if connection.execute(sa.select(campaigns.c.name)).first() is not None:
                 raise ConfigurationError("there is a campaign in this database already")
             row = {
                 "name": name,
                 "token": token_hex(6),
-                "format": FORMAT,
-                "settings": settings_text(settings),
+                "format": formats.FORMAT,
+                "settings": formats.settings_text(settings),
                 "status": "paused",
                 "begun_at": now,
             }
-            connection.execute(sa.insert(_campaign).values(**row))
-            for number in do_not_call:
-                connection.execute(sa.insert(_dnc).values(number=number))
+            connection.execute(sa.insert(campaigns).values(**row))
+            for number in set(never):
+                connection.execute(sa.insert(do_not_call).values(number=number))
             batch: list[dict[str, Any]] = []
-            for place, contact in enumerate(contacts):
+            ids: set[str] = set()
+            for place, contact in enumerate(people):
+                if contact.id in ids:
+                    raise ConfigurationError(f"two contacts have one id: that of {contact!r}")
+                ids.add(contact.id)
                 case = begin(contact, settings.rules, now)
                 batch.append({"id": contact.id, "number": contact.number, "priority": contact.priority, "place": place, **_columns(case)})
-                if len(batch) == 1000:
-                    connection.execute(sa.insert(_contact), batch)
+                if len(batch) == _BATCH:
+                    connection.execute(sa.insert(contacts), batch)
                     batch = []
             if batch:
-                connection.execute(sa.insert(_contact), batch)
+                connection.execute(sa.insert(contacts), batch)
 
     def campaign(self) -> tuple[str, Settings, Status, str]:
         """Its name, settings, status, and why it has that.
 
-        :raises ConfigurationError: there is none in this database.
+        :raises ConfigurationError: there is none in this database, or a later version wrote it.
         """
-        with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_campaign)).first()
+        row = self._row()
+        return row.name, self._settings(row), row.status, row.note
+
+    def _row(self) -> Any:
+        row = None
+        if sa.inspect(self.database.fast).has_table(campaigns.name):
+            with self._reading() as connection:
+                row = connection.execute(sa.select(campaigns)).first()
         if row is None:
             raise ConfigurationError("there is no campaign in this database")
-        return row.name, settings_from(row.settings, row.format), row.status, row.note
+        return row
+
+    def _settings(self, row: Any) -> Settings:
+        if self._read is None or self._read[:2] != (row.settings, row.format):
+            self._read = row.settings, row.format, formats.settings_from(row.settings, row.format)
+        return self._read[2]
 
     def set_status(self, status: Status, note: str = "", *, only_from: Status | None = None) -> bool:
         """Write how it is to go on; whether it was as it had to be."""
-        with self._writing() as connection:
-            change = sa.update(_campaign).values(status=status, note=note)
+        with self._writing(durably=True) as (connection, _):
+            change = sa.update(campaigns).values(status=status, note=note)
             if only_from is not None:
-                change = change.where(_campaign.c.status == only_from)
+                change = change.where(campaigns.c.status == only_from)
             return connection.execute(change).rowcount > 0
 
-    def next_intent(self, now: float) -> Intent | float | None:
-        """Write down the next call that is to be placed now; else when there is one, or ``None`` if there is none any more."""
-        with self._writing() as connection:
-            row = connection.execute(sa.select(_campaign)).one()
-            if row.status != "running":
-                return None
-            settings = settings_from(row.settings, row.format)
+    def pause(self, note: str) -> None:
+        """Let it pause, if it runs, and write why."""
+        self.set_status("paused", note, only_from="running")
+
+    # Workers
+
+    def enter(self, *, alone: bool) -> tuple[int, str]:
+        """Bring the campaign to the format of this version, and give a worker the number that nobody had, with the campaign's token.
+
+        :param alone: there is no other worker: those that are written down are dead.
+        :raises ConfigurationError: a later version wrote it.
+        """
+        with self._writing(durably=True) as (connection, now):
+            self._migrate(connection)
+            row = connection.execute(sa.select(campaigns)).one()
+            worker = row.workers + 1
+            connection.execute(sa.update(campaigns).values(workers=worker))
+            if alone:
+                connection.execute(sa.delete(workers))
+            connection.execute(sa.insert(workers).values(id=worker, beat_at=now))
+            return worker, row.token
+
+    def _migrate(self, connection: sa.Connection) -> None:
+        row = connection.execute(sa.select(campaigns.c.format, campaigns.c.settings)).one()
+        steps = list(formats.steps_from(row.format))
+        if not steps:
+            return
+        settings = json.loads(row.settings)
+        for step in steps:
+            settings = step.settings(settings)
+            for statement in step.tables:
+                connection.execute(sa.text(statement))
+        connection.execute(sa.update(campaigns).values(format=formats.FORMAT, settings=json.dumps(settings)))
+        last = ""
+        while True:
+            query = sa.select(contacts.c.id, contacts.c["case"]).where(contacts.c.id > last).order_by(contacts.c.id).limit(_BATCH)
+            rows = connection.execute(query).all()
+            if not rows:
+                return
+            for id, text in rows:
+                case = json.loads(text)
+                for step in steps:
+                    case = step.case(case)
+                connection.execute(sa.update(contacts).where(contacts.c.id == id).values(case=json.dumps(case)))
+            last = rows[-1][0]
+
+    def beat(self, worker: int, lease: float) -> list[int]:
+        """Write that a worker is alive, and give all that are.
+
+        :param lease: seconds after which others take over what one does that is not heard of.
+        :raises LeaseLost: it was not heard of for so long.
+        :raises Superseded: a later version goes on with it.
+        """
+        with self._writing() as (connection, now):
+            self._check_format(connection)
+            self._check_lease(connection, worker, lease, now)
+            connection.execute(sa.update(workers).where(workers.c.id == worker).values(beat_at=now))
+            connection.execute(sa.delete(workers).where(workers.c.beat_at <= now - lease))
+            return list(connection.execute(sa.select(workers.c.id).order_by(workers.c.id)).scalars())
+
+    def leave(self, worker: int) -> None:
+        """Write that a worker is gone: others take over at once what it left."""
+        with self._writing() as (connection, _):
+            connection.execute(sa.delete(workers).where(workers.c.id == worker))
+
+    def _check_lease(self, connection: sa.Connection, worker: int, lease: float, now: float) -> None:
+        beat_at = connection.execute(sa.select(workers.c.beat_at).where(workers.c.id == worker)).scalar()
+        if beat_at is None or beat_at <= now - lease:
+            raise LeaseLost
+
+    def _check_format(self, connection: sa.Connection) -> None:
+        format = connection.execute(sa.select(campaigns.c.format)).scalar_one()
+        if format != formats.FORMAT:
+            raise Superseded(f"another process goes on with this campaign in a later version (format {format}, here {formats.FORMAT})")
+
+    # Attempts
+
+    def next_intent(self, most: int) -> Intent | Nothing:
+        """Write down the next call that is to be placed.
+
+        :param most: so many calls are begun and not settled at most.
+        """
+        with self._writing() as (connection, now):
+            self._check_format(connection)
+            row = connection.execute(sa.select(campaigns)).one()
+            settings = self._settings(row)
             rules = settings.rules
+            count = connection.execute(sa.select(sa.func.count()).where(attempts.c.result.is_(None))).scalar_one()
+            if count >= most or row.status != "running":
+                return Nothing(count, _POLL)
             today = day_in(rules.zone, now)
-            usage = {number: Usage(**had) for number, had in json.loads(row.usage).items()}
-            query = sa.select(_contact.c["case"]).where(_contact.c.waits_until <= now)
-            query = query.order_by(_contact.c.priority.desc(), _contact.c.waits_until, _contact.c.place).limit(1)
+            usage = self._usage(connection, row, rules.numbers, now)
+            query = sa.select(contacts.c["case"]).where(contacts.c.waits_until <= now)
+            query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
             while True:
                 text = connection.execute(query).scalar()
                 if text is None:
-                    return connection.execute(sa.select(sa.func.min(_contact.c.waits_until))).scalar()
+                    first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
+                    return Nothing(count, None if first is None else first - now)
                 if rules.calls_per_day is not None and row.day == today and row.calls >= rules.calls_per_day:
-                    return next_day(rules.zone, now)
-                case = case_from(text)
+                    return Nothing(count, next_day(rules.zone, now) - now)
+                case = formats.case_from(text)
                 choice = choose(rules.numbers, usage, rules.zone, now, [attempt.from_number for attempt in case.attempts])
                 if choice.at > now + _SOON:
-                    return choice.at
+                    return Nothing(count, choice.at - now)
                 if self._objection(connection, case, settings, choice.at) is None:
                     break
                 _write(connection, self._postponed(connection, case, settings, choice.at))
@@ -191,122 +316,204 @@ class Store:
             key = f"{row.name}-{row.token}-{row.serial + 1}"
             request = request_of(case.contact, settings, number, key)
             values = {"key": key, "contact_id": case.contact.id, "from_number": number, "request": json.dumps(request), "at": choice.at}
-            connection.execute(sa.insert(_attempt).values(**values))
-            usage[number] = used(choice.number, usage.get(number, Usage()), rules.zone, choice.at)
+            connection.execute(sa.insert(attempts).values(**values))
+            usage[number] = used(choice.number, usage[number], rules.zone, choice.at)
             connection.execute(
-                sa.update(_campaign).values(
-                    usage=json.dumps({name: attrs.asdict(had) for name, had in usage.items()}),
+                sa.update(campaigns).values(
+                    usage=json.dumps({name: [had.day, had.calls] for name, had in usage.items()}),
                     serial=row.serial + 1,
                     day=today,
                     calls=(row.calls if row.day == today else 0) + 1,
                 )
             )
             _write(connection, dialled(case, choice.at, number))
-            return Intent(key, choice.at)
+            return Intent(key, choice.at - now)
 
-    def open_attempts(self) -> list[str]:
-        """The keys of calls that are begun and not settled."""
-        with self._engine.connect() as connection:
-            return list(connection.execute(sa.select(_attempt.c.key).where(_attempt.c.result.is_(None))).scalars())
+    def _usage(self, connection: sa.Connection, row: Any, numbers: Iterable[Number], now: float) -> dict[str, Usage]:
+        """What the numbers have done today, and when each may place one more after those that wait for it."""
+        said: dict[str, list[Any]] = json.loads(row.usage)
+        query = sa.select(attempts.c.from_number, sa.func.count()).where(attempts.c.result.is_(None), attempts.c.sent_at.is_(None))
+        waiting: dict[str, int] = {row[0]: row[1] for row in connection.execute(query.group_by(attempts.c.from_number))}
+        usage: dict[str, Usage] = {}
+        for number in numbers:
+            day, calls = said.get(number.number, ("", 0))
+            usage[number.number] = Usage(now + waiting.get(number.number, 0) / number.per_second, day, calls)
+        return usage
 
-    def send(self, key: str, now: float) -> tuple[dict[str, Any], float | None] | None:
-        """The request of an attempt, and when it was sent first, if that was before; ``None`` if it may not be sent now, and is taken back.
+    def open_attempts(self) -> list[Begun]:
+        """Calls that are begun and not settled."""
+        with self._reading() as connection:
+            return [_begun(row) for row in connection.execute(sa.select(attempts).where(attempts.c.result.is_(None)))]
 
-        That it is sent now is written before it is.
+    def open_attempt(self, key: str) -> Begun | None:
+        """A call that is begun; ``None`` if it is settled, or was taken back."""
+        with self._reading() as connection:
+            row = connection.execute(sa.select(attempts).where(attempts.c.key == key, attempts.c.result.is_(None))).first()
+            return None if row is None else _begun(row)
+
+    def renew(self, key: str, runs: int) -> None:
+        """Write that the workflow of a call came to nothing, and that there is another."""
+        with self._writing() as (connection, _):
+            is_it = (attempts.c.key == key) & (attempts.c.runs == runs) & attempts.c.result.is_(None)
+            connection.execute(sa.update(attempts).where(is_it).values(runs=runs + 1))
+
+    def turn(self, key: str, worker: int, *, lease: float, live: int, first: bool, stops: bool = False) -> Turn | Wait | None:
+        """Leave for a worker to send an attempt now, which is written before it is sent; when it may ask again; ``None`` if it is not to.
+
+        :param lease: see `beat`.
+        :param live: so many calls there may be at once.
+        :param first: the worker begins with it, whoever had it before.
+        :param stops: the worker sends nothing that was not sent before.
+        :raises LeaseLost: the worker was not heard of for too long.
+        :raises Superseded: a later version goes on with it.
         """
-        with self._writing() as connection:
-            row, case, settings = self._attempt(connection, key)
-            if row.sent_at is None:
-                before = attrs.evolve(case, attempts=case.attempts[:-1], not_before=0.0)
-                status = connection.execute(sa.select(_campaign.c.status)).scalar()
-                if status != "running" or self._objection(connection, before, settings, now) is not None:
-                    connection.execute(sa.delete(_attempt).where(_attempt.c.key == key))
-                    _write(connection, self._postponed(connection, before, settings, now))
-                    return None
-                connection.execute(sa.update(_attempt).where(_attempt.c.key == key).values(sent_at=now))
-            return json.loads(row.request), row.sent_at
+        with self._writing(durably=True) as (connection, now):
+            self._check_format(connection)
+            self._check_lease(connection, worker, lease, now)
+            found = self._attempt(connection, key)
+            if found is None:
+                return None
+            row, case, settings = found
+            if row.result is not None or row.call_id is not None or not (first or row.worker == worker):
+                return None
+            status = connection.execute(sa.select(campaigns.c.status)).scalar_one()
+            before = attrs.evolve(case, attempts=case.attempts[:-1], not_before=0.0)
+            may_dial = status == "running" and self._objection(connection, before, settings, now) is None
+            if row.sent_at is None and (stops or not may_dial):
+                connection.execute(sa.delete(attempts).where(attempts.c.key == key))
+                _write(connection, self._postponed(connection, before, settings, now))
+                return None
+            values: dict[str, Any] = {"worker": worker}
+            turn: Turn | Wait = Turn(json.loads(row.request), row.sent_at, may_dial)
+            if may_dial:
+                number = next(number for number in settings.rules.numbers if number.number == row.from_number)
+                seconds = self._pause(connection, row.key, number, live, now)
+                if seconds > 0:
+                    turn = Wait(seconds)
+                else:
+                    values |= {"sent_at": now if row.sent_at is None else row.sent_at, "tried_at": now, "answered_at": None}
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
+            return turn
+
+    def _pause(self, connection: sa.Connection, key: str, number: Number, live: int, now: float) -> float:
+        """Seconds until a call may be sent: so that there are never more at once, nor more of a number in any second, as the server counts.
+
+        It counts a call at some moment between the request and the answer, so each stands for the time from the one to a second after the
+        other.
+        """
+        others = attempts.c.key != key
+        count = sa.select(sa.func.count()).where(others, attempts.c.result.is_(None), attempts.c.sent_at.is_not(None))
+        if connection.execute(count).scalar_one() >= live:
+            return _POLL
+        most = max(1, math.floor(number.per_second))
+        period = most / number.per_second
+        counts = attempts.c.answered_at.is_(None) | (attempts.c.answered_at > now - period)
+        is_of_number = (attempts.c.from_number == number.number) & attempts.c.tried_at.is_not(None)
+        query = sa.select(attempts.c.answered_at).where(others, counts, is_of_number)
+        found = list(connection.execute(query).scalars())
+        over = len(found) - most  # so many, and one more, are to be over first
+        if over < 0:
+            return 0.0
+        answered = sorted(at for at in found if at is not None)
+        return max(answered[over] + period - now, 0.001) if over < len(answered) else _POLL
+
+    def refused(self, key: str, *, never_sent: bool) -> None:
+        """Write that a request was not carried out, and may be sent again.
+
+        :param never_sent: it was not sent before either.
+        """
+        with self._writing() as (connection, now):
+            values: dict[str, Any] = {"answered_at": now}
+            if never_sent:
+                values["sent_at"] = None
+            is_it = (attempts.c.key == key) & attempts.c.call_id.is_(None) & attempts.c.result.is_(None)
+            connection.execute(sa.update(attempts).where(is_it).values(**values))
 
     def placed(self, key: str, call_id: str) -> None:
         """Write which call an attempt is."""
-        with self._writing() as connection:
-            connection.execute(sa.update(_attempt).where(_attempt.c.key == key).values(call_id=call_id))
+        with self._writing() as (connection, now):
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(call_id=call_id, answered_at=now))
 
-    def settle(self, key: str, result: Result, now: float, *, duration_ms: float | None = None, cents: float | None = None) -> None:
+    def settle(self, key: str, result: Result, *, duration_ms: float | None = None, cents: float | None = None) -> None:
         """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing."""
-        with self._writing() as connection:
-            row, case, settings = self._attempt(connection, key)
-            if row.result is not None:
+        with self._writing() as (connection, now):
+            found = self._attempt(connection, key)
+            if found is None or found[0].result is not None:
                 return
+            row, case, settings = found
             values = {"result": result.reason, "settled_at": now, "duration_ms": duration_ms, "cents": cents}
-            connection.execute(sa.update(_attempt).where(_attempt.c.key == key).values(**values))
+            if row.answered_at is None:
+                values["answered_at"] = now
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
             case = settled(case, settings.rules, result, now)
-            if case.end == "do_not_call" and not self._do_not_call(connection, case):
-                connection.execute(sa.insert(_dnc).values(number=row.number))
+            if case.end == "do_not_call" and not self._never(connection, case):
+                connection.execute(sa.insert(do_not_call).values(number=row.number))
             _write(connection, case)
 
     def contact_of(self, key: str) -> Contact:
         """Whom an attempt calls."""
-        with self._engine.connect() as connection:
-            return self._attempt(connection, key)[1].contact
+        with self._reading() as connection:
+            query = sa.select(contacts.c["case"]).join(attempts, contacts.c.id == attempts.c.contact_id).where(attempts.c.key == key)
+            return formats.case_from(connection.execute(query).scalar_one()).contact
 
-    def pause(self, note: str) -> None:
-        """Let it pause, if it runs, and write why."""
-        self.set_status("paused", note, only_from="running")
-
-    def retry(self, ends: Iterable[str], now: float) -> int:
+    def retry(self, ends: Iterable[str]) -> int:
         """Begin anew with contacts that ended so, with a new budget of attempts; how many there are."""
-        with self._writing() as connection:
-            row = connection.execute(sa.select(_campaign)).one()
-            settings = settings_from(row.settings, row.format)
-            cases = [
-                case_from(text)
-                for text in connection.execute(sa.select(_contact.c["case"]).where(_contact.c.end.in_(list(ends)))).scalars()
-            ]
-            for case in cases:
+        with self._writing(durably=True) as (connection, now):
+            self._migrate(connection)
+            row = connection.execute(sa.select(campaigns)).one()
+            settings = self._settings(row)
+            texts = connection.execute(sa.select(contacts.c["case"]).where(contacts.c.end.in_(list(ends)))).scalars().all()
+            for text in texts:
                 # The calls that were stay where they are written; the new budget counts from here.
-                _write(connection, begin(case.contact, settings.rules, now))
-            if cases and row.status == "done":
-                connection.execute(sa.update(_campaign).values(status="paused"))
-            return len(cases)
+                _write(connection, begin(formats.case_from(text).contact, settings.rules, now))
+            if texts and row.status == "done":
+                connection.execute(sa.update(campaigns).values(status="paused"))
+            return len(texts)
 
     def counts(self) -> dict[str, int]:
         """How many contacts ended how, wait (``waiting``) or are being called (``live``)."""
-        with self._engine.connect() as connection:
-            live = _contact.c.end.is_(None) & _contact.c.waits_until.is_(None)
-            state = sa.case((live, "live"), (_contact.c.end.is_(None), "waiting"), else_=_contact.c.end)
-            rows = connection.execute(sa.select(state, sa.func.count()).group_by(state))
+        with self._reading() as connection:
+            live = contacts.c.end.is_(None) & contacts.c.waits_until.is_(None)
+            state = sa.case((live, "live"), (contacts.c.end.is_(None), "waiting"), else_=contacts.c.end).label("state")
+            rows = connection.execute(sa.select(state, sa.func.count()).group_by(sa.text("state")))
             return {row[0]: row[1] for row in rows}
 
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts, in order of time."""
-        with self._engine.connect() as connection:
-            query = sa.select(_attempt, _contact.c.number, _contact.c.end).join(_contact, _contact.c.id == _attempt.c.contact_id)
-            return [dict(row) for row in connection.execute(query.order_by(_attempt.c.at)).mappings()]
+        with self._reading() as connection:
+            query = sa.select(attempts, contacts.c.number, contacts.c.end).join(contacts, contacts.c.id == attempts.c.contact_id)
+            return [dict(row) for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
 
-    def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings]:
-        query = sa.select(_attempt, _contact.c["case"], _contact.c.number).join(_contact, _contact.c.id == _attempt.c.contact_id)
-        row = connection.execute(query.where(_attempt.c.key == key)).one()
-        campaign = connection.execute(sa.select(_campaign)).one()
-        return row, case_from(row.case), settings_from(campaign.settings, campaign.format)
+    def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings] | None:
+        query = sa.select(attempts, contacts.c["case"], contacts.c.number).join(contacts, contacts.c.id == attempts.c.contact_id)
+        row = connection.execute(query.where(attempts.c.key == key)).first()
+        if row is None:
+            return None
+        campaign = connection.execute(sa.select(campaigns)).one()
+        return row, formats.case_from(row.case), self._settings(campaign)
 
     def _objection(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> str | None:
-        return objection(case, settings.rules, now, self._do_not_call(connection, case))
+        return objection(case, settings.rules, now, self._never(connection, case))
 
-    def _do_not_call(self, connection: sa.Connection, case: Case) -> set[str]:
-        return set(connection.execute(sa.select(_dnc.c.number).where(_dnc.c.number == case.contact.number)).scalars())
+    def _never(self, connection: sa.Connection, case: Case) -> Collection[str]:
+        return set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number == case.contact.number)).scalars())
 
     def _postponed(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> Case:
         """The contact with the next moment at which it may be called, or ended if there is none."""
-        if self._do_not_call(connection, case):
+        if self._never(connection, case):
             return attrs.evolve(case, end="do_not_call")
         at = due(case, settings.rules, now)
         return attrs.evolve(case, end="expired") if at is None else attrs.evolve(case, not_before=at)
 
 
+def _begun(row: Any) -> Begun:
+    return Begun(row.key, row.runs, row.from_number, row.call_id, row.sent_at)
+
+
 def _columns(case: Case) -> dict[str, Any]:
     waits = None if case.end is not None or case.is_live else case.not_before
-    return {"case": case_text(case), "waits_until": waits, "end": case.end}
+    return {"case": formats.case_text(case), "waits_until": waits, "end": case.end}
 
 
 def _write(connection: sa.Connection, case: Case) -> None:
-    connection.execute(sa.update(_contact).where(_contact.c.id == case.contact.id).values(**_columns(case)))
+    connection.execute(sa.update(contacts).where(contacts.c.id == case.contact.id).values(**_columns(case)))

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ..contact import Contact
 from ..report import Record
 from .format import case_from
-from .store import _attempt as attempts, _contact as contacts
+from .tables import attempts, contacts
 
 __all__ = ["course", "last", "next_due", "pace", "records", "waiting"]
 
@@ -42,7 +42,7 @@ def next_due(connection: sa.Connection) -> float | None:
 def pace(connection: sa.Connection, now: float) -> float:
     """Calls that were sent a second, over the last minute."""
     query = sa.select(sa.func.count(), sa.func.min(attempts.c.sent_at)).where(attempts.c.sent_at > now - _MINUTE)
-    count, first = connection.execute(query).tuples().one()
+    count, first = connection.execute(query).one()
     return count / max(now - first, _BRIEF) if count else 0.0
 
 

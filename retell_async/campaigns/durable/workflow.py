@@ -1,152 +1,156 @@
-"""One attempt as a workflow of DBOS: each of its steps is done once, also by whoever goes on after a kill."""
+"""One attempt as a workflow of DBOS, whose queue gives it to one of the workers, and to another one if that dies."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import attrs
+import anyio
 from anyio import to_thread
 
-from ..._core.errors import APIError, APIStatusError, AuthenticationError, OutcomeUnknownError, PaymentRequiredError, WaitTimeoutError
-from ..._core.masking import mask_text
-from ..._dispatch.outcome import Outcome
-from ..calls import result_of
-from ..case import Result
-from .placing import place
+from ..._core.errors import ConfigurationError
+from . import format as formats
 
 try:
-    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID, error as dbos_errors
+    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
     ) from None
 
 if TYPE_CHECKING:
-    from ..._call_slots import CallSlots, Slot
-    from ..._client import AsyncRetell
-    from ..._helpers.call import Ends
-    from ..settings import Settings
-    from .store import Store
+    import sqlalchemy as sa
+    from anyio.abc import TaskGroup
 
-__all__ = ["DBOS", "QUEUE", "Worker", "attempt", "enqueue", "is_in_use", "serve"]
+    from .store import Begun
 
-QUEUE = "retell-async-campaign"
+__all__ = ["enqueue", "executor", "mend", "remedy", "serving", "version"]
 
-
-class Worker:
-    """What the steps of this process work with."""
-
-    def __init__(self, store: Store, client: AsyncRetell, settings: Settings, ends: Ends, slots: CallSlots) -> None:
-        self.store = store
-        self.client = client
-        self.settings = settings
-        self.ends = ends
-        self.slots = slots
-        self.held: dict[str, Slot] = {}
-        """The room that calls take which this process placed, by the keys of their attempts."""
+_NAME = "retell-async-campaign"
+_POLLING = 0.2  # seconds from one look of a worker into the queue to the next
+_CHUNK = 500  # workflows that are asked for at once
 
 
-_workers: list[Worker] = []
+class _CarriesOut(Protocol):
+    async def carry_out(self, key: str) -> None: ...
 
 
-def serve(worker: Worker | None) -> None:
-    """Let the steps of this process work with this, or with nothing any more."""
-    _workers[:] = [] if worker is None else [worker]
+_here: list[tuple[_CarriesOut, TaskGroup]] = []
+"""The worker of this process, and the tasks in which it carries out attempts; none while it runs no campaign."""
 
 
-_AGAIN: dict[str, Any] = {"retries_allowed": True, "interval_seconds": 2.0, "backoff_rate": 1.0, "max_attempts": 10**6}
-"""What went wrong in a step on this machine (a disk that is full, a client that was closed) is tried again: each may be, and none gives up
-a call that may go on."""
+@DBOS.workflow(name="retell_async.attempt", max_recovery_attempts=None)
+async def _attempt(key: str) -> None:
+    """Carry out an attempt. How far it got stands in the tables of the campaign, with all that it takes to go on: there are no steps."""
+    worker, tasks = _here[0]
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def carry_out() -> None:
+        try:
+            await worker.carry_out(key)
+        except BaseException:
+            over.cancel()  # then the workflow has no end, and goes on elsewhere
+            raise
+        if not over.done():
+            over.set_result(None)
+
+    tasks.start_soon(carry_out)  # in a task that ends with the run, as those of DBOS do not
+    await over
 
 
-@DBOS.workflow(name="retell_async.attempt")
-async def attempt(key: str) -> str:
-    """Place a call, follow it to its end, and write what that says of the contact."""
-    said = await _place(key)
-    if said["call_id"] is not None:
-        said = await _follow(key, said["call_id"])
-    if said["reason"] is not None:
-        await _settle(key, said)
-    return str(said["reason"])
+def version() -> str:
+    """By what DBOS tells which workers may go on with what others began: the format of the campaign, and not the code."""
+    return f"{_NAME}-{formats.FORMAT}"
 
 
-@DBOS.step(name="retell_async.place", **_AGAIN)
-async def _place(key: str) -> dict[str, Any]:
-    """Place the call, or take note of why there is none; neither, if it may not be placed now, and waits for another attempt."""
-    worker = _workers[0]
-    call = refused = None
+def executor(token: str, worker: int) -> str:
+    """How DBOS calls a worker of a campaign."""
+    return f"{token}-{worker}"
+
+
+@asynccontextmanager
+async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) -> AsyncGenerator[TaskGroup]:
+    """A block in which this process takes attempts from the queue. It gives the tasks that end with it.
+
+    :param name: that of its `executor`.
+    :param most: so many it carries out at once.
+    :raises ConfigurationError: DBOS is in use in this process.
+    """
+    logging.getLogger("dbos").setLevel(logging.WARNING)
+    DBOS(
+        config={
+            "name": _NAME,
+            "system_database_engine": engine,
+            "application_version": version(),
+            "executor_id": name,
+            "log_level": "WARNING",
+        }
+    )
+    if DBOS.executor_id != name:  # there was one, which passes over a second configuration in silence
+        raise ConfigurationError(
+            "DBOS is in use in this process already, and there can be one only: run the campaign in a process of its own"
+        )
     try:
-        async with worker.slots.hold() as slot:
-            now = time.time()
-            found = await to_thread.run_sync(worker.store.send, key, now)
-            if found is not None:
-                try:
-                    call = await place(worker.client, found[0], found[1], now)
-                except (ValueError, TypeError) as error:  # it cannot be sent, now or ever
-                    refused = error
-    except OutcomeUnknownError:
-        return _said(Result("unknown"))
-    except APIError as error:
-        if isinstance(error, (AuthenticationError, PaymentRequiredError)):
-            await to_thread.run_sync(worker.store.pause, mask_text(str(error)))
-        return await _refused(worker, key, error)
-    if call is None:
-        slot.ended()
-        return {"call_id": None, "reason": None} if refused is None else await _refused(worker, key, refused)
-    worker.held[key] = slot
-    await to_thread.run_sync(worker.store.placed, key, call.call_id)
-    return {"call_id": call.call_id, "reason": None}
+        DBOS.listen_queues([_NAME])
+        async with anyio.create_task_group() as tasks:
+            _here.append((worker, tasks))
+            DBOS.launch()
+            await DBOS.register_queue_async(_NAME, worker_concurrency=most, polling_interval_sec=_POLLING, on_conflict="always_update")
+            yield tasks
+            tasks.cancel_scope.cancel()
+    finally:
+        _here.clear()
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(DBOS.destroy)
+        # It has put a pool of its own in the place of the loop's, which is closed now.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
 
-async def _refused(worker: Worker, key: str, error: Exception) -> dict[str, Any]:
-    outcome = Outcome(index=0, request=None, status="not_placed", error=error)
-    contact = await to_thread.run_sync(worker.store.contact_of, key)
-    return _said(result_of(outcome, worker.settings.rules, contact) or Result("not_placed"))
+async def enqueue(key: str, runs: int, delay: float = 0.0) -> None:
+    """Give an attempt to the queue, once: its key is part of the name of the workflow."""
+    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay if delay > 0 else None):
+        await DBOS.enqueue_workflow_async(_NAME, _attempt, key)
 
 
-@DBOS.step(name="retell_async.follow", **_AGAIN)
-async def _follow(key: str, call_id: str) -> dict[str, Any]:
-    """Wait for the end of the call, and give what it says."""
-    worker = _workers[0]
-    rules = worker.settings.rules
-    try:
-        call = await worker.ends.wait(call_id, "ended" if rules.callback is None else "analyzed")
-    except (WaitTimeoutError, APIStatusError):
-        return _said(Result("unknown"))  # it was placed, and nobody knows what became of it
-    slot = worker.held.pop(key, None)
-    if slot is not None:
-        slot.ended()
-    contact = await to_thread.run_sync(worker.store.contact_of, key)
-    result = result_of(Outcome(index=0, request=None, status="ended", call=call), rules, contact) or Result("unknown")
-    if result.meaning == "account":
-        await to_thread.run_sync(worker.store.pause, f"a call ended with {result.reason}")
-    cents = None if call.call_cost is None else call.call_cost.combined_cost
-    return {**_said(result), "duration_ms": call.duration_ms, "cents": cents}
+def _id(key: str, runs: int) -> str:
+    return f"{key}.{runs}"
 
 
-@DBOS.step(name="retell_async.settle", **_AGAIN)
-async def _settle(key: str, said: dict[str, Any]) -> None:
-    result = Result(**{field.name: said[field.name] for field in attrs.fields(Result)})
-    store = _workers[0].store
-    await to_thread.run_sync(lambda: store.settle(key, result, time.time(), duration_ms=said["duration_ms"], cents=said["cents"]))
+def remedy(status: Any, alive: Collection[str]) -> Literal["enqueue", "resume", "renew"] | None:
+    """What is to be done about the workflow of an attempt that is not settled; ``None`` if it goes on.
+
+    :param status: the workflow as DBOS has it; ``None`` if there is none.
+    :param alive: the names of the workers that are.
+    """
+    if status is None:
+        return "enqueue"  # whoever wrote the attempt did not come to it
+    if status.app_version != version() or status.status not in {"ENQUEUED", "DELAYED", "PENDING"}:
+        return "renew"  # it is of a former version, which nobody runs any more, or has come to nothing
+    return "resume" if status.status == "PENDING" and status.executor_id not in alive else None
 
 
-def _said(result: Result) -> dict[str, Any]:
-    """A result as the step of a workflow keeps it."""
-    return {"call_id": None, **attrs.asdict(result), "duration_ms": None, "cents": None}
+async def mend(attempts: Sequence[Begun], alive: Collection[str], renew: Callable[[str, int], Awaitable[None]]) -> None:
+    """Have the attempts go on that nobody works on: those of workers that died, and those whose workflows came to nothing.
 
-
-async def enqueue(key: str, delay: float) -> None:
-    """Give an attempt to the queue, once: its key is the name of the workflow."""
-    with SetWorkflowID(key), SetEnqueueOptions(delay_seconds=delay or None):
-        await DBOS.enqueue_workflow_async(QUEUE, attempt, key)
-
-
-async def is_in_use() -> bool:
-    """Whether something uses DBOS in this process: a second configuration of it would be passed over in silence."""
-    try:
-        await DBOS.list_workflows_async(limit=1)
-    except dbos_errors.DBOSException:
-        return False
-    return True
+    :param attempts: those that are begun and not settled.
+    :param alive: the names of the workers that are.
+    :param renew: writes that an attempt has another workflow.
+    """
+    for first in range(0, len(attempts), _CHUNK):
+        some = {_id(attempt.key, attempt.runs): attempt for attempt in attempts[first : first + _CHUNK]}
+        found = await DBOS.list_workflows_async(workflow_ids=list(some), load_input=False, load_output=False)
+        statuses = {status.workflow_id: status for status in found}
+        for id, attempt in some.items():
+            what = remedy(statuses.get(id), alive)
+            if what == "enqueue":
+                await enqueue(attempt.key, attempt.runs)
+            elif what == "resume":
+                await DBOS.resume_workflow_async(id, queue_name=_NAME)  # without the name it goes past the queue and its limit
+            elif what == "renew":
+                await DBOS.cancel_workflow_async(id)
+                await renew(attempt.key, attempt.runs)
+                await enqueue(attempt.key, attempt.runs + 1)

@@ -19,11 +19,12 @@ import sqlalchemy as sa
 
 from retell_async import AsyncRetell, BadRequestError, ConfigurationError, OutcomeUnknownError
 from retell_async.campaigns import Case, Contact, Hours, Number, Result, Retry, Rules, Settings, dialled
+from retell_async.campaigns.durable import format as formats
 from retell_async.campaigns.durable.campaign import Campaign
-from retell_async.campaigns.durable.database import alone, open_database
+from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.format import FORMAT, case_from, case_text, settings_from, settings_text
-from retell_async.campaigns.durable.placing import place
-from retell_async.campaigns.durable.store import Intent, Store
+from retell_async.campaigns.durable.placing import Placing
+from retell_async.campaigns.durable.store import Intent, LeaseLost, Nothing, Store, Superseded, Turn, Wait
 
 from ...engine.example import BASE_URL, KEY
 
@@ -36,44 +37,83 @@ def contacts(count: int, **more: Any) -> list[Contact]:
     return [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",), **more) for person in range(count)]
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Store]:
-    def made(people: list[Contact], settings: Settings = SETTINGS, do_not_call: tuple[str, ...] = ()) -> Store:
-        store = Store(open_database(tmp_path / "campaign.db", make=True))
-        store.make("spring", settings, people, do_not_call, NOW)
+class Campaigns:
+    """Makes a campaign in a file, under a clock that a test sets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = NOW
+
+    def __call__(self, people: list[Contact], settings: Settings = SETTINGS, do_not_call: tuple[str, ...] = ()) -> Desk:
+        store = Store(Database(self.path, make=True), clock=lambda: self.now)
+        store.make("spring", settings, people, do_not_call)
         store.set_status("running")
-        return store
-
-    return made
+        return Desk(store, self)
 
 
-def begun(store: Store, now: float = NOW) -> str:
-    found = store.next_intent(now)
-    assert isinstance(found, Intent)
-    return found.key
+class Desk:
+    """A worker of a campaign, step by step."""
+
+    def __init__(self, store: Store, campaigns: Campaigns) -> None:
+        self.store = store
+        self.campaigns = campaigns
+        self.worker, _ = store.enter(alone=False)
+
+    def at(self, moment: float) -> Desk:
+        self.campaigns.now = moment
+        return self
+
+    def begin(self, most: int = 100) -> str:
+        found = self.store.next_intent(most)
+        assert isinstance(found, Intent), found
+        return found.key
+
+    def idle(self, most: int = 100) -> float | None:
+        """Seconds until there is something to do."""
+        found = self.store.next_intent(most)
+        assert isinstance(found, Nothing), found
+        return found.at
+
+    def turn(self, key: str, *, live: int = 100, first: bool = True) -> Turn | Wait | None:
+        self.store.beat(self.worker, 1e9)
+        return self.store.turn(key, self.worker, lease=15.0, live=live, first=first)
+
+    def send(self, key: str) -> Turn:
+        turn = self.turn(key)
+        assert isinstance(turn, Turn), turn
+        return turn
+
+    def settle(self, key: str, reason: str, **more: Any) -> None:
+        self.store.settle(key, Result(reason, connected=reason == "user_hangup"), **more)
 
 
-def test_an_attempt_is_written_before_it_is_placed_and_after(make: Callable[..., Store]) -> None:
-    store = make(contacts(1))
-    key = begun(store)
-    assert store.open_attempts() == [key]
-    assert store.next_intent(NOW) is None
-    sent = store.send(key, NOW + 1)
-    assert sent is not None
-    request, before = sent
-    assert before is None
+@pytest.fixture
+def make(tmp_path: Path) -> Campaigns:
+    return Campaigns(tmp_path / "campaign.db")
+
+
+def test_an_attempt_is_written_before_it_is_placed_and_after(make: Campaigns) -> None:
+    desk = make(contacts(1))
+    store = desk.store
+    key = desk.begin()
+    assert [attempt.key for attempt in store.open_attempts()] == [key]
+    assert desk.idle() is None
+    turn = desk.at(NOW + 1).send(key)
+    assert turn.sent_at is None
+    request = turn.request
     assert (request["to_number"], request["idempotency_key"], request["metadata"]) == ("+12125550000", key, {"retell_async_token": key})
-    assert store.send(key, NOW + 2) == (request, NOW + 1)  # whoever goes on after a kill sends the same, and knows since when
+    assert desk.at(NOW + 2).send(key) == Turn(request, NOW + 1, may_dial=True)  # whoever goes on after a kill sends the same
     store.placed(key, "call_1")
-    store.settle(key, Result("dial_no_answer"), NOW + 60, duration_ms=1000.0, cents=2.0)
-    store.settle(key, Result("user_hangup", connected=True), NOW + 90)  # said again
+    assert desk.turn(key) is None  # it is placed, and to be followed
+    desk.at(NOW + 60).settle(key, "dial_no_answer", duration_ms=1000.0, cents=2.0)
+    desk.at(NOW + 90).settle(key, "user_hangup")  # said again
     assert store.open_attempts() == []
     assert store.counts() == {"waiting": 1}
-    assert store.next_intent(NOW + 61) == NOW + 120
-    second = begun(store, NOW + 120)
+    assert desk.at(NOW + 61).idle() == 59
+    second = desk.at(NOW + 120).begin()
     assert second != key
-    store.send(second, NOW + 120)
-    store.settle(second, Result("user_hangup", connected=True), NOW + 180)
+    desk.send(second)
+    desk.at(NOW + 180).settle(second, "user_hangup")
     assert store.counts() == {"reached": 1}
     assert [(row["key"], row["result"], row["call_id"], row["cents"]) for row in store.attempts()] == [
         (key, "dial_no_answer", "call_1", 2.0),
@@ -81,70 +121,172 @@ def test_an_attempt_is_written_before_it_is_placed_and_after(make: Callable[...,
     ]
 
 
-def test_the_window_is_asked_for_when_the_call_is_about_to_be_placed(make: Callable[..., Store]) -> None:
-    open_now = Settings(rules=attrs.evolve(RULES, hours=Hours.parse("0-24")))
-    store = make(contacts(1), open_now)
-    key = begun(store)
-    with store._writing() as connection:
+def _close(desk: Desk) -> None:
+    with desk.store._writing() as (connection, _):
         closed = settings_text(Settings(rules=attrs.evolve(RULES, hours=Hours.parse("3:00-3:01"))))
         connection.execute(sa.text("UPDATE retell_campaign SET settings = :text"), {"text": closed})
-    assert store.send(key, NOW) is None
-    assert store.open_attempts() == []
-    assert store.counts() == {"waiting": 1}
-    later = store.next_intent(NOW)
-    assert isinstance(later, float)
-    assert later > NOW + 60
-    assert begun(store, later) != key
+
+
+def test_the_window_is_asked_for_when_the_call_is_about_to_be_placed(make: Campaigns) -> None:
+    desk = make(contacts(1), Settings(rules=attrs.evolve(RULES, hours=Hours.parse("0-24"))))
+    key = desk.begin()
+    _close(desk)
+    assert desk.turn(key) is None
+    assert desk.store.open_attempts() == []
+    assert desk.store.counts() == {"waiting": 1}
+    later = desk.idle()
+    assert later is not None
+    assert later > 60
+    assert desk.at(NOW + later).begin() != key
 
 
 @pytest.mark.parametrize("status", ["paused", "cancelled"])
-def test_what_is_paused_places_nothing(make: Callable[..., Store], status: Any) -> None:
-    store = make(contacts(2))
-    key = begun(store)
-    store.set_status(status)
-    assert store.next_intent(NOW) is None
-    assert store.send(key, NOW) is None
-    assert store.counts() == {"waiting": 2}
+def test_what_is_paused_places_nothing(make: Campaigns, status: Any) -> None:
+    desk = make(contacts(2))
+    key = desk.begin()
+    desk.store.set_status(status)
+    assert desk.idle() is not None
+    assert desk.turn(key) is None
+    assert desk.store.counts() == {"waiting": 2}
 
 
-def test_those_who_are_not_to_be_called_are_not(make: Callable[..., Store]) -> None:
-    store = make(contacts(3), do_not_call=("+12125550000",))
-    first = begun(store)
-    store.send(first, NOW)
-    store.settle(first, Result("user_requested_dnc", connected=True), NOW + 30)
-    second = begun(store, NOW)
-    with store._writing() as connection:
+@pytest.mark.parametrize("stop", [_close, lambda desk: desk.store.set_status("paused")], ids=["hours", "pause"])
+def test_what_was_sent_before_is_looked_for_and_not_sent_once_nobody_may_be_called(make: Campaigns, stop: Callable[[Desk], object]) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    desk.send(key)
+    stop(desk)
+    turn = desk.send(key)  # after a kill
+    assert (turn.sent_at, turn.may_dial) == (NOW, False)
+
+
+def test_those_who_are_not_to_be_called_are_not(make: Campaigns) -> None:
+    desk = make(contacts(3), do_not_call=("+12125550000",))
+    first = desk.begin()
+    desk.send(first)
+    desk.at(NOW + 30).settle(first, "user_requested_dnc")
+    second = desk.begin()
+    with desk.store._writing() as (connection, _):
         connection.execute(sa.text("INSERT INTO retell_do_not_call VALUES ('+12125550002')"))
-    assert store.send(second, NOW) is None
-    assert store.next_intent(NOW) is None
-    assert store.counts() == {"do_not_call": 3}
+    assert desk.turn(second) is None
+    assert desk.idle() is None
+    assert desk.store.counts() == {"do_not_call": 3}
 
 
-def test_priority_caps_and_pace(make: Callable[..., Store]) -> None:
+def test_priority_and_calls_a_day(make: Campaigns) -> None:
     people = contacts(3)
     people[2] = attrs.evolve(people[2], priority=5)
-    rules = Rules(numbers=[Number("+14155550100", per_second=0.1)], calls_per_day=2)
-    store = make(people, Settings(rules=rules))
-    assert store.send(begun(store), NOW) is not None
-    assert [row["contact_id"] for row in store.attempts()] == ["2"]
-    assert store.next_intent(NOW) == NOW + 10
-    begun(store, NOW + 10)
-    tomorrow = store.next_intent(NOW + 30)
-    assert isinstance(tomorrow, float)
-    assert tomorrow % 86400 == 0
-    assert tomorrow > NOW
+    desk = make(people, Settings(rules=Rules(numbers=[Number("+14155550100")], calls_per_day=2)))
+    desk.send(desk.begin())
+    assert [row["contact_id"] for row in desk.store.attempts()] == ["2"]
+    desk.at(NOW + 10).begin()
+    tomorrow = desk.at(NOW + 30).idle()
+    assert tomorrow is not None
+    assert (NOW + 30 + tomorrow) % 86400 == 0
 
 
-def test_contacts_that_were_not_reached_begin_anew(make: Callable[..., Store]) -> None:
-    store = make(contacts(2), Settings(rules=attrs.evolve(RULES, attempts=1)))
+def test_calls_wait_in_the_queue_for_their_number_and_no_longer(make: Campaigns) -> None:
+    desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=2.0)])))
+    delays = [found.delay for _ in range(3) if isinstance(found := desk.store.next_intent(100), Intent)]
+    assert delays == [0.0, 0.5, 1.0]
+    assert desk.idle() == 1.5
+    assert desk.idle(most=3) is not None  # so many are begun already
+
+
+def test_a_number_places_no_more_in_a_second_than_it_may_as_the_server_counts(make: Campaigns) -> None:
+    desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=2.5)])))
+    first, second, third = (desk.begin() for _ in range(3))
+    desk.send(first)
+    desk.at(NOW + 0.1).send(second)
+    assert isinstance(desk.at(NOW + 5).turn(third), Wait)  # the server may count those that are not answered at any moment
+    desk.store.placed(first, "call_1")
+    wait = desk.at(NOW + 5.2).turn(third)
+    assert isinstance(wait, Wait)
+    assert wait.seconds == pytest.approx(0.6)  # two in 0.8 s
+    desk.at(NOW + 5.81).send(third)
+
+
+def test_there_are_no_more_calls_at_once_than_there_may_be(make: Campaigns) -> None:
+    desk = make(contacts(9))
+    first, second, third = (desk.begin() for _ in range(3))
+    for key in (first, second):
+        desk.send(key)
+        desk.store.placed(key, f"call_{key}")
+    assert isinstance(desk.turn(third, live=2), Wait)
+    desk.settle(first, "user_hangup")
+    assert isinstance(desk.turn(third, live=2), Turn)
+
+
+def test_what_the_server_refuses_for_being_too_much_is_sent_later_if_it_may_be(make: Campaigns) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    desk.send(key)
+    desk.store.refused(key, never_sent=True)
+    assert desk.at(NOW + 2).send(key).sent_at is None
+    desk.store.refused(key, never_sent=True)
+    desk.store.set_status("paused")
+    assert desk.turn(key) is None
+    assert desk.store.counts() == {"waiting": 1}
+
+
+def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
+    desk = make(contacts(3))
+    sent, waiting, other = (desk.begin() for _ in range(3))
+    desk.send(sent)
+    desk.send(waiting)
+    desk.at(NOW + 16)
+    second = Desk(desk.store, make)
+    for key in (sent, waiting, other):  # nobody has taken it over yet
+        with pytest.raises(LeaseLost):
+            desk.store.turn(key, desk.worker, lease=15.0, live=9, first=True)
+    assert desk.store.beat(second.worker, 15.0) == [second.worker]
+    assert second.send(sent).sent_at == NOW
+    with pytest.raises(LeaseLost):
+        desk.store.beat(desk.worker, 15.0)
+    # Alive or not, it has no turn any more with what another one has.
+    third = Desk(desk.store, make)
+    assert third.store.turn(sent, third.worker, lease=15.0, live=9, first=False) is None
+    desk.store.placed(sent, "call_1")  # what it knows is of use all the same
+    assert [row["call_id"] for row in desk.store.attempts() if row["key"] == sent] == ["call_1"]
+    desk.store.leave(third.worker)
+    assert desk.store.beat(second.worker, 15.0) == [second.worker]
+
+
+def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    assert (FORMAT, formats.STEPS.keys()) == (1, set())  # the one that is made here is the first
+    monkeypatch.setattr(formats, "FORMAT", 2)
+    renamed = formats.Step(
+        settings=lambda said: {**said, "live": 7},
+        case=lambda said: {**said, "contact": {**said["contact"], "place": "US-NY"}},
+        tables=("ALTER TABLE retell_contact ADD COLUMN remark VARCHAR",),
+    )
+    monkeypatch.setitem(formats.STEPS, 1, renamed)
+    assert Store(desk.store.database).campaign()[1].live == 7  # read as it will be
+    assert Desk(desk.store, make).worker == 2
+    assert desk.store.campaign()[1].live == 7
+    assert desk.store.contact_of(key).place == "US-NY"
+    with desk.store._reading() as connection:
+        assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (2, None)
+    monkeypatch.setattr(formats, "FORMAT", 1)
+    for step in (lambda: desk.turn(key), lambda: desk.store.next_intent(9), lambda: desk.store.beat(desk.worker, 15.0)):
+        with pytest.raises(Superseded, match="format 2, here 1"):
+            step()
+    with pytest.raises(ConfigurationError, match="upgrade"):
+        Campaign(make.path)
+
+
+def test_contacts_that_were_not_reached_begin_anew(make: Campaigns) -> None:
+    desk = make(contacts(2), Settings(rules=attrs.evolve(RULES, attempts=1)))
     for reason in ("dial_no_answer", "user_hangup"):
-        key = begun(store)
-        store.send(key, NOW)
-        store.settle(key, Result(reason, connected=reason == "user_hangup"), NOW + 30)
-    assert store.counts() == {"exhausted": 1, "reached": 1}
-    assert store.retry(["exhausted"], NOW) == 1
-    assert store.counts() == {"waiting": 1, "reached": 1}
-    assert len({row["key"] for row in store.attempts()} | {begun(store, NOW)}) == 3
+        key = desk.begin()
+        desk.send(key)
+        desk.settle(key, reason)
+    assert desk.store.counts() == {"exhausted": 1, "reached": 1}
+    assert desk.store.retry(["exhausted"]) == 1
+    assert desk.store.counts() == {"waiting": 1, "reached": 1}
+    assert len({row["key"] for row in desk.store.attempts()} | {desk.begin()}) == 3
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -174,7 +316,7 @@ def test_what_is_written_is_read_back() -> None:
         assert case_from(case_text(case)) == case
 
 
-def test_files_that_are_no_campaign_are_refused(tmp_path: Path, make: Callable[..., Store]) -> None:
+def test_files_that_are_no_campaign_are_refused(tmp_path: Path, make: Campaigns) -> None:
     with pytest.raises(ConfigurationError, match="no such file"):
         Campaign(tmp_path / "missing.db")
     (tmp_path / "text.db").write_text("hello, this is text")
@@ -190,6 +332,13 @@ def test_files_that_are_no_campaign_are_refused(tmp_path: Path, make: Callable[.
     make(contacts(1))
     with pytest.raises(ConfigurationError, match="already"):
         Campaign.make(tmp_path / "campaign.db", "again", SETTINGS, [])
+    with pytest.raises(ConfigurationError, match="two contacts have one id") as raised:
+        Campaign.make(tmp_path / "twice.db", "twice", SETTINGS, contacts(1) * 2)
+    assert "5550000" not in str(raised.value)
+    with pytest.raises(ConfigurationError, match="not in mysql"):
+        Campaign("mysql://root:secret@localhost/calls")
+    with pytest.raises(ConfigurationError, match="address of the database"):
+        Campaign("://")
 
 
 def test_a_campaign_is_steered_from_any_process(tmp_path: Path) -> None:
@@ -210,11 +359,12 @@ def test_a_campaign_is_steered_from_any_process(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_one_process_runs_it_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "campaign.db"
-    program = f"from retell_async.campaigns.durable.database import alone\nfrom pathlib import Path\nwith alone(Path({str(path)!r})): pass"
-    with alone(path):
+    program = f"from retell_async.campaigns.durable.database import Database\nwith Database({str(path)!r}, make=True).alone(): pass"
+    database = Database(path, make=True)
+    with database.alone():
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert "another process runs this campaign" in done.stderr
-    with alone(path):
+    with database.alone():
         pass
 
 
@@ -257,16 +407,16 @@ REQUEST = {
 async def test_a_call_is_placed_once_whoever_places_it() -> None:
     server, now = Server(), time.time()
     async with server.client() as client:
-        first = await place(client, REQUEST, None, now)
-        again = await place(client, REQUEST, now - 600, now)  # a process that was killed had sent it ten minutes ago
-        assert first.call_id == again.call_id
+        first = await Placing(client).place(REQUEST, None, now)
+        again = await Placing(client).place(REQUEST, now - 600, now)  # a process that was killed had sent it ten minutes ago
+        assert first == again
         assert server.sent[0] == server.sent[1]
-        late = await place(client, REQUEST, now - 4000, now)  # after the hour of the key it is looked for, and not sent
-        assert late.call_id == first.call_id
+        late = await Placing(client).place(REQUEST, now - 4000, now)  # after the hour of the key it is looked for, and not sent
+        assert late == first
         assert len(server.sent) == 2
         server.lose = [503]
         other = {**REQUEST, "idempotency_key": "spring-2", "metadata": {"retell_async_token": "spring-2"}}
-        assert (await place(client, other, None, now)).call_id == "call_1"
+        assert await Placing(client).place(other, None, now) == "call_1"
         assert len(server.calls) == 2
 
 
@@ -277,11 +427,11 @@ async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monke
     server.acts = False
     async with server.client() as client:
         with pytest.raises(OutcomeUnknownError):
-            await place(client, REQUEST, now - 4000, now)
+            await Placing(client).place(REQUEST, now - 4000, now)
         assert server.sent == []
         server.lose = [503, 503]
         with pytest.raises(OutcomeUnknownError):
-            await place(client, REQUEST, None, now)
+            await Placing(client).place(REQUEST, None, now)
         server.lose = [400]
         with pytest.raises(BadRequestError):
-            await place(client, REQUEST, None, now)
+            await Placing(client).place(REQUEST, None, now)

@@ -1,0 +1,215 @@
+"""What one process does for a campaign: it carries out attempts, each in a task of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import attrs
+from anyio import CapacityLimiter, to_thread
+from sqlalchemy import exc
+
+from ..._core.errors import (
+    APIError,
+    AuthenticationError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RateLimitError,
+    UnprocessableEntityError,
+    WaitTimeoutError,
+)
+from ..._core.masking import mask_text
+from ..._dispatch.outcome import Outcome
+from ..._helpers.watch import may_pass
+from ..calls import result_of
+from ..case import Result
+from .store import Begun, LeaseLost, Superseded, Turn, Wait
+
+if TYPE_CHECKING:
+    from ..._call_slots import CallSlots, Slot
+    from ..._helpers.call import Ends
+    from ..settings import Settings
+    from .placing import Placing
+    from .store import Store
+
+__all__ = ["FOLLOWED", "Worker", "patiently"]
+
+T = TypeVar("T")
+
+FOLLOWED = 7200.0
+"""Seconds for which a call is followed: longer than calls last."""
+_AGAIN = 1.0  # seconds after which the database is asked again that did not answer
+_LATER = 5.0  # seconds after which is tried again what went wrong in a way that nobody thought of
+_LATEST = 300.0
+_FULL = 2.0  # seconds after which a request is sent again that the server refused for being too much
+
+_logger = logging.getLogger("retell_async")
+
+
+async def patiently(function: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None, **kwargs: Any) -> T:
+    """Call a function of the database in a thread, again and again as long as the database cannot be reached."""
+    while True:
+        try:
+            return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=limiter)
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            if isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError)):
+                raise
+            _logger.warning("campaign: the database did not do it (%s); it is asked again", type(error).__name__)
+            await anyio.sleep(_AGAIN)
+
+
+@attrs.define
+class Worker:
+    """What attempts are carried out with.
+
+    :param id: the worker's number, by which it is fenced: the database lets it send nothing once others may have taken over its work.
+    :param lease: seconds after which they may.
+    :param live: so many calls of the campaign there may be at once, those of other workers too.
+    :param stop: once it is set, nothing is sent that was not sent before.
+    """
+
+    id: int
+    store: Store
+    settings: Settings
+    placing: Placing
+    ends: Ends
+    slots: CallSlots
+    lease: float
+    live: int
+    stop: anyio.Event
+    _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
+
+    async def carry_out(self, key: str) -> None:
+        """Place the call of an attempt, follow it to its end, and write what that says of the contact.
+
+        Whoever begins with it goes on where the last one was, and does nothing if it is settled.
+
+        :raises LeaseLost: others may have taken it over.
+        :raises Superseded: a later version goes on with the campaign.
+        """
+        delay = _LATER
+        while True:
+            try:
+                begun = await patiently(self.store.open_attempt, key)
+                if begun is not None:
+                    await self._carry_out(begun)
+            except Exception as error:
+                if isinstance(error, (LeaseLost, Superseded)):
+                    raise
+                # One call that cannot be carried on must not keep all others from being made.
+                _logger.exception("campaign: attempt %s is tried again in %g s", key, delay)
+                await anyio.sleep(delay)
+                delay = min(2 * delay, _LATEST)
+            else:
+                return
+
+    async def _carry_out(self, begun: Begun) -> None:
+        slot = None
+        call_id = begun.call_id
+        if call_id is None:
+            placed = await self._place(begun.key, begun.from_number)
+            if placed is None:
+                return
+            call_id, slot = placed
+        await self._follow(begun, call_id)
+        if slot is not None:
+            slot.ended()
+
+    async def _place(self, key: str, number: str) -> tuple[str, Slot | None] | None:
+        """Place the call; ``None`` if there is none, and it is written why."""
+        first = True
+        turn: Turn | None = None
+        while True:
+            try:
+                async with AsyncExitStack() as stack:
+                    async with self._turns[number]:  # one asks for a turn at a time, and the others do not ask the database
+                        slot = await self._room(stack)
+                        turn = await self._turn(key, first=first)
+                    first = False
+                    call_id = None if turn is None else await self._send(turn)
+                if call_id is None:
+                    if slot is not None:
+                        slot.ended()
+                    if turn is not None:
+                        await patiently(self.store.settle, key, Result("unknown"))
+                    return None
+                await patiently(self.store.placed, key, call_id)
+            except OutcomeUnknownError:
+                await patiently(self.store.settle, key, Result("unknown"))
+                return None
+            except RateLimitError as error:
+                await patiently(self.store.refused, key, never_sent=turn is None or turn.sent_at is None)
+                await anyio.sleep(min(error.retry_after or _FULL, 60.0))
+            except (APIError, ValueError, TypeError) as error:
+                await self._pause_for(error)
+                outcome = Outcome(index=0, request=None, status="not_placed", error=error)
+                contact = await patiently(self.store.contact_of, key)
+                result = result_of(outcome, self.settings.rules, contact) or Result("not_placed")
+                await patiently(self.store.settle, key, result)
+                return None
+            else:
+                return call_id, slot
+
+    async def _room(self, stack: AsyncExitStack) -> Slot | None:
+        """Wait for room in the account; ``None`` if it does not say whether there is any."""
+        while True:
+            try:
+                return await stack.enter_async_context(self.slots.hold())
+            except APIError as error:
+                if not may_pass(error):
+                    await self._pause_for(error)
+                    _logger.warning("campaign: the account does not say how many calls there may be: %s", mask_text(str(error)))
+                    return None
+            await anyio.sleep(_LATER)
+
+    async def _pause_for(self, error: Exception) -> None:
+        """Pause where no call could be placed any more."""
+        if isinstance(error, (AuthenticationError, PaymentRequiredError)):
+            await patiently(self.store.pause, mask_text(str(error)))
+
+    async def _turn(self, key: str, *, first: bool) -> Turn | None:
+        """Wait for leave to send a request, which is fresh when it is given."""
+        while True:
+            asked = time.monotonic(), time.time()
+            turn = await patiently(self.store.turn, key, self.id, lease=self.lease, live=self.live, first=first, stops=self.stop.is_set())
+            first = False
+            if isinstance(turn, Wait):
+                await anyio.sleep(turn.seconds)
+            elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
+                return turn
+
+    async def _send(self, turn: Turn) -> str | None:
+        if not turn.may_dial:
+            return await self.placing.find(turn.request)
+        return await self.placing.place(turn.request, turn.sent_at, time.time())
+
+    async def _follow(self, begun: Begun, call_id: str) -> None:
+        rules = self.settings.rules
+        try:
+            call = await self._ended(call_id)
+        except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
+            await patiently(self.store.settle, begun.key, Result("unknown"))  # it was placed, and nobody knows what became of it
+            return
+        contact = await patiently(self.store.contact_of, begun.key)
+        result = result_of(Outcome(index=0, request=None, status="ended", call=call), rules, contact) or Result("unknown")
+        if result.meaning == "account":
+            await patiently(self.store.pause, f"a call ended with {result.reason}")
+        cents = None if call.call_cost is None else call.call_cost.combined_cost
+        await patiently(self.store.settle, begun.key, result, duration_ms=call.duration_ms, cents=cents)
+
+    async def _ended(self, call_id: str) -> Any:
+        while True:
+            try:
+                return await self.ends.wait(call_id, "ended" if self.settings.rules.callback is None else "analyzed")
+            except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
+                raise
+            except APIError as error:
+                # Such as a key that is none any more: the call goes on all the same, and somebody may mend it.
+                _logger.warning("campaign: call %s cannot be followed (%s); it is asked for again", call_id, mask_text(str(error)))
+                await anyio.sleep(_LATER)

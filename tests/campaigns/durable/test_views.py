@@ -1,0 +1,90 @@
+"""What those are told who watch a campaign."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retell_async.campaigns import Campaign, Number, Result, Retry, Rules, Settings
+from retell_async.campaigns.durable import views
+from retell_async.campaigns.durable.store import Turn
+
+from .test_store import NOW, Campaigns, contacts
+
+RULES = Rules(numbers=[Number("+14155550100", per_second=100)], retries={"missed": Retry(60.0)})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Campaigns:
+    return Campaigns(tmp_path / "campaign.db")
+
+
+def test_the_pace_is_that_of_the_last_minute(make: Campaigns) -> None:
+    desk = make(contacts(9), Settings(rules=RULES))
+    keys = [desk.begin() for _ in range(9)]
+    for number, key in enumerate(keys):
+        desk.at(NOW + 10 * number).send(key)  # to 80 s
+    with desk.store.database.fast.connect() as connection:
+        assert views.pace(connection, NOW + 85) == pytest.approx(6 / 55)  # those of 30 s and later
+        assert views.pace(connection, NOW + 200) == 0.0
+        assert views.pace(connection, NOW + 0.5) == pytest.approx(9 / 10)  # not as if the burst of a moment went on
+
+
+def test_what_is_due_what_ended_last_and_how_long_it_takes(make: Campaigns) -> None:
+    desk = make(contacts(4), Settings(rules=RULES))
+    keys = [desk.begin() for _ in range(3)]
+    for number, key in enumerate(keys):
+        desk.at(NOW + number).send(key)
+        desk.store.placed(key, f"call_{number}")
+    desk.at(NOW + 30).settle(keys[0], "user_hangup", duration_ms=20_000.0, cents=3.0)
+    desk.at(NOW + 41).settle(keys[1], "dial_no_answer")
+    with desk.store.database.fast.connect() as connection:
+        assert views.next_due(connection) == NOW  # the fourth waits for nothing
+        ended = views.last(connection, 5)
+        assert [(record.key, record.result, record.cents) for record in ended] == [
+            (keys[1], "dial_no_answer", None),
+            (keys[0], "user_hangup", 3.0),
+        ]
+        assert (ended[0].number, ended[0].zones, ended[0].at) == ("+12125550001", ("America/New_York",), NOW + 1)
+        assert len(views.last(connection, 1)) == 1
+        assert views.course(connection) == ((30 + 40) / 2, 0.5)
+        assert sorted((contact.id, moment) for contact, moment in views.waiting(connection)) == [("1", NOW + 101), ("3", NOW)]
+        assert sorted(record.key for record in views.records(connection)) == keys
+        assert {record.result for record in views.records(connection)} == {"user_hangup", "dial_no_answer", None}
+
+
+def test_nothing_is_known_of_what_has_not_begun(make: Campaigns) -> None:
+    desk = make([])
+    with desk.store.database.fast.connect() as connection:
+        assert views.course(connection) == (None, 0.0)
+        assert (views.pace(connection, NOW), views.next_due(connection), views.last(connection, 5)) == (0.0, None, [])
+
+
+def test_a_campaign_tells_of_its_progress_and_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "spring.db"
+    Campaign.make(path, "spring", Settings(rules=RULES), contacts(240))
+    campaign = Campaign(path)
+    progress = campaign.progress()
+    assert (progress.state.counts, progress.per_second, progress.last) == ({"waiting": 240}, 0.0, [])
+    assert progress.next_at == pytest.approx(time.time(), abs=60)
+    ends_at = campaign.ends_about(live=20)
+    assert ends_at == pytest.approx(time.time() + 240 * 120 / 20 + 120, abs=60)  # a call is taken to last two minutes
+
+
+def test_who_stops_gives_back_what_was_not_sent_and_nothing_else(make: Campaigns) -> None:
+    desk = make(contacts(2), Settings(rules=RULES))
+    sent, waits = desk.begin(), desk.begin()
+    desk.send(sent)
+
+    def stopping(key: str) -> Any:
+        return desk.store.turn(key, desk.worker, lease=15.0, live=100, first=True, stops=True)
+
+    assert isinstance(stopping(sent), Turn)  # its phone may be ringing
+    assert stopping(waits) is None
+    assert [attempt.key for attempt in desk.store.open_attempts()] == [sent]
+    assert desk.store.counts() == {"live": 1, "waiting": 1}
+    desk.store.settle(sent, Result("user_hangup", connected=True))
+    assert desk.begin() != waits
