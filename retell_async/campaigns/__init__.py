@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .calls import request_of, result_of
+from .calls import opted_out, request_of, result_of
 from .case import Attempt, Case, Result, begin, dialled, due, objection, settled
 from .contact import Contact
 from .contacts import Refused, numbers_of
@@ -11,6 +11,7 @@ from .hours import Hours, Window
 from .legal import PRESETS, Preset
 from .numbers import Number
 from .plan import Estimate, Plan, estimate, plan
+from .report import Record
 from .rules import REASONS, Retry, Rules
 from .settings import Settings, read_settings
 
@@ -31,6 +32,7 @@ __all__ = [
     "Planned",
     "Preset",
     "Progress",
+    "Record",
     "Refused",
     "Result",
     "Retry",
@@ -44,6 +46,7 @@ __all__ = [
     "estimate",
     "numbers_of",
     "objection",
+    "opted_out",
     "plan",
     "read_settings",
     "request_of",

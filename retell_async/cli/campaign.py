@@ -72,6 +72,7 @@ def _rules(command: F) -> F:
         click.option("--require", "required", multiple=True, metavar="COLUMN", help="A column that must not be empty."),
         click.option("--until", metavar="TIME", help="Nobody is called after it: 2026-12-24, 2026-12-24T18:00."),
         click.option("--do-not-call", "do_not_call", type=_FILE, help="A list of numbers that are not called."),
+        click.option("--opt-outs", type=click.Path(dir_okay=False), help="The same, to which those who want no more calls are added."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -80,6 +81,13 @@ def _rules(command: F) -> F:
 
 def _settings(rules_file: Path | None, said: dict[str, Any]) -> Settings:
     return read_settings(rules_file, {name: value for name, value in said.items() if value not in {None, ()}})
+
+
+def _never(settings: Settings, do_not_call: Path | None) -> frozenset[str]:
+    """The numbers that are not called, by the lists that are named."""
+    opt_outs = None if settings.opt_outs is None else Path(settings.opt_outs)
+    lists = [do_not_call, opt_outs if opt_outs is not None and opt_outs.exists() else None]
+    return frozenset[str]().union(*(numbers_of(each, settings.region) for each in lists if each is not None))
 
 
 @campaign.command()
@@ -117,7 +125,7 @@ def plan(
         live=settings.live or known.get("live", _LIVE),
         region=settings.region,
         required=settings.required,
-        do_not_call=frozenset() if do_not_call is None else numbers_of(do_not_call, settings.region),
+        do_not_call=_never(settings, do_not_call),
         estimate=known.get("estimate"),
     )
     if out is not None:
@@ -167,7 +175,7 @@ def _make(
     from ..campaigns.durable.campaign import Campaign
 
     settings = _settings(rules_file, said)
-    never = frozenset[str]() if do_not_call is None else numbers_of(do_not_call, settings.region)
+    never = _never(settings, do_not_call)
     refused = 0
 
     def taken() -> Iterator[Contact]:
@@ -305,6 +313,14 @@ def cancel(database: Path) -> None:
     opened = _opened(database)
     opened.cancel()
     _show(opened.state())
+
+
+@campaign.command()
+@click.argument("database", type=_FILE)
+@click.argument("numbers", nargs=-1, required=True)
+def do_not_call(database: Path, numbers: tuple[str, ...]) -> None:
+    """Call nobody any more who has one of these NUMBERS, also while another process runs it."""
+    _opened(database).do_not_call(*numbers)
 
 
 @campaign.command()

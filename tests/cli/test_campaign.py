@@ -67,6 +67,14 @@ def test_what_is_said_beside_the_rules_goes_before_them(folder: Path) -> None:
     assert "... and 2 more" in done.output
 
 
+def test_those_who_opted_out_of_the_list_are_refused(folder: Path) -> None:
+    assert "2 of 4 contacts would be called" in plan("--opt-outs", "list.txt").output  # it is not there yet
+    Path("list.txt").write_text("+14155550112\n")
+    assert "1 refused: do_not_call" in plan("--opt-outs", "list.txt").output
+    Path("rules.toml").write_text(f'opt_outs = "list.txt"\n{RULES}')
+    assert "1 refused: do_not_call" in plan().output
+
+
 def test_the_whole_plan_is_written_as_a_table(folder: Path) -> None:
     done = plan("--out", "plan.csv", "--until", "2026-11-23T10:00")
     assert "Every contact: plan.csv" in done.output

@@ -1,4 +1,4 @@
-"""``retell-async campaign report``, as people type it."""
+"""``retell-async campaign report`` and ``do-not-call``, as people type them."""
 
 from __future__ import annotations
 
@@ -58,6 +58,15 @@ def test_a_page_and_the_attempts_in_one_go(folder: Path) -> None:
     assert Path("spring.html").is_file()
     assert [row["result"] for row in csv.DictReader(Path("spring.csv").read_text().splitlines())] == ["user_hangup", "", ""]
     assert len(json.loads(report("--format", "json").output)) == 3
+
+
+def test_a_number_is_not_called_any_more(folder: Path) -> None:
+    def forbid(*numbers: str) -> Done:
+        return CliRunner().invoke(retell_async, ["campaign", "do-not-call", "spring.db", *numbers], catch_exceptions=False)
+
+    assert forbid("+12125550002", "+1 212 555 0111").exit_code == 0
+    assert sorted(Store(Database("spring.db")).untold()) == ["+12125550002", "+12125550111"]
+    assert forbid("2125550002").output.startswith("Error: no telephone number: it has no country code")
 
 
 @pytest.mark.parametrize("option", ["--html", "--out"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
 
@@ -17,11 +17,14 @@ from ..._helpers.call import Ends
 from ..._http.loops import is_asyncio, running_loop
 from ..case import End
 from ..contact import Contact
+from ..contacts import numbers_of
 from ..forecast import ends_about
 from ..report import Record, page
 from ..settings import Settings
+from ..zones import e164
 from . import views
 from .database import Database
+from .optouts import OptOuts
 from .placing import Placing
 from .store import Intent, LeaseLost, Status, Store, Superseded
 from .worker import FOLLOWED, Worker, patiently
@@ -100,9 +103,17 @@ class Campaign:
             share. A database has one campaign.
         :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
         :param do_not_call: numbers in E.164 form that are not called.
-        :raises ConfigurationError: there is a campaign in this database already, or two contacts have one id.
+        :raises ConfigurationError: there is a campaign in this database already, two contacts have one id, one of `do_not_call` is no
+            number, or the list `Settings.opt_outs` cannot be used.
         """
-        Store(Database(address, make=True)).make(name, settings, contacts, do_not_call)
+        never = {e164(number) for number in do_not_call}
+        if settings.opt_outs is not None:
+            path = Path(settings.opt_outs)
+            if not path.parent.is_dir():
+                raise ConfigurationError(f"opt_outs: there is no folder {path.parent}")
+            if path.exists():
+                never |= numbers_of(path, settings.region)
+        Store(Database(address, make=True)).make(name, settings, contacts, never)
         return cls(address)
 
     def state(self) -> State:
@@ -173,12 +184,21 @@ class Campaign:
                 raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
         return self._store.retry(ends)
 
+    def do_not_call(self, *numbers: str) -> None:
+        """Call nobody any more who has one of these numbers, whichever process runs it. They are written back like those of calls.
+
+        :raises ConfigurationError: one is no number.
+        """
+        region = self._store.campaign()[1].region
+        self._store.forbid([e164(number, region) for number in numbers])
+
     async def run(
         self,
         client: AsyncRetell,
         *,
         router: Events | None = None,
         on_state: Callable[[State], None] | None = None,
+        on_opt_out: Callable[[str], Awaitable[object]] | None = None,
         lease: float = 15.0,
         stop: anyio.Event | None = None,
     ) -> State:
@@ -187,8 +207,10 @@ class Campaign:
         Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
         it together, on machines of their own.
 
-        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once.
+        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once, and of opt-outs in any call.
         :param on_state: called now and then with how it stands.
+        :param on_opt_out: an async function that gets the number of whoever wants no more calls, at least once, also of those who said so
+            while nothing was given here. If it raises, that is logged, and it is called again.
         :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
         :param stop: once it is set this process places no more calls, follows those that go on to their end, and comes back; where others
             may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
@@ -206,6 +228,11 @@ class Campaign:
         slots = CallSlots(client)
         live = settings.live or max(await slots.limit(), 1)
         every = None if router is None else _LOOK_AT_CALLS
+        opt_outs = OptOuts(self._store, settings, on_opt_out)
+        if router is not None:
+            opt_outs.listen(router)
+        for line in await opt_outs.read():
+            raise ConfigurationError(line)
         ends = Ends(client.call, router, within=FOLLOWED, every=every)
         with self._database.alone():
             is_first = True
@@ -218,20 +245,24 @@ class Campaign:
                 _, settings, _, _ = await patiently(self._store.campaign)
                 worker = Worker(number, self._store, settings, Placing(client), ends, slots, lease, live, stop)
                 try:
-                    return await self._work(worker, token, on_state)
+                    state = await self._work(worker, token, opt_outs, on_state)
                 except BaseExceptionGroup as group:
                     _, rest = group.split(LeaseLost)
                     if rest is not None:
                         _raise(rest)
                     # It stood still for so long that others went on with its calls: it comes back as a new one.
+                else:
+                    await opt_outs.tell()
+                    return state
 
-    async def _work(self, worker: Worker, token: str, on_state: Callable[[State], None] | None) -> State:
+    async def _work(self, worker: Worker, token: str, opt_outs: OptOuts, on_state: Callable[[State], None] | None) -> State:
         from .workflow import executor, serving
 
         most = worker.live + max(int(worker.live * _AHEAD), 2)
         try:
             async with serving(self._database.fast, executor(token, worker.id), worker, most) as tasks:
                 tasks.start_soon(self._beat, worker, token)
+                tasks.start_soon(opt_outs.keep_telling)
                 return await self._feed(most, on_state, worker.stop)
         finally:
             with anyio.move_on_after(_LEAVING, shield=True):

@@ -447,8 +447,35 @@ class Store:
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
             case = settled(case, settings.rules, result, now)
             if case.end == "do_not_call" and not self._never(connection, case):
-                connection.execute(sa.insert(do_not_call).values(number=row.number))
+                connection.execute(sa.insert(do_not_call).values(number=row.number, at=now))
             _write(connection, case)
+
+    # Those that are not called
+
+    def forbid(self, numbers: Collection[str], *, told: bool = False) -> None:
+        """Write that numbers are not called any more.
+
+        :param told: those to be told of it know it.
+        """
+        with self._writing(durably=True) as (connection, now):
+            given = list(dict.fromkeys(numbers))
+            for first in range(0, len(given), _BATCH):
+                batch = given[first : first + _BATCH]
+                known = set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number.in_(batch))).scalars())
+                new = [{"number": number, "at": None if told else now} for number in batch if number not in known]
+                if new:
+                    connection.execute(sa.insert(do_not_call), new)
+
+    def untold(self) -> list[str]:
+        """Numbers that want no more calls, and of which nobody was told yet."""
+        with self._reading() as connection:
+            query = sa.select(do_not_call.c.number).where(do_not_call.c.told_at.is_(None), do_not_call.c.at.is_not(None))
+            return list(connection.execute(query.order_by(do_not_call.c.at)).scalars())
+
+    def told(self, number: str) -> None:
+        """Write that those who are to be told of a number were."""
+        with self._writing(durably=True) as (connection, now):
+            connection.execute(sa.update(do_not_call).where(do_not_call.c.number == number).values(told_at=now))
 
     def contact_of(self, key: str) -> Contact:
         """Whom an attempt calls."""

@@ -65,4 +65,11 @@ workers = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("beat_at", sa.Float(53), nullable=False),
 )
-do_not_call = sa.Table("retell_do_not_call", tables, sa.Column("number", sa.String, primary_key=True))
+do_not_call = sa.Table(
+    "retell_do_not_call",
+    tables,
+    sa.Column("number", sa.String, primary_key=True),
+    sa.Column("at", sa.Float(53)),  # when a call or somebody told of it; null of those that the lists had
+    sa.Column("told_at", sa.Float(53)),  # when that was written back
+    sa.Index("retell_do_not_call_told", "told_at", "at"),
+)

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 import attrs
@@ -203,10 +203,16 @@ class Worker:
         cents = None if call.call_cost is None else call.call_cost.combined_cost
         await patiently(self.store.settle, begun.key, result, duration_ms=call.duration_ms, cents=cents)
 
+    @property
+    def _until(self) -> Literal["ended", "analyzed"]:
+        """How far a call is followed: what its agent left for the campaign may come with its analysis."""
+        rules = self.settings.rules
+        return "ended" if rules.callback is None and rules.opt_out is None else "analyzed"
+
     async def _ended(self, call_id: str) -> Any:
         while True:
             try:
-                return await self.ends.wait(call_id, "ended" if self.settings.rules.callback is None else "analyzed")
+                return await self.ends.wait(call_id, self._until)
             except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
                 raise
             except APIError as error:
