@@ -39,6 +39,7 @@ __all__ = ["campaign"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CALLS_LOOKED_AT = 200
+_NUMBERS_LOOKED_AT = 10
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
@@ -403,13 +404,28 @@ async def _account(settings: Settings) -> tuple[dict[str, Any], str]:
             room = await client.concurrency.retrieve()
             if room.concurrency_limit:
                 known["live"] = max(room.concurrency_limit - (room.reserved_inbound_concurrency or 0), 1)
-            if settings.agent is None:
-                return known, "the rules name no agent"
-            page = await client.call.list(filter_criteria={"agent": [{"agent_id": settings.agent}]}, limit=_CALLS_LOOKED_AT)
+            agents = await _agents(client, settings)
+            if not agents:
+                return known, "neither the rules nor their numbers have an agent"
+            page = await client.call.list(
+                filter_criteria={
+                    "agent": [{"agent_id": agent} for agent in agents],
+                    "direction": {"type": "enum", "op": "in", "value": ["outbound"]},
+                },
+                limit=_CALLS_LOOKED_AT,
+            )
     except APIError as error:
         return known, f"the API did not say: {mask_text(str(error))}"
     known["estimate"] = estimate(page.items)
     return known, "the agent has had too few calls" if known["estimate"] is None else ""
+
+
+async def _agents(client: AsyncRetell, settings: Settings) -> list[str]:
+    """Who speaks: the agent of the rules, or else those of the numbers that call."""
+    if settings.agent is not None:
+        return [settings.agent]
+    numbers = [await client.phone_number.retrieve(number.number) for number in settings.rules.numbers[:_NUMBERS_LOOKED_AT]]
+    return sorted({agent.agent_id for number in numbers for agent in number.outbound_agents or []})
 
 
 def _print(found: Plan, why: str, show: int) -> None:
@@ -436,7 +452,7 @@ def _print(found: Plan, why: str, show: int) -> None:
         click.echo(f"Cost: unknown ({why})")
     else:
         low, middle, high = (cents / 100 for cents in found.cents)
-        drawn = f"by the last {found.estimate.calls} calls of the agent"
+        drawn = f"by the last {found.estimate.calls} calls of the agent that connected"
         click.echo(f"Cost of one call each: about ${middle:,.2f} (${low:,.2f} to ${high:,.2f}), {drawn}")
 
 

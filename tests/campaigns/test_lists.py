@@ -49,7 +49,10 @@ def test_a_list_that_cannot_be_read_or_written_says_so(tmp_path: Path) -> None:
 def test_what_is_wrong_with_a_list_is_named(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text(f"{ANN}\nnonsense\n{BOB}\n")
-    assert read_numbers(path) == ({ANN, BOB}, [f"{path}, line 2: no telephone number: it has no country code, and no region is given"])
+    assert read_numbers(path) == (
+        frozenset((ANN, BOB)),
+        [f"{path}, line 2: no telephone number: it has no country code, and no region is given"],
+    )
     with pytest.raises(ConfigurationError, match="line 2"):
         numbers_of(path)
 
