@@ -247,8 +247,7 @@ class Campaign:
                 try:
                     state = await self._work(worker, token, opt_outs, on_state)
                 except BaseExceptionGroup as group:
-                    _, rest = group.split(LeaseLost)
-                    if rest is not None:
+                    if (rest := group.split(LeaseLost)[1]) is not None:
                         _raise(rest)
                     # It stood still for so long that others went on with its calls: it comes back as a new one.
                 else:
@@ -315,11 +314,13 @@ class Campaign:
 
 def _raise(group: BaseExceptionGroup[BaseException]) -> NoReturn:
     """Raise what went wrong: by itself, if it is one thing."""
-    error = group.exceptions[0]
-    if len(group.exceptions) > 1:
-        raise group
-    if isinstance(error, BaseExceptionGroup):
-        _raise(cast("BaseExceptionGroup[BaseException]", error))
-    if isinstance(error, Superseded):
-        raise ConfigurationError(str(error)) from None
-    raise error
+    superseded, rest = group.split(Superseded)
+    if superseded is not None and rest is None:
+        raise ConfigurationError(str(_first(superseded))) from None
+    raise group if rest is None or len(rest.exceptions) > 1 else _first(rest)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ __all__ = ["Database"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another
-_STALLED = 5.0  # seconds after which Postgres takes its locks from one who began a transaction and stands still
+_STALLED = 2.0  # seconds after which Postgres takes its locks from one who began a transaction and stands still
 
 
 class Database:
@@ -39,6 +40,7 @@ class Database:
         """The file; ``None`` on Postgres."""
         if isinstance(address, str) and "://" in address:
             self.durable = self.fast = _postgres(address)
+            weakref.finalize(self, self.fast.dispose)
             return
         self.path = path = Path(address)
         if not make and not path.is_file():
@@ -51,11 +53,6 @@ class Database:
         """What is written through it is there even if the power fails in the next moment."""
         self.fast = _sqlite(path, "NORMAL")
         """What is written through it may be lost then, and not if the process is killed. What `durable` writes after it saves it."""
-
-    @property
-    def name(self) -> str:
-        """How it is called in messages: without a password."""
-        return self.durable.url.render_as_string() if self.path is None else str(self.path)
 
     def prepare(self) -> None:
         """Switch on what the file remembers: readers do not wait for who writes, which is four times as fast here."""
@@ -87,11 +84,6 @@ class Database:
             yield
         finally:
             lock.close()
-
-    def close(self) -> None:
-        """Close its connections; they are opened again when they are needed."""
-        self.durable.dispose()
-        self.fast.dispose()
 
 
 def _postgres(address: str) -> sa.Engine:

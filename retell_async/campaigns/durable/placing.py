@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -32,22 +34,20 @@ class Placing:
         self._now = client.with_options(rate_limits={"call.create_phone_call": RateLimit(max_wait=0)})
         self._again = client.with_options(retry=attrs.evolve(policy, on_unknown_outcome="reconcile", reconcile_within=_LOOK))
 
-    async def place(self, request: Mapping[str, Any], sent_at: float | None, now: float) -> str:
+    async def place(self, request: Mapping[str, Any], age: float | None) -> str:
         """Place a call, and give its id; that of the one that was placed already, if it was.
 
-        :param sent_at: when it was sent first, by whoever did not live to see the answer; ``None`` if it was not.
-        :param now: when it is sent now, as Unix time in seconds.
+        :param age: seconds since it was sent first, by whoever did not live to see the answer; ``None`` if it was not.
         :raises OutcomeUnknownError: nobody can know whether it was placed.
         :raises RateLimitError: it was not placed, and may be later.
         :raises APIError: it was not placed.
         """
-        if sent_at is None:
-            try:
+        since = time.time() - (age or 0.0)
+        if age is None:
+            with suppress(OutcomeUnknownError):
                 return (await self._now.call.create_phone_call(**request)).call_id
-            except OutcomeUnknownError:
-                sent_at = now
         # Within the key's hour it is sent again, as it was; after it, the list of calls is searched for what the metadata says.
-        return (await self._again.call.create_phone_call(**request, idempotency_key_since=sent_at)).call_id
+        return (await self._again.call.create_phone_call(**request, idempotency_key_since=since)).call_id
 
     async def find(self, request: Mapping[str, Any]) -> str | None:
         """Look for the call of a request that was sent before, and give its id; ``None`` if there is none, as far as can be known."""

@@ -30,7 +30,7 @@ __all__ = ["Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Supers
 Status = Literal["running", "paused", "cancelled", "done"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_SOON = 1.0  # seconds for which a call waits for its number in the queue
+_SOON = 3.0  # seconds for which a call waits for its number in the queue
 _POLL = 0.05  # seconds from one question to the next, where it is not known when there is room
 _BATCH = 1000
 
@@ -79,8 +79,8 @@ class Turn:
     """Leave to send a request."""
 
     request: dict[str, Any]
-    sent_at: float | None
-    """When it was sent first, if that was before."""
+    age: float | None
+    """Seconds since it was sent first, if that was before, by the clock of the database; below 0 if that was set back."""
     may_dial: bool
     """Whether it may be sent again. Else it may only be looked for, since nobody may be called now."""
 
@@ -330,9 +330,13 @@ class Store:
             return Intent(key, choice.at - now)
 
     def _usage(self, connection: sa.Connection, row: Any, numbers: Iterable[Number], now: float) -> dict[str, Usage]:
-        """What the numbers have done today, and when each may place one more after those that wait for it."""
+        """What the numbers have done today, and when each may place one more after those that wait for it.
+
+        What waits for longer than it should is left out: it may be with a worker that is dead, and must not keep others from their calls.
+        """
         said: dict[str, list[Any]] = json.loads(row.usage)
-        query = sa.select(attempts.c.from_number, sa.func.count()).where(attempts.c.result.is_(None), attempts.c.sent_at.is_(None))
+        waits = attempts.c.result.is_(None) & attempts.c.sent_at.is_(None) & (attempts.c.at > now - _SOON)
+        query = sa.select(attempts.c.from_number, sa.func.count()).where(waits)
         waiting: dict[str, int] = {row[0]: row[1] for row in connection.execute(query.group_by(attempts.c.from_number))}
         usage: dict[str, Usage] = {}
         for number in numbers:
@@ -384,7 +388,7 @@ class Store:
                 _write(connection, self._postponed(connection, before, settings, now))
                 return None
             values: dict[str, Any] = {"worker": worker}
-            turn: Turn | Wait = Turn(json.loads(row.request), row.sent_at, may_dial)
+            turn: Turn | Wait = Turn(json.loads(row.request), None if row.sent_at is None else now - row.sent_at, may_dial)
             if may_dial:
                 number = next(number for number in settings.rules.numbers if number.number == row.from_number)
                 seconds = self._pause(connection, row.key, number, live, now)

@@ -144,7 +144,7 @@ class Worker:
                 await patiently(self.store.settle, key, Result("unknown"))
                 return None
             except RateLimitError as error:
-                await patiently(self.store.refused, key, never_sent=turn is None or turn.sent_at is None)
+                await patiently(self.store.refused, key, never_sent=turn is None or turn.age is None)
                 await anyio.sleep(min(error.retry_after or _FULL, 60.0))
             except (APIError, ValueError, TypeError) as error:
                 await self._pause_for(error)
@@ -185,9 +185,9 @@ class Worker:
                 return turn
 
     async def _send(self, turn: Turn) -> str | None:
-        if not turn.may_dial:
+        if not turn.may_dial or (turn.age is not None and turn.age < 0):  # nobody knows how old its key is
             return await self.placing.find(turn.request)
-        return await self.placing.place(turn.request, turn.sent_at, time.time())
+        return await self.placing.place(turn.request, turn.age)
 
     async def _follow(self, begun: Begun, call_id: str) -> None:
         rules = self.settings.rules

@@ -32,6 +32,7 @@ __all__ = ["enqueue", "executor", "mend", "remedy", "serving", "version"]
 
 _NAME = "retell-async-campaign"
 _POLLING = 0.2  # seconds from one look of a worker into the queue to the next
+_LATE = 1.0  # seconds by which the queue may give late what it was to delay
 _CHUNK = 500  # workflows that are asked for at once
 
 
@@ -100,8 +101,11 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
             _here.append((worker, tasks))
             DBOS.launch()
             await DBOS.register_queue_async(_NAME, worker_concurrency=most, polling_interval_sec=_POLLING, on_conflict="always_update")
-            yield tasks
-            tasks.cancel_scope.cancel()
+            try:
+                yield tasks
+            finally:
+                logging.getLogger("dbos").setLevel(logging.ERROR)  # it warns of each workflow that has no end, which is meant
+                tasks.cancel_scope.cancel()
     finally:
         _here.clear()
         with anyio.CancelScope(shield=True):
@@ -112,7 +116,7 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
 
 async def enqueue(key: str, runs: int, delay: float = 0.0) -> None:
     """Give an attempt to the queue, once: its key is part of the name of the workflow."""
-    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay if delay > 0 else None):
+    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay - _LATE if delay > _LATE else None):
         await DBOS.enqueue_workflow_async(_NAME, _attempt, key)
 
 

@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import attrs
-import httpx
 import pytest
 import sqlalchemy as sa
 
-from retell_async import AsyncRetell, BadRequestError, ConfigurationError, OutcomeUnknownError
-from retell_async.campaigns import Case, Contact, Hours, Number, Result, Retry, Rules, Settings, dialled
+from retell_async import ConfigurationError
+from retell_async.campaigns import Case, Hours, Number, Rules, Settings, dialled
 from retell_async.campaigns.durable import format as formats
 from retell_async.campaigns.durable.campaign import Campaign
 from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.format import FORMAT, case_from, case_text, settings_from, settings_text
-from retell_async.campaigns.durable.placing import Placing
-from retell_async.campaigns.durable.store import Intent, LeaseLost, Nothing, Store, Superseded, Turn, Wait
+from retell_async.campaigns.durable.store import Intent, LeaseLost, Store, Superseded, Turn, Wait
 
-from ...engine.example import BASE_URL, KEY
-
-NOW = 1_796_000_000.0
-RULES = Rules(numbers=[Number("+14155550100", per_second=100)], retries={"missed": Retry(60.0)})
-SETTINGS = Settings(rules=RULES)
-
-
-def contacts(count: int, **more: Any) -> list[Contact]:
-    return [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",), **more) for person in range(count)]
-
-
-class Campaigns:
-    """Makes a campaign in a file, under a clock that a test sets."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.now = NOW
-
-    def __call__(self, people: list[Contact], settings: Settings = SETTINGS, do_not_call: tuple[str, ...] = ()) -> Desk:
-        store = Store(Database(self.path, make=True), clock=lambda: self.now)
-        store.make("spring", settings, people, do_not_call)
-        store.set_status("running")
-        return Desk(store, self)
-
-
-class Desk:
-    """A worker of a campaign, step by step."""
-
-    def __init__(self, store: Store, campaigns: Campaigns) -> None:
-        self.store = store
-        self.campaigns = campaigns
-        self.worker, _ = store.enter(alone=False)
-
-    def at(self, moment: float) -> Desk:
-        self.campaigns.now = moment
-        return self
-
-    def begin(self, most: int = 100) -> str:
-        found = self.store.next_intent(most)
-        assert isinstance(found, Intent), found
-        return found.key
-
-    def idle(self, most: int = 100) -> float | None:
-        """Seconds until there is something to do."""
-        found = self.store.next_intent(most)
-        assert isinstance(found, Nothing), found
-        return found.at
-
-    def turn(self, key: str, *, live: int = 100, first: bool = True) -> Turn | Wait | None:
-        self.store.beat(self.worker, 1e9)
-        return self.store.turn(key, self.worker, lease=15.0, live=live, first=first)
-
-    def send(self, key: str) -> Turn:
-        turn = self.turn(key)
-        assert isinstance(turn, Turn), turn
-        return turn
-
-    def settle(self, key: str, reason: str, **more: Any) -> None:
-        self.store.settle(key, Result(reason, connected=reason == "user_hangup"), **more)
+from .desk import NOW, RULES, SETTINGS, Campaigns, Desk, contacts
 
 
 @pytest.fixture
@@ -99,10 +37,10 @@ def test_an_attempt_is_written_before_it_is_placed_and_after(make: Campaigns) ->
     assert [attempt.key for attempt in store.open_attempts()] == [key]
     assert desk.idle() is None
     turn = desk.at(NOW + 1).send(key)
-    assert turn.sent_at is None
+    assert turn.age is None
     request = turn.request
     assert (request["to_number"], request["idempotency_key"], request["metadata"]) == ("+12125550000", key, {"retell_async_token": key})
-    assert desk.at(NOW + 2).send(key) == Turn(request, NOW + 1, may_dial=True)  # whoever goes on after a kill sends the same
+    assert desk.at(NOW + 2).send(key) == Turn(request, 1.0, may_dial=True)  # whoever goes on after a kill sends the same
     store.placed(key, "call_1")
     assert desk.turn(key) is None  # it is placed, and to be followed
     desk.at(NOW + 60).settle(key, "dial_no_answer", duration_ms=1000.0, cents=2.0)
@@ -157,7 +95,7 @@ def test_what_was_sent_before_is_looked_for_and_not_sent_once_nobody_may_be_call
     desk.send(key)
     stop(desk)
     turn = desk.send(key)  # after a kill
-    assert (turn.sent_at, turn.may_dial) == (NOW, False)
+    assert (turn.age, turn.may_dial) == (0.0, False)
 
 
 def test_those_who_are_not_to_be_called_are_not(make: Campaigns) -> None:
@@ -186,11 +124,12 @@ def test_priority_and_calls_a_day(make: Campaigns) -> None:
 
 
 def test_calls_wait_in_the_queue_for_their_number_and_no_longer(make: Campaigns) -> None:
-    desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=2.0)])))
-    delays = [found.delay for _ in range(3) if isinstance(found := desk.store.next_intent(100), Intent)]
-    assert delays == [0.0, 0.5, 1.0]
-    assert desk.idle() == 1.5
-    assert desk.idle(most=3) is not None  # so many are begun already
+    desk = make(contacts(9), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=1.0)])))
+    delays = [found.delay for _ in range(4) if isinstance(found := desk.store.next_intent(100), Intent)]
+    assert delays == [0.0, 1.0, 2.0, 3.0]
+    assert desk.idle() == 4.0
+    assert desk.idle(most=4) is not None  # so many are begun already
+    assert desk.at(NOW + 10).begin()  # what should have left long ago is with a worker that is dead: others go on
 
 
 def test_a_number_places_no_more_in_a_second_than_it_may_as_the_server_counts(make: Campaigns) -> None:
@@ -222,7 +161,7 @@ def test_what_the_server_refuses_for_being_too_much_is_sent_later_if_it_may_be(m
     key = desk.begin()
     desk.send(key)
     desk.store.refused(key, never_sent=True)
-    assert desk.at(NOW + 2).send(key).sent_at is None
+    assert desk.at(NOW + 2).send(key).age is None
     desk.store.refused(key, never_sent=True)
     desk.store.set_status("paused")
     assert desk.turn(key) is None
@@ -240,7 +179,7 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
         with pytest.raises(LeaseLost):
             desk.store.turn(key, desk.worker, lease=15.0, live=9, first=True)
     assert desk.store.beat(second.worker, 15.0) == [second.worker]
-    assert second.send(sent).sent_at == NOW
+    assert second.send(sent).age == 16
     with pytest.raises(LeaseLost):
         desk.store.beat(desk.worker, 15.0)
     # Alive or not, it has no turn any more with what another one has.
@@ -366,72 +305,3 @@ def test_one_process_runs_it_at_a_time(tmp_path: Path) -> None:
         assert "another process runs this campaign" in done.stderr
     with database.alone():
         pass
-
-
-class Server:
-    """Places calls, by key, and loses answers."""
-
-    def __init__(self) -> None:
-        self.calls: dict[str, dict[str, Any]] = {}
-        self.sent: list[bytes] = []
-        self.lose: list[int] = []
-        self.acts = True
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        body = json.loads(request.content)
-        if "list-calls" in request.url.path:
-            token = body["filter_criteria"]["metadata"][0]["value"]
-            found = [call for call in self.calls.values() if call["metadata"]["retell_async_token"] == token]
-            return httpx.Response(200, json={"items": found, "has_more": False})
-        self.sent.append(request.content)
-        if self.acts:
-            call = {"call_id": f"call_{len(self.calls)}", "call_type": "phone_call", "call_status": "registered", "agent_id": "a"}
-            self.calls.setdefault(body["idempotency_key"], {**call, "metadata": body["metadata"]})
-        if self.lose:
-            return httpx.Response(self.lose.pop(0), json={"message": "no"})
-        return httpx.Response(201, json=self.calls[body["idempotency_key"]])
-
-    def client(self) -> AsyncRetell:
-        return AsyncRetell(KEY, base_url=BASE_URL, max_retries=0, http_client=httpx.AsyncClient(transport=httpx.MockTransport(self)))
-
-
-REQUEST = {
-    "from_number": "+14155550100",
-    "to_number": "+12125550000",
-    "idempotency_key": "spring-1",
-    "metadata": {"retell_async_token": "spring-1"},
-}
-
-
-@pytest.mark.anyio
-async def test_a_call_is_placed_once_whoever_places_it() -> None:
-    server, now = Server(), time.time()
-    async with server.client() as client:
-        first = await Placing(client).place(REQUEST, None, now)
-        again = await Placing(client).place(REQUEST, now - 600, now)  # a process that was killed had sent it ten minutes ago
-        assert first == again
-        assert server.sent[0] == server.sent[1]
-        late = await Placing(client).place(REQUEST, now - 4000, now)  # after the hour of the key it is looked for, and not sent
-        assert late == first
-        assert len(server.sent) == 2
-        server.lose = [503]
-        other = {**REQUEST, "idempotency_key": "spring-2", "metadata": {"retell_async_token": "spring-2"}}
-        assert await Placing(client).place(other, None, now) == "call_1"
-        assert len(server.calls) == 2
-
-
-@pytest.mark.anyio
-async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
-    server, now = Server(), time.time()
-    server.acts = False
-    async with server.client() as client:
-        with pytest.raises(OutcomeUnknownError):
-            await Placing(client).place(REQUEST, now - 4000, now)
-        assert server.sent == []
-        server.lose = [503, 503]
-        with pytest.raises(OutcomeUnknownError):
-            await Placing(client).place(REQUEST, None, now)
-        server.lose = [400]
-        with pytest.raises(BadRequestError):
-            await Placing(client).place(REQUEST, None, now)

