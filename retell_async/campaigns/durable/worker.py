@@ -82,7 +82,7 @@ class Worker:
     slots: CallSlots
     lease: float
     live: int
-    stop: anyio.Event
+    stop: anyio.Event = attrs.field(factory=anyio.Event)
     _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
 
     async def carry_out(self, key: str) -> None:

@@ -18,7 +18,7 @@ from retell_async.campaigns.durable.optouts import OptOuts
 from retell_async.raw.models import PhoneCallResponse, WebCallResponse
 from retell_async.sandbox import RunningClock, Sandbox, Settings as SandboxSettings, serve
 
-from .test_store import NOW, Campaigns, contacts
+from .desk import NOW, Campaigns, contacts
 
 RULES = Rules(numbers=[Number("+14155550100", per_second=100)], opt_out="no_more_calls")
 pytestmark = pytest.mark.asyncio

@@ -12,7 +12,7 @@ from retell_async.campaigns import Campaign, Number, Result, Retry, Rules, Setti
 from retell_async.campaigns.durable import views
 from retell_async.campaigns.durable.store import Turn
 
-from .test_store import NOW, Campaigns, contacts
+from .desk import NOW, Campaigns, contacts
 
 RULES = Rules(numbers=[Number("+14155550100", per_second=100)], retries={"missed": Retry(60.0)})
 
