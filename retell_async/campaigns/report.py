@@ -141,12 +141,12 @@ def page(name: str, status: str, counts: Mapping[str, int], records: Iterable[Re
         _el("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'"),
         _el("meta", name="color-scheme", content="light dark"),
         _el("meta", name="robots", content="noindex"),
-        _el("title", f"{name}: report of a campaign"),
+        _el("title", f"{mask_text(name)}: report of a campaign"),
         _el("style", _STYLE),
     )
     body = _el(
         "body",
-        _el("header", _el("h1", name), _el("p", mask_text(status), ", as of ", _el("time", made))),
+        _el("header", _el("h1", mask_text(name)), _el("p", mask_text(status), ", as of ", _el("time", made))),
         _figures(counts, tally),
         _el("main", *_sections(counts, tally)),
         _el("footer", f"retell-async {__version__}. Numbers are masked; all attempts are in the report as CSV."),
