@@ -51,6 +51,11 @@ _INTERRUPTED = 130  # what shells have for programs that Ctrl-C ended
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
+def _address(database: str) -> Path | str:
+    """A file of SQLite, or the address of a database of Postgres."""
+    return database if "://" in database else Path(database)
+
+
 @click.group()
 def campaign() -> None:
     """Plan calls to many people by rules: who would be called when, and who not.
@@ -140,18 +145,20 @@ def plan(
 
 
 @campaign.command()
-@click.argument("database", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("database", type=_address)
 @click.argument("contacts", type=_FILE, required=False)
 @_rules
 @click.option("--name", help="What the campaign is called, by default as its file.")
-def run(database: Path, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any) -> None:
+def run(
+    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any
+) -> None:
     """Call people, until every contact has come to an end.
 
-    DATABASE is the file of the campaign. With CONTACTS it is made: lines that a plan refuses are refused here too. Without them the
-    campaign that is in the file goes on.
+    DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
+    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on.
 
-    Ctrl-C places no more calls, and ends when those that go on are over; the second one ends at once. Neither these nor a kill end the
-    campaign: run it again.
+    Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once.
+    Neither these nor a kill end the campaign: run it again.
     """
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
@@ -165,15 +172,18 @@ def run(database: Path, contacts: Path | None, rules_file: Path | None, do_not_c
     state = opened.state()
     _show(state)
     if state.status in {"running", "paused"}:
-        click.echo(f"Go on with: retell-async campaign run {shlex.quote(str(database))}", err=True)
+        from ..campaigns.durable.database import shown
+
+        click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
     if stopped:
         sys.exit(_INTERRUPTED)
 
 
 def _make(
-    database: Path, contacts: Path, rules_file: Path | None, do_not_call: Path | None, name: str | None, said: dict[str, Any]
+    database: Path | str, contacts: Path, rules_file: Path | None, do_not_call: Path | None, name: str | None, said: dict[str, Any]
 ) -> None:
     from ..campaigns.durable.campaign import Campaign
+    from ..campaigns.durable.database import shown
 
     settings = _settings(rules_file, said)
     never = _never(settings, do_not_call)
@@ -189,11 +199,15 @@ def _make(
                 refused += 1
                 click.echo(f"line {read.line}: {read.text}", err=True)
 
-    Campaign.make(database, name or database.stem, settings, taken(), do_not_call=never)
-    click.echo(f"{database}: a campaign was made; {refused:,} lines were refused", err=True)
+    Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
+    click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused", err=True)
 
 
-def _opened(database: Path) -> Campaign:
+def _name_of(database: Path | str) -> str:
+    return database.stem if isinstance(database, Path) else database.partition("?")[0].rpartition("/")[2]
+
+
+def _opened(database: Path | str) -> Campaign:
     from ..campaigns.durable.campaign import Campaign
 
     return Campaign(database)
@@ -278,9 +292,9 @@ def _show(state: State) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(database: Path, as_json: bool) -> None:
+def status(database: Path | str, as_json: bool) -> None:
     """Show how a campaign stands, also while another process runs it."""
     state = _opened(database).state()
     if as_json:
@@ -290,8 +304,8 @@ def status(database: Path, as_json: bool) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
-def pause(database: Path) -> None:
+@click.argument("database", type=_address)
+def pause(database: Path | str) -> None:
     """Place no more calls; those that go on are followed to their end."""
     opened = _opened(database)
     opened.pause()
@@ -299,8 +313,8 @@ def pause(database: Path) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
-def resume(database: Path) -> None:
+@click.argument("database", type=_address)
+def resume(database: Path | str) -> None:
     """Let the process go on that runs a paused campaign; run does that too."""
     opened = _opened(database)
     opened.resume()
@@ -308,8 +322,8 @@ def resume(database: Path) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
-def cancel(database: Path) -> None:
+@click.argument("database", type=_address)
+def cancel(database: Path | str) -> None:
     """Place no more calls, and never again."""
     opened = _opened(database)
     opened.cancel()
@@ -317,19 +331,19 @@ def cancel(database: Path) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.argument("numbers", nargs=-1, required=True)
-def do_not_call(database: Path, numbers: tuple[str, ...]) -> None:
+def do_not_call(database: Path | str, numbers: tuple[str, ...]) -> None:
     """Call nobody any more who has one of these NUMBERS, also while another process runs it."""
     _opened(database).do_not_call(*numbers)
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.option(
     "--end", "ends", multiple=True, metavar="END", help="Contacts that ended so; by default exhausted, unknown, refused, expired."
 )
-def retry(database: Path, ends: tuple[str, ...]) -> None:
+def retry(database: Path | str, ends: tuple[str, ...]) -> None:
     """Begin anew with contacts that were not reached, with a new budget of attempts. Run it after that."""
     opened = _opened(database)
     count = opened.retry(cast("Any", ends)) if ends else opened.retry()
@@ -337,11 +351,11 @@ def retry(database: Path, ends: tuple[str, ...]) -> None:
 
 
 @campaign.command()
-@click.argument("database", type=_FILE)
+@click.argument("database", type=_address)
 @click.option("--out", type=_WRITTEN, help="Where to write it; by default it is printed.")
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
 @click.option("--html", type=_WRITTEN, help="Write a page for people there, with charts and masked numbers, in place of the attempts.")
-def report(database: Path, out: Path | None, kind: str, html: Path | None) -> None:
+def report(database: Path | str, out: Path | None, kind: str, html: Path | None) -> None:
     """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them."""
     opened = _opened(database)
     if html is not None:

@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
     ) from None
 
-__all__ = ["Database"]
+__all__ = ["Database", "shown"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another
@@ -32,7 +32,7 @@ class Database:
 
     :param address: the path of a file of SQLite, or the address of a database of Postgres: ``postgresql://user@host/name``.
     :param make: make the file if it is not there.
-    :raises ConfigurationError: the file is not there, or is no database.
+    :raises ConfigurationError: the file is not there, or is no database, or Postgres cannot be reached.
     """
 
     def __init__(self, address: Path | str, *, make: bool = False) -> None:
@@ -41,6 +41,11 @@ class Database:
         if isinstance(address, str) and "://" in address:
             self.durable = self.fast = _postgres(address)
             weakref.finalize(self, self.fast.dispose)
+            try:
+                self.fast.connect().close()
+            except exc.OperationalError as error:
+                reason = str(error.orig).strip().partition("\n")[0]
+                raise ConfigurationError(f"{shown(address)}: it cannot be reached: {reason}") from None
             return
         self.path = path = Path(address)
         if not make and not path.is_file():
@@ -86,6 +91,11 @@ class Database:
             lock.close()
 
 
+def shown(address: Path | str) -> str:
+    """An address as messages have it: without a password."""
+    return sa.make_url(address).render_as_string() if isinstance(address, str) and "://" in address else str(address)
+
+
 def _postgres(address: str) -> sa.Engine:
     try:
         url = sa.make_url(address)
@@ -93,7 +103,7 @@ def _postgres(address: str) -> sa.Engine:
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"a campaign is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=_THREADS, pool_pre_ping=True)
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=_THREADS, pool_pre_ping=True, hide_parameters=True)
 
     def connected(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
@@ -109,7 +119,13 @@ def _unixepoch(*_: object) -> float:
 
 
 def _sqlite(path: Path, synchronous: str) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": _PATIENCE}, pool_size=_THREADS, pool_timeout=_PATIENCE)
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": _PATIENCE},
+        pool_size=_THREADS,
+        pool_timeout=_PATIENCE,
+        hide_parameters=True,  # numbers of people are among them
+    )
 
     def connected(connection: Any, _: object) -> None:
         # DBOS asks for unixepoch('subsec'), which SQLite has from 3.42 on; Pythons come with older ones.

@@ -296,12 +296,13 @@ class Store:
                 return Nothing(count, _POLL)
             today = day_in(rules.zone, now)
             usage = self._usage(connection, row, rules.numbers, now)
-            query = sa.select(contacts.c["case"]).where(contacts.c.waits_until <= now)
+            # "+ 0" has the database follow the order, and not sort all that are due to find the first of them.
+            query = sa.select(contacts.c["case"]).where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
             query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
             while True:
-                text = connection.execute(query).scalar()
+                first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
+                text = None if first is None or first > now else connection.execute(query).scalar()
                 if text is None:
-                    first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
                     return Nothing(count, None if first is None else first - now)
                 if rules.calls_per_day is not None and row.day == today and row.calls >= rules.calls_per_day:
                     return Nothing(count, next_day(rules.zone, now) - now)

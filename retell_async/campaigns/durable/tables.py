@@ -73,3 +73,12 @@ do_not_call = sa.Table(
     sa.Column("told_at", sa.Float(53)),  # when that was written back
     sa.Index("retell_do_not_call_told", "told_at", "at"),
 )
+# Who is called next: the first in this order of those that are due.
+sa.Index(
+    "retell_contact_turn",
+    contacts.c.priority.desc(),
+    contacts.c.waits_until,
+    contacts.c.place,
+    sqlite_where=contacts.c.waits_until.is_not(None),
+    postgresql_where=contacts.c.waits_until.is_not(None),
+)
