@@ -10,9 +10,10 @@ import pytest
 
 from retell_async.campaigns import Campaign, Number, Result, Retry, Rules, Settings
 from retell_async.campaigns.durable import views
-from retell_async.campaigns.durable.store import Turn
+from retell_async.campaigns.durable.store import Intent, Turn
 
 from .desk import NOW, Campaigns, contacts
+from .test_postgres import address as address  # noqa: PLC0414 - a fixture
 
 RULES = Rules(numbers=[Number("+14155550100", per_second=100)], retries={"missed": Retry(60.0)})
 
@@ -88,3 +89,30 @@ def test_who_stops_gives_back_what_was_not_sent_and_nothing_else(make: Campaigns
     assert desk.store.counts() == {"live": 1, "waiting": 1}
     desk.store.settle(sent, Result("user_hangup", connected=True))
     assert desk.begin() != waits
+
+
+@pytest.mark.soak
+@pytest.mark.needs("signals")
+@pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")  # where the package that carries Postgres looks
+def test_postgres_says_the_same(address: str) -> None:
+    campaign = Campaign.make(address, "spring", Settings(rules=RULES), contacts(3))
+    store = campaign._store
+    store.set_status("running")
+    worker, _ = store.enter(alone=False)
+    intent = store.next_intent(3)
+    assert isinstance(intent, Intent)
+    assert isinstance(store.turn(intent.key, worker, lease=15.0, live=3, first=True), Turn)
+    store.placed(intent.key, "call_1")
+    store.settle(intent.key, Result("user_requested_dnc", connected=True), duration_ms=60_000.0, cents=12.5)
+    campaign.do_not_call("+12125550111", "+12125550111")
+    store.forbid(["+12125550112", "+12125550111"], told=True)
+    progress = campaign.progress()
+    assert progress.state.counts == {"do_not_call": 1, "waiting": 2}
+    assert progress.per_second == pytest.approx(0.1, rel=0.5)
+    assert progress.next_at == pytest.approx(time.time(), abs=60)
+    assert [(record.key, record.result) for record in progress.last] == [(intent.key, "user_requested_dnc")]
+    assert campaign.ends_about(live=20) == pytest.approx(time.time(), abs=60)
+    assert "$0.12" in campaign.report()
+    assert store.untold() == [progress.last[0].number, "+12125550111"]
+    store.told("+12125550111")
+    assert store.untold() == [progress.last[0].number]
