@@ -17,7 +17,7 @@ class Number:
     """A number that calls.
 
     :param number: in E.164 form.
-    :param per_second: so many calls a second it places at most, evenly spread.
+    :param per_second: so many calls it places in any second at most; below 1, one in so many seconds.
     :param per_day: so many calls a day it places at most, by the campaign's own clock; ``None`` for no limit.
     :raises ConfigurationError: a value cannot work.
     """

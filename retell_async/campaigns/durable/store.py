@@ -31,7 +31,7 @@ Status = Literal["running", "paused", "cancelled", "done"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SOON = 3.0  # seconds for which a call waits for its number in the queue
-_POLL = 0.05  # seconds from one question to the next, where it is not known when there is room
+_POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
 _BATCH = 1000
 
 
@@ -372,6 +372,10 @@ class Store:
         :raises LeaseLost: the worker was not heard of for too long.
         :raises Superseded: a later version goes on with it.
         """
+        with self._reading() as connection:  # most who ask are to wait, and keep nobody from writing
+            found = self._attempt(connection, key)
+            if found is not None and (seconds := self._pause(connection, found, live, self._now(connection))) > 0:
+                return Wait(seconds)
         with self._writing(durably=True) as (connection, now):
             self._check_format(connection)
             self._check_lease(connection, worker, lease, now)
@@ -381,46 +385,45 @@ class Store:
             row, case, settings = found
             if row.result is not None or row.call_id is not None or not (first or row.worker == worker):
                 return None
-            status = connection.execute(sa.select(campaigns.c.status)).scalar_one()
             before = attrs.evolve(case, attempts=case.attempts[:-1], not_before=0.0)
-            may_dial = status == "running" and self._objection(connection, before, settings, now) is None
+            may_dial = row.status == "running" and self._objection(connection, before, settings, now) is None
             if row.sent_at is None and (stops or not may_dial):
                 connection.execute(sa.delete(attempts).where(attempts.c.key == key))
                 _write(connection, self._postponed(connection, before, settings, now))
                 return None
             values: dict[str, Any] = {"worker": worker}
-            turn: Turn | Wait = Turn(json.loads(row.request), None if row.sent_at is None else now - row.sent_at, may_dial)
             if may_dial:
-                number = next(number for number in settings.rules.numbers if number.number == row.from_number)
-                seconds = self._pause(connection, row.key, number, live, now)
-                if seconds > 0:
-                    turn = Wait(seconds)
-                else:
-                    values |= {"sent_at": now if row.sent_at is None else row.sent_at, "tried_at": now, "answered_at": None}
+                if (seconds := self._pause(connection, found, live, now)) > 0:
+                    return Wait(seconds)
+                values |= {"sent_at": now if row.sent_at is None else row.sent_at, "tried_at": now, "answered_at": None}
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
-            return turn
+            return Turn(json.loads(row.request), None if row.sent_at is None else now - row.sent_at, may_dial)
 
-    def _pause(self, connection: sa.Connection, key: str, number: Number, live: int, now: float) -> float:
+    def _pause(self, connection: sa.Connection, found: tuple[Any, Case, Settings], live: int, now: float) -> float:
         """Seconds until a call may be sent: so that there are never more at once, nor more of a number in any second, as the server counts.
 
         It counts a call at some moment between the request and the answer, so each stands for the time from the one to a second after the
         other.
         """
-        others = attempts.c.key != key
+        row, _, settings = found
+        if row.status != "running":
+            return 0.0  # nothing is sent
+        others = attempts.c.key != row.key
         count = sa.select(sa.func.count()).where(others, attempts.c.result.is_(None), attempts.c.sent_at.is_not(None))
         if connection.execute(count).scalar_one() >= live:
             return _POLL
+        number = next(number for number in settings.rules.numbers if number.number == row.from_number)
         most = max(1, math.floor(number.per_second))
         period = most / number.per_second
         counts = attempts.c.answered_at.is_(None) | (attempts.c.answered_at > now - period)
         is_of_number = (attempts.c.from_number == number.number) & attempts.c.tried_at.is_not(None)
-        query = sa.select(attempts.c.answered_at).where(others, counts, is_of_number)
-        found = list(connection.execute(query).scalars())
-        over = len(found) - most  # so many, and one more, are to be over first
+        moments = list(connection.execute(sa.select(attempts.c.answered_at).where(others, counts, is_of_number)).scalars())
+        over = len(moments) - most  # so many, and one more, are to be over first
         if over < 0:
             return 0.0
-        answered = sorted(at for at in found if at is not None)
-        return max(answered[over] + period - now, 0.001) if over < len(answered) else _POLL
+        answered = sorted(at for at in moments if at is not None)
+        # Where it takes an answer that is not there, that counts for a whole period when it comes.
+        return max(answered[over] + period - now, 0.001) if over < len(answered) else min(period / 4, 1.0)
 
     def refused(self, key: str, *, never_sent: bool) -> None:
         """Write that a request was not carried out, and may be sent again.
@@ -517,12 +520,11 @@ class Store:
             return [dict(row) for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
 
     def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings] | None:
-        query = sa.select(attempts, contacts.c["case"], contacts.c.number).join(contacts, contacts.c.id == attempts.c.contact_id)
-        row = connection.execute(query.where(attempts.c.key == key)).first()
-        if row is None:
-            return None
-        campaign = connection.execute(sa.select(campaigns)).one()
-        return row, formats.case_from(row.case), self._settings(campaign)
+        """An attempt, with how the campaign stands, its case and the settings."""
+        campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
+        query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
+        row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
+        return None if row is None else (row, formats.case_from(row.case), self._settings(row))
 
     def _objection(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> str | None:
         return objection(case, settings.rules, now, self._never(connection, case))

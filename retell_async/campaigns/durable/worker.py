@@ -178,7 +178,6 @@ class Worker:
         while True:
             asked = time.monotonic(), time.time()
             turn = await patiently(self.store.turn, key, self.id, lease=self.lease, live=self.live, first=first, stops=self.stop.is_set())
-            first = False
             if isinstance(turn, Wait):
                 await anyio.sleep(turn.seconds)
             elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
