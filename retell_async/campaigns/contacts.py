@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +28,7 @@ _NAMES = {
     "place": {"place"},
     "priority": {"priority"},
 }
+_E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 _METADATA = "metadata."
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -217,16 +219,17 @@ def numbers_of(path: Path, region: str | None = None) -> frozenset[str]:
     return found
 
 
-def read_numbers(path: Path, region: str | None = None) -> tuple[frozenset[str], list[str]]:
+def read_numbers(path: Path, region: str | None = None, *, quick: bool = False) -> tuple[frozenset[str], list[str]]:
     """The numbers in such a file, and what is wrong with lines that have none.
 
+    :param quick: what is in E.164 form is taken as it is, without asking whether such a number can be in use.
     :raises ConfigurationError: it cannot be read.
     """
     found: set[str] = set()
     wrong: list[str] = []
     for line, text in _numbers(path, region)[1]:
         try:
-            found.add(e164(text, region))
+            found.add(text.strip() if quick and _E164.fullmatch(text.strip()) else e164(text, region))
         except ConfigurationError as error:
             wrong.append(f"{path}, line {line}: {error}")
     return frozenset(found), wrong
@@ -243,7 +246,7 @@ def add_numbers(path: Path, numbers: Iterable[str], region: str | None = None) -
     table, known = None, frozenset[str]()
     if path.exists():
         table = _numbers(path, region)[0]
-        known = read_numbers(path, region)[0]
+        known = read_numbers(path, region, quick=True)[0]
     new = [number for number in dict.fromkeys(numbers) if number not in known]
     lines = new if table is None else [table.line(number) for number in new]
     if not lines:
@@ -269,7 +272,7 @@ def _numbers(path: Path, region: str | None) -> tuple[Table | None, Iterable[tup
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: it is not UTF-8") from None
-    if all(_is_number(line, region) for line in lines[:1] if line.strip()):
+    if all(_E164.fullmatch(line.strip()) or _is_number(line, region) for line in lines[:1] if line.strip()):
         return None, ((line, text) for line, text in enumerate(lines, 1) if text.strip())
     table = Table(path)
     return table, ((line, table.cell(row, "number")) for line, row in table.rows())

@@ -253,7 +253,7 @@ def _interruptible(stop: anyio.Event, scope: anyio.CancelScope) -> Generator[Non
 
 async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> None:
     """Show how it goes on, until it is over."""
-    if not sys.stderr.isatty() or find_spec("rich") is None:
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or find_spec("rich") is None:
         async for progress, ends_at in _progress(campaign, _SELDOM, over):
             if not over.is_set():  # how it stands then is printed anyway
                 click.echo(display.line(progress, ends_at, time.time()), err=True)

@@ -46,6 +46,15 @@ def test_a_list_that_cannot_be_read_or_written_says_so(tmp_path: Path) -> None:
         add_numbers(tmp_path / "nowhere" / "list.txt", [ANN])
 
 
+def test_a_long_list_is_read_quickly_where_it_is_read_again_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("".join(f"+1{number}\n" for number in range(2_000_000_000, 2_000_020_000)) + "(212) 555-0111\n")
+    assert len(read_numbers(path, "US", quick=True)[0]) == 20_001
+    add_numbers(path, [ANN, BOB], "US")
+    assert path.read_text().endswith(f"(212) 555-0111\n{BOB}\n")
+    assert len(read_numbers(path, "US")[1]) == 20_000  # no such number can be in use
+
+
 def test_what_is_wrong_with_a_list_is_named(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text(f"{ANN}\nnonsense\n{BOB}\n")

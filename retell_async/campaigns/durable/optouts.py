@@ -48,6 +48,8 @@ class OptOuts:
     callback: Callable[[str], Awaitable[object]] | None
     _seen: _Seen | None = None
     """Size and time of the list when it was read last."""
+    _known: frozenset[str] = frozenset()
+    """What was in it then."""
 
     def listen(self, router: Events) -> None:
         """Take note of what events of any call of the account say, from now on, as long as somebody holds this."""
@@ -118,8 +120,9 @@ class OptOuts:
         found = await to_thread.run_sync(_changed, self._path, self._seen, self.settings.region)
         if found is None:
             return []
-        self._seen, numbers, wrong = found
-        await patiently(self.store.forbid, numbers, told=True)
+        seen, numbers, wrong = found
+        await patiently(self.store.forbid, numbers - self._known, told=True)
+        self._seen, self._known = seen, numbers
         return wrong
 
     @property
@@ -134,4 +137,4 @@ def _changed(path: Path, seen: _Seen | None, region: str | None) -> tuple[_Seen,
     except OSError:
         return None  # it is made with the first number
     now = had.st_size, had.st_mtime_ns
-    return None if now == seen else (now, *read_numbers(path, region))
+    return None if now == seen else (now, *read_numbers(path, region, quick=True))
