@@ -22,7 +22,7 @@ import click
 from anyio import to_thread
 
 from .._client import AsyncRetell
-from .._core.errors import APIError, ConfigurationError, RetellError
+from .._core.errors import APIError, ConfigurationError
 from .._core.masking import mask, mask_text
 from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
@@ -216,13 +216,13 @@ def _opened(database: Path | str) -> Campaign:
 async def _run(campaign: Campaign) -> bool:
     """Run it; whether somebody stopped it at the keyboard."""
     stop, over = anyio.Event(), anyio.Event()
-    wrong = None
+    wrong: Exception | None = None
     async with AsyncRetell() as client, anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, campaign, stop, over)
         with _interruptible(stop, tasks.cancel_scope):
             try:
                 await campaign.run(client, stop=stop)
-            except RetellError as error:
+            except Exception as error:
                 wrong = error  # raised below, where no group wraps it
         over.set()
     if wrong is not None:

@@ -22,11 +22,11 @@ from ..forecast import ends_about
 from ..report import Record, page
 from ..settings import Settings
 from ..zones import e164
-from . import views
 from .database import Database
 from .optouts import OptOuts
 from .placing import Placing
 from .store import Intent, LeaseLost, Status, Store, Superseded
+from .views import View
 from .worker import FOLLOWED, Worker, patiently
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Campaign:
         name, settings, status, note = self._store.campaign()
         told = f"{status} ({note})" if note else status
         with self._database.fast.connect() as connection:
-            return page(name, told, self._store.counts(), views.records(connection), self._store.now(), zone=settings.rules.zone)
+            return page(name, told, self._store.counts(), View(connection).records(), self._store.now(), zone=settings.rules.zone)
 
     def progress(self, last: int = 5) -> Progress:
         """How it goes on. Any process may ask.
@@ -143,8 +143,8 @@ class Campaign:
         """
         now = self._store.now()
         with self._database.fast.connect() as connection:
-            pace, due = views.pace(connection, now), views.next_due(connection)
-            return Progress(self.state(), pace, due, views.last(connection, last))
+            view = View(connection)
+            return Progress(self.state(), view.pace(now), view.next_due(), view.last(last))
 
     def ends_about(self, live: int) -> float | None:
         """About when the last call is over, as Unix time in seconds, if all goes on as it went; ``None`` if nobody can say.
@@ -155,10 +155,11 @@ class Campaign:
         """
         rules, now = self._store.campaign()[1].rules, self._store.now()
         with self._database.fast.connect() as connection:
-            known, again = views.course(connection)
+            view = View(connection)
+            known, again = view.course()
             seconds = _GUESS if known is None else known
             pace = min(sum(number.per_second for number in rules.numbers), live / max(seconds, 0.1))
-            last = ends_about(views.waiting(connection), rules, now, per_second=pace, again=again)
+            last = ends_about(view.waiting(), rules, now, per_second=pace, again=again)
         return None if last is None else last + seconds
 
     def pause(self) -> None:
@@ -219,6 +220,8 @@ class Campaign:
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
+        from . import workflow  # noqa: F401 - who lacks DBOS is told so before anything else
+
         if not lease >= 1:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
         name, settings, status, _ = self._store.campaign()
@@ -276,6 +279,7 @@ class Campaign:
 
         own = CapacityLimiter(1)  # a thread of its own, so that it waits for no other
         while True:
+            await worker.look_at_clock()
             alive = await patiently(self._store.beat, worker.id, worker.lease, limiter=own)
             if alive[0] == worker.id:
                 attempts = await patiently(self._store.open_attempts)

@@ -39,8 +39,9 @@ class Database:
         self.path: Path | None = None
         """The file; ``None`` on Postgres."""
         if isinstance(address, str) and "://" in address:
-            self.durable = self.fast = _postgres(address)
-            weakref.finalize(self, self.fast.dispose)
+            self.durable, self.fast = _postgres(address, "on"), _postgres(address, "off")
+            for engine in (self.durable, self.fast):
+                weakref.finalize(self, engine.dispose)
             try:
                 self.fast.connect().close()
             except exc.OperationalError as error:
@@ -96,7 +97,7 @@ def shown(address: Path | str) -> str:
     return sa.make_url(address).render_as_string() if isinstance(address, str) and "://" in address else str(address)
 
 
-def _postgres(address: str) -> sa.Engine:
+def _postgres(address: str, synchronous_commit: str) -> sa.Engine:
     try:
         url = sa.make_url(address)
     except exc.ArgumentError:
@@ -108,6 +109,7 @@ def _postgres(address: str) -> sa.Engine:
     def connected(connection: Any, _: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SET idle_in_transaction_session_timeout = {int(_STALLED * 1000)}")
+            cursor.execute(f"SET synchronous_commit = {synchronous_commit}")
         connection.commit()
 
     event.listen(engine, "connect", connected)

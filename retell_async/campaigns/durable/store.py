@@ -19,7 +19,7 @@ from ..calls import request_of
 from ..case import Case, Result, begin, dialled, due, objection, settled
 from ..contact import Contact
 from ..hours import day_in, next_day
-from ..numbers import Number, Usage, choose, used
+from ..numbers import Choice, Number, Usage, choose, used
 from ..settings import Settings
 from . import format as formats
 from .database import Database
@@ -110,15 +110,16 @@ class Store:
             yield connection
 
     @contextmanager
-    def _writing(self, *, durably: bool = False) -> Generator[tuple[sa.Connection, float]]:
-        """A transaction, with the time in it, while nobody else has one.
+    def _writing(self, *, durably: bool = False, alone: bool = True) -> Generator[tuple[sa.Connection, float]]:
+        """A transaction, with the time in it.
 
         :param durably: it outlasts a power cut, with all that was written before it.
+        :param alone: nobody else has one. Not needed for what changes one row by itself.
         """
         with self._lock, (self.database.durable if durably else self.database.fast).connect() as connection:
             if self.database.path is not None:
                 connection.execute(sa.text("BEGIN IMMEDIATE"))
-            else:
+            elif alone:
                 connection.execute(sa.select(campaigns.c.name).with_for_update())
             try:
                 yield connection, self._now(connection)
@@ -257,27 +258,23 @@ class Store:
         :raises LeaseLost: it was not heard of for so long.
         :raises Superseded: a later version goes on with it.
         """
-        with self._writing() as (connection, now):
-            self._check_format(connection)
-            self._check_lease(connection, worker, lease, now)
-            connection.execute(sa.update(workers).where(workers.c.id == worker).values(beat_at=now))
+        with self._writing(alone=False) as (connection, now):
+            _check_format(connection.execute(sa.select(campaigns.c.format)).scalar_one())
+            is_alive = (workers.c.id == worker) & (workers.c.beat_at > now - lease)
+            if not connection.execute(sa.update(workers).where(is_alive).values(beat_at=now)).rowcount:
+                raise LeaseLost
             connection.execute(sa.delete(workers).where(workers.c.beat_at <= now - lease))
             return list(connection.execute(sa.select(workers.c.id).order_by(workers.c.id)).scalars())
 
     def leave(self, worker: int) -> None:
         """Write that a worker is gone: others take over at once what it left."""
-        with self._writing() as (connection, _):
+        with self._writing(alone=False) as (connection, _):
             connection.execute(sa.delete(workers).where(workers.c.id == worker))
 
     def _check_lease(self, connection: sa.Connection, worker: int, lease: float, now: float) -> None:
         beat_at = connection.execute(sa.select(workers.c.beat_at).where(workers.c.id == worker)).scalar()
         if beat_at is None or beat_at <= now - lease:
             raise LeaseLost
-
-    def _check_format(self, connection: sa.Connection) -> None:
-        format = connection.execute(sa.select(campaigns.c.format)).scalar_one()
-        if format != formats.FORMAT:
-            raise Superseded(f"another process goes on with this campaign in a later version (format {format}, here {formats.FORMAT})")
 
     # Attempts
 
@@ -286,39 +283,26 @@ class Store:
 
         :param most: so many calls are begun and not settled at most.
         """
+        with self._reading() as connection:  # most who ask find nothing, and keep nobody from writing
+            found = self._next(connection, self._now(connection), most)
+            if isinstance(found, Nothing):
+                return found
         with self._writing() as (connection, now):
-            self._check_format(connection)
-            row = connection.execute(sa.select(campaigns)).one()
-            settings = self._settings(row)
-            rules = settings.rules
-            count = connection.execute(sa.select(sa.func.count()).where(attempts.c.result.is_(None))).scalar_one()
-            if count >= most or row.status != "running":
-                return Nothing(count, _POLL)
-            today = day_in(rules.zone, now)
-            usage = self._usage(connection, row, rules.numbers, now)
-            # "+ 0" has the database follow the order, and not sort all that are due to find the first of them.
-            query = sa.select(contacts.c["case"]).where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
-            query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
             while True:
-                first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
-                text = None if first is None or first > now else connection.execute(query).scalar()
-                if text is None:
-                    return Nothing(count, None if first is None else first - now)
-                if rules.calls_per_day is not None and row.day == today and row.calls >= rules.calls_per_day:
-                    return Nothing(count, next_day(rules.zone, now) - now)
-                case = formats.case_from(text)
-                choice = choose(rules.numbers, usage, rules.zone, now, [attempt.from_number for attempt in case.attempts])
-                if choice.at > now + _SOON:
-                    return Nothing(count, choice.at - now)
+                found = self._next(connection, now, most)
+                if isinstance(found, Nothing):
+                    return found
+                row, settings, usage, case, choice = found
                 if self._objection(connection, case, settings, choice.at) is None:
                     break
                 _write(connection, self._postponed(connection, case, settings, choice.at))
-            number = choice.number.number
+            rules, number = settings.rules, choice.number.number
             key = f"{row.name}-{row.token}-{row.serial + 1}"
             request = request_of(case.contact, settings, number, key)
             values = {"key": key, "contact_id": case.contact.id, "from_number": number, "request": json.dumps(request), "at": choice.at}
             connection.execute(sa.insert(attempts).values(**values))
             usage[number] = used(choice.number, usage[number], rules.zone, choice.at)
+            today = day_in(rules.zone, now)
             connection.execute(
                 sa.update(campaigns).values(
                     usage=json.dumps({name: [had.day, had.calls] for name, had in usage.items()}),
@@ -329,6 +313,33 @@ class Store:
             )
             _write(connection, dialled(case, choice.at, number))
             return Intent(key, choice.at - now)
+
+    def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[Any, Settings, dict[str, Usage], Case, Choice] | Nothing:
+        """Who is called next, from which number and when."""
+        row = connection.execute(sa.select(campaigns)).one()
+        _check_format(row.format)
+        settings = self._settings(row)
+        rules = settings.rules
+        count = connection.execute(sa.select(sa.func.count()).where(attempts.c.result.is_(None))).scalar_one()
+        if count >= most or row.status != "running":
+            return Nothing(count, _POLL)
+        first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
+        if first is None or first > now:
+            return Nothing(count, None if first is None else first - now)
+        if rules.calls_per_day is not None and row.day == day_in(rules.zone, now) and row.calls >= rules.calls_per_day:
+            return Nothing(count, next_day(rules.zone, now) - now)
+        # "+ 0" has the database follow the order, and not sort all that are due to find the first of them.
+        query = sa.select(contacts.c["case"]).where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
+        query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
+        text = connection.execute(query).scalar()
+        if text is None:
+            return Nothing(count, _POLL)  # somebody else was faster
+        case = formats.case_from(text)
+        usage = self._usage(connection, row, rules.numbers, now)
+        choice = choose(rules.numbers, usage, rules.zone, now, [attempt.from_number for attempt in case.attempts])
+        if choice.at > now + _SOON:
+            return Nothing(count, choice.at - now)
+        return row, settings, usage, case, choice
 
     def _usage(self, connection: sa.Connection, row: Any, numbers: Iterable[Number], now: float) -> dict[str, Usage]:
         """What the numbers have done today, and when each may place one more after those that wait for it.
@@ -358,7 +369,7 @@ class Store:
 
     def renew(self, key: str, runs: int) -> None:
         """Write that the workflow of a call came to nothing, and that there is another."""
-        with self._writing() as (connection, _):
+        with self._writing(alone=False) as (connection, _):
             is_it = (attempts.c.key == key) & (attempts.c.runs == runs) & attempts.c.result.is_(None)
             connection.execute(sa.update(attempts).where(is_it).values(runs=runs + 1))
 
@@ -377,11 +388,11 @@ class Store:
             if found is not None and (seconds := self._pause(connection, found, live, self._now(connection))) > 0:
                 return Wait(seconds)
         with self._writing(durably=True) as (connection, now):
-            self._check_format(connection)
             self._check_lease(connection, worker, lease, now)
             found = self._attempt(connection, key)
             if found is None:
                 return None
+            _check_format(found[0].format)
             row, case, settings = found
             if row.result is not None or row.call_id is not None or not (first or row.worker == worker):
                 return None
@@ -425,27 +436,31 @@ class Store:
         # Where it takes an answer that is not there, that counts for a whole period when it comes.
         return max(answered[over] + period - now, 0.001) if over < len(answered) else min(period / 4, 1.0)
 
-    def refused(self, key: str, *, never_sent: bool) -> None:
+    def refused(self, key: str, answered_at: float, *, never_sent: bool) -> None:
         """Write that a request was not carried out, and may be sent again.
 
+        :param answered_at: when that was answered, by the clock of the database, or somewhat later.
         :param never_sent: it was not sent before either.
         """
-        with self._writing() as (connection, now):
-            values: dict[str, Any] = {"answered_at": now}
+        with self._writing(alone=False) as (connection, now):
+            values: dict[str, Any] = {"answered_at": min(answered_at, now)}
             if never_sent:
                 values["sent_at"] = None
             is_it = (attempts.c.key == key) & attempts.c.call_id.is_(None) & attempts.c.result.is_(None)
             connection.execute(sa.update(attempts).where(is_it).values(**values))
 
-    def placed(self, key: str, call_id: str) -> None:
-        """Write which call an attempt is."""
-        with self._writing() as (connection, now):
-            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(call_id=call_id, answered_at=now))
+    def placed(self, key: str, call_id: str, answered_at: float) -> None:
+        """Write which call an attempt is.
+
+        :param answered_at: see `refused`.
+        """
+        with self._writing(alone=False) as (connection, now):
+            connection.execute(sa.update(attempts).where(attempts.c.key == key).values(call_id=call_id, answered_at=min(answered_at, now)))
 
     def settle(self, key: str, result: Result, *, duration_ms: float | None = None, cents: float | None = None) -> None:
         """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing."""
-        with self._writing() as (connection, now):
-            found = self._attempt(connection, key)
+        with self._writing(alone=False) as (connection, now):
+            found = self._attempt(connection, key, alone=True)
             if found is None or found[0].result is not None:
                 return
             row, case, settings = found
@@ -519,8 +534,13 @@ class Store:
             query = sa.select(attempts, contacts.c.number, contacts.c.end).join(contacts, contacts.c.id == attempts.c.contact_id)
             return [dict(row) for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
 
-    def _attempt(self, connection: sa.Connection, key: str) -> tuple[Any, Case, Settings] | None:
-        """An attempt, with how the campaign stands, its case and the settings."""
+    def _attempt(self, connection: sa.Connection, key: str, *, alone: bool = False) -> tuple[Any, Case, Settings] | None:
+        """An attempt, with how the campaign stands, its case and the settings.
+
+        :param alone: nobody else changes it until the end of the transaction.
+        """
+        if alone:
+            connection.execute(sa.select(attempts.c.key).where(attempts.c.key == key).with_for_update())
         campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
         query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
         row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
@@ -538,6 +558,11 @@ class Store:
             return attrs.evolve(case, end="do_not_call")
         at = due(case, settings.rules, now)
         return attrs.evolve(case, end="expired") if at is None else attrs.evolve(case, not_before=at)
+
+
+def _check_format(format: int) -> None:
+    if format != formats.FORMAT:
+        raise Superseded(f"another process goes on with this campaign in a later version (format {format}, here {formats.FORMAT})")
 
 
 def _begun(row: Any) -> Begun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -83,7 +84,19 @@ class Worker:
     lease: float
     live: int
     stop: anyio.Event = attrs.field(factory=anyio.Event)
+    _ahead: float = attrs.field(default=math.inf, init=False)
     _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
+
+    async def look_at_clock(self) -> None:
+        """Ask the database what time it is: by how much its clock is ahead of this machine's, at most."""
+        asked = time.monotonic()
+        now = await patiently(self.store.now)
+        is_moved = now - time.monotonic() > self._ahead  # somebody has set it
+        self._ahead = now - asked if is_moved else min(self._ahead, now - asked)
+
+    def now(self) -> float:
+        """What time it is by the clock of the database, or somewhat later."""
+        return time.monotonic() + self._ahead
 
     async def carry_out(self, key: str) -> None:
         """Place the call of an attempt, follow it to its end, and write what that says of the contact.
@@ -139,12 +152,12 @@ class Worker:
                     if turn is not None:
                         await patiently(self.store.settle, key, Result("unknown"))
                     return None
-                await patiently(self.store.placed, key, call_id)
+                await patiently(self.store.placed, key, call_id, self.now())
             except OutcomeUnknownError:
                 await patiently(self.store.settle, key, Result("unknown"))
                 return None
             except RateLimitError as error:
-                await patiently(self.store.refused, key, never_sent=turn is None or turn.age is None)
+                await patiently(self.store.refused, key, self.now(), never_sent=turn is None or turn.age is None)
                 await anyio.sleep(min(error.retry_after or _FULL, 60.0))
             except (APIError, ValueError, TypeError) as error:
                 await self._pause_for(error)

@@ -32,7 +32,7 @@ __all__ = ["enqueue", "executor", "mend", "remedy", "serving", "version"]
 
 _NAME = "retell-async-campaign"
 _POLLING = 0.2  # seconds from one look of a worker into the queue to the next
-_LATE = 1.0  # seconds by which the queue may give late what it was to delay
+_EARLY = 2.0  # seconds before its time that the queue gives an attempt to a worker, which keeps to the time: the queue is late by some
 _CHUNK = 500  # workflows that are asked for at once
 
 
@@ -116,7 +116,7 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
 
 async def enqueue(key: str, runs: int, delay: float = 0.0) -> None:
     """Give an attempt to the queue, once: its key is part of the name of the workflow."""
-    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay - _LATE if delay > _LATE else None):
+    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay - _EARLY if delay > _EARLY else None):
         await DBOS.enqueue_workflow_async(_NAME, _attempt, key)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
+import runpy
 from collections.abc import Callable
+from pathlib import Path
 
 from retell_async.campaigns import Case
 from retell_async.campaigns.durable import format as formats
@@ -36,7 +36,5 @@ def install(set: Callable[[object, str, object], object]) -> None:
 
 
 if __name__ == "__main__":
-    from child import main
-
     install(setattr)
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    runpy.run_path(str(Path(__file__).with_name("child.py")), run_name="__main__")

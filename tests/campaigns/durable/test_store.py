@@ -41,7 +41,7 @@ def test_an_attempt_is_written_before_it_is_placed_and_after(make: Campaigns) ->
     request = turn.request
     assert (request["to_number"], request["idempotency_key"], request["metadata"]) == ("+12125550000", key, {"retell_async_token": key})
     assert desk.at(NOW + 2).send(key) == Turn(request, 1.0, may_dial=True)  # whoever goes on after a kill sends the same
-    store.placed(key, "call_1")
+    store.placed(key, "call_1", make.now)
     assert desk.turn(key) is None  # it is placed, and to be followed
     desk.at(NOW + 60).settle(key, "dial_no_answer", duration_ms=1000.0, cents=2.0)
     desk.at(NOW + 90).settle(key, "user_hangup")  # said again
@@ -138,7 +138,7 @@ def test_a_number_places_no_more_in_a_second_than_it_may_as_the_server_counts(ma
     desk.send(first)
     desk.at(NOW + 0.1).send(second)
     assert isinstance(desk.at(NOW + 5).turn(third), Wait)  # the server may count those that are not answered at any moment
-    desk.store.placed(first, "call_1")
+    desk.store.placed(first, "call_1", make.now)
     wait = desk.at(NOW + 5.2).turn(third)
     assert isinstance(wait, Wait)
     assert wait.seconds == pytest.approx(0.6)  # two in 0.8 s
@@ -150,7 +150,7 @@ def test_there_are_no_more_calls_at_once_than_there_may_be(make: Campaigns) -> N
     first, second, third = (desk.begin() for _ in range(3))
     for key in (first, second):
         desk.send(key)
-        desk.store.placed(key, f"call_{key}")
+        desk.store.placed(key, f"call_{key}", make.now)
     assert isinstance(desk.turn(third, live=2), Wait)
     desk.settle(first, "user_hangup")
     assert isinstance(desk.turn(third, live=2), Turn)
@@ -160,9 +160,9 @@ def test_what_the_server_refuses_for_being_too_much_is_sent_later_if_it_may_be(m
     desk = make(contacts(1))
     key = desk.begin()
     desk.send(key)
-    desk.store.refused(key, never_sent=True)
+    desk.store.refused(key, make.now, never_sent=True)
     assert desk.at(NOW + 2).send(key).age is None
-    desk.store.refused(key, never_sent=True)
+    desk.store.refused(key, make.now, never_sent=True)
     desk.store.set_status("paused")
     assert desk.turn(key) is None
     assert desk.store.counts() == {"waiting": 1}
@@ -185,7 +185,7 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
     # Alive or not, it has no turn any more with what another one has.
     third = Desk(desk.store, make)
     assert third.store.turn(sent, third.worker, lease=15.0, live=9, first=False) is None
-    desk.store.placed(sent, "call_1")  # what it knows is of use all the same
+    desk.store.placed(sent, "call_1", make.now)  # what it knows is of use all the same
     assert [row["call_id"] for row in desk.store.attempts() if row["key"] == sent] == ["call_1"]
     desk.store.leave(third.worker)
     assert desk.store.beat(second.worker, 15.0) == [second.worker]
@@ -194,7 +194,8 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
 def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = make(contacts(1))
     key = desk.begin()
-    assert (FORMAT, formats.STEPS.keys()) == (1, set())  # the one that is made here is the first
+    assert FORMAT == 1
+    assert not formats.STEPS  # the one that is made here is the first
     monkeypatch.setattr(formats, "FORMAT", 2)
     renamed = formats.Step(
         settings=lambda said: {**said, "live": 7},

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from retell_async.campaigns import Campaign, Number, Result, Retry, Rules, Settings
-from retell_async.campaigns.durable import views
 from retell_async.campaigns.durable.store import Intent, Turn
+from retell_async.campaigns.durable.views import View
 
 from .desk import NOW, Campaigns, contacts
 from .test_postgres import address as address  # noqa: PLC0414 - a fixture
@@ -29,9 +29,9 @@ def test_the_pace_is_that_of_the_last_minute(make: Campaigns) -> None:
     for number, key in enumerate(keys):
         desk.at(NOW + 10 * number).send(key)  # to 80 s
     with desk.store.database.fast.connect() as connection:
-        assert views.pace(connection, NOW + 85) == pytest.approx(6 / 55)  # those of 30 s and later
-        assert views.pace(connection, NOW + 200) == 0.0
-        assert views.pace(connection, NOW + 0.5) == pytest.approx(9 / 10)  # not as if the burst of a moment went on
+        assert View(connection).pace(NOW + 85) == pytest.approx(6 / 55)  # those of 30 s and later
+        assert View(connection).pace(NOW + 200) == 0.0
+        assert View(connection).pace(NOW + 0.5) == pytest.approx(9 / 10)  # not as if the burst of a moment went on
 
 
 def test_what_is_due_what_ended_last_and_how_long_it_takes(make: Campaigns) -> None:
@@ -39,29 +39,29 @@ def test_what_is_due_what_ended_last_and_how_long_it_takes(make: Campaigns) -> N
     keys = [desk.begin() for _ in range(3)]
     for number, key in enumerate(keys):
         desk.at(NOW + number).send(key)
-        desk.store.placed(key, f"call_{number}")
+        desk.store.placed(key, f"call_{number}", NOW + number)
     desk.at(NOW + 30).settle(keys[0], "user_hangup", duration_ms=20_000.0, cents=3.0)
     desk.at(NOW + 41).settle(keys[1], "dial_no_answer")
     with desk.store.database.fast.connect() as connection:
-        assert views.next_due(connection) == NOW  # the fourth waits for nothing
-        ended = views.last(connection, 5)
+        assert View(connection).next_due() == NOW  # the fourth waits for nothing
+        ended = View(connection).last(5)
         assert [(record.key, record.result, record.cents) for record in ended] == [
             (keys[1], "dial_no_answer", None),
             (keys[0], "user_hangup", 3.0),
         ]
         assert (ended[0].number, ended[0].zones, ended[0].at) == ("+12125550001", ("America/New_York",), NOW + 1)
-        assert len(views.last(connection, 1)) == 1
-        assert views.course(connection) == ((30 + 40) / 2, 0.5)
-        assert sorted((contact.id, moment) for contact, moment in views.waiting(connection)) == [("1", NOW + 101), ("3", NOW)]
-        assert sorted(record.key for record in views.records(connection)) == keys
-        assert {record.result for record in views.records(connection)} == {"user_hangup", "dial_no_answer", None}
+        assert len(View(connection).last(1)) == 1
+        assert View(connection).course() == ((30 + 40) / 2, 0.5)
+        assert sorted((contact.id, moment) for contact, moment in View(connection).waiting()) == [("1", NOW + 101), ("3", NOW)]
+        assert sorted(record.key for record in View(connection).records()) == keys
+        assert {record.result for record in View(connection).records()} == {"user_hangup", "dial_no_answer", None}
 
 
 def test_nothing_is_known_of_what_has_not_begun(make: Campaigns) -> None:
     desk = make([])
     with desk.store.database.fast.connect() as connection:
-        assert views.course(connection) == (None, 0.0)
-        assert (views.pace(connection, NOW), views.next_due(connection), views.last(connection, 5)) == (0.0, None, [])
+        assert View(connection).course() == (None, 0.0)
+        assert (View(connection).pace(NOW), View(connection).next_due(), View(connection).last(5)) == (0.0, None, [])
 
 
 def test_a_campaign_tells_of_its_progress_and_its_end(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_postgres_says_the_same(address: str) -> None:
     intent = store.next_intent(3)
     assert isinstance(intent, Intent)
     assert isinstance(store.turn(intent.key, worker, lease=15.0, live=3, first=True), Turn)
-    store.placed(intent.key, "call_1")
+    store.placed(intent.key, "call_1", store.now())
     store.settle(intent.key, Result("user_requested_dnc", connected=True), duration_ms=60_000.0, cents=12.5)
     campaign.do_not_call("+12125550111", "+12125550111")
     store.forbid(["+12125550112", "+12125550111"], told=True)

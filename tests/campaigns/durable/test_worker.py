@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -221,13 +222,10 @@ async def test_a_process_that_stood_still_after_it_had_leave_asks_again(bench: B
     def turn(*args: Any, **kwargs: Any) -> Any:
         given = asked(*args, **kwargs)
         bench.campaigns.now += 16.0
-        monkeypatch.setattr(worker_module.time, "time", lambda: bench.campaigns.now)
         return given
 
     monkeypatch.setattr(bench.desk.store, "turn", turn)
-    monkeypatch.setattr(worker_module, "time", attrs.make_class("Clock", {})())
-    monkeypatch.setattr(worker_module.time, "time", lambda: bench.campaigns.now, raising=False)
-    monkeypatch.setattr(worker_module.time, "monotonic", time.monotonic, raising=False)
+    monkeypatch.setattr(worker_module, "time", SimpleNamespace(time=lambda: bench.campaigns.now, monotonic=time.monotonic))
     async with bench.worker() as worker:
         with pytest.raises(LeaseLost):
             await worker.carry_out(key)
