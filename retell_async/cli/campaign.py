@@ -222,8 +222,8 @@ async def _run(campaign: Campaign) -> bool:
         with _interruptible(stop, tasks.cancel_scope):
             try:
                 await campaign.run(client, stop=stop)
-            except Exception as error:
-                wrong = error  # raised below, where no group wraps it
+            except Exception as error:  # noqa: BLE001 - it is raised below, where no group wraps it
+                wrong = error
         over.set()
     if wrong is not None:
         raise wrong
