@@ -263,27 +263,35 @@ class Campaign:
         most = worker.live + max(int(worker.live * _AHEAD), 2)
         try:
             async with serving(self._database.fast, executor(token, worker.id), worker, most) as tasks:
-                tasks.start_soon(self._beat, worker, token)
+                tasks.start_soon(self._beat, worker)
+                tasks.start_soon(self._mend, worker, token)
                 tasks.start_soon(opt_outs.keep_telling)
                 return await self._feed(most, on_state, worker.stop)
         finally:
             with anyio.move_on_after(_LEAVING, shield=True):
                 await patiently(self._store.leave, worker.id)
 
-    async def _beat(self, worker: Worker, token: str) -> None:
-        """Write that the worker is alive. The one that is longest sees to it that what others leave undone goes on."""
+    async def _beat(self, worker: Worker) -> None:
+        """Write that the worker is alive."""
+        own = CapacityLimiter(1)  # a thread of its own, so that it waits for no other
+        while True:
+            await patiently(self._store.beat, worker.id, worker.lease, limiter=own)
+            await worker.look_at_clock()
+            await anyio.sleep(worker.lease / _BEATS)
+
+    async def _mend(self, worker: Worker, token: str) -> None:
+        """See to it that what others leave undone goes on: one of the workers does, that which is the longest."""
         from .workflow import executor, mend
 
         async def renew(key: str, runs: int) -> None:
             await patiently(self._store.renew, key, runs)
 
-        own = CapacityLimiter(1)  # a thread of its own, so that it waits for no other
+        async def alive() -> set[str]:
+            return {executor(token, each) for each in await patiently(self._store.alive, worker.lease)}
+
         while True:
-            await worker.look_at_clock()
-            alive = await patiently(self._store.beat, worker.id, worker.lease, limiter=own)
-            if alive[0] == worker.id:
-                attempts = await patiently(self._store.open_attempts)
-                await mend(attempts, {executor(token, each) for each in alive}, renew)
+            if min(await patiently(self._store.alive, worker.lease), default=None) == worker.id:
+                await mend(await patiently(self._store.open_attempts), alive, renew)
             await anyio.sleep(worker.lease / _BEATS)
 
     async def _feed(self, most: int, on_state: Callable[[State], None] | None, stop: anyio.Event) -> State:
@@ -305,10 +313,9 @@ class Campaign:
                 told_at = time.monotonic()
                 on_state(await patiently(self.state))
             if not found.open:
+                if found.at is None:
+                    await patiently(self._store.finish)
                 state = await patiently(self.state)
-                if state.status == "running" and found.at is None:
-                    await patiently(self._store.set_status, "done", only_from="running")
-                    state = await patiently(self.state)
                 if state.status != "running":
                     if on_state is not None:
                         on_state(state)

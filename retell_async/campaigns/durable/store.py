@@ -32,6 +32,7 @@ Status = Literal["running", "paused", "cancelled", "done"]
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SOON = 3.0  # seconds for which a call waits for its number in the queue
 _POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
+_STARTING = 15.0  # seconds that a worker has before its first beat
 _BATCH = 1000
 
 
@@ -209,6 +210,15 @@ class Store:
         """Let it pause, if it runs, and write why."""
         self.set_status("paused", note, only_from="running")
 
+    def finish(self) -> bool:
+        """Write that it is done, if it runs and nobody is being called or waits; whether that is so."""
+        with self._writing(durably=True) as (connection, _):
+            running = connection.execute(sa.select(campaigns.c.status)).scalar_one() == "running"
+            left = connection.execute(sa.select(contacts.c.id).where(contacts.c.end.is_(None)).limit(1)).first()
+            if running and left is None:
+                connection.execute(sa.update(campaigns).values(status="done", note=""))
+            return running and left is None
+
     # Workers
 
     def enter(self, *, alone: bool) -> tuple[int, str]:
@@ -224,7 +234,7 @@ class Store:
             connection.execute(sa.update(campaigns).values(workers=worker))
             if alone:
                 connection.execute(sa.delete(workers))
-            connection.execute(sa.insert(workers).values(id=worker, beat_at=now))
+            connection.execute(sa.insert(workers).values(id=worker, beat_at=now + _STARTING))
             return worker, row.token
 
     def _migrate(self, connection: sa.Connection) -> None:
@@ -251,8 +261,8 @@ class Store:
                 connection.execute(sa.update(contacts).where(contacts.c.id == id).values(case=json.dumps(case)))
             last = rows[-1][0]
 
-    def beat(self, worker: int, lease: float) -> list[int]:
-        """Write that a worker is alive, and give all that are.
+    def beat(self, worker: int, lease: float) -> None:
+        """Write that a worker is alive.
 
         :param lease: seconds after which others take over what one does that is not heard of.
         :raises LeaseLost: it was not heard of for so long.
@@ -264,7 +274,15 @@ class Store:
             if not connection.execute(sa.update(workers).where(is_alive).values(beat_at=now)).rowcount:
                 raise LeaseLost
             connection.execute(sa.delete(workers).where(workers.c.beat_at <= now - lease))
-            return list(connection.execute(sa.select(workers.c.id).order_by(workers.c.id)).scalars())
+
+    def alive(self, lease: float) -> list[int]:
+        """The workers that are.
+
+        :param lease: see `beat`.
+        """
+        with self._reading() as connection:
+            is_alive = workers.c.beat_at > self._now(connection) - lease
+            return list(connection.execute(sa.select(workers.c.id).where(is_alive)).scalars())
 
     def leave(self, worker: int) -> None:
         """Write that a worker is gone: others take over at once what it left."""
@@ -392,7 +410,6 @@ class Store:
             found = self._attempt(connection, key)
             if found is None:
                 return None
-            _check_format(found[0].format)
             row, case, settings = found
             if row.result is not None or row.call_id is not None or not (first or row.worker == worker):
                 return None
@@ -503,8 +520,9 @@ class Store:
     def contact_of(self, key: str) -> Contact:
         """Whom an attempt calls."""
         with self._reading() as connection:
-            query = sa.select(contacts.c["case"]).join(attempts, contacts.c.id == attempts.c.contact_id).where(attempts.c.key == key)
-            return formats.case_from(connection.execute(query).scalar_one()).contact
+            found = self._attempt(connection, key)
+        assert found is not None  # noqa: S101 - what was sent is never taken back
+        return found[1].contact
 
     def retry(self, ends: Iterable[str]) -> int:
         """Begin anew with contacts that ended so, with a new budget of attempts; how many there are."""
@@ -544,7 +562,10 @@ class Store:
         campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
         query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
         row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
-        return None if row is None else (row, formats.case_from(row.case), self._settings(row))
+        if row is None:
+            return None
+        _check_format(row.format)
+        return row, formats.case_from(row.case), self._settings(row)
 
     def _objection(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> str | None:
         return objection(case, settings.rules, now, self._never(connection, case))

@@ -137,19 +137,22 @@ def remedy(status: Any, alive: Collection[str]) -> Literal["enqueue", "resume", 
     return "resume" if status.status == "PENDING" and status.executor_id not in alive else None
 
 
-async def mend(attempts: Sequence[Begun], alive: Collection[str], renew: Callable[[str, int], Awaitable[None]]) -> None:
+async def mend(
+    attempts: Sequence[Begun], alive: Callable[[], Awaitable[Collection[str]]], renew: Callable[[str, int], Awaitable[None]]
+) -> None:
     """Have the attempts go on that nobody works on: those of workers that died, and those whose workflows came to nothing.
 
     :param attempts: those that are begun and not settled.
-    :param alive: the names of the workers that are.
+    :param alive: gives the names of the workers that are.
     :param renew: writes that an attempt has another workflow.
     """
     for first in range(0, len(attempts), _CHUNK):
         some = {_id(attempt.key, attempt.runs): attempt for attempt in attempts[first : first + _CHUNK]}
         found = await DBOS.list_workflows_async(workflow_ids=list(some), load_input=False, load_output=False)
         statuses = {status.workflow_id: status for status in found}
+        names = await alive()  # asked for after that, so that none is missing which had come before
         for id, attempt in some.items():
-            what = remedy(statuses.get(id), alive)
+            what = remedy(statuses.get(id), names)
             if what == "enqueue":
                 await enqueue(attempt.key, attempt.runs)
             elif what == "resume":

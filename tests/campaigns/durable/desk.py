@@ -39,6 +39,7 @@ class Desk:
         self.store = store
         self.campaigns = campaigns
         self.worker, _ = store.enter(alone=False)
+        store.beat(self.worker, 15.0)
 
     def at(self, moment: float) -> Desk:
         self.campaigns.now = moment

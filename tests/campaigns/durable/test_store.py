@@ -48,11 +48,15 @@ def test_an_attempt_is_written_before_it_is_placed_and_after(make: Campaigns) ->
     assert store.open_attempts() == []
     assert store.counts() == {"waiting": 1}
     assert desk.at(NOW + 61).idle() == 59
+    assert not desk.store.finish()  # somebody waits
     second = desk.at(NOW + 120).begin()
     assert second != key
+    assert not desk.store.finish()  # somebody is being called
     desk.send(second)
     desk.at(NOW + 180).settle(second, "user_hangup")
     assert store.counts() == {"reached": 1}
+    assert store.finish()
+    assert store.campaign()[2] == "done"
     assert [(row["key"], row["result"], row["call_id"], row["cents"]) for row in store.attempts()] == [
         (key, "dial_no_answer", "call_1", 2.0),
         (second, "user_hangup", None, None),
@@ -178,7 +182,8 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
     for key in (sent, waiting, other):  # nobody has taken it over yet
         with pytest.raises(LeaseLost):
             desk.store.turn(key, desk.worker, lease=15.0, live=9, first=True)
-    assert desk.store.beat(second.worker, 15.0) == [second.worker]
+    desk.store.beat(second.worker, 15.0)
+    assert desk.store.alive(15.0) == [second.worker]
     assert second.send(sent).age == 16
     with pytest.raises(LeaseLost):
         desk.store.beat(desk.worker, 15.0)
@@ -188,7 +193,8 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
     desk.store.placed(sent, "call_1", make.now)  # what it knows is of use all the same
     assert [row["call_id"] for row in desk.store.attempts() if row["key"] == sent] == ["call_1"]
     desk.store.leave(third.worker)
-    assert desk.store.beat(second.worker, 15.0) == [second.worker]
+    desk.store.beat(second.worker, 15.0)
+    assert desk.store.alive(15.0) == [second.worker]
 
 
 def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +216,13 @@ def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch
     with desk.store._reading() as connection:
         assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (2, None)
     monkeypatch.setattr(formats, "FORMAT", 1)
-    for step in (lambda: desk.turn(key), lambda: desk.store.next_intent(9), lambda: desk.store.beat(desk.worker, 15.0)):
+    steps: list[Callable[[], object]] = [
+        lambda: desk.turn(key),
+        lambda: desk.settle(key, "user_hangup"),
+        lambda: desk.store.next_intent(9),
+        lambda: desk.store.beat(desk.worker, 15.0),
+    ]
+    for step in steps:
         with pytest.raises(Superseded, match="format 2, here 1"):
             step()
     with pytest.raises(ConfigurationError, match="upgrade"):
