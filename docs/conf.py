@@ -21,6 +21,7 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "retell_async.webhooks.signature.HasItems"),  # what `Headers` stands for names it
     ("py:class", "retell_async._helpers.watch.Events"),  # a router is one
+    ("py:class", "Events"),  # the same, where it is named for annotations alone
     ("py:class", "retell_async._call_slots.Slot"),  # what `CallSlots.hold` gives and says the use of
     ("py:class", "pathlib.Path"),
 ]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .calls import request_of, result_of
+from .calls import opted_out, request_of, result_of
 from .case import Attempt, Case, Result, begin, dialled, due, objection, settled
 from .contact import Contact
 from .contacts import Refused, numbers_of
@@ -11,11 +11,12 @@ from .hours import Hours, Window
 from .legal import PRESETS, Preset
 from .numbers import Number
 from .plan import Estimate, Plan, estimate, plan
+from .report import Record
 from .rules import REASONS, Retry, Rules
 from .settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from .durable.campaign import Campaign, State
+    from .durable.campaign import Campaign, Progress, State
 
 __all__ = [
     "PRESETS",
@@ -30,6 +31,8 @@ __all__ = [
     "Plan",
     "Planned",
     "Preset",
+    "Progress",
+    "Record",
     "Refused",
     "Result",
     "Retry",
@@ -43,6 +46,7 @@ __all__ = [
     "estimate",
     "numbers_of",
     "objection",
+    "opted_out",
     "plan",
     "read_settings",
     "request_of",
@@ -55,7 +59,7 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """What needs a database, which a plan does not, found when it is asked for."""
-        if name not in {"Campaign", "State"}:
+        if name not in {"Campaign", "Progress", "State"}:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .durable import campaign
 

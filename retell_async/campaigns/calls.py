@@ -12,16 +12,18 @@ from .._engine.idempotency import MARK
 from .case import Result
 from .contact import Contact
 from .hours import zone
-from .rules import Rules
+from .rules import REASONS, Rules
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .._dispatch.outcome import Outcome
     from ..raw.models import PhoneCallResponse
 
-__all__ = ["request_of", "result_of"]
+__all__ = ["opted_out", "request_of", "result_of"]
 
 _NOT_CALLED = ("do_not_call", "do not call", "dnc")
+
+_NO = frozenset(("", "no", "false", "0", "none", "null", "unknown", "n/a", "undefined"))
 
 _logger = logging.getLogger("retell_async")
 
@@ -59,7 +61,16 @@ def result_of(outcome: Outcome, rules: Rules, contact: Contact) -> Result | None
     call = outcome.call
     reason = call.disconnection_reason or call.call_status
     connected = call.start_timestamp is not None
-    return Result(str(reason), connected=connected, callback=_callback(call, rules.callback, contact.zones))
+    callback = _callback(call, rules.callback, contact.zones)
+    return Result(str(reason), connected=connected, callback=callback, opted_out=opted_out(call, rules))
+
+
+def opted_out(call: PhoneCallResponse, rules: Rules) -> bool:
+    """Whether whoever the call was with wants no more calls: its end says so, or what its agent left in the field `Rules.opt_out`."""
+    if REASONS.get(call.disconnection_reason or "") == "opted_out":
+        return True
+    said = None if rules.opt_out is None else _said(call, rules.opt_out)
+    return said.strip().lower() not in _NO if isinstance(said, str) else bool(said)
 
 
 def _refused(error: Exception | None) -> Result:
@@ -80,7 +91,7 @@ def _callback(call: PhoneCallResponse, name: str | None, zones: Sequence[str]) -
     if name is None:
         return None
     text = _said(call, name)
-    if not text:
+    if not isinstance(text, str) or not text:
         return None
     try:
         moment = datetime.fromisoformat(text.strip())
@@ -92,11 +103,11 @@ def _callback(call: PhoneCallResponse, name: str | None, zones: Sequence[str]) -
     return max(moment.replace(tzinfo=zone(each)).timestamp() for each in zones)
 
 
-def _said(call: PhoneCallResponse, name: str) -> str | None:
+def _said(call: PhoneCallResponse, name: str) -> object:
     given = call.to_dict()
     analysis = cast("Mapping[str, Any]", given.get("call_analysis") or {})
     for found in (analysis.get("custom_analysis_data"), given.get("collected_dynamic_variables")):
-        text = cast("Mapping[str, Any]", found or {}).get(name)
-        if isinstance(text, str):
-            return text
+        said: object = cast("Mapping[str, Any]", found or {}).get(name)
+        if said is not None:
+            return said
     return None

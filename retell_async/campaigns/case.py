@@ -12,7 +12,7 @@ from .contact import Contact
 from .hours import day_in, hour_in, is_open, next_day, next_open
 from .rules import REASONS, Meaning, Retry, Rules
 
-__all__ = ["Attempt", "Case", "End", "Result", "begin", "dialled", "due", "objection", "settled"]
+__all__ = ["NOBODY", "Attempt", "Case", "End", "Result", "begin", "dialled", "due", "objection", "settled"]
 
 End = Literal[
     "reached",
@@ -27,7 +27,7 @@ End = Literal[
 """How it ended with a contact: somebody was reached; a voicemail was, and the rules leave it at that; all attempts are used; the contact is
 not to be called; the number is none; the API refused the request; nobody knows whether the last call was placed; or there was no time."""
 
-_NOBODY = {"not_placed", "concurrency_limit_reached", *(reason for reason, meaning in REASONS.items() if meaning == "account")}
+NOBODY = {"not_placed", "concurrency_limit_reached", *(reason for reason, meaning in REASONS.items() if meaning == "account")}
 _LEFT_AT: Mapping[str, End] = {"reached": "reached", "voicemail": "voicemail", "unknown": "unknown"}  # where no retry follows
 _REFUSALS = 10  # attempts that called nobody, after which a contact is given up
 _STEP = 900.0  # seconds from one moment that is looked at to the next, when another hour is sought
@@ -91,7 +91,7 @@ class Case:
     @property
     def calls(self) -> list[Attempt]:
         """The attempts that count: those that called somebody, or may have."""
-        return [attempt for attempt in self.attempts if attempt.result not in _NOBODY]
+        return [attempt for attempt in self.attempts if attempt.result not in NOBODY]
 
 
 def begin(contact: Contact, rules: Rules, now: float) -> Case:
@@ -161,7 +161,7 @@ def settled(case: Case, rules: Rules, result: Result, now: float) -> Case:
         return _scheduled(attrs.evolve(case, not_before=max(result.callback, now)), rules, now)
     if meaning == "dead":
         return _ended(case, "dead")
-    if result.for_good or (result.reason in _NOBODY and len(case.attempts) - len(case.calls) >= _REFUSALS):
+    if result.for_good or (result.reason in NOBODY and len(case.attempts) - len(case.calls) >= _REFUSALS):
         return _ended(case, "refused")
     if meaning == "account":
         # Nobody was called for the account's sake, which somebody has to mend: the campaign pauses, and goes on with this one.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from .._core.errors import ConfigurationError
 from .._core.masking import mask, mask_text
 
 __all__ = ["Contact"]
+
+_E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 
 
 def _masked(number: str) -> str:
@@ -24,14 +28,19 @@ def _count(values: Mapping[str, Any]) -> str:
     return f"<{len(values)}>"
 
 
+def _check(_: object, __: object, number: str) -> None:
+    if not _E164.fullmatch(str(number)):
+        raise ConfigurationError(f"the number of a contact must be in E.164 form, such as +14155550100, not {mask(str(number))}")
+
+
 @attrs.frozen(kw_only=True)
 class Contact:
     """Somebody to call."""
 
     id: str = attrs.field(repr=_hidden)
     """What names the contact in the campaign: by default the number."""
-    number: str = attrs.field(repr=_masked)
-    """In E.164 form."""
+    number: str = attrs.field(repr=_masked, validator=_check)
+    """In E.164 form: ``+`` and digits, so that it is found in lists of those that are not called."""
     zones: tuple[str, ...]
     """The time zones in which the contact may be, of which all count."""
     place: str | None = None

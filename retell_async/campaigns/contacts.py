@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +19,7 @@ from .hours import next_open, zone
 from .rules import Rules
 from .zones import e164, zones_of
 
-__all__ = ["Refused", "Table", "numbers_of", "read_contacts"]
+__all__ = ["Refused", "Table", "add_numbers", "numbers_of", "read_contacts", "read_numbers"]
 
 _NAMES = {
     "number": {"number", "phone", "phone_number", "phonenumber", "to_number", "telephone", "mobile"},
@@ -25,6 +28,7 @@ _NAMES = {
     "place": {"place"},
     "priority": {"priority"},
 }
+_E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 _METADATA = "metadata."
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -50,6 +54,7 @@ class Table:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.columns: list[str] = []
+        self._delimiter = ","
         for _ in self._lines():
             break
         self._of = {what: next((name for name in self.columns if _plain(name) in names), None) for what, names in _NAMES.items()}
@@ -78,12 +83,21 @@ class Table:
         found = {name[len(_METADATA) :]: row[name] for name in self.columns if _plain(name).startswith(_METADATA)}
         return found or _NOTHING
 
+    def line(self, number: str) -> str:
+        """A row that has a number and nothing else, as it stands in the file."""
+        out = io.StringIO()
+        csv.writer(out, delimiter=self._delimiter, lineterminator="").writerow(
+            [number if name == self._of["number"] else "" for name in self.columns]
+        )
+        return out.getvalue()
+
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
                 first = file.readline()
                 file.seek(0)
-                reader = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
+                self._delimiter = max(",;\t", key=first.count)
+                reader = csv.reader(file, delimiter=self._delimiter, strict=True)
                 line = 1
                 for cells in reader:
                     if line == 1:
@@ -198,27 +212,70 @@ def numbers_of(path: Path, region: str | None = None) -> frozenset[str]:
 
     :raises ConfigurationError: a line has no number; it is named.
     """
+    found, wrong = read_numbers(path, region)
+    for line in wrong:
+        # A number that is not understood is somebody who would be called in spite of the list.
+        raise ConfigurationError(line)
+    return found
+
+
+def read_numbers(path: Path, region: str | None = None, *, quick: bool = False) -> tuple[frozenset[str], list[str]]:
+    """The numbers in such a file, and what is wrong with lines that have none.
+
+    :param quick: what is in E.164 form is taken as it is, without asking whether such a number can be in use.
+    :raises ConfigurationError: it cannot be read.
+    """
+    found: set[str] = set()
+    wrong: list[str] = []
+    for line, text in _numbers(path, region)[1]:
+        try:
+            found.add(text.strip() if quick and _E164.fullmatch(text.strip()) else e164(text, region))
+        except ConfigurationError as error:
+            wrong.append(f"{path}, line {line}: {error}")
+    return frozenset(found), wrong
+
+
+def add_numbers(path: Path, numbers: Iterable[str], region: str | None = None) -> None:
+    """Add numbers to such a file, in the form that it has, as far as they are not in it. It is made if it is not there.
+
+    When this comes back, they are on the disk.
+
+    :param numbers: in E.164 form.
+    :raises ConfigurationError: it cannot be read or written.
+    """
+    table, known = None, frozenset[str]()
+    if path.exists():
+        table = _numbers(path, region)[0]
+        known = read_numbers(path, region, quick=True)[0]
+    new = [number for number in dict.fromkeys(numbers) if number not in known]
+    lines = new if table is None else [table.line(number) for number in new]
+    if not lines:
+        return
+    try:
+        with path.open("a+b") as file:
+            file.seek(0, os.SEEK_END)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+            is_begun = file.read(1) not in {b"", b"\n"}
+            file.write(("\n" * is_begun + "".join(f"{line}\n" for line in lines)).encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from None
+
+
+def _numbers(path: Path, region: str | None) -> tuple[Table | None, Iterable[tuple[int, str]]]:
+    """The table that a file is, if it is one, and each text in it that should be a number, with its line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: it is not UTF-8") from None
-    is_list = all(_is_number(line, region) for line in lines[:1] if line.strip())
-    given: Iterable[tuple[int, str]]
-    if is_list:
-        given = ((line, text) for line, text in enumerate(lines, 1) if text.strip())
-    else:
-        table = Table(path)
-        given = ((line, table.cell(row, "number")) for line, row in table.rows())
-    found: set[str] = set()
-    for line, text in given:
-        try:
-            found.add(e164(text, region))
-        except ConfigurationError as error:
-            # A number that is not understood is somebody who would be called in spite of the list.
-            raise ConfigurationError(f"{path}, line {line}: {error}") from None
-    return frozenset(found)
+    if all(_E164.fullmatch(line.strip()) or _is_number(line, region) for line in lines[:1] if line.strip()):
+        return None, ((line, text) for line, text in enumerate(lines, 1) if text.strip())
+    table = Table(path)
+    return table, ((line, table.cell(row, "number")) for line, row in table.rows())
 
 
 def _is_number(text: str, region: str | None) -> bool:

@@ -39,7 +39,7 @@ class Estimate:
 
 
 def estimate(calls: Iterable[V3CallResponse]) -> Estimate | None:
-    """What the last calls of an agent say of the next ones; ``None`` if they are too few."""
+    """What the last calls of an agent say of the next ones; ``None`` if those of them that connected are too few."""
     costs: list[float] = []
     lengths: list[float] = []
     for call in calls:

@@ -104,6 +104,8 @@ class Rules:
         that was refused, which is no attempt and happens ten times at most.
     :param callback: the name of a field of the call's custom analysis, or of its collected variables, in which an agent leaves the time at
         which somebody wants to be called (ISO 8601, their own time if it has no offset).
+    :param opt_out: the name of such a field in which an agent leaves that somebody wants no more calls: true, or a text that does not say
+        no. They are not called any more, as after an end with ``user_requested_dnc``.
     :param zone: the time zone by whose days the campaign counts.
     :param calls_per_day: so many calls the campaign places on one of its days at most.
     :param until: Unix time in seconds after which nobody is called.
@@ -117,6 +119,7 @@ class Rules:
     per_day: int = 2
     retries: Mapping[str, Retry | None] = attrs.field(factory=dict[str, "Retry | None"], converter=_with_usual)
     callback: str | None = None
+    opt_out: str | None = None
     zone: str = "UTC"
     calls_per_day: int | None = None
     until: float | None = None

@@ -24,6 +24,11 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 
 
+def _absolute(path: str | Path | None) -> str | None:
+    """A path that means the same wherever the campaign goes on."""
+    return None if path is None else str(Path(path).absolute())
+
+
 @attrs.frozen(kw_only=True)
 class Settings:
     """What a campaign is, its contacts aside.
@@ -34,6 +39,8 @@ class Settings:
     :param live: so many of its calls go on at once at most; ``None`` for as many as the account may have.
     :param region: whose numbers have no country code in the table of contacts, as ``US``.
     :param required: variables that no contact may lack.
+    :param opt_outs: the path of a list of numbers that are not called, to which those who want no more calls are added. Campaigns that
+        have one list do not call who opted out of another.
     :param honor_internal_dnc: leave it to the API too to refuse contacts of the account that are not to be called.
     """
 
@@ -43,6 +50,7 @@ class Settings:
     live: int | None = None
     region: str | None = None
     required: tuple[str, ...] = ()
+    opt_outs: str | None = attrs.field(default=None, converter=_absolute)
     honor_internal_dnc: bool = True
 
 
@@ -63,6 +71,8 @@ def read_settings(path: Path | None, changes: Mapping[str, Any]) -> Settings:
             raise ConfigurationError(f"{path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{path}: it is no TOML: {error}") from None
+        if isinstance(given.get("opt_outs"), str):
+            given["opt_outs"] = str(path.parent / given["opt_outs"])
     try:
         return _settings({**given, **changes})
     except ConfigurationError as error:
@@ -81,6 +91,7 @@ def _settings(given: dict[str, Any]) -> Settings:
         per_day=read.get("per_day", int, 2),
         retries={name: _retry(name, said) for name, said in read.get("retries", dict, {}).items()},
         callback=read.get("callback", str, None),
+        opt_out=read.get("opt_out", str, None),
         zone=own_zone,
         calls_per_day=read.get("calls_per_day", int, None),
         until=_moment(read.get("until", (datetime, date, str), None), own_zone),
@@ -95,6 +106,7 @@ def _settings(given: dict[str, Any]) -> Settings:
         live=live,
         region=region,
         required=tuple(read.texts("required")),
+        opt_outs=read.get("opt_outs", str, None),
         honor_internal_dnc=read.get("honor_internal_dnc", bool, True),
     )
     read.refuse_others()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
+import shlex
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import click
+from anyio import to_thread
 
 from .._client import AsyncRetell
 from .._core.errors import APIError, ConfigurationError
@@ -22,9 +28,10 @@ from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
 from ..campaigns.settings import Settings, read_settings
+from . import display
 
 if TYPE_CHECKING:
-    from ..campaigns.durable.campaign import Campaign, State
+    from ..campaigns.durable.campaign import Campaign, Progress, State
     from ..campaigns.forecast import Planned
 
 __all__ = ["campaign"]
@@ -32,7 +39,15 @@ __all__ = ["campaign"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _CALLS_LOOKED_AT = 200
+_NUMBERS_LOOKED_AT = 10
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_WRITTEN = click.Path(dir_okay=False, path_type=Path)
+_OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
+_SELDOM = 30.0  # the same in a log
+_SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
+_RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
+_STOPPING = "Stopping: no more calls are placed, {:,} go on. Ctrl-C again leaves at once."
+_INTERRUPTED = 130  # what shells have for programs that Ctrl-C ended
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
@@ -63,6 +78,7 @@ def _rules(command: F) -> F:
         click.option("--require", "required", multiple=True, metavar="COLUMN", help="A column that must not be empty."),
         click.option("--until", metavar="TIME", help="Nobody is called after it: 2026-12-24, 2026-12-24T18:00."),
         click.option("--do-not-call", "do_not_call", type=_FILE, help="A list of numbers that are not called."),
+        click.option("--opt-outs", type=click.Path(dir_okay=False), help="The same, to which those who want no more calls are added."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -73,11 +89,18 @@ def _settings(rules_file: Path | None, said: dict[str, Any]) -> Settings:
     return read_settings(rules_file, {name: value for name, value in said.items() if value not in {None, ()}})
 
 
+def _never(settings: Settings, do_not_call: Path | None) -> frozenset[str]:
+    """The numbers that are not called, by the lists that are named."""
+    opt_outs = None if settings.opt_outs is None else Path(settings.opt_outs)
+    lists = [do_not_call, opt_outs if opt_outs is not None and opt_outs.exists() else None]
+    return frozenset[str]().union(*(numbers_of(each, settings.region) for each in lists if each is not None))
+
+
 @campaign.command()
 @click.argument("contacts", type=_FILE)
 @_rules
 @click.option("--at", "moment", metavar="TIME", help="Plan as if it began then; by default it begins now.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan of every contact there, as CSV.")
+@click.option("--out", type=_WRITTEN, help="Write the plan of every contact there, as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary and all that is refused as JSON.")
 @click.option("--show", default=10, show_default=True, metavar="N", help="Print so many calls and refused lines.")
 def plan(
@@ -108,7 +131,7 @@ def plan(
         live=settings.live or known.get("live", _LIVE),
         region=settings.region,
         required=settings.required,
-        do_not_call=frozenset() if do_not_call is None else numbers_of(do_not_call, settings.region),
+        do_not_call=_never(settings, do_not_call),
         estimate=known.get("estimate"),
     )
     if out is not None:
@@ -132,14 +155,28 @@ def run(
     """Call people, until every contact has come to an end.
 
     DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
-    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on. Ctrl-C or a kill ends this
-    process and nothing else: run it again.
+    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on.
+
+    Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once.
+    Neither these nor a kill end the campaign: run it again.
     """
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
     elif rules_file is not None or do_not_call is not None or name is not None or any(value not in {None, ()} for value in said.values()):
         raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
-    _show(anyio.run(_run, _opened(database)))
+    opened = _opened(database)
+    try:
+        stopped = anyio.run(_run, opened)
+    except KeyboardInterrupt:
+        stopped = True
+    state = opened.state()
+    _show(state)
+    if state.status in {"running", "paused"}:
+        from ..campaigns.durable.database import shown
+
+        click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
+    if stopped:
+        sys.exit(_INTERRUPTED)
 
 
 def _make(
@@ -149,7 +186,7 @@ def _make(
     from ..campaigns.durable.database import shown
 
     settings = _settings(rules_file, said)
-    never = frozenset[str]() if do_not_call is None else numbers_of(do_not_call, settings.region)
+    never = _never(settings, do_not_call)
     refused = 0
 
     def taken() -> Iterator[Contact]:
@@ -176,27 +213,82 @@ def _opened(database: Path | str) -> Campaign:
     return Campaign(database)
 
 
-async def _run(campaign: Campaign) -> State:
-    last = ""
+async def _run(campaign: Campaign) -> bool:
+    """Run it; whether somebody stopped it at the keyboard."""
+    stop, over = anyio.Event(), anyio.Event()
+    wrong: Exception | None = None
+    async with AsyncRetell() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(_watch, campaign, stop, over)
+        with _interruptible(stop, tasks.cancel_scope):
+            try:
+                await campaign.run(client, stop=stop)
+            except Exception as error:  # noqa: BLE001 - it is raised below, where no group wraps it
+                wrong = error
+        over.set()
+    if wrong is not None:
+        raise wrong
+    return stop.is_set()
 
-    def show(state: State) -> None:
-        nonlocal last
-        text = _counts(state)
-        if text != last:
-            last = text
-            live = sys.stderr.isatty()
-            click.echo(f"\r{text}\x1b[K" if live else text, err=True, nl=not live)
 
-    async with AsyncRetell() as client:
-        return await campaign.run(client, on_state=show)
+@contextmanager
+def _interruptible(stop: anyio.Event, scope: anyio.CancelScope) -> Generator[None]:
+    """Let Ctrl-C stop the campaign, the second one at once."""
+    loop = asyncio.get_running_loop()
+
+    def interrupted() -> None:
+        if stop.is_set():
+            scope.cancel()
+        stop.set()
+
+    try:
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+    except (NotImplementedError, ValueError, RuntimeError):  # on Windows, or not in the main thread: there it ends at once
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
-def _counts(state: State) -> str:
-    return ", ".join(f"{what} {count:,}" for what, count in sorted(state.counts.items())) or "no contacts"
+async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> None:
+    """Show how it goes on, until it is over."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or find_spec("rich") is None:
+        async for progress, ends_at in _progress(campaign, _SELDOM, over):
+            if not over.is_set():  # how it stands then is printed anyway
+                click.echo(display.line(progress, ends_at, time.time()), err=True)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), auto_refresh=False) as live:
+        async for progress, ends_at in _progress(campaign, _OFTEN, over):
+            going_on = progress.state.counts.get("live", 0)
+            foot = _STOPPING.format(going_on) if stop.is_set() else _RUNNING
+            live.update(display.screen(progress, ends_at, time.time(), foot="" if over.is_set() else foot), refresh=True)
+
+
+async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
+    """How it goes on and about when it ends, now and then, and once more when it is over."""
+    most, ends_at, look, last = 0, None, 0.0, False
+    with anyio.move_on_after(_OFTEN):
+        await over.wait()  # as it is at once where it may not run
+        return
+    while not last:
+        last = over.is_set()
+        progress = await to_thread.run_sync(campaign.progress)
+        most = max(most, progress.state.counts.get("live", 0))
+        began = time.monotonic()
+        if most and began >= look and not last:
+            ends_at = await to_thread.run_sync(campaign.ends_about, most)
+            look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
+        yield progress, None if last else ends_at
+        with anyio.move_on_after(0.0 if last else every):
+            await over.wait()
 
 
 def _show(state: State) -> None:
-    click.echo(f"{state.name}: {state.status}{f' ({state.note})' if state.note else ''}: {_counts(state)}")
+    click.echo(f"{state.name}: {state.status}{f' ({state.note})' if state.note else ''}: {display.counts(state.counts)}")
 
 
 @campaign.command()
@@ -240,6 +332,14 @@ def cancel(database: Path | str) -> None:
 
 @campaign.command()
 @click.argument("database", type=_address)
+@click.argument("numbers", nargs=-1, required=True)
+def do_not_call(database: Path | str, numbers: tuple[str, ...]) -> None:
+    """Call nobody any more who has one of these NUMBERS, also while another process runs it."""
+    _opened(database).do_not_call(*numbers)
+
+
+@campaign.command()
+@click.argument("database", type=_address)
 @click.option(
     "--end", "ends", multiple=True, metavar="END", help="Contacts that ended so; by default exhausted, unknown, refused, expired."
 )
@@ -252,12 +352,19 @@ def retry(database: Path | str, ends: tuple[str, ...]) -> None:
 
 @campaign.command()
 @click.argument("database", type=_address)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it; by default it is printed.")
+@click.option("--out", type=_WRITTEN, help="Where to write it; by default it is printed.")
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
-def report(database: Path | str, out: Path | None, kind: str) -> None:
-    """Write all attempts: who was called when from which number, what came of it, and what it cost."""
-    rows = [{name: row[name] for name in _COLUMNS} for row in _opened(database).attempts()]
-    with click.open_file("-" if out is None else str(out), "w", encoding="utf-8") as file:
+@click.option("--html", type=_WRITTEN, help="Write a page for people there, with charts and masked numbers, in place of the attempts.")
+def report(database: Path | str, out: Path | None, kind: str, html: Path | None) -> None:
+    """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them."""
+    opened = _opened(database)
+    if html is not None:
+        with _written(html) as file:
+            file.write(opened.report())
+        if out is None:
+            return
+    rows = [{name: row[name] for name in _COLUMNS} for row in opened.attempts()]
+    with _written(out) as file:
         if kind == "json":
             file.write(json.dumps(rows, indent=2) + "\n")
         else:
@@ -281,6 +388,18 @@ _COLUMNS: tuple[str, ...] = (
 )
 
 
+@contextmanager
+def _written(path: Path | None) -> Generator[IO[str]]:
+    """What is written to a file, or printed where none is named."""
+    try:
+        with click.open_file("-" if path is None else str(path), "w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        if path is None:
+            raise
+        raise click.FileError(str(path), error.strerror) from None
+
+
 def _moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
@@ -299,13 +418,28 @@ async def _account(settings: Settings) -> tuple[dict[str, Any], str]:
             room = await client.concurrency.retrieve()
             if room.concurrency_limit:
                 known["live"] = max(room.concurrency_limit - (room.reserved_inbound_concurrency or 0), 1)
-            if settings.agent is None:
-                return known, "the rules name no agent"
-            page = await client.call.list(filter_criteria={"agent": [{"agent_id": settings.agent}]}, limit=_CALLS_LOOKED_AT)
+            agents = await _agents(client, settings)
+            if not agents:
+                return known, "neither the rules nor their numbers have an agent"
+            page = await client.call.list(
+                filter_criteria={
+                    "agent": [{"agent_id": agent} for agent in agents],
+                    "direction": {"type": "enum", "op": "in", "value": ["outbound"]},
+                },
+                limit=_CALLS_LOOKED_AT,
+            )
     except APIError as error:
         return known, f"the API did not say: {mask_text(str(error))}"
     known["estimate"] = estimate(page.items)
     return known, "the agent has had too few calls" if known["estimate"] is None else ""
+
+
+async def _agents(client: AsyncRetell, settings: Settings) -> list[str]:
+    """Who speaks: the agent of the rules, or else those of the numbers that call."""
+    if settings.agent is not None:
+        return [settings.agent]
+    numbers = [await client.phone_number.retrieve(number.number) for number in settings.rules.numbers[:_NUMBERS_LOOKED_AT]]
+    return sorted({agent.agent_id for number in numbers for agent in number.outbound_agents or []})
 
 
 def _print(found: Plan, why: str, show: int) -> None:
@@ -332,7 +466,7 @@ def _print(found: Plan, why: str, show: int) -> None:
         click.echo(f"Cost: unknown ({why})")
     else:
         low, middle, high = (cents / 100 for cents in found.cents)
-        drawn = f"by the last {found.estimate.calls} calls of the agent"
+        drawn = f"by the last {found.estimate.calls} calls of the agent that connected"
         click.echo(f"Cost of one call each: about ${middle:,.2f} (${low:,.2f} to ${high:,.2f}), {drawn}")
 
 
@@ -355,8 +489,8 @@ def _summary(found: Plan, why: str) -> dict[str, Any]:
 
 
 def _write(found: Plan, out: Path) -> None:
-    with out.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
+    with _written(out) as file:
+        rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["id", "number", "utc", "local", "from_number", "line", "refused", "why"])
         for call in found.calls:
             utc = datetime.fromtimestamp(call.at, UTC).isoformat(timespec="seconds")

@@ -6,12 +6,13 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import httpx
 import pytest
 
 from retell_async import AsyncRetell, Outcome, RateLimit
-from retell_async.campaigns import Contact, Number, Rules, Settings
-from retell_async.campaigns.calls import request_of, result_of
+from retell_async.campaigns import Contact, Number, Rules, Settings, begin, dialled, settled
+from retell_async.campaigns.calls import opted_out, request_of, result_of
 from retell_async.campaigns.case import Result
 from retell_async.raw.models import PhoneCallResponse
 
@@ -121,3 +122,52 @@ async def test_what_the_api_answers(status: int, message: str, result: Result | 
     ):
         found = {outcome.index: result_of(outcome, RULES, ANN) async for outcome in outcomes}
     assert found == {0: result, 1: Result("not_placed", for_good=True)}
+
+
+def told(field: str = "no_more_calls", *, within: str = "call_analysis", value: Any = None, reason: str = "user_hangup") -> bool:
+    given = {field: value}
+    fields = {"call_analysis": {"custom_analysis_data": given}} if within == "call_analysis" else {within: given}
+    call = {"call_id": "c", "call_type": "phone_call", "call_status": "ended", "disconnection_reason": reason, **fields}
+    return opted_out(PhoneCallResponse.from_dict(call), attrs.evolve(RULES, opt_out="no_more_calls"))
+
+
+@pytest.mark.parametrize("value", [True, "true", "Yes", "asked not to be called again", 1])
+@pytest.mark.parametrize("within", ["call_analysis", "collected_dynamic_variables"])
+def test_an_agent_leaves_that_somebody_wants_no_more_calls(value: Any, within: str) -> None:
+    assert told(value=value, within=within)
+
+
+@pytest.mark.parametrize("value", [None, False, "", " ", "false", "No", "N/A", "none", 0])
+def test_an_agent_leaves_that_nobody_said_so(value: Any) -> None:
+    assert not told(value=value)
+    assert told(value=value, reason="user_requested_dnc")  # whatever the agent left
+
+
+def test_another_field_says_nothing_and_without_its_name_none_does() -> None:
+    assert not told("something_else", value=True)
+    call = {
+        "call_id": "c",
+        "call_type": "phone_call",
+        "call_status": "ended",
+        "call_analysis": {"custom_analysis_data": {"no_more_calls": True}},
+    }
+    assert not opted_out(PhoneCallResponse.from_dict(call), RULES)
+
+
+def test_who_opted_out_is_not_called_again() -> None:
+    rules = attrs.evolve(RULES, opt_out="no_more_calls")
+    call = PhoneCallResponse.from_dict(
+        {
+            "call_id": "call_1",
+            "call_type": "phone_call",
+            "call_status": "ended",
+            "disconnection_reason": "user_hangup",
+            "start_timestamp": 1,
+            "call_analysis": {"custom_analysis_data": {"no_more_calls": True, "callback_at": "2026-11-27T15:00"}},
+        }
+    )
+    result = result_of(Outcome(index=0, request={}, status="analyzed", call=call), rules, ANN)
+    assert result is not None
+    assert result.opted_out
+    case = settled(dialled(begin(ANN, rules, MOMENT), MOMENT, "+14155550100"), rules, result, MOMENT + 60)
+    assert case.end == "do_not_call"  # whatever else it says

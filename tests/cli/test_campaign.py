@@ -67,6 +67,14 @@ def test_what_is_said_beside_the_rules_goes_before_them(folder: Path) -> None:
     assert "... and 2 more" in done.output
 
 
+def test_those_who_opted_out_of_the_list_are_refused(folder: Path) -> None:
+    assert "2 of 4 contacts would be called" in plan("--opt-outs", "list.txt").output  # it is not there yet
+    Path("list.txt").write_text("+14155550112\n")
+    assert "1 refused: do_not_call" in plan("--opt-outs", "list.txt").output
+    Path("rules.toml").write_text(f'opt_outs = "list.txt"\n{RULES}')
+    assert "1 refused: do_not_call" in plan().output
+
+
 def test_the_whole_plan_is_written_as_a_table(folder: Path) -> None:
     done = plan("--out", "plan.csv", "--until", "2026-11-23T10:00")
     assert "Every contact: plan.csv" in done.output
@@ -106,7 +114,13 @@ def test_what_cannot_work_is_one_line(folder: Path, arguments: list[str], error:
 def served(request: httpx.Request) -> httpx.Response:
     if "get-concurrency" in request.url.path:
         return httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 1})
-    assert json.loads(request.content)["filter_criteria"] == {"agent": [{"agent_id": "agent_1"}]}
+    if "get-phone-number" in request.url.path:
+        agents = [{"agent_id": "agent_1", "weight": 1}] if request.url.path.endswith("00") else None
+        return httpx.Response(200, json={"phone_number": "+14155550100", "outbound_agents": agents, "last_modification_timestamp": 1})
+    assert json.loads(request.content)["filter_criteria"] == {
+        "agent": [{"agent_id": "agent_1"}],
+        "direction": {"type": "enum", "op": "in", "value": ["outbound"]},
+    }
     cost = {"product_costs": [], "total_duration_seconds": 1, "total_duration_unit_price": 1}
     calls = [
         {"call_id": str(number), "call_type": "web_call", "duration_ms": 90_000, "call_cost": {**cost, "combined_cost": number}}
@@ -127,10 +141,11 @@ def account(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return use
 
 
-def test_the_account_says_what_calls_cost_and_how_many_there_may_be(account: Any) -> None:
+@pytest.mark.parametrize("agent", [["--agent", "agent_1"], []])
+def test_the_account_says_what_calls_cost_and_how_many_there_may_be(account: Any, agent: list[str]) -> None:
     account(served)
-    done = plan("--agent", "agent_1", "--hours", "0-24")
-    assert "Cost of one call each: about $0.60 ($0.30 to $0.90), by the last 5 calls of the agent" in done.output
+    done = plan(*agent, "--hours", "0-24")
+    assert "Cost of one call each: about $0.60 ($0.30 to $0.90), by the last 5 calls of the agent that connected" in done.output
     assert "with calls of 90 s" in done.output
     assert "First calls over: 2026-11-23 00:03 UTC" in done.output  # one after the other
 
@@ -138,7 +153,7 @@ def test_the_account_says_what_calls_cost_and_how_many_there_may_be(account: Any
 @pytest.mark.parametrize(
     ("serve", "arguments", "why"),
     [
-        (served, [], "the rules name no agent"),
+        (served, ["--from", "+14155550101"], "neither the rules nor their numbers have an agent"),
         (lambda _: httpx.Response(401, json={"message": "Invalid API key"}), ["--agent", "agent_1"], "the API did not say: "),
         (
             lambda request: httpx.Response(200, json={"items": [], "has_more": False, "concurrency_limit": 3}),

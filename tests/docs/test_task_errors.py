@@ -81,6 +81,9 @@ CASES: list[tuple[str, type[Exception], Act]] = [
     ("agents", PreconditionFailedError, published_twice),
     ("agents", UnprocessableEntityError, lambda client, _: client.agent.update("agent_1", voice_speed=1.1)),
     ("lost-webhooks", ConfigurationError, lambda client, _: listed(client.call.ended_since(datetime(2026, 1, 1)))),  # noqa: DTZ001
+    ("engines", ValueError, lambda client, _: call(client, idempotency_key="a b")),
+    ("engines", BadRequestError, lambda client, _: call(client, to_number="0176")),
+    ("engines", UnprocessableEntityError, lambda client, _: call(client, "+14155550199")),
     ("job-ids", ValueError, lambda client, _: call(client, idempotency_key="a b")),
 ]
 
@@ -123,6 +126,7 @@ async def test_a_wrong_key(page: str) -> None:
     ("page", "operation", "act"),
     [
         ("place-a-call", "call.create_phone_call", lambda client, _: call(client)),
+        ("engines", "call.create_phone_call", lambda client, _: call(client, idempotency_key="appointment-4711")),
         ("job-ids", "call.create_phone_call", lambda client, _: call(client, idempotency_key="appointment-4711")),
         ("knowledge-base", "knowledge_base.create", lambda client, _: client.knowledge_base.create(knowledge_base_name="a", **SOURCES)),
         ("agents", "agent.create_version", lambda client, made: client.agent.create_version(made.agent_id, base_version=0)),

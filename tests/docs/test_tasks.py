@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import socket
@@ -295,3 +296,33 @@ def test_a_job_is_placed_once(account: Account) -> None:
     assert first == again
     assert first.startswith("call_")
     account.local.assert_placed("+14155550108", times=1)
+
+
+def test_engines(account: Account) -> None:
+    text = (FOLDER / "engines.md").read_text()
+    for block in blocks("python"):
+        if block.path == FOLDER / "engines.md" and block.file is not None:
+            (account.folder / block.file).write_text(block.source)
+    clean = account.environment(text)
+    del clean["RETELL_API_KEY"], clean["RETELL_BASE_URL"]
+
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=account.folder,
+        env=clean,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert re.search(r"=+ 3 passed", result.stdout), result.stdout
+
+    path = os.pathsep.join([str(account.folder), clean["PYTHONPATH"]])
+    result = subprocess.run(
+        [sys.executable, Path(__file__).with_name("replay.py")],
+        env={**clean, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    fits = re.findall(r"^([a-z, ]+): (fits|does not fit)$", result.stdout, re.MULTILINE)  # between what the core logs
+    assert fits == [("place, follow", "fits"), ("follow, place", "does not fit"), ("place", "does not fit")]

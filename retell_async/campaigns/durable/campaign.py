@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
 
@@ -17,17 +17,23 @@ from ..._helpers.call import Ends
 from ..._http.loops import is_asyncio, running_loop
 from ..case import End
 from ..contact import Contact
+from ..contacts import numbers_of
+from ..forecast import ends_about
+from ..report import Record, page
 from ..settings import Settings
+from ..zones import e164
 from .database import Database
+from .optouts import OptOuts
 from .placing import Placing
 from .store import Intent, LeaseLost, Status, Store, Superseded
+from .views import View
 from .worker import FOLLOWED, Worker, patiently
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
     from ..._helpers.watch import Events
 
-__all__ = ["Campaign", "State"]
+__all__ = ["Campaign", "Progress", "State"]
 
 _TICK = 0.2  # seconds from one look at what is due to the next
 _TOLD = 1.0  # seconds from one time that is told how it stands to the next
@@ -35,6 +41,7 @@ _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, wher
 _AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
 _BEATS = 5  # times within the lease that a worker writes that it is alive
 _LEAVING = 5.0  # seconds for which one who leaves tries to say so, which saves others the lease
+_GUESS = 120.0  # seconds that a call is taken to last as long as none is over
 _AGAIN: tuple[End, ...] = ("exhausted", "refused", "expired")  # whose last call is unknown may have been reached: only if that is said
 
 
@@ -53,6 +60,19 @@ class State:
     def contacts(self) -> int:
         """All of them."""
         return sum(self.counts.values())
+
+
+@attrs.frozen
+class Progress:
+    """How a campaign goes on."""
+
+    state: State
+    per_second: float
+    """Calls that were sent a second, over the last minute."""
+    next_at: float | None
+    """When the next contact may be called, as Unix time in seconds; ``None`` if nobody waits."""
+    last: list[Record]
+    """Some of the attempts that ended last, the newest first."""
 
 
 class Campaign:
@@ -83,9 +103,17 @@ class Campaign:
             share. A database has one campaign.
         :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
         :param do_not_call: numbers in E.164 form that are not called.
-        :raises ConfigurationError: there is a campaign in this database already, or two contacts have one id.
+        :raises ConfigurationError: there is a campaign in this database already, two contacts have one id, one of `do_not_call` is no
+            number, or the list `Settings.opt_outs` cannot be used.
         """
-        Store(Database(address, make=True)).make(name, settings, contacts, do_not_call)
+        never = {e164(number) for number in do_not_call}
+        if settings.opt_outs is not None:
+            path = Path(settings.opt_outs)
+            if not path.parent.is_dir():
+                raise ConfigurationError(f"opt_outs: there is no folder {path.parent}")
+            if path.exists():
+                never |= numbers_of(path, settings.region)
+        Store(Database(address, make=True)).make(name, settings, contacts, never)
         return cls(address)
 
     def state(self) -> State:
@@ -100,6 +128,39 @@ class Campaign:
         ``key``, and the ``end`` of the contact.
         """
         return self._store.attempts()
+
+    def report(self) -> str:
+        """How it went, as one page of HTML, complete in itself: contacts, answers by the hour, cost. Numbers of people are masked."""
+        name, settings, status, note = self._store.campaign()
+        told = f"{status} ({note})" if note else status
+        with self._database.fast.connect() as connection:
+            return page(name, told, self._store.counts(), View(connection).records(), self._store.now(), zone=settings.rules.zone)
+
+    def progress(self, last: int = 5) -> Progress:
+        """How it goes on. Any process may ask.
+
+        :param last: so many attempts that ended last are told of.
+        """
+        now = self._store.now()
+        with self._database.fast.connect() as connection:
+            view = View(connection)
+            return Progress(self.state(), view.pace(now), view.next_due(), view.last(last))
+
+    def ends_about(self, live: int) -> float | None:
+        """About when the last call is over, as Unix time in seconds, if all goes on as it went; ``None`` if nobody can say.
+
+        It reads all contacts that wait: with 100,000 of them it takes seconds.
+
+        :param live: so many calls go on at once as long as there is somebody to call.
+        """
+        rules, now = self._store.campaign()[1].rules, self._store.now()
+        with self._database.fast.connect() as connection:
+            view = View(connection)
+            known, again = view.course()
+            seconds = _GUESS if known is None else known
+            pace = min(sum(number.per_second for number in rules.numbers), live / max(seconds, 0.1))
+            last = ends_about(view.waiting(), rules, now, per_second=pace, again=again)
+        return None if last is None else last + seconds
 
     def pause(self) -> None:
         """Place no more calls, whichever process runs it; those that go on are followed to their end."""
@@ -124,35 +185,57 @@ class Campaign:
                 raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
         return self._store.retry(ends)
 
+    def do_not_call(self, *numbers: str) -> None:
+        """Call nobody any more who has one of these numbers, whichever process runs it. They are written back like those of calls.
+
+        :raises ConfigurationError: one is no number.
+        """
+        region = self._store.campaign()[1].region
+        self._store.forbid([e164(number, region) for number in numbers])
+
     async def run(
         self,
         client: AsyncRetell,
         *,
         router: Events | None = None,
         on_state: Callable[[State], None] | None = None,
+        on_opt_out: Callable[[str], Awaitable[object]] | None = None,
         lease: float = 15.0,
+        stop: anyio.Event | None = None,
     ) -> State:
         """Place calls by the rules until every contact has come to an end, or until somebody pauses or cancels it, and give how it stands.
 
         Under asyncio, and once in a process at a time. After a kill it goes on where it was. On Postgres as many processes as you like run
         it together, on machines of their own.
 
-        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once.
+        :param router: a `webhooks.Router` that gets the account's events: these tell of ends at once, and of opt-outs in any call.
         :param on_state: called now and then with how it stands.
+        :param on_opt_out: an async function that gets the number of whoever wants no more calls, at least once, also of those who said so
+            while nothing was given here. If it raises, that is logged, and it is called again.
         :param lease: seconds after which others go on with the calls of a process that is not heard of any more, the same for all.
+        :param stop: once it is set this process places no more calls, follows those that go on to their end, and comes back; where others
+            may run the campaign too it comes back at once, and they follow its calls. The campaign goes on with the next `run`.
         :raises ConfigurationError: it is cancelled, another process runs it from a file, a later version took it over, or something else
             uses DBOS in this process.
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
+        from . import workflow  # noqa: F401 - who lacks DBOS is told so before anything else
+
         if not lease >= 1:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
         name, settings, status, _ = self._store.campaign()
         if status == "cancelled":
             raise ConfigurationError(f"the campaign {name} was cancelled")
+        stop = stop or anyio.Event()
         slots = CallSlots(client)
         live = settings.live or max(await slots.limit(), 1)
         every = None if router is None else _LOOK_AT_CALLS
+        opt_outs = OptOuts(self._store, settings, on_opt_out)
+        if router is not None:
+            opt_outs.listen(router)
+        for line in await opt_outs.read():
+            raise ConfigurationError(line)
         ends = Ends(client.call, router, within=FOLLOWED, every=every)
         with self._database.alone():
             is_first = True
@@ -163,15 +246,18 @@ class Campaign:
                         await patiently(self._store.set_status, "running", only_from=before)
                 is_first = False
                 _, settings, _, _ = await patiently(self._store.campaign)
-                worker = Worker(number, self._store, settings, Placing(client), ends, slots, lease, live)
+                worker = Worker(number, self._store, settings, Placing(client), ends, slots, lease, live, stop)
                 try:
-                    return await self._work(worker, token, on_state)
+                    state = await self._work(worker, token, opt_outs, on_state)
                 except BaseExceptionGroup as group:
                     if (rest := group.split(LeaseLost)[1]) is not None:
                         _raise(rest)
                     # It stood still for so long that others went on with its calls: it comes back as a new one.
+                else:
+                    await opt_outs.tell()
+                    return state
 
-    async def _work(self, worker: Worker, token: str, on_state: Callable[[State], None] | None) -> State:
+    async def _work(self, worker: Worker, token: str, opt_outs: OptOuts, on_state: Callable[[State], None] | None) -> State:
         from .workflow import executor, serving
 
         most = worker.live + max(int(worker.live * _AHEAD), 2)
@@ -179,7 +265,8 @@ class Campaign:
             async with serving(self._database.fast, executor(token, worker.id), worker, most) as tasks:
                 tasks.start_soon(self._beat, worker)
                 tasks.start_soon(self._mend, worker, token)
-                return await self._feed(most, on_state)
+                tasks.start_soon(opt_outs.keep_telling)
+                return await self._feed(most, on_state, worker.stop)
         finally:
             with anyio.move_on_after(_LEAVING, shield=True):
                 await patiently(self._store.leave, worker.id)
@@ -207,12 +294,17 @@ class Campaign:
                 await mend(await patiently(self._store.open_attempts), alive, renew)
             await anyio.sleep(worker.lease / _BEATS)
 
-    async def _feed(self, most: int, on_state: Callable[[State], None] | None) -> State:
+    async def _feed(self, most: int, on_state: Callable[[State], None] | None, stop: anyio.Event) -> State:
         """Give what is due to the queue, as long as there is room, until nothing is left."""
         from .workflow import enqueue
 
         told_at = 0.0
         while True:
+            if stop.is_set():
+                if self._database.path is None or not await patiently(self._store.open_attempts):
+                    return await patiently(self.state)
+                await anyio.sleep(_TICK)
+                continue
             found = await patiently(self._store.next_intent, most)
             if isinstance(found, Intent):
                 await enqueue(found.key, 0, found.delay)

@@ -391,12 +391,13 @@ class Store:
             is_it = (attempts.c.key == key) & (attempts.c.runs == runs) & attempts.c.result.is_(None)
             connection.execute(sa.update(attempts).where(is_it).values(runs=runs + 1))
 
-    def turn(self, key: str, worker: int, *, lease: float, live: int, first: bool) -> Turn | Wait | None:
+    def turn(self, key: str, worker: int, *, lease: float, live: int, first: bool, stops: bool = False) -> Turn | Wait | None:
         """Leave for a worker to send an attempt now, which is written before it is sent; when it may ask again; ``None`` if it is not to.
 
         :param lease: see `beat`.
         :param live: so many calls there may be at once.
         :param first: the worker begins with it, whoever had it before.
+        :param stops: the worker sends nothing that was not sent before.
         :raises LeaseLost: the worker was not heard of for too long.
         :raises Superseded: a later version goes on with it.
         """
@@ -414,7 +415,7 @@ class Store:
                 return None
             before = attrs.evolve(case, attempts=case.attempts[:-1], not_before=0.0)
             may_dial = row.status == "running" and self._objection(connection, before, settings, now) is None
-            if not may_dial and row.sent_at is None:
+            if row.sent_at is None and (stops or not may_dial):
                 connection.execute(sa.delete(attempts).where(attempts.c.key == key))
                 _write(connection, self._postponed(connection, before, settings, now))
                 return None
@@ -486,8 +487,35 @@ class Store:
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
             case = settled(case, settings.rules, result, now)
             if case.end == "do_not_call" and not self._never(connection, case):
-                connection.execute(sa.insert(do_not_call).values(number=row.number))
+                connection.execute(sa.insert(do_not_call).values(number=row.number, at=now))
             _write(connection, case)
+
+    # Those that are not called
+
+    def forbid(self, numbers: Collection[str], *, told: bool = False) -> None:
+        """Write that numbers are not called any more.
+
+        :param told: those to be told of it know it.
+        """
+        with self._writing(durably=True) as (connection, now):
+            given = list(dict.fromkeys(numbers))
+            for first in range(0, len(given), _BATCH):
+                batch = given[first : first + _BATCH]
+                known = set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number.in_(batch))).scalars())
+                new = [{"number": number, "at": None if told else now} for number in batch if number not in known]
+                if new:
+                    connection.execute(sa.insert(do_not_call), new)
+
+    def untold(self) -> list[str]:
+        """Numbers that want no more calls, and of which nobody was told yet."""
+        with self._reading() as connection:
+            query = sa.select(do_not_call.c.number).where(do_not_call.c.told_at.is_(None), do_not_call.c.at.is_not(None))
+            return list(connection.execute(query.order_by(do_not_call.c.at)).scalars())
+
+    def told(self, number: str) -> None:
+        """Write that those who are to be told of a number were."""
+        with self._writing(durably=True) as (connection, now):
+            connection.execute(sa.update(do_not_call).where(do_not_call.c.number == number).values(told_at=now))
 
     def contact_of(self, key: str) -> Contact:
         """Whom an attempt calls."""

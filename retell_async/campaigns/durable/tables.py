@@ -56,12 +56,22 @@ attempts = sa.Table(
     sa.Column("settled_at", sa.Float(53)),
     sa.Index("retell_attempt_open", "result"),
     sa.Index("retell_attempt_answered", "answered_at"),
+    sa.Index("retell_attempt_sent", "sent_at"),
+    sa.Index("retell_attempt_settled", "settled_at"),
 )
 workers = sa.Table(
     "retell_worker",
     tables,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("beat_at", sa.Float(53), nullable=False),
+)
+do_not_call = sa.Table(
+    "retell_do_not_call",
+    tables,
+    sa.Column("number", sa.String, primary_key=True),
+    sa.Column("at", sa.Float(53)),  # when a call or somebody told of it; null of those that the lists had
+    sa.Column("told_at", sa.Float(53)),  # when that was written back
+    sa.Index("retell_do_not_call_told", "told_at", "at"),
 )
 # Who is called next: the first in this order of those that are due.
 sa.Index(
@@ -72,4 +82,3 @@ sa.Index(
     sqlite_where=contacts.c.waits_until.is_not(None),
     postgresql_where=contacts.c.waits_until.is_not(None),
 )
-do_not_call = sa.Table("retell_do_not_call", tables, sa.Column("number", sa.String, primary_key=True))

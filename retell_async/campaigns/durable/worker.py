@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 import attrs
@@ -72,6 +72,7 @@ class Worker:
     :param id: the worker's number, by which it is fenced: the database lets it send nothing once others may have taken over its work.
     :param lease: seconds after which they may.
     :param live: so many calls of the campaign there may be at once, those of other workers too.
+    :param stop: once it is set, nothing is sent that was not sent before.
     """
 
     id: int
@@ -82,6 +83,7 @@ class Worker:
     slots: CallSlots
     lease: float
     live: int
+    stop: anyio.Event = attrs.field(factory=anyio.Event)
     _ahead: float = attrs.field(default=math.inf, init=False)
     _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
 
@@ -188,7 +190,7 @@ class Worker:
         """Wait for leave to send a request, which is fresh when it is given."""
         while True:
             asked = time.monotonic(), time.time()
-            turn = await patiently(self.store.turn, key, self.id, lease=self.lease, live=self.live, first=first)
+            turn = await patiently(self.store.turn, key, self.id, lease=self.lease, live=self.live, first=first, stops=self.stop.is_set())
             if isinstance(turn, Wait):
                 await anyio.sleep(turn.seconds)
             elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
@@ -213,10 +215,16 @@ class Worker:
         cents = None if call.call_cost is None else call.call_cost.combined_cost
         await patiently(self.store.settle, begun.key, result, duration_ms=call.duration_ms, cents=cents)
 
+    @property
+    def _until(self) -> Literal["ended", "analyzed"]:
+        """How far a call is followed: what its agent left for the campaign may come with its analysis."""
+        rules = self.settings.rules
+        return "ended" if rules.callback is None and rules.opt_out is None else "analyzed"
+
     async def _ended(self, call_id: str) -> Any:
         while True:
             try:
-                return await self.ends.wait(call_id, "ended" if self.settings.rules.callback is None else "analyzed")
+                return await self.ends.wait(call_id, self._until)
             except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
                 raise
             except APIError as error:

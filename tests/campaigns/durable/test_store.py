@@ -109,7 +109,7 @@ def test_those_who_are_not_to_be_called_are_not(make: Campaigns) -> None:
     desk.at(NOW + 30).settle(first, "user_requested_dnc")
     second = desk.begin()
     with desk.store._writing() as (connection, _):
-        connection.execute(sa.text("INSERT INTO retell_do_not_call VALUES ('+12125550002')"))
+        connection.execute(sa.text("INSERT INTO retell_do_not_call (number) VALUES ('+12125550002')"))
     assert desk.turn(second) is None
     assert desk.idle() is None
     assert desk.store.counts() == {"do_not_call": 3}

@@ -64,7 +64,7 @@ def extract_type_arg(kind: Any, index: int) -> Any:
 
 def get_model_fields(model: Any) -> dict[str, Any]:
     """The fields of a model of pydantic, or of attrs, or of a page, with what makes their types."""
-    if model.__name__ == "Page":
+    if "Page" in {base.__name__ for base in model.__mro__}:
         return {"items": list[object], "has_more": bool, "pagination_key": str | None}
     if not attrs.has(model):
         return dict(model.model_fields)

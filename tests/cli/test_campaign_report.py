@@ -1,0 +1,75 @@
+"""``retell-async campaign report`` and ``do-not-call``, as people type them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result as Done
+
+from retell_async.campaigns import Campaign, Contact, Number, Result, Rules, Settings
+from retell_async.campaigns.durable.database import Database
+from retell_async.campaigns.durable.store import Intent, Store
+from retell_async.cli.group import retell_async
+
+NOW = 1_796_061_600.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a campaign of three contacts: one was reached, one is being called, and of the third the request is not sent yet."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(rules=Rules(numbers=[Number("+14155550100", per_second=100)], zone="America/New_York"))
+    people = [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",)) for person in range(3)]
+    Campaign.make("spring.db", "spring", settings, people)
+    now = NOW
+    store = Store(Database("spring.db"), clock=lambda: now)
+    store.set_status("running")
+    worker, _ = store.enter(alone=True)
+    keys: list[str] = []
+    for _ in people:
+        intent = store.next_intent(len(people))
+        assert isinstance(intent, Intent)
+        keys.append(intent.key)
+    for key in keys[:2]:
+        store.turn(key, worker, lease=15.0, live=3, first=True)
+    now += 60
+    store.settle(keys[0], Result("user_hangup", connected=True), duration_ms=60_000.0, cents=12.5)
+    return tmp_path
+
+
+def report(*arguments: str) -> Done:
+    return CliRunner().invoke(retell_async, ["campaign", "report", "spring.db", *arguments], catch_exceptions=False)
+
+
+def test_a_page_for_people_is_written(folder: Path) -> None:
+    done = report("--html", "spring.html")
+    assert (done.exit_code, done.output) == (0, "")
+    text = Path("spring.html").read_text(encoding="utf-8")
+    for figure in ("<h1>spring</h1>", "running, as of", "33.3% done", "$0.12 a contact reached", "13 to 14 h", "+141******00"):
+        assert figure in text
+    assert "+12125550000" not in text
+
+
+def test_a_page_and_the_attempts_in_one_go(folder: Path) -> None:
+    assert report("--html", "spring.html", "--out", "spring.csv").output == ""
+    assert Path("spring.html").is_file()
+    assert [row["result"] for row in csv.DictReader(Path("spring.csv").read_text().splitlines())] == ["user_hangup", "", ""]
+    assert len(json.loads(report("--format", "json").output)) == 3
+
+
+def test_a_number_is_not_called_any_more(folder: Path) -> None:
+    def forbid(*numbers: str) -> Done:
+        return CliRunner().invoke(retell_async, ["campaign", "do-not-call", "spring.db", *numbers], catch_exceptions=False)
+
+    assert forbid("+12125550002", "+1 212 555 0111").exit_code == 0
+    assert sorted(Store(Database("spring.db")).untold()) == ["+12125550002", "+12125550111"]
+    assert forbid("2125550002").output.startswith("Error: no telephone number: it has no country code")
+
+
+@pytest.mark.parametrize("option", ["--html", "--out"])
+def test_a_file_that_cannot_be_written_is_one_line(folder: Path, option: str) -> None:
+    done = report(option, "nowhere/spring")
+    assert (done.exit_code, done.output) == (1, "Error: Could not open file 'nowhere/spring': No such file or directory\n")
