@@ -171,9 +171,10 @@ class Call:
         if self._waits_at is not None:
             raise self._no_turn(http, self._waits_at, self.deadline)
         within = f"within the deadline of {self.deadline:g} s"
-        sent = self._departure is not None and http.may_have_left(self.encoded, self._departure)
-        what = f"attempt {self.attempts} had no answer" if sent else "no free connection" if self._departure is None else "no connection"
-        if what == "no connection":
+        departure = cast("Departure | None", self._departure)
+        sent = departure is not None and http.may_have_left(self.encoded, departure)
+        what = f"attempt {self.attempts} had no answer" if sent else "no free connection" if departure is None else "no connection"
+        if departure is not None and not sent:
             within = f"{within}; {http.way(self.encoded)}"
         if self._before is not None:
             within = f"{within}; the attempt before it ended with {self._before}"

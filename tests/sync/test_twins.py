@@ -85,9 +85,10 @@ def test_every_method_is_there_twice() -> None:
 
 def test_what_they_answer_is_the_same_too() -> None:
     there, here = methods(ASYNC), methods(SYNC)
+    pages: dict[object, object] = {AsyncPaginator: SyncPage, AsyncListPaginator: SyncListPage}
     for name in OPERATIONS:
         ours, theirs = (typing.get_type_hints(found[name])["return"] for found in (here, there))
-        page = {AsyncPaginator: SyncPage, AsyncListPaginator: SyncListPage}.get(typing.get_origin(theirs))
+        page = pages.get(typing.get_origin(theirs))
         if page is not None:
             assert typing.get_origin(ours) is page, name
             ours, theirs = typing.get_args(ours), typing.get_args(theirs)

