@@ -101,7 +101,7 @@ def _parts(schema: Json, note: Json) -> Iterator[str]:
     yield str(_UNITS.get(unit, unit))
     yield "" if words else note.get("note", "")
     yield "" if noted is None or _is_range(noted) else _value(noted)
-    low, high = noted if _is_range(noted) else (None, None)
+    low, high = noted if noted is not None and _is_range(noted) else (None, None)
     yield _range(schema.get("minimum", low), schema.get("maximum", high))
     for lower, upper, what in _BOUNDS:
         low, high = schema.get(lower), schema.get(upper, note.get("max_items") if what == "items" else None)

@@ -136,7 +136,7 @@ def _keyword(document: Json, key: str, left: Any, right: Any, where: str) -> Any
             raise _Contradiction(f"{left} and {right} have no value in common")
         return common
     if key == "type":
-        if {left, right} == {"integer", "number"}:
+        if (left, right) in (("integer", "number"), ("number", "integer")):
             return "integer"
         raise _Contradiction(f"{left} and {right}")
     if key in TIGHTER:

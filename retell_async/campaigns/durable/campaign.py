@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
 
@@ -220,8 +221,7 @@ class Campaign:
         """
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
-        from . import workflow  # noqa: F401 - who lacks DBOS is told so before anything else
-
+        import_module(f"{__package__}.workflow")  # who lacks DBOS is told so before anything else
         if not lease >= 1:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
         name, settings, status, _ = self._store.campaign()

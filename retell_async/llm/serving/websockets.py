@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import anyio
@@ -97,9 +97,8 @@ def _logger(given: Any) -> logging.Logger:
     if given is None:
         return logging.getLogger("websockets.server")
     while isinstance(given, logging.LoggerAdapter):
-        given = given.logger
-    logger: logging.Logger = given
-    return logger
+        given = cast("logging.LoggerAdapter[Any]", given).logger
+    return cast("logging.Logger", given)
 
 
 class _Channel:

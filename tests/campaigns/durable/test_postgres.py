@@ -46,12 +46,12 @@ def address() -> Generator[str]:
 
 async def test_four_workers_share_a_campaign_of_which_one_dies_and_one_stands_still(address: str) -> None:
     async with account(address, CONTACTS, (), per_second=PER_SECOND, live=60) as (sandbox, url, client):
+        begun = 0.0
         async with anyio.create_task_group() as tasks:
             for _ in range(2):
                 tasks.start_soon(finish, start(address, url, LEASE))
             stopped = start(address, url, LEASE)
             tasks.start_soon(finish, stopped)
-            begun = 0.0
             async with killed_after(start(address, url, LEASE), 20.0):
                 with anyio.fail_after(60):
                     while len(sandbox.placed) < PER_SECOND:  # noqa: ASYNC110 - the sandbox tells nobody
