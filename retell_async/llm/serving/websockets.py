@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import anyio
@@ -96,9 +96,10 @@ def _logger(given: Any) -> logging.Logger:
     """What the library's server logs to, of what it takes: nothing, a logger or an adapter of one."""
     if given is None:
         return logging.getLogger("websockets.server")
-    while isinstance(given, logging.LoggerAdapter):
-        given = cast("logging.LoggerAdapter[Any]", given).logger
-    return cast("logging.Logger", given)
+    logger = given
+    while not isinstance(logger, logging.Logger):
+        logger = logger.logger
+    return logger
 
 
 class _Channel:
