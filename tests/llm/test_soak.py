@@ -316,6 +316,7 @@ async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_with
         await asyncio.to_thread(running.communicate, timeout=20)
 
 
+@pytest.mark.needs("signals")
 @pytest.mark.asyncio
 async def test_all_applications_of_a_service_are_waited_for() -> None:
     port = free_port()
@@ -364,6 +365,7 @@ async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: f
     assert said == ["begun", "booked", "left: shutdown", "the service is over"]
 
 
+@pytest.mark.needs("signals")
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("command", "ends_after", "code"),
