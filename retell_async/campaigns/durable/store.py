@@ -346,13 +346,16 @@ class Store:
             return Nothing(count, None if first is None else first - now)
         if rules.calls_per_day is not None and row.day == day_in(rules.zone, now) and row.calls >= rules.calls_per_day:
             return Nothing(count, next_day(rules.zone, now) - now)
-        # "+ 0" has the database follow the order, and not sort all that are due to find the first of them.
-        query = sa.select(contacts.c["case"]).where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
+        # With the format, which a later version may have changed since it was looked at. "+ 0" has the database follow the order, and not
+        # sort all that are due to find the first of them.
+        query = sa.select(contacts.c["case"], sa.select(campaigns.c.format).scalar_subquery().label("format"))
+        query = query.where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
         query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
-        text = connection.execute(query).scalar()
-        if text is None:
+        found = connection.execute(query).first()
+        if found is None:
             return Nothing(count, _POLL)  # somebody else was faster
-        case = formats.case_from(text)
+        _check_format(found.format)
+        case = formats.case_from(found.case)
         usage = self._usage(connection, row, rules.numbers, now)
         choice = choose(rules.numbers, usage, rules.zone, now, [attempt.from_number for attempt in case.attempts])
         if choice.at > now + _SOON:

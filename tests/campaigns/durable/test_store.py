@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -227,6 +228,22 @@ def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch
             step()
     with pytest.raises(ConfigurationError, match="upgrade"):
         Campaign(make.path)
+
+
+def test_a_contact_that_a_later_version_rewrote_meanwhile_is_not_read(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Postgres what one question sees the next one may see changed."""
+    store = make(contacts(1)).store
+    settings = store._settings
+
+    def meanwhile(row: object) -> Settings:
+        with closing(sqlite3.connect(make.path)) as later, later:
+            later.execute("UPDATE retell_campaign SET format = 2")
+            later.execute("UPDATE retell_contact SET \"case\" = '{}'")
+        return settings(row)
+
+    monkeypatch.setattr(store, "_settings", meanwhile)
+    with pytest.raises(Superseded, match="format 2, here 1"):
+        store.next_intent(100)
 
 
 def test_contacts_that_were_not_reached_begin_anew(make: Campaigns) -> None:
