@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help demo test soak peer check docs fuzz generate spec-update format bench clean
+.PHONY: help demo test soak peer month check docs fuzz generate spec-update format bench clean
 .DELETE_ON_ERROR:
 
 help: ## show the targets
@@ -42,6 +42,9 @@ soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes
 
 peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package: four minutes
 	$(BIN)/python -m tests.peer tests
+
+month: $(VENV)/.dev ## move a copy of the tree to the next month's document and run check, test and demo there: ten minutes
+	$(BIN)/python -m tests.soak.month
 
 check: $(VENV)/.dev ## format, lint, generated code up to date, layers, types
 	$(BIN)/ruff format --check .
