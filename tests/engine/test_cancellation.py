@@ -59,7 +59,7 @@ class Answers:
             return b""
         if "list-things" in path:
             return ok(b'{"items":[1,2],"has_more":%s,"pagination_key":"1"}' % (b"false" if "key" in path else b"true"))
-        return ok()
+        return ok(b'{"call_id":"call_1","call_type":"phone_call"}') if "create-phone-call" in path else ok()
 
 
 async def send(client: AsyncRetell) -> None:
