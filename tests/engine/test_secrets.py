@@ -274,13 +274,13 @@ def variables(traceback: TracebackType | None) -> Iterator[tuple[str, str, str, 
 
 
 def chains(traceback: TracebackType | None) -> Iterator[tuple[str, str]]:
-    """What this package's functions name by attributes of variables, for tools that read the lines around the failing one."""
+    """Headers that this package's functions name by attributes of variables, for tools that show what the failing lines name."""
     while traceback is not None:
         frame = traceback.tb_frame
         if str(frame.f_globals["__name__"]).startswith("retell_async."):
             for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(frame.f_code)))):
                 names = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else []
-                if len(names) > 1 and names[0] in frame.f_locals and all(name.isidentifier() for name in names):
+                if names[-1:] == ["headers"] and names[0] in frame.f_locals and all(name.isidentifier() for name in names):
                     with suppress(AttributeError):
                         yield f"{frame.f_code.co_name}: {'.'.join(names)}", repr(attrgetter(".".join(names[1:]))(frame.f_locals[names[0]]))
         traceback = traceback.tb_next
