@@ -174,9 +174,15 @@ async def test_a_websockets_server_that_is_left_leaves_its_calls_for_another() -
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("logger", [None, logging.getLogger("of.my.own"), logging.LoggerAdapter(logging.getLogger("of.my.own"), {})])
-async def test_the_log_of_the_websockets_library_has_no_secret(logger: Any, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_of_the_websockets_library_has_no_secret(
+    logger: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.INFO, "websockets.client")  # Retell's side
     caplog.set_level(logging.DEBUG)
+    usual = logging.getLogger("websockets.server")  # a server that ran in this process before may have set it otherwise
+    caplog.set_level(logging.DEBUG, usual.name)
+    monkeypatch.setattr(usual, "disabled", False)
+    monkeypatch.setattr(usual, "propagate", True)
     app = application(echo)
     async with websockets.serve(app, port=0, drain_within=1, logger=logger) as server:
         port = next(iter(server.sockets)).getsockname()[1]
