@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -23,7 +24,7 @@ Said: TypeAlias = AsyncIterable[str | None] | Awaitable[AsyncIterable[str | None
 """What an agent may give for a turn: an async generator of texts, above all. ``None`` among them is passed over."""
 
 
-class Agent:
+class Agent(ABC):
     """Base of agents. There is one object for each call; what must survive another process belongs in `Session.state`.
 
     Only `on_turn` has to be there. What a method raises is logged; in a turn, the failure message is said.
@@ -37,25 +38,25 @@ class Agent:
         begin_message = turn.session.settings.begin_message
         return begin_message(turn.session) if callable(begin_message) else begin_message
 
+    @abstractmethod
     def on_turn(self, turn: Turn) -> Said:
         """Answer the user."""
-        raise NotImplementedError
 
     def on_reminder(self, turn: Turn) -> Said:
         """Say something into the silence. By default that is what `on_turn` gives."""
         return self.on_turn(turn)
 
-    async def on_update(self, session: Session, update: Updated) -> None:
+    async def on_update(self, session: Session, update: Updated) -> None:  # noqa: B027 - it need not be there
         """The transcript or whose turn it is has changed. Updates come in order; when this is too slow, the oldest are left out."""
 
-    async def on_exit(self, session: Session) -> None:
+    async def on_exit(self, session: Session) -> None:  # noqa: B027 - it need not be there
         """The call is over, or was not connected again; `session.ended` says why. What is put into `session.state` is still kept.
 
         Once a call, as far as can be known: a process that dies calls nothing, and where Retell connects a call again after it was given
         up as ``lost``, this is called again at its end.
         """
 
-    async def on_leave(self, session: Session) -> None:
+    async def on_leave(self, session: Session) -> None:  # noqa: B027 - it need not be there
         """The call goes on, and not here: this process ends and leaves it (``shutdown``), or another one has it already (``moved``).
 
         In place of `on_exit`, for what this object holds.
@@ -122,10 +123,10 @@ def _check_class(cls: type, *, greets: bool) -> None:
     """:raises TypeError: what is made of it can lead no call."""
     if not issubclass(cls, Agent):
         raise TypeError(f"{cls.__name__} is a class that is no llm.Agent")
-    if inspect.isabstract(cls):
-        raise TypeError(f"{cls.__name__} is abstract: no object can be made of it")
     if cls.on_turn is Agent.on_turn:
         raise TypeError(f"{cls.__name__} has no on_turn, which answers the user")
+    if inspect.isabstract(cls):
+        raise TypeError(f"{cls.__name__} is abstract: no object can be made of it")
     for name in ("on_enter", "on_turn", "on_reminder"):
         _check_function(getattr(cls, name), f"{cls.__name__}.{name}")
     for name in ("on_update", "on_exit", "on_leave"):

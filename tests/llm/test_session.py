@@ -935,7 +935,7 @@ async def of_nothing() -> Turns:
         (Booking, r"Booking needs arguments.*`lambda: Booking"),
         (functools.partial(Booking, more="x"), "Booking needs arguments"),  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         (Mute, "Mute has no on_turn"),
-        (functools.partial(Mute), "Mute has no on_turn"),
+        (functools.partial(Mute), "Mute has no on_turn"),  # type: ignore[abstract]
         (Half, "Half.on_reminder is a generator, and must be an async one"),
         (a_generator, "is a generator, and must be an async one"),
         (functools.partial(a_generator), "is a generator, and must be an async one"),
