@@ -66,13 +66,13 @@ class Lifetime:
             yield
             await self.close()
             return
-        failure: Exception | None = None
+        failure: BaseException | None = None
         async with anyio.create_task_group() as tasks:
             self._tasks, self._loop = tasks, anyio.lowlevel.current_token()
             self.is_closed = False
             try:
                 yield
-            except Exception as error:  # noqa: BLE001  (raised again below: the group would wrap it)
+            except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001  (raised again below: the group would wrap it)
                 failure = error
             finally:
                 self.is_closed = True

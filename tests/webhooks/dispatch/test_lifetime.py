@@ -398,7 +398,8 @@ async def test_one_unexpected_error_ends_no_other_work(caplog: pytest.LogCapture
 # Entering.
 
 
-async def test_an_error_in_the_block_comes_out_as_it_is_when_all_is_done() -> None:
+@pytest.mark.parametrize("kind", [LookupError, SystemExit, KeyboardInterrupt])
+async def test_an_error_in_the_block_comes_out_as_it_is_when_all_is_done(kind: type[BaseException]) -> None:
     router = Router(KEY)
     handled = Handled(lambda: anyio.sleep(0.02))
     router.on()(handled)
@@ -406,9 +407,9 @@ async def test_an_error_in_the_block_comes_out_as_it_is_when_all_is_done() -> No
     async def fail_in_a_block() -> None:
         async with router:
             assert (await deliver(router, event_body())).status == 204
-            await fail()
+            raise kind
 
-    with pytest.raises(LookupError):
+    with pytest.raises(kind):
         await fail_in_a_block()
     assert router.stats.handled == 1
 
