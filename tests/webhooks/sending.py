@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -69,3 +72,30 @@ async def served(app: Any) -> AsyncIterator[httpx.AsyncClient]:
             async with httpx.AsyncClient(base_url=url, timeout=20, limits=httpx.Limits(max_connections=50)) as client:
                 yield client
             server.should_exit = True
+
+
+async def ended_process(arguments: Sequence[str], kind: signal.Signals, environment: Mapping[str, str] | None = None) -> str:
+    """All that a server in a process of its own writes, which acknowledges an event and is then told to end.
+
+    :param arguments: those of Python; it listens on ``{port}``.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, *(argument.replace("{port}", str(port)) for argument in arguments)]
+    async with await anyio.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:
+        assert process.stdout is not None
+        body = event_body()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as sender:
+            status = None
+            with anyio.fail_after(30):
+                while status is None:
+                    try:
+                        status = (await sender.post("/events", content=body, headers=signed(body))).status_code
+                    except httpx.TransportError:  # it has not started yet
+                        await anyio.sleep(0.1)
+        assert status == 204
+        process.send_signal(kind)
+        with anyio.fail_after(30):
+            said = b"".join([part async for part in process.stdout])
+            await process.wait()
+    return said.decode()

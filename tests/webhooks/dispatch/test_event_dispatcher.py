@@ -5,13 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import signal
-import socket
-import subprocess
-import sys
 from typing import Any
 
 import anyio
-import httpx
 import pytest
 import trio
 import trio.testing
@@ -19,7 +15,7 @@ import trio.testing
 from retell_async.webhooks import CallEnded, Claim, Event, MemoryStore, Router, parse_event
 
 from ..exchanges import Exchange, Handled, deliver
-from ..sending import KEY, body_of, event_body, signed
+from ..sending import KEY, body_of, ended_process, event_body, signed
 from .endings import fail
 from .stores import Recorded
 
@@ -354,26 +350,8 @@ async def test_what_is_cancelled_at_the_end_of_uvicorn_is_logged_as_lost(
     how: str, kind: signal.Signals, acknowledge_after: float, anyio_backend: str
 ) -> None:
     """By the router, or, when it is mounted and not entered, by uvicorn."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVICE, str(acknowledge_after), str(port), how]
-    async with await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        body = event_body()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as sender:
-            status = None
-            with anyio.fail_after(30):
-                while status is None:
-                    try:
-                        status = (await sender.post("/events", content=body, headers=signed(body))).status_code
-                    except httpx.ConnectError:  # it has not started yet
-                        await anyio.sleep(0.1)
-        assert status == 204
-        process.send_signal(kind)
-        with anyio.fail_after(30):
-            said = b"".join([part async for part in process.stderr])
-            await process.wait()
-    assert b"call_ended:call_1 is lost: it was acknowledged" in said
+    said = await ended_process(["-c", SERVICE, str(acknowledge_after), "{port}", how], kind)
+    assert "call_ended:call_1 is lost: it was acknowledged" in said
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -28,7 +26,7 @@ from retell_async.webhooks._dispatch.lifetime import Lifetime
 from retell_async.webhooks.http import Respond
 
 from ..exchanges import Exchange, Handled, deliver
-from ..sending import KEY, body_of, event_body, inbound_body, signed
+from ..sending import KEY, body_of, ended_process, event_body, inbound_body, signed
 from .endings import fail
 from .stores import Recorded
 
@@ -263,27 +261,8 @@ async def handle(event):
 )
 async def test_servers_wait_at_their_end(command: str, anyio_backend: str, tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(SERVICE)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    arguments = [sys.executable, "-m", *command.format(port=port).split()]
-    async with await anyio.open_process(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as process:
-        assert process.stdout is not None
-        body = event_body()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as sender:
-            status = None
-            with anyio.fail_after(30):
-                while status is None:
-                    try:
-                        status = (await sender.post("/events", content=body, headers=signed(body))).status_code
-                    except httpx.TransportError:  # it has not started yet
-                        await anyio.sleep(0.1)
-        assert status == 204
-        process.send_signal(signal.SIGTERM)
-        with anyio.fail_after(30):
-            said = b"".join([part async for part in process.stdout])
-            await process.wait()
-    assert b"handled" in said
+    assert "handled" in await ended_process(["-m", *command.split()], signal.SIGTERM, environment)
 
 
 # The end of a call.
