@@ -97,6 +97,21 @@ class Account:
         assert (result.returncode, result.stderr) == (0, "")
         return result.stdout
 
+    def run_tests(self, page: str) -> str:
+        """What pytest says of a page's files, all of which are copied."""
+        for block in blocks("python"):
+            if block.path == FOLDER / f"{page}.md" and block.file is not None:
+                (self.folder / block.file).write_text(block.source)
+        return self.run_without_account(page, "-m", "pytest", "-p", "no:cacheprovider")
+
+    def run_without_account(self, page: str, *arguments: str) -> str:
+        """What Python writes, among the files of a page."""
+        env = self.environment((FOLDER / f"{page}.md").read_text())
+        del env["RETELL_API_KEY"], env["RETELL_BASE_URL"]
+        env["PYTHONPATH"] = os.pathsep.join([str(self.folder), env["PYTHONPATH"]])
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=self.folder, env=env, stdout=subprocess.PIPE, text=True, check=False).stdout
+
 
 def programs(page: str) -> list[str]:
     return [block.source for block in blocks("python") if block.path == FOLDER / f"{page}.md"]
@@ -236,22 +251,8 @@ def test_publishing(account: Account) -> None:
 
 
 def test_tests_with_pytest(account: Account) -> None:
-    for block in blocks("python"):
-        if block.path == FOLDER / "pytest.md" and block.file is not None:
-            (account.folder / block.file).write_text(block.source)
-    clean = account.environment((FOLDER / "pytest.md").read_text())
-    del clean["RETELL_API_KEY"], clean["RETELL_BASE_URL"]
-
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
-        cwd=account.folder,
-        env=clean,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-
-    assert re.search(r"=+ 2 passed in ", result.stdout), result.stdout
+    said = account.run_tests("pytest")
+    assert re.search(r"=+ 2 passed in ", said), said
 
 
 def test_a_service(account: Account) -> None:
@@ -299,30 +300,9 @@ def test_a_job_is_placed_once(account: Account) -> None:
 
 
 def test_engines(account: Account) -> None:
-    text = (FOLDER / "engines.md").read_text()
-    for block in blocks("python"):
-        if block.path == FOLDER / "engines.md" and block.file is not None:
-            (account.folder / block.file).write_text(block.source)
-    clean = account.environment(text)
-    del clean["RETELL_API_KEY"], clean["RETELL_BASE_URL"]
+    said = account.run_tests("engines")
+    assert re.search(r"=+ 3 passed", said), said
 
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
-        cwd=account.folder,
-        env=clean,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert re.search(r"=+ 3 passed", result.stdout), result.stdout
-
-    path = os.pathsep.join([str(account.folder), clean["PYTHONPATH"]])
-    result = subprocess.run(
-        [sys.executable, Path(__file__).with_name("replay.py")],
-        env={**clean, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    fits = re.findall(r"^([a-z, ]+): (fits|does not fit)$", result.stdout, re.MULTILINE)  # between what the core logs
+    replayed = account.run_without_account("engines", str(Path(__file__).with_name("replay.py")))
+    fits = re.findall(r"^([a-z, ]+): (fits|does not fit)$", replayed, re.MULTILINE)  # between what the core logs
     assert fits == [("place, follow", "fits"), ("follow, place", "does not fit"), ("place", "does not fit")]
