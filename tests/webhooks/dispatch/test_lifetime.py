@@ -236,6 +236,8 @@ def test_what_the_end_of_an_event_loop_cancels_is_logged_as_lost_once(caplog: py
 
 SERVICE = """
 import anyio
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from retell_async import webhooks
 from tests.webhooks.sending import KEY
 
@@ -245,7 +247,16 @@ app = webhooks.Router(KEY)
 async def handle(event):
     await anyio.sleep(4)  # longer than hypercorn waits for requests
     print("handled", flush=True)
+
+not_entered = Starlette(routes=[Mount("/", app)])
 """
+
+
+async def told_to_end(command: str, app: str, folder: Path) -> str:
+    """What a server of the service writes until its end."""
+    (folder / "service.py").write_text(SERVICE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
+    return await ended_process(["-m", *command.split(), f"service:{app}"], signal.SIGTERM, environment)
 
 
 @pytest.mark.soak
@@ -254,15 +265,31 @@ async def handle(event):
 @pytest.mark.parametrize(
     "command",
     [
-        "uvicorn --timeout-graceful-shutdown 1 --port {port} service:app",
-        "hypercorn --bind 127.0.0.1:{port} service:app",
-        "hypercorn --worker-class trio --bind 127.0.0.1:{port} service:app",
+        "uvicorn --timeout-graceful-shutdown 1 --port {port}",
+        "hypercorn --bind 127.0.0.1:{port}",
+        "hypercorn --worker-class trio --bind 127.0.0.1:{port}",
     ],
 )
 async def test_servers_wait_at_their_end(command: str, anyio_backend: str, tmp_path: Path) -> None:
-    (tmp_path / "service.py").write_text(SERVICE)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    assert "handled" in await ended_process(["-m", *command.split()], signal.SIGTERM, environment)
+    assert "handled" in await told_to_end(command, "app", tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("command", "waits"),
+    [
+        ("uvicorn --port {port}", True),
+        ("hypercorn --bind 127.0.0.1:{port}", False),
+        ("hypercorn --worker-class trio --bind 127.0.0.1:{port}", False),
+    ],
+)
+async def test_where_a_router_is_not_entered_it_depends_on_the_server(
+    command: str, waits: bool, anyio_backend: str, tmp_path: Path
+) -> None:
+    said = await told_to_end(command, "not_entered", tmp_path)
+    assert ("handled" in said, "call_ended:call_1 is lost" in said) == (waits, not waits)
 
 
 # The end of a call.
