@@ -13,10 +13,19 @@ import pytest
 from retell_async import ConfigurationError, llm, webhooks
 from retell_async.llm.messages import AgentInterrupt, Metadata, Response, ToolCallInvocation, ToolCallResult, UpdateAgent
 
-from .talk import Line, agent, run, talking, user
+from .talk import Line, Talk, agent, run, talking, user
 from .test_session import Receptionist, application, echo
 
 Turns = AsyncIterator[str]
+
+
+async def lost_in_a_turn(talk: Talk) -> Line:
+    """A connection that was lost one second after a request."""
+    line = await talk.greeted()
+    line.ask(1, user("a"))
+    await anyio.sleep(1)
+    line.lose(1006)
+    return line
 
 
 async def slow(turn: llm.Turn) -> Turns:
@@ -30,10 +39,7 @@ def test_an_answer_that_a_lost_connection_cut_off_is_given_again(asks: bool) -> 
     async def main() -> None:
         app = application(slow)
         async with talking(app) as talk:
-            line = await talk.greeted()
-            line.ask(1, user("a"))
-            await anyio.sleep(1)
-            line.lose(1006)
+            await lost_in_a_turn(talk)
             await anyio.sleep(5)
             line = await talk.greeted()
             line.may_resume(1)
@@ -68,10 +74,7 @@ def test_what_is_set_and_noted_between_two_connections_reaches_retell() -> None:
     async def main() -> None:
         app = application(answer)
         async with talking(app) as talk:
-            line = await talk.greeted()
-            line.ask(1, user("a"))
-            await anyio.sleep(1)
-            line.lose(1006)
+            line = await lost_in_a_turn(talk)
             await anyio.sleep(0.1)
             (session,) = app.sessions.values()
             session.update_agent(responsiveness=0.3)

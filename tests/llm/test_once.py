@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import date
+from functools import partial
 from typing import Any, ClassVar
 
 import anyio
@@ -15,7 +16,7 @@ import pytest
 from retell_async import ConfigurationError, llm
 from retell_async.llm.messages import Response, UpdateAgent
 
-from .talk import agent, run, talking, user
+from .talk import Line, Talk, agent, run, talking, user
 from .test_session import FAILURE, application
 
 Turns = AsyncIterator[str]
@@ -333,10 +334,9 @@ def test_a_coroutine_in_place_of_a_function() -> None:
 def test_two_processes_with_one_store() -> None:
     bookings = Bookings()
     store = llm.MemoryStore()
-    first, second = (application(booking(bookings), store=store) for _ in range(2))
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
+        async with in_two_processes(store, partial(application, booking(bookings))) as (one, two):
             line = await one.greeted()
             assert await line.answer(1, user("ten")) == "One moment. Booked ten."
             line.lose(1006)
@@ -457,7 +457,7 @@ def test_state_survives_a_reconnection_and_another_process() -> None:
         yield str(state["count"])
 
     async def main() -> None:
-        async with talking(application(count, store=store)) as one, talking(application(count, store=store)) as two:
+        async with in_two_processes(store, partial(application, count)) as (one, two):
             line = one.connect()
             assert await line.answer(1, user("a")) == "1"
             line.lose(1006)
@@ -521,21 +521,32 @@ def noting(store: llm.Store, **settings: Any) -> llm.App:
     return app
 
 
+@asynccontextmanager
+async def in_two_processes(store: llm.Store, app_of: Callable[..., llm.App] = noting) -> AsyncGenerator[tuple[Talk, Talk]]:
+    """A call to two processes that share a store."""
+    async with talking(app_of(store=store)) as one, talking(app_of(store=store)) as two:
+        yield one, two
+
+
+async def lost_after_an_answer(talk: Talk) -> Line:
+    line = talk.connect()
+    await line.answer(1, user("one"))
+    line.lose(1006)
+    return line
+
+
 def test_a_process_that_has_lost_the_call_keeps_off_its_state() -> None:
     store = Shared()
-    first, second = noting(store), noting(store)
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
-            old = one.connect()
-            await old.answer(1, user("one"))
-            old.lose(1006)
+        async with in_two_processes(store) as (one, two):
+            old = await lost_after_an_answer(one)
             line = two.connect()
             for id, said in ((2, "two"), (3, "three")):
                 await line.answer(id, user(said))
             await old.over.wait()
             await anyio.sleep(30)
-            assert not first.sessions
+            assert not one.app.sessions
             assert Noting.ends == ["left: moved"]
             assert store.state() == {"heard": "three"}
             await line.hang_up()
@@ -547,10 +558,9 @@ def test_a_process_that_has_lost_the_call_keeps_off_its_state() -> None:
 def test_a_process_that_does_not_know_yet_that_it_has_lost_the_call_finds_out() -> None:
     """The connection is still there as far as the first process sees."""
     store = Shared()
-    first, second = noting(store), noting(store)
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
+        async with in_two_processes(store) as (one, two):
             old = await one.greeted()
             await anyio.sleep(0.1)
             line = await two.greeted()
@@ -567,19 +577,16 @@ def test_a_process_that_does_not_know_yet_that_it_has_lost_the_call_finds_out() 
 
 def test_a_call_that_comes_back_goes_on_where_the_other_process_left_it() -> None:
     store = Shared()
-    first, second = noting(store), noting(store)
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
-            old = one.connect()
-            await old.answer(1, user("one"))
-            old.lose(1006)
+        async with in_two_processes(store) as (one, two):
+            await lost_after_an_answer(one)
             line = two.connect()
             await line.answer(2, user("two"))
             await anyio.sleep(0.1)
             line.lose(1006)
             back = await one.greeted()
-            (session,) = first.sessions.values()
+            (session,) = one.app.sessions.values()
             assert session.state == {"heard": "two"}
             await back.answer(3, user("three"))
             await anyio.sleep(30)
@@ -639,12 +646,11 @@ async def leaving(turn: llm.Turn) -> Turns:
 @pytest.mark.parametrize("speaks", [True, False])
 def test_a_goodbye_moves_with_the_call(speaks: bool) -> None:
     store = Shared()
-    first, second = (application(leaving, store=store, reminder_max_count=2) for _ in range(2))
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
+        async with in_two_processes(store, partial(application, leaving, reminder_max_count=2)) as (one, two):
             line = await one.greeted()
-            (session,) = first.sessions.values()
+            (session,) = one.app.sessions.values()
             session.update_agent(reminder_trigger_ms=7000, responsiveness=0.5)
             line.update(turn="agent_turn")
             await line.answer(1, user("bye"))
@@ -666,10 +672,9 @@ def test_a_goodbye_moves_with_the_call(speaks: bool) -> None:
 
 def test_a_goodbye_that_a_store_gives_late_ends_no_call_that_goes_on() -> None:
     store = Late("fails before it", 2)
-    first, second = (application(leaving, store=store) for _ in range(2))
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
+        async with in_two_processes(store, partial(application, leaving)) as (one, two):
             line = await one.greeted()
             await line.answer(1, user("bye"))
             await anyio.sleep(1)
@@ -687,10 +692,9 @@ def test_a_goodbye_that_a_store_gives_late_ends_no_call_that_goes_on() -> None:
 def test_what_another_process_is_still_doing_is_waited_for() -> None:
     bookings = Bookings()
     store = Shared()
-    first, second = (application(booking(bookings), store=store) for _ in range(2))
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
+        async with in_two_processes(store, partial(application, booking(bookings))) as (one, two):
             line = one.connect()
             line.ask(1, user("ten"))
             await anyio.sleep(0.2)
@@ -746,10 +750,8 @@ def test_what_was_done_in_turns_that_were_not_heard_is_told_in_another_process()
             await turn.once(turn.said, lambda: bookings.book(turn.said))
         yield "Right."
 
-    first, second = (application(answer, store=store) for _ in range(2))
-
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
+        async with in_two_processes(store, partial(application, answer)) as (one, two):
             line = one.connect()
             line.ask(1, user("ten"))
             await anyio.sleep(1.5)
@@ -855,11 +857,10 @@ def test_what_a_store_gives_late_is_restored(how: str) -> None:
     store = Late(how, 2)
 
     async def main() -> None:
-        first, second = noting(store), noting(store)
-        async with anyio.create_task_group() as store.tasks, talking(first) as one, talking(second) as two:
+        async with anyio.create_task_group() as store.tasks, in_two_processes(store) as (one, two):
             line = one.connect()
             await line.answer(1, user("one"))
-            (session,) = first.sessions.values()
+            (session,) = one.app.sessions.values()
             session.state["name"] = "Ann"
             await line.answer(2, user("two"))
             await anyio.sleep(1)
@@ -877,13 +878,10 @@ def test_what_a_store_gives_late_is_restored(how: str) -> None:
 
 def test_a_process_that_was_not_answered_leaves_a_call_that_is_elsewhere_alone() -> None:
     store = Late("answers late", 2)
-    first, second = noting(store), noting(store)
 
     async def main() -> None:
-        async with talking(first) as one, talking(second) as two:
-            old = one.connect()
-            await old.answer(1, user("one"))
-            old.lose(1006)
+        async with in_two_processes(store) as (one, two):
+            old = await lost_after_an_answer(one)
             old = one.connect()
             await anyio.sleep(1)
             line = two.connect()  # before the first process is answered
@@ -893,7 +891,7 @@ def test_a_process_that_was_not_answered_leaves_a_call_that_is_elsewhere_alone()
             await anyio.sleep(30)
             assert line.closed_with is None
             assert store.state() == {"heard": "two"}
-            assert not first.sessions
+            assert not one.app.sessions
             await line.hang_up()
 
     run(main)

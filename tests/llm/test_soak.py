@@ -281,6 +281,19 @@ async def started(*arguments: str, port: int) -> AsyncGenerator[subprocess.Popen
             running.wait()
 
 
+async def takes_no_new_call(url: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"{url}/call_2")
+    assert refused.value.response.status_code == 503
+
+
+async def greeted(url: str) -> Retell:
+    """A connection that its test or the server ends."""
+    retell = Retell(await connect(f"{url}/call_1"))
+    await retell.text(0)
+    return retell
+
+
 @pytest.mark.needs("signals")
 @pytest.mark.asyncio
 async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
@@ -291,9 +304,7 @@ async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
             await retell.text(0)
             running.send_signal(signal.SIGTERM)
             await anyio.sleep(0.5)
-            with pytest.raises(InvalidStatus) as refused:
-                await connect(f"{url}/call_2")
-            assert refused.value.response.status_code == 503
+            await takes_no_new_call(url)
             await retell.ask(1)
             assert await retell.text(1) == "One. Two."
             assert running.poll() is None
@@ -310,15 +321,13 @@ async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
 async def test_calls_that_do_not_end_in_time_are_left_without_a_close(drain_within: float, signals: int) -> None:
     port = free_port()
     async with process(port, drain_within) as running:
-        socket = await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_1")
-        retell = Retell(socket)
-        await retell.text(0)
+        retell = await greeted(f"ws://127.0.0.1:{port}/{SECRET}")
         for _ in range(signals):
             running.send_signal(signal.SIGTERM)
             await anyio.sleep(0.3)
         with pytest.raises(ConnectionClosed):
             await retell.receive()
-        assert socket.close_code == 1006  # after which Retell connects again
+        assert retell.socket.close_code == 1006  # after which Retell connects again
         await asyncio.to_thread(running.communicate, timeout=20)
 
 
@@ -334,9 +343,7 @@ async def test_all_applications_of_a_service_are_waited_for() -> None:
                 await retell.text(0)
                 running.send_signal(signal.SIGTERM)
                 await anyio.sleep(0.5)
-                with pytest.raises(InvalidStatus) as refused:
-                    await connect(f"{second}/call_2")
-                assert refused.value.response.status_code == 503
+                await takes_no_new_call(second)
                 await retell.ask(1)
                 assert await retell.text(1) == "One. Two."
             await anyio.sleep(0.5)  # the first has no calls any more
@@ -354,9 +361,7 @@ async def test_all_applications_of_a_service_are_waited_for() -> None:
 async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: float, signals: list[signal.Signals]) -> None:
     port = free_port()
     async with process(port, drain_within, "both") as running:
-        socket = await connect(f"ws://127.0.0.1:{port}/second/another-of-the-tests/call_1")
-        retell = Retell(socket)
-        await retell.text(0)
+        retell = await greeted(f"ws://127.0.0.1:{port}/second/another-of-the-tests")
         await retell.ask(1)
         while (await retell.receive())["content"] != "One moment. ":
             pass
@@ -366,7 +371,7 @@ async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: f
         output, _ = await asyncio.to_thread(running.communicate, timeout=20)
         with pytest.raises(ConnectionClosed):
             await retell.receive()
-        assert socket.close_code == 1006
+        assert retell.socket.close_code == 1006
     said = [line for line in output.splitlines() if line in {"begun", "booked", "left: shutdown", "the service is over"}]
     assert said == ["begun", "booked", "left: shutdown", "the service is over"]
 
@@ -386,9 +391,7 @@ async def test_a_side_effect_that_is_under_way_is_finished_first(drain_within: f
 async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(command: str, ends_after: float, code: int) -> None:
     port = free_port()
     async with started("-m", *command.format(port=port).split(), "tests.llm.service:app", port=port) as running:
-        socket = await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_1")
-        retell = Retell(socket)
-        await retell.text(0)
+        retell = await greeted(f"ws://127.0.0.1:{port}/{SECRET}")
         running.send_signal(signal.SIGTERM)
         begun = perf_counter()
         if ends_after:
@@ -398,10 +401,10 @@ async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(comman
         if code == 1000:
             with pytest.raises((OSError, TimeoutError)):
                 await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_2", open_timeout=3)
-            await socket.close()
+            await retell.socket.close()
         with anyio.fail_after(10):
-            await socket.wait_closed()
-        assert socket.close_code == code
+            await retell.socket.wait_closed()
+        assert retell.socket.close_code == code
         await asyncio.to_thread(running.communicate, timeout=10)
         assert perf_counter() - begun < 15
 
@@ -410,13 +413,11 @@ async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(comman
 async def test_a_server_that_is_killed_and_started_again() -> None:
     port = free_port()
     async with process(port, 1) as running:
-        socket = await connect(f"ws://127.0.0.1:{port}/{SECRET}/call_1")
-        retell = Retell(socket)
-        await retell.text(0)
+        retell = await greeted(f"ws://127.0.0.1:{port}/{SECRET}")
         await retell.ask(1)
         running.kill()
-        await socket.wait_closed()
-        assert socket.close_code == 1006
+        await retell.socket.wait_closed()
+        assert retell.socket.close_code == 1006
     async with process(port, 1), calling(f"ws://127.0.0.1:{port}/{SECRET}") as retell:
         await retell.ask(1)
         assert await retell.text(1) == "One. Two."
