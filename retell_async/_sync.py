@@ -21,7 +21,6 @@ from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._engine.settings import DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_RETRIES
 from ._helpers import WITHIN
-from ._http.given.patched import Patched
 from ._official_client import OfficialSettings, SyncVerbs
 from .resources._sync import Resources
 
@@ -51,24 +50,17 @@ class _Sender:
     The resources hold this and not the `Retell`, which would otherwise be kept by what it keeps.
     """
 
-    def __init__(self, client: AsyncRetell, background: Background, patched: Patched | None) -> None:
-        self._client = client
-        self._patched = patched
+    def __init__(self, client: AsyncRetell, background: Background) -> None:
+        self.client = client
         self.background = background
-
-    @property
-    def client(self) -> AsyncRetell:
-        found = None if self._patched is None else self._patched.client()
-        return self._client if found is None else self._client.with_options(http_client=found)
 
     def send(self, request: Request[T], options: RequestOptions) -> T:
         return self.send_raw(request, options, parse=True).meaning
 
     def send_raw(self, request: Request[T], options: RequestOptions, *, parse: bool = False, follow: bool | None = None) -> RawResponse[T]:
-        client = self.client
-        call = client._prepare(request, options, parse=parse, follow=follow)  # pyright: ignore[reportPrivateUsage]
+        call = self.client._prepare(request, options, parse=parse, follow=follow)  # pyright: ignore[reportPrivateUsage]
         with self.background.use() as use:
-            return use.run(client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
+            return use.run(self.client._carry_out, call)  # pyright: ignore[reportPrivateUsage]
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
         return fetch(self, request, options)
@@ -104,9 +96,8 @@ class _Sender:
     def stream(
         self, request: Request[Any], options: RequestOptions, meaning: Callable[[RawResponse[Any]], Any]
     ) -> Generator[SyncStreamedResponse[Any]]:
-        client = self.client
-        opened = client._opened(  # pyright: ignore[reportPrivateUsage]
-            client._prepare(request, options, stream=True)  # pyright: ignore[reportPrivateUsage]
+        opened = self.client._opened(  # pyright: ignore[reportPrivateUsage]
+            self.client._prepare(request, options, stream=True)  # pyright: ignore[reportPrivateUsage]
         )
         with self.background.use() as use:
             response = use.run(opened.__aenter__)
@@ -125,15 +116,13 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
 
     _user_agent = AsyncRetell._user_agent  # pyright: ignore[reportPrivateUsage]
 
-    def _hold(self, client: AsyncRetell, has_given: bool, background: Background | None = None, patched: Patched | None = None) -> None:
+    def _hold(self, client: AsyncRetell, has_given: bool, background: Background | None = None) -> None:
         self._client = client
         client._face = weakref.ref(self)  # pyright: ignore[reportPrivateUsage]
+        client._shared.awaits = False  # pyright: ignore[reportPrivateUsage]
         self._has_given = has_given
-        if background is None:
-            patched = None if has_given else Patched()
-            background = Background(client.aclose if patched is None else _closing(client, patched), always=has_given)
-        self._background, self._patched = background, patched
-        self._sender = _Sender(client, background, patched)
+        self._background = Background(client.aclose, always=has_given) if background is None else background
+        self._sender = _Sender(client, self._background)
 
     def with_options(
         self,
@@ -183,7 +172,7 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
         has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
         shared = client._shared is self._shared or (isinstance(http_client, Omit) and self._has_given)  # pyright: ignore[reportPrivateUsage]
         view = object.__new__(type(self))
-        view._hold(client, has_given, self._background if shared else None, self._patched)
+        view._hold(client, has_given, self._background if shared else None)
         return view
 
     copy = with_options
@@ -336,16 +325,6 @@ class Retell(_Retell):
             _strict_response_validation=_strict_response_validation,
         )
         self._hold(client, http_client is not None)
-
-
-def _closing(client: AsyncRetell, patched: Patched) -> Callable[[], Awaitable[None]]:
-    async def close() -> None:
-        try:
-            await client.aclose()
-        finally:
-            await patched.aclose()
-
-    return close
 
 
 def _awaited(http_client: Any) -> Any:

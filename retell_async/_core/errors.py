@@ -80,15 +80,17 @@ class APIError(RetellError):
     """
 
     idempotency_key: str | None = None
-    _says_what_was_asked = True
+    _by_client = True  # and not by a program, for its tests, which finds in it what it said and no more
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
-        status = "" if response is None else f"Error code: {response.status_code} - "
-        super().__init__(f"{status}{mask_text(_without_key(message, request))}")
+        self._said = mask_text(_without_key(message, request))
+        super().__init__(self._said)
         self.message = message
         self.request = request
         self.body = body
         self._response = response
+        if self._by_client:
+            by_client(self)
 
     @property
     def response(self) -> httpx.Response | None:
@@ -105,7 +107,7 @@ class APIError(RetellError):
         return found
 
     def __str__(self) -> str:
-        asked = f" ({mask_text(f'{self.request.method} {self.request.url.path}')})" if self._says_what_was_asked else ""
+        asked = f" ({mask_text(f'{self.request.method} {self.request.url.path}')})" if self._by_client else ""
         return f"{self.args[0]}{asked}"
 
     def __copy__(self) -> Self:
@@ -163,7 +165,7 @@ class APIConnectionError(APIError):
 
     def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool = True) -> None:
         super().__init__(message, request, body=None)
-        self._says_what_was_asked = message not in _BY_HAND
+        self._by_client = message not in _BY_HAND
         self.sent = sent
 
 
@@ -188,6 +190,7 @@ class OutcomeUnknownError(APIError):
     """
 
     sent = True
+    _by_client = True
     problems: tuple[str, ...] = ()
     retry_after: float | None = None
 
@@ -238,10 +241,10 @@ class WaitTimeoutError(RetellError, TimeoutError):
 class APIStatusError(AnsweredError):
     """An answer with another status than success. `message` is its status and its body, `str` says the reason that the body states."""
 
+    _by_client = False
+
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
-        self.args = (mask_text(_without_key(message, response.request)),)  # as a program says it; a client says more
-        self._says_what_was_asked = False
 
 
 class BadRequestError(APIStatusError):
@@ -341,12 +344,23 @@ def status_error(response: httpx.Response) -> APIStatusError:
     redirect = response.extensions.get("redirect")
     if redirect is not None:
         shown = f"{shown}; a redirect {redirect}"
-    error = kind(shown, response=response, body=body)
+    error = by_client(kind(shown, response=response, body=body))
     code = f"Error code: {response.status_code}"
-    error.args = (f"{code} - {error.args[0]}",)
-    error._says_what_was_asked = True  # pyright: ignore[reportPrivateUsage]
     error.message = (body.strip() if isinstance(body, str) else "" if body is None else f"{code} - {body}") or code
     return error
+
+
+def by_client(error: E) -> E:
+    """The same error as a client makes it: it says the status and what was asked, too."""
+    error._by_client = True  # pyright: ignore[reportPrivateUsage]
+    if error.status_code is not None:
+        error.args = (f"Error code: {error.status_code} - {said(error)}",)
+    return error
+
+
+def said(error: APIError) -> str:
+    """What an error says, masked, beside the status and what was asked."""
+    return error._said  # pyright: ignore[reportPrivateUsage]
 
 
 def cut_off(response: httpx.Response, error: Exception) -> APIError:

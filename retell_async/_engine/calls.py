@@ -22,7 +22,9 @@ from .._core.errors import (
     OutcomeUnknownError,
     RateLimitError,
     RetellError,
+    by_client,
     outcome_unknown,
+    said,
     status_error,
 )
 from .._core.operation import Omit, Operation
@@ -256,7 +258,7 @@ class Call:
             now = clock()
             limited, pause = account.refused(gate, left_at, error, now)
             self._tell(
-                LimitEvent(operation=self.operation.id, limit=limited.name, reason=error.args[0], pause=pause, rate=limited.pacer.rate)
+                LimitEvent(operation=self.operation.id, limit=limited.name, reason=said(error), pause=pause, rate=limited.pacer.rate)
             )
             if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
@@ -362,11 +364,11 @@ class Call:
         request = http.build(self.encoded, self.timeout)
         last = gate.refusal
         if last is None:
-            error = RateLimitError(message, response=httpx.Response(429, request=request), body=None)
+            error = by_client(RateLimitError(message, response=httpx.Response(429, request=request), body=None))
             error.retry_after = gate.pacer.least(gate.clock())
             return error
         response = httpx.Response(429, headers=last.response.headers, content=last.response.content, request=request)
-        error = RateLimitError(f"{message}; the server said last: {last.args[0]}", response=response, body=last.body)
+        error = by_client(RateLimitError(f"{message}; the server said last: {said(last)}", response=response, body=last.body))
         error.retry_after = last.retry_after
         error.__cause__ = last
         return error
@@ -384,7 +386,7 @@ class Call:
     def _unknown(self, last: RetellError | None, http: Http) -> OutcomeUnknownError:
         """The error for what may have been carried out. `last` is what went wrong last, ``None`` if nothing was sent for the key's age."""
         error = last if isinstance(last, APIError) else None
-        what = error.args[0] if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
+        what = said(error) if error is not None else "the idempotency key is too old to be sent" if last is None else str(last)
         since = self.key_since if self._since is None else self._since[1]
         return outcome_unknown(
             last,

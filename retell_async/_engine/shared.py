@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from .._http.exchange import Http
+    from .._http.given.patched import Patched
 
 __all__ = ["Clock", "SharedState", "Use"]
 
@@ -95,6 +96,8 @@ class SharedState:
         hooks: Sequence[Hook],
     ) -> None:
         self.hooks = hooks
+        self.awaits = True
+        """Whether its user does, and is no `Retell`."""
         self._given = given
         self._max_connections = max_connections
         self._limit = limit
@@ -105,6 +108,7 @@ class SharedState:
         self._place: _Place | None = None
         self._lock = threading.Lock()
         self._http: Http | None = None if given is None else self._open()
+        self._patched: Patched | None = None
         self._closed = False
 
     def like(self, settings: Settings, changes: Mapping[str, Any]) -> SharedState:
@@ -125,6 +129,16 @@ class SharedState:
 
         return Http(self._given, max_connections=self._max_connections)
 
+    def _instead(self) -> Http | None:
+        """What to send with while a program has replaced methods of httpx's clients that do not await, where the user does not either."""
+        if self.awaits or self._given is not None:
+            return None
+        if self._patched is None:
+            from .._http.given.patched import Patched
+
+            self._patched = Patched(self._max_connections)
+        return self._patched.http()
+
     def enter(self, settings: Settings) -> Use:
         """Begin a request. `leave` must follow.
 
@@ -139,6 +153,7 @@ class SharedState:
         with self._lock:
             if self._http is None:
                 self._http = self._open()
+            http = self._instead() or self._http
             loop = running_loop()
             place = self._place
             if place is None or place.loop is not loop or place.process is not process:
@@ -152,7 +167,7 @@ class SharedState:
             self._clock.seen()
             account.users += 1
             place.under_way += 1
-        return Use(place, self._http, account, name)
+        return Use(place, http, account, name)
 
     def leave(self, use: Use) -> None:
         """End a request. Accounts that nobody needs are forgotten with their keys."""
@@ -209,5 +224,9 @@ class SharedState:
         if place is not None and place.process is this_process() and place.loop is running_loop():
             for account in self._accounts.values():
                 account.close()
-        if self._http is not None:
-            await self._http.aclose()
+        try:
+            if self._http is not None:
+                await self._http.aclose()
+        finally:
+            if self._patched is not None:
+                await self._patched.aclose()

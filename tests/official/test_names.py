@@ -137,6 +137,15 @@ print([name for name in sys.modules if name.startswith(tuple(f"{one}." for one i
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_the_half_for_synchronous_code_loads_httpx_with_the_first_request_too() -> None:
+    code = """
+import sys, retell_async
+retell_async.Retell("key_1").call
+print([name for name in ("httpx", "httpx2", "httpcore", "h11", "aiohttp", "msgspec", "pydantic") if name in sys.modules])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_the_half_for_synchronous_code_is_found_like_all_else() -> None:
     code = """
 import retell_async

@@ -28,6 +28,7 @@ from retell_async import (
     NotFoundError,
     OutcomeUnknownError,
     RateLimit,
+    RateLimitError,
     Retell,
     RetellError,
     RetryEvent,
@@ -498,6 +499,28 @@ def test_an_answer_that_is_put_in_place_of_send_is_given(monkeypatch: pytest.Mon
     with Retell(KEY, base_url=BASE_URL) as client, monkeypatch.context() as patch:
         patch.setattr(httpx.Client, "send", send)
         assert client.call.retrieve("call_1").call_id == "call_1"
+
+
+def test_what_is_put_in_place_of_send_gets_the_same_requests_under_the_same_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(Retell):
+        """A client of a program's own."""
+
+        @property
+        def auth_headers(self) -> dict[str, str]:
+            return {"Authorization": "Token mine"}
+
+    seen: list[str] = []
+
+    def send(_: httpx.Client, request: httpx.Request, **__: Any) -> httpx.Response:
+        seen.append(request.headers["authorization"])
+        return httpx.Response(429, request=request, headers={"retry-after": "30"})
+
+    monkeypatch.setattr(httpx.Client, "send", send)
+    with Mine(KEY, base_url=BASE_URL, rate_limit=RateLimit(max_wait=0)) as client:
+        for message in ("Error code: 429", "the client keeps to a limit"):
+            with pytest.raises(RateLimitError, match=message):
+                client.call.retrieve("call_1")
+    assert seen == ["Token mine"]
 
 
 # Beside event loops

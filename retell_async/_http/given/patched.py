@@ -8,6 +8,7 @@ from __future__ import annotations
 import httpcore
 import httpx
 
+from ..exchange import Http
 from ..instrumented import Methods
 from .threads import ThreadedClient
 
@@ -24,17 +25,19 @@ _ASYNC = Methods(
 
 
 class Patched:
-    """An `httpx.Client` to send with while its methods are replaced, made when it is needed first."""
+    """The same as `Http` over an `httpx.Client`, while methods of that are replaced: made when it is needed first."""
 
-    def __init__(self) -> None:
-        self._made: ThreadedClient | None = None
+    def __init__(self, max_connections: int) -> None:
+        self._most = max_connections
+        self._made: Http | None = None
 
-    def client(self) -> ThreadedClient | None:
-        """The client, if methods of `httpx.Client` or below it are replaced, and none of those of `httpx.AsyncClient`."""
+    def http(self) -> Http | None:
+        """What to send with, if methods of `httpx.Client` or below it are replaced, and none of those of `httpx.AsyncClient`."""
         if not _SYNC.are_replaced() or _ASYNC.are_replaced():
             return None
         if self._made is None:
-            self._made = ThreadedClient(httpx.Client())
+            given = httpx.Client(limits=httpx.Limits(max_connections=self._most))
+            self._made = Http(ThreadedClient(given), max_connections=self._most)
         return self._made
 
     async def aclose(self) -> None:
