@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import anyio
 import attrs
 
-from ..._core.errors import OutcomeUnknownError, RetellError
-from ..._engine.idempotency import MARK
+from ..._core.errors import OutcomeUnknownError
 from ..._engine.limits import RateLimit
-from ..._helpers.watch import is_transient
 
 if TYPE_CHECKING:
     from ..._client import AsyncRetell
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Placing"]
 
 _LOOK = 20.0  # seconds for which a call is looked for whose outcome is not known
-_EVERY = 2.0  # seconds from one look to the next
+_LONG_AGO = 1.0  # Unix time: what was sent so long ago is not sent again, whatever the clock says
 
 
 class Placing:
@@ -46,23 +43,15 @@ class Placing:
         if age is None:
             with suppress(OutcomeUnknownError):
                 return (await self._now.call.create_phone_call(**request)).call_id
+        return await self._sent_before(request, since)
+
+    async def find(self, request: Mapping[str, Any]) -> str:
+        """Look for the call of a request that was sent before, and give its id. Nothing is sent.
+
+        :raises OutcomeUnknownError: there is none, as far as can be known.
+        """
+        return await self._sent_before(request, _LONG_AGO)
+
+    async def _sent_before(self, request: Mapping[str, Any], since: float) -> str:
         # Within the key's hour it is sent again, as it was; after it, the list of calls is searched for what the metadata says.
         return (await self._again.call.create_phone_call(**request, idempotency_key_since=since)).call_id
-
-    async def find(self, request: Mapping[str, Any]) -> str | None:
-        """Look for the call of a request that was sent before, and give its id; ``None`` if there is none, as far as can be known."""
-        token = request["metadata"][MARK]
-        criteria: Any = {"metadata": [{"key": MARK, "type": "string", "op": "eq", "value": token}]}
-        with anyio.move_on_after(_LOOK):
-            while True:
-                try:
-                    page = await self._client.call.list(filter_criteria=criteria, limit=1)
-                except RetellError as error:
-                    if not is_transient(error):
-                        return None
-                else:
-                    for call in page.items:
-                        if dict(call.metadata or {}).get(MARK) == token:
-                            return call.call_id
-                await anyio.sleep(_EVERY)
-        return None

@@ -84,6 +84,9 @@ class Turn:
     """Seconds since it was sent first, if that was before, by the clock of the database; below 0 if that was set back."""
     may_dial: bool
     """Whether it may be sent again. Else it may only be looked for, since nobody may be called now."""
+    worker: int
+    tried_at: float | None
+    """When it was sent last. Whoever has a later turn goes on with it alone."""
 
 
 @attrs.frozen
@@ -410,7 +413,7 @@ class Store:
                 return Wait(seconds)
         with self._writing(durably=True) as (connection, now):
             self._check_lease(connection, worker, lease, now)
-            found = self._attempt(connection, key)
+            found = self._attempt(connection, key, alone=True)
             if found is None:
                 return None
             row, case, settings = found
@@ -428,7 +431,8 @@ class Store:
                     return Wait(seconds)
                 values |= {"sent_at": now if row.sent_at is None else row.sent_at, "tried_at": now, "answered_at": None}
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
-            return Turn(json.loads(row.request), None if row.sent_at is None else now - row.sent_at, may_dial)
+            age = None if row.sent_at is None else now - row.sent_at
+            return Turn(json.loads(row.request), age, may_dial, worker, values.get("tried_at", row.tried_at))
 
     def _pause(self, connection: sa.Connection, found: tuple[Any, Case, Settings], live: int, now: float) -> float:
         """Seconds until a call may be sent: so that there are never more at once, nor more of a number in any second, as the server counts.
@@ -456,18 +460,18 @@ class Store:
         # Where it takes an answer that is not there, that counts for a whole period when it comes.
         return max(answered[over] + period - now, 0.001) if over < len(answered) else min(period / 4, 1.0)
 
-    def refused(self, key: str, answered_at: float, *, never_sent: bool) -> None:
-        """Write that a request was not carried out, and may be sent again.
+    def refused(self, key: str, turn: Turn, answered_at: float) -> None:
+        """Write that a request was not carried out, and may be sent again, unless somebody has had a later turn.
 
         :param answered_at: when that was answered, by the clock of the database, or somewhat later.
-        :param never_sent: it was not sent before either.
         """
         with self._writing(alone=False) as (connection, now):
             values: dict[str, Any] = {"answered_at": min(answered_at, now)}
-            if never_sent:
+            if turn.age is None:
                 values["sent_at"] = None
             is_it = (attempts.c.key == key) & attempts.c.call_id.is_(None) & attempts.c.result.is_(None)
-            connection.execute(sa.update(attempts).where(is_it).values(**values))
+            is_last = (attempts.c.worker == turn.worker) & (attempts.c.tried_at == turn.tried_at)
+            connection.execute(sa.update(attempts).where(is_it, is_last).values(**values))
 
     def placed(self, key: str, call_id: str, answered_at: float) -> None:
         """Write which call an attempt is.
@@ -477,13 +481,20 @@ class Store:
         with self._writing(alone=False) as (connection, now):
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(call_id=call_id, answered_at=min(answered_at, now)))
 
-    def settle(self, key: str, result: Result, *, duration_ms: float | None = None, cents: float | None = None) -> None:
-        """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing."""
+    def settle(
+        self, key: str, result: Result, *, turn: Turn | None = None, duration_ms: float | None = None, cents: float | None = None
+    ) -> None:
+        """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing.
+
+        :param turn: of an attempt of which there is no call, as far as the one with this turn knows: whoever has had a later one knows more.
+        """
         with self._writing(alone=False) as (connection, now):
             found = self._attempt(connection, key, alone=True)
             if found is None or found[0].result is not None:
                 return
             row, case, settings = found
+            if turn is not None and (row.call_id is not None or (row.worker, row.tried_at) != (turn.worker, turn.tried_at)):
+                return
             values = {"result": result.reason, "settled_at": now, "duration_ms": duration_ms, "cents": cents}
             if row.answered_at is None:
                 values["answered_at"] = now

@@ -149,22 +149,21 @@ class Worker:
                 if call_id is None:
                     if slot is not None:
                         slot.ended()
-                    if turn is not None:
-                        await patiently(self.store.settle, key, Result("unknown"))
                     return None
                 await patiently(self.store.placed, key, call_id, self.now())
             except OutcomeUnknownError:
-                await patiently(self.store.settle, key, Result("unknown"))
+                await patiently(self.store.settle, key, Result("unknown"), turn=turn)
                 return None
             except RateLimitError as error:
-                await patiently(self.store.refused, key, self.now(), never_sent=turn is None or turn.age is None)
+                if turn is not None:
+                    await patiently(self.store.refused, key, turn, self.now())
                 await anyio.sleep(min(error.retry_after or _FULL, 60.0))
             except (APIError, ValueError, TypeError) as error:
                 await self._pause_for(error)
                 outcome = Outcome(index=0, request=None, status="not_placed", error=error)
                 contact = await patiently(self.store.contact_of, key)
                 result = result_of(outcome, self.settings.rules, contact) or Result("not_placed")
-                await patiently(self.store.settle, key, result)
+                await patiently(self.store.settle, key, result, turn=turn)
                 return None
             else:
                 return call_id, slot
@@ -196,7 +195,7 @@ class Worker:
             elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
                 return turn
 
-    async def _send(self, turn: Turn) -> str | None:
+    async def _send(self, turn: Turn) -> str:
         if not turn.may_dial or (turn.age is not None and turn.age < 0):  # nobody knows how old its key is
             return await self.placing.find(turn.request)
         return await self.placing.place(turn.request, turn.age)

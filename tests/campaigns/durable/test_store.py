@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from retell_async import ConfigurationError
-from retell_async.campaigns import Case, Hours, Number, Rules, Settings, dialled
+from retell_async.campaigns import Case, Hours, Number, Result, Rules, Settings, dialled
 from retell_async.campaigns.durable import format as formats
 from retell_async.campaigns.durable.campaign import Campaign
 from retell_async.campaigns.durable.database import Database
@@ -41,7 +41,8 @@ def test_an_attempt_is_written_before_it_is_placed_and_after(make: Campaigns) ->
     assert turn.age is None
     request = turn.request
     assert (request["to_number"], request["idempotency_key"], request["metadata"]) == ("+12125550000", key, {"retell_async_token": key})
-    assert desk.at(NOW + 2).send(key) == Turn(request, 1.0, may_dial=True)  # whoever goes on after a kill sends the same
+    again = Turn(request, 1.0, may_dial=True, worker=desk.worker, tried_at=NOW + 2)
+    assert desk.at(NOW + 2).send(key) == again  # whoever goes on after a kill sends the same
     store.placed(key, "call_1", make.now)
     assert desk.turn(key) is None  # it is placed, and to be followed
     desk.at(NOW + 60).settle(key, "dial_no_answer", duration_ms=1000.0, cents=2.0)
@@ -164,10 +165,10 @@ def test_there_are_no_more_calls_at_once_than_there_may_be(make: Campaigns) -> N
 def test_what_the_server_refuses_for_being_too_much_is_sent_later_if_it_may_be(make: Campaigns) -> None:
     desk = make(contacts(1))
     key = desk.begin()
-    desk.send(key)
-    desk.store.refused(key, make.now, never_sent=True)
-    assert desk.at(NOW + 2).send(key).age is None
-    desk.store.refused(key, make.now, never_sent=True)
+    desk.store.refused(key, desk.send(key), make.now)
+    turn = desk.at(NOW + 2).send(key)
+    assert turn.age is None
+    desk.store.refused(key, turn, make.now)
     desk.store.set_status("paused")
     assert desk.turn(key) is None
     assert desk.store.counts() == {"waiting": 1}
@@ -196,6 +197,28 @@ def test_a_worker_that_was_not_heard_of_sends_nothing(make: Campaigns) -> None:
     desk.store.leave(third.worker)
     desk.store.beat(second.worker, 15.0)
     assert desk.store.alive(15.0) == [second.worker]
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same worker", "another worker"])
+def test_what_came_of_a_turn_is_not_written_over_a_later_one(make: Campaigns, same: bool) -> None:
+    desk = make(contacts(1))
+    key = desk.begin()
+    former = desk.send(key)
+    desk.at(NOW + 16)
+    later = desk if same else Desk(desk.store, make)
+    turn = later.send(key)
+    assert turn.age == 16
+    # Its phone may be ringing now: what the former one was told, before it stood still, is not true any more.
+    desk.store.refused(key, former, make.now)
+    desk.store.settle(key, Result("not_placed"), turn=former)
+    desk.store.settle(key, Result("unknown"), turn=former)
+    assert [(row["sent_at"], row["result"]) for row in desk.store.attempts()] == [(NOW, None)]
+    assert desk.store.counts() == {"live": 1}
+    desk.store.placed(key, "call_1", make.now)
+    desk.store.settle(key, Result("unknown"), turn=turn)  # there is a call
+    assert desk.store.counts() == {"live": 1}
+    desk.settle(key, "user_hangup")
+    assert desk.store.counts() == {"reached": 1}
 
 
 def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
