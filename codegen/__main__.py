@@ -43,6 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
+    return run(parser, arguments)
+
+
+def run(parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
+    """Run the command that is asked for, with what is said beside it; what is refused is told."""
     said = vars(parser.parse_args(arguments))
     try:
         code: int = said.pop("run")(**said)
@@ -63,7 +68,7 @@ def _tell(made: Report) -> None:
     print(f"{made.operations} operations as {made.methods} methods, {made.models} models")
     for key, decided in made.named_themselves.items():
         print(f"note: {key} is not in openapi/surface.yaml: {decided}")
-    for note in [*made.aside, *made.unused]:
+    for note in made.notes:
         print(f"note: {note}")
     if made.unreachable:
         print(f"note: no operation needs {len(made.unreachable)} schemas, which have no model: {', '.join(made.unreachable)}")

@@ -33,10 +33,8 @@ class Report:
     """What was decided of operations that the surface does not name: ``client.<resource>.<method>, repeat: <rule>``."""
     names: Json
     """What stands at properties, as `openapi/names.yaml` keeps it."""
-    aside: list[str]
-    """What methods take under another name than the document's."""
-    unused: list[str]
-    """What the surface says of keywords, and no method needs."""
+    notes: list[str]
+    """What methods take under another name than the document's, and what the surface says in vain."""
     unreachable: list[str]
 
 
@@ -114,8 +112,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         models=sum(view.kind == "model" and view.of_api for view in seen.classes),
         named_themselves={key: f"client.{one.methods[0]}, repeat: {one.repeat}" for key, one in named.items() if not one.named},
         names=prepared[marks.NAMES],
-        aside=seen.aside,
-        unused=seen.unused,
+        notes=seen.notes,
         unreachable=prepared[marks.UNREACHABLE],
     )
 

@@ -1,8 +1,6 @@
 """What ends: methods of deprecated operations warn, and names that the last release had and that are gone give a helpful error.
 
-`openapi/retired.yaml` says by hand what replaces an operation, and since when. `openapi/released.yaml` has the operations and names of the
-last release; ``python -m codegen released`` writes it when one is made. So a name that vanishes is explained until the release after the
-one that lost it, and nothing has to be remembered between two updates.
+A name that vanishes is explained until the release after the one that lost it, and nothing has to be remembered between two updates.
 """
 
 from __future__ import annotations

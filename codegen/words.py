@@ -1,8 +1,7 @@
 """What docstrings say: our own words of `openapi/docs/`, and behind them what the facts say: unit, range, default.
 
-`openapi/docs/operations.yaml` has an entry an operation (``METHOD /path``): ``text``, and ``parameters`` by name. The other
-files there map the class of a schema to its properties; ``""`` stands for the class itself, and the class ``"*"`` for properties
-that mean the same wherever they stand. Where there are no words yet, the note beside the document (`openapi/notes.yaml`) stands in.
+`docs/guides/regenerating.md` says what is in these files; ``""`` stands there for the class itself, and ``parameters`` beside the ``text``
+of an operation. Where there are no words yet, the note beside the document (`openapi/notes.yaml`) stands in.
 """
 
 from __future__ import annotations

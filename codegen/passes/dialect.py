@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..document import Json, Refused, all_schemas, roots
+from ..document import Json, Refused, all_schemas, rewrite, roots
 
 _UNSUPPORTED = frozenset(
     {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "unevaluatedProperties"}
@@ -58,13 +58,11 @@ def _no_boolean(schema: Any) -> Json:
 
 def _without_booleans(schema: Json) -> None:
     if "properties" in schema:  # one that is nothing at all may not be there
-        schema["properties"] = {name: _no_boolean(field) for name, field in schema["properties"].items() if field is not False}
+        schema["properties"] = {name: field for name, field in schema["properties"].items() if field is not False}
     for keyword in ("items", "not"):
         if keyword in schema:
             schema[keyword] = _no_boolean(schema[keyword])
-    for keyword in ("allOf", "oneOf", "anyOf"):
-        if keyword in schema:
-            schema[keyword] = list(map(_no_boolean, schema[keyword]))
+    rewrite(schema, lambda _, child: _no_boolean(child))
 
 
 def _bounds(schema: Json) -> None:

@@ -12,12 +12,9 @@ def run(document: Json) -> None:
     components = document.setdefault("components", {})
     for method, path, operation in operations(document):
         _write_out(document, operation, document["paths"][path].get("parameters", ()), pointer("paths", path, method))
-    for holder, name in [
-        *((item, "parameters") for item in document["paths"].values()),
-        (components, "parameters"),
-        (components, "requestBodies"),
-    ]:
-        holder.pop(name, None)
+    for holder in (*document["paths"].values(), components):
+        holder.pop("parameters", None)
+    components.pop("requestBodies", None)
     reached = set[str]().union(*used(document).values())
     schemas = components.get("schemas", {})
     document[marks.UNREACHABLE] = sorted(set(schemas) - reached)

@@ -20,7 +20,6 @@ _STYLES = {
 _OUR_OWN_HEADERS = frozenset({"accept", "authorization", "content-type"})
 """Of a parameter with such a name OpenAPI says that it is to be ignored."""
 
-
 _SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
 OURS = "https://api.retellai.com"
 """Where the API is as long as a document does not say."""

@@ -85,8 +85,7 @@ def classes(document: Json, read: Parsed, keyed: set[str]) -> list[Class]:
             (value,) = fields(read.model(name))
             found.append(_union(document, name, schema, value))
             if schema.get(marks.REQUEST):
-                members = types(value, sending=True)
-                found.append(Class(kind="param_union", name=f"{name}Param", members=members))
+                found.append(Class(kind="param_union", name=f"{name}Param", members=types(value, sending=True)))
         elif "enum" not in schema:
             found.append(_model(read, name, "KeyedModel" if name in keyed else "Model"))
             if schema.get(marks.REQUEST):

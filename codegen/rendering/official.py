@@ -19,8 +19,6 @@ from .classes import Field
 from .types import names as names_in
 from .views import Views
 
-__all__ = ["Params", "Types", "official"]
-
 _ANY = "Mapping[str, object]"
 
 

@@ -79,17 +79,19 @@ class Operation:
         return sorted(some, key=lambda field: not field.required)
 
     @property
+    def taken(self) -> list[Field]:
+        return [*self.positional, *self.keywords]
+
+    @property
     def renamed(self) -> dict[str, str]:
         """Keywords as they were called before, and as they are called now."""
-        there = {field.name for field in [*self.positional, *self.keywords]}
+        there = {field.name for field in self.taken}
         return {old: new for old, new in self.entry.renamed.items() if new in there and old not in there}
 
     def before(self, old: str) -> list[Field]:
         """All that it takes, by name, for those who give a keyword its old name."""
-        some = [
-            attrs.evolve(field, name=old, required=True) if field.name == self.renamed[old] else field
-            for field in [*self.positional, *self.keywords]
-        ]
+        new = self.renamed[old]
+        some = [attrs.evolve(field, name=old, required=True) if field.name == new else field for field in self.taken]
         return sorted(some, key=lambda field: not field.required)
 
     @property
@@ -103,7 +105,7 @@ class Operation:
         first, _, rest = about(self.said).partition(". ")
         paragraphs = [f"{first.rstrip('.')}.", rest, f"Calls {called}."] if first else [called]
         was = {new: f"Was `{old}`, which still works, with a `DeprecationWarning`." for old, new in self.renamed.items()}
-        words = [(field.name, f"{field.doc} {was.get(field.name, '')}".strip()) for field in [*self.positional, *self.keywords]]
+        words = [(field.name, f"{field.doc} {was.get(field.name, '')}".strip()) for field in self.taken]
         details = [f":param {name}: {said}" for name, said in words if said]
         if errors := [_ERRORS[str(status)] for status in self.said[marks.ERRORS] if str(status) in _ERRORS]:
             details.append(f":raises APIStatusError: {', '.join(errors)}")
@@ -160,6 +162,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
     multipart = [one.body_type for one in endpoint.bodies] == ["files"]
     files = [field.wire for field in in_body if multipart and "FileTypes" in names([field.type])]
+    whole = [name for name in taken if any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(props[name]))]
     return Operation(
         said=said,
         entry=entry,
@@ -173,11 +176,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         exclusive=schema.get(marks.EXCLUSIVE, []),
         multipart=multipart,
         files=files,
-        json=[
-            name
-            for name in taken
-            if multipart and name not in files and any(isinstance(one, ListProperty | ModelProperty) for one in alternatives(props[name]))
-        ],
+        json=[name for name in whole if multipart and name not in files],
         aliases=[] if multipart or body is None else _aliases(document, body),
         returns=f"{returns} | None" if nullable and returns != "Any" and not returns.endswith(" | None") else returns,
         nullable=nullable,

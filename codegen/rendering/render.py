@@ -78,8 +78,7 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
 def _tidy(package: Path) -> None:
     for command in (["check", "--fix", "--quiet", "--output-format=concise"], ["format", "--quiet"]):
         ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", str(_RULES)]
-        folders = [str(package / part) for part in ("raw", "resources", "types")]
-        done = subprocess.run([*ruff, *folders], capture_output=True, text=True, check=False)
+        done = subprocess.run([*ruff, str(package)], capture_output=True, text=True, check=False)
         if done.returncode:
             raise Refused("", f"what is generated from it is no Python: {(done.stdout or done.stderr).partition(chr(10))[0]}")
 

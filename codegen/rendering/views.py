@@ -70,25 +70,22 @@ class Views:
     """Where the API is."""
 
     @property
-    def aside(self) -> list[str]:
-        """What methods take under another name than the document's, since that is taken."""
-        return [
+    def notes(self) -> list[str]:
+        """What methods take under another name than the document's, since that is taken, and what the surface says of keywords in vain."""
+        aside = [
             f"client.{resource.name}.{method.name} takes {visible(field.wire)} as {field.name}, since its own name is taken"
             for resource in self.resources
             for method in resource.methods
-            for field in [*method.operation.positional, *method.operation.keywords]
+            for field in method.operation.taken
             if field.name.endswith("_") and field.name[:-1] in FIELDS | RAW_KEYWORDS | {method.operation.module}
         ]
-
-    @property
-    def unused(self) -> list[str]:
-        """What the surface says of keywords, and no method needs."""
-        return [
+        unused = [
             f"openapi/surface.yaml: client.{operation.entry.methods[0]} does not need {old} to stand for {new}"
             for operation in self.operations
             for old, new in operation.entry.renamed.items()
             if old not in operation.renamed
         ]
+        return [*aside, *unused]
 
     @cached_property
     def model_names(self) -> list[tuple[str, str]]:

@@ -130,9 +130,8 @@ def _other_source(stats: str, text: str) -> list[str]:
         other = dump(canonical(parse(of_sdk(stats), shown(stats))))
     except Refused as refused:
         return [f"the document of the official SDK cannot be compared: {refused.reason}"]
-    return (
-        [] if other == text else [f"{shown(stats)} names another document: `python -m tests.peer drift` may find what comes of that alone"]
-    )
+    said = f"{shown(stats)} names another document: `python -m tests.peer drift` may find what comes of that alone"
+    return [] if other == text else [said]
 
 
 def left_out(facts: Json, before: Json, openapi: Path, surface: Json) -> Json:

@@ -192,7 +192,7 @@ def test_parameters_and_fields_of_all_taken_names_work_and_keep_their_names_on_t
     assert {name for name in NAMES if keywords[name] != f"{name}_"} == {"OPERATION", "create_thing", "__init__"}
     assert all(body[name] == f"{name}_" for name in (*OPTIONS, "self", "options", "create_thing", "list", "class"))
     assert all(attributes[name] == name for name in OPTIONS)
-    assert "client.thing.retrieve takes deadline as deadline_, since its own name is taken" in report.aside
+    assert "client.thing.retrieve takes deadline as deadline_, since its own name is taken" in report.notes
     run(f"names, keywords, body, fields = {list(NAMES)}, {keywords}, {body}, {attributes}\n{_TRY}\n{USE}", tmp_path)
 
 

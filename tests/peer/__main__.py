@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from codegen.__main__ import run
 from codegen.canonical import canonical
-from codegen.document import Json, Refused, load, load_file
+from codegen.document import Json, load, load_file
 from codegen.generate import ROOT, pinned
 from codegen.revisions import pin
 from codegen.revisions.diff import Revision
@@ -27,13 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     drifting.add_argument("--like", action="store_true", help="not what is pinned, but the document that the official SDK was made from")
     drifting.set_defaults(run=_drift)
     commands.add_parser("official", help="say its names in ours (openapi/official.json)").set_defaults(run=_official)
-    said = vars(parser.parse_args(arguments))
-    try:
-        code: int = said.pop("run")(**said)
-    except Refused as refused:
-        print(f"refused: {refused}", file=sys.stderr)
-        return 1
-    return code
+    return run(parser, arguments)
 
 
 def _revision(facts: Json | None = None) -> Revision:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Required, Union, get_args, get_origin, get_type
 
 import attrs
 
-from codegen.document import SCALARS, Json, Refused, is_object, ref_name
+from codegen.document import SCALARS, Json, is_object, ref_name
 from codegen.operation import Fields, answer, keywords, properties
 from codegen.passes.names import python_name
 from codegen.reserved import OPTIONS
@@ -90,10 +90,7 @@ class Shape:
 
 
 def drift(here: Revision) -> list[Finding]:
-    """All differences between a revision and the official SDK, sorted.
-
-    :raises Refused: the official SDK is not installed.
-    """
+    """All differences between a revision and the official SDK, sorted."""
     theirs, ours = peer_methods(), our_methods(here)
     found = {Finding(Side.PEER, "method", "client", name) for name in theirs.keys() - ours.keys()}
     found |= {Finding(Side.OURS, "method", "client", name) for name in ours.keys() - theirs.keys()}
@@ -121,7 +118,6 @@ def compare(here: Revision, reasons: dict[str, str]) -> Drift:
     """Compare a revision with the official SDK.
 
     :param reasons: which differences are meant, and why, by a pattern of theirs.
-    :raises Refused: the official SDK is not installed.
     """
     result = Drift([], [], [])
     used: set[str] = set()
@@ -230,12 +226,12 @@ def our_shape(document: Json, schema: Json, *, sent: bool = False) -> Shape:
 def peer_methods() -> dict[str, Callable[..., Any]]:
     """The methods of the official SDK's asynchronous client, by resource and name.
 
-    :raises Refused: the official SDK is not installed.
+    :raises SystemExit: the official SDK is not installed.
     """
     try:
         client, resources = import_module("retell").AsyncRetell, vars(import_module("retell.resources"))
     except ModuleNotFoundError as error:
-        raise Refused("", f"the official SDK is not installed: {error}") from error
+        raise SystemExit(f"the official SDK is not installed: {error}") from error
     return {
         f"{name}.{method.__name__}": method
         for name, attribute in vars(client).items()

@@ -68,10 +68,7 @@ class Official:
 
 
 def official(here: Revision) -> Official:
-    """Say the names of the official SDK in a revision.
-
-    :raises Refused: the official SDK is not installed.
-    """
+    """Say the names of the official SDK in a revision."""
     theirs, ours = peer_methods(), our_methods(here)
     both = sorted(theirs.keys() & ours.keys())
     exported = vars(import_module("retell.types"))

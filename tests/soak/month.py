@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from codegen.generate import ROOT
@@ -19,7 +18,7 @@ from ..update import revisions
 __all__ = ["moved", "recipe", "run"]
 
 _NOT_OURS = shutil.ignore_patterns(".git", ".venv*", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", ".spec-update-*")
-_BIN = Path(sys.executable).parent
+_BIN = Path(sys.executable).parent.as_posix()
 
 
 def moved(folder: Path) -> tuple[Path, str]:
@@ -29,16 +28,19 @@ def moved(folder: Path) -> tuple[Path, str]:
     spec = revisions.written(revisions.changed(revisions.next_month, document=revisions.PINNED), folder / "next.yaml")
     done = run(root, [sys.executable, "-m", "codegen", "update", spec])
     assert done.returncode == 0, done.stdout + done.stderr
+    assert " has taken the place of " in done.stdout, "the tree is as it was"
     return root, done.stdout
 
 
-def recipe(target: str) -> Iterator[list[str]]:
-    """The commands of a target of make, without its set-up."""
+def recipe(target: str) -> list[list[str]]:
+    """The commands of a target of make, without its set-up and what it says."""
     found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert found is not None
-    for line in found[1].splitlines():
-        if "$(BIN)/" in line:
-            yield shlex.split(line.strip().replace("$(BIN)", _BIN.as_posix()))
+    assert found is not None, f"make has no {target}"
+    lines = [line.strip().replace("$(BIN)", _BIN) for line in found[1].splitlines() if not line.startswith("\t@echo ")]
+    assert lines, f"make {target} runs nothing"
+    for line in lines:
+        assert re.fullmatch(rf"{re.escape(_BIN)}/[^$;&|<>\\]+", line), f"make {target} runs what only a shell can: {line}"
+    return [shlex.split(line) for line in lines]
 
 
 def run(root: Path, command: list[str], *, shown: bool = False) -> subprocess.CompletedProcess[str]:
