@@ -486,7 +486,7 @@ class Store:
     ) -> None:
         """Write how an attempt ended, and what is next for its contact. Written again, it changes nothing.
 
-        :param turn: of an attempt of which there is no call, as far as the one with this turn knows: whoever has had a later one knows more.
+        :param turn: of an attempt of which there is no call, as far as the one with this turn knows: whoever has a later one knows more.
         """
         with self._writing(alone=False) as (connection, now):
             found = self._attempt(connection, key, alone=True)
