@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,13 @@ from rich.console import Console
 
 from . import words
 from .canonical import canonical
-from .document import Refused, dump, load, load_file
+from .document import Refused, dump, load_file
 from .generate import ROOT, Report, differences, generate_pinned, pinned
 from .prepare import prepare
 from .revisions import pin, report
 from .revisions.diff import Revision, difference
 from .revisions.sources import fetch
+from .revisions.swap import recover
 
 OPENAPI = ROOT / "openapi"
 
@@ -37,13 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
     updating = command(_update, "pin another revision of the document and generate from it")
     updating.add_argument("spec", nargs="?", help="path or URL; without it the source named in openapi/pin.toml")
     updating.add_argument("--dry-run", action="store_true", help="change nothing; exit with 4 if something breaks, 3 if something comes")
-    updating.add_argument("--markdown", type=Path, metavar="FILE", help="write the difference to a file too")
+    updating.add_argument("--markdown", type=_writable, metavar="FILE", help="write the difference to a file too")
     comparing = command(_diff, "compare two documents; exit with 4 if something breaks, 3 if something came")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path, nargs="?", help="without it the pinned document")
     comparing.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     command(_released, "remember operations and names with a release (openapi/released.yaml)")
+    for told in recover(ROOT):
+        print(f"note: {told}", file=sys.stderr)
     return run(parser, arguments)
+
+
+def _writable(name: str) -> Path:
+    """A file that can be written, which is tried before anything changes."""
+    try:
+        Path(name).open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be written: {error.strerror}") from error
+    return Path(name)
 
 
 def run(parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
@@ -97,20 +110,21 @@ def _words() -> int:
 def _update(spec: str | None, markdown: Path | None, *, dry_run: bool) -> int:
     from .revisions.update import update
 
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that what was begun is cleaned up
     done = update(spec, write=not dry_run)
     for told in done.told:
         print(f"note: {told}")
     if done.report is None:
         print(f"{done.revision} is pinned already")
         return 0
-    report.table(done.changes, Console())
-    if markdown is not None:
-        title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes)}."
-        markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
+    report.table(done.changes, Console(), done.left_out)
     _tell(done.report)
     print(f"{done.revision} {'would take' if dry_run else 'has taken'} the place of {done.before}")
     for key, why in done.left_out.items():
         print(f"left out: {key}, since it cannot be expressed: {why}")
+    if markdown is not None:
+        title = f"API revision `{done.revision}` in place of `{done.before}`: {report.summary(done.changes, done.left_out)}."
+        markdown.write_text(f"{title}\n\n{report.markdown(done.changes, done.left_out)}\n", encoding="utf-8")
     return report.LEFT_OUT if done.left_out else report.status(done.changes) if dry_run else 0
 
 
@@ -125,7 +139,9 @@ def _diff(old: Path, new: Path | None, format: str) -> int:
 
 def _revision(path: Path | None = None) -> Revision:
     """Of a document, or of what is pinned, as our files beside it have it."""
-    facts = canonical(load(fetch(str(path)).decode("utf-8", "replace"), str(path))) if path else None
+    from .revisions.checked import parse
+
+    facts = canonical(parse(fetch(str(path)), str(path))) if path else None
     return Revision.of(pinned(OPENAPI, facts), load_file(OPENAPI / "surface.yaml"))
 
 

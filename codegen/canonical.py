@@ -1,13 +1,4 @@
-"""The pinned form of a document: its facts, in a stable order, without its prose.
-
-One mechanical rule decides what is kept, the same for every revision. Kept is what a client or a server can be held to: paths, methods,
-parameters, types, properties, requiredness, enums, bounds, formats, patterns, defaults, deprecation, security, servers, `x-` names.
-Dropped is what is written to be read: descriptions, summaries, examples, external documentation, contact, terms, tags, titles of more than
-a word. What the format demands and this drops (a response's description) is left empty.
-
-Order: mappings by key; parameters by place and name, path parameters in the order of the path; ``required`` and ``enum`` sorted, since
-they are sets; members of ``allOf``, ``oneOf`` and ``anyOf`` as they come, since their order can matter.
-"""
+"""The pinned form of a document: its facts, in a stable order, without its prose. `codegen/README.md` says what is kept."""
 
 from __future__ import annotations
 
@@ -15,13 +6,13 @@ import re
 from typing import Any
 
 from . import marks
-from .document import METHODS, Json, Refused, pointer
+from .document import METHODS, Invalid, Json, Refused, pointer
 
 PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "contact", "license", "termsOfService", "tags", "xml"})
 KEPT_EXTENSIONS = frozenset({marks.REVISION, marks.SDK_RESOURCE, marks.SDK_METHOD})
 
 _WORD = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
-_TOP = ("openapi", "info", "servers", "security", "paths", "components")
+_TOP = ("openapi", "info", "servers", "security", "paths", "webhooks", "components")
 _NAMED = frozenset(
     {"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs", "mapping", "schemas", "parameters", "responses"}
     | {"requestBodies", "headers", "securitySchemes", "callbacks", "links", "pathItems", "encoding", "variables", "scopes"}
@@ -51,7 +42,7 @@ def _path_item(path: str, item: Json) -> Json:
 
     for keyword in ("$ref", "servers"):
         if keyword in item:
-            raise Refused(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
+            raise Invalid(pointer("paths", path, keyword), f"{keyword} of a whole path cannot be expressed")
     kept: Json = {}
     if "parameters" in item:
         kept["parameters"] = _kept(sorted(item["parameters"], key=place), "parameters")

@@ -39,9 +39,16 @@ class Refused(Exception):
     @property
     def remedy(self) -> str:
         """What to do, where the reason does not say it."""
-        in_it = "have it corrected in the document, or lay an action over it in openapi/overlay.yaml"
         said = any(word in self.reason for word in ("overlay", "surface", "SPEC="))
-        return "" if said else in_it if self.pointer else "give another document"
+        return "" if said else f"have it corrected in the document, or {self._ELSE}" if self.pointer else "give another document"
+
+    _ELSE = "lay an action over it in openapi/overlay.yaml"
+
+
+class Invalid(Refused):
+    """It is not even a document that something could be laid over."""
+
+    _ELSE = "correct a copy and give that, SPEC=<path>"
 
 
 class _Constructor(SafeConstructor):
@@ -65,7 +72,7 @@ def load(text: str, name: str) -> Json:
             data = json.loads(text, object_pairs_hook=_once)
         except ValueError:
             data = yaml.load(text)
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Refused("", f"{name} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise Refused("", f"{name} is nested too deep") from None

@@ -76,10 +76,7 @@ def _place(key: str) -> tuple[str, str]:
 
 
 def decided(document: Json, surface: Json, docs: Json, past: Json | None = None) -> tuple[Json, dict[str, Entry], Views]:
-    """The prepared document, the names of its operations, and what the templates see.
-
-    :raises Refused: something in the document cannot be expressed.
-    """
+    """The prepared document, the names of its operations, and what the templates see."""
     prepared = prepare(document)
     words.lay(prepared, docs)
     named = entries(prepared, surface)
@@ -91,8 +88,6 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
 
     :param past: what `retired.load` gives.
     :param official: the official SDK's names for types.
-
-    :raises Refused: something in the document cannot be expressed; then the package is as it was.
     """
     prepared, named, seen = decided(document, surface, docs, past)
     package.mkdir(parents=True, exist_ok=True)

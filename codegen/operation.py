@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from . import marks
 from .document import Json, resolved
 
 Fields = dict[str, tuple[Json, bool]]
@@ -31,14 +32,25 @@ def listing(document: Json, schema: Json) -> tuple[Listing, Json]:
 
 
 def keywords(document: Json, operation: Json) -> Fields:
-    """What a method takes: the parameters of the operation, and the fields of its body."""
+    """What a method takes: the parameters of the operation, and the fields of its body, as they are `called`."""
     found: Fields = {}
     for parameter in operation["parameters"]:
         deprecated = {"deprecated": True} if parameter.get("deprecated") else {}
-        found[parameter["name"]] = (parameter["schema"] | deprecated, parameter["in"] == "path" or bool(parameter.get("required")))
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        found |= properties(document, content["schema"], sent=True)
-    return found
+        required = parameter["in"] == "path" or bool(parameter.get("required"))
+        found[called(operation, parameter["in"], parameter["name"])] = (parameter["schema"] | deprecated, required)
+    in_body = properties(document, body(document, operation), sent=True)
+    return found | {called(operation, "body", name): said for name, said in in_body.items()}
+
+
+def called(operation: Json, place: str, name: str) -> str:
+    """A parameter or a field of the body by its name, with the place where it is sent if another one has that (`names.keywords`)."""
+    return f"{place}_{name}" if [place, name] in operation.get(marks.ASIDE, ()) else name
+
+
+def body(document: Json, operation: Json) -> Json:
+    """The schema of what an operation sends; an empty one if it sends nothing."""
+    contents = [*operation.get("requestBody", {}).get("content", {}).values()]
+    return resolved(document, contents[0]["schema"]) if contents else {}
 
 
 def properties(document: Json, schema: Json, *, sent: bool) -> Fields:

@@ -80,10 +80,7 @@ class Parsed:
 
 
 def parse(document: Json) -> Parsed:
-    """Everything that the parser finds in a document as `passes.parsable` leaves it.
-
-    :raises Refused: it takes none of it.
-    """
+    """Everything that the parser finds in a document as `passes.parsable` leaves it."""
     data = GeneratorData.from_dict(document, config=_CONFIG)
     if isinstance(data, GeneratorError):
         raise Refused("", f"{data.header} {' '.join((data.detail or '').split())}")

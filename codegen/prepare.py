@@ -6,9 +6,12 @@ import json
 
 from .document import Json, Refused
 from .parser import Parsed, parse
-from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, usage, wire
+from .passes import aliases, all_of, dialect, errors, lift, members, names, negation, parsable, reachable, unions, wire
 
-PASSES = (dialect, errors, reachable, wire, negation, all_of, unions, aliases, lift, usage, names)
+PASSES = (
+    *(dialect.run, errors.run, reachable.run, wire.run, negation.run, all_of.run, unions.run, aliases.run),
+    *(names.keywords, lift.run, reachable.usage, names.run),
+)
 
 
 def prepare(document: Json) -> Json:
@@ -17,9 +20,9 @@ def prepare(document: Json) -> Json:
     for each in PASSES:
         prepared = _unshared(prepared)
         try:
-            each.run(prepared)
+            each(prepared)
         except RecursionError:
-            raise Refused("", f"something in it holds itself without end: {each.__name__.rpartition('.')[2]} finds no way out") from None
+            raise Refused("", f"something in it holds itself without end: {each.__module__.rpartition('.')[2]} finds no way out") from None
     return prepared
 
 

@@ -14,12 +14,15 @@ from collections.abc import Iterable, Iterator, Set as AbstractSet
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "retell_async"
+_LONGEST = 200  # bytes: with what is put around it, file systems take so many
 TEMPLATES = Path(__file__).parent / "rendering" / "templates"
 
 
 def is_name(text: str) -> bool:
-    """Whether Python reads a text as one name, and as this one."""
-    return text.isidentifier() and not keyword.iskeyword(text) and unicodedata.is_normalized("NFKC", text)
+    """Whether Python reads a text as one name, and as this one, and a file may be called so."""
+    return (
+        len(text.encode()) <= _LONGEST and text.isidentifier() and not keyword.iskeyword(text) and unicodedata.is_normalized("NFKC", text)
+    )
 
 
 def aside(name: str, taken: AbstractSet[str]) -> str:

@@ -3,42 +3,38 @@
 `openapi/surface.yaml` says it for the operations that it knows: by method and path, and where the document no longer has these, by the
 operation's id, or as the same path of another version (`known`).
 
-One that the surface does not know names itself, in the order of choice:
-
-- by the document's own hints (``x-retell-sdk-resource`` and ``-method``);
-- by verb and noun of its path: ``/v2/list-phone-numbers``; a path without a verb (``/agent-tag/{id}``) has that of its HTTP method. A
-  noun that starts with one of known paths belongs where these belong (``retell-llm`` to ``llm``), one that starts or ends with a resource
-  there, and what is left of it goes behind the verb. Any other noun is a resource of its own.
-
-It may be repeated only if it reads. A name that the client or its resources have themselves (``client.copy``, ``with_raw_response``) gets
-an underscore; the surface may not take one.
+One that the surface does not know names itself (`codegen/README.md`).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Literal
 
 import attrs
 
 from . import marks
-from .document import Json, Refused, by_key, operation_key, operations, pointer
+from .document import Json, Refused, by_key, operation_key, operations, pointer, resolved
+from .operation import body, properties
 from .passes.lift import pascal, singular
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
 _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
+_KEY = f"ra-{'0' * 32}"
+"""A key as `retell_async/_engine/idempotency.py` makes them."""
 _READING = frozenset({"list", "get", "search", "count", "describe", "check", "preview", "validate"})
 _ACTING = frozenset(
-    {"accept", "activate", "add", "apply", "assign", "buy", "call", "cancel", "charge", "clone", "complete", "confirm", "convert", "copy"}
-    | {"create", "delete", "deploy", "dial", "disable", "duplicate", "enable", "end", "execute", "generate", "import", "invite", "join"}
-    | {"launch", "merge", "move", "order", "pause", "place", "play", "port", "provision", "publish", "purchase", "reject", "release"}
-    | {"remove", "replace", "reset", "resume", "retry", "revoke", "rotate", "run", "schedule", "send", "set", "start", "stop", "submit"}
-    | {"sync", "terminate", "transfer", "trigger", "update", "upload", "upsert", "export"}
+    {"accept", "activate", "add", "answer", "apply", "approve", "assign", "block", "buy", "call", "cancel", "charge", "clone", "close"}
+    | {"complete", "confirm", "convert", "copy", "create", "delete", "deploy", "dial", "disable", "drop", "duplicate", "enable", "end"}
+    | {"execute", "export", "generate", "hang", "hangup", "import", "invite", "join", "kill", "launch", "merge", "move", "order", "pause"}
+    | {"pay", "place", "play", "port", "provision", "publish", "purchase", "redial", "refund", "register", "reject", "release", "remove"}
+    | {"renew", "replace", "reset", "restart", "resume", "retry", "revoke", "ring", "rotate", "run", "schedule", "send", "set", "start"}
+    | {"stop", "submit", "subscribe", "sync", "terminate", "transfer", "trigger", "update", "upload", "upsert"}
 )
 
 
@@ -83,7 +79,7 @@ def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for meant, keys in groups.items():
         newest = max(keys, key=lambda key: (_version(key), key == meant))
-        found |= {key: (meant, "" if key == newest else f"_v{_version(key)}") for key in keys}
+        found |= {key: (meant, "" if key == newest else _suffix(key)) for key in keys}
     return found
 
 
@@ -107,19 +103,22 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     taken: dict[Method, str] = {}
     there = by_key(document)
-    for key in sorted(there, key=lambda key: (key not in meanings, -_version(key), key)):
+    for key in sorted(sorted(there), key=lambda key: (key in meanings, _version(key)), reverse=True):
         meant, version = meanings.get(key, (key, ""))
         if (said := surface.get(meant)) is not None:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
-            same = _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"  # else nothing is known of repeats by this HTTP method
-            repeat: Repeat = said.get("repeat", _repeat(key)) if same else "unsafe"
+            repeat: Repeat = said.get("repeat", _repeat(key))
+            if repeat == "idempotency_key":
+                repeat = repeat if _takes_key(document, there[key]) else "unsafe"
+            elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
+                repeat = "unsafe" if repeat == "unsafe" else _repeat(key)
             found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface, renamed=_renamed(meant, said))
         else:
-            method = _free(_named_by_itself(key, there[key], surface))
-            if method in taken:
-                method = _free(_named_by_itself(key, there[key], surface, whole=True))
-            if method in taken:
-                method = attrs.evolve(method, name=f"{method.name}_v{_version(key)}")
+            for method in map(_free, _named_by_itself(key, there[key], surface)):
+                if method not in taken or _shape(taken[method]) == _shape(key):
+                    break
+            if method in taken and _shape(taken[method]) == _shape(key):
+                method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
             found[key] = Entry((method,), _repeat(key), None, None, named=False)
         for method in found[key].methods:
             if method in taken:
@@ -161,15 +160,33 @@ def _free(method: Method) -> Method:
     return Method(aside(method.resource, RESOURCES), aside(method.name, METHODS))
 
 
-def _parts(key: str) -> tuple[str, int, list[str]]:
+def _takes_key(document: Json, operation: Json) -> bool:
+    """Whether the body of a request has a field for the keys that this package makes."""
+    field, _ = properties(document, body(document, operation), sent=True).get("idempotency_key", ({}, False))
+    said = resolved(document, field)
+    try:
+        fits = re.search(said.get("pattern", ""), _KEY) is not None
+    except re.error:
+        fits = False
+    is_text = said.get("type") == "string" and not {"enum", "format"} & said.keys()
+    return is_text and fits and said.get("minLength", 0) <= len(_KEY) <= said.get("maxLength", len(_KEY))
+
+
+def _parts(key: str) -> tuple[str, tuple[int, ...], list[str]]:
     """HTTP method, version and segments of an operation's key."""
     method, _, path = key.partition(" ")
-    match = re.match(r"/v(\d+)(?=/)", path)
-    return method.lower(), int(match[1]) if match else 1, path[match.end() if match else 0 :].strip("/").split("/")
+    match = re.match(r"/v(\d+(?:\.\d+)*)(?=/)", path)
+    version = tuple(map(int, match[1].split("."))) if match else (1,)
+    return method.lower(), version, path[match.end() if match else 0 :].strip("/").split("/")
 
 
-def _version(key: str) -> int:
+def _version(key: str) -> tuple[int, ...]:
     return _parts(key)[1]
+
+
+def _suffix(key: str) -> str:
+    """What a version that is not the newest has behind its name."""
+    return f"_v{'_'.join(map(str, _version(key)))}"
 
 
 def _shape(key: str) -> tuple[str, ...]:
@@ -177,38 +194,47 @@ def _shape(key: str) -> tuple[str, ...]:
     method, _, segments = _parts(key)
     verb, *noun = segments[0].split("-")
     said = [re.sub(r"{[^}]*}", "{}", segment) for segment in segments[1:]]
-    return ("" if verb in ("list", "get", "search") and noun else method, "-".join([verb, *_singular(noun)]), *said)
+    if verb in ("list", "get", "search") and noun and method in ("get", "post"):
+        return ("", "-".join([verb, *_singular(noun)]), *said)
+    return (method, segments[0], *said)
 
 
 def _repeat(key: str) -> Repeat:
     """Only what reads may be repeated before somebody has looked: anything else may create, send, buy or end something."""
     method, _, segments = _parts(key)
     words = [word for segment in segments if not segment.startswith("{") for word in segment.lower().split("-")]
-    acts = not _ACTING.isdisjoint(words[1:] if words[0] in _READING else words[:1] if method == "get" else words)
-    reads = method in ("get", "head", "options") or (method == "post" and words[0] in _READING)
+    acts = not _ACTING.isdisjoint(words[1:] if words[:1] and words[0] in _READING else words)
+    reads = method in ("get", "head", "options") or (method == "post" and not _READING.isdisjoint(words[:1]))
     return "unsafe" if acts or not reads else "safe"
 
 
-def _named_by_itself(key: str, operation: Json, surface: Json, *, whole: bool = False) -> Method:
-    """:param whole: with what stands between the parameters of the path."""
+def _named_by_itself(key: str, operation: Json, surface: Json) -> Iterator[Method]:
+    """Names for an operation, the best first."""
     path = key.partition(" ")[2]
-    resource, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
-    if isinstance(resource, str) and isinstance(name, str):
-        return Method(_identifier(path, resource), _identifier(path, name))
+    hinted, name = operation.get(marks.SDK_RESOURCE), operation.get(marks.SDK_METHOD)
+    if isinstance(hinted, str) and isinstance(name, str):
+        yield Method(_identifier(path, hinted), _identifier(path, name))
+    places = [_place(key, surface, whole=whole) for whole in (False, True)]
+    short = [(resource, ["retrieve" if verb == "get" and not rest else verb, *rest]) for verb, _, resource, rest in places]
+    for resource, words in [*short, *((resource, [verb, *noun]) for verb, noun, resource, _ in places)]:
+        yield Method(_identifier(path, resource), _identifier(path, "_".join(words)))
+
+
+def _place(key: str, surface: Json, *, whole: bool) -> tuple[str, list[str], str, list[str]]:
+    """Verb and noun of an operation, the resource where it belongs, and what is left of its noun there.
+
+    :param whole: with what stands between the parameters of the path.
+    """
     nouns, resources, verbs = _taught(surface)
     verb, noun = _words(key, nouns.keys() | resources, verbs, whole=whole)
     for length in range(len(noun), 0, -1):
         start = "_".join(_singular(noun[:length]))
         if start in nouns or start in resources:
             resource, spoken = nouns.get(start, (start, False))
-            rest = noun if spoken else noun[length:]
-            break
-    else:
-        ends = ["_".join(_singular(noun[length:])) for length in range(len(noun))]
-        resource = next((end for end in ends if end in resources), ends[0])
-        rest = noun if resource != ends[0] else []
-    verb = "retrieve" if verb == "get" and not rest else verb
-    return Method(_identifier(path, resource), _identifier(path, "_".join([verb, *rest])))
+            return verb, noun, resource, noun if spoken else noun[length:]
+    ends = ["_".join(_singular(noun[length:])) for length in range(len(noun))]
+    resource = next((end for end in ends if end in resources), ends[0])
+    return verb, noun, resource, noun if resource != ends[0] else []
 
 
 def _words(key: str, nouns: Container[str], verbs: Container[str], *, whole: bool) -> tuple[str, list[str]]:

@@ -40,10 +40,7 @@ class Missing:
 
 
 def load(folder: Path) -> Json:
-    """All words below a folder: ``operations`` by key, ``classes`` by name.
-
-    :raises Refused: something is said twice.
-    """
+    """All words below a folder: ``operations`` by key, ``classes`` by name."""
     classes: dict[str, Json] = {}
     operations: Json = {}
     for path in sorted(folder.glob("*.yaml")):

@@ -30,6 +30,8 @@ def run(document: Json) -> None:
             schema.get("properties", {}).pop(name, None)
             if name in schema.get("required", ()):
                 schema["required"].remove(name)
+        for name in schema.get("required", ()) if "properties" in schema else ():
+            schema["properties"].setdefault(name, {})  # what has to be there and is described nowhere may be anything
 
 
 def _flat(document: Json, schema: Json, where: str) -> Json:

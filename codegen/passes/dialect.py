@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..document import Json, Refused, all_schemas, rewrite, roots
+from .. import marks
+from ..document import Json, Refused, all_schemas, rewrite, roots, to_ref
 
 _UNSUPPORTED = frozenset(
     {"patternProperties", "prefixItems", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "unevaluatedProperties"}
@@ -24,8 +25,12 @@ def run(document: Json, *, whole: bool = True) -> None:
         holder[key] = _no_boolean(holder[key])
     for _, schema in all_schemas(document):  # what is inside a schema comes after it
         _without_booleans(schema)
+    if whole:
+        _heirs(document)
     for where, schema in list(all_schemas(document)):
         _bounds(schema)
+        if isinstance(schema.get("unevaluatedProperties"), bool):  # as with `additionalProperties`, no more is sent than is known
+            del schema["unevaluatedProperties"]
         if unknown := _UNSUPPORTED & schema.keys():
             keyword = min(unknown)
             raise Refused(f"{where}/{keyword}", f"{keyword} cannot be expressed")
@@ -49,6 +54,26 @@ def run(document: Json, *, whole: bool = True) -> None:
         if "enum" in schema and None in schema["enum"]:
             schema["enum"] = [value for value in schema["enum"] if value is not None]
             schema["nullable"] = True
+
+
+def _heirs(document: Json) -> None:
+    """A base whose heirs alone say that they are made of it (by ``allOf``) is the union of them, wherever it is referred to."""
+    schemas: Json = document.get("components", {}).get("schemas", {})
+    for name, schema in list(schemas.items()):
+        found: list[str] = []
+        waiting = [name] if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys() else []
+        while waiting:
+            base = to_ref(waiting.pop())
+            waiting.extend(other for other, said in schemas.items() if base in said.get("allOf", ()) and other not in found)
+            found.extend(other for other in waiting if other not in found)
+        if not found:
+            continue
+        schemas[f"{name}Base"] = {key: said for key, said in schema.items() if key not in ("discriminator", marks.NAME)}
+        for heir in found:
+            schemas[heir]["allOf"] = [to_ref(f"{name}Base") if part == to_ref(name) else part for part in schemas[heir]["allOf"]]
+        schemas[name] = {key: said for key, said in schema.items() if key in ("discriminator", marks.NAME)} | {
+            "oneOf": [*map(to_ref, found)]
+        }
 
 
 def _no_boolean(schema: Any) -> Json:

@@ -1,19 +1,4 @@
-"""Every object, union and long enum gets a name of its own and a place among the components.
-
-Names, in the order of choice, for what stands at property ``voicemail_option`` of ``AgentRequest``:
-
-- ``x-name`` beside it, from the overlay;
-- the name that it had (`openapi/names.yaml`): what is added elsewhere renames nothing;
-- for the body of a request ``<Operation>Request`` and of an answer ``<Operation>Response``;
-- for a member of a union: what it narrows (``PreSessionAppTool``), or the union's name and the member's title or tag
-  (``SmsSenderRetellNumber``);
-- for a union of components whose names end alike: ``NumberOrRangeFilter``;
-- for a narrowed ``EnumFilter``: ``VoicemailOptionEnumFilter``, or ``AgentRequestEnumFilter`` if it is narrowed otherwise elsewhere;
-- ``VoicemailOption``, if all that stands at properties of this name says the same, and the name has two words or several owners;
-- ``AgentRequestVoicemailOption``, after the shortest owner of those that say the same. Items of an array take the singular.
-
-What says the same at properties of the same name is one class.
-"""
+"""Every object, union and long enum gets a name of its own (`codegen/README.md` says which) and a place among the components."""
 
 from __future__ import annotations
 
@@ -53,8 +38,8 @@ class _Lift:
         self.document = document
         self.schemas: Json = document["components"]["schemas"]
         self.taken = frozenset(self.schemas)
-        self.known: dict[str, str] = document.get(marks.NAMES) or {}
-        self.named: dict[str, str] = {}
+        self.known: Json = document.get(marks.NAMES) or {}
+        self.named: Json = {place: name for place, name in self.known.items() if place.endswith("()")}
         self.lifted: dict[str, str] = {}
         # property -> what is said there -> the named owners that say it
         self.says: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -116,8 +101,9 @@ class _Lift:
         schema, name = self._inner(schema, name)
         if not self._wants_name(schema):
             return owner + pascal(name)
-        self.named[place] = self.known.get(place) or self._new_name(name, schema, owner)
-        return self.named[place]
+        found: str = self.known.get(place) or self._new_name(name, schema, owner)
+        self.named[place] = found
+        return found
 
     def _new_name(self, name: str, schema: Json, owner: str) -> str:
         if joined := _joined(schema):

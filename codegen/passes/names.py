@@ -7,7 +7,8 @@ import unicodedata
 from functools import cache
 
 from .. import marks
-from ..document import Json, Refused, all_schemas, pointer, ref_name, to_ref
+from ..document import Json, Refused, all_schemas, by_key, pointer, ref_name, to_ref
+from ..operation import body, properties
 from ..parser import class_name, identifier
 from ..reserved import CLASSES, FIELDS, MODULES, aside, is_name
 
@@ -31,6 +32,28 @@ def run(document: Json) -> None:
     if document[marks.ERROR_BODY]:
         document[marks.ERROR_BODY] = to_ref(new[str(ref_name(document[marks.ERROR_BODY]))])
     document["components"]["schemas"] = {new[name]: schema for name, schema in sorted(schemas.items(), key=lambda item: new[item[0]])}
+
+
+def keywords(document: Json) -> None:
+    """Of several things of one name that an operation takes, what it took first has it, then what is in the body.
+
+    What was there before the field of a body that has its name is remembered (`openapi/names.yaml`), as ``operationId()``.
+    """
+    known: Json = document.get(marks.NAMES) or {}
+    names = {place: name for place, name in known.items() if not place.endswith("()")}
+    for operation in by_key(document).values():
+        memory = f"{operation.get('operationId')}()"
+        parameters = [[parameter["in"], parameter["name"]] for parameter in operation["parameters"]]
+        in_body = [["body", name] for name in properties(document, body(document, operation), sent=True)]
+        before = [one for one in parameters if one[0] == "path" or one[1] in known.get(memory, ())]
+        taken: set[str] = set()
+        operation[marks.ASIDE] = []
+        for one in [*before, *in_body, *(other for other in parameters if other not in before)]:
+            operation[marks.ASIDE].extend([one] if python_name(one[1]) in taken else [])
+            taken.add(python_name(one[1]))
+        if in_body and (kept := [one[1] for one in parameters if one[0] != "path" and one not in operation[marks.ASIDE]]):
+            names[memory] = kept
+    document[marks.NAMES] = names
 
 
 @cache

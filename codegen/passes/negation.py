@@ -1,4 +1,4 @@
-"""What ``not`` forbids is said by leaving it out, or by naming the fields that exclude each other."""
+"""What ``not`` forbids is left out, or named: the fields that exclude each other. So are lists of fields of which one is required."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from ..document import Json, Refused, all_schemas
 
 def run(document: Json) -> None:
     for where, schema in list(all_schemas(document)):
+        if (members := schema.get("oneOf")) and all(member.get("required") and member.keys() <= {"type", "required"} for member in members):
+            schema[marks.NEEDED] = [sorted(member["required"]) for member in schema.pop("oneOf")]
         if "not" not in schema:
             continue
         forbidden = schema.pop("not")

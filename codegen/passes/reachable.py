@@ -36,6 +36,15 @@ def _write_out(document: Json, operation: Json, shared: Iterable[Json], where: s
             content.setdefault("schema", {})
 
 
+def usage(document: Json) -> None:
+    """Each component says whether requests hold it, answers, or both; what was only ever laid under other schemas is taken out."""
+    held, schemas = used(document), document["components"]["schemas"]
+    for mark, names in held.items():
+        for name in names:
+            schemas[name][mark] = True
+    document["components"]["schemas"] = {name: schema for name, schema in schemas.items() if held.keys() & schema.keys()}
+
+
 def used(document: Json) -> dict[str, set[str]]:
     """The names of the components that requests hold, and of those that answers do, by the mark that says so."""
     held: dict[str, set[str]] = {marks.REQUEST: set(), marks.RESPONSE: set()}

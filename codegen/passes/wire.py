@@ -17,8 +17,8 @@ _STYLES = {
     ("pipeDelimited", False): "pipe",
     ("deepObject", True): None,  # as the official SDK writes an object anyway
 }
-_OUR_OWN_HEADERS = frozenset({"accept", "authorization", "content-type"})
-"""Of a parameter with such a name OpenAPI says that it is to be ignored."""
+_OUR_OWN_HEADERS = frozenset({"accept", "authorization", "content-type", "content-length", "host", "transfer-encoding", "connection"})
+"""Of a parameter with one of the first three names OpenAPI says that it is to be ignored; the others are said by the transport alone."""
 
 _SERVER = re.compile(r"https://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9._~/-]*)?")
 OURS = "https://api.retellai.com"
@@ -60,7 +60,8 @@ def _parameter(document: Json, parameter: Json, where: str) -> bool:
     place, schema = parameter["in"], resolved(document, parameter["schema"])
     if place == "header" and parameter["name"].lower() in _OUR_OWN_HEADERS:
         return False
-    if place == "cookie" or (place == "header" and not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", parameter["name"], re.ASCII)):
+    is_field = parameter["name"].lower() != "cookie" and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", parameter["name"], re.ASCII)
+    if place == "cookie" or (place == "header" and not is_field):
         raise Refused(where, f"{parameter['name']} cannot be sent in a {place}")
     whole = schema.get("type") in ("array", "object") or "properties" in schema
     style, explode = parameter.get("style"), parameter.get("explode")

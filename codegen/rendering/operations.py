@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
 from itertools import chain
 
 import attrs
 
 from .. import marks
 from ..document import Json, Refused, is_object, pointer, ref_name, resolved
-from ..operation import answer, listing, properties
+from ..operation import answer, called, listing, properties
 from ..parser import ListProperty, ModelProperty, Parsed, Property, fields, wire
-from ..passes.names import module_name
+from ..passes.names import module_name, python_name
 from ..passes.reachable import follow
 from ..reserved import KEYWORDS, PACKAGE, RAW_KEYWORDS, aside, is_name
 from ..surface import Entry
@@ -113,10 +112,7 @@ class Operation:
 
 
 def operation(document: Json, read: Parsed, method: str, path: str, said: Json, entry: Entry) -> Operation:
-    """What there is to say of an operation.
-
-    :raises Refused: it has what cannot be said, or what the parser left out.
-    """
+    """What there is to say of an operation."""
     where = pointer("paths", path, method)
     words: dict[tuple[str, str], str] = {}
     for parameter in said["parameters"]:
@@ -139,11 +135,11 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     module = module_name(said["operationId"])
     if not is_name(module):
         raise Refused(f"{where}/operationId", f"{said['operationId']!r} cannot be made the name of a module")
-    twice = {field.name for field in in_body} & {field.name for field in [*in_path, *in_query]}
-    in_path, in_query = _free(in_path, RAW_KEYWORDS | {module}), _free(in_query, RAW_KEYWORDS | {module}, "query_", twice)
-    in_header = _free(in_header, RAW_KEYWORDS | {module}, "header_", {field.name for field in [*in_path, *in_query, *in_body]})
-    in_body = _free(in_body, KEYWORDS | {module}, "body_", twice)
-    check_names([*in_path, *in_query, *in_header, *in_body], where)
+    taking = {"path": in_path, "query": in_query, "header": in_header, "body": in_body}
+    for place, some in taking.items():
+        taken_names = (KEYWORDS if place == "body" else RAW_KEYWORDS) | {module}
+        taking[place] = [attrs.evolve(one, name=aside(python_name(called(said, place, one.wire)), taken_names)) for one in some]
+    check_names(chain(*taking.values()), where)
 
     media, returned = said.get(marks.MEDIA, "json"), answer(said)
     answers = {} if returned is None else {one.status_code.pattern: one.prop for one in endpoint.responses}
@@ -155,8 +151,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
     listed: Property | None = next(iter(answers.values()), None)
     if kind == "pages":
         listed = next(prop for prop in fields(read.model(str(ref_name(returned or {})))) if wire(prop) == "items")
-        asked = {"query": in_query, "body": in_body}
-        paging = next((place for place, some in asked.items() if any(one.wire == "pagination_key" for one in some)), None)
+        paging = next((place for place in ("query", "body") if any(one.wire == "pagination_key" for one in taking[place])), None)
         if paging is None:
             raise Refused(where, "answers with pages, and takes no pagination_key to ask for the next one")
     items = [one for one in alternatives(listed) if isinstance(one, ListProperty)] if listed and kind != "object" else []
@@ -169,7 +164,7 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         method=method.upper(),
         path=path,
         module=module,
-        fields={"path": in_path, "query": in_query, "header": in_header, "body": in_body},
+        fields=taking,
         body=body,
         styles={parameter["name"]: parameter[marks.STYLE] for parameter in said["parameters"] if marks.STYLE in parameter},
         media=media,
@@ -185,12 +180,6 @@ def operation(document: Json, read: Parsed, method: str, path: str, said: Json, 
         item=received(items[0].inner_property) if items else None,
         paging=paging,
     )
-
-
-def _free(fields: list[Field], taken: frozenset[str], before: str = "", twice: AbstractSet[str] = frozenset()) -> list[Field]:
-    """Fields under names that nothing else has: what is there twice says where it is sent, what is taken steps aside."""
-    named = [attrs.evolve(field, name=f"{before}{field.name}") if field.name in twice else field for field in fields]
-    return [attrs.evolve(field, name=aside(field.name, taken)) for field in named]
 
 
 def _body(document: Json, said: Json, where: str) -> str | None:

@@ -34,8 +34,6 @@ def render(views: Views, package: Path, names: Json | None = None) -> None:
     """Write ``raw``, ``resources`` and ``types`` below an empty folder.
 
     :param names: the official SDK's names for types.
-
-    :raises Refused: it is no Python.
     """
     env = views.parsed.environment(TEMPLATES)
     env.autoescape, env.finalize = True, only_code
@@ -84,20 +82,14 @@ def _tidy(package: Path) -> None:
 
 
 def only_code(value: object) -> object:
-    """What a template may write: what a filter has made code of, and names; no other text, whoever wrote it.
-
-    :raises Refused: it is neither.
-    """
+    """What a template may write: what a filter has made code of, and names; no other text, whoever wrote it."""
     if isinstance(value, Markup) or (isinstance(value, str) and all(part == "" or is_name(part) for part in value.split("."))):
         return value
     raise Refused("", f"{value!r} is no name, and no filter has made code of it")
 
 
 def code(text: str) -> Markup:
-    """A type or the table of a union, as `types` writes them, and nothing that could do anything.
-
-    :raises Refused: it is neither.
-    """
+    """A type or the table of a union, as `types` writes them, and nothing that could do anything."""
     try:
         body = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError):

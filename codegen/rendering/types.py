@@ -82,10 +82,7 @@ def names(types: Iterable[str]) -> set[str]:
 
 
 def literal(value: object) -> str:
-    """A value as it reads in source code: strings in double quotes, with an escape for all that cannot be seen.
-
-    :raises Refused: it cannot be written as one.
-    """
+    """A value as it reads in source code: strings in double quotes, with an escape for all that cannot be seen."""
     match value:
         case str():
             inner = "".join(f"\\{char}" if char in '"\\' else visible(char) for char in value)

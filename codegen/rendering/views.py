@@ -77,7 +77,8 @@ class Views:
             for resource in self.resources
             for method in resource.methods
             for field in method.operation.taken
-            if field.name.endswith("_") and field.name[:-1] in FIELDS | RAW_KEYWORDS | {method.operation.module}
+            if (field.name.endswith("_") and field.name[:-1] in FIELDS | RAW_KEYWORDS | {method.operation.module})
+            or any(field.name.startswith(f"{place}_") and not field.wire.startswith(f"{place}_") for place in method.operation.fields)
         ]
         unused = [
             f"openapi/surface.yaml: client.{operation.entry.methods[0]} does not need {old} to stand for {new}"

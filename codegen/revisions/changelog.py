@@ -16,10 +16,7 @@ _HEADING = "### API\n\n"
 
 
 def written(text: str, revision: str, before: str, summary: str, details: str) -> str:
-    """The file with an entry for a revision that takes the place of another.
-
-    :raises Refused: it has no section for what is not released yet.
-    """
+    """The file with an entry for a revision that takes the place of another."""
     entry = "\n".join([_first(revision) + f", before `{before}`: {summary}.", *(f"  {line}" for line in details.splitlines())]) + "\n"
     section = _section(text)
     if _HEADING in section.group():

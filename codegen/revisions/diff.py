@@ -4,21 +4,7 @@ Both sides are taken as they are generated: prepared, with the overlay and the n
 each operation, what is sent and what is answered apart, so that a change is counted where a user meets it and a class that only has another
 name is no change of its fields. Where several places change in the same way, they are one change with several Python names.
 
-How a change is classed, in what is sent and in what is answered:
-
-- An operation, keyword or field gone is breaking. One that came is additive, but breaking where it has to be sent.
-- Required now is breaking where it is sent, additive where it is answered; optional now is the other way round, since a field that may be
-  missing may read as ``None``.
-- A kind of value more (a type, ``null``) is additive where it is sent, breaking where it is answered; a kind less the other way round.
-  Whether an optional field of an answer may also be ``null`` is internal.
-- A value of an enum or a member of a union that came is additive. One gone is breaking where it is sent, internal where it is answered:
-  there both are open.
-- Bounds, lengths and patterns that are narrower are breaking, wider ones additive; of answers they are internal. Another default is
-  breaking, since the same call does another thing.
-- A deprecation is additive: it warns.
-
-A method or class with another name is breaking, and so is another server, another kind of body, fields that exclude each other, and above
-all another rule for repeating a request or another time-out. Paths, operation ids and statuses of errors are internal.
+How a change is classed, `docs/guides/regenerating.md` says.
 """
 
 from __future__ import annotations
@@ -34,14 +20,27 @@ import attrs
 
 from .. import marks
 from ..document import SCALARS, TIGHTER, Json, by_key, is_object, ref_name, resolved
-from ..operation import Fields, Listing, answer, keywords, listing, properties
+from ..operation import Fields, Listing, answer, body, keywords, listing, properties
 from ..passes.names import python_name
 from ..prepare import prepare
 from ..reserved import KEYWORDS, aside
 from ..surface import Entry, entries
 
 Subject = Literal[
-    "repeat", "server", "operation", "list", "keyword", "field", "member", "value", "type", "bound", "default", "class", "document"
+    "repeat",
+    "server",
+    "authentication",
+    "operation",
+    "list",
+    "keyword",
+    "field",
+    "member",
+    "value",
+    "type",
+    "bound",
+    "default",
+    "class",
+    "document",
 ]
 Action = Literal["removed", "renamed", "required", "changed", "optional", "deprecated", "added"]
 
@@ -83,10 +82,7 @@ class Revision:
 
     @classmethod
     def of(cls, document: Json, surface: Json) -> Revision:
-        """From a document with its overlay.
-
-        :raises Refused: something in the document cannot be expressed.
-        """
+        """From a document with its overlay."""
         prepared = prepare(document)
         return cls(prepared, entries(prepared, surface))
 
@@ -172,7 +168,12 @@ class _Difference:
                 self._operation(key, other)
         self._class_names()
         was, now = self.old.prepared, self.new.prepared
+        self._about = []
         self._changed(Impact.BREAKING, "server", "", (was[marks.SERVER], now[marks.SERVER]), ["base_url"])
+        self._changed(Impact.BREAKING, "authentication", "", map(_authentication, (was, now)), ["api_key"])
+        called, calls = _webhooks(was), _webhooks(now)
+        if changed := sorted(name for name in called.keys() | calls.keys() if called.get(name) != calls.get(name)):
+            self._add(Impact.ADDITIVE, "document", "changed", f"webhooks, which are not generated: {', '.join(changed)}", ())
         for name in sorted({*was["info"], *now["info"]} - {"title"}):
             self._changed(Impact.INTERNAL, "document", f"info.{name}: ", (was["info"].get(name), now["info"].get(name)), ())
         if unused := set(was[marks.UNREACHABLE]) ^ set(now[marks.UNREACHABLE]):
@@ -214,16 +215,21 @@ class _Difference:
             self._add(Impact.ADDITIVE, "operation", "deprecated", other, has)
         olds, news = keywords(self.old.prepared, was), keywords(self.new.prepared, now)
         self._fields(olds, news, lambda name: [f"{one}({aside(python_name(name), KEYWORDS)}=...)" for one in has], "keyword", sent=True)
-        self._exclusive(_body(self.old.prepared, was), _body(self.new.prepared, now), has)
+        self._exclusive(body(self.old.prepared, was), body(self.new.prepared, now), has)
+        places = [{parameter["name"]: parameter["in"] for parameter in operation["parameters"]} for operation in (was, now)]
+        for name in places[0].keys() & places[1].keys():
+            self._changed(Impact.INTERNAL, "keyword", f"{name}: sent in the ", [sent[name] for sent in places], has)
+        before, after = ({"null"} if operation.get(marks.NULLABLE) else set[str]() for operation in (was, now))
+        self._kinds(before, after, [f"{name}()" for name in has], "the answer", sent=False, optional=False)
         self._answers(answer(was), answer(now), has)
 
     def _exclusive(self, was: Json, now: Json, names: Iterable[str]) -> None:
-        """What may not be sent together."""
-        olds, news = ({" and ".join(some) for some in schema.get(marks.EXCLUSIVE, ())} for schema in (was, now))
-        for some in news - olds:
-            self._add(Impact.BREAKING, "keyword", "changed", f"{some} exclude each other", names)
-        for some in olds - news:
-            self._add(Impact.ADDITIVE, "keyword", "changed", f"{some} exclude each other no longer", names)
+        """What may not be sent together, or has to be."""
+        olds, news = (_limits(schema) for schema in (was, now))
+        for limit in news - olds:
+            self._add(Impact.BREAKING, "keyword", "changed", limit, names)
+        for limit in olds - news:
+            self._add(Impact.ADDITIVE, "keyword", "changed", f"{limit} no longer", names)
 
     def _answers(self, old: Json | None, new: Json | None, names: list[str]) -> None:
         if old is None and new is None:
@@ -255,13 +261,14 @@ class _Difference:
 
     def _schemas(self, old: Json, new: Json, names: Iterable[str], what: str, *, sent: bool, optional: bool = False) -> None:
         was, now = resolved(self.old.prepared, old), resolved(self.new.prepared, new)
-        self._kinds(kinds(self.old.prepared, old), kinds(self.new.prepared, new), names, what, sent=sent, optional=optional)
+        before, after = kinds(self.old.prepared, old), kinds(self.new.prepared, new)
+        self._kinds(before, after, names, what, sent=sent, optional=optional)
         self._values(_values(self.old.prepared, was), _values(self.new.prepared, now), names, what, sent=sent)
         self._bounds({**was, **old}, {**now, **new}, names, what, sent=sent)
         self._members(_objects(self.old.prepared, old), _objects(self.new.prepared, new), names, what, sent=sent)
         inner, outer = inside(self.old.prepared, was), inside(self.new.prepared, now)
-        if inner is not None and outer is not None:
-            self._schemas(inner, outer, names, f"{what}[]", sent=sent)
+        if {"array", "map"} & before & after:
+            self._schemas(inner or {}, outer or {}, names, f"{what}[]", sent=sent)
 
     def _kinds(self, was: set[str], now: set[str], names: Iterable[str], what: str, *, sent: bool, optional: bool) -> None:
         more, less = now - was, was - now
@@ -303,14 +310,18 @@ class _Difference:
             self._add(impact, subject, "changed", f"{what}: {keyword} {_said(before)} → {_said(after)}", names)
 
     def _members(self, olds: list[Json], news: list[Json], names: Iterable[str], what: str, *, sent: bool) -> None:
-        left = list(news)
-        for old in olds:
-            if (match := self._match(old, left, alone=len(olds) == len(news) == 1)) is None:
+        left, matches = list(news), [self._match(old, news, alone=len(olds) == len(news) == 1) for old in olds]
+        if olds and news and not sent and (not any(matches) or len(olds) == 1 < len(news)):
+            sides = [" | ".join(sorted(map(_told, some))) for some in (olds, news)]
+            self._changed(Impact.BREAKING, "type", f"{what}: ", sides, names)
+            left = []
+        for old, match in zip(olds, matches, strict=True):
+            if match is None:
                 if news:
                     impact = _impact(breaks=True, shows=sent)
                     self._add(impact, "member", "removed", f"{what}: {_told(old)}", names)
                 continue
-            left.remove(match)
+            left = [one for one in left if one is not match]
             before, after = str(ref_name(old)), str(ref_name(match))
             if before == after or not (before in self.new.classes or after in self.old.classes):
                 self._objects(old, match, sent=sent)
@@ -338,6 +349,8 @@ class _Difference:
             return [f'{after}Param["{name}"]' if sent else f"{after}.{python_name(name)}"]
 
         self._fields(was, now, names, "field", sent=sent)
+        more, less = (_others(resolved(side.prepared, one)) for side, one in ((self.old, old), (self.new, new)))
+        self._schemas(more, less, [f"{after}Param" if sent else after], "other fields", sent=sent)
         if sent:
             self._exclusive(resolved(self.old.prepared, old), resolved(self.new.prepared, new), [f"{after}Param"])
 
@@ -355,11 +368,6 @@ class _Difference:
 
 def _impact(*, breaks: bool, shows: bool = True) -> Impact:
     return Impact.INTERNAL if not shows else Impact.BREAKING if breaks else Impact.ADDITIVE
-
-
-def _body(document: Json, operation: Json) -> Json:
-    content = operation.get("requestBody", {}).get("content", {})
-    return resolved(document, next(iter(content.values()))["schema"]) if content else {}
 
 
 def choices(document: Json, schema: Json) -> Iterator[tuple[Json, Json]]:
@@ -407,6 +415,36 @@ def inside(document: Json, schema: Json) -> Json | None:
         if not is_object(choice) and isinstance(found := choice.get("items") or choice.get("additionalProperties"), dict):
             return found
     return None
+
+
+def _authentication(document: Json) -> str:
+    """What the document wants to be sent as proof of who calls."""
+    schemes = document["components"].get("securitySchemes", {})
+
+    def told(scheme: Json) -> str:
+        return " ".join(str(scheme[key]) for key in ("type", "scheme", "in", "name") if key in scheme)
+
+    return " or ".join(" and ".join(told(schemes.get(name, {})) for name in way) for way in document.get("security", ())) or "none"
+
+
+def _webhooks(document: Json) -> Json:
+    """The requests that the API makes itself, by name."""
+    callbacks = {
+        f"{key} {name}": said for key, operation in by_key(document).items() for name, said in operation.get("callbacks", {}).items()
+    }
+    return {**document.get("webhooks", {}), **callbacks}
+
+
+def _limits(schema: Json) -> set[str]:
+    """What an object says of several of its fields at once."""
+    exclude = {f"{' and '.join(some)} exclude each other" for some in schema.get(marks.EXCLUSIVE, ())}
+    needed = " or ".join(" and ".join(some) for some in schema.get(marks.NEEDED, ()))
+    return exclude | ({f"{needed} has to be there"} if needed else set())
+
+
+def _others(schema: Json) -> Json:
+    """What an object may hold beside its fields."""
+    return others if isinstance(others := schema.get("additionalProperties"), dict) else {}
 
 
 def _told(member: Json) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import attrs
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..document import visible
+from ..document import load_file, visible
 from .diff import Change, Impact
 
 STATUS = {Impact.BREAKING: 4, Impact.ADDITIVE: 3, Impact.INTERNAL: 0}
@@ -27,9 +28,10 @@ def counts(changes: Sequence[Change]) -> dict[Impact, int]:
     return {impact: sum(change.impact is impact for change in changes) for impact in Impact}
 
 
-def summary(changes: Sequence[Change]) -> str:
-    """``3 breaking, 5 additive, 1 internal``"""
-    return ", ".join(f"{count} {impact}" for impact, count in counts(changes).items())
+def summary(changes: Sequence[Change], left_out: Collection[str] = ()) -> str:
+    """``3 breaking, 5 additive, 1 internal``, and how many operations are left out, if any."""
+    told = [f"{count} {impact}" for impact, count in counts(changes).items()]
+    return ", ".join([*told, *([f"{len(left_out)} left out"] if left_out else [])])
 
 
 def status(changes: Sequence[Change]) -> int:
@@ -37,9 +39,9 @@ def status(changes: Sequence[Change]) -> int:
     return max((STATUS[change.impact] for change in changes), default=0)
 
 
-def table(changes: Sequence[Change], console: Console) -> None:
+def table(changes: Sequence[Change], console: Console, left_out: Collection[str] = ()) -> None:
     """Print the changes."""
-    shown = Table(title=summary(changes), title_justify="left")
+    shown = Table(title=summary(changes, left_out), title_justify="left")
     for column in ("", "change", "what", "in Python"):
         shown.add_column(column, overflow="fold")
     for change in changes:
@@ -74,41 +76,13 @@ def markdown(changes: Sequence[Change], left_out: Mapping[str, str] | None = Non
 
 
 _CLIENT = "the client"
-_SENTENCES: dict[tuple[str, str], tuple[str, str]] = {
-    ("repeat", "changed"): ("{what} ({names})", "Look whether repeats of your own still fit."),
-    ("server", "changed"): ("the API is at another address: {what}", "Give `base_url` to stay with the former one."),
-    ("operation", "removed"): (
-        "{names} is gone: the API no longer has {what}",
-        "Stop calling it; its error says what replaces it, if something does.",
-    ),
-    ("operation", "renamed"): ("{names}", "Call it by its new name."),
-    ("operation", "added"): ("{names}: {what}", ""),
-    ("operation", "deprecated"): ("{names} is deprecated: {what} will end", ""),
-    ("operation", "changed"): ("{names}: {what}", "Nothing to do, unless you send the request yourself."),
-    ("list", "changed"): ("{names} {what}", "Read the answer in its new form."),
-    ("keyword", "changed"): ("{names}: {what}", "Send only one of them."),
-    ("member", "removed"): ("{names} no longer knows {what}", "Send another kind."),
-    ("member", "added"): ("{names} may be {what}", ""),
-    ("value", "removed"): ("{names} no longer takes {what}", "Send another value."),
-    ("value", "added"): ("{names} may be {what}", ""),
-    ("bound", "changed"): ("{names}, {what}", "Keep to the new bound."),
-    ("default", "changed"): ("{names}, {what}", "Send the former value yourself to keep it."),
-    ("class", "renamed"): ("{names}", "Import it by its new name."),
-    ("class", "removed"): ("{names} is gone", "Remove the import."),
-    ("class", "added"): ("{names}", ""),
-    ("field", "removed"): ("{names} is gone", "Neither send it nor read it."),
-    ("field", "required"): ("{names} has to be there now", "Send it."),
-    ("field", "optional"): ("{names} may be missing now", "Expect `None` where you read it."),
-    ("field", "added"): ("{names} is new", "Send it: it is required."),
-    ("field", "deprecated"): ("{names} is deprecated", ""),
-}
+_SENTENCES = load_file(Path(__file__).with_name("sentences.yaml"))
 _OF_FIELDS = frozenset({"member", "value", "type", "bound", "default"})
 _OTHER = ("{names}: {what}", "Look at what you send and read there.")
-"""What is said of a change, and what those it breaks have to do."""
 
 
 def _group(change: Change) -> str:
-    if change.subject in ("server", "document"):
+    if change.subject in ("server", "authentication", "document"):
         return _CLIENT
     if change.subject == "class":
         return "`retell_async.types`"
@@ -123,7 +97,7 @@ def as_json(changes: Sequence[Change]) -> str:
 
 def _line(change: Change) -> str:
     same = "field" if change.subject == "keyword" and change.action != "changed" else change.subject
-    said, todo = _SENTENCES.get((same, change.action), _OTHER)
+    said, todo = _SENTENCES.get(same, {}).get(change.action, _OTHER)
     what = change.what.partition(": ")[2] or change.what if change.subject in _OF_FIELDS else change.what
     text = said.format(names=", ".join(_shortened([_code(name) for name in change.names])), what=_code(what))
     return f"{text}. {todo}".rstrip() if change.impact is Impact.BREAKING else f"{text}."

@@ -10,10 +10,7 @@ from ..document import Refused, load
 
 
 def fetch(spec: str) -> bytes:
-    """The bytes of a document at a path or a URL.
-
-    :raises Refused: it cannot be had. Nothing that is said shows what a URL holds beside its host and path.
-    """
+    """The bytes of a document at a path or a URL."""
     if not spec.startswith(("https://", "http://")):
         try:
             return Path(spec).read_bytes()

@@ -21,6 +21,7 @@ from codegen.generate import GENERATED, ROOT, generate
 from codegen.rendering.render import code, docstring, only_code
 from codegen.rendering.types import literal
 from codegen.revisions import update as updating
+from codegen.revisions.checked import parse
 from codegen.revisions.diff import Change, Impact
 from codegen.revisions.report import markdown
 from docs.builder import pages, sources
@@ -139,7 +140,7 @@ def assert_harmless(package: Path) -> None:
 
 
 def generated(given: Json, package: Path) -> None:
-    given = updating.parse(json.dumps(given).encode(), "the document")
+    given = parse(json.dumps(given).encode(), "the document")
     generate(canonical(given), {}, {"operations": {}, "classes": {}}, package)
 
 
@@ -217,7 +218,7 @@ def test_a_path_is_one_of_a_url_or_refused(word: str, tmp_path: Path) -> None:
 
 def test_a_refusal_that_quotes_the_document_is_one_line() -> None:
     with pytest.raises(Refused) as caught:
-        updating.parse(json.dumps(planted(example(), {"wpattern": "\n(\x1b[31m"})).encode(), "the document")
+        parse(json.dumps(planted(example(), {"wpattern": "\n(\x1b[31m"})).encode(), "the document")
     assert str(caught.value).isprintable()
 
 
@@ -225,7 +226,7 @@ def test_a_refusal_that_quotes_the_document_is_one_line() -> None:
 def test_what_json_has_no_word_for_is_refused_with_its_place(value: str) -> None:
     text = f"openapi: 3.0.3\ninfo: {{title: a, version: b}}\npaths: {{}}\nx-a: [1, {value}]\n"
     with pytest.raises(Refused) as caught:
-        updating.parse(text.encode(), "the document")
+        parse(text.encode(), "the document")
     assert (caught.value.pointer, "JSON" in caught.value.reason) == ("/x-a/1", True)
 
 
@@ -233,7 +234,7 @@ def test_what_json_has_no_word_for_is_refused_with_its_place(value: str) -> None
 def test_what_is_nested_without_an_end_is_refused(levels: int) -> None:
     text = f'{{"openapi": "3.0.3", "info": {{"title": "a", "version": "b"}}, "paths": {{}}, "x-a": {"[" * levels}{"]" * levels}}}'
     with pytest.raises(Refused, match="is nested too deep"):
-        updating.parse(text.encode(), "the document")
+        parse(text.encode(), "the document")
 
 
 def test_a_character_in_two_escapes_is_that_character() -> None:

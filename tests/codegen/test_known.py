@@ -8,7 +8,7 @@ from codegen.document import Json
 from codegen.passes import notes
 from codegen.surface import adopted, entries, known
 
-from .small import STRING, document, object_, operation
+from .small import INTEGER, STRING, content, document, object_, operation
 
 SURFACE: Json = {
     "POST /v2/create-call": {"id": "createCall", "methods": ["call.create"], "repeat": "idempotency_key", "timeout": 120, "limit": "calls"},
@@ -20,11 +20,11 @@ SURFACE: Json = {
 
 
 def having(**said: str) -> Json:
-    """A document with these operations: id, and ``METHOD /path`` behind it."""
+    """A document with these operations, which take an idempotency key: id, and ``METHOD /path`` behind it."""
     paths: Json = {}
     for id, key in said.items():
         method, _, path = key.partition(" ")
-        paths.setdefault(path, {})[method.lower()] = operation(id)
+        paths.setdefault(path, {})[method.lower()] = operation(id, requestBody=content(object_(idempotency_key=STRING)))
     return document(paths)
 
 
@@ -47,6 +47,45 @@ def test_all_that_is_known_goes_along(said: dict[str, str]) -> None:
     (item,) = made["paths"].values()
     assert (item["post"]["operationId"], item["post"]["x-known-as"]) == ("createCall", "POST /v2/create-call")
     assert adopted(made, SURFACE) == made
+
+
+@pytest.mark.parametrize(
+    ("field", "repeat"),
+    [
+        ({**STRING, "minLength": 5, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"}, "idempotency_key"),
+        ({**STRING, "maxLength": 20}, "unsafe"),
+        ({**STRING, "minLength": 64}, "unsafe"),
+        ({**STRING, "pattern": "^[0-9]+$"}, "unsafe"),
+        ({**STRING, "pattern": r"\p{L}"}, "unsafe"),
+        ({**STRING, "format": "uuid"}, "unsafe"),
+        ({**STRING, "enum": ["a"]}, "unsafe"),
+        ({**STRING, "readOnly": True}, "unsafe"),
+        (INTEGER, "unsafe"),
+        (None, "unsafe"),
+    ],
+)
+def test_a_key_is_relied_on_where_the_body_takes_one_of_ours(field: Json | None, repeat: str) -> None:
+    made = having(createCall="POST /v2/create-call")
+    said = made["paths"]["/v2/create-call"]["post"]
+    said["requestBody"] = content(object_(a=STRING) if field is None else object_(idempotency_key=field))
+    said["parameters"] = [{"in": "header", "name": "idempotency_key", "schema": STRING}]
+    assert entries(made, SURFACE)["POST /v2/create-call"].repeat == repeat
+
+
+def test_what_does_many_at_once_is_another_thing() -> None:
+    made = adopted(having(one="POST /v2/create-call", many="POST /v3/create-calls"), SURFACE)
+    assert {key: (str(entry.methods[0]), entry.repeat) for key, entry in entries(made, SURFACE).items()} == {
+        "POST /v2/create-call": ("call.create", "idempotency_key"),
+        "POST /v3/create-calls": ("call.create_calls", "unsafe"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "repeat"), [("PUT /purchase-credits", "unsafe"), ("GET /describe-agents", "safe"), ("GET /buy-it", "unsafe")]
+)
+def test_what_was_safe_is_not_so_of_another_thing(key: str, repeat: str) -> None:
+    (entry,) = entries(adopted(having(replaceThing=key), SURFACE), SURFACE).values()
+    assert (str(entry.methods[0]), entry.repeat) == ("thing.replace", repeat)
 
 
 def test_the_newest_version_has_the_names() -> None:

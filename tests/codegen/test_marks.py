@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 
 from codegen import marks
 from codegen.document import Json
@@ -13,19 +12,16 @@ from codegen.generate import ROOT, pinned
 from codegen.prepare import prepare
 
 LIST = ROOT / "codegen" / "marks.py"
+README = ROOT / "codegen" / "README.md"
 OTHERS = [path for path in (ROOT / "codegen").rglob("*.py") if path != LIST]
 BY_NAME: dict[str, str] = {name: mark for name, mark in vars(marks).items() if name.isupper()}
 
 
 def documented() -> Iterator[tuple[str, str]]:
-    """(name, what the list says of it) of every mark."""
-    body = ast.parse(LIST.read_text(encoding="utf-8")).body
-    for node, after in pairwise(body):
-        if isinstance(node, ast.Assign):
-            assert isinstance(after, ast.Expr)
-            assert isinstance(after.value, ast.Constant)
-            names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-            yield from ((name, str(after.value.value)) for name in names)
+    """(name, what the table says of it) of every mark."""
+    names = {mark: name for name, mark in BY_NAME.items()}
+    for marked, said in re.findall(r"^\| (`x-[^|]*) \| (.*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE):
+        yield from ((names[mark], said) for mark in re.findall(r"`(x-[a-z-]+)`", marked))
 
 
 def users(name: str) -> set[str]:

@@ -62,6 +62,14 @@ def test_the_older_path_steps_back() -> None:
     found = named("GET /get-widget/{w}", "GET /v2/get-widget/{w}", "GET /v3/get-widget/{w}")
     assert list(found.values()) == ["widget.retrieve_v1", "widget.retrieve_v2", "widget.retrieve"]
     assert list(named("GET /get-chat/{c}", "GET /v2/get-chat/{c}").values()) == ["chat.retrieve_v1", "chat.retrieve"]
+    assert list(named("POST /v2/stop-it", "POST /v2.1/stop-it").values()) == ["it.stop_v2", "it.stop"]
+    assert list(named("POST /v2.1/stop-it", "POST /v3/stop-it").values()) == ["it.stop_v2_1", "it.stop"]
+
+
+def test_another_operation_of_the_same_name_says_its_noun() -> None:
+    assert list(named("POST /create-chat", "POST /v2/create-chats").values()) == ["chat.create_chat", "chat.create"]
+    hints = {"x-retell-sdk-resource": "chat", "x-retell-sdk-method": "retrieve"}
+    assert named("GET /get-chat/{c}", "POST /do-it", hints=hints)["POST /do-it"] == "it.do"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,8 @@ def test_the_older_path_steps_back() -> None:
         ("POST /search-things", "safe"),
         ("GET /anything", "safe"),
         ("GET /list-exports", "safe"),
+        ("GET /get-thing/{t}/hangup", "unsafe"),
+        ("GET /thing/{t}/cancel", "unsafe"),
         ("DELETE /delete-thing/{t}", "unsafe"),
         ("PUT /agent-tag/{t}", "unsafe"),
         ("PATCH /update-thing/{t}", "unsafe"),
@@ -89,7 +99,5 @@ def test_names_that_collide_are_refused() -> None:
     twice: Json = {"GET /a": {"methods": ["x.y"]}, "GET /b": {"methods": ["x.y"]}}
     where, reason = refused(lambda given: entries(given, twice), document({"/a": {"get": operation("a")}, "/b": {"get": operation("b")}}))
     assert (where, reason) == ("/surface/GET ~1b", "x.y is GET /a already: name it in the surface")
-    same = document(
-        {"/get-thing/{a}": {"get": operation("a")}, "/get-thing/{a}/{b}": {"get": operation("b")}, "/get-thing": {"get": operation("c")}}
-    )
+    same = document({f"/get-thing{rest}": {"get": operation("a")} for rest in ("", "/{a}", "/{a}/{b}")})
     assert "name it in the surface" in refused(lambda given: entries(given, {}), same)[1]

@@ -18,6 +18,7 @@ from codegen.generate import ROOT, decided, pinned
 from codegen.rendering import render as rendering
 from codegen.rendering.views import Views
 from codegen.revisions import update as updating
+from codegen.revisions.checked import parse
 from codegen.revisions.diff import Revision, difference
 from codegen.revisions.report import markdown
 from codegen.words import load
@@ -38,7 +39,7 @@ def document(seed: int) -> tuple[Json, str]:
 def outcome(changed: Json) -> tuple[Json, Views, Json] | Refused:
     """What comes of a document, up to what templates see."""
     try:
-        facts = canonical(updating.parse(json.dumps(changed).encode(), "the document"))
+        facts = canonical(parse(json.dumps(changed).encode(), "the document"))
         before = pinned(OPENAPI, revisions.PART)
         left = updating.left_out(facts, before, OPENAPI, SURFACE)
         whole = pinned(OPENAPI, facts, left=left)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from codegen.passes import errors, reachable, usage
+from codegen.passes import errors, reachable
 
 from ..small import STRING, after, array, content, document, object_, operation, ref
 
@@ -20,7 +20,7 @@ def test_each_component_says_where_it_is_used() -> None:
     given["paths"]["/a/{x}"]["post"]["responses"]["400"] = content(object_(message=STRING))
     errors.run(given)
     reachable.run(given)
-    schemas = after(usage.run, given)["components"]["schemas"]
+    schemas = after(reachable.usage, given)["components"]["schemas"]
     used = {name: (schema.get("x-request", False), schema.get("x-response", False)) for name, schema in schemas.items()}
     assert used == {
         "In": (True, False),

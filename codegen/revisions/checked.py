@@ -1,0 +1,89 @@
+"""A document as it was fetched, checked to be one: JSON or YAML, valid OpenAPI 3, without what this generator could not even read."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import validator_for
+from openapi_spec_validator import OpenAPIV30SpecValidator, OpenAPIV31SpecValidator
+from openapi_spec_validator.schemas import schema_v30, schema_v31
+
+from ..document import Invalid, Json, Refused, all_schemas, at, load, operations, pointer, pruned, refuse_rings, roots, values
+
+_PATH = re.compile(r"(?:/(?!/|(?:\.|%2[Ee]){1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@%-]|{[\w.~$-]+})*)+")
+"""What may stand in the path of a URL (RFC 3986), but for what leads elsewhere, and places for parameters."""
+_DEEPEST = 100  # levels of a document: five times as many as the API's has
+_MOST = 500_000  # values of a document: thirty times as many
+_VERSIONS = {"3.0": (dict(schema_v30), OpenAPIV30SpecValidator), "3.1": (dict(schema_v31), OpenAPIV31SpecValidator)}
+"""By version: the official schema, which knows the place of a fault best, and what checks the rules that no schema can say."""
+
+
+def parse(fetched: bytes, name: str) -> Json:
+    """A document, checked to be valid OpenAPI 3."""
+    try:
+        return _checked(fetched, name)
+    except Refused as refused:
+        raise Invalid(refused.pointer, refused.reason) from refused
+
+
+def _checked(fetched: bytes, name: str) -> Json:
+    try:
+        document = load(fetched.decode("utf-8"), name)
+    except UnicodeDecodeError as error:
+        raise Refused("", f"{name} is not text in UTF-8: {error.reason} at byte {error.start}") from error
+    version = str(document.get("openapi", ""))
+    if (checks := _VERSIONS.get(version[:3])) is None:
+        raise Refused("/openapi", f"an OpenAPI 3.0 or 3.1 document is needed, {name} says {version or 'nothing'}")
+    _readable(document)
+    for path in paths if isinstance(paths := document.get("paths"), dict) else ():
+        if not _PATH.fullmatch(str(path)):
+            raise Refused(
+                pointer("paths", path),
+                "is no path: it holds what a URL has to escape, a parameter with an odd name, or what leads elsewhere",
+            )
+    schema, validator = checks
+    checked = pruned(document, _in_both)
+    if (wrong := best_match(validator_for(schema)(schema).iter_errors(checked))) is not None:
+        raise Refused(pointer(*wrong.absolute_path), f"{wrong.message:.300}")
+    refuse_rings(document)
+    for wrong in validator(checked).iter_errors():
+        raise Refused(_placed(document, wrong), f"{wrong.message:.300}")
+    return document
+
+
+def _in_both(key: str, value: Any) -> bool:
+    """Not what 3.0 says in one way and 3.1 in another, and documents mix up: it is read in both."""
+    return key not in ("exclusiveMinimum", "exclusiveMaximum") or not isinstance(value, bool | int | float)
+
+
+def _placed(document: Json, wrong: ValidationError) -> str:
+    """The place of what breaks a rule that no schema can say, which is told from a schema on, or not at all."""
+    where, message = pointer(*wrong.absolute_path), wrong.message
+    found = (start + where for start in ("", *(start for start, _, _ in roots(document))))
+    if not where:
+        found = (f"{place}/default" for place, schema in all_schemas(document) if schema.get("default", ...) == wrong.instance)
+        if named := [
+            pointer("paths", path, method)
+            for method, path, _ in operations(document)
+            if f"'{method}'" in message and f"'{path}'" in message
+        ]:
+            return named[0]
+    return next((place for place in found if pruned(at(document, place, ...), _in_both) == wrong.instance), where)
+
+
+def _readable(document: Json) -> None:
+    """Refuse what JSON has no word for (types of YAML, numbers without end, halves of characters), what is too deep or has no end."""
+    for number, (where, value) in enumerate(values(document)):
+        if number > _MOST:
+            raise Refused(where, f"there are more than {_MOST} values up to here: aliases of YAML that hold aliases make them")
+        for place, said in [(where + pointer(key), str(key)) for key in value] if isinstance(value, dict) else [(where, value)]:
+            is_text = isinstance(said, str) and (said.isascii() or not any("\ud800" <= char <= "\udfff" for char in said))
+            if not (is_text or isinstance(said, list | int | None) or (isinstance(said, float) and math.isfinite(said))):
+                raise Refused(place, f"{said!r} is no value of JSON")
+        if where.count("/") > _DEEPEST:
+            raise Refused(where, "is nested too deep")
+        if where.endswith("/$ref") and isinstance(value, str) and (not value.startswith("#/") or at(document, value[1:], None) is None):
+            raise Refused(where, f"{value} is not there")
