@@ -251,3 +251,47 @@ def test_reports_for_readers_and_robots() -> None:
     assert "X.b" in shown
     assert [report.status(some) for some in (CHANGES, CHANGES[1:], CHANGES[2:], [])] == [4, 3, 0, 0]
     assert Counter(change.impact for change in CHANGES) == report.counts(CHANGES)
+
+
+def test_an_answer_that_is_another_or_may_be_empty_is_told() -> None:
+    old, new, empty = exchange(STRING, STRING), exchange(STRING, STRING), exchange(STRING, STRING)
+    for made, names in ((old, ("a",)), (new, ("a", "b"))):
+        members = [{"type": "object", "properties": {"type": {"type": "string", "enum": [name]}}, "required": ["type"]} for name in names]
+        answer = made["paths"]["/make-thing"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        answer["properties"]["x"] = members[0] if len(members) == 1 else {"oneOf": members}
+    assert BREAKING in {change.impact for change in difference(of(old), of(new)) if change.subject == "type"}
+    empty["paths"]["/make-thing"]["post"]["responses"]["204"] = {"description": ""}
+    changes = difference(of(exchange(STRING, STRING)), of(empty))
+    assert [said(change) for change in changes] == [(BREAKING, "type added: the answer: null")]
+
+
+def test_authentication_webhooks_and_places_are_told() -> None:
+    old, new = exchange(STRING, STRING), exchange(STRING, STRING)
+    for made, place, scheme in (
+        (old, "query", {"type": "http", "scheme": "bearer"}),
+        (new, "header", {"type": "apiKey", "in": "header", "name": "K"}),
+    ):
+        made["security"], made["components"] = [{"key": []}], {"securitySchemes": {"key": scheme}}
+        made["paths"]["/make-thing"]["post"]["parameters"] = [{"in": place, "name": "q", "schema": STRING}]
+    new["webhooks"] = {"called": {"post": {"responses": {}}}}
+    assert [said(change) for change in difference(of(old), of(new))] == [
+        (BREAKING, "authentication changed: http bearer → apiKey header K"),
+        (ADDITIVE, "document changed: webhooks, which are not generated: called"),
+        (INTERNAL, "keyword changed: q: sent in the query → header"),
+    ]
+
+
+def test_what_is_required_without_a_description_is_a_field() -> None:
+    new = exchange(STRING, STRING, required=("x",))
+    body = new["paths"]["/make-thing"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    body["required"] = ["token"]
+    assert (BREAKING, "keyword added: token, required") in {said(change) for change in difference(of(exchange(STRING, STRING)), of(new))}
+
+
+def test_a_list_of_fields_of_which_one_is_needed_is_told() -> None:
+    new = exchange(STRING, STRING)
+    schema = new["paths"]["/make-thing"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    schema |= {"anyOf": [{"required": ["x"]}, {"required": ["y"]}], "unevaluatedProperties": False}
+    assert (BREAKING, "keyword changed: x or y has to be there") in {
+        said(change) for change in difference(of(exchange(STRING, STRING)), of(new))
+    }

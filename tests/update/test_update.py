@@ -19,7 +19,8 @@ from codegen.document import Json, Refused, dump, load_file, operations
 from codegen.generate import ROOT
 from codegen.revisions import changelog, pin, update as updating
 from codegen.revisions.sources import fetch
-from codegen.revisions.update import REPLACED, update
+from codegen.revisions.swap import REPLACED
+from codegen.revisions.update import update
 from docs.builder.markup import rest
 from docs.builder.pages import left_out
 

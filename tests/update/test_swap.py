@@ -1,0 +1,78 @@
+"""What an update made comes into its place whole or not at all, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from codegen.revisions.swap import REPLACED, contents, recover, swap, workshop
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    filled(tmp_path, "old")
+    return tmp_path
+
+
+def filled(root: Path, text: str) -> Path:
+    for name in REPLACED:
+        path = root / name if "." in name else root / name / "a.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def texts(root: Path) -> set[str]:
+    return {path.read_text() for name in REPLACED for path in (root / name, *(root / name).rglob("*.py")) if path.is_file()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [1, 2, 7])
+def test_a_signal_waits_until_all_is_in_its_place(root: Path, number: int, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught: list[int] = []
+    former = signal.signal(number, lambda got, _: caught.append(got))
+    rename, count = Path.rename, iter(range(1, 100))
+
+    def disturbed(path: Path, target: Path) -> Path:
+        if next(count) == after:
+            os.kill(os.getpid(), number)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", disturbed)
+    try:
+        with workshop(root) as folder:
+            swap(filled(folder / "new", "new"), root, folder / "old")
+    finally:
+        signal.signal(number, former)
+    assert (caught, texts(root)) == ([number], {"new"})
+    assert not [*root.glob(".spec-update-*")]
+
+
+@pytest.mark.parametrize("moved", [1, 2, 5, len(REPLACED) * 2 - 1])
+def test_what_a_killed_update_left_half_done_is_put_back(root: Path, moved: int) -> None:
+    folder = root / ".spec-update-x"
+    filled(folder / "new", "new")
+    steps = [step for name in REPLACED for step in ((root / name, folder / "old" / name), (folder / "new" / name, root / name))]
+    for start, end in steps[:moved]:
+        end.parent.mkdir(parents=True, exist_ok=True)
+        start.rename(end)
+    assert "what was there before is back" in recover(root)[0]
+    assert (texts(root), folder.exists()) == ({"old"}, False)
+    assert recover(root) == []
+
+
+def test_what_was_cut_off_before_is_told_and_what_is_done_is_cleaned_up(root: Path) -> None:
+    begun, done = root / ".spec-update-a", root / ".spec-update-b"
+    filled(begun / "new", "new")
+    filled(done / "old", "older")
+    assert [told.partition(" ")[0] for told in recover(root)] == [".spec-update-a"]
+    assert (texts(root), begun.exists(), done.exists()) == ({"old"}, True, False)
+
+
+def test_every_edit_is_seen(root: Path) -> None:
+    before = contents(root)
+    (root / "retell_async" / "raw" / "a.py").write_text("other")
+    assert {name for name, _ in before ^ contents(root)} == {str(Path("retell_async/raw/a.py"))}
