@@ -172,7 +172,7 @@ class Dispatch:
                 return attrs.evolve(outcome, error=_bare(error))
             began = anyio.current_time()
             try:
-                async with self._turn(number) as slot:
+                async with self._turn(number, prepared) as slot:
                     began = anyio.current_time()
                     call = await self._placed(prepared)
                 if call is None:
@@ -217,7 +217,7 @@ class Dispatch:
         return attrs.evolve(outcome, status="analyzed", call=call)
 
     @asynccontextmanager
-    async def _turn(self, number: object) -> AsyncGenerator[Slot | None]:
+    async def _turn(self, number: object, call: Call) -> AsyncGenerator[Slot | None]:
         """A block that places one call from a number, when the number may call and the account has room.
 
         :raises _Stopped: the dispatch was stopped before.
@@ -230,11 +230,13 @@ class Dispatch:
                         slot = await self._asked(lambda: room.enter_async_context(slots.hold()))
                     if self._stopped is not None:
                         raise _Stopped
-                    room.callback(begin())
+                    placed = begin()
+                    room.callback(placed.answered)
+                    call.on_leave = placed.left
             yield slot
 
     async def _placed(self, prepared: Call) -> PhoneCallResponse | None:
-        """Place a call; ``None`` if the dispatch was stopped before it left. It may wait for limits of the client, and to be tried again."""
+        """Place a call; ``None`` if the dispatch was stopped before it left: it may wait for limits, and to be tried again."""
         with suppress(_Stopped), self._until_stopped(prepared):
             return await self._way.place(prepared)
         return None

@@ -76,6 +76,8 @@ class Call:
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
     follow: bool | None = None
     """Whether redirects are followed, whatever the operation; ``None`` where it may be repeated."""
+    on_leave: Callable[[], object] | None = None
+    """Called each time that the request goes out."""
     attempts: int = 1
     give_up_at: float | None = None
     """By the clock of the account; ``None`` for never."""
@@ -285,7 +287,7 @@ class Call:
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
         """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""
-        if not turns and self.idempotency_key is None:
+        if not turns and self.idempotency_key is None and self.on_leave is None:
             return None
         for _, turn in turns:
             turn.waits = True
@@ -300,6 +302,8 @@ class Call:
             self._leaves = True
             for _, turn in turns:
                 turn.leaves(account.clock())
+            if self.on_leave is not None:
+                self.on_leave()
 
         return leaves
 

@@ -99,10 +99,11 @@ def test_a_time_that_is_none_calls_nobody_back(caplog: pytest.LogCaptureFixture)
     ("status", "message", "result"),
     [
         (201, "", None),
-        (400, "bad number", Result("not_placed", for_good=True)),
+        (400, "bad number", Result("not_placed", for_good=True, text="bad number")),
         (400, "Contact is marked do_not_call", Result("not_placed", opted_out=True)),
-        (422, "no such agent", Result("not_placed", for_good=True)),
-        (429, "slow down", Result("not_placed")),
+        (422, "no such agent", Result("not_placed", for_good=True, text="no such agent")),
+        (501, "not here", Result("not_placed", text="not here")),
+        (429, "slow down", Result("unavailable")),
         (503, "down", Result("unknown")),
     ],
 )
@@ -121,7 +122,7 @@ async def test_what_the_api_answers(status: int, message: str, result: Result | 
         client.dispatch([request, {**request, "to_number": object()}], until="placed", live=1, keep_free=None) as outcomes,
     ):
         found = {outcome.index: result_of(outcome, RULES, ANN) async for outcome in outcomes}
-    assert found == {0: result, 1: Result("not_placed", for_good=True)}
+    assert found == {0: result, 1: Result("not_placed", for_good=True, text="to_number: object cannot be sent as JSON")}
 
 
 def told(field: str = "no_more_calls", *, within: str = "call_analysis", value: Any = None, reason: str = "user_hangup") -> bool:

@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -31,7 +32,7 @@ from retell_async import (
 )
 
 from ..engine.example import KEY
-from ..engine.virtual import refusal
+from ..engine.virtual import Server, refusal
 from .account import FROM, GET, LIST, PLACE, ROOM, Account, request
 
 
@@ -128,6 +129,28 @@ def test_a_number_places_no_more_calls_a_second_than_it_may() -> None:
     assert 50 <= placed[numbers[0]][-1] <= 50 * 1.35
     assert placed[numbers[1]][-1] <= 50 / 10 * 1.5
     assert placed[numbers[2]][-1] <= 1
+
+
+class _Hangs(Server):
+    """Answers the first call after 115 s, and the others at once."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.latency = 0.05 if self.times(PLACE) or PLACE not in request.url.path else 115.0
+        return await super().handle_async_request(request)
+
+
+def test_a_request_without_an_answer_does_not_hold_up_its_number() -> None:
+    account = Account(limit=500)
+    account.server = _Hangs(account.answer)
+
+    async def main(client: AsyncRetell) -> None:
+        await all_of(client, map(request, range(30)), until="placed", per_number=RateLimit(1))
+
+    account.run(main)
+    moments = account.server.times(PLACE)
+    assert len(moments) == 30
+    assert moments[-1] < 40
+    assert all(later - sooner >= 1.0 for sooner, later in pairwise(moments))
 
 
 def test_a_call_that_waits_for_its_number_leaves_the_room_to_others() -> None:

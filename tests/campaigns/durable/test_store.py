@@ -226,22 +226,20 @@ def test_what_came_of_a_turn_is_not_written_over_a_later_one(make: Campaigns, sa
 def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = make(contacts(1))
     key = desk.begin()
-    assert FORMAT == 1
-    assert not formats.STEPS  # the one that is made here is the first
-    monkeypatch.setattr(formats, "FORMAT", 2)
+    monkeypatch.setattr(formats, "FORMAT", FORMAT + 1)
     renamed = formats.Step(
         settings=lambda said: {**said, "live": 7},
         case=lambda said: {**said, "contact": {**said["contact"], "place": "US-NY"}},
         tables=("ALTER TABLE retell_contact ADD COLUMN remark VARCHAR",),
     )
-    monkeypatch.setitem(formats.STEPS, 1, renamed)
+    monkeypatch.setitem(formats.STEPS, FORMAT, renamed)
     assert Store(desk.store.database).campaign()[1].live == 7  # read as it will be
     assert Desk(desk.store, make).worker == 2
     assert desk.store.campaign()[1].live == 7
     assert desk.store.contact_of(key).place == "US-NY"
     with desk.store._reading() as connection:
-        assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (2, None)
-    monkeypatch.setattr(formats, "FORMAT", 1)
+        assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (FORMAT + 1, None)
+    monkeypatch.setattr(formats, "FORMAT", FORMAT)
     steps: list[Callable[[], object]] = [
         lambda: desk.turn(key),
         lambda: desk.settle(key, "user_hangup"),
@@ -249,7 +247,7 @@ def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch
         lambda: desk.store.beat(desk.worker, 15.0),
     ]
     for step in steps:
-        with pytest.raises(Superseded, match="format 2, here 1"):
+        with pytest.raises(Superseded, match=f"format {FORMAT + 1}, here {FORMAT}"):
             step()
     with pytest.raises(ConfigurationError, match="upgrade"):
         Campaign(make.path)
@@ -262,12 +260,12 @@ def test_a_contact_that_a_later_version_rewrote_meanwhile_is_not_read(make: Camp
 
     def meanwhile(row: object) -> Settings:
         with closing(sqlite3.connect(make.path)) as later, later:
-            later.execute("UPDATE retell_campaign SET format = 2")
+            later.execute(f"UPDATE retell_campaign SET format = {FORMAT + 1}")
             later.execute("UPDATE retell_contact SET \"case\" = '{}'")
         return settings(row)
 
     monkeypatch.setattr(store, "_settings", meanwhile)
-    with pytest.raises(Superseded, match="format 2, here 1"):
+    with pytest.raises(Superseded, match=f"format {FORMAT + 1}, here {FORMAT}"):
         store.next_intent(100)
 
 

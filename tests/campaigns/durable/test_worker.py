@@ -93,12 +93,15 @@ async def test_a_call_is_placed_once_whoever_places_it() -> None:
         assert len(server.sent) == 2
         server.lose = [503]
         other = {**REQUEST, "idempotency_key": "spring-2", "metadata": {"retell_async_token": "spring-2"}}
-        assert await Placing(client).place(other, None) == "call_1"
+        with pytest.raises(OutcomeUnknownError):
+            await Placing(client).place(other, None)
+        assert await Placing(client).place(other, 0.1) == "call_1"
         assert len(server.calls) == 2
 
 
 async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._GLANCE", 0.1)
     server = Server()
     server.acts = False
     async with server.client() as client:
@@ -106,8 +109,9 @@ async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monke
             await Placing(client).place(REQUEST, 4000.0)
         assert server.sent == []
         server.lose = [503, 503]
-        with pytest.raises(OutcomeUnknownError):
-            await Placing(client).place(REQUEST, None)
+        for age in (None, 1.0):
+            with pytest.raises(OutcomeUnknownError):
+                await Placing(client).place(REQUEST, age)
         server.lose = [400]
         with pytest.raises(BadRequestError):
             await Placing(client).place(REQUEST, None)
@@ -143,6 +147,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._GLANCE", 0.1)
+    monkeypatch.setattr("retell_async.campaigns.durable.worker._OUTAGE", 0.01)
     monkeypatch.setattr("retell_async.campaigns.durable.worker._AGAIN", 0.01)
     monkeypatch.setattr("retell_async.campaigns.durable.worker._LATER", 0.01)
     return Bench(tmp_path / "campaign.db", Settings(rules=RULES))
@@ -165,9 +171,9 @@ async def test_a_kill_after_the_request_was_sent_within_the_hour_repeats_its_byt
     bench.server.acts = was_placed
     turn = bench.desk.send(key)
     async with bench.server.client() as client:
-        bench.server.lose = [503, 503]
+        bench.server.lose = [503]
         with pytest.raises(OutcomeUnknownError):
-            await Placing(client)._now.call.create_phone_call(**turn.request)  # and the worker is killed
+            await Placing(client).place(turn.request, None)  # and the worker is killed
     bench.server.lose, bench.server.acts = [], True
     bench.later(50 * 60)
     async with bench.worker() as worker:
