@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import exc
 
-from retell_async import AsyncRetell, BadRequestError, CallSlots, OutcomeUnknownError
+from retell_async import APIConnectionError, AsyncRetell, BadRequestError, CallSlots, OutcomeUnknownError
 from retell_async._helpers.call import Ends
 from retell_async.campaigns import Retry, Settings
 from retell_async.campaigns.durable import worker as worker_module
@@ -272,3 +272,47 @@ async def test_a_database_that_fails_now_and_then_loses_nothing(bench: Bench, mo
     async with bench.worker() as worker:
         await worker.carry_out(key)
     assert (len(bench.server.sent), bench.result) == (1, "user_hangup")
+
+
+async def test_an_outage_is_waited_for_and_loses_nobody(bench: Bench) -> None:
+    key = bench.desk.begin()
+    bench.server.refuse = [httpx.Response(503, json={"message": "down"}) for _ in range(6)]
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), len(set(bench.server.sent)), len(bench.server.calls)) == (7, 1, 1)
+    assert bench.desk.store.counts() == {"reached": 1}
+
+
+async def test_what_the_api_refuses_after_a_failure_is_unknown_at_once(bench: Bench) -> None:
+    key = bench.desk.begin()
+    bench.server.refuse = [httpx.Response(503, json={}), httpx.Response(422, json={"message": "no such agent"})]
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), bench.result) == (2, "unknown")
+
+
+async def test_a_network_that_is_down_uses_up_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = bench.desk.begin()
+    place, failures = Placing.place, [20]
+
+    async def down(self: Placing, request: Any, *args: Any) -> str:
+        if failures[0]:
+            failures[0] -= 1
+            raise APIConnectionError(request=httpx.Request("POST", BASE_URL), sent=False)
+        return await place(self, request, *args)
+
+    monkeypatch.setattr(Placing, "place", down)
+    monkeypatch.setattr(worker_module, "_LONGEST_OUTAGE", 0.01)
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), bench.result) == (1, "user_hangup")
+    assert bench.desk.store.counts() == {"reached": 1}
+
+
+async def test_a_call_whose_analysis_does_not_come_is_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_ANALYSIS", 0.3)
+    bench = Bench(tmp_path / "campaign.db", Settings(rules=attrs.evolve(RULES, opt_out="no_more")))
+    key = bench.desk.begin()
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (bench.result, bench.desk.store.counts()) == ("user_hangup", {"reached": 1})
