@@ -222,7 +222,7 @@ class Worker:
     async def _send(self, key: str, turn: Turn) -> str:
         if not turn.may_dial or (turn.age is not None and turn.age < 0):  # nobody knows how old its key is
             return await self.placing.find(turn.request)
-        answer: str | Exception
+        answer: str | Exception = ""
         async with anyio.create_task_group() as tasks:
             try:
                 answer = await self.placing.place(turn.request, turn.age, lambda: tasks.start_soon(self._counted, key, turn))
