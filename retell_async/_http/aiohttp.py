@@ -22,7 +22,7 @@ import httpx
 import httpx_aiohttp
 from yarl import URL
 
-from .._core.errors import ConfigurationError
+from .._core.errors import ConfigurationError, RetellError
 from .._core.masking import mask_text
 from .exchange import no_cookies
 from .instrumented import Methods
@@ -97,7 +97,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         if not on_asyncio():
             raise ConfigurationError("aiohttp runs under asyncio alone: use DefaultAsyncHttpxClient under trio")
         if self._closed:
-            raise RuntimeError("the transport is closed")
+            raise RetellError("the client is closed")
         self._leave_ended_loops()
         upload = _upload_of(request)
         trip = _Trip(request.extensions.get(LEAVES))
@@ -145,8 +145,9 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         return session
 
     def _leave_ended_loops(self) -> None:
-        for loop in [loop for loop in self.sessions if is_over(loop)]:
-            _close(self.sessions.pop(loop))
+        for loop in list(self.sessions):  # those of other threads come and go meanwhile
+            if is_over(loop) and (session := self.sessions.pop(loop, None)) is not None:
+                _close(session)
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
