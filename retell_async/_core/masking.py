@@ -40,6 +40,8 @@ _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|
 
 _LONGEST_TEXT = 80
 _MOST_ITEMS = 4
+_DEEPEST_SHOWN = 20
+_DEEPEST = 100
 
 # What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
 _ON_THE_WAY = frozenset(
@@ -78,18 +80,22 @@ def _masked_number(match: re.Match[str]) -> str:
     return mask(match.group()) if plus is None else plus + mask("+" + _NO_DIGIT.sub("", match.group().removeprefix(plus)))[1:]
 
 
-def masked(value: object, key: str = "") -> object:
-    """Parsed JSON with every secret in it masked.
+def masked(value: object, key: str = "", depth: int = 0) -> object:
+    """Parsed JSON with every secret in it masked, and ``…`` for what is nested too deeply to be shown by anybody.
 
     :param key: the name of the field that holds it.
     """
     if isinstance(value, str):
         return _masked_str(key, value)
+    if depth > _DEEPEST and isinstance(value, (list, tuple, Mapping)):
+        return "…"
     if isinstance(value, (list, tuple)):
-        return [masked(item, key) for item in cast("Sequence[object]", value)]
+        return [masked(item, key, depth + 1) for item in cast("Sequence[object]", value)]
     if isinstance(value, Mapping):
         entries = cast("Mapping[object, object]", value).items()
-        return {mask_text(str(name)): "***" if _is_secret(key, str(name)) else masked(entry, str(name)) for name, entry in entries}
+        return {
+            mask_text(str(name)): "***" if _is_secret(key, str(name)) else masked(entry, str(name), depth + 1) for name, entry in entries
+        }
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return value
@@ -147,16 +153,18 @@ def masked_traceback(error: BaseException) -> str:
     return mask_text("".join(format_exception(error)))
 
 
-def _shown(key: str, value: Any) -> str:
+def _shown(key: str, value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         text = _masked_str(key, value)
         return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
     kind = value.__class__
+    if depth > _DEEPEST_SHOWN and kind in {list, dict}:
+        return "…"
     if kind is list:
-        shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
+        shown = [_shown(key, item, depth + 1) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
     if kind is dict:
-        entries = ((name, "'***'" if _is_secret(key, str(name)) else _shown(str(name), entry)) for name, entry in value.items())
+        entries = ((name, "'***'" if _is_secret(key, str(name)) else _shown(str(name), entry, depth + 1)) for name, entry in value.items())
         return f"{{{', '.join(f'{mask_text(repr(name))}: {entry}' for name, entry in entries)}}}"
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
