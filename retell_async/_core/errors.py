@@ -7,11 +7,10 @@ are what was received and sent, unmasked, until an error is pickled: what is unp
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .masking import mask_text, masked
+from .masking import mask_text, masked, without_key
 from .reasons import stated_reason
 from .retry_after import retry_after_seconds
 
@@ -83,7 +82,7 @@ class APIError(RetellError):
     _by_client = True  # and not by a program, for its tests, which finds in it what it said and no more
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
-        self._said = mask_text(_without_key(message, request))
+        self._said = mask_text(without_key(message, request.headers))
         super().__init__(self._said)
         self.message = message
         self.request = request
@@ -330,12 +329,6 @@ def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError
     :param known: what `OutcomeUnknownError` takes.
     """
     return _UNKNOWN.get(type(last), OutcomeUnknownError)(**known)
-
-
-def _without_key(message: str, request: httpx.Request) -> str:
-    """Leave out the API key, which a server may repeat in what it says."""
-    key = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "***", message) if key and key in message else message
 
 
 def status_error(response: httpx.Response) -> APIStatusError:

@@ -8,7 +8,18 @@ from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Hidden", "HiddenMapping", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
+__all__ = [
+    "Hidden",
+    "HiddenMapping",
+    "cut",
+    "mask",
+    "mask_text",
+    "masked",
+    "masked_fields",
+    "masked_repr",
+    "masked_traceback",
+    "without_key",
+]
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
@@ -68,6 +79,12 @@ def mask_text(text: str) -> str:
     """Mask every phone number and API key in a text, and in a URL what stands before its host and the secrets in its query."""
     text = _QUERY.sub(r"\1=***", _USER_INFO.sub("***", _API_KEY.sub("***", text)))
     return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
+
+
+def without_key(text: str, headers: Mapping[str, str]) -> str:
+    """Leave out the API key that is in the headers of a request, whatever it looks like: a server may repeat it in what it says."""
+    key = next((value for name, value in headers.items() if name.lower() == "authorization"), "").removeprefix("Bearer ")
+    return re.sub(rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(key)}(?!\w)", "***", text) if key and key in text else text
 
 
 def _masked_national(match: re.Match[str]) -> str:
@@ -184,7 +201,7 @@ def _masked_str(key: str, value: str) -> str:
     return mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
 
 
-def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
+def cut(error: E, until: BaseException | None = None, *, note: bool = False, headers: Mapping[str, str] | None = None) -> E:
     """Take the frames through which requests pass out of the traceback of an error, and of its causes. Other frames stay.
 
     What a message of httpx's quotes of an answer is masked.
@@ -192,6 +209,7 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
     To be called where the error is caught and raised again, so that the frames above come to it afterwards.
 
     :param until: an error that was being handled before, and is left as it is.
+    :param headers: of the request, whose API key is masked too.
     :param note: say in a note of the error where it was raised, for one that nobody expects.
     """
     if note:
@@ -207,7 +225,7 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
         seen.add(id(one))
         one.__traceback__ = _without(one.__traceback__)
         if type(one).__module__.partition(".")[0] in _QUOTING:
-            one.args = tuple(mask_text(text) if isinstance(text, str) else text for text in one.args)
+            one.args = tuple(mask_text(without_key(text, headers or {})) if isinstance(text, str) else text for text in one.args)
         quiet = one.__suppress_context__
         one.__cause__, one.__context__ = _behind(one.__cause__), _behind(one.__context__)
         one.__suppress_context__ = quiet

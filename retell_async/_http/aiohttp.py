@@ -402,7 +402,14 @@ def _translated(error: httpx.TransportError | aiohttp.ClientError | OSError) -> 
     cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
     if isinstance(error, httpx.TransportError) and not isinstance(cause, (aiohttp.ClientError, OSError)):
         return error
-    return _kind(cause)(mask_text(str(cause)))
+    return _kind(cause)(mask_text(_said(cause)))
+
+
+def _said(cause: BaseException | None) -> str:
+    """What an error of aiohttp says, without what it quotes of the answer: servers repeat what they were sent."""
+    if isinstance(cause, aiohttp.ClientResponseError) and not isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"the answer is no HTTP: {cause.message.partition(':')[0]}"  # the status is one that aiohttp has made up
+    return str(cause).partition(":")[0] if isinstance(cause, aiohttp.ClientPayloadError) else str(cause)
 
 
 def _kind(cause: BaseException | None) -> Callable[[str], httpx.TransportError]:
