@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import anyio
@@ -223,6 +225,27 @@ def test_a_connection_that_breaks_off_costs_no_call(caplog: pytest.LogCaptureFix
 
     run(main)
     assert "a connection broke off" in caplog.text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("lifespan", [True, False])
+async def test_the_task_of_a_connection_that_is_cancelled_is_cancelled(lifespan: bool, caplog: pytest.LogCaptureFixture) -> None:
+    app = application(echo)
+    async with AsyncExitStack() as stack:
+        if lifespan:
+            await stack.enter_async_context(app.lifespan())
+        async with anyio.create_task_group() as tasks:
+            line = Line(Talk(app, tasks))
+            leading = asyncio.create_task(app.lead("call_1", line))
+            await line.complete(0)
+            leading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leading
+        assert (app.sessions.keys() == {"call_1"}) is lifespan  # where there is none, it was the task that held the call
+        assert line.closed_with is None
+    assert not app.sessions
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("first", [1, 3, 4, 5])
