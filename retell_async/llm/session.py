@@ -78,9 +78,10 @@ class Session:
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
         self.state: dict[str, Any] = {}
-        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON.
+        """The application's own. It survives reconnections, and other processes too with a store that they share.
 
-        It is saved when a turn is complete, when a connection is lost, and at the end.
+        Those get the text of what JSON does not have, such as a datetime, if the store writes JSON. It is saved when a turn is complete,
+        when a connection is lost, and at the end.
         """
         self.ended: str | None = None
         """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded`` or ``refused``. Where only this process

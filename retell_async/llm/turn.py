@@ -175,7 +175,8 @@ class Turn:
     ) -> object:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 
-        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns.
+        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns. Its result may be
+        anything in this process; others, which share a store that writes JSON, get the text of what JSON does not have, such as a datetime.
 
         :param key: what the effect is, such as ``book:2026-11-25T10:00``.
         :param when: ``spoken`` waits until the agent begins to speak this turn, of which something must have been said, and does nothing
