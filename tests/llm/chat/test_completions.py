@@ -42,7 +42,6 @@ def finish(reason: str) -> Json:
 
 
 JSON = {"content-type": "application/json"}
-DONE = "\n\ndata: [DONE]\n\n"
 EOF = EOFError()
 """The end of a stream, without a word."""
 
@@ -320,7 +319,7 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
 def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: str, end: str) -> None:
     event = "".join(f"data: {line}{end}" for line in json.dumps(delta(content="No."), indent=1).split("\n"))
-    written = f"{event}{end}data: [DONE]{end}{end}".encode()
+    written = f"\ufeff{event}{end}data: [DONE]{end}{end}".encode()  # with the mark that some put in front
     compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written) if encoding == "deflate" else written
 
     class Bytes(Stream):
@@ -382,9 +381,6 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
         [delta(content=part) for part in ("\n", "<th", "ink>Ye", "s.</th", "ink>", "\n\n", "N", "o.")],
         [delta(content="<think>Yes.</think>"), delta(content="No."), finish("stop")],
         httpx.Response(201, headers={"content-type": "text/event-stream"}, stream=Stream([json.dumps(delta(content="No.")).encode()], 0)),
-        httpx.Response(
-            200, headers={"content-type": "text/event-stream"}, content="\ufeffdata: " + json.dumps(delta(content="No.")) + DONE
-        ),
         httpx.Response(200, content="\ufeff" + json.dumps({"choices": [{"message": {"content": "No."}}]}), headers=JSON),
     ],
 )
