@@ -139,13 +139,14 @@ class Turn:
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
         """As `Session.tool_call`."""
+        id = self.session.tool_call(name, arguments)
         self.active_at = anyio.current_time()
-        return self.session.tool_call(name, arguments)
+        return id
 
     def tool_result(self, id: str, content: object, *, successful: bool | None = None) -> None:
         """As `Session.tool_result`."""
-        self.active_at = anyio.current_time()
         self.session.tool_result(id, content, successful=successful)
+        self.active_at = anyio.current_time()
 
     @overload
     async def once(
