@@ -375,7 +375,7 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
         [delta(content=[{"type": "text", "text": "No."}, {"type": "image_url"}])],
         [delta(refusal="No.")],
         [delta(content="No."), finish("stop"), EOF],
-        [{"choices": None}, {"choices": [None]}, {"choices": [{"delta": None}]}, delta(content="No.", tool_calls=None)],
+        [{"choices": None}, {"choices": [None]}, {"choices": [{"delta": None}]}, delta(content="No.", tool_calls=[None])],
         [delta(content=" \n"), delta(content="No.")],
         [delta(content="<think>Yes?</think>No.")],
         [delta(content=part) for part in ("\n", "<th", "ink>Ye", "s.</th", "ink>", "\n\n", "N", "o.")],
