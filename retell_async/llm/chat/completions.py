@@ -238,8 +238,9 @@ class _Answer:
         choice: Any = (choices[0] if choices else None) or {}
         self._finish = choice.get("finish_reason") or self._finish
         delta: Any = choice.get("delta") or choice.get("message") or {}
-        for call in filter(None, delta.get("tool_calls") or ()):
-            self._call(call)
+        for call in delta.get("tool_calls") or ():
+            if call:
+                self._call(call)
         text = self._spoken(_text(delta.get("content")) or _text(delta.get("refusal")))
         self._text += text
         return text

@@ -210,7 +210,7 @@ def test_a_standard_input_of_any_kind(typed: bytes | None, status: int) -> None:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "PYTHONIOENCODING": "ascii" if typed == b"hi\n" else "utf-8"},
-                **({} if typed else {"preexec_fn": lambda: os.close(0)}),
+                preexec_fn=None if typed else lambda: os.close(0),
             )
             shown, problem = await asyncio.wait_for(running.communicate(typed), 20)
             return running.returncode, shown, problem
