@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from .. import marks
@@ -63,17 +64,17 @@ def _heirs(document: Json) -> None:
         found: list[str] = []
         waiting = [name] if "discriminator" in schema and not {"oneOf", "anyOf"} & schema.keys() else []
         while waiting:
-            base = to_ref(waiting.pop())
-            waiting.extend(other for other, said in schemas.items() if base in said.get("allOf", ()) and other not in found)
-            found.extend(other for other in waiting if other not in found)
+            known = to_ref(waiting.pop())
+            more = [other for other, said in schemas.items() if known in said.get("allOf", ()) and other not in found]
+            waiting, found = waiting + more, found + more
         if not found:
             continue
-        schemas[f"{name}Base"] = {key: said for key, said in schema.items() if key not in ("discriminator", marks.NAME)}
+        base = next(free for start in count() if (free := f"{name}Base{start or ''}") not in schemas)
+        schemas[base] = {key: said for key, said in schema.items() if key not in ("discriminator", marks.NAME)}
         for heir in found:
-            schemas[heir]["allOf"] = [to_ref(f"{name}Base") if part == to_ref(name) else part for part in schemas[heir]["allOf"]]
-        schemas[name] = {key: said for key, said in schema.items() if key in ("discriminator", marks.NAME)} | {
-            "oneOf": [*map(to_ref, found)]
-        }
+            schemas[heir]["allOf"] = [to_ref(base) if part == to_ref(name) else part for part in schemas[heir]["allOf"]]
+        whole = {key: said for key, said in schema.items() if key in ("discriminator", marks.NAME)}
+        schemas[name] = {**whole, "oneOf": [*map(to_ref, found)]}
 
 
 def _no_boolean(schema: Any) -> Json:

@@ -73,3 +73,23 @@ def test_two_kinds_of_unions_at_once_are_refused() -> None:
     where, reason = refused(dialect.run, holding(A={"oneOf": [STRING], "anyOf": [INTEGER]}))
     assert where == "/components/schemas/A/anyOf"
     assert "beside oneOf" in reason
+
+
+def test_a_base_whose_heirs_alone_say_so_is_the_union_of_them() -> None:
+    cat, kitten = {"allOf": [ref("Pet"), object_(cat=STRING)]}, {"allOf": [ref("Cat"), object_(kitten=STRING)]}
+    base, tag = object_("kind", kind=STRING), {"propertyName": "kind"}
+    made = schemas_after(dialect.run, Pet={**base, "discriminator": tag, "x-name": "Animal"}, Cat=cat, Kitten=kitten, PetBase=STRING)
+    assert made == {
+        "Pet": {"discriminator": tag, "x-name": "Animal", "oneOf": [ref("Cat"), ref("Kitten")]},
+        "PetBase": STRING,
+        "PetBase1": base,
+        "Cat": {"allOf": [ref("PetBase1"), object_(cat=STRING)]},
+        "Kitten": kitten,
+    }
+
+
+def test_a_discriminator_without_heirs_is_left_to_whom_it_concerns() -> None:
+    assert said({**object_(kind=STRING), "discriminator": {"propertyName": "kind"}}) == {
+        **object_(kind=STRING),
+        "discriminator": {"propertyName": "kind"},
+    }
