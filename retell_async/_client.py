@@ -20,7 +20,7 @@ from ._core.operation import Omit, Request, RequestOptions, given, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
-from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, traced, with_key
+from ._engine.idempotency import KEY_FIELD, is_listed, joined, marked, new_key, token_of, traced, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
 from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
@@ -340,7 +340,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
             raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
         observed = self._observed(request) if _instrumentation.hooks else None
-        trace = None if observed is None else observed.activity.traceparent
+        trace = None if observed is None else cast("RequestActivity", observed.activity).propagated
         if request.operation.repeat == "idempotency_key":
             key_is_made = (request.body or {}).get(KEY_FIELD) is None
             request, key = with_key(request, partial(new_key, trace))
@@ -395,6 +395,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
                 path=operation.path,
                 base_url=self._settings.base_url,
                 places_call=is_listed(operation),
+                traceparent=joined(request),
                 call_id=called,
             )
         )

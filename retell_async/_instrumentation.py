@@ -64,8 +64,7 @@ class Activity:
 class RequestActivity(Activity):
     """An operation of the API, with all its attempts and waits.
 
-    `traceparent` is that of the request's metadata. A hook may set its own where `places_call`: then the call carries it, unless the
-    request has an idempotency key of the caller's, under which it must stay what it is.
+    Under an idempotency key of the caller's, `traceparent` is what the key or the request's metadata says.
     """
 
     operation: str
@@ -76,6 +75,9 @@ class RequestActivity(Activity):
     base_url: str
     places_call: bool
     """Whether it makes a call that has metadata."""
+    propagated: str | None = attrs.field(default=None, repr=False)
+    """A hook may set this where `places_call`: the trace that the metadata of the call shall name, as W3C Trace Context writes it. Under an
+    idempotency key of the caller's it is not sent, since what is sent under one key must stay what it was."""
     attempts: int = 0
     """How often it was sent."""
     answer: RawResponse[Any] | None = attrs.field(default=None, repr=False)

@@ -11,9 +11,9 @@ import attrs
 
 from .._core.errors import ConfigurationError
 from .._core.operation import Operation, Request
-from .._instrumentation import MARK, TRACEPARENT, is_traceparent
+from .._instrumentation import MARK, TRACEPARENT, is_traceparent, trace_in
 
-__all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
+__all__ = ["KEY_FIELD", "MARK", "is_listed", "joined", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
 
 T = TypeVar("T")
 
@@ -84,6 +84,12 @@ def traced(request: Request[T], key: str | None, traceparent: str | None) -> Req
     """
     trace = traceparent if key is None else _trace_in_key(key)
     return request if trace is None else _with_metadata(request, TRACEPARENT, trace)
+
+
+def joined(request: Request[Any]) -> str | None:
+    """The trace that a request with a key of the caller's belongs to, as far as the request says; ``None`` where it says nothing."""
+    key = (request.body or {}).get(KEY_FIELD)
+    return (_trace_in_key(key) or trace_in(_metadata(request))) if isinstance(key, str) else None
 
 
 def _with_metadata(request: Request[T], name: str, value: str) -> Request[T]:
