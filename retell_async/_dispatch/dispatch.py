@@ -11,7 +11,15 @@ import anyio
 import attrs
 
 from .._call_slots import CallSlots, Slot
-from .._core.errors import APIConnectionError, APIStatusError, AuthenticationError, OutcomeUnknownError, PaymentRequiredError, RetellError
+from .._core.errors import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    CircuitOpenError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RetellError,
+)
 from .._core.masking import Hidden, cut, mask_text
 from .._helpers.watch import is_transient
 from .numbers import Numbers
@@ -167,14 +175,22 @@ class Dispatch:
                     raise TypeError(f"a request must be a mapping or a model, not {type(outcome.request).__name__}")
                 number = given.get("from_number")
                 prepared = await self._way.prepare(given)
+                again = Hidden(given)
                 del given
             except Exception as error:  # noqa: BLE001 - whatever it is that cannot be sent, the others can
                 return attrs.evolve(outcome, error=_bare(error))
             began = anyio.current_time()
             try:
-                async with self._turn(number) as slot:
-                    began = anyio.current_time()
-                    call = await self._way.place(prepared)
+                while True:
+                    try:
+                        async with self._turn(number) as slot:
+                            began = anyio.current_time()
+                            call = await self._way.place(prepared)
+                        break
+                    except CircuitOpenError as error:  # it was not sent, and nor would the next one be: the server is left alone
+                        with self._until_stopped():
+                            await anyio.sleep(error.retry_after)
+                        prepared = await self._way.prepare(again.value)
             except _Stopped:
                 return attrs.evolve(outcome, error=self._stopped)
             except Exception as error:  # noqa: BLE001 - as above

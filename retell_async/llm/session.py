@@ -6,6 +6,7 @@ import json
 import math
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -257,6 +258,8 @@ class Session:
             raise TypeError(f"a turn says texts, and not {type(text).__name__}")
         if self._conversation.respond(turn.id, text, complete=False, uninterruptible=turn.uninterruptible):
             turn.text += text
+            if text.strip():
+                turn.note()
             self._wake()
             self._note_spoken(turn)
         await self._breathe()
@@ -517,7 +520,7 @@ class Session:
 
     async def _answer(self, turn: Turn) -> None:
         """Say what the agent gives for a turn, to its end or until nobody wants it any more."""
-        with turn.scope:
+        with turn.observed or nullcontext(), turn.scope:
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self._watch, turn)
                 try:
@@ -553,6 +556,7 @@ class Session:
         if turn.complete:  # at the last moment
             return
         self._stats.timed_out += 1
+        turn.note("timed_out")
         log.error("call %r: turn %d gave nothing for %g seconds", self.call_id, turn.id, turn.timeout)
         self._apologise(turn)
         turn.scope.cancel()
@@ -561,12 +565,14 @@ class Session:
         says_something = turn.text.strip() or turn.action is not None or turn.says_goodbye or turn.may_be_silent
         if not says_something and self._conversation.wanted == turn.id:
             self._stats.failed += 1
+            turn.note("failed")
             log.error("call %r: turn %d gave nothing to say", self.call_id, turn.id)
             self._apologise(turn)
             return
         if not self._conversation.respond(turn.id, "", complete=True, action=turn.action):
             return
         turn.complete = True
+        turn.note("complete")
         self._wake()
         self._note_spoken(turn)
         pattern, pickup = self.settings.goodbye_pattern, self.settings.silent_pickup
@@ -578,6 +584,7 @@ class Session:
 
     def _failed(self, turn: Turn, error: BaseException) -> None:
         self._stats.failed += 1
+        turn.note("failed", error)
         log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
         self._apologise(turn)
 

@@ -15,9 +15,11 @@ import attrs
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import exc
 
+from ... import _instrumentation
 from ..._core.errors import (
     APIError,
     AuthenticationError,
+    CircuitOpenError,
     NotFoundError,
     OutcomeUnknownError,
     PaymentRequiredError,
@@ -28,6 +30,7 @@ from ..._core.errors import (
 from ..._core.masking import mask_text
 from ..._dispatch.outcome import Outcome
 from ..._helpers.watch import is_transient
+from ..._instrumentation import CampaignAttemptActivity, trace_of
 from ..calls import result_of
 from ..case import Result
 from .store import Begun, LeaseLost, Superseded, Turn, Wait
@@ -111,7 +114,7 @@ class Worker:
             try:
                 begun = await patiently(self.store.open_attempt, key)
                 if begun is not None:
-                    await self._carry_out(begun)
+                    await self._watched(begun)
             except Exception as error:
                 if isinstance(error, (LeaseLost, Superseded)):
                     raise
@@ -122,19 +125,34 @@ class Worker:
             else:
                 return
 
-    async def _carry_out(self, begun: Begun) -> None:
+    async def _watched(self, begun: Begun) -> None:
+        if not _instrumentation.hooks:
+            await self._carry_out(begun, None)
+            return
+        activity = CampaignAttemptActivity(key=begun.key, call_id=begun.call_id, traceparent=trace_of(begun.key))
+        with _instrumentation.begin(activity):
+            await self._carry_out(begun, activity)
+
+    async def _carry_out(self, begun: Begun, activity: CampaignAttemptActivity | None) -> None:
         slot = None
         call_id = begun.call_id
         if call_id is None:
-            placed = await self._place(begun.key, begun.from_number)
+            placed = await self._place(begun.key, begun.from_number, activity)
             if placed is None:
                 return
             call_id, slot = placed
-        await self._follow(begun, call_id)
+        if activity is not None:
+            activity.call_id = call_id
+        await self._follow(begun, call_id, activity)
         if slot is not None:
             slot.ended()
 
-    async def _place(self, key: str, number: str) -> tuple[str, Slot | None] | None:
+    async def _settle(self, key: str, result: Result, activity: CampaignAttemptActivity | None, **more: Any) -> None:
+        await patiently(self.store.settle, key, result, **more)
+        if activity is not None:
+            activity.reason = result.reason
+
+    async def _place(self, key: str, number: str, activity: CampaignAttemptActivity | None) -> tuple[str, Slot | None] | None:
         """Place the call; ``None`` if there is none, and it is written why."""
         first = True
         turn: Turn | None = None
@@ -152,9 +170,9 @@ class Worker:
                     return None
                 await patiently(self.store.placed, key, call_id, self.now())
             except OutcomeUnknownError:
-                await patiently(self.store.settle, key, Result("unknown"), turn=turn)
+                await self._settle(key, Result("unknown"), activity, turn=turn)
                 return None
-            except RateLimitError as error:
+            except (RateLimitError, CircuitOpenError) as error:
                 if turn is not None:
                     await patiently(self.store.refused, key, turn, self.now())
                 await anyio.sleep(min(error.retry_after or _FULL, 60.0))
@@ -163,7 +181,7 @@ class Worker:
                 outcome = Outcome(index=0, request=None, status="not_placed", error=error)
                 contact = await patiently(self.store.contact_of, key)
                 result = result_of(outcome, self.settings.rules, contact) or Result("not_placed")
-                await patiently(self.store.settle, key, result, turn=turn)
+                await self._settle(key, result, activity, turn=turn)
                 return None
             else:
                 return call_id, slot
@@ -200,19 +218,21 @@ class Worker:
             return await self.placing.find(turn.request)
         return await self.placing.place(turn.request, turn.age)
 
-    async def _follow(self, begun: Begun, call_id: str) -> None:
+    async def _follow(self, begun: Begun, call_id: str, activity: CampaignAttemptActivity | None) -> None:
         rules = self.settings.rules
         try:
             call = await self._ended(call_id)
         except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
-            await patiently(self.store.settle, begun.key, Result("unknown"))  # it was placed, and nobody knows what became of it
+            await self._settle(begun.key, Result("unknown"), activity)  # it was placed, and nobody knows what became of it
             return
+        if activity is not None:
+            activity.call = call
         contact = await patiently(self.store.contact_of, begun.key)
         result = result_of(Outcome(index=0, request=None, status="ended", call=call), rules, contact) or Result("unknown")
         if result.meaning == "account":
             await patiently(self.store.pause, f"a call ended with {result.reason}")
         cents = None if call.call_cost is None else call.call_cost.combined_cost
-        await patiently(self.store.settle, begun.key, result, duration_ms=call.duration_ms, cents=cents)
+        await self._settle(begun.key, result, activity, duration_ms=call.duration_ms, cents=cents)
 
     @property
     def _until(self) -> Literal["ended", "analyzed"]:
