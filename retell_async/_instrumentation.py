@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
@@ -177,8 +177,8 @@ class Observed:
         for manager in self._managers:
             try:
                 manager.__enter__()
-            except Exception:
-                _failed()
+            except Exception as failed:  # noqa: BLE001 - no call is lost because somebody could not count it
+                _log(failed)
             else:
                 entered.append(manager)
         self._managers = entered
@@ -192,13 +192,11 @@ class Observed:
         for manager in reversed(self._managers):
             try:
                 manager.__exit__(None, None, None)
-            except Exception:
-                _failed()
+            except Exception as failed:  # noqa: BLE001 - as above
+                _log(failed)
         if self._token is not None:
-            try:
+            with suppress(ValueError):  # a coroutine that is closed elsewhere, since its event loop is gone
                 _current.reset(self._token)
-            except ValueError:
-                pass  # a coroutine that is closed elsewhere, since its event loop is gone
 
 
 def begin(activity: Activity) -> Observed:
@@ -207,8 +205,8 @@ def begin(activity: Activity) -> Observed:
     for hook in hooks:
         try:
             manager = hook(activity)
-        except Exception:
-            _failed()
+        except Exception as failed:  # noqa: BLE001 - as above
+            _log(failed)
         else:
             if manager is not None:
                 managers.append(manager)
@@ -220,15 +218,14 @@ def tell(event: object) -> None:
     for hook in hooks:
         try:
             hook(event)
-        except Exception:
-            _failed()
+        except Exception as failed:  # noqa: BLE001 - as above
+            _log(failed)
 
 
-def _failed() -> None:
-    # No call is lost because somebody could not count it.
+def _log(error: Exception) -> None:
     import logging
 
-    logging.getLogger("retell_async").exception("a hook of the telemetry failed")
+    logging.getLogger("retell_async").error("a hook of the telemetry failed", exc_info=error)
 
 
 def is_traceparent(value: object) -> bool:

@@ -180,13 +180,14 @@ class Dispatch:
             except Exception as error:  # noqa: BLE001 - whatever it is that cannot be sent, the others can
                 return attrs.evolve(outcome, error=_bare(error))
             began = anyio.current_time()
+            slot: Slot | None = None
+            placed: PhoneCallResponse | None = None
             try:
-                while True:
+                while placed is None:
                     try:
                         async with self._turn(number) as slot:
                             began = anyio.current_time()
-                            call = await self._way.place(prepared)
-                        break
+                            placed = await self._way.place(prepared)
                     except CircuitOpenError as error:  # it was not sent, and nor would the next one be: the server is left alone
                         with self._until_stopped():
                             await anyio.sleep(error.retry_after)
@@ -204,6 +205,7 @@ class Dispatch:
             finally:
                 key = prepared.idempotency_key  # of the last attempt: one that is too old makes way for another
                 del prepared
+            call = cast("PhoneCallResponse", placed)
             is_followed = self._way.until != "placed"
             self._count(placed=1, live=int(is_followed))
             outcome = attrs.evolve(outcome, status="placed", call=call, idempotency_key=key)

@@ -315,9 +315,7 @@ class Call:
 
     def _tell_circuit(self, circuit: Circuit, before: CircuitState) -> None:
         if circuit.state != before:
-            self._tell(
-                CircuitEvent(operation=self.operation.id, state=circuit.state, failures=circuit.failures, circuit=circuit.number)
-            )
+            self._tell(CircuitEvent(operation=self.operation.id, state=circuit.state, failures=circuit.failures, circuit=circuit.number))
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
         """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""

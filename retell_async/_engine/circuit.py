@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import count
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
@@ -38,9 +38,9 @@ class CircuitBreaker:
     open_for: float = 30.0
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.failures, int) or isinstance(self.failures, bool) or self.failures < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"failures of a CircuitBreaker must be a whole number, 1 or more, not {self.failures!r}")
-        seconds: object = self.open_for
+        failures, seconds = cast("tuple[Any, Any]", (self.failures, self.open_for))
+        if not isinstance(failures, int) or isinstance(failures, bool) or failures < 1:
+            raise ConfigurationError(f"failures of a CircuitBreaker must be a whole number, 1 or more, not {failures!r}")
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
             raise ConfigurationError(f"open_for of a CircuitBreaker must be above 0 seconds, not {seconds!r}")
 

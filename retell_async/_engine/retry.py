@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import attrs
 
@@ -69,7 +69,7 @@ class RetryPolicy:
             raise ConfigurationError(f"deadline of a RetryPolicy must be above 0 seconds, not {self.deadline!r}")
         if self.budget is not None and not (_is_number(self.budget) and self.budget == int(self.budget) and self.budget >= 0):
             raise ConfigurationError(f"budget of a RetryPolicy must be a whole number, 0 or more, or None, not {self.budget!r}")
-        breaker: object = self.circuit_breaker
+        breaker = cast("object", self.circuit_breaker)
         if not (breaker is None or isinstance(breaker, CircuitBreaker)):
             raise ConfigurationError(f"circuit_breaker of a RetryPolicy must be a CircuitBreaker or None, not {type(breaker).__name__}")
         if self.on_unknown_outcome not in {"raise", "reconcile"}:

@@ -66,6 +66,7 @@ class InboundDispatcher:
             await self._answer(pending, until, respond)
             return Ended("duplicate")
         pending = self._pending[key] = _Pending()
+        in_time = False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_handler, key, pending, handler, request)
             in_time = await self._answer(pending, until, respond)
