@@ -205,7 +205,7 @@ class Dispatch:
             finally:
                 key = prepared.idempotency_key  # of the last attempt: one that is too old makes way for another
                 del prepared
-            call = cast("PhoneCallResponse", placed)
+            call = placed
             is_followed = self._way.until != "placed"
             self._count(placed=1, live=int(is_followed))
             outcome = attrs.evolve(outcome, status="placed", call=call, idempotency_key=key)
