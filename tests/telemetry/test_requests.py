@@ -14,7 +14,6 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from retell_async import APITimeoutError, AsyncRetell, NotFoundError, OutcomeUnknownError, RateLimit, Retell, RetryPolicy, telemetry
 from retell_async._instrumentation import Activity, RequestActivity
-
 from retell_async.raw.api.call import create_phone_call
 
 from ..engine.example import BASE_URL, KEY, client_of
@@ -172,7 +171,10 @@ async def test_many_at_once_do_not_mix() -> None:
 
 
 def test_without_await_the_callers_span_is_above_too() -> None:
-    with seeing() as seen, Retell(KEY, base_url=BASE_URL, http_client=httpx.Client(transport=httpx.MockTransport(serving(PLACED)))) as client:
+    with (
+        seeing() as seen,
+        Retell(KEY, base_url=BASE_URL, http_client=httpx.Client(transport=httpx.MockTransport(serving(PLACED)))) as client,
+    ):
         with seen.tracer.start_as_current_span("book"):
             client.call.create_phone_call(**NUMBERS)
         client.call.retrieve("call_1")
