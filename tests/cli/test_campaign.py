@@ -19,6 +19,8 @@ from retell_async.cli.group import retell_async
 
 from ..engine.example import BASE_URL, KEY
 
+pytestmark = pytest.mark.parallel
+
 CONTACTS = "number,first_name,zone\n+12125550111,Ann,\n+1415555,Bob,\n+14155550112,Cy,\n+12125550111,Ann again,\n"
 RULES = 'numbers = ["+14155550100"]\nhours = "mon-fri 9-17"\n'
 

@@ -17,7 +17,7 @@ import pytest
 from retell_async import AsyncRetell
 from retell_async.sandbox import RunningClock, Sandbox, serve
 
-pytestmark = [pytest.mark.soak, pytest.mark.asyncio]
+pytestmark = [pytest.mark.soak, pytest.mark.asyncio, pytest.mark.parallel]
 
 ROOT = Path(__file__).parents[2]
 
