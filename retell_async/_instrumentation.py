@@ -186,7 +186,7 @@ class Observed:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         activity = self.activity
-        activity.seconds = time.perf_counter() - activity.began
+        activity.seconds = activity.seconds or time.perf_counter() - activity.began
         if error is not None:
             activity.error = error
         for manager in reversed(self._managers):

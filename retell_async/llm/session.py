@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -14,7 +15,9 @@ import anyio
 import anyio.lowlevel
 import attrs
 
+from retell_async import _instrumentation
 from retell_async._core.masking import masked_traceback
+from retell_async._instrumentation import TurnActivity, trace_in
 
 from .agent import Agent, texts
 from .channel import Channel
@@ -127,6 +130,8 @@ class Session:
         }
         """What the agent has but for a goodbye."""
         self._logged: set[str] = set()
+        self._untold: TurnActivity | None = None
+        """A greeting that hooks of the telemetry are not told of yet."""
 
     def __repr__(self) -> str:
         return f"Session({self.call_id!r})"
@@ -436,6 +441,7 @@ class Session:
 
     def _detailed(self, call: CallResponse) -> None:
         self.call = call
+        self._tell_late()
         if self._ready:
             return
         try:
@@ -520,7 +526,7 @@ class Session:
 
     async def _answer(self, turn: Turn) -> None:
         """Say what the agent gives for a turn, to its end or until nobody wants it any more."""
-        with turn.observed or nullcontext(), turn.scope:
+        with self._watched(turn), turn.scope:
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self._watch, turn)
                 try:
@@ -537,6 +543,35 @@ class Session:
                 watching.cancel_scope.cancel()
         if turn.complete:
             self._save_soon()
+
+    @contextmanager
+    def _watched(self, turn: Turn) -> Generator[None]:
+        """A block that hooks of the telemetry are told of.
+
+        A greeting that waits for no details is told of when they have come, which say to what trace the call belongs.
+        """
+        activity = turn.activity
+        if activity is None:
+            yield
+        elif self.call is not None or self._ready or turn.kind != "begin":
+            activity.traceparent = None if self.call is None else trace_in(self.call.metadata)
+            with _instrumentation.begin(activity):
+                yield
+        else:
+            try:
+                yield
+            finally:
+                activity.seconds = time.perf_counter() - activity.began
+                self._untold = activity
+                if self.call is not None:
+                    self._tell_late()
+
+    def _tell_late(self) -> None:
+        activity, self._untold = self._untold, None
+        if activity is not None:
+            activity.traceparent = None if self.call is None else trace_in(self.call.metadata)
+            with _instrumentation.begin(activity):
+                pass
 
     def _hook(self, kind: Kind) -> Callable[[Turn], Any]:
         agent = self._agent
@@ -701,6 +736,7 @@ class Session:
     async def _finish(self) -> None:
         self.end("shutdown", None)
         self._give_up(self._turn)
+        self._tell_late()
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
         if self.ended == "refused":

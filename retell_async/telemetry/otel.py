@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from retell_async import __version__
-from retell_async._instrumentation import Activity, AttemptActivity, DeliveryActivity, RequestActivity
+from retell_async._instrumentation import Activity, AttemptActivity, DeliveryActivity, RequestActivity, TurnActivity
 
 from .attributes import at_begin, at_end, error_type, name_of, of_event
 from .figures import METRICS, Figures, Measured, Metric
@@ -69,7 +69,7 @@ class OpenTelemetryHook:
     def _begin(self, activity: Activity) -> _Span:
         context, links = _whose(activity)
         start = None
-        if isinstance(activity, DeliveryActivity):
+        if isinstance(activity, (DeliveryActivity, TurnActivity)):  # which may have begun before it is known what they belong to
             start = time.time_ns() - int((time.perf_counter() - activity.began) * 1e9)
         kind = _KINDS.get(type(activity), trace.SpanKind.INTERNAL)
         span = self._tracer.start_span(name_of(activity), context, kind, at_begin(activity), links, start, record_exception=False)
@@ -82,7 +82,7 @@ class OpenTelemetryHook:
                 span.set_attributes(at_end(activity))
                 if error_type(activity) is not None:
                     span.set_status(_FAILED)
-            span.end()
+            span.end(None if start is None else start + int(activity.seconds * 1e9))
             self._record(self._figures.at_end(activity, of_call))
 
         return _Span(span, end)
