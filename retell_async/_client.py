@@ -384,15 +384,17 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
 
     def _observed(self, request: Request[Any]) -> Observed:
         """The request as hooks of the telemetry see it, who may say what trace it belongs to."""
-        operation, called = request.operation, None
-        names, values = operation.path.split("/"), request.path.split("/")
-        if "{call_id}" in names and len(names) == len(values):
+        operation, called, path = request.operation, None, request.operation.path
+        if "{call_id}" in path:
+            names, values = path.split("/"), request.path.split("/")
             called = values[names.index("{call_id}")]
+        elif operation.id.startswith(f"{operation.method} "):  # one by verb and path, in which ids may stand
+            path = operation.id.partition(" ")[2]
         return _instrumentation.begin(
             RequestActivity(
                 operation=operation.id,
                 method=operation.method,
-                path=operation.path,
+                path=path,
                 base_url=self._settings.base_url,
                 places_call=is_listed(operation),
                 traceparent=joined(request),

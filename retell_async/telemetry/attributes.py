@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -55,18 +54,19 @@ def name_of(activity: Activity) -> str:
 
 
 def at_begin(activity: Activity) -> Attributes:
-    """What is known when it begins: what samplers see."""
+    """What is known when it begins: what samplers see. To be read only: requests have theirs in common."""
     attributes: Attributes = {}
     match activity:
         case RequestActivity():
-            attributes["retell.operation"] = activity.operation
-            attributes["http.request.method"] = activity.method
-            attributes["url.template"] = activity.path
-            attributes.update(_server(activity.base_url))
+            attributes = _of_operation(activity.operation, activity.method, activity.path, activity.base_url)
+            if activity.call_id is None:
+                return attributes
+            attributes = {**attributes}
         case AttemptActivity(request=request):
-            attributes["http.request.method"] = request.method
-            attributes["url.template"] = request.path
-            attributes.update(_server(request.base_url))
+            attributes = _of_operation(None, request.method, request.path, request.base_url)
+            if activity.number == 1 and activity.call_id is None:
+                return attributes
+            attributes = {**attributes}
             if activity.number > 1:
                 attributes["http.request.resend_count"] = activity.number - 1
         case DeliveryActivity():
@@ -144,11 +144,13 @@ def error_type(activity: Activity) -> str | None:
 def learn(activity: RequestActivity) -> None:
     """Take from the answer which call was placed."""
     if activity.places_call and activity.answer is not None and activity.call_id is None:
-        with suppress(RetellError, AttributeError):
+        try:
             activity.call_id = activity.answer.meaning.call_id
+        except (RetellError, AttributeError):  # whoever placed it is told
+            return
 
 
-@cache
+@lru_cache(maxsize=1024)
 def method_of(operation: str) -> str:
     """The method of the client that stands for an operation; the operation's id where there is none."""
     from retell_async.resources._operations import METHODS
@@ -156,10 +158,16 @@ def method_of(operation: str) -> str:
     return next((method for method, id in METHODS.items() if id == operation), operation)
 
 
-@cache
-def _server(base_url: str) -> Attributes:
+@lru_cache(maxsize=1024)
+def _of_operation(operation: str | None, method: str, path: str, base_url: str) -> Attributes:
     parts = urlsplit(base_url)
-    return {"server.address": parts.hostname or "", "server.port": parts.port or _SCHEMES.get(parts.scheme, 443)}
+    return {
+        **({} if operation is None else {"retell.operation": operation}),
+        "http.request.method": method,
+        "url.template": path,
+        "server.address": parts.hostname or "",
+        "server.port": parts.port or _SCHEMES.get(parts.scheme, 443),
+    }
 
 
 def _of_call(call: Any) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from retell_async._instrumentation import Activity, CampaignAttemptActivity, Del
 
 from .attributes import Told, error_type, method_of
 
-__all__ = ["METRICS", "Figures", "Measured", "Metric"]
+__all__ = ["METRICS", "Figures", "Measured", "Metric", "OfCall"]
 
 Label: TypeAlias = Literal["agent", "direction", "reason"]
 
@@ -91,7 +91,7 @@ Measured: TypeAlias = tuple[Metric, float, tuple[str, ...]]
 """A metric, a value, and the values of its labels."""
 
 _Group: TypeAlias = Literal["ended", "cost", "latency", "analyzed"]
-_OfCall: TypeAlias = Sequence[tuple[_Group, Measured]]
+OfCall: TypeAlias = Sequence[tuple[_Group, Measured]]
 
 
 class Figures:
@@ -126,12 +126,12 @@ class Figures:
                     states = list(self._circuits.values())
                 return [(CIRCUITS, states.count(state), (state,)) for state in ("open", "half_open")]
 
-    def at_begin(self, activity: Activity) -> _OfCall:
+    def at_begin(self, activity: Activity) -> OfCall:
         """What a delivery says of its call, to be given to `at_end`: what was sent is not there any more then."""
         call = getattr(activity.sent, "call", None) if isinstance(activity, DeliveryActivity) and activity.kind == "event" else None
         return () if call is None else self._of_call(call)
 
-    def at_end(self, activity: Activity, of_call: _OfCall = ()) -> list[Measured]:
+    def at_end(self, activity: Activity, of_call: OfCall = ()) -> list[Measured]:
         """What an activity says at its end."""
         found: list[Measured] = []
         match activity:
@@ -160,7 +160,7 @@ class Figures:
                 pass
         return found
 
-    def _new(self, call_id: str | None, of_call: _OfCall) -> Iterator[Measured]:
+    def _new(self, call_id: str | None, of_call: OfCall) -> Iterator[Measured]:
         """What was not measured of a call before."""
         if call_id is None or not of_call:
             return
@@ -171,7 +171,7 @@ class Figures:
                 del self._calls[next(iter(self._calls))]
         yield from (measured for group, measured in of_call if group not in known)
 
-    def _of_call(self, call: Any) -> _OfCall:
+    def _of_call(self, call: Any) -> OfCall:
         found: list[tuple[_Group, Measured]] = []
         direction = "web" if getattr(call, "call_type", None) == "web_call" else getattr(call, "direction", None)
         whose = self._one("agent", call.agent_id) + self._one("direction", direction)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from retell_async import __version__
 from retell_async._instrumentation import Activity, AttemptActivity, DeliveryActivity, RequestActivity, TurnActivity
 
-from .attributes import at_begin, at_end, error_type, name_of, of_event
-from .figures import METRICS, Figures, Measured, Metric
+from .attributes import at_begin, at_end, name_of, of_event
+from .figures import METRICS, Figures, Measured, Metric, OfCall
 
 try:
     from opentelemetry import context as contexts, metrics, trace
@@ -75,31 +76,30 @@ class OpenTelemetryHook:
         span = self._tracer.start_span(name_of(activity), context, kind, at_begin(activity), links, start, record_exception=False)
         if self.propagate and isinstance(activity, RequestActivity) and activity.places_call:
             activity.propagated = _traceparent(span.get_span_context())
-        of_call = self._figures.at_begin(activity)
+        return _Span(self, activity, span, start)
 
-        def end() -> None:
-            if span.is_recording():
-                span.set_attributes(at_end(activity))
-                if error_type(activity) is not None:
-                    span.set_status(_FAILED)
-            span.end(None if start is None else start + int(activity.seconds * 1e9))
-            self._record(self._figures.at_end(activity, of_call))
-
-        return _Span(span, end)
-
-    def _record(self, measured: Sequence[Measured]) -> None:
+    def _record(self, measured: Iterable[Measured]) -> None:
         for metric, value, labels in measured:
-            self._records[metric.name](value, dict(zip(metric.labels, labels, strict=True)))
+            self._records[metric.name](value, _by_name(metric.labels, labels))
+
+    def begun(self, activity: Activity) -> OfCall:
+        return self._figures.at_begin(activity)
+
+    def ended(self, activity: Activity, of_call: OfCall) -> None:
+        self._record(self._figures.at_end(activity, of_call))
 
 
 class _Span:
     """A span that is the current one within a block, and ends with it."""
 
-    __slots__ = ("_end", "_span", "_token")
+    __slots__ = ("_activity", "_hook", "_of_call", "_span", "_start", "_token")
 
-    def __init__(self, span: trace.Span, end: Callable[[], None]) -> None:
+    def __init__(self, hook: OpenTelemetryHook, activity: Activity, span: trace.Span, start: int | None) -> None:
+        self._hook = hook
+        self._activity = activity
         self._span = span
-        self._end = end
+        self._start = start
+        self._of_call = hook.begun(activity)
         self._token: Token[contexts.Context] | None = None
 
     def __enter__(self) -> Self:
@@ -109,7 +109,19 @@ class _Span:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._token is not None:
             contexts.detach(self._token)
-        self._end()
+        activity, span, start = self._activity, self._span, self._start
+        if span.is_recording():
+            attributes = at_end(activity)
+            span.set_attributes(attributes)
+            if "error.type" in attributes:
+                span.set_status(_FAILED)
+        span.end(None if start is None else start + int(activity.seconds * 1e9))
+        self._hook.ended(activity, self._of_call)
+
+
+@lru_cache(maxsize=10_000)
+def _by_name(names: tuple[str, ...], values: tuple[str, ...]) -> Mapping[str, str]:
+    return dict(zip(names, values, strict=True))
 
 
 def _recorder(meter: metrics.Meter, metric: Metric) -> Callable[[float, Mapping[str, str]], None]:
@@ -120,16 +132,15 @@ def _recorder(meter: metrics.Meter, metric: Metric) -> Callable[[float, Mapping[
     return meter.create_histogram(metric.name, metric.unit, metric.about, explicit_bucket_boundaries_advisory=list(metric.buckets)).record
 
 
-def _whose(activity: Activity) -> tuple[contexts.Context, list[trace.Link] | None]:
-    """What a span is part of, and what it is linked with.
+def _whose(activity: Activity) -> tuple[contexts.Context | None, list[trace.Link] | None]:
+    """What a span is part of, ``None`` for what is current, and what it is linked with.
 
     What Retell sends, and an attempt of a campaign, join the trace of their call, and are linked with where they arrived. A request stays
     where it is made, and is linked with the trace that its key names.
     """
-    context = contexts.get_current()
-    call = None if activity.traceparent is None else _context_of(activity.traceparent)
-    if call is None:
-        return context, None
+    if activity.traceparent is None:
+        return None, None
+    context, call = contexts.get_current(), _context_of(activity.traceparent)
     here = trace.get_current_span(context).get_span_context()
     if here.is_valid and here.trace_id == call.trace_id:
         return context, None
