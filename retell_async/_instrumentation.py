@@ -173,15 +173,12 @@ class Observed:
 
     def __enter__(self) -> Self:
         self._token = _current.set((*_current.get(), self.activity))
-        entered: list[AbstractContextManager[Any]] = []
         for manager in self._managers:
             try:
                 manager.__enter__()
             except Exception as failed:  # noqa: BLE001 - no call is lost because somebody could not count it
                 _log(failed)
-            else:
-                entered.append(manager)
-        self._managers = entered
+                self._managers = [other for other in self._managers if other is not manager]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:

@@ -90,11 +90,14 @@ def at_end(activity: Activity) -> Attributes:
     """What else is known at its end."""
     attributes: Attributes = {}
     match activity:
+        case AttemptActivity():
+            if activity.status is not None:
+                attributes["http.response.status_code"] = activity.status
+                if activity.status < 400 and activity.error is None:
+                    return attributes
         case RequestActivity():
-            learn(activity)
             attributes["retell.attempts"] = activity.attempts
-        case AttemptActivity() if activity.status is not None:
-            attributes["http.response.status_code"] = activity.status
+            learn(activity)
         case DeliveryActivity():
             attributes["retell.webhook.outcome"] = activity.outcome or "cancelled"
         case TurnActivity():
@@ -130,15 +133,17 @@ def of_event(event: Told) -> tuple[str, Attributes]:
 
 def error_type(activity: Activity) -> str | None:
     """What kind of failure it ended with, of which there are few; ``None`` if it ended well."""
-    if isinstance(activity, AttemptActivity) and activity.status is not None and activity.status >= 400:
-        return str(activity.status)
-    if activity.error is not None:
-        return _type_of(activity.error)
-    if isinstance(activity, DeliveryActivity) and activity.outcome in {"late", "refused"}:
-        return activity.outcome
-    if isinstance(activity, TurnActivity) and activity.outcome in {"failed", "timed_out"}:
-        return activity.outcome
-    return None
+    match activity:
+        case RequestActivity(error=None):
+            return None
+        case AttemptActivity(status=int(status)) if status >= 400:
+            return str(status)
+        case Activity(error=BaseException() as error):
+            return _type_of(error)
+        case DeliveryActivity(outcome=("late" | "refused") as outcome) | TurnActivity(outcome=("failed" | "timed_out") as outcome):
+            return outcome
+        case _:
+            return None
 
 
 def learn(activity: RequestActivity) -> None:

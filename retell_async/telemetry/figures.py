@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +26,7 @@ _OTHER = "other"
 _UNKNOWN = "unknown"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Metric:
     """One metric, by its name in OpenTelemetry."""
 
@@ -87,8 +87,9 @@ METRICS: tuple[Metric, ...] = (
     *(CALLS, CALL_DURATION, ANALYZED, SUCCESS, COST, E2E, LLM, TTS, CONCURRENCY, CONCURRENCY_LIMIT),
 )
 
-Measured: TypeAlias = tuple[Metric, float, tuple[str, ...]]
-"""A metric, a value, and the values of its labels."""
+Labels: TypeAlias = Mapping[str, str]
+Measured: TypeAlias = tuple[Metric, float, Labels]
+"""A metric, a value, and its labels in their order."""
 
 _Group: TypeAlias = Literal["ended", "cost", "latency", "analyzed"]
 OfCall: TypeAlias = Sequence[tuple[_Group, Measured]]
@@ -104,7 +105,8 @@ class Figures:
     """
 
     def __init__(self, *, most_agents: int = 100, most_calls: int = 10_000) -> None:
-        self._labels: dict[Label, set[str]] = {"agent": set(), "direction": set(), "reason": set()}
+        self._agents: set[str] = set()
+        self._reasons: dict[Metric, dict[str, Labels]] = {metric: {} for metric in METRICS}
         self._most = most_agents
         self._most_calls = most_calls
         self._calls: dict[str, frozenset[str]] = {}
@@ -115,16 +117,18 @@ class Figures:
         """What an event of a client says."""
         match event:
             case RetryEvent():
-                return [(RETRIES, 1, self._one("reason", type(event.error).__name__))]
+                return [(RETRIES, 1, self._by_reason(RETRIES, type(event.error).__name__))]
             case LimitEvent():
-                return [(LIMITED, 1, self._one("reason", event.limit))]
+                return [(LIMITED, 1, self._by_reason(LIMITED, event.limit))]
             case WaitEvent():
-                return [(WAITS, event.seconds, self._one("reason", event.limit))]
+                return [(WAITS, event.seconds, self._by_reason(WAITS, event.limit))]
             case CircuitEvent():
                 with self._lock:
-                    self._circuits[event.circuit] = event.state
+                    self._circuits.pop(event.circuit, None)
+                    if event.state != "closed":
+                        self._circuits[event.circuit] = event.state
                     states = list(self._circuits.values())
-                return [(CIRCUITS, states.count(state), (state,)) for state in ("open", "half_open")]
+                return [(CIRCUITS, states.count(state), {"reason": state}) for state in ("open", "half_open")]
 
     def at_begin(self, activity: Activity) -> OfCall:
         """What a delivery says of its call, to be given to `at_end`: what was sent is not there any more then."""
@@ -136,24 +140,27 @@ class Figures:
         found: list[Measured] = []
         match activity:
             case RequestActivity():
-                reason = self._one("reason", error_type(activity) or "ok")
-                found += [(REQUESTS, 1, reason), (REQUEST_DURATION, activity.seconds, reason), *_concurrency(activity)]
+                reason = self._by_reason(REQUESTS, error_type(activity) or "ok")
+                found = [(REQUESTS, 1, reason), (REQUEST_DURATION, activity.seconds, reason)]
+                if method_of(activity.operation) == "concurrency.retrieve":
+                    found += _concurrency(activity)
             case DeliveryActivity():
                 outcome = activity.outcome or "cancelled"
-                found += [(DELIVERIES, 1, (outcome,)), (DELIVERY_DURATION, activity.seconds, (outcome,))]
+                reason = {"reason": outcome}
+                found += [(DELIVERIES, 1, reason), (DELIVERY_DURATION, activity.seconds, reason)]
                 if outcome in {"duplicate", "in_progress"}:
-                    found.append((REDELIVERIES, 1, (outcome,)))
+                    found.append((REDELIVERIES, 1, reason))
                 elif outcome not in {"handled", "unhandled"}:
-                    found.append((DELIVERY_FAILURES, 1, (outcome,)))
+                    found.append((DELIVERY_FAILURES, 1, reason))
                 if outcome not in {"late", "refused"}:
                     found += self._new(activity.call_id, of_call)
             case TurnActivity():
-                found.append((TURNS, 1, (activity.outcome,)))
+                found.append((TURNS, 1, {"reason": activity.outcome}))
                 if activity.first_text is not None:
-                    found.append((FIRST_TEXT, activity.first_text, ()))
+                    found.append((FIRST_TEXT, activity.first_text, {}))
             case CampaignAttemptActivity():
                 if activity.reason is not None:
-                    found.append((ATTEMPTS, 1, self._one("reason", activity.reason)))
+                    found.append((ATTEMPTS, 1, self._by_reason(ATTEMPTS, activity.reason)))
                 if activity.call is not None:
                     found += self._new(activity.call_id, self._of_call(activity.call))
             case _:
@@ -173,10 +180,10 @@ class Figures:
 
     def _of_call(self, call: Any) -> OfCall:
         found: list[tuple[_Group, Measured]] = []
-        direction = "web" if getattr(call, "call_type", None) == "web_call" else getattr(call, "direction", None)
-        whose = self._one("agent", call.agent_id) + self._one("direction", direction)
+        whose = {"agent": self._agent(call.agent_id), "direction": _direction(call)}
         if call.call_status in _OVER or call.disconnection_reason is not None:
-            found.append(("ended", (CALLS, 1, whose + self._one("reason", call.disconnection_reason))))
+            reason = self._by_reason(CALLS, call.disconnection_reason or _UNKNOWN)
+            found.append(("ended", (CALLS, 1, {**whose, **reason})))
             if call.duration_ms is not None:
                 found.append(("ended", (CALL_DURATION, call.duration_ms / 1000, whose)))
         if call.call_cost is not None and call.call_cost.combined_cost is not None:
@@ -192,22 +199,36 @@ class Figures:
                 found.append(("analyzed", (SUCCESS, 1, whose)))
         return found
 
-    def _one(self, label: Label, value: object) -> tuple[str]:
-        """A label's value, if there are not too many already."""
-        text = _UNKNOWN if value is None or value == "" else str(value)
-        known = self._labels[label]
-        if text not in known:
+    def _agent(self, id: str | None) -> str:
+        if id is None or id in self._agents:
+            return id or _UNKNOWN
+        if len(self._agents) >= self._most:
+            return _OTHER
+        self._agents.add(id)
+        return id
+
+    def _by_reason(self, metric: Metric, reason: str) -> Labels:
+        """The label for a reason, if there are not too many already."""
+        known = self._reasons[metric]
+        labels = known.get(reason)
+        if labels is None:
             if len(known) >= self._most:
-                return (_OTHER,)
-            known.add(text)
-        return (text,)
+                return {"reason": _OTHER}
+            labels = known[reason] = {"reason": reason}
+        return labels
+
+
+def _direction(call: Any) -> str:
+    if getattr(call, "call_type", None) == "web_call":
+        return "web"
+    direction = getattr(call, "direction", None)
+    return direction if direction in {"inbound", "outbound"} else _UNKNOWN
 
 
 def _concurrency(activity: RequestActivity) -> list[Measured]:
-    """What the account said of its calls, if it was asked."""
-    if activity.answer is None or method_of(activity.operation) != "concurrency.retrieve":
-        return []
-    with suppress(RetellError, AttributeError, TypeError):
-        said = activity.answer.meaning
-        return [(CONCURRENCY, float(said.current_concurrency), ()), (CONCURRENCY_LIMIT, float(said.concurrency_limit), ())]
+    """What the account said of its calls."""
+    if activity.answer is not None:
+        with suppress(RetellError, AttributeError, TypeError):
+            said = activity.answer.meaning
+            return [(CONCURRENCY, float(said.current_concurrency), {}), (CONCURRENCY_LIMIT, float(said.concurrency_limit), {})]
     return []

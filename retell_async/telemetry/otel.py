@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -57,7 +56,7 @@ class OpenTelemetryHook:
         self._tracer = trace.get_tracer("retell_async", __version__, tracer_provider)
         self._figures = Figures(most_agents=most_agents)
         meter = metrics.get_meter("retell_async", __version__, meter_provider)
-        self._records = {metric.name: _recorder(meter, metric) for metric in METRICS}
+        self._records = {metric: _recorder(meter, metric) for metric in METRICS}
 
     def __call__(self, what: Any) -> AbstractContextManager[Any] | None:
         if isinstance(what, Activity):
@@ -76,14 +75,12 @@ class OpenTelemetryHook:
         span = self._tracer.start_span(name_of(activity), context, kind, at_begin(activity), links, start, record_exception=False)
         if self.propagate and isinstance(activity, RequestActivity) and activity.places_call:
             activity.propagated = _traceparent(span.get_span_context())
-        return _Span(self, activity, span, start)
+        of_call = self._figures.at_begin(activity) if isinstance(activity, DeliveryActivity) else ()
+        return _Span(self, activity, span, start, of_call)
 
     def _record(self, measured: Iterable[Measured]) -> None:
         for metric, value, labels in measured:
-            self._records[metric.name](value, _by_name(metric.labels, labels))
-
-    def begun(self, activity: Activity) -> OfCall:
-        return self._figures.at_begin(activity)
+            self._records[metric](value, labels)
 
     def ended(self, activity: Activity, of_call: OfCall) -> None:
         self._record(self._figures.at_end(activity, of_call))
@@ -94,12 +91,12 @@ class _Span:
 
     __slots__ = ("_activity", "_hook", "_of_call", "_span", "_start", "_token")
 
-    def __init__(self, hook: OpenTelemetryHook, activity: Activity, span: trace.Span, start: int | None) -> None:
+    def __init__(self, hook: OpenTelemetryHook, activity: Activity, span: trace.Span, start: int | None, of_call: OfCall) -> None:
         self._hook = hook
         self._activity = activity
         self._span = span
         self._start = start
-        self._of_call = hook.begun(activity)
+        self._of_call = of_call
         self._token: Token[contexts.Context] | None = None
 
     def __enter__(self) -> Self:
@@ -112,16 +109,13 @@ class _Span:
         activity, span, start = self._activity, self._span, self._start
         if span.is_recording():
             attributes = at_end(activity)
-            span.set_attributes(attributes)
+            if attributes:
+                span.set_attributes(attributes)
             if "error.type" in attributes:
                 span.set_status(_FAILED)
         span.end(None if start is None else start + int(activity.seconds * 1e9))
-        self._hook.ended(activity, self._of_call)
-
-
-@lru_cache(maxsize=10_000)
-def _by_name(names: tuple[str, ...], values: tuple[str, ...]) -> Mapping[str, str]:
-    return dict(zip(names, values, strict=True))
+        if not isinstance(activity, AttemptActivity):
+            self._hook.ended(activity, self._of_call)
 
 
 def _recorder(meter: metrics.Meter, metric: Metric) -> Callable[[float, Mapping[str, str]], None]:

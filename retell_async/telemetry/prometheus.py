@@ -35,7 +35,7 @@ class PrometheusHook:
             ) from None
         self._figures = Figures(most_agents=most_agents)
         try:
-            self._records = {metric.name: _recorder(metric, registry or REGISTRY) for metric in METRICS}
+            self._records = {metric: _recorder(metric, registry or REGISTRY) for metric in METRICS}
         except ValueError as error:
             raise ConfigurationError(f"the registry has such metrics already: make one PrometheusHook for it ({error})") from None
 
@@ -50,7 +50,7 @@ class PrometheusHook:
 
     def _record(self, measured: Sequence[Measured]) -> None:
         for metric, value, labels in measured:
-            self._records[metric.name](labels, value)
+            self._records[metric](tuple(labels.values()), value)
 
 
 def _recorder(metric: Metric, registry: CollectorRegistry) -> Callable[[tuple[str, ...], float], None]:
