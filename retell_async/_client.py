@@ -345,7 +345,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             key_is_made = (request.body or {}).get(KEY_FIELD) is None
             request, key = with_key(request, partial(new_key, trace))
         if is_listed(request.operation):
-            request = traced(request, key, trace)
+            request = traced(request, None if key_is_made else key, trace)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
             if since is None:
                 token = new_key()  # never the caller's key, nor metadata that was copied from another call

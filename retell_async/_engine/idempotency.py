@@ -78,9 +78,9 @@ def marked(request: Request[T], token: str) -> Request[T]:
 def traced(request: Request[T], key: str | None, traceparent: str | None) -> Request[T]:
     """The request with the trace in the metadata of what it creates.
 
-    Under a key it is the one that the key carries, and none if it carries none: what is sent under one key is always the same.
-
-    :param traceparent: that of a request without a key.
+    :param key: one of the caller's: then it is the trace that the key carries, and none if it carries none, since what is sent under one
+        key is always the same.
+    :param traceparent: that of a request without such a key.
     """
     trace = traceparent if key is None else _trace_in_key(key)
     return request if trace is None else _with_metadata(request, TRACEPARENT, trace)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from retell_async import __version__
-from retell_async._instrumentation import Activity, AttemptActivity, DeliveryActivity, RequestActivity, TurnActivity
+from retell_async._instrumentation import Activity, AttemptActivity, DeliveryActivity, RequestActivity
 
 from .attributes import at_begin, at_end, name_of, of_event
 from .figures import METRICS, Figures, Measured, Metric, OfCall
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetryHook"]
 
-_KINDS: Mapping[type[Activity], trace.SpanKind] = {
-    AttemptActivity: trace.SpanKind.CLIENT,
-    DeliveryActivity: trace.SpanKind.CONSUMER,
-}
 _FAILED = trace.Status(trace.StatusCode.ERROR)
 
 
@@ -67,15 +63,18 @@ class OpenTelemetryHook:
         return None
 
     def _begin(self, activity: Activity) -> _Span:
-        context, links = _whose(activity)
-        start = None
-        if isinstance(activity, (DeliveryActivity, TurnActivity)):  # which may have begun before it is known what they belong to
+        context, links = (None, None) if activity.traceparent is None else _whose(activity, activity.traceparent)
+        kind, start, of_call = trace.SpanKind.INTERNAL, None, ()
+        if isinstance(activity, AttemptActivity):
+            kind = trace.SpanKind.CLIENT
+        elif not isinstance(activity, RequestActivity):
+            if isinstance(activity, DeliveryActivity):
+                kind, of_call = trace.SpanKind.CONSUMER, self._figures.at_begin(activity)
+            # It may have begun before it was known what it belongs to.
             start = time.time_ns() - int((time.perf_counter() - activity.began) * 1e9)
-        kind = _KINDS.get(type(activity), trace.SpanKind.INTERNAL)
         span = self._tracer.start_span(name_of(activity), context, kind, at_begin(activity), links, start, record_exception=False)
         if self.propagate and isinstance(activity, RequestActivity) and activity.places_call:
             activity.propagated = _traceparent(span.get_span_context())
-        of_call = self._figures.at_begin(activity) if isinstance(activity, DeliveryActivity) else ()
         return _Span(self, activity, span, start, of_call)
 
     def _record(self, measured: Iterable[Measured]) -> None:
@@ -126,15 +125,13 @@ def _recorder(meter: metrics.Meter, metric: Metric) -> Callable[[float, Mapping[
     return meter.create_histogram(metric.name, metric.unit, metric.about, explicit_bucket_boundaries_advisory=list(metric.buckets)).record
 
 
-def _whose(activity: Activity) -> tuple[contexts.Context | None, list[trace.Link] | None]:
-    """What a span is part of, ``None`` for what is current, and what it is linked with.
+def _whose(activity: Activity, traceparent: str) -> tuple[contexts.Context, list[trace.Link] | None]:
+    """What a span is part of, and what it is linked with.
 
     What Retell sends, and an attempt of a campaign, join the trace of their call, and are linked with where they arrived. A request stays
     where it is made, and is linked with the trace that its key names.
     """
-    if activity.traceparent is None:
-        return None, None
-    context, call = contexts.get_current(), _context_of(activity.traceparent)
+    context, call = contexts.get_current(), _context_of(traceparent)
     here = trace.get_current_span(context).get_span_context()
     if here.is_valid and here.trace_id == call.trace_id:
         return context, None

@@ -133,6 +133,7 @@ def test_a_key_that_makes_way_for_another_leaves_its_trace_to_it() -> None:
     assert traced(request, other, None) == traced(request, key, None)
     assert traced(request, key, None).body == {**NUMBERS, "metadata": {"traceparent": trace}}
     assert traced(request, renewed(new_key()), trace) == request
+    assert traced(request, None, trace) == traced(request, key, None)
 
 
 async def test_metadata_for_a_key_of_ones_own_is_made_of_the_key_alone() -> None:
