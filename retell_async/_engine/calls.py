@@ -35,7 +35,7 @@ from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .._http.way import Departure
 from .._instrumentation import AttemptActivity, Observed, RequestActivity
-from .events import CircuitEvent, Event, Hook, LimitEvent, RetryEvent, WaitEvent
+from .events import CircuitEvent, Event, Hook, LimitEvent, RetryEvent, WaitEvent, log
 from .idempotency import renewed
 from .limits import DEFAULT_MAX_WAIT, Turn
 from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState, is_failure
@@ -314,8 +314,12 @@ class Call:
         self._tell_circuit(circuit, before)
 
     def _tell_circuit(self, circuit: Circuit, before: CircuitState) -> None:
-        if circuit.state != before:
-            self._tell(CircuitEvent(operation=self.operation.id, state=circuit.state, failures=circuit.failures, circuit=circuit.number))
+        if circuit.state == before:
+            return
+        event = CircuitEvent(operation=self.operation.id, state=circuit.state, failures=circuit.failures, circuit=circuit.number)
+        if log in self.hooks:  # others are written for what a client tells about its waiting
+            log(event)
+        _instrumentation.tell(event)
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
         """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""

@@ -1,4 +1,4 @@
-"""What a client tells: one event for each retry, each limit that was hit, each wait, and each change of a circuit breaker."""
+"""What a client tells about its waiting: one event for each retry, each limit that was hit and each wait; and of its circuit breaker."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class WaitEvent:
 
 @attrs.frozen(kw_only=True)
 class CircuitEvent:
-    """A circuit breaker opened, lets one request try the server, or closed: see `CircuitBreaker`."""
+    """A circuit breaker opened, lets one request try the server, or closed: see `CircuitBreaker`. For `log` and hooks of the telemetry."""
 
     operation: str
     """The operation whose request or answer changed it."""
@@ -71,12 +71,12 @@ class CircuitEvent:
     """Which it is among all of the process: each API key and base URL has its own."""
 
 
-Event = RetryEvent | LimitEvent | WaitEvent | CircuitEvent
+Event = RetryEvent | LimitEvent | WaitEvent
 Hook = Callable[[Event], None]
 """Called with each event, in the task of the request concerned. It must return at once; an error that it raises is logged."""
 
 
-def log(event: Event) -> None:
+def log(event: Event | CircuitEvent) -> None:
     """The hook that a client has unless it is given others: writes events to the logger ``retell_async``.
 
     The fields of the event are in the record's ``retell`` attribute, for structured logs. A wait of over 5 s is a warning, and so is the
@@ -105,7 +105,7 @@ def _is_news(event: WaitEvent) -> bool:
     return True
 
 
-def _text(event: Event) -> str:
+def _text(event: Event | CircuitEvent) -> str:
     if isinstance(event, RetryEvent):
         return f"{event.operation}: attempt {event.attempt} failed ({event.error}), next in {event.delay:.2f} s"
     if isinstance(event, WaitEvent):

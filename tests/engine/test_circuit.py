@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Generator
 from typing import Any
 
 import anyio
@@ -22,10 +23,11 @@ from retell_async import (
     RateLimit,
     RateLimitError,
     RetryPolicy,
+    log,
+    telemetry,
 )
 from retell_async._engine.calls import fault
 from retell_async._engine.circuit import Circuit
-from retell_async._engine.events import Event
 from retell_async._engine.retry import may_have_acted
 
 from ..dispatch.account import Account, request
@@ -110,6 +112,32 @@ def test_a_refusal_is_not_sent_and_nothing_that_is_tried_again() -> None:
 # In a client, in virtual time.
 
 
+@pytest.fixture(autouse=True)
+def events() -> Generator[list[CircuitEvent]]:
+    found: list[CircuitEvent] = []
+
+    def hear(what: Any) -> None:
+        if isinstance(what, CircuitEvent):
+            found.append(what)
+
+    with telemetry.instrumented(hear):
+        yield found
+
+
+def test_it_is_logged_where_the_client_logs(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        for hooks in ((), (log,)):
+            retry = RetryPolicy(circuit_breaker=CircuitBreaker(failures=1))
+            async with Server(lambda *_: httpx.Response(503)).client(retry=retry, max_retries=0, hooks=hooks) as client:
+                with pytest.raises(InternalServerError):
+                    await client.call.retrieve("call_1")
+
+    run(main)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "getCall: the circuit breaker is open after 1 answers of 5xx in a row"
+    ]
+
+
 class Retell:
     """A server that fails for a time."""
 
@@ -118,7 +146,6 @@ class Retell:
         self.status = status
         self.asked: list[float] = []
         self.server = Server(self.answer, latency=0.1)
-        self.events: list[CircuitEvent] = []
 
     def answer(self, _: httpx.Request, now: float) -> httpx.Response:
         self.asked.append(now)
@@ -126,14 +153,10 @@ class Retell:
 
     def client(self, *, failures: int = 3, max_retries: int = 0, **policy: Any) -> Any:
         retry = RetryPolicy(first_delay=0.0, circuit_breaker=CircuitBreaker(failures=failures, open_for=30.0), **policy)
-        return self.server.client(retry=retry, max_retries=max_retries, hooks=(self.hear,))
-
-    def hear(self, event: Event) -> None:
-        if isinstance(event, CircuitEvent):
-            self.events.append(event)
+        return self.server.client(retry=retry, max_retries=max_retries)
 
 
-def test_new_requests_are_refused_until_one_tries_the_server() -> None:
+def test_new_requests_are_refused_until_one_tries_the_server(events: list[CircuitEvent]) -> None:
     async def main() -> None:
         retell = Retell(until=40.0)
         async with retell.client() as client:
@@ -168,14 +191,14 @@ def test_new_requests_are_refused_until_one_tries_the_server() -> None:
                     tasks.start_soon(one)
             assert sorted(outcomes) == ["answered", *["refused"] * 4]
             await client.call.retrieve("call_1")
-        assert [event.state for event in retell.events] == ["open", "half_open", "open", "half_open", "closed"]
-        assert len({event.circuit for event in retell.events}) == 1
+        assert [event.state for event in events] == ["open", "half_open", "open", "half_open", "closed"]
+        assert len({event.circuit for event in events}) == 1
 
     run(main)
 
 
 @pytest.mark.parametrize("status", [404, 422, 429, 501, 505])
-def test_what_is_no_failure_of_the_server_opens_nothing(status: int) -> None:
+def test_what_is_no_failure_of_the_server_opens_nothing(status: int, events: list[CircuitEvent]) -> None:
     async def main() -> None:
         retell = Retell(status=status)
         async with retell.client(failures=1) as client:
@@ -183,12 +206,12 @@ def test_what_is_no_failure_of_the_server_opens_nothing(status: int) -> None:
                 with pytest.raises(Exception) as caught:
                     await client.call.retrieve("call_1", deadline=0.5)
                 assert not isinstance(caught.value, CircuitOpenError)
-        assert retell.events == []
+        assert events == []
 
     run(main)
 
 
-def test_a_request_under_way_goes_on_and_finds_out_what_came_of_it() -> None:
+def test_a_request_under_way_goes_on_and_finds_out_what_came_of_it(events: list[CircuitEvent]) -> None:
     """Its first answer opens the circuit. It is repeated under its key all the same: else nobody would know whether it was placed."""
 
     async def main() -> None:
@@ -196,7 +219,7 @@ def test_a_request_under_way_goes_on_and_finds_out_what_came_of_it() -> None:
         async with retell.client(failures=1, max_retries=2) as client:
             assert (await client.call.create_phone_call(**NUMBERS)).call_id == "call_1"
         assert len(retell.asked) == 2
-        assert [event.state for event in retell.events] == ["open", "closed"]
+        assert [event.state for event in events] == ["open", "closed"]
 
     run(main)
 
@@ -250,7 +273,7 @@ def test_an_attempt_without_an_answer_neither_opens_nor_closes() -> None:
     run(main)
 
 
-def test_each_account_has_its_own() -> None:
+def test_each_account_has_its_own(events: list[CircuitEvent]) -> None:
     async def main() -> None:
         retell = Retell()
         async with retell.client(failures=1) as client:
@@ -260,7 +283,7 @@ def test_each_account_has_its_own() -> None:
                     await each.call.retrieve("call_1")
                 with pytest.raises(CircuitOpenError):
                     await each.with_options(timeout=1.0).call.retrieve("call_1")
-        assert len({event.circuit for event in retell.events}) == 2
+        assert len({event.circuit for event in events}) == 2
 
     run(main)
 
