@@ -19,7 +19,7 @@ from retell_async import AsyncRetell, telemetry
 _ROUNDS = 40
 _BATCH = 25
 _CALL = {"call_type": "phone_call", "call_id": "call_1", "agent_id": "agent_1", "agent_version": 1, "call_status": "registered"}
-_OPERATION = {
+_OPERATION: dict[str, str | int] = {
     "retell.operation": "createPhoneCall",
     "http.request.method": "POST",
     "url.template": "/v2/create-phone-call",

@@ -563,12 +563,12 @@ class Session:
             finally:
                 activity.seconds = time.perf_counter() - activity.began
                 self._untold = activity
-                if self.call is not None:
-                    self._tell_late()
+                self._tell_late()
 
-    def _tell_late(self) -> None:
-        activity, self._untold = self._untold, None
-        if activity is not None:
+    def _tell_late(self, *, at_last: bool = False) -> None:
+        activity = self._untold
+        if activity is not None and (self.call is not None or at_last):
+            self._untold = None
             activity.traceparent = None if self.call is None else trace_in(self.call.metadata)
             with _instrumentation.begin(activity):
                 pass
@@ -736,7 +736,7 @@ class Session:
     async def _finish(self) -> None:
         self.end("shutdown", None)
         self._give_up(self._turn)
-        self._tell_late()
+        self._tell_late(at_last=True)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
         if self.ended == "refused":

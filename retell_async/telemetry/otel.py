@@ -64,7 +64,8 @@ class OpenTelemetryHook:
 
     def _begin(self, activity: Activity) -> _Span:
         context, links = (None, None) if activity.traceparent is None else _whose(activity, activity.traceparent)
-        kind, start, of_call = trace.SpanKind.INTERNAL, None, ()
+        kind, start = trace.SpanKind.INTERNAL, None
+        of_call: OfCall = ()
         if isinstance(activity, AttemptActivity):
             kind = trace.SpanKind.CLIENT
         elif not isinstance(activity, RequestActivity):

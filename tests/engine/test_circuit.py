@@ -230,8 +230,8 @@ def test_what_may_have_been_carried_out_stays_unknown_and_is_never_called_not_se
         async with retell.client(failures=1) as client:
             with pytest.raises(OutcomeUnknownError) as caught:
                 await client.call.create_phone_call(**NUMBERS)
-            assert not isinstance(caught.value, CircuitOpenError)
-            error = caught.value
+            error: Any = caught.value
+            assert not isinstance(error, CircuitOpenError)
             # Whoever repeats it under its key asks what came of it, and is not refused.
             with pytest.raises(OutcomeUnknownError):
                 await client.call.create_phone_call(**NUMBERS, idempotency_key=error.idempotency_key, idempotency_key_since=error.since)
