@@ -185,7 +185,7 @@ def test_without_await_the_callers_span_is_above_too() -> None:
 
 
 async def test_limits_and_waits_are_events_and_metrics() -> None:
-    slow = httpx.Response(429, json={"message": "slow"}, headers={"retry-after-ms": "20"})
+    slow = httpx.Response(429, json={"message": "slow"}, headers={"retry-after-ms": "200"})  # longer than a busy machine stalls
     with seeing() as seen:
         async with client_of(serving(slow, PLACED)) as client:
             await client.call.create_phone_call(**NUMBERS)
