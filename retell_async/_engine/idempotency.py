@@ -10,7 +10,7 @@ from uuid import uuid4
 import attrs
 
 from .._core.errors import ConfigurationError
-from .._core.operation import Operation, Request
+from .._core.operation import Omit, Operation, Request
 from .._instrumentation import MARK, TRACEPARENT, is_traceparent, trace_in
 
 __all__ = ["KEY_FIELD", "MARK", "is_listed", "joined", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
@@ -71,7 +71,10 @@ def token_of(request: Request[Any]) -> str | None:
 
 
 def marked(request: Request[T], token: str) -> Request[T]:
-    """The request with a token in the metadata of what it creates, beside the caller's own."""
+    """The request with a token in the metadata of what it creates, beside the caller's own.
+
+    :raises TypeError: the metadata is no object, to which none can be added.
+    """
     return _with_metadata(request, MARK, token)
 
 
@@ -81,6 +84,7 @@ def traced(request: Request[T], key: str | None, traceparent: str | None) -> Req
     :param key: one of the caller's: then it is the trace that the key carries, and none if it carries none, since what is sent under one
         key is always the same.
     :param traceparent: that of a request without such a key.
+    :raises TypeError: the metadata is no object, to which none can be added.
     """
     trace = traceparent if key is None else _trace_in_key(key)
     return request if trace is None else _with_metadata(request, TRACEPARENT, trace)
@@ -98,10 +102,14 @@ def _with_metadata(request: Request[T], name: str, value: str) -> Request[T]:
 
 def _metadata(request: Request[Any]) -> Mapping[str, Any]:
     metadata: Any = (request.body or {}).get("metadata")
-    if metadata is None:
+    if metadata is None or isinstance(metadata, Omit):
         return {}
     if isinstance(metadata, Mapping):
         return cast("Mapping[str, Any]", metadata)
     from .._core.interop.values import fields
 
-    return fields(metadata) or {}
+    found = fields(metadata)
+    if found is None:
+        hint = ": give what json.loads makes of it" if isinstance(metadata, (str, bytes)) else ""
+        raise TypeError(f"metadata must be an object, such as a dict, and not {type(metadata).__name__}{hint}")
+    return found
