@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 import attrs
 
+from . import _instrumentation
 from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut
@@ -19,7 +20,7 @@ from ._core.operation import Omit, Request, RequestOptions, given, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
-from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
+from ._engine.idempotency import KEY_FIELD, is_listed, joined, marked, new_key, token_of, traced, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
 from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
@@ -42,6 +43,7 @@ from ._engine.settings import (
 )
 from ._engine.shared import SharedState
 from ._helpers import WITHIN
+from ._instrumentation import Observed, RequestActivity
 from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources
@@ -295,6 +297,15 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         return call
 
     async def _carry_out(self, call: Call) -> RawResponse[Any]:
+        if call.observed is None:
+            return await self._answered(call)
+        activity = cast("RequestActivity", call.observed.activity)
+        with call.observed:
+            response = await self._answered(call)
+            activity.answer = None if call.stream else response
+        return response
+
+    async def _answered(self, call: Call) -> RawResponse[Any]:
         settings = self._settings
         use = self._shared.enter(settings)
         try:
@@ -328,9 +339,13 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         since = check_since(options.get("idempotency_key_since"))
         if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
             raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
+        observed = self._observed(request) if _instrumentation.hooks else None
+        trace = None if observed is None else cast("RequestActivity", observed.activity).propagated
         if request.operation.repeat == "idempotency_key":
             key_is_made = (request.body or {}).get(KEY_FIELD) is None
-            request, key = with_key(request)
+            request, key = with_key(request, partial(new_key, trace))
+        if is_listed(request.operation):
+            request = traced(request, None if key_is_made else key, trace)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
             if since is None:
                 token = new_key()  # never the caller's key, nor metadata that was copied from another call
@@ -364,6 +379,27 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             key_is_made=key_is_made,
             key_since=since,
             token=token,
+            observed=observed,
+        )
+
+    def _observed(self, request: Request[Any]) -> Observed:
+        """The request as hooks of the telemetry see it, who may say what trace it belongs to."""
+        operation, called, path = request.operation, None, request.operation.path
+        if "{call_id}" in path:
+            names, values = path.split("/"), request.path.split("/")
+            called = values[names.index("{call_id}")]
+        elif operation.id.startswith(f"{operation.method} "):  # one by verb and path, in which ids may stand
+            path = operation.id.partition(" ")[2]
+        return _instrumentation.begin(
+            RequestActivity(
+                operation=operation.id,
+                method=operation.method,
+                path=path,
+                base_url=self._settings.base_url,
+                places_call=is_listed(operation),
+                traceparent=joined(request),
+                call_id=called,
+            )
         )
 
     async def _found(self, call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[Any] | None:

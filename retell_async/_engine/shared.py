@@ -102,6 +102,7 @@ class SharedState:
         self._max_connections = max_connections
         self._limit = limit
         self._budget = settings.retry.budget
+        self._circuit_breaker = settings.retry.circuit_breaker
         self._own = settings.account
         self._accounts: dict[tuple[str, str], Account] = {}
         self._clock = Clock()
@@ -161,7 +162,7 @@ class SharedState:
             name = settings.account
             account = self._accounts.get(name)
             if account is None:
-                account = self._accounts[name] = Account(self._limit, self._budget, self._clock)
+                account = self._accounts[name] = Account(self._limit, self._budget, self._clock, self._circuit_breaker)
             if settings.known:
                 account.know(settings.known)
             self._clock.seen()
