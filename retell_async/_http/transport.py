@@ -8,7 +8,6 @@ import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from time import monotonic
 from typing import Any, cast
 
 import anyio
@@ -19,7 +18,7 @@ import httpx
 from .._core.errors import RetellError
 from .http1 import BufferedRequest, BufferedResponse, Http1Connection, Origin, Times, origin_of
 from .instrumented import Methods
-from .loops import close_soon, is_over, running_loop, this_process
+from .loops import clock_of, close_soon, is_over, running_loop, this_process
 from .proxies import Proxies
 from .slots import Slots
 from .streams import keep_alive
@@ -56,6 +55,7 @@ class _Pool:
         self.shared: dict[Origin, httpx.AsyncHTTPTransport] = {}
         self.process = this_process()
         self.loop = loop
+        self._now = clock_of(loop)
         self._idle: dict[Origin, deque[_Place]] = {}  # of each, those that were used last are at the right
         self._idle_number = 0
         self._most_idle = limits.max_keepalive_connections
@@ -113,7 +113,7 @@ class _Pool:
 
     async def release(self, place: _Place) -> None:
         """Take back a place whose answer was read, or will not be."""
-        place.idle_since = monotonic()
+        place.idle_since = self._now()
         self._idle.setdefault(place.origin, deque()).append(place)
         self._idle_number += 1
         self.leave()
@@ -123,7 +123,7 @@ class _Pool:
     async def _close_expired(self) -> None:
         if self._expiry is None:
             return
-        oldest = monotonic() - self._expiry
+        oldest = self._now() - self._expiry
         for places in self._idle.values():
             while places and places[0].idle_since < oldest:
                 await self._close(places)
