@@ -333,3 +333,12 @@ async def test_signatures_are_those_of_the_official_sdk(stamp: int) -> None:
     for now in (stamp, stamp + webhook_auth.FIVE_MINUTES, stamp + webhook_auth.FIVE_MINUTES + 1):
         options = {"timestamp": now, "timeout": webhook_auth.FIVE_MINUTES}
         assert webhook_auth.verify("a", KEY, signed, options) is theirs["verify"]("a", KEY, signed, options)
+
+
+async def test_a_resource_is_made_of_a_client_by_keyword() -> None:
+    from retell_async.resources import AsyncVoiceResource, VoiceResource
+
+    async with client(httpx.Response(200, json=[])) as here:
+        assert await AsyncVoiceResource(client=here).list() == []
+    with retell_async.Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))) as there:
+        assert VoiceResource(client=there).list() == []
