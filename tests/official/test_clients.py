@@ -336,7 +336,8 @@ async def test_signatures_are_those_of_the_official_sdk(stamp: int) -> None:
 
 
 async def test_a_resource_is_made_of_a_client_by_keyword() -> None:
-    from retell_async.resources import AsyncVoiceResource, VoiceResource
+    from retell_async.resources._sync.voice import VoiceResource
+    from retell_async.resources.voice import AsyncVoiceResource
 
     async with client(httpx.Response(200, json=[])) as here:
         assert await AsyncVoiceResource(client=here).list() == []
