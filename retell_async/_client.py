@@ -16,7 +16,7 @@ from . import _instrumentation
 from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut
-from ._core.operation import Omit, Request, RequestOptions, given, omit
+from ._core.operation import Omit, Request, RequestOptions, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRetell"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
@@ -88,23 +89,25 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     def with_options(
         self,
         *,
-        api_key: str | Omit = omit,
-        base_url: str | httpx.URL | Omit = omit,
+        api_key: str | Omit | None = None,
+        base_url: str | httpx.URL | Omit | None = None,
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int | Omit = omit,
-        retry: RetryPolicy | Omit = omit,
+        retry: RetryPolicy | Omit | None = None,
         default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
-        strict: bool | Omit = omit,
+        strict: bool | Omit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
-        rate_limit: RateLimit | Omit = omit,
-        max_connections: int | Omit = omit,
-        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = omit,
-        hooks: Sequence[Hook] | Omit = omit,
+        rate_limit: RateLimit | Omit | None = None,
+        max_connections: int | Omit | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = None,
+        hooks: Sequence[Hook] | Omit | None = None,
         set_default_headers: Mapping[str, str | Omit] | None = None,
         set_default_query: Mapping[str, object] | None = None,
     ) -> Self:
         """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
+
+        What is ``None`` or left out stays as it is, but for `timeout`, which is then without end, and `max_retries`, a number.
 
         Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
         retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
@@ -120,8 +123,10 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if default_query is not None and set_default_query is not None:
             raise ValueError("The `default_query` and `set_default_query` arguments are mutually exclusive")
         old = self._settings
-        key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
-        url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
+        limit = _kept(rate_limit, None)
+        check_kinds(_kept(max_connections, 1), _kept(retry, None), limit, _kept(hooks, ()))
+        key = Hidden(_kept(api_key, old.api_key))
+        url = Hidden(_kept(base_url, old.base_url))
         headers = Hidden({**(old.default_headers if set_default_headers is None else set_default_headers), **(default_headers or {})})
         query = {**(old.default_query if set_default_query is None else set_default_query), **(default_query or {})}
         del api_key, base_url, default_headers, set_default_headers  # as above
@@ -131,16 +136,21 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
-            retry=old.retry if isinstance(retry, Omit) else retry,
+            retry=_kept(retry, old.retry),
             default_headers=check_headers(headers.value),
             default_query=check_query(query, "default_query"),
-            strict=old.strict if isinstance(strict, Omit) else strict,
+            strict=_kept(strict, old.strict),
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
-            max_wait=old.max_wait if isinstance(rate_limit, Omit) or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
+            max_wait=old.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait,
         )
-        own = {"given": http_client, "max_connections": max_connections, "limit": rate_limit, "hooks": hooks}
-        view._shared = self._shared.like(view._settings, given(own))
+        own = {
+            "given": _kept(http_client, None),
+            "max_connections": _kept(max_connections, None),
+            "limit": limit,
+            "hooks": _kept(hooks, None),
+        }
+        view._shared = self._shared.like(view._settings, {name: value for name, value in own.items() if value is not None})
         return view
 
     copy = with_options
@@ -524,6 +534,11 @@ class AsyncRetell(_AsyncRetell):
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
         self._hold(settings, SharedState(http_client, max_connections, rate_limit or RateLimit(), settings, tuple(hooks)))
+
+
+def _kept(given: T | Omit | None, old: U) -> T | U:
+    """A setting that was given, or else as it was."""
+    return old if given is None or isinstance(given, Omit) else given
 
 
 def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:

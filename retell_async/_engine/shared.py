@@ -16,7 +16,7 @@ from .._http.slots import Slots
 from .events import Hook
 from .gate import Account
 from .limits import RateLimit
-from .settings import Settings, check_kinds
+from .settings import Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -117,7 +117,6 @@ class SharedState:
         if not changes:
             return self
         usual: dict[str, Any] = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
-        check_kinds(changes.get("max_connections", 1), None, changes.get("limit"), changes.get("hooks", ()))
         return SharedState(**{**usual, **changes}, settings=settings)
 
     @property
