@@ -70,8 +70,8 @@ format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
-bench: $(BENCH)/ours/.made $(BENCH)/peer/.made $(BENCH)/limits/.made ## measure against the official SDK, each in an environment of its own
-	$(PIP) --python $(BENCH)/ours install --quiet --force-reinstall --no-deps .
+bench: $(BENCH)/ours/.made $(BENCH)/peer/.made $(BENCH)/limits/.made $(BENCH)/telemetry/.made ## measure against the official SDK, each in an environment of its own
+	for side in ours telemetry; do $(PIP) --python $(BENCH)/$$side install --quiet --force-reinstall --no-deps . || exit 1; done
 	$(BIN)/python -m benchmarks
 
 clean: ## remove everything that the targets above made, generated code aside
@@ -89,13 +89,18 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.made
-	$(PIP) install --quiet --editable '.[aiohttp,campaigns,cli,fastapi,http2,llm,sandbox]' --group dev
+	$(PIP) install --quiet --editable '.[aiohttp,campaigns,cli,fastapi,http2,llm,sandbox,telemetry]' --group dev
 	@$(BIN)/pyright --version >/dev/null # fetches what it needs, once
 	@touch $@ $(VENV)/.demo
 
 $(BENCH)/ours/.made: pyproject.toml | $(VENV)/.made
 	$(PYTHON) -m venv --clear --without-pip $(@D)
 	$(PIP) --python $(@D) install --quiet '.[aiohttp]'
+	@touch $@
+
+$(BENCH)/telemetry/.made: pyproject.toml | $(VENV)/.made
+	$(PYTHON) -m venv --clear --without-pip $(@D)
+	$(PIP) --python $(@D) install --quiet '.[telemetry]' opentelemetry-sdk
 	@touch $@
 
 $(BENCH)/peer/.made $(BENCH)/limits/.made: $(BENCH)/%/.made: pyproject.toml | $(VENV)/.made

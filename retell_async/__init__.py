@@ -12,6 +12,7 @@ from ._core.errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    CircuitOpenError,
     ConfigurationError,
     ConflictError,
     InternalServerError,
@@ -31,7 +32,8 @@ from ._core.model import Model, UnknownObject
 from ._core.operation import FileTypes, Omit, RequestOptions, omit
 from ._core.pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator
 from ._core.response import RawResponse, StreamedResponse
-from ._engine.events import Hook, LimitEvent, RetryEvent, WaitEvent, log
+from ._engine.circuit import CircuitBreaker
+from ._engine.events import CircuitEvent, Hook, LimitEvent, RetryEvent, WaitEvent, log
 from ._engine.limits import RateLimit
 from ._engine.retry import RetryPolicy
 from ._version import __version__
@@ -82,6 +84,9 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "CallSlots",
+    "CircuitBreaker",
+    "CircuitEvent",
+    "CircuitOpenError",
     "ConfigurationError",
     "ConflictError",
     "DefaultAioHttpClient",

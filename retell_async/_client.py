@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 import attrs
 
+from . import _instrumentation
 from ._core.encode import encode
 from ._core.errors import ConfigurationError, OutcomeUnknownError, RetellError
 from ._core.masking import Hidden, cut
-from ._core.operation import Omit, Request, RequestOptions, given, omit
+from ._core.operation import Omit, Request, RequestOptions, omit
 from ._core.pages import AsyncPaginator, paginated
 from ._core.response import RawResponse, StreamedResponse, decode
 from ._engine.events import Hook, log
-from ._engine.idempotency import KEY_FIELD, is_listed, marked, new_key, token_of, with_key
+from ._engine.idempotency import KEY_FIELD, is_listed, joined, marked, new_key, token_of, traced, with_key
 from ._engine.limits import DEFAULT_MAX_WAIT, RateLimit
 from ._engine.retry import RETRY_COUNT, RetryPolicy
 from ._engine.settings import (
@@ -42,6 +43,7 @@ from ._engine.settings import (
 )
 from ._engine.shared import SharedState
 from ._helpers import WITHIN
+from ._instrumentation import Observed, RequestActivity
 from ._official_client import OfficialSettings, OfficialVerbs
 from ._version import __version__
 from .resources import Resources
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncRetell"]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _OPTIONS = frozenset(RequestOptions.__annotations__)
 
@@ -86,23 +89,25 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
     def with_options(
         self,
         *,
-        api_key: str | Omit = omit,
-        base_url: str | httpx.URL | Omit = omit,
+        api_key: str | Omit | None = None,
+        base_url: str | httpx.URL | Omit | None = None,
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int | Omit = omit,
-        retry: RetryPolicy | Omit = omit,
+        retry: RetryPolicy | Omit | None = None,
         default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
-        strict: bool | Omit = omit,
+        strict: bool | Omit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
-        rate_limit: RateLimit | Omit = omit,
-        max_connections: int | Omit = omit,
-        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = omit,
-        hooks: Sequence[Hook] | Omit = omit,
+        rate_limit: RateLimit | Omit | None = None,
+        max_connections: int | Omit | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Omit | None = None,
+        hooks: Sequence[Hook] | Omit | None = None,
         set_default_headers: Mapping[str, str | Omit] | None = None,
         set_default_query: Mapping[str, object] | None = None,
     ) -> Self:
         """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
+
+        What is ``None`` or left out stays as it is, but for `timeout`, which is then without end, and `max_retries`, a number.
 
         Both share one pool of connections: closing one closes the other. Views with the same key and base URL share their limits and one
         retry budget, that of the client; where they know different limits of one method, the stricter one holds for all.
@@ -118,8 +123,10 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         if default_query is not None and set_default_query is not None:
             raise ValueError("The `default_query` and `set_default_query` arguments are mutually exclusive")
         old = self._settings
-        key = Hidden(old.api_key if isinstance(api_key, Omit) else api_key)
-        url = Hidden(old.base_url if isinstance(base_url, Omit) else base_url)
+        limit = _kept(rate_limit, None)
+        check_kinds(_kept(max_connections, 1), _kept(retry, None), limit, _kept(hooks, ()))
+        key = Hidden(_kept(api_key, old.api_key))
+        url = Hidden(_kept(base_url, old.base_url))
         headers = Hidden({**(old.default_headers if set_default_headers is None else set_default_headers), **(default_headers or {})})
         query = {**(old.default_query if set_default_query is None else set_default_query), **(default_query or {})}
         del api_key, base_url, default_headers, set_default_headers  # as above
@@ -129,16 +136,21 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
             max_retries=old.max_retries if isinstance(max_retries, Omit) else check_retries(max_retries),
-            retry=old.retry if isinstance(retry, Omit) else retry,
+            retry=_kept(retry, old.retry),
             default_headers=check_headers(headers.value),
             default_query=check_query(query, "default_query"),
-            strict=old.strict if isinstance(strict, Omit) else strict,
+            strict=_kept(strict, old.strict),
             rate_limits={**old.rate_limits, **(known := _known(rate_limits))},
             known=(*old.known, *known.items()),
-            max_wait=old.max_wait if isinstance(rate_limit, Omit) or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
+            max_wait=old.max_wait if limit is None or isinstance(limit.max_wait, Omit) else limit.max_wait,
         )
-        own = {"given": http_client, "max_connections": max_connections, "limit": rate_limit, "hooks": hooks}
-        view._shared = self._shared.like(view._settings, given(own))
+        own = {
+            "given": _kept(http_client, None),
+            "max_connections": _kept(max_connections, None),
+            "limit": limit,
+            "hooks": _kept(hooks, None),
+        }
+        view._shared = self._shared.like(view._settings, {name: value for name, value in own.items() if value is not None})
         return view
 
     copy = with_options
@@ -295,6 +307,15 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         return call
 
     async def _carry_out(self, call: Call) -> RawResponse[Any]:
+        if call.observed is None:
+            return await self._answered(call)
+        activity = cast("RequestActivity", call.observed.activity)
+        with call.observed:
+            response = await self._answered(call)
+            activity.answer = None if call.stream else response
+        return response
+
+    async def _answered(self, call: Call) -> RawResponse[Any]:
         settings = self._settings
         use = self._shared.enter(settings)
         try:
@@ -328,9 +349,13 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         since = check_since(options.get("idempotency_key_since"))
         if since is not None and (request.operation.repeat != "idempotency_key" or (request.body or {}).get(KEY_FIELD) is None):
             raise ConfigurationError("idempotency_key_since says when an idempotency_key of your own was sent first: give that too")
+        observed = self._observed(request) if _instrumentation.hooks else None
+        trace = None if observed is None else cast("RequestActivity", observed.activity).propagated
         if request.operation.repeat == "idempotency_key":
             key_is_made = (request.body or {}).get(KEY_FIELD) is None
-            request, key = with_key(request)
+            request, key = with_key(request, partial(new_key, trace))
+        if is_listed(request.operation):
+            request = traced(request, None if key_is_made else key, trace)
         if settings.retry.on_unknown_outcome == "reconcile" and is_listed(request.operation):
             if since is None:
                 token = new_key()  # never the caller's key, nor metadata that was copied from another call
@@ -364,6 +389,27 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             key_is_made=key_is_made,
             key_since=since,
             token=token,
+            observed=observed,
+        )
+
+    def _observed(self, request: Request[Any]) -> Observed:
+        """The request as hooks of the telemetry see it, who may say what trace it belongs to."""
+        operation, called, path = request.operation, None, request.operation.path
+        if "{call_id}" in path:
+            names, values = path.split("/"), request.path.split("/")
+            called = values[names.index("{call_id}")]
+        elif operation.id.startswith(f"{operation.method} "):  # one by verb and path, in which ids may stand
+            path = operation.id.partition(" ")[2]
+        return _instrumentation.begin(
+            RequestActivity(
+                operation=operation.id,
+                method=operation.method,
+                path=path,
+                base_url=self._settings.base_url,
+                places_call=is_listed(operation),
+                traceparent=joined(request),
+                call_id=called,
+            )
         )
 
     async def _found(self, call: Call, error: OutcomeUnknownError, account: Account) -> RawResponse[Any] | None:
@@ -488,6 +534,11 @@ class AsyncRetell(_AsyncRetell):
             max_wait=DEFAULT_MAX_WAIT if rate_limit is None or isinstance(rate_limit.max_wait, Omit) else rate_limit.max_wait,
         )
         self._hold(settings, SharedState(http_client, max_connections, rate_limit or RateLimit(), settings, tuple(hooks)))
+
+
+def _kept(given: T | Omit | None, old: U) -> T | U:
+    """A setting that was given, or else as it was."""
+    return old if given is None or isinstance(given, Omit) else given
 
 
 def _known(limits: Mapping[str, RateLimit] | None) -> dict[str, RateLimit]:

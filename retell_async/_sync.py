@@ -127,19 +127,19 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
     def with_options(
         self,
         *,
-        api_key: str | Omit = omit,
-        base_url: str | httpx.URL | Omit = omit,
+        api_key: str | Omit | None = None,
+        base_url: str | httpx.URL | Omit | None = None,
         timeout: float | httpx.Timeout | Omit | None = omit,
         max_retries: int | Omit = omit,
-        retry: RetryPolicy | Omit = omit,
+        retry: RetryPolicy | Omit | None = None,
         default_headers: Mapping[str, str | Omit] | None = None,
         default_query: Mapping[str, object] | None = None,
-        strict: bool | Omit = omit,
+        strict: bool | Omit | None = None,
         rate_limits: Mapping[str, RateLimit] | None = None,
-        rate_limit: RateLimit | Omit = omit,
-        max_connections: int | Omit = omit,
-        http_client: HttpClient | Omit | None = omit,
-        hooks: Sequence[Hook] | Omit = omit,
+        rate_limit: RateLimit | Omit | None = None,
+        max_connections: int | Omit | None = None,
+        http_client: HttpClient | Omit | None = None,
+        hooks: Sequence[Hook] | Omit | None = None,
         set_default_headers: Mapping[str, str | Omit] | None = None,
         set_default_query: Mapping[str, object] | None = None,
     ) -> Self:
@@ -169,10 +169,10 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
             set_default_headers=set_headers.value,
             set_default_query=set_default_query,
         )
-        has_given = self._has_given if isinstance(http_client, Omit) else http_client is not None
-        shared = client._shared is self._shared or (isinstance(http_client, Omit) and self._has_given)  # pyright: ignore[reportPrivateUsage]
+        keeps = http_client is None or isinstance(http_client, Omit)
+        shared = client._shared is self._shared or (keeps and self._has_given)  # pyright: ignore[reportPrivateUsage]
         view = object.__new__(type(self))
-        view._hold(client, has_given, self._background if shared else None)
+        view._hold(client, self._has_given or not keeps, self._background if shared else None)
         return view
 
     copy = with_options

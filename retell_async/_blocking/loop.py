@@ -11,7 +11,6 @@ import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 
@@ -19,70 +18,19 @@ import anyio
 
 from .._core.errors import RetellError
 from .._core.masking import cut
-from .._http.loops import close_soon, running_loop, this_process
+from .._http.loops import this_process
+from .thread import LoopThread, awake
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
-
-    from anyio.from_thread import BlockingPortal
-
-    from .._http.loops import Loop
 
 __all__ = ["Background", "Use"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_FAREWELL = 1.0  # seconds for which `close` waits for the thread's end, which a look-up of an address may hold up
-
-
-class _Thread:
-    """One event loop and the portal to it, once it is `ready`."""
-
-    loop: Loop
-    portal: BlockingPortal
-
-    def __init__(self) -> None:
-        self.process = this_process()
-        self.ready: Future[None] = Future()
-        self.thread = threading.Thread(target=self._run, name="retell-async", daemon=True)
-
-    def start(self) -> None:
-        """Begin, and wait until it is ready. Who is interrupted meanwhile has it end at once, or run on if it is under way."""
-        try:
-            self.thread.start()
-            self.ready.result()
-        except BaseException:
-            self.ready.cancel()
-            raise
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it is over, or could not begin."""
-        return self.ready.cancelled() or not self.thread.is_alive()
-
-    def soon(self, function: Callable[[], Awaitable[None]]) -> None:
-        """Call this in the loop, without waiting for it; not at all in one that is over."""
-        self.ready.add_done_callback(lambda ready: None if ready.cancelled() or ready.exception() else close_soon(self.loop, function))
-
-    def _run(self) -> None:
-        if not self.ready.set_running_or_notify_cancel():
-            return
-        try:
-            anyio.run(self._main)
-        except BaseException as error:
-            if self.ready.done():
-                raise
-            self.ready.set_exception(error)
-
-    async def _main(self) -> None:
-        from anyio.from_thread import BlockingPortal
-
-        async with BlockingPortal() as self.portal:
-            self.loop = running_loop()
-            self.ready.set_result(None)
-            await self.portal.sleep_until_stopped()
+_FAREWELL = 1.0  # seconds for which `close` waits for the thread's end
 
 
 class Background:
@@ -96,7 +44,7 @@ class Background:
         self.closed = False
         self._close = close
         self._always = always
-        self._thread: _Thread | None = None
+        self._thread: LoopThread | None = None
         self._users = 0
         self._lock = threading.RLock()  # a collection of garbage may close the client while it is held
         _all.add(self)
@@ -123,14 +71,15 @@ class Background:
     def _use(self) -> Use:
         thread = self._thread
         if thread is None or thread.has_ended:
-            thread = self._thread = _Thread()  # kept before it begins: whoever is interrupted while it does loses nothing
+            thread = self._thread = LoopThread()  # kept before it begins: whoever is interrupted while it does loses nothing
             thread.start()
-        elif thread.thread is threading.current_thread():
+        elif thread.is_here:
             raise RetellError(
                 "a hook, an HTTP client or a file of this Retell called it: it runs in the event loop that would send the request"
             )
         else:
-            thread.ready.result()
+            with awake():
+                thread.ready.result()
         self._users += 1
         return Use(self, thread)
 
@@ -142,10 +91,11 @@ class Background:
             if thread is None or self._users or not self.closed:
                 return
             self._thread = None
-        with suppress(RuntimeError):  # it has ended
-            thread.portal.start_task_soon(thread.portal.stop)
-        if thread.thread is not threading.current_thread():
-            thread.thread.join(_FAREWELL)
+        with awake():
+            with suppress(RuntimeError):  # it has ended
+                thread.portal.start_task_soon(thread.portal.stop)
+            if not thread.is_here:
+                thread.join(_FAREWELL)
 
     def close(self) -> None:
         """Close the client. What is under way in other threads goes on to its end, and the loop ends after it."""
@@ -156,7 +106,7 @@ class Background:
             thread = self._thread
             if thread is None and not self._always:
                 return
-            if thread is not None and thread.thread is threading.current_thread():
+            if thread is not None and thread.is_here:
                 if self._users:
                     thread.soon(self._close)  # the last one who uses it ends the loop
                 else:
@@ -166,7 +116,7 @@ class Background:
         with use:
             use.run(self._close)
 
-    def _end_soon(self, thread: _Thread) -> None:
+    def _end_soon(self, thread: LoopThread) -> None:
         close, portal = self._close, thread.portal
 
         async def end() -> None:
@@ -196,7 +146,7 @@ class Use:
 
     __slots__ = ("_background", "_thread")
 
-    def __init__(self, background: Background, thread: _Thread) -> None:
+    def __init__(self, background: Background, thread: LoopThread) -> None:
         self._background = background
         self._thread = thread
 
@@ -214,12 +164,13 @@ class Use:
         if self.is_inherited:
             raise RetellError("this was opened before the process was forked, and belongs to the parent")
         job = _Job[T](function, arguments)
-        try:
-            thread.portal.start_task_soon(job.run).result()
-        except BaseException:
-            with suppress(RuntimeError):  # the loop has ended
-                thread.portal.start_task_soon(job.drop)
-            raise
+        with awake():
+            try:
+                thread.portal.start_task_soon(job.run).result()
+            except BaseException:
+                with suppress(RuntimeError):  # the loop has ended
+                    thread.portal.start_task_soon(job.drop)
+                raise
         return job.outcome()
 
     def finish(self, function: Callable[[], Awaitable[None]]) -> None:
@@ -229,7 +180,7 @@ class Use:
         """
         if self.is_inherited:
             return
-        if self._thread.thread is threading.current_thread():
+        if self._thread.is_here:
             self._thread.soon(function)
         else:
             self.run(function)
@@ -242,13 +193,15 @@ class Use:
         if self.is_inherited:
             raise RetellError("this was opened before the process was forked, and belongs to the parent")
         job = _Job[None](function, ())
-        done = self._thread.portal.start_task_soon(job.run)
+        with awake():
+            done = self._thread.portal.start_task_soon(job.run)
 
         def end() -> None:
             if not self.is_inherited:
-                with suppress(RuntimeError):  # the loop has ended
-                    self._thread.portal.start_task_soon(job.drop)
-                done.result()
+                with awake():
+                    with suppress(RuntimeError):  # the loop has ended
+                        self._thread.portal.start_task_soon(job.drop)
+                    done.result()
 
         return end
 
@@ -295,7 +248,7 @@ class _Job(Generic[T]):
 
 
 _all: weakref.WeakSet[Background] = weakref.WeakSet()
-_of_parents: list[_Thread] = []
+_of_parents: list[LoopThread] = []
 """Loops of the process from which this one was forked: to collect them would do what only their own thread may."""
 
 

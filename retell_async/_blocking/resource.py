@@ -52,9 +52,9 @@ class Resource:
     def __init_subclass__(cls) -> None:
         readable(cls)
 
-    def __init__(self, sender: Sender | Client) -> None:
+    def __init__(self, client: Sender | Client) -> None:
         """For what a `Retell` sends with, or for a `Retell`, as the official SDK has it."""
-        given: Any = sender
+        given: Any = client
         self._sender: Sender = given if hasattr(given, "send") else given._sender
 
     def _whole(self, request: Request[list[T]], options: RequestOptions) -> SyncListPage[T]:

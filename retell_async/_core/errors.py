@@ -29,6 +29,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "CircuitOpenError",
     "ConfigurationError",
     "ConflictError",
     "InternalServerError",
@@ -175,6 +176,17 @@ class APITimeoutError(APIConnectionError):
 
     def __init__(self, request: httpx.Request, *, message: str = "Request timed out.", sent: bool = True) -> None:
         super().__init__(message=message, request=request, sent=sent)
+
+
+class CircuitOpenError(APIConnectionError):
+    """A request that was not sent, since the server failed too often lately: see `CircuitBreaker`.
+
+    `retry_after` is the number of seconds after which it may be tried again. `sent` is ``False``.
+    """
+
+    def __init__(self, *, message: str = "Connection error.", request: httpx.Request, retry_after: float = 0.0) -> None:
+        super().__init__(message=message, request=request, sent=False)
+        self.retry_after = retry_after
 
 
 class OutcomeUnknownError(APIError):

@@ -96,8 +96,8 @@ class Resource:
                 _mark(method)
         readable(cls)
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
+    def __init__(self, client: Sender) -> None:
+        self._sender = client
 
     def _whole(self, request: Request[list[T]], options: RequestOptions) -> AsyncListPaginator[T]:
         """What fetches a list that has no pages."""

@@ -11,7 +11,15 @@ import anyio
 import attrs
 
 from .._call_slots import CallSlots, Slot
-from .._core.errors import APIConnectionError, APIStatusError, AuthenticationError, OutcomeUnknownError, PaymentRequiredError, RetellError
+from .._core.errors import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    CircuitOpenError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RetellError,
+)
 from .._core.masking import Hidden, cut, mask_text
 from .._helpers.watch import is_transient
 from .numbers import Numbers
@@ -167,18 +175,27 @@ class Dispatch:
                     raise TypeError(f"a request must be a mapping or a model, not {type(outcome.request).__name__}")
                 number = given.get("from_number")
                 prepared = await self._way.prepare(given)
+                again = Hidden(given)
                 del given
             except Exception as error:  # noqa: BLE001 - whatever it is that cannot be sent, the others can
                 return attrs.evolve(outcome, error=_bare(error))
             began = anyio.current_time()
+            slot: Slot | None = None
+            placed: PhoneCallResponse | None = None
             try:
-                async with self._turn(number, prepared) as slot:
-                    began = anyio.current_time()
-                    call = await self._placed(prepared)
-                if call is None:
-                    if slot is not None:
-                        slot.ended()
-                    raise _Stopped
+                while placed is None:
+                    try:
+                        async with self._turn(number, prepared) as slot:
+                            began = anyio.current_time()
+                            placed = await self._placed(prepared)
+                        if placed is None:
+                            if slot is not None:
+                                slot.ended()
+                            raise _Stopped
+                    except CircuitOpenError as error:  # it was not sent, and nor would the next one be: the server is left alone
+                        with self._until_stopped():
+                            await anyio.sleep(error.retry_after)
+                        prepared = await self._way.prepare(again.value)
             except _Stopped:
                 return attrs.evolve(outcome, error=self._stopped)
             except Exception as error:  # noqa: BLE001 - as above
@@ -192,6 +209,7 @@ class Dispatch:
             finally:
                 key = prepared.idempotency_key  # of the last attempt: one that is too old makes way for another
                 del prepared
+            call = placed
             is_followed = self._way.until != "placed"
             self._count(placed=1, live=int(is_followed))
             outcome = attrs.evolve(outcome, status="placed", call=call, idempotency_key=key)

@@ -12,6 +12,7 @@ import anyio
 import attrs
 import httpx
 
+from .. import _instrumentation
 from .._core.encode import Encoded
 from .._core.errors import (
     APIConnectionError,
@@ -19,6 +20,7 @@ from .._core.errors import (
     APIResponseValidationError,
     APIStatusError,
     APITimeoutError,
+    CircuitOpenError,
     OutcomeUnknownError,
     RateLimitError,
     RetellError,
@@ -32,14 +34,16 @@ from .._core.response import Answer, is_empty
 from .._core.retry_after import retry_after_seconds
 from .._http.redirects import Redirects
 from .._http.way import Departure
-from .events import Event, Hook, LimitEvent, RetryEvent, WaitEvent
-from .idempotency import new_key
+from .._instrumentation import AttemptActivity, Observed, RequestActivity
+from .events import CircuitEvent, Event, Hook, LimitEvent, RetryEvent, WaitEvent, log
+from .idempotency import renewed
 from .limits import DEFAULT_MAX_WAIT, Turn
-from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState
+from .retry import KEY_LIFETIME, RETRY_COUNT, Fault, RetryPolicy, RetryState, is_failure
 
 if TYPE_CHECKING:
     from .._http.exchange import Http
     from .._http.slots import Slots
+    from .circuit import Circuit, CircuitState
     from .gate import Account, Gate
 
 __all__ = ["Call", "fault"]
@@ -76,6 +80,8 @@ class Call:
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
     follow: bool | None = None
     """Whether redirects are followed, whatever the operation; ``None`` where it may be repeated."""
+    observed: Observed | None = None
+    """Where hooks of the telemetry watch it: whoever carries it out enters it."""
     on_leave: Callable[[], object] | None = None
     """Called each time that the request goes out."""
     attempts: int = 1
@@ -169,7 +175,8 @@ class Call:
         return self._withdrawn is not None and not (self._left or self._acted)
 
     def _renew_key(self) -> None:
-        old, new = cast("str", self.idempotency_key), new_key()
+        old = cast("str", self.idempotency_key)
+        new = renewed(old)
         content = cast("bytes", self.encoded.content).replace(old.encode(), new.encode())
         self.encoded = attrs.evolve(self.encoded, content=content)
         self.idempotency_key, self._since = new, None
@@ -209,14 +216,19 @@ class Call:
         """Send the request once, and once more after each 429 as long as it may wait for the limit."""
         clock = account.clock
         gate = account.gate_of(self.operation)
+        circuit = account.circuit
         encoded = self.encoded
         if self.attempts > 1 and encoded.headers.get(RETRY_COUNT) == "0":
             encoded = attrs.evolve(encoded, headers={**encoded.headers, RETRY_COUNT: str(self.attempts - 1)})
         redirects: Redirects | None = None
         while True:
+            if circuit is not None:
+                self._heed(circuit, clock(), http)
             turns = await self._enter(http, account, gate, slots, first=self._goes_first or redirects is not None)
-            kept = answered = False
+            kept = answered = tries = False
             try:
+                if circuit is not None:
+                    tries = self._try(circuit, clock(), http)
                 if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
                     raise _KeyForgotten
                 left_at = clock()
@@ -227,14 +239,7 @@ class Call:
                 wait = wait if wait < math.inf else DEFAULT_MAX_WAIT
                 self._departure = Departure(self._leaving(turns, account, is_first=before is None))
                 try:
-                    answer = await http.exchange(
-                        encoded,
-                        self.timeout,
-                        self.operation.timeout,
-                        stream=self.stream,
-                        departure=self._departure,
-                        pool=wait,
-                    )
+                    answer = await self._exchange(http, encoded, self._departure, wait)
                     answered = True
                 except APIConnectionError as failure:
                     if not failure.sent:
@@ -250,6 +255,8 @@ class Call:
                         answered = True
                         self._since = before
                     raise
+                if circuit is not None:
+                    self._note(circuit, clock(), answer.status_code)
                 if self.parse and answer.is_success and self.operation.media == "json" and not is_empty(answer, self.operation):
                     answer.check(self.operation)
                 if answer.status_code != 429:
@@ -271,6 +278,8 @@ class Call:
                         kept = True
                     return answer
             finally:
+                if tries and circuit is not None:
+                    circuit.leaves()
                 account.done(turns, answered=answered)
                 if not kept:
                     slots.give()
@@ -284,6 +293,55 @@ class Call:
             self._leaves = False
             if not self.encoded.repeatable or self._is_over or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
+
+    async def _exchange(self, http: Http, encoded: Encoded, departure: Departure, pool: float) -> Answer:
+        """Send the request once."""
+        usual = self.operation.timeout
+        if self.observed is None:
+            return await http.exchange(encoded, self.timeout, usual, stream=self.stream, departure=departure, pool=pool)
+        request = cast("RequestActivity", self.observed.activity)
+        request.attempts += 1
+        attempt = AttemptActivity(request=request, number=request.attempts, call_id=request.call_id)
+        with _instrumentation.begin(attempt):
+            answer = await http.exchange(encoded, self.timeout, usual, stream=self.stream, departure=departure, pool=pool)
+            attempt.status = answer.status_code
+        return answer
+
+    def _heed(self, circuit: Circuit, now: float, http: Http) -> None:
+        """Ask the circuit breaker whether the request may be sent. One of which something was sent before goes on: it finds out what came.
+
+        :raises CircuitOpenError: it may not.
+        """
+        if self._since is not None or self.key_since is not None or self.first:
+            return
+        wait = circuit.refuses(now)
+        if wait is not None:
+            message = f"not sent: the server failed {circuit.failures} times in a row, and is left alone for {wait:.3g} s"
+            raise CircuitOpenError(message=message, request=http.build(self.encoded, self.timeout), retry_after=wait)
+
+    def _try(self, circuit: Circuit, now: float, http: Http) -> bool:
+        """The same as the request is about to leave; whether it is the one that tries the server. `Circuit.leaves` follows then."""
+        self._heed(circuit, now, http)
+        if circuit.refuses(now) is not None:
+            return False  # it goes on past an open circuit
+        before = circuit.state
+        tries = circuit.enters()
+        self._tell_circuit(circuit, before)
+        return tries
+
+    def _note(self, circuit: Circuit, now: float, status: int) -> None:
+        """Tell the circuit breaker of an answer."""
+        before = circuit.state
+        circuit.answered(now, failed=is_failure(status))
+        self._tell_circuit(circuit, before)
+
+    def _tell_circuit(self, circuit: Circuit, before: CircuitState) -> None:
+        if circuit.state == before:
+            return
+        event = CircuitEvent(operation=self.operation.id, state=circuit.state, failures=circuit.failures, circuit=circuit.number)
+        if log in self.hooks:  # others are written for what a client tells about its waiting
+            log(event)
+        _instrumentation.tell(event)
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
         """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""
@@ -409,6 +467,8 @@ class Call:
                 import logging
 
                 logging.getLogger("retell_async").exception("a hook failed")
+        if _instrumentation.hooks:
+            _instrumentation.tell(event)
 
     def _unknown(self, last: RetellError | None, http: Http) -> OutcomeUnknownError:
         """The error for what may have been carried out. `last` is what went wrong last, ``None`` if nothing was sent for the key's age."""
@@ -440,5 +500,5 @@ def fault(error: APIError) -> Fault:
         locked = error.status_code == 409 and (wait is not None or any(word in error.message.lower() for word in _LOCKED))
         return Fault(status=error.status_code, locked=locked, retry_after=wait)
     if isinstance(error, APIConnectionError):
-        return Fault(sent=error.sent)
+        return Fault(sent=error.sent, refused=isinstance(error, CircuitOpenError))
     return Fault(status=error.status_code)

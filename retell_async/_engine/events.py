@@ -1,4 +1,4 @@
-"""What a client tells about its waiting: one event for each retry, each limit that was hit and each wait."""
+"""What a client tells about its waiting: one event for each retry, each limit that was hit and each wait; and of its circuit breaker."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Callable
 import attrs
 
 from .._core.errors import APIError
+from .circuit import CircuitState
 
 _LONG = 5.0  # seconds of a wait that is logged as a warning
 _SAID_AGAIN = 10.0  # seconds after which the same is a warning again
 _said: dict[tuple[str, str], float] = {}
 
-__all__ = ["Event", "Hook", "LimitEvent", "RetryEvent", "WaitEvent", "log"]
+__all__ = ["CircuitEvent", "Event", "Hook", "LimitEvent", "RetryEvent", "WaitEvent", "log"]
 
 
 @attrs.frozen(kw_only=True)
@@ -56,12 +57,26 @@ class WaitEvent:
     """How long it waited."""
 
 
+@attrs.frozen(kw_only=True)
+class CircuitEvent:
+    """A circuit breaker opened, lets one request try the server, or closed: see `CircuitBreaker`. For `log` and hooks of the telemetry."""
+
+    operation: str
+    """The operation whose request or answer changed it."""
+    state: CircuitState
+    """What it is now."""
+    failures: int
+    """Answers of 5xx in a row."""
+    circuit: int = 0
+    """Which it is among all of the process: each API key and base URL has its own."""
+
+
 Event = RetryEvent | LimitEvent | WaitEvent
 Hook = Callable[[Event], None]
 """Called with each event, in the task of the request concerned. It must return at once; an error that it raises is logged."""
 
 
-def log(event: Event) -> None:
+def log(event: Event | CircuitEvent) -> None:
     """The hook that a client has unless it is given others: writes events to the logger ``retell_async``.
 
     The fields of the event are in the record's ``retell`` attribute, for structured logs. A wait of over 5 s is a warning, and so is the
@@ -72,6 +87,8 @@ def log(event: Event) -> None:
     logger = logging.getLogger("retell_async")
     if isinstance(event, RetryEvent):
         level = logging.INFO
+    elif isinstance(event, CircuitEvent):
+        level = logging.WARNING if event.state == "open" else logging.INFO
     elif isinstance(event, WaitEvent):
         level = logging.DEBUG if event.seconds <= _LONG else logging.WARNING if _is_news(event) else logging.INFO
     else:
@@ -88,10 +105,13 @@ def _is_news(event: WaitEvent) -> bool:
     return True
 
 
-def _text(event: Event) -> str:
+def _text(event: Event | CircuitEvent) -> str:
     if isinstance(event, RetryEvent):
         return f"{event.operation}: attempt {event.attempt} failed ({event.error}), next in {event.delay:.2f} s"
     if isinstance(event, WaitEvent):
         return f"{event.operation}: waited {event.seconds:.2f} s for {event.limit}"
+    if isinstance(event, CircuitEvent):
+        after = f" after {event.failures} answers of 5xx in a row" if event.state == "open" else ""
+        return f"{event.operation}: the circuit breaker is {event.state.replace('_', ' ')}{after}"
     then = "" if event.rate is None else f", then {event.rate:.3g} requests/s"
     return f"{event.operation}: 429 ({event.reason}), {event.limit} waits for {event.pause:.2f} s{then}"

@@ -10,6 +10,7 @@ import anyio
 
 from .._core.errors import RetellError
 from .._http.slots import Slots
+from .circuit import Circuit, CircuitBreaker
 from .limits import History, Pacer, RateLimit, Turn, is_about_the_account
 from .retry import Budget
 
@@ -68,8 +69,11 @@ class Gate:
 class Account:
     """What all requests under one API key and address share: their limits and the retry budget."""
 
-    def __init__(self, limit: RateLimit, budget: int | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, limit: RateLimit, budget: int | None, clock: Callable[[], float], circuit_breaker: CircuitBreaker | None = None
+    ) -> None:
         self.budget = Budget(budget)
+        self.circuit = None if circuit_breaker is None else Circuit(circuit_breaker)
         self.clock = clock
         self.users = 0
         """Requests under way."""
@@ -195,6 +199,8 @@ class Account:
         """Go on in another event loop or process: what was under way in the last one is gone."""
         self.users = 0
         self._waiting = set()  # as those who waited there are
+        if self.circuit is not None:
+            self.circuit.restart()
         for gate in (self.overall, *self._gates.values()):
             gate.restart()
 
@@ -226,4 +232,5 @@ class Account:
     def is_blank(self) -> bool:
         """Whether a new one would do the same."""
         now = self.clock()
-        return self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.overall, *self._gates.values()))
+        intact = self.circuit is None or self.circuit.is_blank
+        return intact and self.budget.is_full and all(gate.pacer.is_blank(now) for gate in (self.overall, *self._gates.values()))

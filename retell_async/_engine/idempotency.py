@@ -11,17 +11,16 @@ import attrs
 
 from .._core.errors import ConfigurationError
 from .._core.operation import Omit, Operation, Request
+from .._instrumentation import MARK, TRACEPARENT, is_traceparent, trace_in
 
-__all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "token_of", "with_key"]
+__all__ = ["KEY_FIELD", "MARK", "is_listed", "joined", "marked", "new_key", "renewed", "token_of", "traced", "with_key"]
 
 T = TypeVar("T")
 
 KEY_FIELD = "idempotency_key"
-MARK = "retell_async_token"
-"""The key in `metadata` under which a token stands."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{5,255}")
-
+_CARRIER = re.compile(r"ra-[0-9a-f]{32}-([0-9a-f]{32})([0-9a-f]{16})([0-9a-f]{2})")
 
 _LISTED = frozenset({"createPhoneCall", "createWebCall", "registerPhoneCall"})
 
@@ -31,9 +30,24 @@ def is_listed(operation: Operation[Any]) -> bool:
     return operation.id in _LISTED
 
 
-def new_key() -> str:
-    """A key that no other request has."""
-    return f"ra-{uuid4().hex}"
+def new_key(traceparent: str | None = None) -> str:
+    """A key that no other request has.
+
+    :param traceparent: the trace that the request belongs to. The key carries it, so that whoever sends the same request again under this
+        key, in another trace and perhaps another process, sends the same trace in its metadata.
+    """
+    return f"ra-{uuid4().hex}{'' if traceparent is None else '-' + traceparent[3:].replace('-', '')}"
+
+
+def renewed(key: str) -> str:
+    """Another key in the place of one that was made here, for the same request."""
+    return new_key(_trace_in_key(key))
+
+
+def _trace_in_key(key: str) -> str | None:
+    found = _CARRIER.fullmatch(key)
+    trace = None if found is None else "-".join(("00", *found.groups()))
+    return trace if is_traceparent(trace) else None
 
 
 def with_key(request: Request[T], make: Callable[[], str] = new_key) -> tuple[Request[T], str]:
@@ -61,7 +75,29 @@ def marked(request: Request[T], token: str) -> Request[T]:
 
     :raises TypeError: the metadata is no object, to which none can be added.
     """
-    return attrs.evolve(request, body={**(request.body or {}), "metadata": {**_metadata(request), MARK: token}})
+    return _with_metadata(request, MARK, token)
+
+
+def traced(request: Request[T], key: str | None, traceparent: str | None) -> Request[T]:
+    """The request with the trace in the metadata of what it creates.
+
+    :param key: one of the caller's: then it is the trace that the key carries, and none if it carries none, since what is sent under one
+        key is always the same.
+    :param traceparent: that of a request without such a key.
+    :raises TypeError: the metadata is no object, to which none can be added.
+    """
+    trace = traceparent if key is None else _trace_in_key(key)
+    return request if trace is None else _with_metadata(request, TRACEPARENT, trace)
+
+
+def joined(request: Request[Any]) -> str | None:
+    """The trace that a request with a key of the caller's belongs to, as far as the request says; ``None`` where it says nothing."""
+    key = (request.body or {}).get(KEY_FIELD)
+    return (_trace_in_key(key) or trace_in(_metadata(request))) if isinstance(key, str) else None
+
+
+def _with_metadata(request: Request[T], name: str, value: str) -> Request[T]:
+    return attrs.evolve(request, body={**(request.body or {}), "metadata": {**_metadata(request), name: value}})
 
 
 def _metadata(request: Request[Any]) -> Mapping[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 import attrs
 
 from .._core.errors import ConfigurationError
+from .circuit import CircuitBreaker
 
-__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "RetryState", "backoff", "may_have_acted"]
+__all__ = ["KEY_LIFETIME", "RETRY_COUNT", "Budget", "Fault", "RetryPolicy", "RetryState", "backoff", "is_failure", "may_have_acted"]
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
 
@@ -46,6 +47,8 @@ class RetryPolicy:
     :param on_unknown_outcome: ``"raise"``, or ``"reconcile"``: put a token into the ``metadata`` of a call that is created and, when it is
         not known whether it was, look in the list of calls for the one that has it.
     :param reconcile_within: how long to look.
+    :param circuit_breaker: when a server that fails again and again is left alone; ``None`` for never. It is that of the client, as the
+        `budget` is.
     :raises ConfigurationError: a value cannot work.
     """
 
@@ -56,6 +59,7 @@ class RetryPolicy:
     budget: int | None = 500
     on_unknown_outcome: Literal["raise", "reconcile"] = "raise"
     reconcile_within: float = 30.0
+    circuit_breaker: CircuitBreaker | None = None
 
     def __attrs_post_init__(self) -> None:
         for name in ("first_delay", "max_delay", "max_retry_after", "reconcile_within"):
@@ -65,6 +69,9 @@ class RetryPolicy:
             raise ConfigurationError(f"deadline of a RetryPolicy must be above 0 seconds, not {self.deadline!r}")
         if self.budget is not None and not (_is_number(self.budget) and self.budget == int(self.budget) and self.budget >= 0):
             raise ConfigurationError(f"budget of a RetryPolicy must be a whole number, 0 or more, or None, not {self.budget!r}")
+        breaker = cast("object", self.circuit_breaker)
+        if not (breaker is None or isinstance(breaker, CircuitBreaker)):
+            raise ConfigurationError(f"circuit_breaker of a RetryPolicy must be a CircuitBreaker or None, not {type(breaker).__name__}")
         if self.on_unknown_outcome not in {"raise", "reconcile"}:
             raise ConfigurationError(f'on_unknown_outcome must be "raise" or "reconcile", not {self.on_unknown_outcome!r}')
 
@@ -85,16 +92,20 @@ class Fault:
     """The answer says that something else holds what is to be changed, and will let it go."""
     retry_after: float | None = None
     """Seconds that the server asks to wait."""
+    refused: bool = False
+    """The client itself did not send it."""
 
     @property
     def is_transient(self) -> bool:
         """Whether the same request may succeed later. (Not so for 429: that is waited for before a request leaves.)"""
+        if self.refused:
+            return False
         if self.status is None or self.status < 300:
             return True
-        return self.status == 408 or self.locked or _is_failure(self.status)
+        return self.status == 408 or self.locked or is_failure(self.status)
 
 
-def _is_failure(status: int) -> bool:
+def is_failure(status: int) -> bool:
     """Whether the server failed, as opposed to refused; 501 and 505 say that it will never do such a thing."""
     return status >= 500 and status not in {501, 505}
 
@@ -104,7 +115,7 @@ def may_have_acted(fault: Fault) -> bool:
     if fault.status is None:
         return fault.sent
     # 303 sends away from where something was done, to where its result can be read; other redirects come before anything is done.
-    return fault.status < 300 or fault.status in {303, 408} or _is_failure(fault.status)
+    return fault.status < 300 or fault.status in {303, 408} or is_failure(fault.status)
 
 
 def backoff(policy: RetryPolicy, number: int, retry_after: float | None, random: Callable[[], float]) -> float:

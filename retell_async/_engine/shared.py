@@ -16,7 +16,7 @@ from .._http.slots import Slots
 from .events import Hook
 from .gate import Account
 from .limits import RateLimit
-from .settings import Settings, check_kinds
+from .settings import Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -102,6 +102,7 @@ class SharedState:
         self._max_connections = max_connections
         self._limit = limit
         self._budget = settings.retry.budget
+        self._circuit_breaker = settings.retry.circuit_breaker
         self._own = settings.account
         self._accounts: dict[tuple[str, str], Account] = {}
         self._clock = Clock()
@@ -116,7 +117,6 @@ class SharedState:
         if not changes:
             return self
         usual: dict[str, Any] = {"given": self._given, "max_connections": self._max_connections, "limit": self._limit, "hooks": self.hooks}
-        check_kinds(changes.get("max_connections", 1), None, changes.get("limit"), changes.get("hooks", ()))
         return SharedState(**{**usual, **changes}, settings=settings)
 
     @property
@@ -161,7 +161,7 @@ class SharedState:
             name = settings.account
             account = self._accounts.get(name)
             if account is None:
-                account = self._accounts[name] = Account(self._limit, self._budget, self._clock)
+                account = self._accounts[name] = Account(self._limit, self._budget, self._clock, self._circuit_breaker)
             if settings.known:
                 account.know(settings.known)
             self._clock.seen()

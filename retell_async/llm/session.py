@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -14,7 +16,9 @@ import anyio
 import anyio.lowlevel
 import attrs
 
+from retell_async import _instrumentation
 from retell_async._core.masking import masked_traceback
+from retell_async._instrumentation import TurnActivity, trace_in
 
 from .agent import Agent, texts
 from .channel import Channel
@@ -129,6 +133,8 @@ class Session:
         }
         """What the agent has but for a goodbye."""
         self._logged: set[str] = set()
+        self._untold: TurnActivity | None = None
+        """A greeting that hooks of the telemetry are not told of yet."""
 
     def __repr__(self) -> str:
         return f"Session({self.call_id!r})"
@@ -278,6 +284,8 @@ class Session:
             raise TypeError(f"a turn says texts, and not {type(text).__name__}")
         if self._conversation.respond(turn.id, text, complete=False, uninterruptible=turn.uninterruptible):
             turn.text += text
+            if text.strip():
+                turn.note()
             self._wake()
             self._note_spoken(turn)
         await self._breathe()
@@ -454,6 +462,7 @@ class Session:
 
     def _detailed(self, call: CallResponse) -> None:
         self.call = call
+        self._tell_late()
         if self._ready:
             return
         try:
@@ -538,7 +547,7 @@ class Session:
 
     async def _answer(self, turn: Turn) -> None:
         """Say what the agent gives for a turn, to its end or until nobody wants it any more."""
-        with turn.scope:
+        with self._watched(turn), turn.scope:
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self._watch, turn)
                 try:
@@ -555,6 +564,35 @@ class Session:
                 watching.cancel_scope.cancel()
         if turn.complete:
             self._save_soon()
+
+    @contextmanager
+    def _watched(self, turn: Turn) -> Generator[None]:
+        """A block that hooks of the telemetry are told of.
+
+        A greeting that waits for no details is told of when they have come, which say to what trace the call belongs.
+        """
+        activity = turn.activity
+        if activity is None:
+            yield
+        elif self.call is not None or self._ready or turn.kind != "begin":
+            activity.traceparent = None if self.call is None else trace_in(self.call.metadata)
+            with _instrumentation.begin(activity):
+                yield
+        else:
+            try:
+                yield
+            finally:
+                activity.seconds = time.perf_counter() - activity.began
+                self._untold = activity
+                self._tell_late()
+
+    def _tell_late(self, *, at_last: bool = False) -> None:
+        activity = self._untold
+        if activity is not None and (self.call is not None or at_last):
+            self._untold = None
+            activity.traceparent = None if self.call is None else trace_in(self.call.metadata)
+            with _instrumentation.begin(activity):
+                pass
 
     def _hook(self, kind: Kind) -> Callable[[Turn], Any]:
         agent = self._agent
@@ -574,6 +612,7 @@ class Session:
         if turn.complete:  # at the last moment
             return
         self._stats.timed_out += 1
+        turn.note("timed_out")
         log.error("call %r: turn %d gave nothing for %g seconds", self.call_id, turn.id, turn.timeout)
         self._apologise(turn)
         turn.scope.cancel()
@@ -582,12 +621,14 @@ class Session:
         says_something = turn.text.strip() or turn.action is not None or turn.says_goodbye or turn.may_be_silent
         if not says_something and self._conversation.wanted == turn.id:
             self._stats.failed += 1
+            turn.note("failed")
             log.error("call %r: turn %d gave nothing to say", self.call_id, turn.id)
             self._apologise(turn)
             return
         if not self._conversation.respond(turn.id, "", complete=True, action=turn.action):
             return
         turn.complete = True
+        turn.note("complete")
         self._wake()
         self._note_spoken(turn)
         pattern, pickup = self.settings.goodbye_pattern, self.settings.silent_pickup
@@ -599,6 +640,7 @@ class Session:
 
     def _failed(self, turn: Turn, error: BaseException) -> None:
         self._stats.failed += 1
+        turn.note("failed", error)
         log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
         self._apologise(turn)
 
@@ -715,6 +757,7 @@ class Session:
     async def _finish(self) -> None:
         self.end("shutdown", None)
         self._give_up(self._turn)
+        self._tell_late(at_last=True)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
         if self.ended == "refused":

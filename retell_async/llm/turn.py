@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import anyio
+
+from retell_async import _instrumentation
+from retell_async._instrumentation import TurnActivity
 
 from .chat.transcripts import REMINDER, ChatMessage, chat_messages, last_said
 from .effects import Effect
@@ -56,6 +60,8 @@ class Turn:
         """Set when the agent begins to speak it: most turns are asked for on a guess and thrown away."""
         self.active_at = anyio.current_time()
         self.scope = anyio.CancelScope()
+        self.activity = self._activity() if _instrumentation.hooks else None
+        """What hooks of the telemetry are told of it."""
 
     def __repr__(self) -> str:
         return f"Turn(id={self.id}, kind={self.kind!r}, call_id={self.session.call_id!r})"
@@ -203,6 +209,19 @@ class Turn:
             return await self.session.once(self, key, fn, kinds)
         finally:
             self.active_at = anyio.current_time()
+
+    def _activity(self) -> TurnActivity:
+        return TurnActivity(turn=self.id, kind=self.kind, call_id=self.session.call_id)
+
+    def note(self, outcome: Literal["complete", "failed", "timed_out"] | None = None, error: BaseException | None = None) -> None:
+        """Note for whoever watches it how it ended, or else that a text was given."""
+        activity = self.activity
+        if activity is None:
+            return
+        if outcome is not None:
+            activity.outcome, activity.error = outcome, error
+        elif activity.first_text is None:
+            activity.first_text = time.perf_counter() - activity.began
 
     def _act(self, action: Action) -> None:
         if self.action is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 import warnings
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -11,19 +12,21 @@ from difflib import get_close_matches
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 from urllib.parse import parse_qsl
 
 import anyio
 
+from retell_async import _instrumentation
 from retell_async._core.errors import ConfigurationError, WebhookVerificationError
 from retell_async._core.masking import Hidden, mask_text
+from retell_async._instrumentation import DeliveryActivity, DeliveryOutcome, Observed, trace_in
 
 from . import asgi
 from ._dispatch.event_dispatcher import Delivery, EventDispatcher
 from ._dispatch.inbound_dispatcher import InboundDispatcher, InboundHandler
 from ._dispatch.lifetime import CLOSED, Lifetime
-from ._dispatch.outcome import Failed
+from ._dispatch.outcome import Ended, Failed
 from ._dispatch.runner import Runner, Stats, require_async
 from ._dispatch.store import DeliveryStore, LegacyStore, MemoryStore, delivery_key
 from .events import (
@@ -268,6 +271,7 @@ class Router:
     async def handle(self, request: IncomingRequest, respond: Respond) -> None:
         """Answer a request by calling `respond` once. Return when its handlers are done, or, if the router was entered, at once."""
         until = anyio.current_time() + self._deadline
+        began = time.perf_counter()
         self.stats.received += 1
         try:
             function = self._function_named(request)
@@ -278,12 +282,18 @@ class Router:
             self.stats.refused += 1
             self.stats.failed += 0 if isinstance(error, Refused) else 1  # Retell signed it, and no handler can have it
             _logger.warning("%s %s refused with %d: %s", request.method, mask_text(repr(request.path)), status, error.reason)
+            if _instrumentation.hooks:
+                _ended_at_once(_observed(None, None, began), "refused", error)
             await respond(Response(status, error.reason.encode(), "text/plain"))
             return
         if self._lifetime.is_closed:
             self.stats.late += 1
+            if _instrumentation.hooks:
+                _ended_at_once(_observed(sent, function, began), "late")
             await respond(CLOSED)
             return
+        observed = _observed(sent, function, began) if _instrumentation.hooks else None
+        work: Callable[[Respond], Awaitable[Ended]]
         match sent:
             case FunctionCall():
                 work = partial(self._carry_out, sent, str(function))
@@ -292,7 +302,7 @@ class Router:
             case _:
                 work = partial(self._event_dispatcher.dispatch, self._delivery(sent, body), until)
                 del sent  # it is large, and may wait
-        await self._lifetime.carry_out(work, respond)
+        await self._lifetime.carry_out(work if observed is None else partial(_watched, observed, work), respond)
 
     def _function_named(self, request: IncomingRequest) -> str | None:
         """The function that a path is for, ``None`` when it is for webhooks."""
@@ -317,7 +327,7 @@ class Router:
             raise
         return require_subject(sent)
 
-    async def _carry_out(self, call: FunctionCall, name: str, respond: Respond) -> None:
+    async def _carry_out(self, call: FunctionCall, name: str, respond: Respond) -> Ended:
         async def carry_out(call: FunctionCall) -> Response:
             given = function_answer(await self._functions[name](call))
             return Response(HTTPStatus.OK, given.content, given.content_type)
@@ -326,14 +336,53 @@ class Router:
         if isinstance(ended, Failed):
             await respond(_FAILED)
             ended.raise_if_exit()
-            return
+            return Ended("failed", ended)
         if len(ended.value.content.decode()) > _LONGEST_RESULT:
             _logger.warning("the function %s gave more than the %d characters that an agent reads by default", name, _LONGEST_RESULT)
         await respond(ended.value)
+        return Ended("handled")
 
     def _delivery(self, event: Event, body: bytes) -> Delivery:
         handlers = [*self._events.get(event.event, ()), *self._events.get(None, ())]
         return Delivery(event.event, delivery_key(event, body), body, event, handlers)
+
+
+def _observed(sent: Any, function: str | None, began: float) -> Observed:
+    """A delivery as hooks of the telemetry see it. What was sent is shown to them, and not kept."""
+    match sent:
+        case None:
+            kind, name = "unknown", "unknown"
+        case FunctionCall():
+            kind, name = "function", str(function)
+        case _:
+            kind, name = ("inbound" if isinstance(sent, (InboundCall, InboundChat)) else "event"), sent.event
+    call = getattr(sent, "call", None)
+    subject = call or getattr(sent, "chat", None)
+    activity = DeliveryActivity(
+        kind=cast("Any", kind),
+        name=name,
+        sent=sent,
+        call_id=getattr(sent if call is None else call, "call_id", None),
+        traceparent=trace_in(getattr(subject, "metadata", None)),
+    )
+    activity.began = began
+    observed = _instrumentation.begin(activity)
+    activity.sent = None
+    return observed
+
+
+def _ended_at_once(observed: Observed, how: DeliveryOutcome, error: BaseException | None = None) -> None:
+    with observed:
+        activity = cast("DeliveryActivity", observed.activity)
+        activity.outcome, activity.error = how, error
+
+
+async def _watched(observed: Observed, work: Callable[[Respond], Awaitable[Ended]], respond: Respond) -> None:
+    """Do some work while it is observed."""
+    with observed:
+        ended = await work(respond)
+        activity = cast("DeliveryActivity", observed.activity)
+        activity.outcome, activity.error = ended.how, None if ended.failed is None else ended.failed.error
 
 
 def _plain(name: str) -> str:

@@ -178,6 +178,7 @@ def test_an_error_with_any_location_can_be_pickled_and_copied(location: bytes) -
     error = errors.outcome_unknown(status_error(response), request=REQUEST, response=response, idempotency_key="ra-1")
     for one in (pickle.loads(pickle.dumps(error)), copy(error), deepcopy(error)):
         assert one.idempotency_key == "ra-1"
+        assert one.response is not None
         assert one.response.headers["location"] == response.headers["location"]
 
 

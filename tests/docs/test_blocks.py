@@ -15,7 +15,10 @@ from typing import Any
 
 import anyio.to_thread
 import pytest
+import structlog
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+
+from retell_async import telemetry
 
 from .blocks import PAGES, ROOT, Block, blocks
 from .prelude import prelude
@@ -99,9 +102,11 @@ def compiled(block: Block, ids: dict[str, str]) -> CodeType:
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Generator[None]:
-    """What a block does to httpx ends with it, and it leaves no file in the project."""
+    """What a block does to httpx, to structlog and to all clients ends with it, and it leaves no file in the project."""
     before = set(ROOT.iterdir())
     yield
+    telemetry.uninstrument()
+    structlog.reset_defaults()
     assert {path.name for path in set(ROOT.iterdir()) - before if not path.name.startswith(".")} == set()
     instrumentor = HTTPXClientInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:

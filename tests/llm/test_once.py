@@ -149,13 +149,14 @@ def test_an_effect_that_does_not_end_is_cut_off_and_unknown(caplog: pytest.LogCa
 
 def test_what_is_raised_again_does_not_grow() -> None:
     found: list[tuple[int, BaseException | None]] = []
+    times: dict[str, int] = {}
 
     async def answer(turn: llm.Turn) -> Turns:
         try:
             try:
                 raise ZeroDivisionError(turn.id)
             except ZeroDivisionError:
-                await turn.once("book", lambda: {}["ten"])
+                await turn.once("book", lambda: times["ten"])
         except KeyError as error:
             found.append((len(traceback.extract_tb(error.__traceback__)), error.__context__))
             error.__context__ = OSError()  # whatever a turn does with it

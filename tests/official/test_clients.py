@@ -17,7 +17,7 @@ import pytest
 import retell
 
 import retell_async
-from retell_async import AsyncPage, AsyncRetell, ConfigurationError, omit, webhooks
+from retell_async import AsyncPage, AsyncRetell, ConfigurationError, RateLimit, RetryPolicy, omit, webhooks
 from retell_async.lib import webhook_auth
 from retell_async.types import CallResponse, PhoneCallResponse, VoiceResponse
 
@@ -97,6 +97,21 @@ async def test_options_that_take_the_place_of_others() -> None:
         await other.close()
         assert other.is_closed()
         assert not here.is_closed()
+
+
+async def test_an_option_that_is_none_stays_as_it_is() -> None:
+    retry = RetryPolicy(deadline=100.0)
+    own: dict[str, Any] = {"retry": retry, "strict": True, "rate_limit": RateLimit(5, max_wait=1.0), "max_connections": 3, "hooks": ()}
+    async with client(echo, default_headers={"x-a": "1"}, default_query={"q": "1"}, **own) as here:
+        for name in inspect.signature(here.with_options).parameters.keys() - {"timeout", "max_retries"}:
+            view = here.with_options(**cast("Any", {name: None}))
+            assert (view._settings, view._shared) == (here._settings, here._shared), name
+            assert here.copy(**cast("Any", {name: None}))._shared is here._shared
+            said = cast("Any", await view.get("/a", cast_to=object))
+            assert (said["url"], said["headers"]["authorization"]) == ("http://retell.test/v0/a?q=1", f"Bearer {KEY}")
+    for wrong in ({"retry": 3}, {"max_connections": 0}, {"rate_limit": 5}, {"hooks": "log"}):
+        with pytest.raises(ConfigurationError):
+            here.with_options(**cast("Any", wrong))
 
 
 async def test_the_body_of_a_verb() -> None:
@@ -318,3 +333,13 @@ async def test_signatures_are_those_of_the_official_sdk(stamp: int) -> None:
     for now in (stamp, stamp + webhook_auth.FIVE_MINUTES, stamp + webhook_auth.FIVE_MINUTES + 1):
         options = {"timestamp": now, "timeout": webhook_auth.FIVE_MINUTES}
         assert webhook_auth.verify("a", KEY, signed, options) is theirs["verify"]("a", KEY, signed, options)
+
+
+async def test_a_resource_is_made_of_a_client_by_keyword() -> None:
+    from retell_async.resources._sync.voice import VoiceResource
+    from retell_async.resources.voice import AsyncVoiceResource
+
+    async with client(httpx.Response(200, json=[])) as here:
+        assert await AsyncVoiceResource(client=here).list() == []
+    with retell_async.Retell(KEY, http_client=httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=[])))) as there:
+        assert VoiceResource(client=there).list() == []

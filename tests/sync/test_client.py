@@ -446,7 +446,7 @@ def test_a_stream_that_is_open_can_be_read_when_the_client_is_closed() -> None:
 
 
 def test_a_loop_that_cannot_begin_is_an_error_and_not_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError("too many open files")
 
     with answering(json=CALL) as client:

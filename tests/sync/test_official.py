@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -120,6 +121,14 @@ def test_a_view_with_an_http_client_of_its_own_is_closed_by_itself() -> None:
         assert cast("Any", same.get("/a", cast_to=object))["method"] == "GET"
         same.close()
         assert here.is_closed()
+
+
+def test_an_option_that_is_none_stays_as_it_is() -> None:
+    with client_of(echo) as here:
+        for name in inspect.signature(here.with_options).parameters.keys() - {"timeout", "max_retries"}:
+            view: Any = here.with_options(**cast("Any", {name: None}))
+            assert (view._settings, view._background) == (here._settings, here._background), name
+            assert view.get("/a", cast_to=object)["headers"]["authorization"] == f"Bearer {KEY}"
 
 
 def test_verbs() -> None:

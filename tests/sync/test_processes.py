@@ -14,6 +14,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import anyio.from_thread
 import httpx
@@ -218,6 +219,81 @@ def test_a_program_ends_at_once_and_without_a_word(end: str, settings: str) -> N
             start_of = f"import warnings; warnings.simplefilter('ignore', ResourceWarning); {start_of}"
         assert run(f"{start_of}\n{end}", server.url) == ""
         assert time.monotonic() - start < 10
+
+
+AFTER_THE_MAIN_THREAD = {
+    "thread": "threading.Thread(target=ask_later).start()",
+    "thread, and a loop that runs": "ask(client, '1'); threading.Thread(target=ask_later).start()",
+    "atexit": "import atexit; atexit.register(ask_later)",
+}
+
+
+@pytest.mark.parametrize(
+    "settings", ["", "http_client=httpx.Client()", "http_client=DefaultAsyncHttpxClient()", "http_client=DefaultAioHttpClient()"]
+)
+@pytest.mark.parametrize("end", AFTER_THE_MAIN_THREAD.values(), ids=AFTER_THE_MAIN_THREAD)
+def test_a_host_is_found_by_its_name_after_the_end_of_the_main_thread(end: str, settings: str) -> None:
+    with echoing() as (url, _):
+        program = f"""
+        import warnings; warnings.simplefilter('ignore', ResourceWarning)
+        client = client_of({settings}).with_options(default_headers={{"Connection": "close"}})
+        def ask_later():
+            time.sleep(0.2)
+            print(ask(client, 'after'))
+            client.close()
+        {end}
+        """
+        assert run(program, url.replace("127.0.0.1", "localhost")) == "True\n"
+
+
+# Greenlets
+
+GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+"""
+
+
+@pytest.mark.parametrize("settings", ["", "http_client=httpx.Client()"])
+def test_greenlets_of_gevent_share_clients_and_none_waits_for_another(settings: str) -> None:
+    program = f"""
+    clients = [client_of({settings}) for _ in range(2)]
+    async def beside():
+        async with AsyncRetell("key_1", base_url=sys.argv[1]) as client:
+            return (await client.request("GET", "/get-thing/beside"))["thing_id"]
+    def waits():
+        try: clients[0].request("GET", "/silent", timeout=0.5)
+        except APITimeoutError: return "time-out"
+    ticks = []
+    def ticks_on():
+        while True: gevent.sleep(0.01); ticks.append(1)
+    ticking = gevent.spawn(ticks_on)
+    assert gevent.spawn(waits).get() == "time-out"
+    assert len(ticks) > 5, ticks
+    ticking.kill()
+    asking = [gevent.spawn(lambda client=clients[n % 2], n=n: all(ask(client, f"{{n}}-{{m}}") for m in range(10))) for n in range(20)]
+    print(all(each.get() for each in asking), asyncio.run(beside()))
+    given_up = gevent.spawn(clients[0].request, "GET", "/silent")
+    gevent.sleep(0.2)
+    given_up.kill()
+    with gevent.Timeout(0.2, False): clients[1].request("GET", "/silent")
+    with clients[0].call.with_streaming_response.retrieve("x") as response: print(response.read())
+    pool = gevent.get_hub().threadpool
+    print(pool.spawn(ask, clients[1], "of a thread of the system").get())
+    for client in clients: client.close()
+    """
+    with silent() as server:
+        server.respond = lambda path: None if path == "/silent" else ok(b'{"thing_id":"%s"}' % unquote(path).rpartition("/")[2].encode())
+        ended = subprocess.run(
+            [sys.executable, "-c", GREENLETS + PRELUDE + textwrap.dedent(program), server.url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == 'True beside\nb\'{"thing_id":"x"}\'\nTrue\n'
 
 
 # Ctrl-C

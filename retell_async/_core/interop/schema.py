@@ -22,6 +22,7 @@ from ..model import Model, One, Tagged, UnknownObject, copied, decoder, lookup
 from .dump import dump, names
 from .unions import NamedUnion
 from .validate import missing
+from .values import settled
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -110,8 +111,9 @@ def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema) 
         return take(value, handler)
 
     taken.__qualname__ = taken.__name__ = cls.__name__  # which errors show
+    shown = core_schema.json_or_python_schema(said, core_schema.model_fields_schema({}))  # the second one knows of `from_attributes`
     return core_schema.no_info_wrap_validator_function(
-        taken, said, serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)
+        taken, shown, serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)
     )
 
 
@@ -157,17 +159,31 @@ def _is(member: Any, kind: type[Model]) -> bool:
     return isinstance(member, type) and issubclass(member, kind)
 
 
-def _model(cls: type[Any], value: Any, _handler: Callable[[Any], Any]) -> Any:
+def _model(cls: type[Any], value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, cls):
         return value
+    if not isinstance(value, Mapping) and issubclass(cls, Model) and _has_attributes(value, handler):
+        found = {wire: getattr(value, name.own, None) for wire, name in names(cls).items() if hasattr(value, name.own)}
+        value = settled(value.__content__ if isinstance(value, Model) else found)
     if not isinstance(value, Mapping):
         raise PydanticCustomError("object", "Input should be a JSON object, or a {name}", {"name": cls.__name__})
     return _whole(cls, cls.from_dict(cast("Mapping[str, Any]", value)))
 
 
-def _member(cls: type[Any], value: Any, _handler: Callable[[Any], Any]) -> Any:
+def _has_attributes(value: object, handler: Callable[[Any], Any]) -> bool:
+    """Whether pydantic takes the attributes of this for fields, as it does with ``from_attributes``."""
+    try:
+        handler(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _member(cls: type[Any], value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, cls):
         return value
+    if isinstance(value, Model) and _has_attributes(value, handler):
+        value = settled(value.__content__)
     made = decoder(One(cls.__name__))(copied(value))
     if not isinstance(made, cls):
         raise PydanticCustomError("union", "Input should be a {name}", {"name": cls.__name__})

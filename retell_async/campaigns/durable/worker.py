@@ -15,9 +15,11 @@ import attrs
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import exc
 
+from ... import _instrumentation
 from ..._core.errors import (
     APIError,
     AuthenticationError,
+    CircuitOpenError,
     NotFoundError,
     OutcomeUnknownError,
     PaymentRequiredError,
@@ -28,6 +30,7 @@ from ..._core.errors import (
 from ..._core.masking import mask_text
 from ..._dispatch.outcome import Outcome
 from ..._helpers.watch import is_transient
+from ..._instrumentation import CampaignAttemptActivity, trace_of
 from ..calls import result_of
 from ..case import Result
 from .placing import Placing
@@ -115,7 +118,7 @@ class Worker:
             try:
                 begun = await patiently(self.store.open_attempt, key)
                 if begun is not None:
-                    await self._carry_out(begun)
+                    await self._watched(begun)
             except Exception as error:
                 if isinstance(error, (LeaseLost, Superseded)):
                     raise
@@ -126,17 +129,32 @@ class Worker:
             else:
                 return
 
-    async def _carry_out(self, begun: Begun) -> None:
+    async def _watched(self, begun: Begun) -> None:
+        if not _instrumentation.hooks:
+            await self._carry_out(begun, None)
+            return
+        activity = CampaignAttemptActivity(key=begun.key, call_id=begun.call_id, traceparent=trace_of(begun.key))
+        with _instrumentation.begin(activity):
+            await self._carry_out(begun, activity)
+
+    async def _carry_out(self, begun: Begun, activity: CampaignAttemptActivity | None) -> None:
         slot = None
         call_id = begun.call_id
         if call_id is None:
-            placed = await self._place(begun)
+            placed = await self._place(begun, activity)
             if placed is None:
                 return
             call_id, slot = placed
-        await self._follow(begun, call_id, slot)
+        if activity is not None:
+            activity.call_id = call_id
+        await self._follow(begun, call_id, slot, activity)
 
-    async def _place(self, begun: Begun) -> tuple[str, Slot | None] | None:
+    async def _settle(self, key: str, result: Result, activity: CampaignAttemptActivity | None, **more: Any) -> None:
+        await patiently(self.store.settle, key, result, **more)
+        if activity is not None:
+            activity.reason = result.reason
+
+    async def _place(self, begun: Begun, activity: CampaignAttemptActivity | None) -> tuple[str, Slot | None] | None:
         """Place the call; ``None`` if there is none, and it is written why."""
         key, first, is_sent = begun.key, True, begun.sent_at is not None
         turn: Turn | None = None
@@ -158,13 +176,13 @@ class Worker:
                 await patiently(self.store.placed, key, call_id, self.now())
             except OutcomeUnknownError as error:
                 if turn is None or not self._may_repeat(turn, error):
-                    await patiently(self.store.settle, key, Result("unknown"), turn=turn)
+                    await self._settle(key, Result("unknown"), activity, turn=turn)
                     return None
                 is_sent = True
                 await patiently(self.store.arrived, key, turn, self.now())
                 outage = await self._wait(key, error, outage)
             except (APIError, ValueError, TypeError) as error:
-                if is_transient(error):  # which says nothing of the contact
+                if isinstance(error, CircuitOpenError) or is_transient(error):  # which says nothing of the contact
                     if turn is not None:
                         await patiently(self.store.refused, key, turn, self.now())
                     outage = await self._wait(key, error, outage)
@@ -173,7 +191,7 @@ class Worker:
                 outcome = Outcome(index=0, request=None, status="not_placed", error=error)
                 contact = await patiently(self.store.contact_of, key)
                 result = result_of(outcome, self.settings.rules, contact) or Result("not_placed")
-                await patiently(self.store.settle, key, result, turn=turn)
+                await self._settle(key, result, activity, turn=turn)
                 return None
             else:
                 return call_id, slot
@@ -185,7 +203,7 @@ class Worker:
 
     async def _wait(self, key: str, error: Exception, outage: float) -> float:
         """Wait before a request is sent again; how long the next wait is."""
-        if isinstance(error, RateLimitError):
+        if isinstance(error, (RateLimitError, CircuitOpenError)):
             await anyio.sleep(min(error.retry_after or _FULL, 60.0))
             return outage
         _logger.info("campaign: attempt %s is sent again in %g s: %s", key, outage, mask_text(str(error)))
@@ -238,13 +256,13 @@ class Worker:
         await anyio.sleep(_COUNTED)
         await patiently(self.store.arrived, key, turn, self.now())
 
-    async def _follow(self, begun: Begun, call_id: str, slot: Slot | None) -> None:
+    async def _follow(self, begun: Begun, call_id: str, slot: Slot | None, activity: CampaignAttemptActivity | None) -> None:
         rules = self.settings.rules
         is_analysed = rules.callback is not None or rules.opt_out is not None
         try:
             call = await self._until("ended", call_id, whole=not is_analysed)
         except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
-            await patiently(self.store.settle, begun.key, Result("unknown"))  # it was placed, and nobody knows what became of it
+            await self._settle(begun.key, Result("unknown"), activity)  # it was placed, and nobody knows what became of it
             return
         finally:
             if slot is not None:
@@ -253,12 +271,14 @@ class Worker:
             await patiently(self.store.ended, begun.key)
             with anyio.move_on_after(_ANALYSIS), suppress(WaitTimeoutError, NotFoundError, UnprocessableEntityError):
                 call = await self._until("analyzed", call_id, known=call)
+        if activity is not None:
+            activity.call = call
         contact = await patiently(self.store.contact_of, begun.key)
         result = result_of(Outcome(index=0, request=None, status="ended", call=call), rules, contact) or Result("unknown")
         if result.meaning == "account":
             await patiently(self.store.pause, f"a call ended with {result.reason}")
         cents = _number(getattr(call.call_cost, "combined_cost", None))
-        await patiently(self.store.settle, begun.key, result, duration_ms=_number(call.duration_ms), cents=cents)
+        await self._settle(begun.key, result, activity, duration_ms=_number(call.duration_ms), cents=cents)
 
     async def _until(self, until: Literal["ended", "analyzed"], call_id: str, **known: Any) -> Any:
         while True:

@@ -15,7 +15,7 @@ from retell_async._core.errors import ConfigurationError
 from ..events import Event, parse_event
 from ..http import Respond, Response
 from .claims import Claims
-from .outcome import Failed
+from .outcome import Ended, Failed
 from .queue import Queue, Slot
 from .runner import Runner
 from .store import Claim, DeliveryStore, LegacyStore
@@ -71,18 +71,18 @@ class EventDispatcher:
         self._acknowledge_after = acknowledge_after
         self._queue = Queue(runner.stats, max_running=max_in_flight, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes)
 
-    async def dispatch(self, delivery: Delivery, until: float, respond: Respond) -> None:
-        """Answer a delivery by `until`, in seconds of the event loop's clock, and return when its handlers are done."""
+    async def dispatch(self, delivery: Delivery, until: float, respond: Respond) -> Ended:
+        """Answer a delivery by `until`, in seconds of the event loop's clock, and return when its handlers are done: how they ended."""
         stats = self._runner.stats
         if not delivery.handlers:
             stats.unhandled += 1
             await respond(_ACKNOWLEDGED)
-            return
+            return Ended("unhandled")
         slot = self._queue.acquire(len(delivery.body))
         if slot is None:
             stats.late += 1
             await respond(_FULL)
-            return
+            return Ended("late")
 
         async def refuse() -> None:
             stats.late += 1
@@ -98,11 +98,13 @@ class EventDispatcher:
             case Claim.MINE:
                 for failed in delivery.failures:
                     failed.raise_if_exit()
+                return Ended("failed", delivery.failures[0]) if delivery.failures else Ended("handled")
             case None:
-                pass
+                return Ended("late")
             case _:
                 stats.duplicates += 1
                 await respond(_ACKNOWLEDGED if claim is Claim.DONE else _IN_PROGRESS)
+                return Ended("duplicate" if claim is Claim.DONE else "in_progress")
 
     async def _handle(self, delivery: Delivery, slot: Slot, until: float, respond: Respond) -> None:
         """Answer a delivery that is claimed, and let its handlers run to their end."""

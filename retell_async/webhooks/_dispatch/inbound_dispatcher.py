@@ -13,7 +13,7 @@ import attrs
 
 from ..http import Respond, Response
 from ..inbound import InboundAnswer, InboundCall, InboundChat
-from .outcome import Done, Failed
+from .outcome import Done, Ended, Failed
 from .runner import Runner
 
 __all__ = ["InboundDispatcher", "InboundHandler"]
@@ -52,25 +52,28 @@ class InboundDispatcher:
 
     async def dispatch(
         self, request: InboundCall | InboundChat, body: bytes, handler: InboundHandler | None, until: float, respond: Respond
-    ) -> None:
-        """Answer a request by `until`, in seconds of the event loop's clock, and return when its handler is done."""
+    ) -> Ended:
+        """Answer a request by `until`, in seconds of the event loop's clock, and return when its handler is done: how it ended."""
         if handler is None:
             self._runner.stats.unhandled += 1
             _logger.warning("%s arrived and no handler is registered for it: the number's own agent takes it", request.event)
             await respond(_response(request.accept()))
-            return
+            return Ended("unhandled")
         key = _key(request, body)
         pending = self._pending.get(key) or self._answered.get(key)
         if pending is not None:
             self._runner.stats.duplicates += 1
             await self._answer(pending, until, respond)
-            return
+            return Ended("duplicate")
         pending = self._pending[key] = _Pending()
+        in_time = False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_handler, key, pending, handler, request)
-            await self._answer(pending, until, respond)
+            in_time = await self._answer(pending, until, respond)
         if pending.failed is not None:
             pending.failed.raise_if_exit()
+            return Ended("failed", pending.failed)
+        return Ended("handled" if in_time else "late")
 
     async def _run_handler(self, key: str, pending: _Pending, handler: InboundHandler, request: InboundCall | InboundChat) -> None:
         async def handle(request: InboundCall | InboundChat) -> Response:
@@ -92,12 +95,14 @@ class InboundDispatcher:
             del self._pending[key]
             pending.done.set()
 
-    async def _answer(self, pending: _Pending, until: float, respond: Respond) -> None:
+    async def _answer(self, pending: _Pending, until: float, respond: Respond) -> bool:
+        """Answer by `until`; whether the handler was done by then."""
         with anyio.CancelScope(deadline=until):
             await pending.done.wait()
-        if not pending.done.is_set():
-            self._runner.stats.late += 1
-        await respond(pending.response if pending.done.is_set() else _LATE)
+        in_time = pending.done.is_set()
+        self._runner.stats.late += not in_time
+        await respond(pending.response if in_time else _LATE)
+        return in_time
 
 
 def _response(answer: InboundAnswer) -> Response:

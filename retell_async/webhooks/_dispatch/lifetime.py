@@ -21,7 +21,7 @@ __all__ = ["CLOSED", "Lifetime"]
 CLOSED = Response(HTTPStatus.SERVICE_UNAVAILABLE, b"closed: this server is shutting down", "text/plain")
 _FAILED = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"failed: an unexpected error", "text/plain")
 
-Work = Callable[[Respond], Awaitable[None]]
+Work = Callable[[Respond], Awaitable[object]]
 """Answers a request, by the function that it gets, and does what is left to do after that."""
 
 _logger = logging.getLogger("retell_async.webhooks")

@@ -9,7 +9,9 @@ from typing import Generic, TypeVar, cast
 import anyio
 import attrs
 
-__all__ = ["Done", "Failed", "attempt", "attempt_here"]
+from retell_async._instrumentation import DeliveryOutcome
+
+__all__ = ["Done", "Ended", "Failed", "attempt", "attempt_here"]
 
 ResultT = TypeVar("ResultT")
 
@@ -37,6 +39,15 @@ class Failed:
             is_exit = isinstance(error, kinds)
         if is_exit:
             raise self.error
+
+
+@attrs.frozen
+class Ended:
+    """What came of a delivery."""
+
+    how: DeliveryOutcome
+    failed: Failed | None = None
+    """The first handler that failed."""
 
 
 async def attempt(call: Callable[[], Awaitable[ResultT]]) -> Done[ResultT] | Failed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import exc
 
-from retell_async import APIConnectionError, AsyncRetell, BadRequestError, CallSlots, OutcomeUnknownError
+from retell_async import APIConnectionError, AsyncRetell, BadRequestError, CallSlots, CircuitOpenError, OutcomeUnknownError
 from retell_async._helpers.call import Ends
 from retell_async.campaigns import Retry, Settings
 from retell_async.campaigns.durable import worker as worker_module
@@ -163,6 +163,24 @@ async def test_an_attempt_is_placed_followed_and_settled(bench: Bench) -> None:
     row = bench.desk.store.attempts()[0]
     assert (row["result"], row["call_id"], row["duration_ms"]) == ("user_hangup", "call_0", 60_000)
     assert bench.desk.store.counts() == {"reached": 1}
+
+
+async def test_a_server_that_is_left_alone_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [3]
+    place = Placing.place
+
+    async def refuse(self: Placing, request: Mapping[str, Any], age: float | None) -> str:
+        if left[0]:
+            left[0] -= 1
+            raise CircuitOpenError(message="not sent", request=httpx.Request("POST", BASE_URL), retry_after=0.01)
+        return await place(self, request, age)
+
+    monkeypatch.setattr(Placing, "place", refuse)
+    key = bench.desk.begin()
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), bench.result) == (1, "user_hangup")
+    assert len(bench.desk.store.attempts()) == 1
 
 
 @pytest.mark.parametrize("was_placed", [True, False])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -237,3 +238,40 @@ def test_without_pydantic_one_line_says_what_to_install_and_all_else_works(monke
         call.model_json_schema()
     assert not hasattr(call, "__pydantic_serializer__")
     assert call.model_dump(exclude_unset=True) == types.PhoneCallResponse.model_validate(CALL).to_dict() == CALL
+
+
+@dataclass
+class Row:
+    """As an ORM gives them."""
+
+    voice_id: str = "v"
+    voice_name: str = "V"
+    provider: str = "elevenlabs"
+    gender: str = "male"
+
+
+def test_attributes_are_taken_for_fields_where_pydantic_is_told_so() -> None:
+    call: dict[str, Any] = {
+        "call_type": "phone_call",
+        "call_id": "c",
+        "agent_id": "a",
+        "agent_version": 0,
+        "call_status": "ended",
+        "new": 1,
+    }
+    listed = types.V3PhoneCallResponse(**call, from_number="+1", to_number="+2", direction="outbound")
+    cases: list[tuple[Any, object, type[Any]]] = [
+        (types.PhoneCallResponse, listed, types.PhoneCallResponse),
+        (types.CallResponse, listed, types.PhoneCallResponse),
+        (types.PhoneCallResponse | types.V3PhoneCallResponse, listed, types.V3PhoneCallResponse),
+        (types.VoiceResponse, Row(), types.VoiceResponse),
+    ]
+    for kind, given, made in cases:
+        found: Any = pydantic.TypeAdapter(kind).validate_python(given, from_attributes=True)
+        assert type(found) is made
+        assert found.to_dict().get("new") == (1 if given is listed else None)
+    for kind, given, _ in (cases[0], cases[-1]):
+        with pytest.raises(pydantic.ValidationError):
+            pydantic.TypeAdapter(kind).validate_python(given)
+    with pytest.raises(pydantic.ValidationError):
+        pydantic.TypeAdapter(types.VoiceResponse).validate_python("v", from_attributes=True)

@@ -19,7 +19,7 @@ from retell_async._http.clients import DefaultAsyncHttpxClient
 from retell_async._http.hosts import is_host
 from retell_async._http.proxies import Proxies
 
-from ..engine.example import KEY, get
+from ...engine.example import KEY, get
 
 PASSWORD = "pa55-word"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

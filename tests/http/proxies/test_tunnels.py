@@ -26,8 +26,8 @@ from retell_async import (
 from retell_async._http.given.threads import ThreadedClient
 from retell_async._http.way import drop_abandoned
 
-from ..engine.example import KEY
-from ..engine.virtual import run
+from ...engine.example import KEY
+from ...engine.virtual import run
 
 BODY = b'{"call_id":"call_1","call_type":"web_call","access_token":"t"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
