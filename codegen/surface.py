@@ -114,8 +114,10 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 repeat = "unsafe" if repeat == "unsafe" else _repeat(key)
             found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface, renamed=_renamed(meant, said))
         else:
-            names = [_free(name) for name in _named_by_itself(key, there[key], surface)]
-            method = next((name for name in names if name not in taken or _shape(taken[name]) == _shape(key)), names[-1])
+            names = map(_free, _named_by_itself(key, there[key], surface))  # one by one: a later one may be no name
+            method = next(names)
+            while method in taken and _shape(taken[method]) != _shape(key) and (other := next(names, None)):
+                method = other
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
             found[key] = Entry((method,), _repeat(key), None, None, named=False)
