@@ -20,7 +20,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from itertools import chain
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -180,8 +180,8 @@ def _tool(meant: str, key: str, said: Json) -> Tool | None:
     method, _, segments = _parts(key)
     reads = method == "get" or segments[0].split("-")[0] in _READING
     effect: Literal["read", "write", "delete"] = "delete" if method == "delete" else "read" if reads else "write"
-    asks = said.get("asks", "deletion" if effect == "delete" else {})
-    asks = {"": asks} if isinstance(asks, str) else asks
+    written: Any = said.get("asks", "deletion" if effect == "delete" else {})
+    asks: Mapping[str, Any] = {"": written} if isinstance(written, str) else written
     if unknown := {*asks.values()} - {*get_args(Asks)}:
         raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
     return Tool(said["tool"], effect, asks, bool(said.get("open_world")))

@@ -1,7 +1,7 @@
 """What operations are as tools for models: a table of data, `raw/tools.json`, from which `retell_async.mcp` makes its own schemas.
 
-Which operation is a tool, and what a human is asked before, stands in `openapi/surface.yaml`; what it takes, in the document. The schemas are
-plain JSON Schema, those of objects by name. Our words are in them, and speak of tools where they spoke of methods.
+Which operation is a tool, and what a human is asked before, stands in `openapi/surface.yaml`; what it takes, in the document. The schemas
+are plain JSON Schema, those of objects by name. Our words are in them, and speak of tools where they spoke of methods.
 """
 
 from __future__ import annotations

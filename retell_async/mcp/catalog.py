@@ -1,4 +1,4 @@
-"""What the tools are: those that carry out an operation, as `openapi/surface.yaml` and the document say, and those that answer a question."""
+"""What the tools are: those that carry out an operation, as `openapi/surface.yaml` says which, and those that answer a question."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ _FIELDS: Json = {
     "items": {"type": "string"},
     "description": "Give only these fields, such as ['call_id', 'call_cost.combined_cost'].",
 }
-_LIMIT: Json = {"type": "integer", "minimum": 1, "maximum": 100, "description": "Items at most. Default: 20."}
+_LIMIT: Json = {"type": "integer", "minimum": 1, "maximum": 100, "description": "Items at most, by default 20."}
 _CURSOR: Json = {"type": "string", "description": "Where to go on: the next_cursor of the answer before."}
 _SINCE: Json = {
     "type": "string",
-    "description": "The period's beginning, ISO 8601 with a zone: '2026-11-01T00:00:00Z'. Default: 7 days ago.",
+    "description": "The period's beginning, as '2026-11-01T00:00:00Z', by default 7 days ago.",
 }
-_UNTIL: Json = {"type": "string", "description": "The period's end. Default: now."}
+_UNTIL: Json = {"type": "string", "description": "The period's end, by default now."}
 _AGENT: Json = {"type": "string", "minLength": 1, "description": "Only calls of this agent."}
 
 _QUESTIONS = (
     Tool(
         "failed_calls",
-        "Tell why calls of a period failed, grouped by the reason and by the workspace's own number. A call failed if it never connected, broke "
-        "off with an error, or was not successful in the eyes of its analysis.",
+        "Tell why calls of a period failed, grouped by the reason and by the workspace's own number. A call failed if it never connected, "
+        "broke off with an error, or was not successful in the eyes of its analysis.",
         {"since": _SINCE, "until": _UNTIL, "agent_id": _AGENT},
         open_world=True,
     ),
@@ -85,14 +85,12 @@ _QUESTIONS = (
     ),
     Tool(
         "find_in_transcripts",
-        "Find calls of a period in which something was said, the latest first. Reads each call's transcript, at most 100 at a time: go on with "
-        "the cursor.",
-        {
+        "Find calls of a period in which something was said, the latest first. Reads 100 transcripts at a time: go on with the cursor.",
             "text": {"type": "string", "minLength": 2, "description": "What to look for, in any case."},
             "since": _SINCE,
             "until": _UNTIL,
             "agent_id": _AGENT,
-            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "description": "Calls at most. Default: 10."},
+            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "description": "Calls to find, by default 10."},
             "cursor": _CURSOR,
         },
         ("text",),
@@ -103,16 +101,16 @@ _QUESTIONS = (
         "Wait until a call is over, or until it is analysed, and give its summary. If that takes longer, says how it stands: call it again.",
         {
             "call_id": {"type": "string", "minLength": 1, "description": "The call."},
-            "until": {"type": "string", "enum": ["ended", "analyzed"], "description": "Default: ended."},
-            "seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 600, "description": "To wait at most. Default: 45."},
+            "until": {"type": "string", "enum": ["ended", "analyzed"], "description": "By default ended."},
+            "seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 600, "description": "To wait at most, by default 45."},
         },
         ("call_id",),
         open_world=True,
     ),
     Tool(
         "describe_schema",
-        "Say what an argument of a tool takes, level by level. Objects and lists of arguments open here: 'create_agent' for all arguments of that "
-        "tool, 'create_agent.response_engine' for one, 'create_agent.response_engine.retell-llm' for one of several kinds, and so on.",
+        "Say what an argument of a tool takes, level by level: 'create_agent' for all of a tool's, 'create_agent.response_engine' for one, "
+        "'create_agent.response_engine.retell-llm' for one of several kinds. Every object and list opens so.",
         {"path": {"type": "string", "minLength": 1, "description": "A tool, or a tool with the way to a field, with dots between."}},
         ("path",),
     ),

@@ -1,7 +1,7 @@
 """A human's consent: what is asked, what counts as a yes, and the sealed state by which a yes belongs to one question and serves once.
 
-What a human reads is made of the tool and its arguments alone. Nothing that came back from the API is in it: an agent's name or a transcript
-cannot speak there. Values stand as JSON on one line each, so that none of them can pretend to be the question.
+What a human reads is made of the tool and its arguments alone. Nothing that came back from the API is in it: an agent's name or a
+transcript cannot speak there. Values stand as JSON on one line each, so that none of them can pretend to be the question.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Consents:
     _open: dict[str, float] = attrs.field(factory=dict[str, float], init=False)
 
     def ask(self, tool: str, arguments: Mapping[str, Any], said: str, *, client: str | None, now: float) -> str:
-        """The state that goes with a question: it names the tool, the arguments, the words, whose question it is and until when it is one."""
+        """The state that goes with a question: it names the tool, the arguments, the words, whose question it is, and its end."""
         for old in [nonce for nonce, until in self._open.items() if until <= now]:
             del self._open[old]
         while len(self._open) >= _OPEN_AT_MOST:

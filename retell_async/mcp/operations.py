@@ -97,4 +97,4 @@ def _answer(answered: Any) -> Answer:
 
 
 def _dict(answered: Any) -> Json:
-    return cast("Model", answered).to_dict() if isinstance(answered, Model) else {"answer": answered}
+    return answered.to_dict() if isinstance(answered, Model) else {"answer": answered}

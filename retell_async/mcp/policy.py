@@ -36,6 +36,11 @@ def _names(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
+def _not_below_0(_: object, __: object, value: int | None) -> None:
+    if value is not None and value < 0:
+        raise ConfigurationError(f"--max-calls must not be below 0: {value}")
+
+
 @attrs.frozen(kw_only=True)
 class Policy:
     """The start flags of a server.
@@ -51,13 +56,8 @@ class Policy:
     """What is done without asking a human."""
     allow_to: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
     """Numbers that may be called, or their beginnings with ``*`` behind; empty for any."""
-    max_calls: int | None = attrs.field(default=None)
+    max_calls: int | None = attrs.field(default=None, validator=_not_below_0)
     """Calls that are placed at most as long as the server runs; ``None`` for any number."""
-
-    @max_calls.validator  # pyright: ignore[reportUnknownMemberType, reportUntypedFunctionDecorator, reportAttributeAccessIssue]
-    def _check(self, _: Any, value: int | None) -> None:
-        if value is not None and value < 0:
-            raise ConfigurationError(f"--max-calls must not be below 0: {value}")
 
     def has(self, tool: Tool) -> bool:
         """Whether a tool is there at all."""
@@ -72,8 +72,8 @@ class Policy:
         if tool.name not in _CALLS:
             return None
         if self.max_calls is not None and placed + calls(tool, arguments) > self.max_calls:
-            left = max(self.max_calls - placed, 0)
-            return f"this server places {self.max_calls} calls at most (--max-calls), {left} are left, and this would place {calls(tool, arguments)}"
+            left, more = max(self.max_calls - placed, 0), calls(tool, arguments)
+            return f"this server places {self.max_calls} calls at most (--max-calls), {left} are left, and this would place {more}"
         if self.allow_to and tool.name != "create_web_call":
             for number in _numbers(arguments):
                 if (

@@ -13,6 +13,7 @@ import attrs
 
 from .._client import AsyncRetell
 from .._core.errors import RetellError, WaitTimeoutError
+from .._core.operation import omit
 from .addresses import links_of
 from .catalog import Json, Tool
 from .outcomes import compared, cost_by_agent, differences, excerpts, failed_by_reason
@@ -141,8 +142,8 @@ async def _compare(client: AsyncRetell, arguments: Mapping[str, Any], _: Progres
 
 async def _engine(client: AsyncRetell, agent: Mapping[str, Any]) -> Json:
     """The prompts or the flow of an agent, with the version that it has; nothing where they are elsewhere."""
-    said = agent.get("response_engine") or {}
-    resource, key = _ENGINES.get(said.get("type"), ("", ""))
+    said: Json = agent.get("response_engine") or {}
+    resource, key = _ENGINES.get(str(said.get("type")), ("", ""))
     if not resource:
         return {}
     version = {} if said.get("version") is None else {"version": said["version"]}
@@ -155,9 +156,7 @@ async def _find(client: AsyncRetell, arguments: Mapping[str, Any], progress: Pro
     criteria: Any = {"start_timestamp": period.criteria, **_agent(arguments)}
     cursor, looked, found = arguments.get("cursor"), 0, list[Json]()
     while True:
-        page = await client.call.list(
-            filter_criteria=criteria, limit=_READ_TOGETHER, **({} if cursor is None else {"pagination_key": cursor})
-        )
+        page = await client.call.list(filter_criteria=criteria, limit=_READ_TOGETHER, pagination_key=omit if cursor is None else cursor)
         read = await _together(client, [call.call_id for call in page.items])
         looked += len(read)
         for call in read:
@@ -227,7 +226,7 @@ async def _wait(client: AsyncRetell, arguments: Mapping[str, Any], progress: Pro
 
 
 async def _describe(_: AsyncRetell, arguments: Mapping[str, Any], __: Progress) -> Answer:
-    return Answer(describe(arguments["path"]))
+    return Answer(describe(arguments["path"]), ours=True)
 
 
 _BY_NAME: Mapping[str, Callable[[AsyncRetell, Mapping[str, Any], Progress], Awaitable[Answer]]] = {
