@@ -86,6 +86,7 @@ _QUESTIONS = (
     Tool(
         "find_in_transcripts",
         "Find calls of a period in which something was said, the latest first. Reads 100 transcripts at a time: go on with the cursor.",
+        {
             "text": {"type": "string", "minLength": 2, "description": "What to look for, in any case."},
             "since": _SINCE,
             "until": _UNTIL,
@@ -98,7 +99,7 @@ _QUESTIONS = (
     ),
     Tool(
         "wait_for_call",
-        "Wait until a call is over, or until it is analysed, and give its summary. If that takes longer, says how it stands: call it again.",
+        "Wait until a call is over, or until it is analysed, and give its summary. If that takes longer, say how it stands: call it again.",
         {
             "call_id": {"type": "string", "minLength": 1, "description": "The call."},
             "until": {"type": "string", "enum": ["ended", "analyzed"], "description": "By default ended."},
