@@ -196,32 +196,32 @@ async def _together(client: AsyncRetell, ids: list[str]) -> list[Json]:
 
 
 async def _wait(client: AsyncRetell, arguments: Mapping[str, Any], progress: Progress) -> Answer:
-    call_id, seconds = arguments["call_id"], arguments.get("seconds", _WAIT)
+    call_id, until, seconds = arguments["call_id"], arguments.get("until", "ended"), arguments.get("seconds", _WAIT)
 
     async def tell() -> None:  # so that whoever waits does not give up
         for count in itertools.count(1):
             await anyio.sleep(_GLANCE)
             await progress(count * _GLANCE, max(seconds, count * _GLANCE), "waiting")
 
-    call, done, wrong = None, False, None
+    call, wrong = None, None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(tell)
         try:
-            call = await client.call.wait(call_id, until=arguments.get("until", "ended"), within=seconds)
-            done = True
+            call = await client.call.wait(call_id, until=until, within=seconds)
         except WaitTimeoutError:
             pass
         except RetellError as error:
-            wrong = error
+            wrong = error  # raised where no group wraps it
         tasks.cancel_scope.cancel()
     if wrong is not None:
         raise wrong
-    found = (call or await client.call.retrieve(call_id)).to_dict()
+    found: Json = (call or await client.call.retrieve(call_id)).to_dict()
+    done = call is not None or "call_analysis" in found or (until == "ended" and "end_timestamp" in found)
     told: Json = {"done": done, **summary(found)}
-    if done:
-        told |= {name: found[name] for name in ("call_analysis",) if name in found}
-    else:
+    if not done:
         told["what_to_do"] = "It goes on. Call wait_for_call again to wait longer."
+    elif "call_analysis" in found:
+        told["call_analysis"] = found["call_analysis"]
     return Answer(told, links_of(found))
 
 
