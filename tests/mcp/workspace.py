@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from retell_async import AsyncRetell
 from retell_async.mcp import Policy, RetellServer
 from retell_async.mcp.catalog import tools
 from retell_async.mcp.serving import fetch_recording
-from retell_async.sandbox import Fixtures
+from retell_async.sandbox import Fixtures, Settings
 from retell_async.testing import LocalRetell, SandboxTransport
 
 __all__ = ["MODES", "PEOPLE", "YES", "Human", "Workspace", "data", "text", "workspace"]
@@ -68,15 +68,15 @@ class Workspace:
 
 @asynccontextmanager
 async def workspace(
-    policy: Policy | None = None, *, clock: Callable[[], float] | None = None, client: Mapping[str, Any] | None = None, **options: Any
+    policy: Policy | None = None, *, clock: Callable[[], float] | None = None, settings: Settings | None = None, **options: Any
 ) -> AsyncGenerator[Workspace]:
-    local = LocalRetell()
+    local = LocalRetell(settings)
     fixtures = local.create_fixtures()
 
     async def fetch(url: str) -> tuple[bytes, str]:
         return await fetch_recording(url, httpx.AsyncClient(transport=SandboxTransport(local.sandbox)))
 
-    async with local.client(**(client or {})) as made:
+    async with local.client() as made:
         server = RetellServer(made, policy or Policy(), "practice", fetch, **options)
         if clock is not None:
             server.clock = clock
