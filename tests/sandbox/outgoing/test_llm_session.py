@@ -21,6 +21,8 @@ from retell_async.sandbox.simulation.outcomes import Outcomes
 from ...webhooks.sending import served
 from ..checked import Api
 
+pytestmark = pytest.mark.parallel
+
 Json = dict[str, Any]
 NOW = 1_760_000_000_000
 
