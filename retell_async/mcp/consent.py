@@ -32,6 +32,7 @@ _HEADS: Mapping[Asks, str] = {
     "deletion": "This deletes for good.",
 }
 _LONGEST = 300
+_SOME = 10
 _SECRET = ("password", "token", "secret")
 _OPEN_AT_MOST = 1000
 
@@ -45,11 +46,17 @@ def question(tool: Tool, arguments: Mapping[str, Any], asks: frozenset[Asks], *,
     heads = " ".join(text for what, text in _HEADS.items() if what in asks)
     lines = [f"{tool.name} in the workspace {_visible(json.dumps(workspace, ensure_ascii=False))}? {heads}"]
     lines += [note] if note else []
-    tasks = arguments.get("tasks")
-    if isinstance(tasks, list):
-        lines.append(f"It places {len(cast('list[object]', tasks)):,} calls.")
+    if isinstance(tasks := arguments.get("tasks"), list):
+        lines.append(_batch(cast("list[object]", tasks)))
     lines += [f"  {_visible(name)}: {_value(name, value)}" for name, value in sorted(arguments.items())]
     return "\n".join(lines)
+
+
+def _batch(tasks: list[object]) -> str:
+    """How many a batch calls, and the first of them."""
+    numbers = [cast("Mapping[str, object]", task).get("to_number") if isinstance(task, Mapping) else None for task in tasks]
+    shown = ", ".join(_visible(json.dumps(number, ensure_ascii=False)) for number in numbers[:_SOME])
+    return f"It places {len(numbers):,} calls, to {shown}{f' and {len(numbers) - _SOME:,} more' if len(numbers) > _SOME else ''}."
 
 
 def _value(name: str, value: object) -> str:

@@ -11,6 +11,7 @@ import attrs
 
 from .._core.errors import (
     APIConnectionError,
+    APIError,
     APIStatusError,
     BadRequestError,
     ConflictError,
@@ -119,6 +120,8 @@ _LOOK: Mapping[str, str] = {
 def failure(tool: Tool, error: Exception) -> Failed:
     """What an error of the client comes to, other than an unknown outcome."""
     text = mask_text(str(error))
+    if isinstance(error, APIError):  # whose words are others'
+        text = json.dumps(text, ensure_ascii=False)
     if isinstance(error, PaymentRequiredError):
         advice = "The account has to be paid for first, by a human in the dashboard."
     elif isinstance(error, RateLimitError):
@@ -132,7 +135,7 @@ def failure(tool: Tool, error: Exception) -> Failed:
         advice = f"The API could not be reached or is out of order.{done} Try again."
     else:
         advice = f"It was not carried out. describe_schema('{tool.name}') says what it takes."
-    return Failed(f"{tool.name}: {text}{'' if text.endswith('.') else '.'} {advice}", {"error": type(error).__name__, "tool": tool.name})
+    return Failed(f"{tool.name}: {text}. {advice}", {"error": type(error).__name__, "tool": tool.name})
 
 
 def plain(data: Json) -> str:

@@ -290,7 +290,10 @@ def test_a_long_value_is_said_to_be_cut() -> None:
 
 def test_a_batch_says_how_many_it_calls() -> None:
     tasks = [{"to_number": f"+1415555{count:04}"} for count in range(1500)]
-    assert "It places 1,500 calls." in said("create_batch_call", {"from_number": "+14155550100", "tasks": tasks})
+    shown = said("create_batch_call", {"from_number": "+14155550100", "tasks": tasks})
+    assert 'It places 1,500 calls, to "+14155550000", "+14155550001"' in shown
+    assert '"+14155550009" and 1,490 more.' in shown
+    assert "It places 1 calls, to null." in said("create_batch_call", {"from_number": "+14155550100", "tasks": ["x"]})
 
 
 def test_secrets_are_not_shown() -> None:
