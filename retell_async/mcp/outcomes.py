@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from .catalog import Json
 
-__all__ = ["compared", "cost_by_agent", "differences", "excerpts", "failed_by_reason", "why_failed"]
+__all__ = ["BROKEN", "compared", "cost_by_agent", "differences", "excerpts", "failed_by_reason", "why_failed"]
 
-_BROKEN = ("error", "not_connected")
+BROKEN = ("error", "not_connected")
+"""The statuses of calls that never connected, or broke off."""
 _EXAMPLES = 3
 _CHANGES = 3000
 _AROUND = 80
@@ -30,7 +31,7 @@ _OF_EACH_VERSION = (
 def why_failed(call: Mapping[str, Any]) -> str | None:
     """Why a call failed; ``None`` if it did not."""
     reason = call.get("disconnection_reason")
-    if call.get("call_status") in _BROKEN:
+    if call.get("call_status") in BROKEN:
         return str(reason or call["call_status"])
     if _analysis(call).get("call_successful") is False:
         return f"not successful ({reason})" if reason else "not successful"

@@ -16,7 +16,7 @@ from .._core.errors import RetellError, WaitTimeoutError
 from .._core.operation import omit
 from .addresses import links_of
 from .catalog import Json, Tool
-from .outcomes import compared, cost_by_agent, differences, excerpts, failed_by_reason
+from .outcomes import BROKEN, compared, cost_by_agent, differences, excerpts, failed_by_reason
 from .results import Answer, Failed, failure, moment, summary
 from .schemas import describe
 
@@ -104,16 +104,22 @@ async def _calls(client: AsyncRetell, criteria: Any) -> tuple[list[Json], bool]:
     return found, True
 
 
+async def _of_period(client: AsyncRetell, period: _Period, criteria: Json) -> tuple[list[Json], Json]:
+    """The calls of a period, those that never connected too, and what to say of what is missing.
+
+    Calls that never connected may have no start, and then a filter by it leaves them out: they are asked for by their status.
+    """
+    started, all_started = await _calls(client, {**criteria, "start_timestamp": period.criteria})
+    broken, all_broken = await _calls(client, {**criteria, "call_status": {"type": "enum", "op": "in", "value": list(BROKEN)}})
+    calls = {call["call_id"]: call for call in [*started, *(call for call in broken if period.holds(call))]}
+    undated = sum("start_timestamp" not in call and "end_timestamp" not in call for call in broken)
+    return list(calls.values()), {"complete": all_started and all_broken, **({"failed_without_a_time": undated} if undated else {})}
+
+
 async def _failed_calls(client: AsyncRetell, arguments: Mapping[str, Any], _: Progress) -> Answer:
     period = _period(arguments)
-    started, all_started = await _calls(client, {"start_timestamp": period.criteria, **_agent(arguments)})
-    # Calls that never connected may have no start, and then a filter by it leaves them out.
-    broken: Json = {"call_status": {"type": "enum", "op": "in", "value": ["error", "not_connected"]}, **_agent(arguments)}
-    failed, all_failed = await _calls(client, broken)
-    calls = {call["call_id"]: call for call in [*started, *(call for call in failed if period.holds(call))]}
-    undated = sum(call.get("start_timestamp") is None and call.get("end_timestamp") is None for call in failed)
-    told = {"period": period.said, **failed_by_reason(calls.values()), "complete": all_started and all_failed}
-    return Answer(told | ({"failed_without_a_time": undated} if undated else {}))
+    calls, missing = await _of_period(client, period, _agent(arguments))
+    return Answer({"period": period.said, **failed_by_reason(calls), **missing})
 
 
 async def _cost_by_agent(client: AsyncRetell, arguments: Mapping[str, Any], _: Progress) -> Answer:
@@ -134,9 +140,8 @@ async def _compare(client: AsyncRetell, arguments: Mapping[str, Any], _: Progres
         "engine": differences(engines["a"], engines["b"]),
     }
     for name, version in versions.items():
-        criteria = {"start_timestamp": period.criteria, "agent": [{"agent_id": agent_id, "version": [version]}]}
-        calls, complete = await _calls(client, criteria)
-        told[name] = {"version": version, **compared(calls), "complete": complete}
+        calls, missing = await _of_period(client, period, {"agent": [{"agent_id": agent_id, "version": [version]}]})
+        told[name] = {"version": version, **compared(calls), **missing}
     return Answer(told)
 
 

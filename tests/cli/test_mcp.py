@@ -123,7 +123,8 @@ def test_one_line_says_which_extra_to_install(missing: str) -> None:
 
 @pytest.mark.soak
 def test_other_commands_do_not_load_it() -> None:
-    program = "import sys; from retell_async.cli.group import retell_async; retell_async(['--help'], standalone_mode=False); " + (
+    program = (
+        "import sys; from retell_async.cli.group import retell_async; retell_async(['--help'], standalone_mode=False); "
         "assert not {'mcp', 'mcp_types', 'pydantic', 'starlette'} & {*sys.modules}"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -44,9 +44,11 @@ async def served(work: Workspace) -> AsyncGenerator[httpx2.ASGITransport]:
 @asynccontextmanager
 async def connected(transport: httpx2.ASGITransport, token: str = TOKEN, human: Human | None = None) -> AsyncGenerator[Client]:
     """The official client over HTTP."""
-    async with httpx2.AsyncClient(transport=transport, headers={"authorization": f"Bearer {token}"}, timeout=30) as http:
-        async with Client(streamable_http_client(f"{URL}/mcp", http_client=http), elicitation_callback=human) as session:
-            yield session
+    async with (
+        httpx2.AsyncClient(transport=transport, headers={"authorization": f"Bearer {token}"}, timeout=30) as http,
+        Client(streamable_http_client(f"{URL}/mcp", http_client=http), elicitation_callback=human) as session,
+    ):
+        yield session
 
 
 async def post(transport: httpx2.ASGITransport, **headers: str) -> httpx2.Response:
@@ -100,15 +102,19 @@ async def test_pages_that_are_known_are_let_in(origin: str | None) -> None:
 
 
 async def test_one_client_cannot_answer_for_another() -> None:
-    async with workspace() as work, served(work) as transport:
-        async with connected(transport, TOKEN, Human()) as one, connected(transport, OTHER, Human()) as other:
-            arguments = arguments_of(work)[CALL]
-            asked = await one.session.call_tool(CALL, arguments, allow_input_required=True)
-            assert isinstance(asked, types.InputRequiredResult)
-            yes: Any = {"consent": types.ElicitResult(action="accept", content={"confirm": True})}
-            stolen = await other.call_tool(CALL, arguments, input_responses=yes, request_state=asked.request_state)
-            assert "another question" in text(stolen)
-            assert work.changes == []
+    async with (
+        workspace() as work,
+        served(work) as transport,
+        connected(transport, TOKEN, Human()) as one,
+        connected(transport, OTHER, Human()) as other,
+    ):
+        arguments = arguments_of(work)[CALL]
+        asked = await one.session.call_tool(CALL, arguments, allow_input_required=True)
+        assert isinstance(asked, types.InputRequiredResult)
+        yes: Any = {"consent": types.ElicitResult(action="accept", content={"confirm": True})}
+        stolen = await other.call_tool(CALL, arguments, input_responses=yes, request_state=asked.request_state)
+        assert "another question" in text(stolen)
+        assert work.changes == []
 
 
 async def test_the_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from retell_async.mcp.outcomes import compared, cost_by_agent, differences, excerpts, failed_by_reason, why_failed
-
 from retell_async.sandbox import Settings
 
 from .workspace import PEOPLE, Human, Workspace, data, text, workspace
@@ -156,7 +155,7 @@ async def test_the_tools_answer_from_what_the_workspace_has() -> None:
 
         wanted = {"text": word.upper(), **period}
         found = data(await session.call_tool("find_in_transcripts", wanted, progress_callback=looked))
-        assert progress == [found["looked_at"]] == [12]
+        assert progress == [found["looked_at"]] == [reasons["user_hangup"]]  # of the others there is nothing to read
         assert heard in [one["call_id"] for one in found["found"]]
         assert word in found["found"][0]["excerpts"][0]
         assert data(await session.call_tool("find_in_transcripts", {"text": "a horse", **period}))["found"] == []
@@ -166,7 +165,7 @@ async def test_the_tools_answer_from_what_the_workspace_has() -> None:
         await work.client.agent.update(agent, version=1, voice_id="retell-Willa")
         told = data(await session.call_tool("compare_agent_versions", {"agent_id": agent, "version_a": 0, "version_b": 1, **period}))
         assert told["settings"] == {"voice_id": {"a": "retell-Cimo", "b": "retell-Willa"}}
-        assert (told["a"]["calls"], told["b"]["calls"]) == (reasons["user_hangup"], 0)
+        assert (told["a"]["calls"], told["a"]["connected"], told["b"]["calls"]) == (12, reasons["user_hangup"], 0)
 
 
 async def test_a_call_is_waited_for() -> None:

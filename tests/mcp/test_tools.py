@@ -14,13 +14,15 @@ from .workspace import MODES, Human, workspace
 
 pytestmark = pytest.mark.anyio
 
-NAMES = """
-list_voices get_voice list_agents get_agent list_llms get_llm list_conversation_flows get_conversation_flow list_calls get_call list_phone_numbers
-get_phone_number list_knowledge_bases get_knowledge_base get_concurrency create_agent update_agent publish_agent create_llm update_llm
-create_conversation_flow update_conversation_flow create_phone_call create_batch_call update_call create_phone_number update_phone_number
-create_knowledge_base add_knowledge_base_sources create_web_call import_phone_number delete_agent delete_llm delete_conversation_flow delete_call
-delete_phone_number delete_knowledge_base_source delete_knowledge_base
-""".split()
+NAMES = [
+    *("list_voices", "get_voice", "list_agents", "get_agent", "list_llms", "get_llm", "list_conversation_flows"),
+    *("get_conversation_flow", "list_calls", "get_call", "list_phone_numbers", "get_phone_number", "list_knowledge_bases"),
+    *("get_knowledge_base", "get_concurrency", "create_agent", "update_agent", "publish_agent", "create_llm", "update_llm"),
+    *("create_conversation_flow", "update_conversation_flow", "create_phone_call", "create_batch_call", "update_call"),
+    *("create_phone_number", "update_phone_number", "create_knowledge_base", "add_knowledge_base_sources", "create_web_call"),
+    *("import_phone_number", "delete_agent", "delete_llm", "delete_conversation_flow", "delete_call", "delete_phone_number"),
+    *("delete_knowledge_base_source", "delete_knowledge_base"),
+]
 QUESTIONS = ["failed_calls", "compare_agent_versions", "cost_by_agent", "find_in_transcripts", "wait_for_call", "describe_schema"]
 
 

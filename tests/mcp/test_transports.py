@@ -1,4 +1,4 @@
-"""``retell-async mcp`` as a process of its own: the official client over stdio and over HTTP calls every tool, and clients that are killed."""
+"""``retell-async mcp`` as a process: the official client calls every tool over stdio and HTTP, and clients are killed."""
 
 from __future__ import annotations
 
@@ -76,9 +76,11 @@ def over_http(environment: dict[str, str], *flags: str) -> Generator[str]:
 
 @asynccontextmanager
 async def with_token(url: str) -> AsyncGenerator[Any]:
-    async with httpx2.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, timeout=60) as http:
-        async with streamable_http_client(url, http_client=http) as streams:
-            yield streams
+    async with (
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, timeout=60) as http,
+        streamable_http_client(url, http_client=http) as streams,
+    ):
+        yield streams
 
 
 def by_stdio(environment: dict[str, str], *flags: str) -> StdioServerParameters:
@@ -123,7 +125,7 @@ async def test_a_watched_call_is_told_of_while_it_goes_on(way: str) -> None:
 
 
 KILLED = """
-import asyncio, sys
+import asyncio, os, sys
 from mcp import Client, StdioServerParameters
 
 async def never(context, params):
@@ -131,7 +133,8 @@ async def never(context, params):
     await asyncio.sleep(3600)
 
 async def main():
-    server = StdioServerParameters(command=sys.executable, args=["-m", "retell_async.cli", "mcp", "--profile", "staging"], env=dict(__import__("os").environ))
+    command = ["-m", "retell_async.cli", "mcp", "--profile", "staging"]
+    server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
     async with Client(server, mode=sys.argv[1], elicitation_callback=never) as session:
         await session.call_tool("create_phone_call", {"from_number": sys.argv[2], "to_number": sys.argv[3]})
 
@@ -151,7 +154,7 @@ async def test_a_client_that_is_killed_while_its_human_is_asked_has_placed_nothi
             [server] = children(client.pid)
             client.kill()
             with anyio.fail_after(PATIENCE):
-                while running(server):
+                while running(server):  # noqa: ASYNC110 - nothing tells that another process has ended
                     await anyio.sleep(0.05)
         await anyio.sleep(0.2)
         assert [received for received in served.sandbox.log if received.operation == "createPhoneCall"] == []
