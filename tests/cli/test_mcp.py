@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retell_async import ConfigurationError
-from retell_async.cli import mcp as module
 from retell_async.cli.group import retell_async
 from retell_async.cli.profiles import Profile
 from retell_async.mcp import Policy
@@ -23,7 +22,7 @@ TOKEN = "token-of-a-test-0123456789-abcdefghij"
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would be run."""
     found: list[Any] = []
-    monkeypatch.setattr(module.anyio, "run", lambda _, *arguments: found.extend(arguments))
+    monkeypatch.setattr("retell_async.cli.mcp.anyio.run", lambda _, *arguments: found.extend(arguments))
     return found
 
 

@@ -98,7 +98,7 @@ async def test_a_call_without_a_recording_has_none() -> None:
 def test_addresses_are_read_as_they_are_written() -> None:
     for call_id in ("call_1", "a/b", "ü ?#"):
         for part in ("call", "transcript", "recording"):
-            assert read_address(address(call_id, part)) == (call_id, part)  # type: ignore[arg-type]
+            assert read_address(address(call_id, part)) == (call_id, part)
     assert links_of({"agent_id": "agent_1"}) == []
     assert links_of({"call_id": "call_1", "access_token": "x"}) == []  # a web call that nobody joined yet
 

@@ -120,7 +120,8 @@ async def test_a_deletion_that_is_not_answered_may_be_repeated() -> None:
 
 
 def test_a_repeat_that_is_refused_says_nothing_of_the_first() -> None:
-    ledger, tool, arguments = Ledger(), named(BATCH), {"tasks": [{}, {}]}
+    ledger, tool = Ledger(), named(BATCH)
+    arguments: dict[str, Any] = {"tasks": [{}, {}]}
     ledger.begin(tool, arguments, 1.0)
     again = ledger.begin(tool, arguments, 2.0)
     assert ledger.placed == 4
