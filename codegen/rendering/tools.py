@@ -99,6 +99,12 @@ class _Schemas:
             self._waiting.append(name)
             return {"$ref": f"#/schemas/{name}"}
         plain: Json = {key: schema[key] for key in _KEPT if key in schema}
+        for bound in ("minimum", "maximum"):  # which OpenAPI 3.0 has exclude itself by a mark beside it
+            exclusive = f"exclusive{bound.capitalize()}"
+            if isinstance(marked := plain.get(exclusive), bool):
+                del plain[exclusive]
+                if marked and bound in plain:
+                    plain[exclusive] = plain.pop(bound)
         if "properties" in schema:
             plain["properties"] = {
                 name: {**self._plain(field), **_described(self.words(about(field)))}

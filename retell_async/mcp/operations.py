@@ -81,6 +81,8 @@ async def _write(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledge
     except (RetellError, ValueError, TypeError) as error:
         ledger.end(sending, done=False)
         raise failure(tool, error) from None
+    except Exception as error:
+        raise unknown(sending, type(error).__name__) from error
     except BaseException:
         if tool.repeat != "safe":
             _logger.warning("%s was given up on its way: it may have been carried out or not", tool.name)

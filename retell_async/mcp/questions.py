@@ -152,7 +152,7 @@ async def _engine(client: AsyncRetell, agent: Mapping[str, Any]) -> Json:
     if not resource:
         return {}
     version = {} if said.get("version") is None else {"version": said["version"]}
-    found: Json = (await getattr(client, resource).retrieve(said[key], **version)).to_dict()
+    found: Json = (await getattr(client, resource).retrieve(str(said.get(key)), **version)).to_dict()
     return found
 
 

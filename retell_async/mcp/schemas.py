@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .catalog import Json, Tool, named, near, schemas
@@ -13,7 +14,7 @@ __all__ = ["describe", "input_schema", "problem"]
 _WORDS_FOR = 13
 """Arguments of a tool of which a word is said in the list; those of one that has more are described when they are asked for."""
 _LONGEST_ENUM = 200
-_BOUNDS = ("enum", "minimum", "maximum", "exclusiveMinimum", "minLength", "maxLength")
+_BOUNDS = ("enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength")
 
 
 def input_schema(tool: Tool) -> Json:
@@ -104,9 +105,6 @@ def _within(schema: Json, step: str) -> Json | None:
     if step in kinds:
         return schemas()[kinds[step]]
     found: Json | None = schema.get("properties", {}).get(step)
-    if found is None:
-        members = (_within(member, step) for member in schema.get("oneOf", ()) if _kinds(member) not in (["null"], ["string"]))
-        found = next((one for one in members if one is not None), None)
     return found
 
 
@@ -167,6 +165,14 @@ _PYTHON: Mapping[str, tuple[type, ...]] = {
 }
 
 
+_ENDS: tuple[tuple[str, str, Callable[[float, float], bool]], ...] = (
+    ("minimum", "at least", operator.ge),
+    ("maximum", "at most", operator.le),
+    ("exclusiveMinimum", "above", operator.gt),
+    ("exclusiveMaximum", "below", operator.lt),
+)
+
+
 def problem(tool: Tool, arguments: Mapping[str, Any]) -> str | None:
     """What is wrong with arguments at the first level, and what to do about it; ``None`` if nothing is. What is in them the API checks."""
     for name in arguments:
@@ -185,11 +191,10 @@ def _wrong(schema: Json, value: Any) -> str | None:
     kinds = _kinds(schema)
     if kinds and not any(isinstance(value, _PYTHON[kind]) and (kind == "boolean" or not isinstance(value, bool)) for kind in kinds):
         return f"must be {_type(schema)}"
+    if isinstance(value, list) and schema.get("items", {}).get("type") == "string":
+        return None if all(isinstance(item, str) for item in cast("list[object]", value)) else "must be list of string"
     if isinstance(value, str) and len(value) < schema.get("minLength", 0):
         return "is too short" if value else "is empty"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high, above = schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum")
-        beyond = isinstance(above, int) and not isinstance(above, bool) and value <= above
-        if (low is not None and value < low) or (high is not None and value > high) or beyond:
-            return f"must be {f'above {above}' if beyond else f'from {low} to {high}'}"
+        return next((f"must be {said} {schema[key]}" for key, said, fits in _ENDS if key in schema and not fits(value, schema[key])), None)
     return None

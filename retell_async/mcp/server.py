@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -22,7 +23,7 @@ from pydantic import ValidationError
 
 from .._client import AsyncRetell
 from .._core.errors import RetellError
-from .._core.masking import mask_text
+from .._core.masking import mask_text, masked_traceback
 from .._core.operation import omit
 from .._version import __version__
 from .addresses import TEMPLATES, links_of, read_address
@@ -41,6 +42,8 @@ __all__ = ["Fetch", "RetellServer"]
 Context = ServerRequestContext[Any, Any]
 Fetch = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Takes the URL of a recording, and gives its bytes and their type."""
+
+_logger = logging.getLogger("retell_async")
 
 _QUESTION = "consent"
 _RECENT = 20
@@ -69,10 +72,12 @@ class RetellServer:
     """One workspace as an MCP server.
 
     :param client: the client of the workspace.
+    :param policy: what it may do at all, and what without asking.
     :param workspace: what people call it, in questions of consent.
     :param fetch: fetches recordings; without one there are none.
     :param lifetime: seconds in which a human has to answer.
     :param every: seconds from one look at watched calls to the next.
+    :param clock: gives Unix time in seconds.
     """
 
     client: AsyncRetell
@@ -152,6 +157,11 @@ class RetellServer:
             return types.CallToolResult(
                 content=[types.TextContent(text=failed.text)], structured_content=failed.data or None, is_error=True
             )
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what nobody expects is told to the log, and not to a model
+            _logger.error("%s failed\n%s", params.name, masked_traceback(error))  # noqa: TRY400 - whose traceback may quote a secret
+            raise MCPError(types.INTERNAL_ERROR, f"{params.name} failed within the server, whose log says why") from None
 
     def _check(self, tool: Tool, arguments: Mapping[str, Any]) -> None:
         if (refusal := self.policy.refusal(tool, arguments, self.ledger.placed)) is not None:

@@ -148,14 +148,14 @@ async def test_the_tools_answer_from_what_the_workspace_has() -> None:
 
         heard = next(one["call_id"] for one in calls if one["call_status"] == "ended")
         word = next(word for word in ((await work.client.call.retrieve(heard)).transcript or "").split() if len(word) > 4)
-        heard: list[float] = []
+        told_of: list[float] = []
 
         async def looked(progress: float, total: float | None, message: str | None) -> None:
-            heard.append(progress)
+            told_of.append(progress)
 
         wanted = {"text": word.upper(), **period}
         found = data(await session.call_tool("find_in_transcripts", wanted, progress_callback=looked))
-        assert heard == [found["looked_at"]] == [reasons["user_hangup"]]  # of the others there is nothing to read
+        assert told_of == [found["looked_at"]] == [reasons["user_hangup"]]  # of the others there is nothing to read
         assert heard in [one["call_id"] for one in found["found"]]
         assert word in found["found"][0]["excerpts"][0]
         assert data(await session.call_tool("find_in_transcripts", {"text": "a horse", **period}))["found"] == []

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from retell_async.mcp.catalog import named, schemas, tools
 from retell_async.mcp.schemas import describe, input_schema, problem
@@ -16,6 +17,7 @@ Json = dict[str, Any]
 @pytest.mark.parametrize("tool", tools().values(), ids=lambda tool: tool.name)
 def test_every_argument_is_in_the_list_with_a_type_and_opens(tool: Any) -> None:
     schema = input_schema(tool)
+    Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
     assert schema["properties"].keys() == tool.arguments.keys()
     assert {*schema.get("required", ())} <= tool.arguments.keys()
@@ -65,6 +67,12 @@ def test_lists_and_maps_are_passed_through() -> None:
     assert describe("create_phone_call.custom_sip_headers")["type"] == "map of string"
 
 
+def test_all_schemas_are_schemas() -> None:
+    for schema in schemas().values():
+        Draft202012Validator.check_schema(schema)
+    assert schemas()["AgentWeight"]["properties"]["weight"]["exclusiveMinimum"] == 0
+
+
 def test_words_speak_of_tools() -> None:
     assert "`list_llms`" in describe("create_agent.response_engine.retell-llm")["fields"]["llm_id"]["about"]
 
@@ -91,7 +99,9 @@ def test_a_path_that_leads_nowhere_says_what_there_is(path: str, said: str) -> N
         ("get_call", {"call_id": 7}, "call_id must be string"),
         ("get_call", {"call_id": "call_1", "version": 1}, "takes no 'version': call_id, fields"),
         ("get_concurrency", {"x": 1}, "takes no 'x'"),
-        ("list_calls", {"limit": 0}, "limit must be from 1 to 100"),
+        ("list_calls", {"limit": 0}, "limit must be at least 1"),
+        ("list_calls", {"limit": 101}, "limit must be at most 100"),
+        ("get_call", {"call_id": "call_1", "fields": ["call_id", 7]}, "fields must be list of string"),
         ("list_calls", {"limit": True}, "limit must be integer"),
         ("wait_for_call", {"call_id": "call_1", "seconds": 0}, "seconds must be above 0"),
         ("create_batch_call", {"from_number": "+14155550100", "tasks": {}}, "tasks must be list of object"),

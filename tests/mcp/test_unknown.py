@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from mcp import MCPError
 
 from retell_async.mcp import Policy
 from retell_async.mcp.catalog import named
@@ -117,6 +118,25 @@ async def test_a_deletion_that_is_not_answered_may_be_repeated() -> None:
         assert "a repeat changes nothing more" in text(told)
         work.local.clear_faults()
         assert data(await session.call_tool("delete_agent", {"agent_id": work.fixtures.agent_id})) == {"done": True}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_nobody_expects_is_told_without_its_words(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of what changes something the outcome is unknown."""
+
+    async def broken(**arguments: Any) -> Any:
+        raise RuntimeError("the secret is key_0123456789abcdef")
+
+    async with workspace(MONEY) as work, work.connect(mode) as session:
+        work.client.call.retrieve = broken  # type: ignore[method-assign]
+        work.client.call.create_web_call = broken  # type: ignore[method-assign]
+        with pytest.raises(MCPError, match="failed within the server") as caught:
+            await session.call_tool("get_call", {"call_id": "call_1"})
+        assert "secret" not in str(caught.value)
+        assert "key_0123" not in caplog.text
+        assert "RuntimeError" in caplog.text
+        assert "may have been carried out or not" in text(await session.call_tool("create_web_call", arguments_of(work)["create_web_call"]))
+        assert work.server.ledger.placed == 1
 
 
 def test_a_repeat_that_is_refused_says_nothing_of_the_first() -> None:
