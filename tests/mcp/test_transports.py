@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.subscriptions import ResourceUpdated
 
 from retell_async.mcp.catalog import tools
 from retell_async.sandbox import Fixtures, RunningClock, Sandbox, Served, create_fixtures, serve
@@ -87,8 +89,7 @@ def by_stdio(environment: dict[str, str], *flags: str) -> StdioServerParameters:
     return StdioServerParameters(command=sys.executable, args=[*COMMAND, "--profile", "staging", *flags], env=environment)
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-@pytest.mark.parametrize("way", ["stdio", "http"])
+@pytest.mark.parametrize(("way", "mode"), [("stdio", "auto"), ("http", "auto"), ("http", "legacy")])
 async def test_every_tool(way: str, mode: str) -> None:
     human = Human()
     async with account() as (_, _, environment):
@@ -104,24 +105,27 @@ async def test_every_tool(way: str, mode: str) -> None:
     assert '"staging"' in human.questions[0]
 
 
-@pytest.mark.parametrize("way", ["stdio", "http"])
-async def test_a_watched_call_is_told_of_while_it_goes_on(way: str) -> None:
+async def test_who_watches_a_call_is_told_that_it_changed() -> None:
     async with account() as (_, fixtures, environment):
+        with over_http(environment, "--allow", "money") as url:
+            async with Client(with_token(url)) as session:
+                arguments = {"from_number": fixtures.phone_number, "to_number": PEOPLE}
+                call_id = data(await session.call_tool("create_phone_call", arguments))["call_id"]
+                data(await session.call_tool("wait_for_call", {"call_id": call_id, "until": "analyzed"}))
+                async with (
+                    session.listen(resource_subscriptions=[f"retell://calls/{call_id}"]) as events,
+                    anyio.create_task_group() as tasks,
+                ):
 
-        async def watch(session: Client) -> None:
-            arguments = {"from_number": fixtures.phone_number, "to_number": PEOPLE}
-            call_id = data(await session.call_tool("create_phone_call", arguments))["call_id"]
-            async with session.listen(resource_subscriptions=[f"retell://calls/{call_id}"]) as events:
-                with anyio.fail_after(PATIENCE):
-                    await anext(events)
+                    async def change() -> None:
+                        for count in itertools.count():
+                            data(await session.call_tool("update_call", {"call_id": call_id, "metadata": {"count": count}}))
+                            await anyio.sleep(1)
 
-        if way == "stdio":
-            async with Client(by_stdio(environment, "--allow", "money")) as session:
-                await watch(session)
-        else:
-            with over_http(environment, "--allow", "money") as url:
-                async with Client(with_token(url)) as session:
-                    await watch(session)
+                    tasks.start_soon(change)
+                    with anyio.fail_after(PATIENCE):
+                        assert await anext(events) == ResourceUpdated(f"retell://calls/{call_id}")
+                    tasks.cancel_scope.cancel()
 
 
 KILLED = """
@@ -135,18 +139,17 @@ async def never(context, params):
 async def main():
     command = ["-m", "retell_async.cli", "mcp", "--profile", "staging"]
     server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
-    async with Client(server, mode=sys.argv[1], elicitation_callback=never) as session:
-        await session.call_tool("create_phone_call", {"from_number": sys.argv[2], "to_number": sys.argv[3]})
+    async with Client(server, mode="legacy", elicitation_callback=never) as session:
+        await session.call_tool("create_phone_call", {"from_number": sys.argv[1], "to_number": sys.argv[2]})
 
 asyncio.run(main())
 """
 
 
 @pytest.mark.needs("signals", "proc")
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_a_client_that_is_killed_while_its_human_is_asked_has_placed_nothing(mode: str) -> None:
+async def test_a_client_that_is_killed_while_its_human_is_asked_has_placed_nothing() -> None:
     async with account() as (served, fixtures, environment):
-        command = [sys.executable, "-c", KILLED, mode, fixtures.phone_number, PEOPLE]
+        command = [sys.executable, "-c", KILLED, fixtures.phone_number, PEOPLE]
         async with await anyio.open_process(command, env=environment, stderr=None) as client:
             assert client.stdout is not None
             with anyio.fail_after(PATIENCE):

@@ -128,7 +128,7 @@ async def test_what_nobody_expects_is_told_without_its_words(mode: str, caplog: 
         raise RuntimeError("the secret is key_0123456789abcdef")
 
     async with workspace(MONEY) as work, work.connect(mode) as session:
-        work.client.call.retrieve = broken  # type: ignore[method-assign]
+        work.client.call.retrieve = broken  # type: ignore[method-assign, assignment]
         work.client.call.create_web_call = broken  # type: ignore[method-assign]
         with pytest.raises(MCPError, match="failed within the server") as caught:
             await session.call_tool("get_call", {"call_id": "call_1"})
