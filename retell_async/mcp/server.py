@@ -263,6 +263,8 @@ class RetellServer:
         watchers: _Watchers = ctx.lifespan_context
         watched = watchers.watching.watch(params.notifications.resource_subscriptions or ())
         try:
+            if watched:
+                await watchers.watching.look()  # so that what changes once this is acknowledged is told
             return await watchers.listen(ctx, params)
         finally:
             watchers.watching.leave(watched)
@@ -274,6 +276,7 @@ class RetellServer:
             watchers.legacy[key] = ctx.session
             while len(watchers.legacy) > _MOST_LEGACY:
                 self._forget(watchers, next(iter(watchers.legacy)))
+            await watchers.watching.look()
         return types.EmptyResult()
 
     async def _unsubscribe(self, ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:

@@ -43,11 +43,18 @@ class Watching:
     _woken: anyio.Event = attrs.field(factory=lambda: anyio.Event(), init=False)  # noqa: PLW0108 - anyio loads it when it is asked for
 
     def watch(self, addresses: Iterable[str]) -> list[str]:
-        """Watch these from now on, and give those that can be watched."""
+        """Watch these from the next look on, and give those that can be watched."""
         some = [address for address in addresses if _call_of(address) is not None]
         self._watched.update(some)
         self._woken.set()
         return some
+
+    async def look(self) -> None:
+        """Look at all that is watched, and tell what changed since the last time. An outage of the API is waited out."""
+        try:
+            await self._look()
+        except RetellError as error:
+            _logger.info("watching calls: %s; it is asked again", mask_text(str(error)))
 
     def leave(self, addresses: Iterable[str]) -> None:
         """Watch these no more, as often as they were watched."""
@@ -61,10 +68,7 @@ class Watching:
         while True:
             self._woken = anyio.Event()
             if self._watched:
-                try:
-                    await self._look()
-                except RetellError as error:
-                    _logger.info("watching calls: %s; it is asked again", mask_text(str(error)))
+                await self.look()
                 with anyio.move_on_after(self.every):
                     await self._woken.wait()
             else:

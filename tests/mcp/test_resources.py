@@ -111,7 +111,6 @@ async def test_who_watches_is_told_until_they_leave() -> None:
             session.listen(resource_subscriptions=[mine, quiet, "retell://agents/1"]) as events,
             other.listen(resource_subscriptions=[address(placed.call_id, "transcript")]) as transcripts,
         ):
-            await anyio.sleep(0.1)
             await work.local.advance(3600)
             with anyio.fail_after(5):
                 assert await anext(events) == ResourceUpdated(mine)
@@ -125,7 +124,6 @@ async def test_a_call_that_is_gone_has_changed() -> None:
     async with workspace(every=0.02) as work, work.connect() as session:
         call_id = await over(work)
         async with session.listen(resource_subscriptions=[address(call_id)]) as events:
-            await anyio.sleep(0.1)
             await work.client.call.delete(call_id)
             with anyio.fail_after(5):
                 assert await anext(events) == ResourceUpdated(address(call_id))
@@ -135,7 +133,6 @@ async def test_an_outage_of_the_api_ends_no_watching() -> None:
     async with workspace(every=0.02) as work, work.connect() as session:
         placed = await work.client.call.create_phone_call(from_number=work.fixtures.phone_number, to_number=PEOPLE)
         async with session.listen(resource_subscriptions=[address(placed.call_id)]) as events:
-            await anyio.sleep(0.1)
             work.local.fault("error", operation="listCalls", status=503)
             await anyio.sleep(0.2)
             work.local.clear_faults()
@@ -160,7 +157,6 @@ async def test_older_connections_subscribe_and_unsubscribe() -> None:
         async with Client(work.server.server(), mode="legacy", message_handler=heard) as session:
             await session.subscribe_resource(uri)
             await session.subscribe_resource(uri)
-            await anyio.sleep(0.1)
             await work.local.advance(3600)
             with anyio.fail_after(5):
                 await hears.wait()
