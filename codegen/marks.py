@@ -18,7 +18,8 @@ NOTE = "x-note"
 """On a schema or a parameter, by `notes`: a unit, a range. Read by `words` and `operations`.
 No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` packs none."""
 WORDS = "x-words"
-"""On an operation, a parameter or a schema, by `words`: our own sentences. Read by `words`, and by `operations` and `tools` off a parameter."""
+"""On an operation, a parameter or a schema, by `words`: our own sentences.
+Read by `words`, and by `operations` and `tools` off a parameter."""
 TAG = "x-tag"
 """On a union, from the overlay, else by `unions`: the field that tells its members apart.
 Read by `all_of`, `members`, `classes` and `tools`."""
