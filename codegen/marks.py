@@ -18,9 +18,11 @@ NOTE = "x-note"
 """On a schema or a parameter, by `notes`: a unit, a range. Read by `words` and `operations`.
 No part of what a schema says: `document`, `all_of` and `lift` let it pass, and `generate` packs none."""
 WORDS = "x-words"
-"""On an operation, a parameter or a schema, by `words`: our own sentences. Read by `words`, and by `operations` off a parameter."""
+"""On an operation, a parameter or a schema, by `words`: our own sentences.
+Read by `words`, and by `operations` and `tools` off a parameter."""
 TAG = "x-tag"
-"""On a union, from the overlay, else by `unions`: the field that tells its members apart. Read by `all_of`, `members` and `classes`."""
+"""On a union, from the overlay, else by `unions`: the field that tells its members apart.
+Read by `all_of`, `members`, `classes` and `tools`."""
 REPLACES = "x-replaces"
 """On an action of the overlay: it replaces what the document says. Read by `overlay`."""
 
@@ -52,7 +54,8 @@ BASE = "x-base"
 ANY_TEXT = "x-any-text"
 """On a field, by `all_of`: its one value stands over what may be any text. Read by `parsable`: requests may have any."""
 VALUES = "x-values"
-"""On a member of a union, by `unions`: the values of the tag that mean it. Read by `lift`, `members`, `classes` and `diff`."""
+"""On a member of a union, by `unions`: the values of the tag that mean it. Read by `lift`, `members`, `classes`, `diff` and
+`tools`."""
 KEYED = "x-keyed"
 """On a union, by `unions`: its members are told apart by the fields that are there. Read by `members` and `classes`."""
 KEY = "x-key"

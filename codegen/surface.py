@@ -20,7 +20,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -30,6 +30,7 @@ from .passes.lift import pascal, singular
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
+Asks = Literal["money", "deletion"]
 
 _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
 _READING = frozenset({"list", "get", "search", "count", "describe", "check", "preview", "validate"})
@@ -54,6 +55,18 @@ class Method:
 
 
 @attrs.frozen
+class Tool:
+    """An operation as a tool for models."""
+
+    name: str
+    effect: Literal["read", "write", "delete"]
+    asks: Mapping[str, Asks]
+    """What a human is asked about before: under ``""`` always, else where that argument is given."""
+    open_world: bool
+    """Whether it reaches people or the web, or gives back what these said."""
+
+
+@attrs.frozen
 class Entry:
     """What the facade knows of an operation."""
 
@@ -67,6 +80,8 @@ class Entry:
     """Whether the surface names it, or it named itself."""
     renamed: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """Keywords as they were called before, and as they are called now."""
+    tool: Tool | None = None
+    """What it is to models; ``None`` where it is no tool of theirs."""
 
 
 def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
@@ -113,7 +128,9 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             methods = tuple(_said(meant, f"{name}{version}") for name in said["methods"])
             same = _parts(meant)[0] == _parts(key)[0] or _repeat(key) == "safe"  # else nothing is known of repeats by this HTTP method
             repeat: Repeat = said.get("repeat", _repeat(key)) if same else "unsafe"
-            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface, renamed=_renamed(meant, said))
+            tool = None if version else _tool(meant, key, said)
+            named, renamed = key in surface, _renamed(meant, said)
+            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=named, renamed=renamed, tool=tool)
         else:
             method = _free(_named_by_itself(key, there[key], surface))
             if method in taken:
@@ -154,6 +171,20 @@ def _renamed(key: str, said: Json) -> dict[str, str]:
         if not is_name(old) or old in KEYWORDS:
             raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said['methods'][0]}")
     return renamed
+
+
+def _tool(meant: str, key: str, said: Json) -> Tool | None:
+    """What the surface says of an operation as a tool. What deletes asks, whether or not it says so."""
+    if "tool" not in said:
+        return None
+    method, _, segments = _parts(key)
+    reads = method == "get" or segments[0].split("-")[0] in _READING
+    effect: Literal["read", "write", "delete"] = "delete" if method == "delete" else "read" if reads else "write"
+    written: Any = said.get("asks", "deletion" if effect == "delete" else {})
+    asks: Mapping[str, Any] = {"": written} if isinstance(written, str) else written
+    if unknown := {*asks.values()} - {*get_args(Asks)}:
+        raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
+    return Tool(said["tool"], effect, asks, bool(said.get("open_world")))
 
 
 def _free(method: Method) -> Method:

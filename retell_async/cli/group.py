@@ -17,6 +17,7 @@ __all__ = ["Lazy", "retell_async"]
 
 _PARTS = {
     "campaign": ("retell_async.cli.campaign", "Plan calls to many people by rules."),
+    "mcp": ("retell_async.cli.mcp", "Serve a workspace to models, as tools and resources."),
 }
 """The parts: the module in which each is, under its own name, and what it does."""
 
