@@ -1,0 +1,220 @@
+"""The archive: calls and chats, and all that is known of them, in a database of the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retell_async.webhooks import Event, FunctionCall, LeasedStore, Router
+
+from .._core.errors import ConfigurationError
+from .database import Database
+from .deliveries import Deliveries
+from .inbox import LIMIT, Delivery, Inbox
+from .migrations import HEAD, migrate, version_of
+from .policy import Storage
+from .queries.views import refresh
+from .schema import raw, sessions
+from .tools import ToolLog
+from .work import Handlers, Worker
+from .writing import Writer
+
+if TYPE_CHECKING:
+    from .llm_store import LLMStore
+
+__all__ = ["Archive"]
+
+EventHandler = Callable[[Any], Awaitable[object]]
+TransactionHandler = Callable[[Any, AsyncConnection], Awaitable[object]]
+FunctionHandler = Callable[[FunctionCall], Awaitable[object]]
+E1 = TypeVar("E1", bound=EventHandler)
+E2 = TypeVar("E2", bound=TransactionHandler)
+E3 = TypeVar("E3", bound=FunctionHandler)
+
+
+class Archive:
+    """Calls, chats, what was said in them, tools, analyses and costs, in a database of one's own. Runs under asyncio.
+
+    ``async with`` opens it, makes what is not there, and brings the tables to the version of this package.
+
+    :param address: the path of a file of SQLite, or the address of a database of Postgres: ``postgresql://user@host/name``.
+    :param make: make the file if it is not there.
+    :param keep: the most that is kept of a call or chat: ``everything``, ``everything_except_pii`` or ``basic_attributes_only``. A call or
+        chat may itself ask for less, with its `data_storage_setting` or the older `opt_out_sensitive_data_storage`.
+    :param keep_for: how long calls and chats are kept after their end; `work` forgets what is older. ``None`` is for ever.
+    :param session_key: the key in the metadata of calls and chats under which an id of your own stands.
+    :param attempts: how often an event is handled before it is kept as failed.
+    :param lease: seconds after which others take over the events of a process that died.
+    :param handler_timeout: seconds that a handler of an event may take.
+    :raises ConfigurationError: a setting cannot work, the file is not there or is no database, or the database cannot be reached or is of
+        a newer version of this package.
+    """
+
+    def __init__(
+        self,
+        address: Path | str,
+        *,
+        make: bool = True,
+        keep: Storage = "everything",
+        keep_for: timedelta | None = None,
+        session_key: str = "session_id",
+        attempts: int = LIMIT,
+        lease: float = 30.0,
+        handler_timeout: float = 300.0,
+    ) -> None:
+        if keep not in get_args(Storage):
+            raise ConfigurationError(f"keep must be one of {', '.join(get_args(Storage))}, not {keep!r}")
+        if attempts < 1 or not lease > 0 or not handler_timeout > 0 or (keep_for is not None and keep_for <= timedelta(0)):
+            raise ConfigurationError("attempts, lease, handler_timeout and keep_for must be above 0")
+        self.database = Database(address, make=make)
+        self._writer = Writer(self.database, keep, session_key)
+        self._tools = ToolLog(self.database, self._writer)
+        self._handlers = Handlers()
+        self.inbox = Inbox(self.database, self._writer, limit=attempts, lease=lease)
+        """The events that have come."""
+        self._worker = Worker(self.database, self._writer, self.inbox, self._handlers, timeout=handler_timeout, keep_for=keep_for)
+        self._open = False
+
+    def __repr__(self) -> str:
+        return f"Archive({self.database.shown!r})"
+
+    async def __aenter__(self) -> Self:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError("an archive runs under asyncio: its drivers know no other event loop") from None
+        await self.database.open()
+        async with self.database.read() as connection:
+            current = await version_of(connection) == HEAD
+        if not current:
+            async with self.database.write() as connection:
+                await migrate(connection)
+                await refresh(connection)
+        self._open = True
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._open = False
+        with anyio.CancelScope(shield=True):
+            await self.database.close()
+
+    # What comes in.
+
+    @cached_property
+    def deliveries(self) -> LeasedStore:
+        """The store of deliveries for the routers of several processes: ``Router(api_key, store=archive.deliveries)``."""
+        return Deliveries(self.database)
+
+    @cached_property
+    def llm_store(self) -> LLMStore:
+        """The store of a custom LLM: ``llm.App(store=archive.llm_store)``. What `turn.once` carries out is a tool call here too."""
+        from .llm_store import LLMStore
+
+        return LLMStore(self.database, self._tools)
+
+    def receive(self, router: Router) -> None:
+        """Store every event of a router in the inbox before the router acknowledges it.
+
+        :raises ConfigurationError: the router acknowledges events before its handlers have run.
+        """
+        if not router.acknowledge_after:
+            raise ConfigurationError("the router would acknowledge events that are not stored yet: make it with acknowledge_after=5")
+
+        @router.on()
+        async def store(event: Event) -> None:  # pyright: ignore[reportUnusedFunction] - the router has it
+            await self.inbox.put(event)
+
+    def on(self, *events: str) -> Callable[[E1], E1]:
+        """Register a handler of events of these names, or of all, that `work` calls when the archive has what the event tells.
+
+        It is called again after a crash, or if it raises, with all other handlers of the event: up to `attempts` times, ever later. So it
+        must be able to run twice. Events may come in any order; those of a call that may not be kept whole are not whole here either.
+        """
+
+        def register(handler: E1) -> E1:
+            self._handlers.add(events, handler)
+            return handler
+
+        return register
+
+    def in_transaction(self, *events: str) -> Callable[[E2], E2]:
+        """Register a handler that also gets the connection of the transaction in which the event is noted as handled.
+
+        What it writes through that connection is there exactly once, whatever happens. While it runs, a file of SQLite has no other writer.
+        """
+
+        def register(handler: E2) -> E2:
+            self._handlers.add_in_transaction(events, handler)
+            return handler
+
+        return register
+
+    def function(self, router: Router, name: str) -> Callable[[E3], E3]:
+        """Register the handler of a custom function with a router, and keep what it is called with, gives and takes, as a tool call."""
+
+        def register(handler: E3) -> E3:
+            router.function(name)(self._tools.recorded(name, handler))
+            return handler
+
+        return register
+
+    async def work(self, *, at_once: int = 8, stop: anyio.Event | None = None) -> None:
+        """Handle the events of the inbox, until it is cancelled or `stop` is set. As many processes may do so as like.
+
+        :param at_once: how many events are handled at a time.
+        """
+        await self._worker.run(at_once, stop or anyio.Event(), drain=False)
+
+    async def drain(self, *, at_once: int = 8) -> None:
+        """Handle the events that are due, and those that become due meanwhile, and return when there are none."""
+        await self._worker.run(at_once, anyio.Event(), drain=True)
+
+    # What is in it.
+
+    async def failed(self) -> list[Delivery]:
+        """The events that could not be handled in all their attempts."""
+        return await self.inbox.list("failed")
+
+    async def retry(self, *keys: str) -> int:
+        """Let failed events be handled again, those of these keys or all; how many there are."""
+        return await self.inbox.retry(keys or None)
+
+    async def link(self, session_id: str, id: str) -> None:
+        """Note that a call or chat, of this id, belongs to a session of your own. One session may have many."""
+        async with self.database.write() as connection:
+            await self._writer.link(connection, session_id, id)
+
+    async def conversations_of(self, session_id: str) -> list[str]:
+        """The ids of the calls and chats of a session of your own."""
+        query = sa.select(sessions.c.conversation_id).where(sessions.c.session_id == session_id)
+        async with self.database.read() as connection:
+            return list(await connection.scalars(query.order_by(sessions.c.conversation_id)))
+
+    async def sessions_of(self, id: str) -> list[str]:
+        """The sessions of your own to which a call or chat belongs."""
+        query = sa.select(sessions.c.session_id).where(sessions.c.conversation_id == id).order_by(sessions.c.session_id)
+        async with self.database.read() as connection:
+            return list(await connection.scalars(query))
+
+    async def raw(self, id: str) -> dict[str, Any] | None:
+        """A call or chat as the API said it, as far as it may be kept; ``None`` if it is not there."""
+        async with self.database.read() as connection:
+            data = await connection.scalar(sa.select(raw.c.data).where(raw.c.conversation_id == id))
+        return None if data is None else json.loads(data)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection to the database, for queries of your own: the tables are in `retell_async.archive.schema`."""
+        async with self.database.read() as connection:
+            yield connection
