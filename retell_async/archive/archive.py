@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -25,12 +26,15 @@ from .inbox import LIMIT, Delivery, Inbox
 from .migrations import HEAD, migrate, version_of
 from .policy import Storage
 from .queries.views import refresh
+from .rows import KINDS, Kind
 from .schema import raw, sessions
+from .sync import Sync, Synced
 from .tools import ToolLog
 from .work import Handlers, Worker
 from .writing import Writer
 
 if TYPE_CHECKING:
+    from .._client import AsyncRetell
     from .llm_store import LLMStore
 
 __all__ = ["Archive"]
@@ -56,7 +60,8 @@ class Archive:
     :param session_key: the key in the metadata of calls and chats under which an id of your own stands.
     :param attempts: how often an event is handled before it is kept as failed.
     :param lease: seconds after which others take over the events of a process that died.
-    :param handler_timeout: seconds that a handler of an event may take.
+    :param handler_timeout: seconds that the handlers of an event may take.
+    :param clock: what gives Unix time in seconds, by which calls grow old: for tests, on a sandbox whose time is its own.
     :raises ConfigurationError: a setting cannot work, the file is not there or is no database, or the database cannot be reached or is of
         a newer version of this package.
     """
@@ -72,13 +77,14 @@ class Archive:
         attempts: int = LIMIT,
         lease: float = 30.0,
         handler_timeout: float = 300.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         if keep not in get_args(Storage):
             raise ConfigurationError(f"keep must be one of {', '.join(get_args(Storage))}, not {keep!r}")
         if attempts < 1 or not lease > 0 or not handler_timeout > 0 or (keep_for is not None and keep_for <= timedelta(0)):
             raise ConfigurationError("attempts, lease, handler_timeout and keep_for must be above 0")
         self.database = Database(address, make=make)
-        self._writer = Writer(self.database, keep, session_key)
+        self._writer = Writer(self.database, keep, session_key, clock)
         self._tools = ToolLog(self.database, self._writer)
         self._handlers = Handlers()
         self.inbox = Inbox(self.database, self._writer, limit=attempts, lease=lease)
@@ -179,6 +185,32 @@ class Archive:
     async def drain(self, *, at_once: int = 8) -> None:
         """Handle the events that are due, and those that become due meanwhile, and return when there are none."""
         await self._worker.run(at_once, anyio.Event(), drain=True)
+
+    async def sync(
+        self,
+        client: AsyncRetell,
+        *,
+        kinds: Sequence[Kind] = KINDS,
+        since: datetime | None = None,
+        full: bool = False,
+        events: bool = False,
+        at_once: int = 8,
+    ) -> Synced:
+        """Read what the API has and the archive has not: what is new, what webhooks missed, and analyses that came late.
+
+        Each pass goes on from the last one, and one that was cut off is gone on with where it was. Lists tell a thousand calls a request;
+        a call is asked for alone only once, for what was said in it, if it connected and no webhook told that.
+
+        :param kinds: ``call``, ``chat`` or both.
+        :param since: how far back the first pass goes, a `datetime` with a time zone; all the way unless given.
+        :param full: look at everything again, for what was changed long after its end.
+        :param events: put ends and analyses of which no event told into the inbox, so that the handlers of `on` are called with them too.
+        :param at_once: requests at a time.
+        :raises ConfigurationError: another process syncs the same archive, or `since` has no time zone.
+        :raises APIError: the API does not answer. What was read until then is kept.
+        """
+        pass_ = Sync(self.database, self._writer, self.inbox, client, at_once=at_once, events=events)
+        return await pass_.run(kinds, since=since, full=full)
 
     # What is in it.
 

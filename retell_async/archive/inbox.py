@@ -20,7 +20,7 @@ from .._core.masking import mask_text
 from .database import Database
 from .policy import storable_event, storage_of, strictest
 from .rows import KINDS, Json, Observation, dumped, observed, text_of
-from .schema import erased, inbox
+from .schema import inbox
 from .writing import Writer
 
 __all__ = ["LIMIT", "Delivery", "Inbox", "LeaseLostError", "Taken", "delay_after"]
@@ -99,9 +99,9 @@ class Inbox:
         about = _subject(data)
         async with self._database.write() as connection:
             storage = await self._writer.storage(connection, None if about is None else about.id)
+            if storage is None:
+                return False
             if about is not None:
-                if await connection.scalar(sa.select(erased.c.at_ms).where(erased.c.conversation_id == about.id)) is not None:
-                    return False
                 storage = strictest(storage, storage_of(about.data))
             now = self._database.now()
             statement = self._database.insert(inbox).values(
@@ -123,18 +123,21 @@ class Inbox:
         self.arrived = anyio.Event()
         async with self._database.write() as connection:
             now = self._database.now()
-            died = sa.update(inbox).where(inbox.c.due_at <= now, inbox.c.state == "running", inbox.c.attempts >= self._limit)
-            await connection.execute(
-                died.values(state="failed", due_at=None, holder=None, error="the process ended or lost the database while it handled it")
-            )
             due = sa.select(inbox.c.key).where(inbox.c.due_at <= now).order_by(inbox.c.due_at).limit(most)
+            worn = inbox.c.attempts >= self._limit  # in its last attempt nobody came to say how it ended
             rows = await connection.execute(
                 sa.update(inbox)
                 .where(inbox.c.key.in_(due.with_for_update(skip_locked=True)))
-                .values(state="running", attempts=inbox.c.attempts + 1, holder=self._holder, due_at=now + self.lease)
-                .returning(inbox.c.key, inbox.c.body, inbox.c.received_at, inbox.c.attempts)
+                .values(
+                    state=sa.case((worn, "failed"), else_="running"),
+                    attempts=inbox.c.attempts + sa.case((worn, 0), else_=1),
+                    holder=sa.case((worn, None), else_=self._holder),
+                    due_at=sa.case((worn, None), else_=now + self.lease),
+                    error=sa.case((worn, "the process that handled it ended, or lost the database"), else_=inbox.c.error),
+                )
+                .returning(inbox.c.key, inbox.c.body, inbox.c.received_at, inbox.c.attempts, inbox.c.state)
             )
-            return [Taken(row.key, json.loads(row.body), row.received_at, row.attempts) for row in rows]
+            return [Taken(row.key, json.loads(row.body), row.received_at, row.attempts) for row in rows if row.state == "running"]
 
     async def renew(self, key: str) -> bool:
         """Start the lease of what was taken again; whether it is still this process's."""

@@ -26,7 +26,7 @@ __all__ = [
     "dumped",
     "is_over",
     "latency_rows",
-    "lies_open",
+    "is_whole",
     "merged",
     "observed",
     "recheck_at",
@@ -150,7 +150,8 @@ def merged(known: Observation | None, new: Observation) -> Observation | None:
     """
     if known is None:
         return new
-    newer = (new.stage, new.seen_ms) >= (known.stage, known.seen_ms)
+    asked = new.source != "event" and known.source == "event"  # then clocks need not agree: the API knew of what it had told before
+    newer = new.stage >= known.stage if asked else (new.stage, new.seen_ms) >= (known.stage, known.seen_ms)
     if not newer:
         if new.source != "event" or known.source != "event":
             return None
@@ -168,13 +169,18 @@ def merged(known: Observation | None, new: Observation) -> Observation | None:
     return attrs.evolve(new, data=data)
 
 
-def lies_open(kind: Kind, data: Json, storage: Storage, stage: int) -> bool:
-    """Whether there is something to be read that a list does not have: what was said in it, now that it is over."""
-    if stage < OVER or storage == "basic_attributes_only" or (kind == "call" and data.get("start_timestamp") is None):
+def is_whole(kind: Kind, data: Json, storage: Storage, stage: int, source: Source) -> bool:
+    """Whether there is nothing left to be read for which the API has to be asked for this call or chat alone: what was said in it.
+
+    What is scrubbed of personal data is only there with the analysis.
+    """
+    if stage < OVER:
         return False
+    if storage == "basic_attributes_only" or (kind == "call" and data.get("start_timestamp") is None):
+        return True
     if storage == "everything_except_pii":
-        return not any(name in data for name in _NOT_LISTED if name.startswith("scrubbed_"))
-    return not any(name in data for name in ("transcript", "transcript_with_tool_calls", "message_with_tool_calls"))
+        return (stage == ANALYSED and source == "read") or any(name in data for name in _NOT_LISTED if name.startswith("scrubbed_"))
+    return source == "read" or any(name in data for name in ("transcript", "transcript_with_tool_calls", "message_with_tool_calls"))
 
 
 def recheck_at(kind: Kind, data: Json, storage: Storage, stage: int, now_ms: int) -> int | None:

@@ -65,7 +65,10 @@ class ToolLog:
         storage: Any = "everything",
     ) -> None:
         """Write that a tool is called."""
-        storage = strictest(storage, await self._writer.storage(connection, call_id))
+        known = await self._writer.storage(connection, call_id)
+        if known is None:
+            return
+        storage = strictest(storage, known)
         insert = self._database.insert(tool_calls).values(
             id=id,
             conversation_id=text_of(call_id),

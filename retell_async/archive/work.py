@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -136,12 +135,12 @@ class Worker:
         if plain:
             if seen is not None:
                 async with self._database.write() as connection:
-                    await self._writer.write(connection, seen, int(time.time() * 1000))
+                    await self._writer.write(connection, seen, self._writer.now_ms())
             for handler in plain:
                 await handler(event)
         async with self._database.write() as connection:
             if seen is not None and not plain:
-                await self._writer.write(connection, seen, int(time.time() * 1000))
+                await self._writer.write(connection, seen, self._writer.now_ms())
             for run in in_transaction:
                 await run(event, connection)
             await self._inbox.done(connection, taken.key)
@@ -168,7 +167,7 @@ class Worker:
     async def _tidy(self) -> None:
         await tidy(self._database)
         if self._keep_for is not None:
-            await forget(self._database, int((time.time() - self._keep_for.total_seconds()) * 1000))
+            await forget(self._database, self._writer.now_ms() - int(self._keep_for.total_seconds() * 1000))
 
 
 def _only(error: Exception) -> Exception:

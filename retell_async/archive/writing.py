@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import attrs
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,8 +21,8 @@ from .rows import (
     columns,
     cost_rows,
     dumped,
+    is_whole,
     latency_rows,
-    lies_open,
     merged,
     recheck_at,
     text_of,
@@ -42,28 +43,41 @@ class Writer:
 
     :param keep: the most that is kept of a call or chat; each may itself ask for less.
     :param session_key: the key in their metadata under which an id of the user's own stands.
+    :param clock: Unix time in seconds.
     """
 
-    def __init__(self, database: Database, keep: Storage, session_key: str) -> None:
+    def __init__(self, database: Database, keep: Storage, session_key: str, clock: Callable[[], float]) -> None:
         self._database = database
         self.keep: Storage = keep
         self._session_key = session_key
+        self._clock = clock
 
-    async def storage(self, connection: AsyncConnection, id: str | None) -> Storage:
-        """What may be kept of a call or chat, by what is known of it."""
-        found = await connection.scalar(sa.select(conversations.c.storage).where(conversations.c.id == id)) if id else None
-        return self.keep if found is None else strictest(self.keep, found)
+    def now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
+    async def storage(self, connection: AsyncConnection, id: str | None) -> Storage | None:
+        """What may be kept of a call or chat, by what is known of it; ``None`` if it was erased."""
+        if not id:
+            return self.keep
+        row = (await connection.execute(_STORAGE, {"asked": id})).one()
+        if row.erased is not None:
+            return None
+        return self.keep if row.storage is None else strictest(self.keep, row.storage)
 
     async def write(self, connection: AsyncConnection, new: Observation, now_ms: int) -> bool:
         """Write what was seen of a call or chat; whether that changed anything."""
         await self._database.lock(connection, new.id)
-        if await self._is_gone(connection, new):
+        row = (await connection.execute(_KNOWN, {"asked": new.id})).one()
+        ended = new.data.get("end_timestamp")
+        if row.erased is not None or (row.forgotten is not None and isinstance(ended, int) and ended < int(row.forgotten)):
             return False
-        known, row = await self._known(connection, new)
+        known = None
+        if row.id is not None:
+            known = Observation(row.kind, new.id, json.loads(row.data), row.stage, row.seen_ms, row.source)
         found = merged(known, new)
         if found is None:
             return False
-        storage = strictest(self.keep, storage_of(found.data), *([] if row is None else [row.storage]))
+        storage = strictest(self.keep, storage_of(found.data), *([] if known is None else [row.storage]))
         data = storable(found.data, storage)
         if known is not None and (data, found.stage, found.source, storage) == (known.data, known.stage, known.source, row.storage):
             return False
@@ -74,20 +88,22 @@ class Writer:
             "stage": stage,
             "seen_ms": found.seen_ms,
             "source": found.source,
-            "whole": stage >= OVER and not lies_open(kind, data, storage, stage),
+            "whole": bool(row.whole) or is_whole(kind, data, storage, stage, found.source),
             "recheck_ms": recheck_at(kind, data, storage, stage, now_ms),
         }
         first_seen = None if new.source != "event" else new.seen_ms
-        values["at_ms"] = _first(values["started_ms"], None if row is None else row.at_ms, values["ended_ms"], first_seen)
-        if row is None:
+        values["at_ms"] = _first(values["started_ms"], row.at_ms, values["ended_ms"], first_seen)
+        if known is None:
             await connection.execute(sa.insert(conversations).values(id=new.id, **values))
             await connection.execute(sa.insert(raw).values(conversation_id=new.id, data=dumped(data)))
         else:
             await connection.execute(sa.update(conversations).where(conversations.c.id == new.id).values(**values))
             await connection.execute(sa.update(raw).where(raw.c.conversation_id == new.id).values(data=dumped(data)))
         before = {} if known is None else known.data
-        await self._write_utterances(connection, new.id, utterances_of(kind, data), fresh=known is None)
-        await self._write_tool_calls(connection, new.id, tool_calls_of(kind, data), storage)
+        await self._write_utterances(connection, new.id, utterances_of(kind, before), utterances_of(kind, data))
+        called = tool_calls_of(kind, data)
+        if called != tool_calls_of(kind, before) or storage not in {"everything", row.storage}:
+            await self._write_tool_calls(connection, new.id, called, storage)
         if before.get("latency") != data.get("latency"):
             await _replace(connection, latencies, new.id, latency_rows(data))
         if before.get(f"{kind}_cost") != data.get(f"{kind}_cost"):
@@ -101,59 +117,51 @@ class Writer:
                 await connection.execute(sa.delete(table).where(table.c.call_id == new.id))
         return True
 
+    async def postpone(self, connection: AsyncConnection, id: str, now_ms: int, *, gone: bool) -> None:
+        """Note that the API was asked for the analysis of a call or chat and had none yet, or that it does not have the call or chat."""
+        if gone:
+            await connection.execute(sa.update(conversations).where(conversations.c.id == id).values(recheck_ms=None, whole=True))
+            return
+        waits = sa.select(conversations).where(conversations.c.id == id, conversations.c.recheck_ms <= now_ms)
+        row = (await connection.execute(waits)).one_or_none()
+        if row is not None:
+            data = {"end_timestamp": row.ended_ms, "start_timestamp": row.started_ms}
+            due = recheck_at(row.kind, data, row.storage, row.stage, now_ms)
+            await connection.execute(sa.update(conversations).where(conversations.c.id == id).values(recheck_ms=due))
+
     async def link(self, connection: AsyncConnection, session_id: str, id: str) -> None:
         """Let a session of the user's own have a call or chat."""
         statement = self._database.insert(sessions).values(session_id=session_id, conversation_id=id).on_conflict_do_nothing()
         await connection.execute(statement)
 
-    async def _is_gone(self, connection: AsyncConnection, new: Observation) -> bool:
-        if await connection.scalar(sa.select(erased.c.at_ms).where(erased.c.conversation_id == new.id)) is not None:
-            return True
-        ended = new.data.get("end_timestamp")
-        if not isinstance(ended, int):
-            return False
-        before = await connection.scalar(sa.select(settings.c.value).where(settings.c.name == FORGOTTEN))
-        return before is not None and ended < int(before)
-
-    async def _known(self, connection: AsyncConnection, new: Observation) -> tuple[Observation | None, Any]:
-        query = sa.select(conversations, raw.c.data).join(raw, raw.c.conversation_id == conversations.c.id)
-        row = (await connection.execute(query.where(conversations.c.id == new.id))).one_or_none()
-        if row is None:
-            return None, None
-        return Observation(row.kind, new.id, json.loads(row.data), row.stage, row.seen_ms, row.source), row
-
-    async def _write_utterances(self, connection: AsyncConnection, id: str, said: Sequence[Utterance], *, fresh: bool) -> None:
-        before: dict[int, tuple[Any, ...]] = {}
-        if not fresh:
-            query = sa.select(utterances.c.position, utterances.c.role, utterances.c.text, utterances.c.second)
-            rows = await connection.execute(query.where(utterances.c.conversation_id == id))
-            before = {row.position: tuple(row) for row in rows}
-        changed = [one for one in said if before.get(one.position) != (one.position, one.role, one.text, one.second)]
-        stale = [one.position for one in changed if one.position in before] + [place for place in before if place >= len(said)]
+    async def _write_utterances(self, connection: AsyncConnection, id: str, before: Sequence[Utterance], said: Sequence[Utterance]) -> None:
+        changed = [one for one in said if one.position >= len(before) or before[one.position] != one]
+        stale = [one.position for one in changed if one.position < len(before)] + list(range(len(said), len(before)))
         if stale:
             await connection.execute(sa.delete(utterances).where(utterances.c.conversation_id == id, utterances.c.position.in_(stale)))
         if not changed:
             return
-        rows = [
-            {"conversation_id": id, "position": one.position, "role": one.role, "text": one.text, "second": one.second} for one in changed
-        ]
+        rows = [{"conversation_id": id, **attrs.asdict(one)} for one in changed]
         if self._database.is_sqlite:
             await connection.execute(sa.insert(utterances), rows)
-        else:
-            vector = sa.func.to_tsvector("simple", sa.bindparam("folded"))
-            for row in rows:
-                row["folded"] = folded(row["text"])
-            named = {name: sa.bindparam(name) for name in ("conversation_id", "position", "role", "text", "second")}
-            await connection.execute(sa.insert(searched).values(**named, words=vector), rows)
+            return
+        for row in rows:
+            row["folded"] = folded(row["text"])
+        named = {name: sa.bindparam(name) for name in ("conversation_id", "position", "role", "text", "second")}
+        vector = sa.func.to_tsvector("simple", sa.bindparam("folded"))
+        await connection.execute(sa.insert(_searched).values(**named, words=vector), rows)
 
     async def _write_tool_calls(self, connection: AsyncConnection, id: str, called: Sequence[ToolCall], storage: Storage) -> None:
         query = sa.select(tool_calls).where(tool_calls.c.conversation_id == id)
         before = {row.tool_call_id: row for row in await connection.execute(query)}
+        new = [_as_row(id, call) for call in called if call.tool_call_id not in before]
+        if new:
+            await connection.execute(sa.insert(tool_calls), new)
         for call in called:
             row = before.pop(call.tool_call_id, None)
             if row is None:
-                await connection.execute(sa.insert(tool_calls).values(**_as_row(id, call)))
-            elif row.source == "transcript":
+                continue
+            if row.source == "transcript":
                 await connection.execute(sa.update(tool_calls).where(tool_calls.c.id == row.id).values(**_as_row(id, call)))
             else:  # what was measured where it ran counts
                 values = {"second": call.second, "arguments": call.arguments if row.arguments is None else row.arguments}
@@ -166,8 +174,26 @@ class Writer:
             await connection.execute(measured.values(arguments=None, result=None, error=None))
 
 
-searched = sa.Table("retell_utterance", sa.MetaData(), *(column.copy() for column in utterances.columns), words.copy())
+_searched = sa.Table("retell_utterance", sa.MetaData(), *(column.copy() for column in utterances.columns), words.copy())
 """`utterances` as Postgres has them."""
+
+_asked = sa.bindparam("asked", type_=sa.Text)
+_KNOWN = sa.select(
+    conversations,
+    raw.c.data,
+    sa.select(erased.c.at_ms).where(erased.c.conversation_id == _asked).scalar_subquery().label("erased"),
+    sa.select(settings.c.value).where(settings.c.name == FORGOTTEN).scalar_subquery().label("forgotten"),
+).select_from(
+    sa.select(sa.literal(1))
+    .subquery()
+    .outerjoin(conversations, conversations.c.id == _asked)
+    .outerjoin(raw, raw.c.conversation_id == conversations.c.id)
+)
+"""What is known of a call or chat: one row, also where nothing is."""
+_STORAGE = sa.select(
+    sa.select(conversations.c.storage).where(conversations.c.id == _asked).scalar_subquery().label("storage"),
+    sa.select(erased.c.at_ms).where(erased.c.conversation_id == _asked).scalar_subquery().label("erased"),
+)
 
 
 async def drop(connection: AsyncConnection, ids: Sequence[str]) -> None:
