@@ -20,6 +20,7 @@ __all__ = [
     "latencies",
     "metadata",
     "raw",
+    "searched",
     "sessions",
     "settings",
     "states",
@@ -85,8 +86,12 @@ utterances = sa.Table(
     sa.Column("second", sa.Float(53)),  # of the conversation, in which it began
     sa.Index("retell_utterance_place", "conversation_id", "position", unique=True),
 )
-words = sa.Column("words", TSVECTOR)
-"""What Postgres searches, beside the columns of `utterances`; SQLite has a table of its own for it."""
+searched = sa.table(
+    utterances.name,
+    *(sa.column(column.name, column.type) for column in utterances.columns),
+    sa.column("words", TSVECTOR),
+)
+"""`utterances` on Postgres, which has what is searched in one more column; SQLite has a table of its own for it."""
 
 tool_calls = sa.Table(
     "retell_tool_call",

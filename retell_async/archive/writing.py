@@ -29,7 +29,7 @@ from .rows import (
     tool_calls_of,
     utterances_of,
 )
-from .schema import conversations, costs, effects, erased, latencies, raw, sessions, settings, states, tool_calls, utterances, words
+from .schema import conversations, costs, effects, erased, latencies, raw, searched, sessions, settings, states, tool_calls, utterances
 from .words import folded
 
 __all__ = ["FORGOTTEN", "Writer", "drop"]
@@ -149,7 +149,7 @@ class Writer:
             row["folded"] = folded(row["text"])
         named = {name: sa.bindparam(name) for name in ("conversation_id", "position", "role", "text", "second")}
         vector = sa.func.to_tsvector("simple", sa.bindparam("folded"))
-        await connection.execute(sa.insert(_searched).values(**named, words=vector), rows)
+        await connection.execute(sa.insert(searched).values(**named, words=vector), rows)
 
     async def _write_tool_calls(self, connection: AsyncConnection, id: str, called: Sequence[ToolCall], storage: Storage) -> None:
         query = sa.select(tool_calls).where(tool_calls.c.conversation_id == id)
@@ -173,9 +173,6 @@ class Writer:
             measured = sa.update(tool_calls).where(tool_calls.c.conversation_id == id, tool_calls.c.source != "transcript")
             await connection.execute(measured.values(arguments=None, result=None, error=None))
 
-
-_searched = sa.Table("retell_utterance", sa.MetaData(), *(column.copy() for column in utterances.columns), words.copy())
-"""`utterances` as Postgres has them."""
 
 _asked = sa.bindparam("asked", type_=sa.Text)
 _KNOWN = sa.select(
