@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar, get_args
 
 import anyio
 import sqlalchemy as sa
@@ -22,14 +22,19 @@ from retell_async.webhooks import Event, FunctionCall, LeasedStore, Router
 from .._core.errors import ConfigurationError
 from .database import Database
 from .deliveries import Deliveries
+from .erasure import Erased, erase
 from .inbox import LIMIT, Delivery, Inbox
 from .migrations import HEAD, migrate, version_of
 from .policy import Storage
-from .queries.views import refresh
+from .queries.export import Format, Table, export
+from .queries.records import records
+from .queries.search import Found, search_query
+from .queries.views import VIEWS, Asked, refresh, select
 from .rows import KINDS, Kind
 from .schema import raw, sessions
 from .sync import Sync, Synced
 from .tools import ToolLog
+from .upkeep import forget
 from .work import Handlers, Worker
 from .writing import Writer
 
@@ -245,8 +250,115 @@ class Archive:
             data = await connection.scalar(sa.select(raw.c.data).where(raw.c.conversation_id == id))
         return None if data is None else json.loads(data)
 
+    async def record(self, id: str) -> dict[str, Any] | None:
+        """All that is known of a call or chat in one structure; ``None`` if it is not there.
+
+        That is how it ended and why, what the analysis says, what it cost, how fast it was, its tool calls, and how its events arrived and
+        were handled.
+        """
+        async with self.database.read() as connection:
+            return next(iter(await records(connection, [id])), None)
+
+    async def view(
+        self,
+        name: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        agent_id: str | None = None,
+        utc_offset: timedelta = timedelta(0),
+    ) -> list[dict[str, Any]]:
+        """Ask what people ask of calls and chats; rows by the names of their columns.
+
+        :param name: ``cost`` a day and agent; ``reasons`` of disconnection a day and agent; ``latency`` of agents: of the medians of their
+            calls, in milliseconds, those that 50, 90, 95 and 99 of a hundred calls do not exceed; ``answers``: how often people answer, by
+            the hour; ``tools`` that were used.
+        :param since: calls and chats that began from then on, a `datetime` with a time zone.
+        :param until: those that began before.
+        :param agent_id: those of one agent.
+        :param utc_offset: by whose clock days and hours are: ``timedelta(hours=-5)``.
+        :raises ConfigurationError: there is no such view, or a moment has no time zone.
+        """
+        if name not in VIEWS:
+            raise ConfigurationError(f"there is no view {name!r}: there are {', '.join(VIEWS)}")
+        query = select(name, _asked(since, until, agent_id, utc_offset), self._dialect)
+        async with self.database.read() as connection:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def search(
+        self,
+        words: str,
+        *,
+        role: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        agent_id: str | None = None,
+        limit: int = 100,
+    ) -> list[Found]:
+        """Find what was said, without regard to case and accents, the last that was stored first.
+
+        :param words: all of them are in what is found; ``"a phrase"``, ``begin*``, ``this or that`` and ``-without`` mean what they say.
+        :param role: who said it: ``user``, ``agent``.
+        :raises ConfigurationError: there is no word to look for, or a moment has no time zone.
+        """
+        asked = _asked(since, until, agent_id)
+        query = search_query(words, asked, self._dialect, role=role, limit=limit)
+        async with self.database.read() as connection:
+            return [Found(**row) for row in (await connection.execute(query)).mappings()]
+
+    async def export(
+        self,
+        table: Table,
+        out: Path | IO[str],
+        *,
+        format: Format = "csv",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        agent_id: str | None = None,
+    ) -> int:
+        """Write a table out; how many rows there are.
+
+        :param table: ``calls``, ``chats``, ``utterances``, ``tool_calls``, ``costs``, ``latencies``, ``sessions``, ``deliveries``, or
+            ``records``: one for each call and chat with all that belongs to it, as JSON lines.
+        :param out: a file, which is written anew, or a text stream; Parquet needs a file.
+        :param format: ``csv``, ``jsonl``, or ``parquet``, which needs the extra ``[parquet]``.
+        :raises ConfigurationError: there is no such table or format, they do not go together, or a moment has no time zone.
+        """
+        async with self.database.read() as connection:
+            return await export(connection, table, format, out, _asked(since, until, agent_id))
+
+    async def erase(self, number: str) -> Erased:
+        """Erase a person: all that is kept of calls and chats from or to a number, and the number itself wherever else it stands.
+
+        The events of these calls go too, and those that come later are not stored; their ids are kept for that. The number is taken out of
+        the raw records, texts, tool calls and events of others, as far as it is written with digits. In a file of SQLite nothing of it
+        stays; Postgres overwrites what is deleted when it is vacuumed. The API still has its own: delete the calls there too.
+
+        :raises ConfigurationError: it is no number with its country code.
+        """
+        return await erase(self.database, self._writer, number)
+
+    async def forget(self, before: datetime) -> int:
+        """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were."""
+        return await forget(self.database, _in_ms(before))
+
+    @property
+    def _dialect(self) -> str:
+        return self.database.engine.dialect.name
+
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to the database, for queries of your own: the tables are in `retell_async.archive.schema`."""
         async with self.database.read() as connection:
             yield connection
+
+
+def _asked(since: datetime | None, until: datetime | None, agent_id: str | None, utc_offset: timedelta = timedelta(0)) -> Asked:
+    moments = (None if moment is None else _in_ms(moment) for moment in (since, until))
+    return Asked(*moments, agent_id, int(utc_offset.total_seconds() * 1000))
+
+
+def _in_ms(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        raise ConfigurationError("a moment must be a datetime with a time zone: datetime.now(UTC), not datetime.now()")
+    return int(moment.timestamp() * 1000)

@@ -87,6 +87,12 @@ class Database:
         async with self._one_writer, self.engine.execution_options(retell_writes=True).begin() as connection:
             yield connection
 
+    async def checkpoint(self) -> None:
+        """Bring what is written into the file, and empty the log beside it; who reads just now is waited for."""
+        async with self.engine.connect() as connection:
+            bare: Any = (await connection.get_raw_connection()).driver_connection
+            await bare.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # which no transaction may go on around
+
     def insert(self, table: sa.Table) -> Any:
         """An ``INSERT`` of the database's own kind, which knows of conflicts."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)

@@ -1,4 +1,4 @@
-"""What leaves the archive: what lapses, what is older than it is to be kept, and all that holds a person's number."""
+"""What leaves the archive by its age."""
 
 from __future__ import annotations
 

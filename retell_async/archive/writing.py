@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .database import Database
-from .policy import Storage, storable, storage_of, strictest
+from .policy import Storage, storable, storable_event, storage_of, strictest
+from .queries.words import folded
 from .rows import (
     LONGEST_ID,
     OVER,
+    Json,
     Observation,
     ToolCall,
     Utterance,
@@ -29,8 +31,21 @@ from .rows import (
     tool_calls_of,
     utterances_of,
 )
-from .schema import conversations, costs, effects, erased, latencies, raw, searched, sessions, settings, states, tool_calls, utterances
-from .words import folded
+from .schema import (
+    conversations,
+    costs,
+    effects,
+    erased,
+    inbox,
+    latencies,
+    raw,
+    searched,
+    sessions,
+    settings,
+    states,
+    tool_calls,
+    utterances,
+)
 
 __all__ = ["FORGOTTEN", "Writer", "drop"]
 
@@ -66,22 +81,33 @@ class Writer:
 
     async def write(self, connection: AsyncConnection, new: Observation, now_ms: int) -> bool:
         """Write what was seen of a call or chat; whether that changed anything."""
-        await self._database.lock(connection, new.id)
-        row = (await connection.execute(_KNOWN, {"asked": new.id})).one()
+        known, row = await self._known(connection, new.id)
         ended = new.data.get("end_timestamp")
         if row.erased is not None or (row.forgotten is not None and isinstance(ended, int) and ended < int(row.forgotten)):
             return False
-        known = None
-        if row.id is not None:
-            known = Observation(row.kind, new.id, json.loads(row.data), row.stage, row.seen_ms, row.source)
         found = merged(known, new)
-        if found is None:
-            return False
+        return found is not None and await self._store(connection, known, row, found, now_ms)
+
+    async def rewrite(self, connection: AsyncConnection, id: str, change: Callable[[Json], Json], now_ms: int) -> None:
+        """Change what is kept of a call or chat."""
+        known, row = await self._known(connection, id)
+        if known is not None:
+            await self._store(connection, known, row, attrs.evolve(known, data=change(known.data)), now_ms)
+
+    async def _known(self, connection: AsyncConnection, id: str) -> tuple[Observation | None, Any]:
+        """What is known of a call or chat, which nobody else writes until the transaction is over."""
+        await self._database.lock(connection, id)
+        row = (await connection.execute(_KNOWN, {"asked": id})).one()
+        if row.id is None:
+            return None, row
+        return Observation(row.kind, id, json.loads(row.data), row.stage, row.seen_ms, row.source), row
+
+    async def _store(self, connection: AsyncConnection, known: Observation | None, row: Any, found: Observation, now_ms: int) -> bool:
         storage = strictest(self.keep, storage_of(found.data), *([] if known is None else [row.storage]))
         data = storable(found.data, storage)
         if known is not None and (data, found.stage, found.source, storage) == (known.data, known.stage, known.source, row.storage):
             return False
-        kind, stage = found.kind, found.stage
+        id, kind, stage = found.id, found.kind, found.stage
         values = {
             **columns(kind, data, stage),
             "storage": storage,
@@ -91,31 +117,40 @@ class Writer:
             "whole": bool(row.whole) or is_whole(kind, data, storage, stage, found.source),
             "recheck_ms": recheck_at(kind, data, storage, stage, now_ms),
         }
-        first_seen = None if new.source != "event" else new.seen_ms
+        first_seen = None if found.source != "event" else found.seen_ms
         values["at_ms"] = _first(values["started_ms"], row.at_ms, values["ended_ms"], first_seen)
         if known is None:
-            await connection.execute(sa.insert(conversations).values(id=new.id, **values))
-            await connection.execute(sa.insert(raw).values(conversation_id=new.id, data=dumped(data)))
+            await connection.execute(sa.insert(conversations).values(id=id, **values))
+            await connection.execute(sa.insert(raw).values(conversation_id=id, data=dumped(data)))
         else:
-            await connection.execute(sa.update(conversations).where(conversations.c.id == new.id).values(**values))
-            await connection.execute(sa.update(raw).where(raw.c.conversation_id == new.id).values(data=dumped(data)))
+            await connection.execute(sa.update(conversations).where(conversations.c.id == id).values(**values))
+            await connection.execute(sa.update(raw).where(raw.c.conversation_id == id).values(data=dumped(data)))
         before = {} if known is None else known.data
-        await self._write_utterances(connection, new.id, utterances_of(kind, before), utterances_of(kind, data))
+        await self._write_utterances(connection, id, utterances_of(kind, before), utterances_of(kind, data))
         called = tool_calls_of(kind, data)
         if called != tool_calls_of(kind, before) or storage not in {"everything", row.storage}:
-            await self._write_tool_calls(connection, new.id, called, storage)
+            await self._write_tool_calls(connection, id, called, storage)
         if before.get("latency") != data.get("latency"):
-            await _replace(connection, latencies, new.id, latency_rows(data))
+            await _replace(connection, latencies, id, latency_rows(data))
         if before.get(f"{kind}_cost") != data.get(f"{kind}_cost"):
-            await _replace(connection, costs, new.id, cost_rows(kind, data))
+            await _replace(connection, costs, id, cost_rows(kind, data))
         own = data.get("metadata")
         session_id = text_of(own.get(self._session_key)) if isinstance(own, dict) else None
         if session_id and len(session_id) <= LONGEST_ID:
-            await self.link(connection, session_id, new.id)
-        if stage >= OVER and storage != "everything":  # what a custom LLM kept of it is not needed any more
-            for table in (states, effects):
-                await connection.execute(sa.delete(table).where(table.c.call_id == new.id))
+            await self.link(connection, session_id, id)
+        if storage != "everything":
+            await self._withhold(connection, id, storage, over=stage >= OVER)
         return True
+
+    async def _withhold(self, connection: AsyncConnection, id: str, storage: Storage, *, over: bool) -> None:
+        """Take out what may not be kept any more of a call or chat where others put it."""
+        if over:  # and a custom LLM does not come back to it
+            for table in (states, effects):
+                await connection.execute(sa.delete(table).where(table.c.call_id == id))
+        waiting = sa.select(inbox.c.key, inbox.c.body).where(inbox.c.conversation_id == id, inbox.c.body.is_not(None))
+        for key, body in (await connection.execute(waiting)).all():
+            kept = dumped(storable_event(json.loads(body), storage))
+            await connection.execute(sa.update(inbox).where(inbox.c.key == key).values(body=kept))
 
     async def postpone(self, connection: AsyncConnection, id: str, now_ms: int, *, gone: bool) -> None:
         """Note that the API was asked for the analysis of a call or chat and had none yet, or that it does not have the call or chat."""
@@ -195,8 +230,6 @@ _STORAGE = sa.select(
 
 async def drop(connection: AsyncConnection, ids: Sequence[str]) -> None:
     """Take all out that is kept of some calls and chats."""
-    from .schema import inbox
-
     for table in (raw, utterances, tool_calls, costs, latencies, sessions, inbox):
         await connection.execute(sa.delete(table).where(table.c.conversation_id.in_(ids)))
     for table in (states, effects):

@@ -165,9 +165,8 @@ async def service(address: str, begun: float) -> AsyncGenerator[tuple[Service, s
 async def test_every_call_and_every_event_is_there_whatever_dies(address: str) -> None:
     begun = time.time()
     sandbox = Counting(Settings(seed=11, concurrency_limit=CALLS), RunningClock(SPEED))
-    async with Archive(address) as archive:
-        async with archive.database.write() as connection:
-            await connection.execute(sa.text("CREATE TABLE handled (key text)"))
+    async with Archive(address) as archive, archive.database.write() as connection:
+        await connection.execute(sa.text("CREATE TABLE handled (key text)"))
     async with (
         service(address, begun) as (running, receiver),
         serve(sandbox) as served,

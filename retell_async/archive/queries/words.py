@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .._core.errors import ConfigurationError
+from ..._core.errors import ConfigurationError
 
 __all__ = ["folded", "match_of", "tsquery_of"]
 
