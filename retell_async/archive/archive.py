@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from retell_async.webhooks import Event, FunctionCall, LeasedStore, Router
 
 from .._core.errors import ConfigurationError
+from .._core.json import loads
 from .database import Database
 from .deliveries import Deliveries
 from .erasure import Erased, erase
@@ -248,7 +248,7 @@ class Archive:
         """A call or chat as the API said it, as far as it may be kept; ``None`` if it is not there."""
         async with self.database.read() as connection:
             data = await connection.scalar(sa.select(raw.c.data).where(raw.c.conversation_id == id))
-        return None if data is None else json.loads(data)
+        return None if data is None else loads(data)
 
     async def record(self, id: str) -> dict[str, Any] | None:
         """All that is known of a call or chat in one structure; ``None`` if it is not there.

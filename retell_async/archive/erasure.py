@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .._core.errors import ConfigurationError
+from .._core.json import loads
 from .database import Database
 from .rows import dumped
 from .schema import effects, erased, inbox, raw, sessions, states, tool_calls
@@ -83,7 +83,7 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
     theirs, mentioned = list[str](), list[str]()
     async with database.read() as connection:
         async for id, data in _walk(connection, raw.c.conversation_id, raw.c.data, like):
-            found = json.loads(data)
+            found = loads(data)
             if any(isinstance(text := found.get(name), str) and pattern.search(text) for name in _OF_A_PERSON):
                 theirs.append(id)
             else:
@@ -121,7 +121,7 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
 
 def _in_json(text: str, pattern: re.Pattern[str]) -> str:
     try:
-        return dumped(without_number(json.loads(text), pattern))
+        return dumped(without_number(loads(text), pattern))
     except ValueError:
         return pattern.sub(_MARK, text)
 

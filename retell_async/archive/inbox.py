@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from retell_async.webhooks import Event, delivery_key, parse_event
 
 from .._core.encode import json_bytes
+from .._core.json import loads
 from .._core.masking import mask_text
 from .database import Database
 from .policy import storable_event, storage_of, strictest
@@ -137,7 +137,7 @@ class Inbox:
                 )
                 .returning(inbox.c.key, inbox.c.body, inbox.c.received_at, inbox.c.attempts, inbox.c.state)
             )
-            return [Taken(row.key, json.loads(row.body), row.received_at, row.attempts) for row in rows if row.state == "running"]
+            return [Taken(row.key, loads(row.body), row.received_at, row.attempts) for row in rows if row.state == "running"]
 
     async def renew(self, key: str) -> bool:
         """Start the lease of what was taken again; whether it is still this process's."""

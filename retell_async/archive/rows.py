@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
 import attrs
+import msgspec
 
 from .policy import Storage
 
@@ -357,8 +358,16 @@ def latency_rows(data: Json) -> list[dict[str, Any]]:
 
 
 def dumped(value: object) -> str:
-    """A value as JSON in ASCII, which every database takes, whatever the texts in it hold."""
-    return json.dumps(value, separators=(",", ":"), default=str)
+    """A value as JSON that every database takes, whatever the texts in it hold."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (
+        msgspec.MsgspecError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # halves of pairs that are no characters, numbers beyond all bounds
+        return json.dumps(value, separators=(",", ":"), default=str)
 
 
 def text_of(value: object) -> str | None:

@@ -69,7 +69,7 @@ conversations = sa.Table(  # calls and chats
     sa.Index("retell_conversation_from", "from_number"),
     sa.Index("retell_conversation_to", "to_number"),
 )
-raw = sa.Table(  # what the API said, as it said it: JSON in ASCII, so that every database takes it
+raw = sa.Table(  # what the API said, as it said it: JSON
     "retell_raw",
     metadata,
     sa.Column("conversation_id", sa.Text, primary_key=True),
@@ -143,7 +143,7 @@ inbox = sa.Table(
     sa.Column("event", sa.Text, nullable=False),
     sa.Column("conversation_id", sa.Text),
     sa.Column("received_at", sa.Float(53), nullable=False),
-    sa.Column("body", sa.Text),  # JSON in ASCII; null once it was handled
+    sa.Column("body", sa.Text),  # JSON; null once it was handled
     sa.Column("state", sa.Text, nullable=False),  # waiting, running, done, failed
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due_at", sa.Float(53)),  # when it may be taken: the lease, while it is running; null when it is done or failed

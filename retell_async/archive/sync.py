@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,6 +16,7 @@ from retell_async.webhooks import parse_event
 
 from .._core.encode import json_bytes
 from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
+from .._core.json import loads
 from .database import Database
 from .inbox import Inbox
 from .rows import ANALYSED, KINDS, OVER, Kind, observed
@@ -202,7 +202,7 @@ class Sync:
         for id, stage, data in rows:
             for name in (f"{kind}_ended", f"{kind}_analyzed")[: stage - OVER + 1]:
                 if f"{name}:{id}" not in told:
-                    self._done.events += await self._inbox.put(parse_event(json_bytes({"event": name, kind: json.loads(data)})))
+                    self._done.events += await self._inbox.put(parse_event(json_bytes({"event": name, kind: loads(data)})))
 
     async def _page(self, kind: Kind, criteria: dict[str, Any], cursor: str | None) -> Any:
         self._done.pages += 1

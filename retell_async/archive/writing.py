@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .._core.json import loads
 from .database import Database
 from .policy import Storage, storable, storable_event, storage_of, strictest
 from .queries.words import folded
@@ -100,7 +100,7 @@ class Writer:
         row = (await connection.execute(_KNOWN, {"asked": id})).one()
         if row.id is None:
             return None, row
-        return Observation(row.kind, id, json.loads(row.data), row.stage, row.seen_ms, row.source), row
+        return Observation(row.kind, id, loads(row.data), row.stage, row.seen_ms, row.source), row
 
     async def _store(self, connection: AsyncConnection, known: Observation | None, row: Any, found: Observation, now_ms: int) -> bool:
         storage = strictest(self.keep, storage_of(found.data), *([] if known is None else [row.storage]))
@@ -130,10 +130,8 @@ class Writer:
         called = tool_calls_of(kind, data)
         if called != tool_calls_of(kind, before) or storage not in {"everything", row.storage}:
             await self._write_tool_calls(connection, id, called, storage)
-        if before.get("latency") != data.get("latency"):
-            await _replace(connection, latencies, id, latency_rows(data))
-        if before.get(f"{kind}_cost") != data.get(f"{kind}_cost"):
-            await _replace(connection, costs, id, cost_rows(kind, data))
+        await _replace(connection, latencies, id, latency_rows(before), latency_rows(data))
+        await _replace(connection, costs, id, cost_rows(kind, before), cost_rows(kind, data))
         own = data.get("metadata")
         session_id = text_of(own.get(self._session_key)) if isinstance(own, dict) else None
         if session_id and len(session_id) <= LONGEST_ID:
@@ -149,7 +147,7 @@ class Writer:
                 await connection.execute(sa.delete(table).where(table.c.call_id == id))
         waiting = sa.select(inbox.c.key, inbox.c.body).where(inbox.c.conversation_id == id, inbox.c.body.is_not(None))
         for key, body in (await connection.execute(waiting)).all():
-            kept = dumped(storable_event(json.loads(body), storage))
+            kept = dumped(storable_event(loads(body), storage))
             await connection.execute(sa.update(inbox).where(inbox.c.key == key).values(body=kept))
 
     async def postpone(self, connection: AsyncConnection, id: str, now_ms: int, *, gone: bool) -> None:
@@ -237,9 +235,12 @@ async def drop(connection: AsyncConnection, ids: Sequence[str]) -> None:
     await connection.execute(sa.delete(conversations).where(conversations.c.id.in_(ids)))
 
 
-async def _replace(connection: AsyncConnection, table: sa.Table, id: str, rows: Sequence[dict[str, Any]]) -> None:
-    await connection.execute(sa.delete(table).where(table.c.conversation_id == id))
-    if rows:
+async def _replace(
+    connection: AsyncConnection, table: sa.Table, id: str, before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+) -> None:
+    if before and rows != before:
+        await connection.execute(sa.delete(table).where(table.c.conversation_id == id))
+    if rows and rows != before:
         await connection.execute(sa.insert(table), [{"conversation_id": id, **row} for row in rows])
 
 

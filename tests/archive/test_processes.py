@@ -43,6 +43,7 @@ ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
 CALLS = int(os.environ.get("ARCHIVE_CALLS", "150"))
 PROCESSES = 3
+KILL_EVERY = (2.0, 6.0) if CALLS < 1000 else (20.0, 60.0)  # seconds; a process needs some to start
 SPEED = 20.0
 FAULTS = (
     "webhook_duplicate:probability=0.1,seed=1",
@@ -178,6 +179,7 @@ async def test_every_call_and_every_event_is_there_whatever_dies(address: str) -
         for fault in FAULTS[3:]:
             sandbox.set_fault(Fault.parse(fault))
         told_of = await _told(address)
+        print(f"told of {told_of}", round(time.time() % 100_000), flush=True)
         lists, read = sandbox.lists, sandbox.read.total()
         first = _child("sync", address, served.url, str(begun))
         with anyio.move_on_after(120):  # it is killed in the middle of what it has to read
@@ -221,7 +223,7 @@ async def _place(client: AsyncRetell, sandbox: Sandbox, running: Service, receiv
 
     async def kill() -> None:
         while True:
-            await anyio.sleep(random.uniform(2, 6))
+            await anyio.sleep(random.uniform(*KILL_EVERY))
             await running.kill_one()
 
     async with anyio.create_task_group() as killing:
@@ -231,6 +233,7 @@ async def _place(client: AsyncRetell, sandbox: Sandbox, running: Service, receiv
                 await anyio.sleep(0.02)  # fifty a second
                 placing.start_soon(place, each)
         store = sandbox.store
+        print("placed", round(time.time() % 100_000), flush=True)
         while any(call.plan.analyzed is None or call.plan.analyzed > store.now() for _, call in store.calls.entries):
             await anyio.sleep(1)
         await anyio.sleep(3)
