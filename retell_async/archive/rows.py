@@ -201,8 +201,8 @@ def recheck_at(kind: Kind, data: Json, storage: Storage, stage: int, now_ms: int
 def columns(kind: Kind, data: Json, stage: int) -> dict[str, Any]:
     """The columns of a call or chat that say what it was."""
     analysis = _mapping(data.get(f"{kind}_analysis"))
-    reason = text_of(data.get("disconnection_reason"))
-    status = text_of(data.get(f"{kind}_status"))
+    reason = _short(data.get("disconnection_reason"))
+    status = _short(data.get(f"{kind}_status"))
     started, ended = _integer(data.get("start_timestamp")), _integer(data.get("end_timestamp"))
     if stage >= OVER and _status(kind, data) < OVER:  # the status in an event may lag behind
         status = "not_connected" if kind == "call" and started is None and data.get("direction") == "outbound" else "ended"
@@ -211,16 +211,15 @@ def columns(kind: Kind, data: Json, stage: int) -> dict[str, Any]:
         duration = ended - started
     version = data.get("agent_version" if kind == "call" else "version")
     custom = analysis.get("custom_analysis_data")
-    from_number, to_number = (text_of(data.get(name)) for name in ("from_number", "to_number"))
     return {
         "kind": kind,
-        "channel": text_of(data.get(f"{kind}_type")),
-        "direction": text_of(data.get("direction")),
-        "agent_id": text_of(data.get("agent_id")),
+        "channel": _short(data.get(f"{kind}_type")),
+        "direction": _short(data.get("direction")),
+        "agent_id": _short(data.get("agent_id")),
         "agent_version": _integer(version),
-        "agent_name": text_of(data.get("agent_name")),
-        "from_number": from_number and from_number[:LONGEST_ID],
-        "to_number": to_number and to_number[:LONGEST_ID],
+        "agent_name": _short(data.get("agent_name")),
+        "from_number": _short(data.get("from_number")),
+        "to_number": _short(data.get("to_number")),
         "status": status,
         "reason": reason,
         "error_code": (reason or "error") if status == "error" or (reason is not None and reason not in _NO_ERRORS) else None,
@@ -228,7 +227,7 @@ def columns(kind: Kind, data: Json, stage: int) -> dict[str, Any]:
         "ended_ms": ended,
         "duration_ms": duration,
         "successful": _boolean(analysis.get(f"{kind}_successful")),
-        "sentiment": text_of(analysis.get("user_sentiment")),
+        "sentiment": _short(analysis.get("user_sentiment")),
         "in_voicemail": _boolean(analysis.get("in_voicemail")),
         "summary": text_of(analysis.get(f"{kind}_summary")),
         "custom_analysis": dumped(custom) if custom else None,
@@ -301,7 +300,7 @@ def tool_calls_of(kind: Kind, data: Json) -> list[ToolCall]:
             continue
         if said.get("role") == "tool_call_invocation":
             arguments = text_of(said.get("arguments"))
-            found[id] = ToolCall(id, (text_of(said.get("name")) or "")[:LONGEST_ID], arguments, None, None, _second(data, said), None)
+            found[id] = ToolCall(id, _short(said.get("name")) or "", arguments, None, None, _second(data, said), None)
         elif said.get("role") == "tool_call_result" and id in found:
             call, then = found[id], _second(data, said)
             took = None if then is None or call.second is None or then < call.second else (then - call.second) * 1000
@@ -336,7 +335,7 @@ def cost_rows(kind: Kind, data: Json) -> list[dict[str, Any]]:
     return [
         {
             "position": position,
-            "product": text_of(cost.get("product")) or "",
+            "product": _short(cost.get("product")) or "",
             "cents": _number(cost.get("cost")) or 0.0,
             "unit_price": _number(cost.get("unit_price")),
             "transfer_leg": cost.get("is_transfer_leg_cost") is True,
@@ -347,14 +346,15 @@ def cost_rows(kind: Kind, data: Json) -> list[dict[str, Any]]:
 
 def latency_rows(data: Json) -> list[dict[str, Any]]:
     """How long a call's parts took, by kind."""
-    return [
-        {
-            "kind": _clean(kind)[:LONGEST_ID],
-            **{name: _number(latency.get(name)) for name in ("p50", "p90", "p95", "p99", "min", "max", "num")},
-        }
-        for kind, latency in _mapping(data.get("latency")).items()
-        if isinstance(latency, dict)
-    ]
+    rows: list[dict[str, Any]] = []
+    for kind, latency in _mapping(data.get("latency")).items():
+        if isinstance(latency, dict):
+            of = cast("Json", latency)
+            numbers = {name: _number(of.get(name)) for name in ("p50", "p90", "p95", "p99", "min", "max", "num")}
+            median = numbers["p50"]
+            bucket = None if median is None or median < 0 else round(100 * math.log1p(median))
+            rows.append({"kind": _clean(kind)[:LONGEST_ID], **numbers, "agent_id": _short(data.get("agent_id")), "bucket": bucket})
+    return rows
 
 
 def dumped(value: object) -> str:
@@ -366,13 +366,19 @@ def dumped(value: object) -> str:
         TypeError,
         ValueError,
         OverflowError,
-    ):  # halves of pairs that are no characters, numbers beyond all bounds
+    ):  # halves of pairs, numbers beyond all bounds
         return json.dumps(value, separators=(",", ":"), default=str)
 
 
 def text_of(value: object) -> str | None:
     """A text that a column can hold, if it is one."""
     return _clean(value) if isinstance(value, str) else None
+
+
+def _short(value: object) -> str | None:
+    """A text that an index can hold, if it is one."""
+    text = text_of(value)
+    return text and text[:LONGEST_ID]
 
 
 def _clean(text: str) -> str:

@@ -63,7 +63,11 @@ conversations = sa.Table(  # calls and chats
     sa.Column("source", sa.Text, nullable=False),  # event, list, read
     sa.Column("whole", sa.Boolean, nullable=False),  # whether it has, over, all that was said
     sa.Column("recheck_ms", sa.BigInteger),  # when the API is to be asked for its analysis again
-    sa.Index("retell_conversation_at", "kind", "at_ms"),
+    sa.Index(  # all that views need, so that they read nothing of the texts
+        "retell_conversation_asked",
+        *("at_ms", "kind", "stage", "direction", "agent_id", "reason", "error_code"),
+        *("started_ms", "in_voicemail", "duration_ms", "cost_cents"),
+    ),
     sa.Index("retell_conversation_ended", "ended_ms"),
     sa.Index("retell_conversation_recheck", "kind", "recheck_ms"),
     sa.Index("retell_conversation_from", "from_number"),
@@ -110,7 +114,7 @@ tool_calls = sa.Table(
     sa.Column("duration_ms", sa.Float(53)),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Index("retell_tool_call_of", "conversation_id", "tool_call_id"),
-    sa.Index("retell_tool_call_name", "name"),
+    sa.Index("retell_tool_call_asked", "name", "state", "duration_ms", "conversation_id"),
 )
 costs = sa.Table(
     "retell_cost",
@@ -128,6 +132,9 @@ latencies = sa.Table(  # in milliseconds
     sa.Column("conversation_id", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),  # e2e, llm, tts, ...
     *(sa.Column(name, sa.Float(53)) for name in ("p50", "p90", "p95", "p99", "min", "max", "num")),
+    sa.Column("agent_id", sa.Text),
+    sa.Column("bucket", sa.Integer),  # of the median, in steps of one percent
+    sa.Index("retell_latency_bucket", "agent_id", "kind", "bucket", "p50", "max"),
 )
 sessions = sa.Table(  # the user's own ids
     "retell_session",

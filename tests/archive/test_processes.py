@@ -44,7 +44,7 @@ CHILD = Path(__file__).parent / "child.py"
 CALLS = int(os.environ.get("ARCHIVE_CALLS", "150"))
 PROCESSES = 3
 KILL_EVERY = (2.0, 6.0) if CALLS < 1000 else (20.0, 60.0)  # seconds; a process needs some to start
-SPEED = 20.0
+PACE, SPEED = (50.0, 20.0) if CALLS < 1000 else (8.0, 4.0)  # calls a second, and how fast the sandbox's time goes
 FAULTS = (
     "webhook_duplicate:probability=0.1,seed=1",
     "webhook_late:probability=0.1,seconds=20,seed=2",
@@ -230,7 +230,7 @@ async def _place(client: AsyncRetell, sandbox: Sandbox, running: Service, receiv
         killing.start_soon(kill)
         async with anyio.create_task_group() as placing:
             for each in range(CALLS):
-                await anyio.sleep(0.02)  # fifty a second
+                await anyio.sleep(1 / PACE)
                 placing.start_soon(place, each)
         store = sandbox.store
         print("placed", round(time.time() % 100_000), flush=True)

@@ -84,30 +84,30 @@ def _reasons(asked: Asked, dialect: str) -> sa.Select[Any]:
 
 
 def _latency(asked: Asked, _: str) -> sa.Select[Any]:
-    of_agent = {"partition_by": (_c.agent_id, latencies.c.kind)}
-    ranked = (
-        sa.select(
-            _c.agent_id,
-            latencies.c.kind,
-            latencies.c.p50.label("ms"),
-            latencies.c.max.label("most"),
-            sa.func.row_number().over(**of_agent, order_by=latencies.c.p50).label("place"),
-            sa.func.count().over(**of_agent).label("calls"),
-        )
-        .select_from(latencies.join(conversations, _c.id == latencies.c.conversation_id))
-        .where(latencies.c.p50.is_not(None), *asked.where())
-        .subquery()
+    """By nearest rank among medians in steps of one percent: exact ones of many calls would have to be sorted."""
+    t = latencies.c
+    steps = sa.select(
+        t.agent_id, t.kind, t.bucket, sa.func.max(t.p50).label("ms"), sa.func.max(t.max).label("most"), sa.func.count().label("n")
     )
+    if conditions := asked.where():
+        steps = steps.join(conversations, _c.id == t.conversation_id).where(*conditions)
+    step = steps.where(t.bucket.is_not(None)).group_by(t.agent_id, t.kind, t.bucket).subquery().c
+    of_agent = (step.agent_id, step.kind)
+    ranked = sa.select(
+        *of_agent,
+        step.ms,
+        step.most,
+        step.n,
+        sa.func.sum(step.n).over(partition_by=of_agent, order_by=step.bucket).label("up_to"),
+        sa.func.sum(step.n).over(partition_by=of_agent).label("calls"),
+    ).subquery()
     r = ranked.c
     return (
         sa.select(
             r.agent_id,
             r.kind,
-            sa.func.count().label("calls"),
-            *(
-                sa.func.min(sa.case((r.place * 100 >= r.calls * percent, r.ms))).label(f"p{percent}")  # by nearest rank
-                for percent in (50, 90, 95, 99)
-            ),
+            sa.cast(sa.func.sum(r.n), sa.BigInteger).label("calls"),
+            *(sa.func.min(sa.case((r.up_to * 100 >= r.calls * percent, r.ms))).label(f"p{percent}") for percent in (50, 90, 95, 99)),
             sa.func.max(r.most).label("worst_turn"),
         )
         .group_by(r.agent_id, r.kind)

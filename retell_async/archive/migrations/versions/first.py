@@ -47,7 +47,23 @@ def upgrade() -> None:
         sa.Column("recheck_ms", sa.BigInteger()),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("retell_conversation_at", "retell_conversation", ["kind", "at_ms"])
+    op.create_index(
+        "retell_conversation_asked",
+        "retell_conversation",
+        [
+            "at_ms",
+            "kind",
+            "stage",
+            "direction",
+            "agent_id",
+            "reason",
+            "error_code",
+            "started_ms",
+            "in_voicemail",
+            "duration_ms",
+            "cost_cents",
+        ],
+    )
     op.create_index("retell_conversation_ended", "retell_conversation", ["ended_ms"])
     op.create_index("retell_conversation_from", "retell_conversation", ["from_number"])
     op.create_index("retell_conversation_recheck", "retell_conversation", ["kind", "recheck_ms"])
@@ -105,8 +121,11 @@ def upgrade() -> None:
         sa.Column("min", sa.Float(precision=53)),
         sa.Column("max", sa.Float(precision=53)),
         sa.Column("num", sa.Float(precision=53)),
+        sa.Column("agent_id", sa.Text()),
+        sa.Column("bucket", sa.Integer()),
         sa.PrimaryKeyConstraint("conversation_id", "kind"),
     )
+    op.create_index("retell_latency_bucket", "retell_latency", ["agent_id", "kind", "bucket", "p50", "max"])
     op.create_table(
         "retell_llm_effect",
         sa.Column("call_id", sa.Text(), nullable=False),
@@ -166,7 +185,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("retell_tool_call_name", "retell_tool_call", ["name"])
+    op.create_index("retell_tool_call_asked", "retell_tool_call", ["name", "state", "duration_ms", "conversation_id"])
     op.create_index("retell_tool_call_of", "retell_tool_call", ["conversation_id", "tool_call_id"])
     op.create_table(
         "retell_utterance",
