@@ -32,7 +32,7 @@ test: $(VENV)/.dev ## run the tests: four minutes on two cores, without a socket
 	@echo "All tests that need no socket: four minutes on two cores. What else there is: make help"
 	$(BIN)/python -m pytest -m 'not soak' -n auto --dist worksteal
 
-soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes, a process for each folder, what bounds a time one by one: within an hour
+soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes: what bounds a time one by one, a process for each folder, then all else side by side
 	@status=0; set -x; \
 	for folder in tests/[!_]*/; do \
 		$(BIN)/python -m pytest -m 'soak and not parallel' $$folder || [ $$? = 5 ] || status=1; \

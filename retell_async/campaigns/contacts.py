@@ -17,7 +17,7 @@ from .._core.errors import ConfigurationError
 from .contact import Contact
 from .hours import next_open, zone
 from .rules import Rules
-from .zones import e164, zones_of
+from .zones import check_region, e164, zones_of
 
 __all__ = ["Refused", "Table", "add_numbers", "numbers_of", "read_contacts", "read_numbers"]
 
@@ -30,6 +30,7 @@ _NAMES = {
 }
 _E164 = re.compile(r"\+[1-9]\d{4,14}", re.ASCII)
 _METADATA = "metadata."
+_TOO_MANY = "\0"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -71,10 +72,18 @@ class Table:
         next(rows, None)
         for line, cells in rows:
             if any(cell.strip() for cell in cells):
-                yield line, dict(zip(self.columns, [*cells, *[""] * len(self.columns)], strict=False))
+                row = dict(zip(self.columns, [*cells, *[""] * len(self.columns)], strict=False))
+                if any(cell.strip() for cell in cells[len(self.columns) :]):
+                    row[_TOO_MANY] = "more cells than there are columns: a text with the delimiter in it must be in quotes"
+                yield line, row
 
     def cell(self, row: Mapping[str, str], what: str) -> str:
-        """What a row says of something that a campaign knows by itself, such as ``zone``."""
+        """What a row says of something that a campaign knows by itself, such as ``zone``.
+
+        :raises ConfigurationError: it has more cells than there are columns, so that nobody knows which is which.
+        """
+        if _TOO_MANY in row:
+            raise ConfigurationError(row[_TOO_MANY])
         name = self._of[what]
         return "" if name is None else row[name].strip()
 
@@ -138,8 +147,9 @@ def read_contacts(
     :param do_not_call: numbers in E.164 form that are not called.
     :raises ConfigurationError: a variable that is required has no column.
     """
+    check_region(region)
     for name in required:
-        if name not in table.variables:
+        if name not in table.columns:
             raise ConfigurationError(f"{table.path}: there is no column {name!r}, which is required; there is {', '.join(table.columns)}")
     seen: dict[str, int] = {}
     ids: dict[str, int] = {}
@@ -171,6 +181,8 @@ def read_contacts(
 
 
 def _contact(table: Table, line: int, row: Mapping[str, str], *, region: str | None, required: Sequence[str]) -> Contact | Refused:
+    if _TOO_MANY in row:
+        return Refused(line, "value", row[_TOO_MANY])
     try:
         number = e164(table.cell(row, "number"), region)
     except ConfigurationError as error:
@@ -192,15 +204,18 @@ def _contact(table: Table, line: int, row: Mapping[str, str], *, region: str | N
         rank = int(priority or 0)
     except ValueError:
         return Refused(line, "value", f"the priority must be a whole number, not {priority[:40]!r}")
-    return Contact(
-        id=table.cell(row, "id") or number,
-        number=number,
-        zones=zones,
-        place=table.cell(row, "place") or None,
-        priority=rank,
-        variables={name: row[name] for name in table.variables if row[name]},
-        metadata=table.metadata(row),
-    )
+    try:
+        return Contact(
+            id=table.cell(row, "id") or number,
+            number=number,
+            zones=zones,
+            place=table.cell(row, "place").upper() or None,
+            priority=rank,
+            variables={name: row[name] for name in table.variables if row[name]},
+            metadata=table.metadata(row),
+        )
+    except ConfigurationError as error:
+        return Refused(line, "value", str(error))
 
 
 def _listed(zones: Sequence[str]) -> str:

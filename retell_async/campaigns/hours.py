@@ -20,6 +20,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = 24 * 60
 _HORIZON = 15 * 86400.0  # seconds within which hours that are ever open in several zones are open in all of them
 _CHANGE = 2 * 3600  # seconds by which clocks are changed at most
+_NO_PLACES = {"EST", "MST", "HST", "Factory", "localtime", "posixrules"}
 _FORM = re.compile(r"(?:(?P<days>[a-z,\- ]*[a-z])\s+)?(?P<from>\d{1,2}(?::\d\d)?)\s*-\s*(?P<to>\d{1,2}(?::\d\d)?)", re.IGNORECASE)
 
 
@@ -118,8 +119,10 @@ def _clock(minutes: int) -> str:
 def zone(name: str) -> ZoneInfo:
     """A zone by its name, such as ``America/New_York``.
 
-    :raises ConfigurationError: there is none of that name.
+    :raises ConfigurationError: there is none of that name, or it names no place: ``EST`` is an offset that knows no summer time.
     """
+    if name in _NO_PLACES or name.startswith(("posix/", "right/")):
+        raise ConfigurationError(f"{name!r} is no time zone of a place: America/New_York is one")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import attrs
 
+from .._core.errors import ConfigurationError
 from .hours import Hours
 
-__all__ = ["PRESETS", "Preset"]
+__all__ = ["PRESETS", "Preset", "check_place"]
 
 
 @attrs.frozen
@@ -44,6 +47,20 @@ class Narrower:
     hours: Hours
     prefixes: tuple[str, ...]
     source: str
+
+
+_STATES = (
+    "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX "
+    "UT VT VA WA WV WI WY DC AS GU MP PR UM VI"
+)
+_PLACE = re.compile(r"(?P<country>[A-Z]{2})-(?P<part>[A-Z0-9]{1,3})", re.ASCII)
+
+
+def check_place(place: str) -> None:
+    """:raises ConfigurationError: it names no place whose hours could be looked up, so that nobody may take it for one without any."""
+    found = _PLACE.fullmatch(place)
+    if found is None or (found["country"] == "US" and found["part"] not in _STATES.split()):
+        raise ConfigurationError(f"{place[:40]!r} is no place: it is a country and a part of it as ISO 3166-2 has them, such as US-FL")
 
 
 _FLORIDA = (

@@ -145,6 +145,11 @@ class Rules:
                 raise ConfigurationError(f"retries: {name!r} is no end of a call: {', '.join(sorted(known))} are")
         zone(self.zone)
 
+    @property
+    def at_any_hour(self) -> bool:
+        """Whether nothing says when people may be called."""
+        return self.hours == ALWAYS and self.legal is None
+
     def hours_of(self, number: str, place: str | None) -> Hours:
         """When somebody may be called, by the clock of where they are."""
         return self.hours if self.legal is None else self.hours.within(PRESETS[self.legal].hours_of(number, place))

@@ -16,7 +16,7 @@ from .._core.errors import ConfigurationError
 from .hours import ALWAYS, Hours, zone
 from .numbers import Number
 from .rules import Retry, Rules
-from .zones import e164
+from .zones import check_region, e164
 
 __all__ = ["Settings", "read_settings", "seconds"]
 
@@ -66,7 +66,7 @@ def read_settings(path: Path | None, changes: Mapping[str, Any]) -> Settings:
     if path is not None:
         where = str(path)
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
+            given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise ConfigurationError(f"{path}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -83,6 +83,7 @@ def _settings(given: dict[str, Any]) -> Settings:
     read = _Reader(given)
     own_zone = read.get("zone", str, "UTC")
     region = read.get("region", str, None)
+    check_region(region)
     rules = Rules(
         numbers=[_number(number, region) for number in read.get("numbers", list, [])],
         hours=Hours.parse(*read.texts("hours")) if "hours" in given else ALWAYS,

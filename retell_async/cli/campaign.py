@@ -6,6 +6,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -45,9 +46,10 @@ _WRITTEN = click.Path(dir_okay=False, path_type=Path)
 _OFTEN = 1.0  # seconds from one look at a campaign to the next, at a terminal
 _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
 _STOPPING = "Stopping: no more calls are placed, {:,} go on. Ctrl-C again leaves at once."
-_INTERRUPTED = 130  # what shells have for programs that Ctrl-C ended
+_ANY_HOUR = "Nothing says when people may be called: they are called at any hour of their night too. Set --hours or --legal."
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
@@ -137,9 +139,11 @@ def plan(
     if out is not None:
         _write(found, out)
     if as_json:
-        click.echo(json.dumps(_summary(found, why), indent=2))
+        click.echo(json.dumps(_summary(found, why) | {"at_any_hour": settings.rules.at_any_hour}, indent=2))
     else:
         _print(found, why, show)
+        if settings.rules.at_any_hour:
+            click.echo(_ANY_HOUR)
         if out is not None:
             click.echo(f"\nEvery contact: {out}")
 
@@ -157,26 +161,27 @@ def run(
     DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
     is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on.
 
-    Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once.
-    Neither these nor a kill end the campaign: run it again.
+    Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once,
+    and so does SIGTERM. Neither these nor a kill end the campaign: run it again.
     """
+    client = AsyncRetell()  # first, so that nothing is made where there is no key
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
     elif rules_file is not None or do_not_call is not None or name is not None or any(value not in {None, ()} for value in said.values()):
         raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
     opened = _opened(database)
     try:
-        stopped = anyio.run(_run, opened)
+        by = anyio.run(_run, opened, client)
     except KeyboardInterrupt:
-        stopped = True
+        by = signal.SIGINT
     state = opened.state()
     _show(state)
     if state.status in {"running", "paused"}:
         from ..campaigns.durable.database import shown
 
         click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
-    if stopped:
-        sys.exit(_INTERRUPTED)
+    if by is not None:
+        sys.exit(128 + by)  # as shells have it
 
 
 def _make(
@@ -199,12 +204,15 @@ def _make(
                 refused += 1
                 click.echo(f"line {read.line}: {read.text}", err=True)
 
+    if settings.rules.at_any_hour:
+        click.echo(_ANY_HOUR, err=True)
     Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
     click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused", err=True)
 
 
 def _name_of(database: Path | str) -> str:
-    return database.stem if isinstance(database, Path) else database.partition("?")[0].rpartition("/")[2]
+    name = database.stem if isinstance(database, Path) else database.partition("?")[0].rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60]
 
 
 def _opened(database: Path | str) -> Campaign:
@@ -213,13 +221,14 @@ def _opened(database: Path | str) -> Campaign:
     return Campaign(database)
 
 
-async def _run(campaign: Campaign) -> bool:
-    """Run it; whether somebody stopped it at the keyboard."""
+async def _run(campaign: Campaign, client: AsyncRetell) -> int | None:
+    """Run it; which signal stopped it, if one did."""
     stop, over = anyio.Event(), anyio.Event()
     wrong: Exception | None = None
-    async with AsyncRetell() as client, anyio.create_task_group() as tasks:
+    by: list[int] = []
+    async with client, anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, campaign, stop, over)
-        with _interruptible(stop, tasks.cancel_scope):
+        with _interruptible(stop, tasks.cancel_scope, by):
             try:
                 await campaign.run(client, stop=stop)
             except Exception as error:  # noqa: BLE001 - it is raised below, where no group wraps it
@@ -227,28 +236,34 @@ async def _run(campaign: Campaign) -> bool:
         over.set()
     if wrong is not None:
         raise wrong
-    return stop.is_set()
+    return by[0] if by else None
 
 
 @contextmanager
-def _interruptible(stop: anyio.Event, scope: anyio.CancelScope) -> Generator[None]:
-    """Let Ctrl-C stop the campaign, the second one at once."""
+def _interruptible(stop: anyio.Event, scope: anyio.CancelScope, by: list[int]) -> Generator[None]:
+    """Let Ctrl-C stop the campaign, and the second one or SIGTERM at once.
+
+    :param by: gets which of them came.
+    """
     loop = asyncio.get_running_loop()
 
-    def interrupted() -> None:
-        if stop.is_set():
+    def signalled(number: int) -> None:
+        if stop.is_set() or number == signal.SIGTERM:
             scope.cancel()
         stop.set()
+        by.append(number)
 
     try:
-        loop.add_signal_handler(signal.SIGINT, interrupted)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, signalled, number)
     except (NotImplementedError, ValueError, RuntimeError):  # on Windows, or not in the main thread: there it ends at once
         yield
         return
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> None:
@@ -340,9 +355,7 @@ def do_not_call(database: Path | str, numbers: tuple[str, ...]) -> None:
 
 @campaign.command()
 @click.argument("database", type=_address)
-@click.option(
-    "--end", "ends", multiple=True, metavar="END", help="Contacts that ended so; by default exhausted, unknown, refused, expired."
-)
+@click.option("--end", "ends", multiple=True, metavar="END", help="Contacts that ended so; by default exhausted, refused, expired.")
 def retry(database: Path | str, ends: tuple[str, ...]) -> None:
     """Begin anew with contacts that were not reached, with a new budget of attempts. Run it after that."""
     opened = _opened(database)
@@ -363,7 +376,7 @@ def report(database: Path | str, out: Path | None, kind: str, html: Path | None)
             file.write(opened.report())
         if out is None:
             return
-    rows = [{name: row[name] for name in _COLUMNS} for row in opened.attempts()]
+    rows = [{name: _utc(row[name]) if name in _TIMES else row[name] for name in _COLUMNS} for row in opened.attempts()]
     with _written(out) as file:
         if kind == "json":
             file.write(json.dumps(rows, indent=2) + "\n")
@@ -373,6 +386,7 @@ def report(database: Path | str, out: Path | None, kind: str, html: Path | None)
             table.writerows(rows)
 
 
+_TIMES = {"at", "sent_at"}
 _COLUMNS: tuple[str, ...] = (
     "contact_id",
     "number",
@@ -386,6 +400,10 @@ _COLUMNS: tuple[str, ...] = (
     "end",
     "key",
 )
+
+
+def _utc(moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
 
 
 @contextmanager

@@ -123,6 +123,6 @@ def test_half_hours_count() -> None:
 
 
 def test_a_zone_that_is_none_is_refused() -> None:
-    for name in ("Mars/Olympus", "", "../etc/passwd"):
+    for name in ("Mars/Olympus", "", "../etc/passwd", "EST", "HST", "localtime", "posixrules", "right/Europe/London"):
         with pytest.raises(ConfigurationError, match="time zone"):
             zone(name)

@@ -76,6 +76,29 @@ def test_each_line_is_called_or_refused_with_its_reason(table: Write) -> None:
     assert not any("212555" in one.text for one in found.refused)
 
 
+def test_what_is_not_understood_is_refused(table: Write) -> None:
+    path = table(
+        "number,place,zone,priority,name\n"  # 1
+        "+13055550111,us-fl,,,Ann\n"
+        "+13055550112,Florida,,,Bob\n"
+        "+13055550113,US,,,Cy\n"
+        "+12125550114,,EST,,Di\n"  # 5
+        "+12125550115,,,99999999999999999999,Ed\n"
+        "+12125550116,,,,Smith, Fay\n"
+        "+12125550117,,,,Gil,,\n"
+    )
+    found = planned(path)
+    assert [(one.line, one.reason) for one in found.refused] == [(3, "value"), (4, "value"), (5, "zone"), (6, "value"), (7, "value")]
+    assert {call.contact.place for call in found.calls} == {"US-FL", None}
+
+
+@pytest.mark.parametrize("name", ["zone", "id", "metadata.ticket"])
+def test_a_column_that_the_campaign_knows_may_be_required_too(table: Write, name: str) -> None:
+    path = table("number,zone,id,metadata.ticket\n+12125550111,America/New_York,a,1\n+12125550112,,,\n")
+    found = planned(path, required=[name])
+    assert [(one.line, one.text) for one in found.refused] == [(3, f"{name} is empty")]
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from retell_async import ConfigurationError
 from retell_async.campaigns.hours import zone
-from retell_async.campaigns.zones import e164, zones_of
+from retell_async.campaigns.zones import e164, is_e164, zones_of
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,28 @@ def test_numbers_are_read_as_people_write_them(text: str, region: str | None, nu
         ("+1415555", "in use"),
         ("+999123456789", "no telephone number"),
         ("+14155550100 ext. 5", "extension"),
+        ("4930123456.0", "spreadsheet"),  # would be +49 3012 34560
+        ("2.1255501e9", "spreadsheet"),
+        ("+4,915E+12", "spreadsheet"),
+        ("call +12125550111", "letters"),
+        ("+1 800 FLOWERS", "letters"),
     ],
 )
 def test_what_cannot_be_called_is_refused(text: str, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why) as caught:
         e164(text)
     assert "415555" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("region", "meant"), [("us", "US"), ("USA", "US"), ("UK", "GB"), ("Germany", "such as US or GB")])
+def test_a_region_that_is_none_is_refused(region: str, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{region}.*{meant}"):
+        e164("4155550100", region)
+
+
+def test_a_number_has_one_form_in_which_it_is_looked_for() -> None:
+    assert is_e164("+442079460958")
+    assert not any(map(is_e164, ("+4402079460958", "+44 20 7946 0958", "442079460958", "")))
 
 
 def test_zones_of_numbers() -> None:

@@ -19,6 +19,8 @@ from retell_async.cli.group import retell_async
 
 from ..engine.example import BASE_URL, KEY
 
+pytestmark = pytest.mark.parallel
+
 CONTACTS = "number,first_name,zone\n+12125550111,Ann,\n+1415555,Bob,\n+14155550112,Cy,\n+12125550111,Ann again,\n"
 RULES = 'numbers = ["+14155550100"]\nhours = "mon-fri 9-17"\n'
 
@@ -229,3 +231,22 @@ def test_help_loads_no_part() -> None:
     program += "sys.exit(' '.join(name for name in sys.modules if 'campaign' in name or name == 'phonenumbers'))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+def test_rules_that_let_people_be_called_at_night_say_so(folder: Path) -> None:
+    Path("rules.toml").write_text('numbers = ["+14155550100"]\n')
+    assert "Nothing says when people may be called" in plan().output
+    assert json.loads(plan("--json").output)["at_any_hour"]
+    assert "Nothing says" not in plan("--legal", "us").output
+    assert "Nothing says" not in plan("--hours", "9-17").output
+
+
+def test_a_campaign_is_not_made_without_a_key(folder: Path) -> None:
+    done = run("campaign", "run", "spring.db", "contacts.csv", "--rules", "rules.toml")
+    assert (done.exit_code, Path("spring.db").exists()) == (1, False)
+    assert "RETELL_API_KEY" in done.output
+
+
+def test_rules_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    Path("rules.toml").write_text(RULES, encoding="utf-8-sig")
+    assert plan().exit_code == 0

@@ -17,7 +17,7 @@ import pytest
 from retell_async import AsyncRetell
 from retell_async.sandbox import RunningClock, Sandbox, serve
 
-pytestmark = [pytest.mark.soak, pytest.mark.asyncio]
+pytestmark = [pytest.mark.soak, pytest.mark.asyncio, pytest.mark.parallel]
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,12 +85,16 @@ async def test_a_campaign_at_a_terminal(tmp_path: Path) -> None:
 async def test_a_campaign_is_paused_and_goes_on(tmp_path: Path) -> None:
     from anyio import sleep, to_thread
 
+    from retell_async.campaigns import Campaign
+
     async with account() as (client, url, number):
         (tmp_path / "contacts.csv").write_text("number\n" + "".join(f"+1212555{person:04}\n" for person in range(40)))
         terminal = Terminal(tmp_path, url)
         child = terminal.start("run", "spring.db", "contacts.csv", "--from", number, "--attempts", "1", "--live", "2")
         while child.poll() is None and not [call async for call in client.call.list(limit=10)]:  # noqa: ASYNC110 - the sandbox tells nobody
             await sleep(0.2)
+        # As the command does, which takes long to start where there is much to do.
+        await to_thread.run_sync(Campaign(tmp_path / "spring.db").pause)
         assert (await terminal.run("pause", "spring.db"))[1].startswith("spring: paused")
         out, err = await to_thread.run_sync(child.communicate)
         assert out.startswith("spring: paused: "), err
@@ -128,7 +132,8 @@ async def test_ctrl_c_stops_it_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("signals")
-async def test_ctrl_c_twice_leaves_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("signals", "code"), [([signal.SIGINT, signal.SIGINT], 130), ([signal.SIGTERM], 143)])
+async def test_ctrl_c_twice_and_sigterm_leave_at_once(tmp_path: Path, signals: list[int], code: int) -> None:
     from anyio import fail_after, sleep, to_thread
 
     async with account(speed=0.1) as (client, url, number):  # calls that last for long
@@ -137,13 +142,14 @@ async def test_ctrl_c_twice_leaves_at_once(tmp_path: Path) -> None:
         child = terminal.start("run", "spring.db", "contacts.csv", "--from", number, "--attempts", "1", "--live", "2")
         while child.poll() is None and not [call async for call in client.call.list(limit=10)]:  # noqa: ASYNC110 - the sandbox tells nobody
             await sleep(0.2)
-        child.send_signal(signal.SIGINT)
-        await sleep(1)
-        assert child.poll() is None
-        child.send_signal(signal.SIGINT)
+        for one in signals[:-1]:
+            child.send_signal(one)
+            await sleep(1)
+            assert child.poll() is None
+        child.send_signal(signals[-1])
         with fail_after(30):
             out, err = await to_thread.run_sync(child.communicate)
-        assert child.returncode == 130, err
+        assert child.returncode == code, err
         assert out.startswith("spring: running: live ")
         assert err.splitlines()[-1] == "Go on with: retell-async campaign run spring.db"
         assert "Traceback" not in err

@@ -27,6 +27,8 @@ from docs.builder import pages, sources
 
 from .small import STRING, array, content, document, enum, object_, operation, ref, refused
 
+pytestmark = pytest.mark.parallel
+
 PAYLOADS = (
     'q"+boom(1)+"',
     "q'+boom(2)+'",

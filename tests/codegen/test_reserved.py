@@ -29,6 +29,8 @@ from retell_async.resources import Resources
 
 from .small import STRING, content, document, object_, operation, posting, refused
 
+pytestmark = pytest.mark.parallel
+
 PACKAGE = ROOT / "retell_async"
 TAKEN = ("api_key", "request", "stream", "copy", "close", "base_url", "send", "paginate", "with_options", "max_retries", "is_closed")
 

@@ -31,6 +31,8 @@ from retell_async.raw import api
 
 from .revisions import REVISIONS, Revision
 
+pytestmark = pytest.mark.parallel
+
 STOCK_LINES = 151_683
 PACKAGE = ROOT / "retell_async"
 NO_WORDS: Json = {"operations": {}, "classes": {}}

@@ -20,6 +20,8 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from .blocks import PAGES, ROOT, Block, blocks
 from .prelude import prelude
 
+pytestmark = pytest.mark.parallel
+
 OTHERS = {"README.md", "getting-started.md", *(page.name for page in PAGES if page.parent.name == "tasks")}
 PYTHON = [block for block in blocks("python") if block.path.name not in OTHERS]
 

@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "guides" / "getting-started.md"
 COMMANDS = [block.source for block in blocks("sh") if block.path == PAGE]
 PROGRAM, *PROMPT = (block for block in blocks("python") if block.path == PAGE)
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 
 def exports() -> dict[str, str]:

@@ -38,6 +38,8 @@ from tests.peer.checkers import mypy, pyright
 
 from .moving import CALL, GUIDE, Sent, omit_of, row
 
+pytestmark = pytest.mark.parallel
+
 OPTIONS = {"extra_headers", "extra_query", "extra_body", "timeout", "max_retries"}
 
 

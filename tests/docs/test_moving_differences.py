@@ -31,6 +31,8 @@ from retell_async.testing import LocalRetell
 from ..engine.virtual import Server, run
 from .moving import CALL, Sent, row, rows
 
+pytestmark = pytest.mark.parallel
+
 CALLS = {"items": [CALL], "has_more": False}
 
 

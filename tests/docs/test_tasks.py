@@ -30,7 +30,7 @@ FOLDER = ROOT / "docs" / "tasks"
 KEY = "key_of_the_docs"
 OVER = {"ended", "not_connected", "error"}
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 
 @attrs.frozen

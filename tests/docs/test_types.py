@@ -14,6 +14,8 @@ import pytest
 from .blocks import ROOT, Block, blocks
 from .prelude import TYPES
 
+pytestmark = pytest.mark.parallel
+
 HEAD = "from __future__ import annotations\nfrom retell_async import AsyncRetell\n"
 
 

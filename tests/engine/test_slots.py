@@ -114,19 +114,22 @@ async def test_no_more_calls_are_created_than_there_is_room_for() -> None:
     account = Account(5)
     async with account.client() as client:
         slots = CallSlots(client, keep_free=1, every=0.005)
-        placed = 0
+        placed, full = 0, anyio.Event()
 
         async def place() -> None:
             nonlocal placed
             async with slots.one():
                 await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101")
             placed += 1
-            await anyio.sleep(0.01)
+            if account.calls == 4:
+                full.set()
+            await full.wait()
             account.calls -= 1
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(20):
-                tasks.start_soon(place)
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    tasks.start_soon(place)
     assert placed == 20
     assert account.most == 4
 
@@ -137,18 +140,22 @@ async def test_who_tells_the_ends_of_calls_asks_the_account_once() -> None:
     async with account.client() as client:
         slots = CallSlots(client, keep_free=1)
         assert await slots.limit() == 4
+        full = anyio.Event()
 
         async def place() -> None:
             async with slots.hold() as slot:
                 await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101")
-            await anyio.sleep(0.001)
+            if account.calls == 4:
+                full.set()
+            await full.wait()
             account.calls -= 1
             slot.ended()
             slot.ended()
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(50):
-                tasks.start_soon(place)
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(50):
+                    tasks.start_soon(place)
     assert account.most == 4
     assert account.questions == 1
 

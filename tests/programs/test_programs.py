@@ -23,7 +23,7 @@ from retell_async.sandbox import RunningClock, Sandbox
 from retell_async.sandbox.http.server import in_thread
 from tests.peer.checkers import more_than_official
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parent / "users").glob("*.py"))}
 PROGRAMS = [(module, name) for module, text in SOURCES.items() for name in re.findall(r"^(?:async )?def (program_\w+)", text, re.MULTILINE)]

@@ -13,6 +13,8 @@ from ..codegen.revisions import LOOKED_THROUGH
 from ..conftest import NEEDS
 from ..sandbox import checked
 
+pytestmark = pytest.mark.parallel
+
 ROOT = Path(__file__).parents[2]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PLACES = re.findall(

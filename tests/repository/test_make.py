@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.soak, pytest.mark.needs("make")]
+pytestmark = [pytest.mark.soak, pytest.mark.needs("make"), pytest.mark.parallel]
 
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 

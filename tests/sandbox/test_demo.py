@@ -10,6 +10,8 @@ from rich.console import Console
 from retell_async.raw.models import V3PhoneCallResponse
 from retell_async.sandbox import demo
 
+pytestmark = pytest.mark.parallel
+
 
 @pytest.mark.soak
 @pytest.mark.asyncio

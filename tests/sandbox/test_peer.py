@@ -19,7 +19,7 @@ from retell_async.sandbox.operations.agents.agents import tag
 from .checked import DOCUMENT, Json
 from .samples import properties, resolve, whole
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.parallel]
 
 SURFACE = load_file(Path(__file__).parents[2] / "openapi" / "surface.yaml")
 OPERATIONS = {name: key.split(" ") for key, said in SURFACE.items() if " " in key for name in said["methods"]}

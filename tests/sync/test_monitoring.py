@@ -24,7 +24,7 @@ from retell_async import APIStatusError, DefaultHttpxClient, Retell
 
 from ..engine.example import KEY
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 URL = "http://retell.test"
 EXPECTED = [("GET", 200), ("POST", 422), ("GET", 200)]
 

@@ -14,6 +14,8 @@ import pytest
 
 from retell_async import AsyncRetell, Retell
 
+pytestmark = pytest.mark.parallel
+
 USERS = Path(__file__).parent / "users"
 Checker = Callable[[Path], dict[int, str]]
 

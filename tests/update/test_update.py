@@ -25,6 +25,8 @@ from docs.builder.pages import left_out
 
 from . import revisions
 
+pytestmark = pytest.mark.parallel
+
 FACTS = ROOT / "openapi" / "openapi.yaml"
 
 

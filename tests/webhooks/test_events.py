@@ -18,6 +18,8 @@ from retell_async.webhooks.events import require_subject
 
 from .sending import CALL, CHAT, KEY, body_of, signed
 
+pytestmark = pytest.mark.parallel
+
 TRANSFER: dict[str, Any] = {
     "transfer_destination": {"number": "+14155550100", "extension": "12"},
     "transfer_option": {"type": "warm_transfer", "showTransfereeAsCaller": True, "onHoldMusic": {"type": "default"}},

@@ -16,7 +16,7 @@ from retell_async.sandbox import Sandbox, Served, Settings, SteppedClock, serve
 
 from .sending import KEY, event_body, served
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.parallel]
 
 ANN = "+14155550100"
 BLOCKED = "+14155550199"

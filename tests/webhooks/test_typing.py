@@ -8,6 +8,8 @@ import pytest
 
 from ..typing.test_users import Checker, mypy, pyright
 
+pytestmark = pytest.mark.parallel
+
 SOURCE = """
 from __future__ import annotations
 

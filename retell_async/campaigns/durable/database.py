@@ -52,6 +52,8 @@ class Database:
         self.path = path = Path(address)
         if not make and not path.is_file():
             raise ConfigurationError(f"{path}: there is no such file")
+        if not path.parent.is_dir():
+            raise ConfigurationError(f"{path.parent}: there is no such folder")
         if path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
                 if file.read(15) != b"SQLite format 3":

@@ -153,7 +153,9 @@ class Store:
             if self.database.path is None:
                 connection.execute(sa.text(f"LOCK TABLE {campaigns.name} IN EXCLUSIVE MODE"))
             if connection.execute(sa.select(campaigns.c.name)).first() is not None:
-                raise ConfigurationError("there is a campaign in this database already")
+                raise ConfigurationError(
+                    "there is a campaign in this database already: `retell-async campaign run` without contacts goes on with it"
+                )
             row = {
                 "name": name,
                 "token": token_hex(6),

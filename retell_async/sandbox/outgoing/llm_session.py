@@ -7,6 +7,7 @@ Time limits of the network are real time, so that they are multiplied by `speed`
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from random import Random
@@ -29,7 +30,9 @@ _CONNECT_PAUSE_MS = 3_000
 _RECONNECTS = {"silent": 2, "abnormal": 4}
 _PING_MS = 2_000
 _PONG_WITHIN_MS = 5_000
-_ANSWER_WITHIN_MS = 10_000
+_ANSWER_WITHIN_MS, _ANSWERED_WITHIN_MS = 10_000, 60_000
+"""Within which the next part of an answer must come, and the last."""
+_SENTENCE = re.compile(r"[.!?][\"')\]]*(\s|$)")
 _PAUSE_MS = 600
 _LEAVING_MS = 900
 _LONGEST_MS = 1e9
@@ -91,6 +94,9 @@ class Session:
     _last_id: int = 0
     _asked: int | None = None
     _answer: str = ""
+    _asked_at: int = 0
+    _speaks: bool = False
+    """Whether the agent has begun to speak the answer, which it does at the end of its first sentence."""
     _interrupt: tuple[int, str] | None = None
     _action: Json = attrs.field(factory=dict[str, Any])
     faults: list[str] = attrs.field(factory=list[str])
@@ -133,8 +139,7 @@ class Session:
             self._judge = Judge(slack=never, answer_within=never, longest=never, pong_within=never)
         self._judge.opened(now / 1000)
         if self.phase == "connecting":
-            self._asked = 0
-            self._enter("begin", now, self._network(_ANSWER_WITHIN_MS))
+            self._wait_for(0, "begin", now)
         elif self._asked is not None:
             self._require("response_required", now)
 
@@ -250,6 +255,11 @@ class Session:
                 self._answer += text
                 if complete:
                     self._speak(self._answer, message, now)
+                else:
+                    self._until = min(now + self._network(_ANSWER_WITHIN_MS), self._asked_at + self._network(_ANSWERED_WITHIN_MS))
+                    if not self._speaks and _SENTENCE.search(self._answer):
+                        self._speaks = True
+                        self._update("agent_turn", now)
             case _:
                 pass
 
@@ -269,21 +279,23 @@ class Session:
                 self._enter("user", now, self._length(line))
             case "user":
                 self._update(None, now)
-                self._last_id += 1
-                self._asked, self._answer = self._last_id, ""
-                self._require("response_required", now)
-                self._enter("waiting", now, self._network(_ANSWER_WITHIN_MS))
+                self._ask("response_required", now)
             case "silent":
                 self.reminders -= 1
-                self._last_id += 1
-                self._asked, self._answer = self._last_id, ""
-                self._require("reminder_required", now)
-                self._enter("waiting", now, self._network(_ANSWER_WITHIN_MS))
+                self._ask("reminder_required", now)
             case "begin" | "waiting":
-                self.faults.append(f"completed: response {self._asked} was not completed in {_ANSWER_WITHIN_MS // 1000} seconds")
-                self._asked = None
-                self._unanswered += 1
-                self._listen(now)
+                whole = now >= self._asked_at + self._network(_ANSWERED_WITHIN_MS)
+                within = (_ANSWERED_WITHIN_MS if whole else _ANSWER_WITHIN_MS) // 1000
+                self.faults.append(
+                    f"completed: response {self._asked} was not completed{'' if whole else ': nothing more came'} in {within} seconds"
+                )
+                unanswered = self._unanswered + 1
+                if self._answer:
+                    self._speak(self._answer, {}, now)
+                else:
+                    self._asked = None
+                    self._listen(now)
+                self._unanswered = unanswered
             case "leaving":
                 self._finish("user_hangup")
             case _:
@@ -295,11 +307,13 @@ class Session:
 
     def _speak(self, text: str, message: Json, now: int) -> None:
         first = self._asked == 1 and not any(message.get(name) for name in ("end_call", "transfer_number", "digit_to_press"))
+        begun, self._speaks = self._speaks, False
         self._asked, self._answer, self._unanswered = None, "", 0
         self._action = message
         line = utterance("agent", text, self._offset(now), self._rng)
         if line["words"]:
-            self._update("agent_turn", now)
+            if not begun:
+                self._update("agent_turn", now)
             self.spoken.append(line)
         self._cuts_off = first and self._caller == _INTERRUPTING and bool(self._lines) and len(line["words"]) > 1
         self._enter("agent", now, self._length(line) / (2 if self._cuts_off else 1))
@@ -354,6 +368,15 @@ class Session:
         if self.phase != "over":
             self.stop()
             self.finished(reason)
+
+    def _ask(self, interaction: str, now: int) -> None:
+        self._last_id += 1
+        self._wait_for(self._last_id, "waiting", now)
+        self._require(interaction, now)
+
+    def _wait_for(self, id: int, phase: Phase, now: int) -> None:
+        self._asked, self._asked_at, self._answer, self._speaks = id, now, "", False
+        self._enter(phase, now, self._network(_ANSWER_WITHIN_MS))
 
     def _require(self, interaction: str, now: int) -> None:
         self._send({"interaction_type": interaction, "response_id": self._asked, **self._transcripts(now)})

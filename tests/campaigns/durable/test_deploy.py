@@ -15,6 +15,7 @@ from .processes import NEXT, Counting, account, check, ended, finish, killed_aft
 from .test_postgres import address as address  # noqa: PLC0414 - a fixture
 
 pytestmark = [
+    pytest.mark.parallel,
     pytest.mark.soak,
     pytest.mark.asyncio,
     pytest.mark.needs("signals"),

@@ -10,7 +10,7 @@ import pytest
 
 from .processes import account, check, finish, killed_after, start
 
-pytestmark = [pytest.mark.soak, pytest.mark.asyncio, pytest.mark.needs("signals")]
+pytestmark = [pytest.mark.soak, pytest.mark.asyncio, pytest.mark.needs("signals"), pytest.mark.parallel]
 
 FAULTS = (
     "timeout:operation=createPhoneCall,probability=0.01,seed=1,acted=true",

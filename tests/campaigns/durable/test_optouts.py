@@ -21,7 +21,7 @@ from retell_async.sandbox import RunningClock, Sandbox, Settings as SandboxSetti
 from .desk import NOW, Campaigns, contacts
 
 RULES = Rules(numbers=[Number("+14155550100", per_second=100)], opt_out="no_more_calls")
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.parallel]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from retell_async.sandbox import RunningClock, Sandbox, Settings as SandboxSetti
 from .desk import contacts
 from .test_postgres import address as address  # noqa: PLC0414 - a fixture
 
-pytestmark = [pytest.mark.soak, pytest.mark.asyncio]
+pytestmark = [pytest.mark.soak, pytest.mark.asyncio, pytest.mark.parallel]
 
 
 @asynccontextmanager

@@ -25,6 +25,8 @@ from retell_async.campaigns.durable.store import Intent, LeaseLost, Store, Super
 
 from .desk import NOW, RULES, SETTINGS, Campaigns, Desk, contacts
 
+pytestmark = pytest.mark.parallel
+
 
 @pytest.fixture
 def make(tmp_path: Path) -> Campaigns:

@@ -15,6 +15,8 @@ from retell_async.campaigns.durable.views import View
 from .desk import NOW, Campaigns, contacts
 from .test_postgres import address as address  # noqa: PLC0414 - a fixture
 
+pytestmark = pytest.mark.parallel
+
 RULES = Rules(numbers=[Number("+14155550100", per_second=100)], retries={"missed": Retry(60.0)})
 
 

@@ -16,6 +16,8 @@ from retell_async.campaigns.durable.workflow import remedy, version
 
 from .processes import account, check
 
+pytestmark = pytest.mark.parallel
+
 
 @pytest.mark.parametrize(
     ("status", "executor", "what"),

@@ -24,6 +24,8 @@ from codegen.surface import entries
 from ..revisions import REVISIONS
 from ..small import STRING, document, object_, operation, refused
 
+pytestmark = pytest.mark.parallel
+
 
 def written(prepared: Json, surface: Json, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Views, dict[str, str]]:
     """All that is generated from a document, before it is tidied."""

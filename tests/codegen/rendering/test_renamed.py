@@ -23,6 +23,8 @@ from retell_async._core.operation import Request
 from ...typing.test_users import Checker, mypy, pyright
 from ..small import STRING, document, object_, operation, posting, refused
 
+pytestmark = pytest.mark.parallel
+
 PARAMETER: Json = {"in": "path", "name": "thing_id", "required": True, "schema": STRING}
 DOCUMENT = posting(object_("agent_id", agent_id=STRING, note=STRING))
 LISTED: Json = {"type": "array", "items": object_(name=STRING)}

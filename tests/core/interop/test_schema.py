@@ -19,6 +19,8 @@ from retell_async.raw.api.call.list_calls import OPERATION
 
 from .test_models import CALL
 
+pytestmark = pytest.mark.parallel
+
 VOICE = {"voice_id": "v", "voice_name": "n", "provider": "elevenlabs", "gender": "male"}
 
 

@@ -29,7 +29,7 @@ from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxCl
 from ...engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from ..test_transport import Server, ok, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.parallel]
 
 MakeClient = Callable[[], httpx.AsyncClient | None]
 

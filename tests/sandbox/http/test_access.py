@@ -11,6 +11,8 @@ from retell_async import AsyncRetell
 from retell_async.sandbox import Fault, Sandbox, SteppedClock, create_app, create_fixtures, serve
 from retell_async.sandbox.__main__ import _parser
 
+pytestmark = pytest.mark.parallel
+
 CHANGES = [
     ("POST", "/sandbox/faults", {"kind": "reset"}),
     ("DELETE", "/sandbox/faults", None),

@@ -21,6 +21,8 @@ from retell_async.sandbox.simulation.outcomes import Outcomes
 from ...webhooks.sending import served
 from ..checked import Api
 
+pytestmark = pytest.mark.parallel
+
 Json = dict[str, Any]
 NOW = 1_760_000_000_000
 
@@ -144,6 +146,43 @@ def test_a_server_that_does_not_answer_is_spoken_to_again() -> None:
     assert (first, second) == (1, 2)
 
 
+def test_the_agent_begins_to_speak_with_the_first_sentence() -> None:
+    talk = Talk.begin()
+    talk.say("One moment", 0, complete=False)
+    assert talk.sent() == []
+    talk.say(", please. ", 0, complete=False)
+    assert [frame["turntaking"] for frame in talk.sent()] == ["agent_turn"]
+    talk.say("Here I am. ", 0, complete=False)
+    talk.say("", 0)
+    assert talk.sent() == []
+    assert talk.session.spoken[0]["content"] == "One moment, please. Here I am. "
+
+
+def test_an_answer_may_take_a_minute_if_more_of_it_comes() -> None:
+    talk = Talk.begin()
+    begun = talk.now
+    for second in range(8, 56, 8):
+        talk.now = begun + second * 1000
+        talk.session.time_passed(talk.now)
+        talk.say("Still looking. ", 0, complete=False)
+    talk.say("There.", 0)
+    assert talk.session.spoken[0]["content"] == "Still looking. " * 6 + "There."
+    assert talk.session.faults == []
+
+
+@pytest.mark.parametrize(("parts", "seconds"), [(1, 18), (9, 60)])
+def test_what_came_of_an_answer_without_an_end_is_spoken(parts: int, seconds: int) -> None:
+    talk = Talk.begin()
+    begun = talk.now
+    for part in range(1, parts + 1):
+        talk.now = min(begun + part * 8_000, begun + 59_000)
+        talk.say("And so on. ", 0, complete=False)
+    talk.pass_time()
+    assert talk.now - begun == seconds * 1000
+    assert talk.session.spoken[0]["content"] == "And so on. " * parts
+    assert "not completed" in talk.session.faults[0]
+
+
 def test_time_stands_still_for_a_server_that_answers() -> None:
     talk = Talk.begin()
     talk.say("Hello.", 0)
@@ -237,7 +276,7 @@ def test_what_the_server_does_against_the_rules() -> None:
     talk.pass_time()
     assert talk.ended == ["agent_hangup"]
     assert talk.session.faults == [
-        "completed: response 1 was not completed in 10 seconds",
+        "completed: response 1 was not completed: nothing more came in 10 seconds",
         "well-formed: response has a `response_id` that is not a whole number",
         "response-type: a message without `response_type`",
     ]

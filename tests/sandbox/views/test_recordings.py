@@ -18,7 +18,7 @@ from ..checked import Api
 from ..endpoints import KEY, Endpoints
 from ..outgoing.test_sender import CALLER, HOOK, account, number
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 RECORDINGS = {"recording_url", "recording_multi_channel_url"}
 FILES = RECORDINGS | {"public_log_url"}

@@ -21,7 +21,7 @@ from retell_async.webhooks import Claim, LeasedStore, MemoryStore, Router
 from ..exchanges import Handled, deliver
 from ..sending import KEY, event_body
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 LEASE = 60.0
 _SCRIPT = re.compile(r"if redis\.call\('get', KEYS\[1\]\) == ARGV\[1\] then return redis\.call\('(\w+)', (.+)\) else return 0 end")
