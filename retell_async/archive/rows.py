@@ -157,16 +157,14 @@ def merged(known: Observation | None, new: Observation) -> Observation | None:
         if new.source != "event" or known.source != "event":
             return None
         return attrs.evolve(known, data={**new.data, **known.data})
-    match new.source:
-        case "read":
-            data = dict(new.data)
-        case "list":
-            data = {**{name: known.data[name] for name in _NOT_LISTED if name in known.data}, **new.data}
-        case "event":
-            data = {**known.data, **new.data}
-            status = f"{new.kind}_status"
-            if _status(new.kind, new.data) < _status(new.kind, known.data):
-                data[status] = known.data[status]
+    data = dict(new.data)
+    if new.source == "list":
+        data = {**{name: known.data[name] for name in _NOT_LISTED if name in known.data}, **data}
+    elif new.source == "event":
+        data = {**known.data, **data}
+        status = f"{new.kind}_status"
+        if _status(new.kind, new.data) < _status(new.kind, known.data):
+            data[status] = known.data[status]
     return attrs.evolve(new, data=data)
 
 
@@ -310,13 +308,13 @@ def tool_calls_of(kind: Kind, data: Json) -> list[ToolCall]:
     return list(found.values())
 
 
-def _spoken(kind: Kind, data: Json) -> list[Json]:
+def _spoken(kind: Kind, data: Json) -> Sequence[Json]:
     names = (
         ("scrubbed_transcript_with_tool_calls", "transcript_with_tool_calls", "transcript_object")
         if kind == "call"
         else ("scrubbed_message_with_tool_calls", "message_with_tool_calls")
     )
-    return next((spoken for name in names if (spoken := _list(data.get(name)))), [])
+    return next((spoken for spoken in (_list(data.get(name)) for name in names) if spoken), ())
 
 
 def _second(data: Json, said: Json) -> float | None:
