@@ -95,7 +95,6 @@ class Archive:
         self.inbox = Inbox(self.database, self._writer, limit=attempts, lease=lease)
         """The events that have come."""
         self._worker = Worker(self.database, self._writer, self.inbox, self._handlers, timeout=handler_timeout, keep_for=keep_for)
-        self._open = False
 
     def __repr__(self) -> str:
         return f"Archive({self.database.shown!r})"
@@ -105,18 +104,23 @@ class Archive:
             asyncio.get_running_loop()
         except RuntimeError:
             raise ConfigurationError("an archive runs under asyncio: its drivers know no other event loop") from None
-        await self.database.open()
-        async with self.database.read() as connection:
-            current = await version_of(connection) == HEAD
-        if not current:
-            async with self.database.write() as connection:
-                await migrate(connection)
-                await refresh(connection)
-        self._open = True
+        try:
+            await self.database.open()
+            async with self.database.read() as connection:
+                current = await version_of(connection) == HEAD
+            if not current:
+                async with self.database.write() as connection:
+                    await migrate(connection)
+                    await refresh(connection)
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._open = False
+        await self._close()
+
+    async def _close(self) -> None:
         with anyio.CancelScope(shield=True):
             await self.database.close()
 

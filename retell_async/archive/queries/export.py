@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..._core.errors import ConfigurationError
 from ..schema import conversations, costs, inbox, latencies, sessions, tool_calls, utterances
-from .records import JSON_COLUMNS, records
+from .records import JSON_COLUMNS, OWN, records
 from .views import Asked
 
 __all__ = ["FORMATS", "TABLES", "Format", "Table", "export"]
@@ -25,7 +25,7 @@ Table: TypeAlias = Literal["calls", "chats", "utterances", "tool_calls", "costs"
 FORMATS: tuple[Format, ...] = get_args(Format)
 TABLES: tuple[Table, ...] = get_args(Table)
 _AT_A_TIME = 2000
-_LEFT_OUT = {"stage", "seen_ms", "source", "whole", "recheck_ms", "body", "holder", "due_at"}
+_OWN_OF_INBOX = ("body", "holder", "due_at")
 _OF: Mapping[str, sa.Table] = {
     "utterances": utterances,
     "tool_calls": tool_calls,
@@ -84,7 +84,9 @@ async def _written(batches: AsyncIterator[Sequence[Mapping[str, Any]]], make: Ca
 
 
 def _columns(table: Table) -> list[sa.Column[Any]]:
-    return [column for column in _OF.get(table, conversations).columns if column.name not in _LEFT_OUT]
+    of = _OF.get(table, conversations)
+    own = {conversations: OWN, inbox: _OWN_OF_INBOX}.get(of, ())
+    return [column for column in of.columns if column.name not in own]
 
 
 def _query(table: Table, columns: Sequence[sa.Column[Any]], asked: Asked) -> sa.Select[Any]:

@@ -11,17 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..schema import conversations, costs, inbox, latencies, sessions, tool_calls, utterances
 
-__all__ = ["JSON_COLUMNS", "records"]
+__all__ = ["JSON_COLUMNS", "OWN", "records"]
 
 JSON_COLUMNS = frozenset({"metadata", "custom_analysis", "arguments"})
 """Columns whose texts are JSON."""
-_OWN = ("stage", "seen_ms", "source", "whole", "recheck_ms")
-"""Columns that are the archive's own business."""
+OWN = ("stage", "seen_ms", "source", "whole", "recheck_ms")
+"""Columns that are the archive's own business, not the user's."""
 
 
 async def records(connection: AsyncConnection, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The records of some calls and chats, in the order of their ids; those that are not there are left out."""
-    columns = [column for column in conversations.columns if column.name not in _OWN]
+    columns = [column for column in conversations.columns if column.name not in OWN]
     rows = await connection.execute(sa.select(*columns).where(conversations.c.id.in_(ids)).order_by(conversations.c.id))
     found: dict[str, dict[str, Any]] = {row.id: _plain(row) for row in rows}
     for record in found.values():
