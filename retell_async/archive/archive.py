@@ -358,8 +358,8 @@ class Archive:
 
 
 def _asked(since: datetime | None, until: datetime | None, agent_id: str | None, utc_offset: timedelta = timedelta(0)) -> Asked:
-    moments = (None if moment is None else _in_ms(moment) for moment in (since, until))
-    return Asked(*moments, agent_id, int(utc_offset.total_seconds() * 1000))
+    since_ms, until_ms = (None if moment is None else _in_ms(moment) for moment in (since, until))
+    return Asked(since_ms, until_ms, agent_id, int(utc_offset.total_seconds() * 1000))
 
 
 def _in_ms(moment: datetime) -> int:

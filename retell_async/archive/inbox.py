@@ -12,7 +12,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retell_async.webhooks import Event, delivery_key, parse_event
+from retell_async.webhooks import Event, InboundRequest, delivery_key, parse_event
 
 from .._core.encode import json_bytes
 from .._core.json import loads
@@ -94,7 +94,7 @@ class Inbox:
 
         What may not be kept of its call or chat is left out. What was erased does not come back.
         """
-        data = event.to_dict() if hasattr(event, "to_dict") else dict(event.data)
+        data: Json = event.data if isinstance(event, InboundRequest) else event.to_dict()
         key = delivery_key(event, json_bytes(data))
         about = _subject(data)
         async with self._database.write() as connection:
@@ -173,13 +173,14 @@ class Inbox:
 
     async def list(self, state: State | None = None, conversation_id: str | None = None, limit: int | None = None) -> list[Delivery]:
         """Events in the order in which they came."""
-        query = sa.select(*(inbox.c[field.name] for field in attrs.fields(Delivery))).order_by(inbox.c.received_at).limit(limit)
+        columns = [inbox.c[name] for name in attrs.fields_dict(Delivery)]
+        query: Any = sa.select(*columns).order_by(inbox.c.received_at).limit(limit)
         if state is not None:
             query = query.where(inbox.c.state == state)
         if conversation_id is not None:
             query = query.where(inbox.c.conversation_id == conversation_id)
         async with self._database.read() as connection:
-            return [Delivery(**row._mapping) for row in await connection.execute(query)]
+            return [Delivery(**row) for row in (await connection.execute(query)).mappings()]
 
     async def retry(self, keys: Sequence[str] | None = None) -> int:
         """Let events that failed be handled again, with a new budget of attempts: those of these keys, or all; how many there are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 __all__ = ["Storage", "storable", "storable_event", "storage_of", "strictest"]
 
@@ -68,7 +68,7 @@ def storage_of(data: Mapping[str, Any]) -> Storage:
     said = data.get("data_storage_setting")
     if said is None:
         return "basic_attributes_only" if data.get("opt_out_sensitive_data_storage") else "everything"
-    return cast("Storage", said) if said in _LEVELS else "basic_attributes_only"
+    return said if said in _LEVELS else "basic_attributes_only"
 
 
 def strictest(*settings: Storage) -> Storage:

@@ -98,7 +98,7 @@ class Sync:
         known = None if full else state.since_ms
         from_ms = known - _OVERLAP_MS if known is not None else since_ms
         part, cursor = state.part, state.cursor
-        criteria: list[dict[str, Any]] = [{}]
+        criteria: list[dict[str, Any]] = [dict[str, Any]()]
         if from_ms is not None:
             ended = {"end_timestamp": {"type": "number", "op": "ge", "value": from_ms}}
             untimed = {f"{kind}_status": {"type": "enum", "op": "in", "value": list(_UNTIMED[kind])}}
@@ -157,7 +157,7 @@ class Sync:
                     if await self._writer.write(connection, one, now_ms):
                         self._done.changed += one.id in known
                         self._done.new += one.id not in known
-                to_read = list(await connection.scalars(self._to_read(ids)))
+                to_read: list[str] = list(await connection.scalars(self._to_read(ids)))
             async with anyio.create_task_group() as tasks:
                 for id in to_read:
                     await self._limiter.acquire_on_behalf_of(id)
@@ -165,7 +165,7 @@ class Sync:
             if self._events:
                 await self._tell(kind, ids)
 
-    def _to_read(self, ids: Sequence[str]) -> sa.Select[tuple[str]]:
+    def _to_read(self, ids: Sequence[str]) -> Any:
         table = conversations.c
         scrubbed = sa.or_(table.storage != "everything_except_pii", table.stage == ANALYSED, table.recheck_ms.is_(None))
         return sa.select(table.id).where(table.id.in_(ids), table.stage >= OVER, table.whole.is_(False), scrubbed)

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import anyio
 import attrs
@@ -29,23 +29,27 @@ _SETTLE_WITHIN = 5.0
 _logger = logging.getLogger("retell_async.archive")
 
 
+Plain: TypeAlias = Callable[[Any], Awaitable[object]]
+InTransaction: TypeAlias = Callable[[Any, AsyncConnection], Awaitable[object]]
+
+
 @attrs.define
 class Handlers:
     """What the user wants to be called with events."""
 
-    _plain: list[tuple[frozenset[str], Callable[[Any], Awaitable[object]]]] = attrs.field(factory=list)
-    _in_transaction: list[tuple[frozenset[str], Callable[[Any, AsyncConnection], Awaitable[object]]]] = attrs.field(factory=list)
+    _plain: list[tuple[frozenset[str], Plain]] = attrs.field(factory=list[tuple[frozenset[str], Plain]])
+    _in_transaction: list[tuple[frozenset[str], InTransaction]] = attrs.field(factory=list[tuple[frozenset[str], InTransaction]])
 
-    def add(self, events: Sequence[str], handler: Callable[[Any], Awaitable[object]]) -> None:
+    def add(self, events: Sequence[str], handler: Plain) -> None:
         self._plain.append((frozenset(events), handler))
 
-    def add_in_transaction(self, events: Sequence[str], handler: Callable[[Any, AsyncConnection], Awaitable[object]]) -> None:
+    def add_in_transaction(self, events: Sequence[str], handler: InTransaction) -> None:
         self._in_transaction.append((frozenset(events), handler))
 
-    def plain(self, event: str) -> list[Callable[[Any], Awaitable[object]]]:
+    def plain(self, event: str) -> list[Plain]:
         return [handler for names, handler in self._plain if not names or event in names]
 
-    def in_transaction(self, event: str) -> list[Callable[[Any, AsyncConnection], Awaitable[object]]]:
+    def in_transaction(self, event: str) -> list[InTransaction]:
         return [handler for names, handler in self._in_transaction if not names or event in names]
 
 
@@ -171,9 +175,7 @@ class Worker:
 
 
 def _only(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    return _only(cast("ExceptionGroup[Exception]", error).exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 async def _first(seconds: float, *events: anyio.Event) -> None:

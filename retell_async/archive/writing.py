@@ -108,7 +108,7 @@ class Writer:
         if known is not None and (data, found.stage, found.source, storage) == (known.data, known.stage, known.source, row.storage):
             return False
         id, kind, stage = found.id, found.kind, found.stage
-        values = {
+        values: dict[str, Any] = {
             **columns(kind, data, stage),
             "storage": storage,
             "stage": stage,
@@ -125,15 +125,15 @@ class Writer:
         else:
             await connection.execute(sa.update(conversations).where(conversations.c.id == id).values(**values))
             await connection.execute(sa.update(raw).where(raw.c.conversation_id == id).values(data=dumped(data)))
-        before = {} if known is None else known.data
+        before: Json = {} if known is None else known.data
         await self._write_utterances(connection, id, utterances_of(kind, before), utterances_of(kind, data))
         called = tool_calls_of(kind, data)
         if called != tool_calls_of(kind, before) or storage not in {"everything", row.storage}:
             await self._write_tool_calls(connection, id, called, storage)
         await _replace(connection, latencies, id, latency_rows(before), latency_rows(data))
         await _replace(connection, costs, id, cost_rows(kind, before), cost_rows(kind, data))
-        own = data.get("metadata")
-        session_id = text_of(own.get(self._session_key)) if isinstance(own, dict) else None
+        own: Any = data.get("metadata")
+        session_id = text_of(own.get(self._session_key)) if isinstance(own, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         if session_id and len(session_id) <= LONGEST_ID:
             await self.link(connection, session_id, id)
         if storage != "everything":
@@ -180,7 +180,9 @@ class Writer:
             return
         for row in rows:
             row["folded"] = folded(row["text"])
-        named = {name: sa.bindparam(name) for name in ("conversation_id", "position", "role", "text", "second")}
+        named: dict[str, sa.BindParameter[Any]] = {
+            name: sa.bindparam(name) for name in ("conversation_id", "position", "role", "text", "second")
+        }
         vector = sa.func.to_tsvector("simple", sa.bindparam("folded"))
         await connection.execute(sa.insert(searched).values(**named, words=vector), rows)
 

@@ -178,7 +178,7 @@ async def test_a_sync_asks_once_for_each_call_and_goes_on_where_it_was_cut_off(t
             try:
                 await archive.sync(client, at_once=1, events=True)
                 break
-            except Exception:  # noqa: BLE001, S112 - cut off
+            except Exception:  # noqa: BLE001 - cut off
                 continue
         assert broken.count > 1
         read = [request for request in local.requests("call.retrieve") if request.status == 200]
@@ -268,7 +268,7 @@ async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None
 
         invocation = {"role": "tool_call_invocation", "tool_call_id": "t1", "name": "book", "arguments": '{"at": "ten"}'}
         call = {"call_id": "call_1", "agent_id": "agent_1", "transcript_with_tool_calls": [invocation]}
-        run = router._functions["book"]  # noqa: SLF001 - as a request would, which tests/webhooks has
+        run = router._functions["book"]
         await run(webhooks.parse_function(json.dumps({"name": "book", "args": {"at": "ten"}, "call": call})))
         with pytest.raises(ValueError, match="full"):
             await run(webhooks.parse_function(json.dumps({"at": "never"})))

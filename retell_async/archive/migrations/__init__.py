@@ -21,7 +21,8 @@ async def version_of(connection: AsyncConnection) -> str | None:
     """The version of the tables in a database; ``None`` if there are none yet."""
     if not await connection.run_sync(lambda sync: sa.inspect(sync).has_table(VERSIONS)):
         return None
-    return await connection.scalar(sa.text(f"SELECT version_num FROM {VERSIONS}"))  # noqa: S608 - a name of ours
+    found: str | None = await connection.scalar(sa.text(f"SELECT version_num FROM {VERSIONS}"))  # noqa: S608 - a name of ours
+    return found
 
 
 async def migrate(connection: AsyncConnection) -> None:

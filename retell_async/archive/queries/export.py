@@ -89,7 +89,7 @@ def _columns(table: Table) -> list[sa.Column[Any]]:
     return [column for column in of.columns if column.name not in own]
 
 
-def _query(table: Table, columns: Sequence[sa.Column[Any]], asked: Asked) -> sa.Select[Any]:
+def _query(table: Table, columns: Sequence[sa.Column[Any]], asked: Asked) -> Any:
     query = sa.select(*columns)
     if table in {"calls", "chats"}:
         return query.where(conversations.c.kind == table[:-1], *asked.where()).order_by(conversations.c.at_ms, conversations.c.id)
@@ -99,10 +99,10 @@ def _query(table: Table, columns: Sequence[sa.Column[Any]], asked: Asked) -> sa.
     return query.order_by(*of.primary_key.columns)
 
 
-async def _batches(connection: AsyncConnection, query: sa.Select[Any]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+async def _batches(connection: AsyncConnection, query: Any) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
     result = await connection.stream(query.execution_options(yield_per=_AT_A_TIME))
     async for rows in result.mappings().partitions():
-        yield rows
+        yield [dict(row) for row in rows]
 
 
 async def _records(connection: AsyncConnection, asked: Asked) -> AsyncIterator[Sequence[Mapping[str, Any]]]:

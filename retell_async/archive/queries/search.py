@@ -29,7 +29,7 @@ class Found:
     text: str
 
 
-def search_query(words: str, asked: Asked, dialect: str, *, role: str | None, limit: int) -> sa.Select[Any]:
+def search_query(words: str, asked: Asked, dialect: str, *, role: str | None, limit: int) -> Any:
     """What holds words, that which was stored last first.
 
     :raises ConfigurationError: there is no word.
@@ -48,5 +48,5 @@ def search_query(words: str, asked: Asked, dialect: str, *, role: str | None, li
         index = sa.table("retell_utterance_words", sa.column("rowid", sa.Integer))
         match = sa.literal_column("retell_utterance_words").op("MATCH")(match_of(words))
         return query.join(index, index.c.rowid == u.id).where(match).order_by(None).order_by(index.c.rowid.desc())
-    vector = sa.literal_column(f"{searched.name}.words")
+    vector: sa.ColumnElement[Any] = sa.literal_column(f"{searched.name}.words")
     return query.where(vector.op("@@")(sa.func.to_tsquery("simple", tsquery_of(words))))

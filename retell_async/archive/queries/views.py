@@ -55,7 +55,7 @@ def _share(part: sa.ColumnElement[int]) -> sa.ColumnElement[float]:
     return sa.cast(sa.func.round(sa.cast(100.0 * part / sa.func.count(), sa.Numeric), 1), sa.Float(53))
 
 
-def _cost(asked: Asked, dialect: str) -> sa.Select[Any]:
+def _cost(asked: Asked, dialect: str) -> Any:
     day = asked.day(dialect)
     return (
         sa.select(
@@ -72,7 +72,7 @@ def _cost(asked: Asked, dialect: str) -> sa.Select[Any]:
     )
 
 
-def _reasons(asked: Asked, dialect: str) -> sa.Select[Any]:
+def _reasons(asked: Asked, dialect: str) -> Any:
     day = asked.day(dialect)
     count = sa.func.count().label("calls")
     return (
@@ -83,7 +83,7 @@ def _reasons(asked: Asked, dialect: str) -> sa.Select[Any]:
     )
 
 
-def _latency(asked: Asked, _: str) -> sa.Select[Any]:
+def _latency(asked: Asked, _: str) -> Any:
     """By nearest rank among medians in steps of one percent: exact ones of many calls would have to be sorted."""
     t = latencies.c
     steps = sa.select(
@@ -115,7 +115,7 @@ def _latency(asked: Asked, _: str) -> sa.Select[Any]:
     )
 
 
-def _answers(asked: Asked, _: str) -> sa.Select[Any]:
+def _answers(asked: Asked, _: str) -> Any:
     hour = (((_c.at_ms + asked.offset_ms) % _DAY) // _HOUR).label("hour")
     connected = _c.started_ms.is_not(None)
     machine = sa.or_(_c.reason.in_(_MACHINES), sa.func.coalesce(_c.in_voicemail, sa.false()))
@@ -134,7 +134,7 @@ def _answers(asked: Asked, _: str) -> sa.Select[Any]:
     )
 
 
-def _tools(asked: Asked, _: str) -> sa.Select[Any]:
+def _tools(asked: Asked, _: str) -> Any:
     t = tool_calls.c
     failed = _count(t.state == "failed")
     query = sa.select(
@@ -150,7 +150,7 @@ def _tools(asked: Asked, _: str) -> sa.Select[Any]:
     return query.where(*asked.where()).group_by(t.name, _c.agent_id).order_by(sa.func.count().desc(), t.name, _c.agent_id)
 
 
-VIEWS: Mapping[str, Callable[[Asked, str], sa.Select[Any]]] = {
+VIEWS: Mapping[str, Callable[[Asked, str], Any]] = {
     "cost": _cost,
     "reasons": _reasons,
     "latency": _latency,
@@ -160,7 +160,7 @@ VIEWS: Mapping[str, Callable[[Asked, str], sa.Select[Any]]] = {
 """The views, by their names. In the database they are called ``retell_view_cost`` and so on, and speak of UTC."""
 
 
-def select(view: str, asked: Asked, dialect: str) -> sa.Select[Any]:
+def select(view: str, asked: Asked, dialect: str) -> Any:
     """The query of a view.
 
     :param dialect: ``sqlite`` or ``postgresql``.
