@@ -139,7 +139,7 @@ def search(
 def export(database: str, table: Any, since: str | None, until: str | None, agent_id: str | None, kind: Any, out: Path | None) -> None:
     """Write a table out. Numbers of people are in it in full."""
     asked: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "agent_id": agent_id}
-    format_ = kind or ("jsonl" if table == "records" else "csv")
+    format_: Format = kind or ("jsonl" if table == "records" else "csv")
     try:
         count = _run(database, lambda opened: opened.export(table, out or sys.stdout, format=format_, **asked))
     except OSError as error:
