@@ -97,15 +97,16 @@ class Sync:
             state = await self._state(kind)
         known = None if full else state.since_ms
         from_ms = known - _OVERLAP_MS if known is not None else since_ms
-        part, cursor = state.part, state.cursor
+        part: int = state.part
+        cursor: str | None = state.cursor
         criteria: list[dict[str, Any]] = [dict[str, Any]()]
         if from_ms is not None:
-            ended = {"end_timestamp": {"type": "number", "op": "ge", "value": from_ms}}
-            untimed = {f"{kind}_status": {"type": "enum", "op": "in", "value": list(_UNTIMED[kind])}}
+            ended: dict[str, Any] = {"end_timestamp": {"type": "number", "op": "ge", "value": from_ms}}
+            untimed: dict[str, Any] = {f"{kind}_status": {"type": "enum", "op": "in", "value": list(_UNTIMED[kind])}}
             criteria = [ended, untimed]
         while part < len(criteria):
-            cursor = await self._walk(kind, criteria[part], part, cursor, untimed=part == 1)
-            part += 1
+            await self._walk(kind, criteria[part], part, cursor, untimed=part == 1)
+            part, cursor = part + 1, None
             await self._save(kind, part=part, cursor=None)
         await self._recheck(kind)
         await self._save(kind, since_ms=state.began_ms, began_ms=None, part=0, cursor=None)

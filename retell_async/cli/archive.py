@@ -18,6 +18,7 @@ from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
 from ..archive import Archive, Format, Table
 from ..archive.queries.views import VIEWS
+from ..archive.rows import Kind
 
 __all__ = ["archive"]
 
@@ -25,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _WRITTEN = click.Path(dir_okay=False, path_type=Path)
-_KINDS = ("call", "chat")
+_KINDS: tuple[Kind, ...] = ("call", "chat")
 
 
 @click.group()
