@@ -215,11 +215,11 @@ def json_bytes(value: object) -> bytes:
     """Compact JSON in UTF-8. Anywhere inside may be models (ours, pydantic's, attrs', dataclasses), any iterable and any mapping.
 
     :raises TypeError: a value inside is of a kind that cannot be sent; the message says where it is.
-    :raises ValueError: a number is not finite, a text is not Unicode, or a value holds itself.
+    :raises ValueError: a number is not finite, a text is not Unicode, or a value holds itself or is nested too deeply.
     """
     try:
         return _to_json(value).encode()
-    except (TypeError, ValueError):  # before anything that can be gone through only once has been
+    except (TypeError, ValueError, RecursionError):  # before anything that can be gone through only once has been
         from .interop.values import settled
 
         return _to_json(settled(value)).encode()

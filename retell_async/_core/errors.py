@@ -7,11 +7,10 @@ are what was received and sent, unmasked, until an error is pickled: what is unp
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .masking import mask_text, masked
+from .masking import mask_text, masked, without_key
 from .reasons import stated_reason
 from .retry_after import retry_after_seconds
 
@@ -83,7 +82,7 @@ class APIError(RetellError):
     _by_client = True  # and not by a program, for its tests, which finds in it what it said and no more
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
-        self._said = mask_text(_without_key(message, request))
+        self._said = mask_text(without_key(message, request.headers))
         super().__init__(self._said)
         self.message = message
         self.request = request
@@ -119,11 +118,13 @@ class APIError(RetellError):
     def __reduce__(self) -> tuple[Any, ...]:
         request = _masked_request(self.request)
         response = None if self._response is None else _masked_response(self._response, request)
-        try:
-            body = masked(self.body)
-        except RecursionError:
-            body = None
-        message = self.message if self.body is None else self.message.replace(str(self.body), str(body))
+        body, message = self.body, self.message
+        if body is not None:
+            try:
+                body = masked(self.body)
+                message = message.replace(str(self.body), str(body))
+            except RecursionError:
+                body = None
         state = {**self.__dict__, "message": mask_text(message), "request": request, "body": body, "_response": response}
         return _restore, (type(self), self.args, state)
 
@@ -330,12 +331,6 @@ def outcome_unknown(last: Exception | None, **known: Any) -> OutcomeUnknownError
     return _UNKNOWN.get(type(last), OutcomeUnknownError)(**known)
 
 
-def _without_key(message: str, request: httpx.Request) -> str:
-    """Leave out the API key, which a server may repeat in what it says."""
-    key = request.headers.get("authorization", "").removeprefix("Bearer ")
-    return re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "***", message) if key and key in message else message
-
-
 def status_error(response: httpx.Response) -> APIStatusError:
     """The error that stands for an answer whose body is read and whose status is not 2xx."""
     body = _body(response)
@@ -422,17 +417,15 @@ def _masked_request(request: httpx.Request) -> httpx.Request:
     """What a request was about, without its body."""
     import httpx
 
-    headers = {name: request.headers[name] for name in _TELLING if name in request.headers}
     url = request.url
     if url.query:
         url = url.copy_with(params=[(name, str(masked(text, name))) for name, text in url.params.multi_items()])
-    return httpx.Request(request.method, mask_text(str(url)), headers=headers)
+    return httpx.Request(request.method, mask_text(str(url)), headers=_masked_headers(request.headers))
 
 
 def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.Response:
     import httpx
 
-    headers = {name: mask_text(response.headers[name]) for name in _TELLING if name in response.headers}
     try:
         content = response.content
     except httpx.ResponseNotRead:
@@ -442,7 +435,12 @@ def _masked_response(response: httpx.Response, request: httpx.Request) -> httpx.
     except (ValueError, RecursionError):
         shown = mask_text(content.decode("utf-8", "replace"))
     extensions = {name: value for name, value in response.extensions.items() if name in {"http_version", "reason_phrase"}}
+    headers = _masked_headers(response.headers)
     return httpx.Response(response.status_code, headers=headers, content=shown.encode(), extensions=extensions, request=request)
+
+
+def _masked_headers(headers: httpx.Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), mask_text(headers[name]).encode(headers.encoding)) for name in _TELLING if name in headers]
 
 
 _TELLING = ("content-type", "user-agent", "x-request-id", "retry-after", "location", "date", "server")

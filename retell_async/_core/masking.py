@@ -8,7 +8,18 @@ from traceback import extract_tb, format_exception
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-__all__ = ["Hidden", "HiddenMapping", "cut", "mask", "mask_text", "masked", "masked_fields", "masked_repr", "masked_traceback"]
+__all__ = [
+    "Hidden",
+    "HiddenMapping",
+    "cut",
+    "mask",
+    "mask_text",
+    "masked",
+    "masked_fields",
+    "masked_repr",
+    "masked_traceback",
+    "without_key",
+]
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")
@@ -40,6 +51,8 @@ _PHONE_FIELD = re.compile(r"(^|_)(phone|number|caller_id|transfer_destination)$|
 
 _LONGEST_TEXT = 80
 _MOST_ITEMS = 4
+_DEEPEST_SHOWN = 20
+_DEEPEST = 100
 
 # What a request passes on its way, and what looks at it there. In their local variables it stands as text and bytes, API key included.
 _ON_THE_WAY = frozenset(
@@ -68,6 +81,12 @@ def mask_text(text: str) -> str:
     return _NATIONAL.sub(_masked_national, _PHONE.sub(_masked_number, text))
 
 
+def without_key(text: str, headers: Mapping[str, str]) -> str:
+    """Leave out the API key that is in the headers of a request, whatever it looks like: a server may repeat it in what it says."""
+    key = next((value for name, value in headers.items() if name.lower() == "authorization"), "").removeprefix("Bearer ")
+    return re.sub(rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(key)}(?!\w)", "***", text) if key and key in text else text
+
+
 def _masked_national(match: re.Match[str]) -> str:
     text = match.group()
     return mask(text) if len(_NO_DIGIT.sub("", text)) >= _LEAST_DIGITS else text
@@ -78,18 +97,22 @@ def _masked_number(match: re.Match[str]) -> str:
     return mask(match.group()) if plus is None else plus + mask("+" + _NO_DIGIT.sub("", match.group().removeprefix(plus)))[1:]
 
 
-def masked(value: object, key: str = "") -> object:
-    """Parsed JSON with every secret in it masked.
+def masked(value: object, key: str = "", depth: int = 0) -> object:
+    """Parsed JSON with every secret in it masked, and ``…`` for what is nested too deeply to be shown by anybody.
 
     :param key: the name of the field that holds it.
     """
     if isinstance(value, str):
         return _masked_str(key, value)
+    if depth > _DEEPEST and isinstance(value, (list, tuple, Mapping)):
+        return "…"
     if isinstance(value, (list, tuple)):
-        return [masked(item, key) for item in cast("Sequence[object]", value)]
+        return [masked(item, key, depth + 1) for item in cast("Sequence[object]", value)]
     if isinstance(value, Mapping):
         entries = cast("Mapping[object, object]", value).items()
-        return {mask_text(str(name)): "***" if _is_secret(key, str(name)) else masked(entry, str(name)) for name, entry in entries}
+        return {
+            mask_text(str(name)): "***" if _is_secret(key, str(name)) else masked(entry, str(name), depth + 1) for name, entry in entries
+        }
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
     return value
@@ -147,16 +170,18 @@ def masked_traceback(error: BaseException) -> str:
     return mask_text("".join(format_exception(error)))
 
 
-def _shown(key: str, value: Any) -> str:
+def _shown(key: str, value: Any, depth: int = 0) -> str:
     if isinstance(value, str):
         text = _masked_str(key, value)
         return repr(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…")
     kind = value.__class__
+    if depth > _DEEPEST_SHOWN and kind in {list, dict}:
+        return "…"
     if kind is list:
-        shown = [_shown(key, item) for item in value[:_MOST_ITEMS]]
+        shown = [_shown(key, item, depth + 1) for item in value[:_MOST_ITEMS]]
         return f"[{', '.join(shown)}{f', … {len(value) - _MOST_ITEMS} more' if len(value) > _MOST_ITEMS else ''}]"
     if kind is dict:
-        entries = ((name, "'***'" if _is_secret(key, str(name)) else _shown(str(name), entry)) for name, entry in value.items())
+        entries = ((name, "'***'" if _is_secret(key, str(name)) else _shown(str(name), entry, depth + 1)) for name, entry in value.items())
         return f"{{{', '.join(f'{mask_text(repr(name))}: {entry}' for name, entry in entries)}}}"
     if isinstance(value, int) and not isinstance(value, bool) and _PHONE_FIELD.search(key):
         return mask(str(value))
@@ -176,7 +201,7 @@ def _masked_str(key: str, value: str) -> str:
     return mask(value) if _PHONE_FIELD.search(key) and any(map(str.isdigit, value)) else mask_text(value)
 
 
-def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> E:
+def cut(error: E, until: BaseException | None = None, *, note: bool = False, headers: Mapping[str, str] | None = None) -> E:
     """Take the frames through which requests pass out of the traceback of an error, and of its causes. Other frames stay.
 
     What a message of httpx's quotes of an answer is masked.
@@ -184,6 +209,7 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
     To be called where the error is caught and raised again, so that the frames above come to it afterwards.
 
     :param until: an error that was being handled before, and is left as it is.
+    :param headers: of the request, whose API key is masked too.
     :param note: say in a note of the error where it was raised, for one that nobody expects.
     """
     if note:
@@ -199,7 +225,7 @@ def cut(error: E, until: BaseException | None = None, *, note: bool = False) -> 
         seen.add(id(one))
         one.__traceback__ = _without(one.__traceback__)
         if type(one).__module__.partition(".")[0] in _QUOTING:
-            one.args = tuple(mask_text(text) if isinstance(text, str) else text for text in one.args)
+            one.args = tuple(mask_text(without_key(text, headers or {})) if isinstance(text, str) else text for text in one.args)
         quiet = one.__suppress_context__
         one.__cause__, one.__context__ = _behind(one.__cause__), _behind(one.__context__)
         one.__suppress_context__ = quiet

@@ -182,12 +182,15 @@ class Operation(Generic[T_co]):
     ) -> Request[T_co]:
         """A request to this operation, checked as far as that can be done before it is sent.
 
-        :raises ValueError: a path parameter is empty, a dot segment or no Unicode, or two fields exclude each other.
+        :raises TypeError: a path parameter is no text.
+        :raises ValueError: one is empty, a dot segment or no Unicode, or two fields exclude each other.
         """
         url = self.path
         for name, value in (path or {}).items():
             if not value:
                 raise ValueError(f"Expected a non-empty value for `{name}` but received {value!r}: {self.method} {self.path} needs one")
+            if not isinstance(cast("object", value), str):
+                raise TypeError(f"{name} must be a str, not {type(value).__name__}: {self.method} {self.path} needs one")
             if value in {".", ".."}:
                 raise ValueError(f"{name} is {value!r}, which would make another path of {self.method} {self.path}")
             try:

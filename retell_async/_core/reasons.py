@@ -14,6 +14,8 @@ _MOST_TEXT = 8_000
 _MOST_PAGE = 32_000  # styles and scripts come before what a page says
 _SOME = 10  # a text of which more than one in so many characters cannot be read is none
 _MOST_PARTS = 10
+_MOST_LOOKED_AT = 1_000
+_MOST_OF_ONE = 100  # items of a list, or fields of an object
 _DEEPEST = 8
 
 _REASONS = (
@@ -29,7 +31,7 @@ _SILENT = frozenset(
 _SECRET = re.compile(r"key|token|secret|password|auth|credential|cookie|session", re.IGNORECASE)
 
 _ESCAPES = re.compile(r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]")
-_UNSEEN = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _HEADINGS = re.compile(r"<(title|h1|message|faultstring|reason|detail)\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
@@ -39,42 +41,52 @@ def stated_reason(body: object) -> str:
 
     Nothing in it can move a cursor, colour a terminal or begin a line of a log. Numbers and keys are in it as they came.
     """
-    text = "; ".join(dict.fromkeys(islice(_parts(_markup(body) if isinstance(body, str) else body), _MOST_PARTS)))
+    parts = _parts(_markup(body) if isinstance(body, str) else body, "", 0, iter(range(_MOST_LOOKED_AT)))
+    text = "; ".join(dict.fromkeys(islice(parts, _MOST_PARTS)))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip()}…"
 
 
-def _parts(value: object, place: str = "", depth: int = 0) -> Iterator[str]:
+def _parts(value: object, place: str, depth: int, left: Iterator[object]) -> Iterator[str]:
+    """What a value says.
+
+    :param left: gives something for each value that may still be looked at.
+    """
+    if next(left, None) is None:
+        return
     if isinstance(value, str) or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         if text := _folded(str(value)):
             yield f"{place}: {text}" if place else text
     elif depth >= _DEEPEST:
         return
     elif isinstance(value, list):
-        for item in cast("list[object]", value):
-            yield from _parts(item, place, depth + 1)
+        for item in cast("list[object]", value[:_MOST_OF_ONE]):
+            yield from _parts(item, place, depth + 1, left)
     elif isinstance(value, dict):
-        yield from _stated(cast("dict[str, object]", value), place, depth)
+        fields = islice(cast("dict[str, object]", value).items(), _MOST_OF_ONE)
+        yield from _stated({name[:_LONGEST]: item for name, item in fields}, place, depth, left)
 
 
-def _stated(value: dict[str, object], place: str, depth: int) -> Iterator[str]:
+def _stated(value: dict[str, object], place: str, depth: int, left: Iterator[object]) -> Iterator[str]:
     named = {name.lower(): item for name, item in value.items()}
     places = (named.get(name) for name in _PLACES if name != "path" or not isinstance(named.get(name), str))
     about = next((text for said in places if (text := _path(said))), place)
-    found = [part for name in _REASONS if name in named for part in _parts(named[name], about, depth + 1)]
-    if found:
+    found = (part for name in _REASONS if name in named for part in _parts(named[name], about, depth + 1, left))
+    first = next(found, None)
+    if first is not None:
+        yield first
         yield from found
         return
     for name, item in value.items():
         if name.lower() not in _SILENT and not _SECRET.search(name):
-            yield from _parts(item, f"{place}.{_folded(name)}" if place else _folded(name), depth + 1)
+            yield from _parts(item, f"{place}.{_folded(name)}" if place else _folded(name), depth + 1, left)
 
 
 def _path(value: object) -> str:
     """What a reason is about, from its name, the steps to it, or an object that holds one of these."""
     if isinstance(value, dict):
-        return next((_path(item) for item in cast("dict[str, object]", value).values()), "")
+        value = next(iter(cast("dict[str, object]", value).values()), None)
     if isinstance(value, list):
-        return ".".join(_folded(str(step)) for step in cast("list[object]", value[:_MOST_PARTS]))
+        return ".".join(_folded(str(step)) for step in cast("list[object]", value[:_MOST_PARTS]) if isinstance(step, (str, int, float)))
     return _folded(value) if isinstance(value, str) else ""
 
 

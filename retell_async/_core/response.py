@@ -338,7 +338,7 @@ class StreamedResponse(Received[T]):
         except (httpx.RequestError, OSError) as error:
             failure = cut_off(self.http_response, error)
             failure.idempotency_key = self.idempotency_key
-            raise failure from cut(error, before)
+            raise failure from cut(error, before, headers=self.http_response.request.headers)
         except httpx.StreamConsumed as error:
             raise RetellError("the body was read already, and can be read once: keep what `read` gives") from cut(error, before)
         except httpx.StreamClosed as error:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..raw.models import PhoneCallResponse
     from .dispatch import Hook
 
-__all__ = ["begin", "check_requests"]
+__all__ = ["begin", "check_requests", "placing"]
 
 _METHOD = "call.create_phone_call"
 
@@ -63,7 +63,7 @@ def begin(
     if slots is None and live is None:
         raise ConfigurationError("nothing bounds the calls: give live, or let the account be asked for its room with keep_free=0")
     way = Way(
-        *_placing(client),
+        *placing(_patient(client)),
         ends=Ends(client.call, router, within=within, every=every),
         until=until,
         slots=slots,
@@ -89,22 +89,26 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _placing(client: AsyncRetell) -> tuple[Callable[[Mapping[str, Any]], Awaitable[Call]], Callable[[Call], Awaitable[PhoneCallResponse]]]:
-    """What prepares a request, and what carries it out, after a wait for limits that is as long as it takes."""
+def _patient(client: AsyncRetell) -> AsyncRetell:
+    """The client, which waits for limits as long as it takes."""
     from ..raw.api.call import create_phone_call
 
     operation = create_phone_call.OPERATION
     known = client._settings.rate_limits.get(operation.limit or operation.id, RateLimit())  # pyright: ignore[reportPrivateUsage]
-    view = client
     if isinstance(known.max_wait, Omit):
-        view = client.with_options(rate_limits={_METHOD: attrs.evolve(known, max_wait=None)})
-    calls = type(client.call)(cast("Any", _Preparing(view)))
+        return client.with_options(rate_limits={_METHOD: attrs.evolve(known, max_wait=None)})
+    return client
+
+
+def placing(client: AsyncRetell) -> tuple[Callable[[Mapping[str, Any]], Awaitable[Call]], Callable[[Call], Awaitable[PhoneCallResponse]]]:
+    """What prepares a request for a call, and what carries it out."""
+    calls = type(client.call)(cast("Any", _Preparing(client)))
 
     async def prepare(given: Mapping[str, Any]) -> Call:
         return cast("Call", await calls.create_phone_call(**given))
 
     async def place(call: Call) -> PhoneCallResponse:
-        return (await view._carry_out(call)).meaning  # type: ignore[no-any-return] # pyright: ignore[reportPrivateUsage]
+        return (await client._carry_out(call)).meaning  # type: ignore[no-any-return] # pyright: ignore[reportPrivateUsage]
 
     return prepare, place
 

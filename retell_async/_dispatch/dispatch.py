@@ -66,7 +66,7 @@ class Dispatch:
         self._way = way
         self._progress = Progress()
         self._tasks: TaskGroup | None = None
-        self._waiting: set[anyio.CancelScope] = set()
+        self._waiting: dict[anyio.CancelScope, Call | None] = {}  # and what is given up with it, unless that is at the server
         self._stopped: RetellError | None = None
         self._error: Exception | None = None
         self._live: anyio.Semaphore
@@ -172,9 +172,13 @@ class Dispatch:
                 return attrs.evolve(outcome, error=_bare(error))
             began = anyio.current_time()
             try:
-                async with self._turn(number) as slot:
+                async with self._turn(number, prepared) as slot:
                     began = anyio.current_time()
-                    call = await self._way.place(prepared)
+                    call = await self._placed(prepared)
+                if call is None:
+                    if slot is not None:
+                        slot.ended()
+                    raise _Stopped
             except _Stopped:
                 return attrs.evolve(outcome, error=self._stopped)
             except Exception as error:  # noqa: BLE001 - as above
@@ -213,7 +217,7 @@ class Dispatch:
         return attrs.evolve(outcome, status="analyzed", call=call)
 
     @asynccontextmanager
-    async def _turn(self, number: object) -> AsyncGenerator[Slot | None]:
+    async def _turn(self, number: object, call: Call) -> AsyncGenerator[Slot | None]:
         """A block that places one call from a number, when the number may call and the account has room.
 
         :raises _Stopped: the dispatch was stopped before.
@@ -226,8 +230,16 @@ class Dispatch:
                         slot = await self._asked(lambda: room.enter_async_context(slots.hold()))
                     if self._stopped is not None:
                         raise _Stopped
-                    room.callback(begin())
+                    placed = begin()
+                    room.callback(placed.answered)
+                    call.on_leave = placed.left
             yield slot
+
+    async def _placed(self, prepared: Call) -> PhoneCallResponse | None:
+        """Place a call; ``None`` if the dispatch was stopped before it left: it may wait for limits, and to be tried again."""
+        with suppress(_Stopped), self._until_stopped(prepared):
+            return await self._way.place(prepared)
+        return None
 
     async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         """What the account is asked, again and again while it does not answer. An answer that will not change ends the dispatch."""
@@ -242,27 +254,29 @@ class Dispatch:
             await anyio.sleep(_ASK_AGAIN)
 
     @contextmanager
-    def _until_stopped(self) -> Generator[None]:
+    def _until_stopped(self, call: Call | None = None) -> Generator[None]:
         """A block in which something is waited for.
 
+        :param call: what the block places. It goes on to its end if the server may have it.
         :raises _Stopped: the dispatch was stopped before that came.
         """
         if self._stopped is not None:
             raise _Stopped
         with anyio.CancelScope() as scope:
-            self._waiting.add(scope)
+            self._waiting[scope] = call
             try:
                 yield
             finally:
-                self._waiting.discard(scope)
+                del self._waiting[scope]
         if scope.cancelled_caught:
             raise _Stopped
 
     def _stop(self, reason: str) -> None:
         if self._stopped is None:
             self._stopped = RetellError(reason)
-        for scope in list(self._waiting):
-            scope.cancel()
+        for scope, call in self._waiting.items():
+            if call is None or call.withdraw(_Stopped()):
+                scope.cancel()
 
     def _end(self, error: Exception) -> None:
         """Stop for the sake of an error, which is raised after the last outcome."""

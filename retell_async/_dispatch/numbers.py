@@ -10,9 +10,9 @@ import anyio
 from .._core.errors import ConfigurationError
 from .._core.operation import Omit
 from .._engine.gate import Gate
-from .._engine.limits import Pacer, RateLimit
+from .._engine.limits import Pacer, RateLimit, Turn
 
-__all__ = ["Numbers"]
+__all__ = ["Numbers", "Placed"]
 
 
 class Numbers:
@@ -37,20 +37,19 @@ class Numbers:
         return gate
 
     @asynccontextmanager
-    async def first(self, number: object) -> AsyncGenerator[Callable[[], Callable[[], None]]]:
+    async def first(self, number: object) -> AsyncGenerator[Callable[[], Placed]]:
         """Wait until this is the first that waits for a number, and the number may place a call.
 
-        Within the block nobody else goes before it. What it gives is called when the call is about to be placed, and what that gives when
-        the answer is there: until then the server may count the call at any moment.
+        Within the block nobody else goes before it. What it gives is called when the call is about to be placed.
         """
         gate = self._gate(number)
         if gate is None:
-            yield lambda: lambda: None
+            yield lambda: Placed(None)
             return
         await gate.head.take()
         try:
             await gate.opens(found=True)
-            yield lambda: _begin(gate)
+            yield lambda: Placed(gate)
         finally:
             gate.head.give()
 
@@ -62,12 +61,30 @@ def _check(limit: object) -> None:
         raise ConfigurationError("max_wait has no meaning in per_number: calls wait for their number as long as it takes")
 
 
-def _begin(gate: Gate) -> Callable[[], None]:
-    turn = gate.pacer.take(gate.clock())
-    turn.waits = True  # it counts until it is answered, and not from when it left: it may be sent again
+class Placed:
+    """A call that is about to be placed: its number places no more than it may until the server has counted it."""
 
-    def answered() -> None:
-        gate.pacer.done(turn, gate.clock())
-        gate.changed()
+    def __init__(self, gate: Gate | None) -> None:
+        self._gate = gate
+        self._turn: Turn | None = None
+        self._take()
 
-    return answered
+    def _take(self) -> None:
+        if self._gate is not None:
+            self._turn = self._gate.pacer.take(self._gate.clock())
+            self._turn.waits = True
+
+    def left(self) -> None:
+        """Take note that the request goes out: it counts until it is answered, and a second at most. Sent again, it counts again."""
+        if self._gate is not None and self._turn is not None:
+            if not self._turn.waits:
+                self._gate.pacer.done(self._turn, None)
+                self._take()
+            self._turn.leaves(self._gate.clock())
+            self._gate.changed()
+
+    def answered(self) -> None:
+        """Take note that it is answered, for good."""
+        if self._gate is not None and self._turn is not None:
+            self._gate.pacer.done(self._turn, self._gate.clock())
+            self._gate.changed()

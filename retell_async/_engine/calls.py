@@ -76,6 +76,8 @@ class Call:
     """Whether the body of the answer is left where it is. The answer then keeps its slot until it is closed."""
     follow: bool | None = None
     """Whether redirects are followed, whatever the operation; ``None`` where it may be repeated."""
+    on_leave: Callable[[], object] | None = None
+    """Called each time that the request goes out."""
     attempts: int = 1
     give_up_at: float | None = None
     """By the clock of the account; ``None`` for never."""
@@ -87,6 +89,17 @@ class Call:
     _refusal: RateLimitError | None = None  # the last 429
     _acted: bool = False  # whether the server did it and said where the result is
     _before: APIError | None = None  # what became of the attempt before
+    _leaves: bool = False  # whether the present attempt is on its way, or may be
+    _left: bool = False  # whether the server may have acted on one before
+    _withdrawn: Exception | None = None
+
+    def withdraw(self, error: Exception) -> bool:
+        """Send it no more, unless the server may have acted on it already; whether it has not.
+
+        Then it can be cancelled, and nothing of it leaves meanwhile: it ends with this error. Else it goes on until that is known.
+        """
+        self._withdrawn = error
+        return self._is_over and not self._leaves
 
     async def carry_out(self, http: Http, account: Account, slots: Slots) -> Answer:
         """Send the request, again where that is needed and allowed, and give the successful answer.
@@ -106,6 +119,7 @@ class Call:
             give_up_at=self.give_up_at,
             unknown=self.key_since is not None,
         )
+        self._left = state.unknown
         delay: float | None = 0.0
         while True:
             error: APIError
@@ -139,7 +153,8 @@ class Call:
                 raise self._unknown(error, http) from error
             delay = state.failed(fault(error), now=clock(), age=self._age(account), repeatable=self.encoded.repeatable)
             self.attempts = state.attempts
-            if delay is None or self._in_vain:
+            self._leaves, self._left = False, state.unknown
+            if delay is None or self._in_vain or self._is_over:
                 if self._before is not None and error.__cause__ is None and error is not self._before:
                     error.__cause__ = self._before
                 if state.unknown:
@@ -147,6 +162,11 @@ class Call:
                 raise error
             self._tell(RetryEvent(operation=self.operation.id, attempt=state.attempts - 1, delay=delay, error=error))
             self._before = error
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether it was withdrawn, and can be."""
+        return self._withdrawn is not None and not (self._left or self._acted)
 
     def _renew_key(self) -> None:
         old, new = cast("str", self.idempotency_key), new_key()
@@ -225,9 +245,10 @@ class Call:
                             self._waited += waited
                             self._in_vain = waited > wait - _NOTICEABLE
                     raise
-                except _KeyForgotten:
-                    answered = True
-                    self._since = before
+                except Exception:
+                    if self._departure.refusal is not None:
+                        answered = True
+                        self._since = before
                     raise
                 if self.parse and answer.is_success and self.operation.media == "json" and not is_empty(answer, self.operation):
                     answer.check(self.operation)
@@ -260,23 +281,29 @@ class Call:
             self._tell(
                 LimitEvent(operation=self.operation.id, limit=limited.name, reason=said(error), pause=pause, rate=limited.pacer.rate)
             )
-            if not self.encoded.repeatable or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
+            self._leaves = False
+            if not self.encoded.repeatable or self._is_over or max(pause, error.retry_after or 0.0) > self._most_wait(http, now):
                 return answer
 
     def _leaving(self, turns: Sequence[tuple[Gate, Turn]], account: Account, *, is_first: bool) -> Callable[[], None] | None:
         """What to call when the request goes out. It may have to wait for a connection long after its limits let it go."""
-        if not turns and self.idempotency_key is None:
+        if not turns and self.idempotency_key is None and self.on_leave is None:
             return None
         for _, turn in turns:
             turn.waits = True
 
         def leaves() -> None:
+            if self._is_over:
+                raise cast("Exception", self._withdrawn)
             if is_first:
                 self._since = account.clock(), time.time()
             if self.idempotency_key is not None and self._age(account) > KEY_LIFETIME:
                 raise _KeyForgotten
+            self._leaves = True
             for _, turn in turns:
                 turn.leaves(account.clock())
+            if self.on_leave is not None:
+                self.on_leave()
 
         return leaves
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import attrs
 
 from .._core.errors import ConfigurationError
-from .._core.operation import Operation, Request
+from .._core.operation import Omit, Operation, Request
 
 __all__ = ["KEY_FIELD", "MARK", "is_listed", "marked", "new_key", "token_of", "with_key"]
 
@@ -57,16 +57,23 @@ def token_of(request: Request[Any]) -> str | None:
 
 
 def marked(request: Request[T], token: str) -> Request[T]:
-    """The request with a token in the metadata of what it creates, beside the caller's own."""
+    """The request with a token in the metadata of what it creates, beside the caller's own.
+
+    :raises TypeError: the metadata is no object, to which none can be added.
+    """
     return attrs.evolve(request, body={**(request.body or {}), "metadata": {**_metadata(request), MARK: token}})
 
 
 def _metadata(request: Request[Any]) -> Mapping[str, Any]:
     metadata: Any = (request.body or {}).get("metadata")
-    if metadata is None:
+    if metadata is None or isinstance(metadata, Omit):
         return {}
     if isinstance(metadata, Mapping):
         return cast("Mapping[str, Any]", metadata)
     from .._core.interop.values import fields
 
-    return fields(metadata) or {}
+    found = fields(metadata)
+    if found is None:
+        hint = ": give what json.loads makes of it" if isinstance(metadata, (str, bytes)) else ""
+        raise TypeError(f"metadata must be an object, such as a dict, and not {type(metadata).__name__}{hint}")
+    return found

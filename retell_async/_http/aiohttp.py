@@ -22,7 +22,7 @@ import httpx
 import httpx_aiohttp
 from yarl import URL
 
-from .._core.errors import ConfigurationError
+from .._core.errors import ConfigurationError, RetellError
 from .._core.masking import mask_text
 from .exchange import no_cookies
 from .instrumented import Methods
@@ -97,7 +97,7 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         if not on_asyncio():
             raise ConfigurationError("aiohttp runs under asyncio alone: use DefaultAsyncHttpxClient under trio")
         if self._closed:
-            raise RuntimeError("the transport is closed")
+            raise RetellError("the client is closed")
         self._leave_ended_loops()
         upload = _upload_of(request)
         trip = _Trip(request.extensions.get(LEAVES))
@@ -145,8 +145,9 @@ class _Transport(httpx_aiohttp.AiohttpTransport, OwnTransport):
         return session
 
     def _leave_ended_loops(self) -> None:
-        for loop in [loop for loop in self.sessions if is_over(loop)]:
-            _close(self.sessions.pop(loop))
+        for loop in list(self.sessions):  # those of other threads come and go meanwhile
+            if is_over(loop) and (session := self.sessions.pop(loop, None)) is not None:
+                _close(session)
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -401,7 +402,14 @@ def _translated(error: httpx.TransportError | aiohttp.ClientError | OSError) -> 
     cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
     if isinstance(error, httpx.TransportError) and not isinstance(cause, (aiohttp.ClientError, OSError)):
         return error
-    return _kind(cause)(mask_text(str(cause)))
+    return _kind(cause)(mask_text(_said(cause)))
+
+
+def _said(cause: BaseException | None) -> str:
+    """What an error of aiohttp says, without what it quotes of the answer: servers repeat what they were sent."""
+    if isinstance(cause, aiohttp.ClientResponseError) and not isinstance(cause, aiohttp.ClientHttpProxyError):
+        return f"the answer is no HTTP: {cause.message.partition(':')[0]}"  # the status is one that aiohttp has made up
+    return str(cause).partition(":")[0] if isinstance(cause, aiohttp.ClientPayloadError) else str(cause)
 
 
 def _kind(cause: BaseException | None) -> Callable[[str], httpx.TransportError]:

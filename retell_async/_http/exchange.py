@@ -245,7 +245,7 @@ class Http:
                 await answer.response.aclose()  # somebody on the way made an answer of it
                 raise departure.refusal
         except BaseException as error:
-            cut(error, before)
+            cut(error, before, headers=encoded.headers)
             refusal = departure.refusal
             if refusal is None or refusal is error or not isinstance(error, Exception):
                 raise
@@ -284,11 +284,11 @@ class Http:
                 what = f"no free connection within {times['pool']:g} s: all that the HTTP client may open are in use"
             message = f"Request timed out: {what}; {self.way(encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
-            raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from cut(error, before)
+            raise APITimeoutError(self.build(encoded, timeout), message=message, sent=sent) from error
         except httpx.RequestError as error:
             message = f"Connection error: {reason(error).rstrip('.')}; {self.way(encoded)}{_hint(error, encoded)}"
             sent = self._may_be_sent(error, encoded, departure)
-            raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(error, before)
+            raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from error
         except httpx.HTTPStatusError as error:
             return _refused(error.response)  # of `raise_for_status` in a hook of the user's
         except RetellError:
@@ -298,9 +298,12 @@ class Http:
         except Exception as error:
             if departure.refusal is not None:
                 raise
-            # A transport of the user's own, or something in its way, failed as it should not: how far the request got nobody knows.
+            # A transport of the user's own, or something in its way, failed as it should not.
             message = f"Connection error: {reason(error)}; {self.way(encoded)}"
-            raise APIConnectionError(message=message, request=self.build(encoded, timeout)) from cut(error, before, note=True)
+            sent = self.may_have_left(encoded, departure)
+            raise APIConnectionError(message=message, request=self.build(encoded, timeout), sent=sent) from cut(
+                error, before, headers=encoded.headers, note=True
+            )
 
     async def _go_straight(self, straight: Transport, encoded: Encoded, times: Times, departure: Departure) -> Answer:
         received = await straight.exchange(_buffered(encoded, departure), times)
@@ -347,6 +350,7 @@ class Http:
         own = self._own
         request = self._request(encoded, times, files)
         request.extensions |= {LEAVES: departure, "trace": departure.trace(request.extensions.get("trace"))}
+        departure.is_handed_over = True
         if own is not None:
             response = await own.handle_async_request(request)
             response.request = request
@@ -420,8 +424,8 @@ class Http:
 
     def may_have_left(self, encoded: Encoded, departure: Departure) -> bool:
         """Whether anything of a request may have left, however it ended. Where all of its way is known, it would have been said."""
-        if departure.left:
-            return True
+        if departure.left or not departure.is_handed_over:
+            return departure.left
         own = self._client.own if isinstance(self._client, OwnClient) else None
         if own is not None and own.tells:
             return False

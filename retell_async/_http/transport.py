@@ -5,9 +5,11 @@ from __future__ import annotations
 import ssl
 import sys
 import warnings
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
+from math import inf
+from threading import Lock
 from time import monotonic
 from typing import Any, cast
 
@@ -28,6 +30,7 @@ from .way import NOT_SENT, OwnTransport, drop_abandoned, goes_out, not_sent
 __all__ = ["HTTPCORE", "Transport"]
 
 _PORTS = {"http": 80, "https": 443}
+_MOST_ORIGINS = 64  # of which it is kept by which proxy they are reached
 
 _OF_HTTPCORE = (httpcore.AsyncConnectionPool, httpcore.AsyncHTTPConnection, httpcore.AsyncHTTP11Connection)
 
@@ -45,6 +48,47 @@ class _Place:
     idle_since: float = 0.0
 
 
+class _Idle:
+    """The places that nobody uses. What a step costs does not grow with their number, nor with that of the origins.
+
+    Any thread may take places out: that in which a client is closed may be another one than that of their event loop.
+    """
+
+    def __init__(self) -> None:
+        self._all: OrderedDict[_Place, None] = OrderedDict()  # as the values of the next: those that were used last are at the end
+        self._of: dict[Origin, OrderedDict[_Place, None]] = {}
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def put(self, place: _Place) -> None:
+        with self._lock:
+            place.idle_since = monotonic()
+            self._all[place] = None
+            self._of.setdefault(place.origin, OrderedDict())[place] = None
+
+    def take(self, origin: Origin) -> _Place | None:
+        """Of those to this origin the one that was used last, if there is any."""
+        with self._lock:
+            places = self._of.get(origin)
+            return None if places is None else self._taken(next(reversed(places)))
+
+    def take_oldest(self, before: float = inf) -> _Place | None:
+        """The one that was used before all others, if that was before this moment."""
+        with self._lock:
+            place = next(iter(self._all), None)
+            return None if place is None or place.idle_since >= before else self._taken(place)
+
+    def _taken(self, place: _Place) -> _Place:
+        del self._all[place]
+        places = self._of[place.origin]
+        del places[place]
+        if not places:
+            del self._of[place.origin]
+        return place
+
+
 _of_parents: list[_Pool] = []
 """To collect the connections of another process would close them."""
 
@@ -53,11 +97,11 @@ class _Pool:
     """The connections of one event loop, as those of one cannot be used, or even closed, in another."""
 
     def __init__(self, loop: Any, limits: httpx.Limits) -> None:
-        self.shared: dict[Origin, httpx.AsyncHTTPTransport] = {}
+        self.shared: dict[tuple[str, bool], httpx.AsyncHTTPTransport] = {}
+        """By scheme and by whether there is a proxy on the way."""
         self.process = this_process()
         self.loop = loop
-        self._idle: dict[Origin, deque[_Place]] = {}  # of each, those that were used last are at the right
-        self._idle_number = 0
+        self._idle = _Idle()
         self._most_idle = limits.max_keepalive_connections
         self._expiry = limits.keepalive_expiry
         self._slots = None if limits.max_connections is None else Slots(limits.max_connections)
@@ -69,7 +113,7 @@ class _Pool:
     @property
     def idle(self) -> int:
         """How many connections are open that nobody uses."""
-        return self._idle_number
+        return len(self._idle)
 
     async def enter(self, timeout: float | None) -> None:
         """Wait until one of the connections that may be open at once can be used."""
@@ -94,14 +138,12 @@ class _Pool:
 
     async def take(self, origin: Origin) -> _Place | None:
         """A place with an open connection to this origin. ``None`` if there is none: then there is room for a new one."""
-        await self._close_expired()
-        idle = self._idle.get(origin)
-        if idle:
-            self._idle_number -= 1
-            return idle.pop()
-        if self._most is not None and self._busy + self._idle_number > self._most:
-            await self._close(min((places for places in self._idle.values() if places), key=lambda places: places[0].idle_since))
-        return None
+        if self._expiry is not None:
+            await self._close_idle(before=monotonic() - self._expiry)
+        place = self._idle.take(origin)
+        if place is None and self._most is not None and self._busy + len(self._idle) > self._most:
+            await self._close_oldest()
+        return place
 
     async def close(self, place: _Place) -> None:
         """Close the connection of a place that is in use, and let another one use a place."""
@@ -113,51 +155,42 @@ class _Pool:
 
     async def release(self, place: _Place) -> None:
         """Take back a place whose answer was read, or will not be."""
-        place.idle_since = monotonic()
-        self._idle.setdefault(place.origin, deque()).append(place)
-        self._idle_number += 1
+        self._idle.put(place)
         self.leave()
-        if self._closed or (self._most_idle is not None and self._idle_number > self._most_idle):
-            await self._close(self._idle[place.origin])
+        if self._closed or (self._most_idle is not None and len(self._idle) > self._most_idle):
+            await self._close_oldest()
 
-    async def _close_expired(self) -> None:
-        if self._expiry is None:
-            return
-        oldest = monotonic() - self._expiry
-        for places in self._idle.values():
-            while places and places[0].idle_since < oldest:
-                await self._close(places)
+    async def _close_idle(self, before: float = inf) -> None:
+        while await self._close_oldest(before):
+            pass
 
-    async def _close(self, places: deque[_Place]) -> None:
-        """Close the one of these that was idle longest."""
-        self._idle_number -= 1
-        place = places.popleft()
+    async def _close_oldest(self, before: float = inf) -> bool:
+        """Close the connection that is idle longest, and say whether there was one that is since before this moment."""
+        place = self._idle.take_oldest(before)
+        if place is None:
+            return False
         with anyio.CancelScope(shield=True):
             await place.connection.aclose()
+        return True
 
     async def aclose(self) -> None:
         """Close the idle connections; the others close when their answers are read, and who waits for one gets an error."""
         self._closed = True
-        for scope in self._waiting:
+        for scope in list(self._waiting):
             scope.cancel()
-        for places in self._idle.values():
-            while places:
-                await self._close(places)
-        for transport in self.shared.values():
+        await self._close_idle()
+        for transport in list(self.shared.values()):
             await transport.aclose()
 
     def drop(self) -> None:
         """Close the idle connections from outside of their event loop."""
         self._closed = True
-        for places in self._idle.values():
-            while places:
-                self._idle_number -= 1
-                place = places.popleft()
-                if isinstance(place.connection, Http1Connection):
-                    place.connection.drop()
-                else:
-                    close_soon(self.loop, place.connection.aclose)
-        for transport in self.shared.values():
+        while (place := self._idle.take_oldest()) is not None:
+            if isinstance(place.connection, Http1Connection):
+                place.connection.drop()
+            else:
+                close_soon(self.loop, place.connection.aclose)
+        for transport in list(self.shared.values()):
             close_soon(self.loop, transport.aclose)
 
 
@@ -191,8 +224,7 @@ class Transport(OwnTransport):
         self.limits = limits or httpx.Limits(max_connections=100)
         self._trust_env = trust_env
         self._proxy = proxy
-        self._proxies = Proxies() if trust_env and proxy is None else None
-        self._ways: dict[Origin, httpx.Proxy | None] = {}
+        self._of_environment = lru_cache(_MOST_ORIGINS)(Proxies().of) if trust_env and proxy is None else None
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._closed = False
 
@@ -231,9 +263,10 @@ class Transport(OwnTransport):
         if "upgrade" in request.headers:
             return await self._upgrade(origin, request)
         if self._is_shared():
-            shared = pool.shared.get(origin)
+            way = origin[0], self._proxy_to(origin) is not None
+            shared = pool.shared.get(way)
             if shared is None:
-                shared = pool.shared[origin] = self._open_httpx(origin, self.limits)
+                shared = pool.shared[way] = self._open_httpx(origin, self.limits)
             try:
                 return await _by_httpx(shared, request)
             except BaseException:
@@ -279,8 +312,9 @@ class Transport(OwnTransport):
         if pool is None or pool.process is not this_process():
             if pool is not None:
                 _of_parents.append(pool)
-            for other in [other for other in self._pools if is_over(other)]:
-                self._pools.pop(other).drop()
+            for other in list(self._pools):  # those of other threads come and go meanwhile
+                if is_over(other) and (left := self._pools.pop(other, None)) is not None:
+                    left.drop()
             pool = self._pools[loop] = _Pool(loop, self.limits)
         return pool
 
@@ -307,11 +341,7 @@ class Transport(OwnTransport):
         return httpx.AsyncHTTPTransport(verify=self._context(origin[0]), http2=self.http2, limits=limits, proxy=self._proxy_to(origin))
 
     def _proxy_to(self, origin: Origin) -> httpx.Proxy | None:
-        if self._proxies is None:
-            return self._proxy
-        if origin not in self._ways:
-            self._ways[origin] = self._proxies.of(*origin)
-        return self._ways[origin]
+        return self._proxy if self._of_environment is None else self._of_environment(*origin)
 
     def _context(self, scheme: str) -> ssl.SSLContext:
         """One for all connections, since loading the certificates takes long; without them where there is no TLS."""

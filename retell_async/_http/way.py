@@ -63,6 +63,8 @@ class Departure:
         """Whether httpcore, or aiohttp, has said anything of it."""
         self.was_seen = False
         """Whether httpcore has said that it goes out."""
+        self.is_handed_over = False
+        """Whether anybody has it who may send it and not say so."""
         self.left = False
         """Whether anybody has said so, or it was handed over to somebody who does not say."""
 

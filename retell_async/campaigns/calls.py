@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from .._core.errors import BadRequestError, NotFoundError, OutcomeUnknownError, UnprocessableEntityError
+from .._core.errors import APIError, BadRequestError, NotFoundError, OutcomeUnknownError, UnprocessableEntityError
+from .._core.masking import mask_text
 from .._engine.idempotency import MARK
+from .._helpers.watch import is_transient
 from .case import Result
 from .contact import Contact
 from .hours import zone
@@ -59,15 +61,15 @@ def result_of(outcome: Outcome, rules: Rules, contact: Contact) -> Result | None
     if outcome.status == "placed" or outcome.call is None:
         return None
     call = outcome.call
-    reason = call.disconnection_reason or call.call_status
+    reason = _text(call.disconnection_reason) or _text(call.call_status) or "unknown"
     connected = call.start_timestamp is not None
     callback = _callback(call, rules.callback, contact.zones)
-    return Result(str(reason), connected=connected, callback=callback, opted_out=opted_out(call, rules))
+    return Result(reason, connected=connected, callback=callback, opted_out=opted_out(call, rules))
 
 
 def opted_out(call: PhoneCallResponse, rules: Rules) -> bool:
     """Whether whoever the call was with wants no more calls: its end says so, or what its agent left in the field `Rules.opt_out`."""
-    if REASONS.get(call.disconnection_reason or "") == "opted_out":
+    if REASONS.get(_text(call.disconnection_reason)) == "opted_out":
         return True
     said = None if rules.opt_out is None else _said(call, rules.opt_out)
     return said.strip().lower() not in _NO if isinstance(said, str) else bool(said)
@@ -79,8 +81,11 @@ def _refused(error: Exception | None) -> Result:
         return Result("unknown")
     if isinstance(error, BadRequestError) and any(words in error.message.lower() for words in _NOT_CALLED):
         return Result("not_placed", opted_out=True)
+    if error is not None and is_transient(error):
+        return Result("unavailable")
     at_fault = (BadRequestError, NotFoundError, UnprocessableEntityError, ValueError, TypeError)
-    return Result("not_placed", for_good=isinstance(error, at_fault))
+    text = error.message if isinstance(error, APIError) else str(error or "")
+    return Result("not_placed", for_good=isinstance(error, at_fault), text=mask_text(text))
 
 
 def _callback(call: PhoneCallResponse, name: str | None, zones: Sequence[str]) -> float | None:
@@ -94,20 +99,29 @@ def _callback(call: PhoneCallResponse, name: str | None, zones: Sequence[str]) -
     if not isinstance(text, str) or not text:
         return None
     try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        said = datetime.fromisoformat(text.strip())
+        times = [said] if said.tzinfo is not None else [said.replace(tzinfo=zone(each)) for each in zones]
+        moment = max(time.timestamp() for time in times)
+    except (ValueError, OverflowError):
         _logger.warning("call %s: %s is no time in the form of ISO 8601, and nobody is called back for it", call.call_id, name)
         return None
-    if moment.tzinfo is not None:
-        return moment.timestamp()
-    return max(moment.replace(tzinfo=zone(each)).timestamp() for each in zones)
+    if isinstance(call.end_timestamp, (int, float)) and moment * 1000 <= call.end_timestamp:
+        _logger.warning("call %s: %s is a time before the end of that call, and nobody is called back for it", call.call_id, name)
+        return None
+    return moment
 
 
 def _said(call: PhoneCallResponse, name: str) -> object:
     given = call.to_dict()
-    analysis = cast("Mapping[str, Any]", given.get("call_analysis") or {})
-    for found in (analysis.get("custom_analysis_data"), given.get("collected_dynamic_variables")):
-        said: object = cast("Mapping[str, Any]", found or {}).get(name)
-        if said is not None:
+    for found in (_table(_table(given.get("call_analysis")).get("custom_analysis_data")), _table(given.get("collected_dynamic_variables"))):
+        if (said := found.get(name)) is not None:
             return said
     return None
+
+
+def _table(said: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", said) if isinstance(said, Mapping) else {}
+
+
+def _text(said: object) -> str:
+    return said if isinstance(said, str) else ""

@@ -12,7 +12,7 @@ from .contact import Contact
 from .hours import day_in, hour_in, is_open, next_day, next_open
 from .rules import REASONS, Meaning, Retry, Rules
 
-__all__ = ["NOBODY", "Attempt", "Case", "End", "Result", "begin", "dialled", "due", "objection", "settled"]
+__all__ = ["NOBODY", "Attempt", "Case", "End", "Result", "begin", "dialled", "due", "is_given_up", "objection", "renewed", "settled"]
 
 End = Literal[
     "reached",
@@ -27,11 +27,19 @@ End = Literal[
 """How it ended with a contact: somebody was reached; a voicemail was, and the rules leave it at that; all attempts are used; the contact is
 not to be called; the number is none; the API refused the request; nobody knows whether the last call was placed; or there was no time."""
 
-NOBODY = {"not_placed", "concurrency_limit_reached", *(reason for reason, meaning in REASONS.items() if meaning == "account")}
+NOBODY = {
+    "not_placed",
+    "unavailable",
+    "concurrency_limit_reached",
+    *(reason for reason, meaning in REASONS.items() if meaning == "account"),
+}
 _LEFT_AT: Mapping[str, End] = {"reached": "reached", "voicemail": "voicemail", "unknown": "unknown"}  # where no retry follows
 _REFUSALS = 10  # attempts that called nobody, after which a contact is given up
+_LATE = 600.0  # seconds by which a callback may be late: it may be known only some time after the call
+_FAR = 366 * 86400.0  # seconds within which a callback means something
 _STEP = 900.0  # seconds from one moment that is looked at to the next, when another hour is sought
 _WEEK = 7 * 86400.0
+_DAYS = 3 * 86400.0  # seconds within which a day ends that has begun, wherever
 
 
 @attrs.frozen
@@ -39,21 +47,24 @@ class Attempt:
     """A call, or a request for one."""
 
     at: float
-    """When it was placed, as Unix time in seconds."""
+    """When it was sent, as Unix time in seconds; before that, when it is to be."""
     from_number: str = attrs.field(repr=False)
     result: str | None = None
-    """The reason of its end, ``unknown`` or ``not_placed``; ``None`` as long as it goes on."""
+    """The reason of its end, or as `Result.reason` has it; ``None`` as long as it goes on."""
 
 
 @attrs.frozen
 class Result:
     """How an attempt ended.
 
-    :param reason: the call's `disconnection_reason`; ``unknown`` if it is not known whether it was placed, ``not_placed`` if it was not.
+    :param reason: the call's `disconnection_reason`; ``unknown`` if it is not known whether it was placed, ``not_placed`` if the API
+        refused it, and ``unavailable`` if it did not come to that: there was no connection, or no room. That counts nowhere.
     :param connected: whether somebody, or something, answered.
     :param callback: when the contact wants to be called, as Unix time in seconds.
     :param opted_out: whether the contact wants no more calls.
+        One that is over already, or further away than a year, is none.
     :param for_good: of a request that was refused: it always will be.
+    :param text: of such a request: what the API said.
     """
 
     reason: str
@@ -61,13 +72,14 @@ class Result:
     callback: float | None = None
     opted_out: bool = False
     for_good: bool = False
+    text: str = ""
 
     @property
     def meaning(self) -> Meaning | Literal["unknown", "not_placed"]:
         """What the reason says, as `REASONS` has it."""
         if self.reason == "unknown":
             return "unknown"
-        if self.reason == "not_placed":
+        if self.reason in {"not_placed", "unavailable"}:
             return "not_placed"
         return REASONS.get(self.reason, "reached" if self.connected else "missed")
 
@@ -82,6 +94,8 @@ class Case:
     """The next attempt is not made before this, as Unix time in seconds."""
     end: End | None = None
     """How it ended; ``None`` as long as it goes on."""
+    earlier: tuple[float, ...] = ()
+    """When calls of a former budget were placed, which count for their day still."""
 
     @property
     def is_live(self) -> bool:
@@ -97,6 +111,12 @@ class Case:
 def begin(contact: Contact, rules: Rules, now: float) -> Case:
     """A contact of whom nothing is known yet."""
     return _scheduled(Case(contact), rules, now)
+
+
+def renewed(case: Case, rules: Rules, now: float) -> Case:
+    """A contact with a new budget of attempts. What was called today was called today."""
+    earlier = (*case.earlier, *(attempt.at for attempt in case.calls))
+    return _scheduled(Case(case.contact, earlier=tuple(at for at in earlier if at > now - _DAYS)), rules, now)
 
 
 def due(case: Case, rules: Rules, now: float) -> float | None:
@@ -120,7 +140,7 @@ def due(case: Case, rules: Rules, now: float) -> float | None:
 def _on_day(case: Case, name: str, moment: float) -> int:
     """The calls of the day that it is in a zone."""
     today = day_in(name, moment)
-    return sum(day_in(name, attempt.at) == today for attempt in case.calls)
+    return sum(day_in(name, at) == today for at in (*case.earlier, *(attempt.at for attempt in case.calls)))
 
 
 def objection(case: Case, rules: Rules, now: float, do_not_call: Collection[str] = ()) -> str | None:
@@ -157,11 +177,11 @@ def settled(case: Case, rules: Rules, result: Result, now: float) -> Case:
     meaning = result.meaning
     if result.opted_out or meaning == "opted_out":
         return _ended(case, "do_not_call")
-    if result.callback is not None:
-        return _scheduled(attrs.evolve(case, not_before=max(result.callback, now)), rules, now)
+    if result.callback is not None and now - _LATE < result.callback < now + _FAR:
+        return _scheduled(attrs.evolve(case, not_before=max(result.callback, now)), rules, now, meaning)
     if meaning == "dead":
         return _ended(case, "dead")
-    if result.for_good or (result.reason in NOBODY and len(case.attempts) - len(case.calls) >= _REFUSALS):
+    if result.for_good or (result.reason in NOBODY and is_given_up(case)):
         return _ended(case, "refused")
     if meaning == "account":
         # Nobody was called for the account's sake, which somebody has to mend: the campaign pauses, and goes on with this one.
@@ -169,14 +189,19 @@ def settled(case: Case, rules: Rules, result: Result, now: float) -> Case:
     retry = rules.retry_after(result.reason, meaning)
     if retry is None:
         return _ended(case, _LEFT_AT.get(meaning, "exhausted"))
-    return _retried(case, rules, retry, now)
+    return _retried(case, rules, retry, now, meaning)
 
 
-def _retried(case: Case, rules: Rules, retry: Retry, now: float) -> Case:
+def is_given_up(case: Case) -> bool:
+    """Whether so many requests for a contact called nobody that there are no more."""
+    return sum(attempt.result in NOBODY and attempt.result != "unavailable" for attempt in case.attempts) >= _REFUSALS
+
+
+def _retried(case: Case, rules: Rules, retry: Retry, now: float, meaning: str) -> Case:
     case = attrs.evolve(case, not_before=now + retry.after)
     if retry.other_hour and (other := _other_hour(case, rules, now)) is not None:
         case = attrs.evolve(case, not_before=other)
-    return _scheduled(case, rules, now)
+    return _scheduled(case, rules, now, meaning)
 
 
 def _other_hour(case: Case, rules: Rules, now: float) -> float | None:
@@ -191,12 +216,17 @@ def _other_hour(case: Case, rules: Rules, now: float) -> float | None:
     return None
 
 
-def _scheduled(case: Case, rules: Rules, now: float) -> Case:
-    """With the moment of the next attempt, or ended if there is none."""
+def _scheduled(case: Case, rules: Rules, now: float, meaning: str = "") -> Case:
+    """With the moment of the next attempt, or ended if there is none.
+
+    :param meaning: of the last attempt: who was reached was reached, though another call was to follow.
+    """
     if len(case.calls) >= rules.attempts:
-        return _ended(case, "exhausted")
+        return _ended(case, "reached" if meaning == "reached" else "exhausted")
     at = due(case, rules, now)
-    return _ended(case, "expired") if at is None else attrs.evolve(case, not_before=at)
+    if at is None:
+        return _ended(case, "reached" if meaning == "reached" else "expired")
+    return attrs.evolve(case, not_before=at)
 
 
 def _ended(case: Case, end: End) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import attrs
@@ -10,6 +11,8 @@ from .._core.errors import ConfigurationError
 from .hours import day_in, next_day
 
 __all__ = ["Choice", "Number", "Usage", "choose", "used"]
+
+_SLOWEST = 1 / 86400
 
 
 @attrs.frozen
@@ -27,8 +30,8 @@ class Number:
     per_day: int | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if not self.per_second > 0:
-            raise ConfigurationError(f"per_second of a number must be above 0, not {self.per_second!r}")
+        if not _SLOWEST <= self.per_second < math.inf:
+            raise ConfigurationError(f"per_second of a number must be a number, and one call a day at least, not {self.per_second!r}")
         if self.per_day is not None and self.per_day < 1:
             raise ConfigurationError(f"per_day of a number must be 1 or more, or None, not {self.per_day!r}")
 

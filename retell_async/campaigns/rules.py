@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -59,6 +60,9 @@ it went wrong and may go well later (``failed``); it will never go well (``dead`
 go on. A reason that is not here means ``reached`` if the call connected, and ``missed`` if it did not."""
 
 
+_YEAR = 366 * 86400.0
+
+
 @attrs.frozen
 class Retry:
     """When another attempt follows.
@@ -71,8 +75,8 @@ class Retry:
     other_hour: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if not self.after >= 0:
-            raise ConfigurationError(f"after of a Retry must be 0 seconds or more, not {self.after!r}")
+        if not 0 <= self.after <= _YEAR:
+            raise ConfigurationError(f"after of a Retry must be 0 seconds or more, and a year at most, not {self.after!r}")
 
 
 _RETRIES: Mapping[str, Retry | None] = {
@@ -143,6 +147,8 @@ class Rules:
         for name in self.retries:
             if name not in known:
                 raise ConfigurationError(f"retries: {name!r} is no end of a call: {', '.join(sorted(known))} are")
+        if self.until is not None and not math.isfinite(self.until):
+            raise ConfigurationError(f"until of a campaign must be Unix time in seconds, or None, not {self.until!r}")
         zone(self.zone)
 
     @property

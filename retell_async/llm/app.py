@@ -14,7 +14,7 @@ from retell_async._core.masking import masked_traceback
 
 from .agent import AgentFactory, factory_of
 from .channel import Channel, Opening, Refused
-from .log import is_stray, log
+from .log import is_ending, log
 from .serving import asgi
 from .serving.gate import Gate
 from .session import Session, Stats
@@ -230,7 +230,7 @@ class App:
         try:
             return await session.connect(channel)
         except BaseException as error:
-            if not is_stray(error):
+            if is_ending(error):
                 raise
             log.error("call %r: a connection broke off\n%s", session.call_id, masked_traceback(error))
             return True
@@ -239,7 +239,7 @@ class App:
         try:
             await session.run()
         except BaseException as error:
-            if not is_stray(error):
+            if is_ending(error):
                 raise
             log.error("call %r broke off\n%s", session.call_id, masked_traceback(error))
         finally:

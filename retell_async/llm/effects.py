@@ -15,9 +15,11 @@ from retell_async import RetellError
 from retell_async._core.masking import mask_text, masked_traceback
 
 from .log import is_stray, log, stated_of
-from .store import Outcome, Store
+from .store import Outcome, Store, finish
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from .turn import Turn
 
 __all__ = ["Effect", "Effects", "SideEffectFailedError", "SideEffectUnknownError"]
@@ -61,6 +63,9 @@ class Effect:
     """What it gave, if it is done."""
     error: BaseException | None = attrs.field(default=None, repr=False)
     """Why it did not happen, or may not have."""
+    traceback: TracebackType | None = attrs.field(default=None, repr=False)
+    context: BaseException | None = attrs.field(default=None, repr=False)
+    """What that error had of them when it was raised first."""
     turn: Turn | None = attrs.field(default=None, repr=False)
     """That turn, unless it was another process that began it."""
     ended: anyio.Event = attrs.field(factory=anyio.Event, repr=False)
@@ -129,8 +134,9 @@ class Effects:
                 raise RuntimeError("the call is over: nothing is begun in it any more") from None
             self._known[key] = effect
         await self._wait(effect)
-        if effect.error is not None:
-            raise effect.error
+        if (error := effect.error) is not None:
+            error.__context__ = effect.context  # else it would grow by each turn that asks
+            raise error.with_traceback(effect.traceback)
         return effect.result
 
     async def _wait(self, effect: Effect) -> None:
@@ -172,6 +178,8 @@ class Effects:
             if not is_stray(error):
                 raise
         finally:
+            if (failed := effect.error) is not None:
+                effect.traceback, effect.context = failed.__traceback__, failed.__context__
             effect.again = effect.error is not None and (not begun or isinstance(effect.error, retry_on))
             effect.ended.set()
             self.changed()
@@ -206,7 +214,7 @@ class Effects:
             outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
         try:
             with anyio.move_on_after(_STORE_WITHIN, shield=True) as waiting:
-                await self.store.finish(self.call_id, effect.key, outcome)
+                await finish(self.store, self.call_id, effect.key, outcome)
             if waiting.cancelled_caught:
                 log.error("call %r: the store does not take how %r ended", self.call_id, effect.key)
         except Exception as error:  # noqa: BLE001 - a store may raise anything

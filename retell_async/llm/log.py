@@ -13,16 +13,28 @@ from typing import Any, NoReturn, cast
 
 import anyio
 
-__all__ = ["absorb", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
+__all__ = ["absorb", "as_json", "is_ending", "is_json", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
 
 log = logging.getLogger("retell_async.llm")
 
 
 def is_stray(error: BaseException) -> bool:
     """Whether an error that just came out of the application's code is its own, a cancellation of something that it waits for included."""
-    if isinstance(error, (SystemExit, KeyboardInterrupt, GeneratorExit)):
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
         return False
-    return isinstance(error, Exception) or anyio.current_effective_deadline() != -math.inf
+    if isinstance(error, Exception):
+        return True
+    try:
+        return anyio.current_effective_deadline() != -math.inf
+    except RuntimeError:  # no loop runs any more, and what was left in it is thrown away
+        return False
+
+
+def is_ending(error: BaseException) -> bool:
+    """Whether an error that just came out ends the task that it came out in: also a task of asyncio that was cancelled as such."""
+    if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) is not None and task.cancelling():
+        return True
+    return not is_stray(error)
 
 
 def absorb(error: BaseException) -> None:
@@ -40,6 +52,23 @@ def text_of(value: object) -> str:
     try:
         return json.dumps(value, default=str)
     except Exception:  # noqa: BLE001 - keys that JSON does not have, circles, and whatever a `__str__` raises
+        return _written(value)
+
+
+def is_json(value: object) -> bool:
+    """Whether JSON has it."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def as_json(value: object) -> Any:
+    """A value as JSON has it, with the text of whatever it does not have."""
+    try:
+        return json.loads(json.dumps(value, default=str, allow_nan=False))
+    except Exception:  # noqa: BLE001 - as in `text_of`
         return _written(value)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, cast, dataclass_transform
 
 from retell_async import RetellError
@@ -41,6 +41,7 @@ __all__ = [
     "UpdateAgent",
     "UpdateOnly",
     "dump",
+    "odd_fields",
     "parse_answer",
     "parse_request",
 ]
@@ -279,6 +280,18 @@ _ANSWERS = {
 }
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", dict: "an object", object: "anything"}
 
+_OPTIONAL = {
+    **dict.fromkeys(("auto_reconnect", "call_details", "transcript_with_tool_calls", "no_interruption_allowed"), bool),
+    **dict.fromkeys(("end_call", "show_transferee_as_caller", "successful"), bool),
+    **dict.fromkeys(("responsiveness", "interruption_sensitivity", "reminder_trigger_ms", "reminder_max_count"), float),
+}
+_BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "responsiveness": ("between 0 and 1", lambda value: 0 <= value <= 1),
+    "interruption_sensitivity": ("between 0 and 1", lambda value: 0 <= value <= 1),
+    "reminder_trigger_ms": ("above 0", lambda value: value > 0),
+    "reminder_max_count": ("a whole number of 0 or more", lambda value: value >= 0 and value == int(value)),
+}
+
 
 def parse_request(text: str) -> Request:
     """A message from Retell. A transcript that is missing reads as an empty one, and what is no object in one is left out.
@@ -304,6 +317,22 @@ def parse_answer(text: str) -> Answer:
     for name, own in getattr(kind, "__own__", {}).items():
         data[name] = adopter(own)(data[name])
     return cast("Answer", adopter(kind)(data))
+
+
+def odd_fields(answer: Answer) -> Iterator[str]:
+    """What is wrong with fields of a message that may be left out, or be ``null``: a sentence for each. Actions are not looked at."""
+    fields = answer.to_dict()
+    for name in ("config", "agent_config"):
+        if isinstance(fields.get(name), dict):
+            fields |= fields[name]
+    for name, needed in _OPTIONAL.items():
+        value = fields.get(name)
+        if value is None:
+            continue
+        if not _fits(value, needed):
+            yield f"a `{name}` that is not {_NAMES[needed]}"
+        elif name in _BOUNDS and not _BOUNDS[name][1](value):
+            yield f"a `{name}` that is not {_BOUNDS[name][0]}"
 
 
 def dump(message: Message) -> str:
@@ -338,12 +367,16 @@ def _kind(data: dict[str, Any], tag: str, kinds: Mapping[str, type[Message]], de
     for field, needed in kind.__needs__.items():
         if field not in data:
             raise ProtocolError(f"{name} has no `{field}`")
-        value: Any = data[field]
-        fits = isinstance(value, (int, float) if needed is float else needed)
-        unbounded = isinstance(value, float) and not math.isfinite(value)
-        if not fits or unbounded or (isinstance(value, bool) and needed in {int, float}):
+        if not _fits(data[field], needed):
             raise ProtocolError(f"{name} has a `{field}` that is not {_NAMES[needed]}")
     return kind
+
+
+def _fits(value: Any, needed: type) -> bool:
+    """Whether a value of JSON is of a type: ``float`` stands for any number."""
+    if isinstance(value, bool) and needed in {int, float}:
+        return False
+    return isinstance(value, (int, float) if needed is float else needed) and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _clean_transcripts(data: dict[str, Any], *, needed: bool) -> None:

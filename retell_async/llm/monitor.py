@@ -84,7 +84,9 @@ class Watched:
     seen: bool = False
     """Whether the call was seen to be going on: something came, or the server let this client watch."""
     failures: int = 0
-    """How many connections were lost or refused, one after the other, with which nothing came."""
+    """How many connections were lost or refused, one after the other, with which nothing came that had not come before."""
+    _versions: set[int] = attrs.field(factory=set[int])
+    """What items have been: a server may tell all of it again on each connection."""
 
     def received(self, text: str) -> list[MonitorItem]:
         """The items in a message that are new or have changed. What is no item is passed over."""
@@ -92,7 +94,7 @@ class Watched:
             data: Any = loads(text)
         except (ValueError, RecursionError):
             return []
-        self.seen, self.failures = True, 0
+        self.seen = True
         changed: list[MonitorItem] = []
         for each in cast("Sequence[Any]", data) if isinstance(data, list) else [data]:
             fields = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
@@ -104,6 +106,10 @@ class Watched:
             if known is None or known.to_dict() != item.to_dict():
                 self.items[item.id] = item
                 changed.append(item)
+                version = hash(repr(item.to_dict()))
+                if version not in self._versions:
+                    self._versions.add(version)
+                    self.failures = 0
         return changed
 
     def closed(self, code: int, reason: str = "") -> Literal["over", "again"]:

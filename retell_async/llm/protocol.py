@@ -44,6 +44,9 @@ __all__ = ["DIGITS", "NUMBER", "Action", "Asked", "Conversation", "Details", "Ev
 
 Kind: TypeAlias = Literal["begin", "response", "reminder"]
 
+_MOST_WAITING = 32
+"""Frames that may wait to be sent before answers to pings are left out."""
+
 DIGITS = re.compile(r"[0-9*#]+")
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 
@@ -210,6 +213,8 @@ class Conversation:
             return [Ignored(str(error))]
         match message:
             case Ping():
+                if len(self._queue) >= _MOST_WAITING:  # the newest says as much as all of them
+                    self._queue = deque(each for each in self._queue if not isinstance(each[0], Pong))
                 self._send(Pong(timestamp=message.timestamp))
                 return []
             case CallDetails():

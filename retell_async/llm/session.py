@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -78,15 +79,17 @@ class Session:
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
         self.state: dict[str, Any] = {}
-        """The application's own. It survives reconnections, and other processes too with a store that they share; then it must be JSON.
+        """The application's own. It survives reconnections, and other processes too with a store that they share.
 
-        It is saved when a turn is complete, when a connection is lost, and at the end.
+        Those get the text of what JSON does not have, such as a datetime, if the store writes JSON. It is saved when a turn is complete,
+        when a connection is lost, and at the end.
         """
         self.ended: str | None = None
         """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded`` or ``refused``. Where only this process
         is done with it: ``shutdown``, or ``moved`` when Retell has connected it to another one."""
         self._agent = agent
         self._stats = stats
+        self._thread = threading.get_ident()
         self._records = Records(store, call_id)
         self._conversation = Conversation(
             options=Options(
@@ -159,7 +162,9 @@ class Session:
         :param uninterruptible: whether the user cannot interrupt it; one who is speaking would at once.
         :raises ValueError: more than one action is given, or one that cannot be carried out.
         :raises TypeError: the message is neither a text nor an async iterator.
+        :raises RuntimeError: it is called from another thread than that of the event loop.
         """
+        self._check_thread("interrupt")
         if not isinstance(message, str) and not hasattr(message, "__aiter__"):
             raise TypeError(f"an interruption is a text or an async iterator of texts, and not {type(message).__name__}")
         action = None
@@ -192,7 +197,9 @@ class Session:
         :param reminder_trigger_ms: milliseconds of silence after which Retell asks for a reminder.
         :param reminder_max_count: how many reminders there may be, 0 for none.
         :raises ValueError: a value is no number or out of bounds, or none is given.
+        :raises RuntimeError: it is called from another thread than that of the event loop.
         """
+        self._check_thread("update_agent")
         given = {
             "responsiveness": responsiveness,
             "interruption_sensitivity": interruption_sensitivity,
@@ -220,7 +227,9 @@ class Session:
 
         :raises TypeError: it holds what JSON does not have.
         :raises ValueError: a number in it is not finite, or it holds itself.
+        :raises RuntimeError: it is called from another thread than that of the event loop.
         """
+        self._check_thread("send_metadata")
         self._conversation.metadata(metadata)
         self._wake()
 
@@ -231,7 +240,9 @@ class Session:
 
         :param arguments: a JSON object, as one or as text.
         :raises ValueError: the name is no text, or the arguments are no such object.
+        :raises RuntimeError: it is called from another thread than that of the event loop.
         """
+        self._check_thread("tool_call")
         id = f"tool_{uuid4().hex}"
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str, allow_nan=False)
         if object_of(text) is None:
@@ -244,9 +255,19 @@ class Session:
         """Note in the transcript what came of a tool call: a text, or anything else, which is written as JSON.
 
         :raises ValueError: the id is no text.
+        :raises RuntimeError: it is called from another thread than that of the event loop.
         """
+        self._check_thread("tool_result")
         self._conversation.tool_result(id, text_of(content), successful=successful)
         self._wake()
+
+    def _check_thread(self, name: str) -> None:
+        """:raises RuntimeError: this is another thread, in which nothing of the event loop may be touched."""
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(
+                f"{name} is called from another thread than that of the event loop, and nothing was done: call it in a function that is "
+                f"`async def`, or by `anyio.from_thread.run_sync` or asyncio's `call_soon_threadsafe`"
+            )
 
     # For turns.
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     :returns: 0 when no rule was broken, 1 when one was, 2 when nothing could be played.
     """
     asked = _parser().parse_args(arguments)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # whatever is typed or said
     try:
         lines = _lines(asked)
         found = _scenarios(asked, lines)
@@ -42,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         variables: Any = None if asked.variables is None else _json("--variables", asked.variables)
         if variables is not None and not isinstance(variables, dict):
             raise ValueError("--variables is to be a JSON object")
+        stdin: Any = sys.stdin
+        if asked.interactive and stdin is None:
+            raise ValueError("--interactive needs a standard input, and there is none")
         from .simulator.link import Settings, check_url, play_all
         from .simulator.terminal import talk
 
@@ -49,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(
             asked.answer_within,
             asked.slack,
+            asked.call_within,
             metadata=metadata,
             variables=cast("dict[str, Any] | None", variables),
             side_effects=frozenset(asked.tool),
@@ -122,8 +130,10 @@ def _print(lines: Iterable[tuple[Style, str]], status: int) -> int:
 
     :returns: the exit status, also when nobody reads on.
     """
-    console = None
-    if sys.stdout.isatty() and find_spec("rich") is not None:
+    console, stdout = None, cast("Any", sys.stdout)
+    if stdout is None:
+        return status
+    if stdout.isatty() and find_spec("rich") is not None:
         from rich.console import Console
 
         console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
@@ -171,6 +181,13 @@ def _parser() -> argparse.ArgumentParser:
         default=15.0,
         metavar="SECONDS",
         help="how long an answer may take to its end (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--call-within",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a call may take in all, pauses of a script included (default: %(default)g)",
     )
     parser.add_argument(
         "--slack",

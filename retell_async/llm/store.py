@@ -10,11 +10,11 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import anyio
 import attrs
 
-from retell_async._core.masking import masked_traceback
+from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import log
+from .log import as_json, is_json, log
 
-__all__ = ["MemoryStore", "Outcome", "Records", "Store"]
+__all__ = ["MemoryStore", "Outcome", "Records", "Store", "finish"]
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ class Store(Protocol):
     async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
         """Keep this of the call, unless there was a newer claim.
 
-        :param record: holds the session's state, what side effects of turns that were not heard gave, and how far the call has come; it is
-            JSON if those are.
+        :param record: holds the session's state, what side effects of turns that were not heard gave, and how far the call has come. If
+            this raises, and not all of that is JSON, it is called again with the text of what JSON does not have.
         :returns: whether it is kept.
         """
         ...
@@ -63,7 +63,30 @@ class Store(Protocol):
         """Begin a side effect. ``None`` if it is the caller's to carry out, else how far it has come."""
 
     async def finish(self, call_id: str, key: str, outcome: Outcome | None) -> None:
-        """Keep how a side effect ended that was begun; with ``None`` nothing was done, and it can be begun again."""
+        """Keep how a side effect ended that was begun; with ``None`` nothing was done, and it can be begun again.
+
+        If this raises, and the result is not JSON, it is called again with the text of what JSON does not have.
+        """
+
+
+async def finish(store: Store, call_id: str, key: str, outcome: Outcome | None) -> None:
+    """Have a store keep how a side effect ended, at least that it did.
+
+    :raises Exception: whatever the store does.
+    """
+    try:
+        await store.finish(call_id, key, outcome)
+    except Exception:
+        if outcome is None or is_json(outcome.result):
+            raise
+        await store.finish(call_id, key, attrs.evolve(outcome, result=as_json(outcome.result)))
+        _log_text(call_id, f"the result of {key!r} ({type(outcome.result).__name__})")
+
+
+def _log_text(call_id: str, what: str) -> None:
+    log.error(
+        "call %r: the store has no place for %s: other processes get it as text, since JSON does not have it", call_id, mask_text(what)
+    )
 
 
 class MemoryStore:
@@ -139,6 +162,8 @@ class Records:
         self.unanswered_at = -math.inf
         """When it was last found not to answer one."""
         self._one_by_one = anyio.Lock()
+        self._as_text: set[str] = set()
+        """What JSON does not have, of what is kept."""
 
     @property
     def doubtful(self) -> bool:
@@ -170,7 +195,18 @@ class Records:
     async def _saved(self, record: dict[str, Any]) -> bool:
         if self._claim is None:
             return False
-        kept: Any = await self._store.save(self._call_id, record, self._claim)
+        kept: Any
+        try:
+            kept = await self._store.save(self._call_id, record, self._claim)
+        except Exception:
+            found = dict[str, Any]()
+            plain = _plain(record, found)
+            if not found:
+                raise
+            kept = await self._store.save(self._call_id, plain, self._claim)
+            for what in found.keys() - self._as_text:
+                _log_text(self._call_id, f"{what} ({type(found[what]).__name__})")
+            self._as_text |= found.keys()
         if kept:
             self._settled(self._unanswered)
         return kept is None or bool(kept)
@@ -190,6 +226,22 @@ class Records:
         except Exception as error:  # noqa: BLE001 - a store may raise anything
             log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(error))
         return None
+
+
+def _plain(record: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A record with the text of what JSON does not have, which is put into `found`."""
+
+    def plain(name: str, value: Any) -> Any:
+        if is_json(value):
+            return value
+        found[name] = value
+        return as_json(value)
+
+    return {
+        **record,
+        "state": {str(key): plain(f"session.state[{key!r}]", value) for key, value in record["state"].items()},
+        "effects": [{**each, "result": plain(f"the result of {each['key']!r}", each["result"])} for each in record["effects"]],
+    }
 
 
 def _checked(given: Any) -> tuple[int, dict[str, Any] | None]:

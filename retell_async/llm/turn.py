@@ -139,13 +139,14 @@ class Turn:
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
         """As `Session.tool_call`."""
+        id = self.session.tool_call(name, arguments)
         self.active_at = anyio.current_time()
-        return self.session.tool_call(name, arguments)
+        return id
 
     def tool_result(self, id: str, content: object, *, successful: bool | None = None) -> None:
         """As `Session.tool_result`."""
-        self.active_at = anyio.current_time()
         self.session.tool_result(id, content, successful=successful)
+        self.active_at = anyio.current_time()
 
     @overload
     async def once(
@@ -175,7 +176,8 @@ class Turn:
     ) -> object:
         """Carry out a side effect at most once in this call, and give its result, also to later turns that ask under the same key.
 
-        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns.
+        `fn` runs to its end even if this turn is cancelled. What it raises is raised here, and again in later turns. Its result may be
+        anything in this process; others, which share a store that writes JSON, get the text of what JSON does not have, such as a datetime.
 
         :param key: what the effect is, such as ``book:2026-11-25T10:00``.
         :param when: ``spoken`` waits until the agent begins to speak this turn, of which something must have been said, and does nothing

@@ -99,10 +99,11 @@ def test_a_time_that_is_none_calls_nobody_back(caplog: pytest.LogCaptureFixture)
     ("status", "message", "result"),
     [
         (201, "", None),
-        (400, "bad number", Result("not_placed", for_good=True)),
+        (400, "bad number", Result("not_placed", for_good=True, text="Error code: 400 - {'message': 'bad number'}")),
         (400, "Contact is marked do_not_call", Result("not_placed", opted_out=True)),
-        (422, "no such agent", Result("not_placed", for_good=True)),
-        (429, "slow down", Result("not_placed")),
+        (422, "no such agent", Result("not_placed", for_good=True, text="Error code: 422 - {'message': 'no such agent'}")),
+        (501, "not here", Result("not_placed", text="Error code: 501 - {'message': 'not here'}")),
+        (429, "slow down", Result("unavailable")),
         (503, "down", Result("unknown")),
     ],
 )
@@ -121,7 +122,7 @@ async def test_what_the_api_answers(status: int, message: str, result: Result | 
         client.dispatch([request, {**request, "to_number": object()}], until="placed", live=1, keep_free=None) as outcomes,
     ):
         found = {outcome.index: result_of(outcome, RULES, ANN) async for outcome in outcomes}
-    assert found == {0: result, 1: Result("not_placed", for_good=True)}
+    assert found == {0: result, 1: Result("not_placed", for_good=True, text="to_number: object cannot be sent as JSON")}
 
 
 def told(field: str = "no_more_calls", *, within: str = "call_analysis", value: Any = None, reason: str = "user_hangup") -> bool:
@@ -171,3 +172,27 @@ def test_who_opted_out_is_not_called_again() -> None:
     assert result.opted_out
     case = settled(dialled(begin(ANN, rules, MOMENT), MOMENT, "+14155550100"), rules, result, MOMENT + 60)
     assert case.end == "do_not_call"  # whatever else it says
+
+
+@pytest.mark.parametrize("said", ["9999-12-31T23:59:59", "0001-01-01T00:00", "1970-01-01", "1969-12-31T23:00+00:00", "never"])
+def test_a_callback_that_is_no_time_or_over_is_none(said: str) -> None:
+    found = ended(end_timestamp=1_796_000_000_000, call_analysis={"custom_analysis_data": {"callback_at": said}})
+    assert found is not None
+    assert found.callback is None or found.callback > MOMENT
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"call_analysis": {"custom_analysis_data": ["x"]}},
+        {"call_analysis": "x"},
+        {"collected_dynamic_variables": "callback_at"},
+        {"duration_ms": {}},
+    ],
+)
+def test_what_an_agent_left_may_be_anything(fields: Any) -> None:
+    assert ended(**fields) == Result("user_hangup", connected=True)
+
+
+def test_a_reason_that_is_no_text_says_nothing() -> None:
+    assert ended(reason=["x"]) == Result("ended", connected=True)  # type: ignore[arg-type]

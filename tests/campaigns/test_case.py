@@ -59,6 +59,10 @@ def clock(moment: float, name: str = "America/New_York") -> str:
         ("unknown", {}, "unknown", ""),
         ("not_placed", {}, None, "Mon 10:06"),
         ("not_placed", {"for_good": True}, "refused", ""),
+        ("unavailable", {}, None, "Mon 10:06"),
+        ("user_hangup", {"connected": True, "callback": MONDAY - 3600}, "reached", ""),
+        ("user_hangup", {"connected": True, "callback": MONDAY + 400 * 86400}, "reached", ""),
+        ("user_hangup", {"connected": True, "callback": 1e300}, "reached", ""),
         ("user_hangup", {"connected": True, "callback": MONDAY + 29 * 3600}, None, "Tue 15:00"),
         ("user_hangup", {"connected": True, "callback": MONDAY + 10 * 3600}, None, "Tue 09:00"),
     ],
@@ -277,3 +281,29 @@ def test_over_virtual_weeks_the_rules_are_kept_and_every_contact_ends(campaign: 
     for number in own.numbers:
         moments = sorted(moment for moment, _, from_number in dials if from_number == number.number)
         assert all(later - sooner >= 1 / number.per_second - 1e-6 for sooner, later in pairwise(moments))
+
+
+def test_who_was_reached_is_reached_though_no_attempt_is_left_for_the_callback() -> None:
+    assert after("user_hangup", rules(attempts=1), connected=True, callback=MONDAY + 86400).end == "reached"
+    assert after("user_hangup", rules(until=MONDAY + 3600), connected=True, callback=MONDAY + 86400).end == "reached"
+    assert after("dial_busy", rules(attempts=1)).end == "exhausted"
+
+
+def test_what_says_nothing_of_the_contact_is_never_too_much() -> None:
+    own, case, now = rules(), begin(NEW_YORK, rules(), MONDAY), MONDAY
+    for _ in range(50):
+        case = settled(dialled(case, now, FROM.number), own, Result("unavailable"), now)
+        now = case.not_before
+    assert case.end is None
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e-9, 0])
+def test_a_pace_that_stalls_is_refused(value: float) -> None:
+    with pytest.raises(ConfigurationError, match="per_second"):
+        Number("+14155550100", per_second=value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), -1.0, 1e9])
+def test_a_retry_that_never_comes_is_refused(value: float) -> None:
+    with pytest.raises(ConfigurationError, match="after"):
+        Retry(value)

@@ -111,6 +111,20 @@ def test_a_value_that_holds_itself_is_refused() -> None:
         json_bytes({"ring": ring})
 
 
+def test_a_value_that_is_nested_too_deeply_is_refused_with_its_place() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in ({"metadata": {"m": deep}}, UnknownObject(metadata={"m": deep}), {"metadata": {"m": (deep,)}}):
+        with pytest.raises(ValueError, match=r"^metadata\.m\[0\]\[0\].*…: nested more than 200 deep") as refused:
+            json_bytes(value)
+        assert len(str(refused.value)) < 200
+    with pytest.raises(ValueError, match="nested"):
+        encoded(LIST.request(query={"filter": deep}))
+    while deep:
+        deep = deep.pop()  # or dropping it would take a stack as deep
+
+
 def test_query_values() -> None:
     query = {"a": True, "b": False, "none": None, "n": 3, "list": ["x y", 2, None], "e": "", "o": omit, "phone": "+1&=é"}
     made = encoded(LIST.request(query=query), query=({"a": "client", "z": 1}, {"n": 4}))
@@ -191,6 +205,12 @@ def test_omit_takes_a_header_out_whatever_its_case() -> None:
 
 def test_a_path_keeps_its_parameter_in_one_piece() -> None:
     assert encoded(get("a/b?c#d é+1")).url == "http://retell.test/prefix/get-thing/a%2Fb%3Fc%23d%20%C3%A9%2B1"
+
+
+@pytest.mark.parametrize("given", [5, True, 1.5, b"thing", uuid4(), ["thing"]])
+def test_an_id_that_is_no_text_is_refused_by_its_name(given: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^thing_id must be a str, not {type(given).__name__}: GET /get-thing"):
+        get(given)
 
 
 def test_later_headers_replace_earlier_ones_whatever_their_case() -> None:

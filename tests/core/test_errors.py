@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from copy import copy, deepcopy
 from typing import Any
 
 import httpx
@@ -115,11 +116,11 @@ def test_errors_can_be_made_as_users_of_the_official_sdk_make_them() -> None:
     ],
 )
 def test_errors_can_be_pickled(error: errors.APIError) -> None:
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error)
-    assert str(copy) == str(error)
-    assert (copy.status_code, copy.body, copy.message) == (error.status_code, error.body, error.message)
-    assert vars(copy).keys() == vars(error).keys()
+    restored = pickle.loads(pickle.dumps(error))
+    assert type(restored) is type(error)
+    assert str(restored) == str(error)
+    assert (restored.status_code, restored.body, restored.message) == (error.status_code, error.body, error.message)
+    assert vars(restored).keys() == vars(error).keys()
 
 
 LAST: list[errors.APIError] = [
@@ -136,9 +137,9 @@ def test_an_unknown_outcome_is_of_the_kind_of_what_happened_last(last: errors.AP
     assert isinstance(error, errors.OutcomeUnknownError)
     assert isinstance(error, type(last))
     assert isinstance(error, errors.APIConnectionError) is isinstance(last, errors.APIConnectionError)
-    copy = pickle.loads(pickle.dumps(error))
-    assert type(copy) is type(error)
-    assert (str(copy), copy.status_code, copy.token, copy.attempts) == (str(error), last.status_code, "t", 2)
+    restored = pickle.loads(pickle.dumps(error))
+    assert type(restored) is type(error)
+    assert (str(restored), restored.status_code, restored.token, restored.attempts) == (str(error), last.status_code, "t", 2)
 
 
 def test_what_is_unknown_for_the_age_of_a_key_is_of_no_other_kind() -> None:
@@ -169,6 +170,20 @@ def test_an_error_whose_answer_was_not_read_can_be_pickled() -> None:
     response.is_stream_consumed = True
     error = pickle.loads(pickle.dumps(errors.InternalServerError("why", response=response, body=None)))
     assert (error.message, error.response.content) == ("why", b"")
+
+
+@pytest.mark.parametrize("location", ["/anmeldung/geschäft".encode(), "/anmeldung/geschäft".encode("latin-1"), b"/login"])
+def test_an_error_with_any_location_can_be_pickled_and_copied(location: bytes) -> None:
+    response = httpx.Response(303, headers=[(b"location", location)], request=REQUEST)
+    error = errors.outcome_unknown(status_error(response), request=REQUEST, response=response, idempotency_key="ra-1")
+    for one in (pickle.loads(pickle.dumps(error)), copy(error), deepcopy(error)):
+        assert one.idempotency_key == "ra-1"
+        assert one.response.headers["location"] == response.headers["location"]
+
+
+def test_an_error_with_a_body_of_any_depth_can_be_pickled() -> None:
+    error = status_error(answer(500, content=b'{"a":' * 400 + b"1" + b"}" * 400))
+    assert pickle.loads(pickle.dumps(error)).status_code == 500
 
 
 def test_a_pickled_error_masks_its_url() -> None:

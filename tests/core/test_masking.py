@@ -6,6 +6,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from retell_async._core.masking import Hidden, mask_text, masked
+from retell_async._core.model import UnknownObject
 from retell_async.types import LlmResponse
 
 from ..engine.example import KEY
@@ -89,3 +90,14 @@ def test_a_field_of_the_api_that_is_called_key_is_none() -> None:
 def test_what_is_hidden_is_in_no_repr() -> None:
     assert KEY not in repr([Hidden(KEY)])
     assert Hidden(KEY).value == KEY
+
+
+def test_what_is_nested_deeply_is_shown_as_far_as_anybody_reads() -> None:
+    deep: Any = "+14155550100"
+    for _ in range(900):
+        deep = [{"m": deep}]
+    holder = UnknownObject(metadata=deep)
+    assert "[{'m': [{'m': " in repr(holder)
+    assert len(repr(holder)) < 500
+    assert "…" in repr(holder)
+    assert "…" in str(masked(deep))

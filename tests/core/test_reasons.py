@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -104,6 +105,38 @@ def test_nothing_in_it_acts_on_a_terminal_or_a_log(text: str, said: str) -> None
 def test_it_is_short(body: Any) -> None:
     assert len(stated_reason(body)) <= 500
     assert "x" in stated_reason(body)
+
+
+class Seen(str):
+    __slots__ = ()
+    count = 0
+
+    def __str__(self) -> str:
+        Seen.count += 1
+        return super().__str__()
+
+
+@pytest.mark.parametrize("silent", ["", " "])
+def test_of_a_body_however_large_so_much_is_looked_at(silent: str) -> None:
+    row = [Seen(silent)] * 3_000
+    for body in (row, {"errors": row}, {"errors": [row] * 3_000}, {f"field {number}": row for number in range(3_000)}):
+        Seen.count = 0
+        assert stated_reason(body) == ""
+        assert 0 < Seen.count <= 1_000
+
+
+def test_a_page_whose_parts_do_not_end_takes_no_time() -> None:
+    start = time.process_time()
+    for part in ("<!--", "<script>", "<style>", "<h1>"):
+        stated_reason(f"<html>{part * 10_000}")
+    assert time.process_time() - start < 1
+
+
+def test_what_a_reason_is_about_has_an_end() -> None:
+    place: Any = "x"
+    for _ in range(900):
+        place = {"a": place}
+    assert stated_reason({"msg": "no", "loc": place}) == stated_reason({"msg": "no", "loc": [place]}) == "no"
 
 
 def test_a_body_however_deep_has_an_end() -> None:

@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -31,7 +32,7 @@ from retell_async import (
 )
 
 from ..engine.example import KEY
-from ..engine.virtual import refusal
+from ..engine.virtual import Server, refusal
 from .account import FROM, GET, LIST, PLACE, ROOM, Account, request
 
 
@@ -128,6 +129,28 @@ def test_a_number_places_no_more_calls_a_second_than_it_may() -> None:
     assert 50 <= placed[numbers[0]][-1] <= 50 * 1.35
     assert placed[numbers[1]][-1] <= 50 / 10 * 1.5
     assert placed[numbers[2]][-1] <= 1
+
+
+class _Hangs(Server):
+    """Answers the first call after 115 s, and the others at once."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.latency = 0.05 if self.times(PLACE) or PLACE not in request.url.path else 115.0
+        return await super().handle_async_request(request)
+
+
+def test_a_request_without_an_answer_does_not_hold_up_its_number() -> None:
+    account = Account(limit=500)
+    account.server = _Hangs(account.answer)
+
+    async def main(client: AsyncRetell) -> None:
+        await all_of(client, map(request, range(30)), until="placed", per_number=RateLimit(1))
+
+    account.run(main)
+    moments = account.server.times(PLACE)
+    assert len(moments) == 30
+    assert moments[-1] < 40
+    assert all(later - sooner >= 1.0 for sooner, later in pairwise(moments))
 
 
 def test_a_call_that_waits_for_its_number_leaves_the_room_to_others() -> None:
@@ -296,6 +319,69 @@ def test_stopped_it_follows_what_was_placed_and_places_no_more() -> None:
             assert found == {"ended": placed, "not_placed": 20 - placed}
             assert outcomes.progress == Progress(taken=20, placed=placed, done=placed, not_placed=20 - placed)
         assert len(account.calls) == placed > 0
+
+    account.run(main)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [None, refusal(30.0), httpx.ConnectError("no way"), httpx.ConnectTimeout("no way")],
+    ids=["a known limit", "429", "no connection", "no connection in time"],
+)
+def test_stopped_it_places_none_that_waits_in_the_client(answers: Any) -> None:
+    account = Account(limit=1000, fault=lambda sent, now: answers if PLACE in sent.url.path and now > 4 else None)
+
+    async def main(client: AsyncRetell) -> None:
+        async with client.dispatch(map(request, range(60)), live=40, until="placed") as outcomes:
+            await trio.sleep(5.5)
+            asked, placed = len(account.server.times(PLACE)), len(account.calls)
+            outcomes.stop()
+            stopped = trio.current_time()
+            found = Counter([outcome.status async for outcome in outcomes])
+            assert trio.current_time() - stopped < 0.2
+            assert found["not_placed"] > 10
+            assert found == {"placed": placed, "not_placed": outcomes.progress.taken - placed}
+        assert len(account.server.times(PLACE)) == asked
+
+    account.run(main, rate_limits={"call.create_phone_call": RateLimit(3)})
+
+
+@pytest.mark.parametrize("acts", [True, False])
+def test_stopped_it_finds_out_what_the_server_may_have_done(acts: bool) -> None:
+    """What waits to be sent again, after a failure of the server, goes on under its key."""
+    account = Account(limit=1000)
+
+    def fault(sent: httpx.Request, now: float) -> httpx.Response | None:
+        if PLACE not in sent.url.path or now > 6:
+            return None
+        if acts:
+            account.place(json.loads(sent.content))
+        return httpx.Response(503, headers={"retry-after": "20"})
+
+    account.fault = fault
+
+    async def main(client: AsyncRetell) -> None:
+        async with client.dispatch(map(request, range(5)), live=5, until="placed") as outcomes:
+            await trio.sleep(3)
+            outcomes.stop()
+            assert [outcome.status async for outcome in outcomes] == ["placed"] * 5
+
+    account.run(main)
+    assert len(account.calls) == 5
+
+
+def test_a_dispatch_that_is_stopped_gives_back_the_room_of_others() -> None:
+    account = Account(limit=10, fault=lambda sent, now: refusal(60.0) if PLACE in sent.url.path and now < 5 else None)
+
+    async def main(client: AsyncRetell) -> None:
+        slots = CallSlots(client, every=3600.0)
+        async with client.dispatch(map(request, range(10)), slots=slots) as outcomes:
+            await trio.sleep(1)
+            outcomes.stop()
+            assert [outcome.status async for outcome in outcomes] == ["not_placed"] * 10
+        start = trio.current_time()
+        assert len(await all_of(client, map(request, range(10)), slots=slots, until="placed")) == 10
+        assert trio.current_time() - start < 120
 
     account.run(main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -29,6 +30,7 @@ from retell_async import (
     RetellError,
     RetryEvent,
     RetryPolicy,
+    omit,
 )
 
 from .example import KEY
@@ -305,6 +307,21 @@ def test_a_call_that_is_resumed_is_looked_for_by_the_token_of_its_first_request(
     resumed: dict[str, Any] = {"idempotency_key": "job-4711", "metadata": given, "idempotency_key_since": time.time() - age}
     assert run(lambda: dial(server, {"retry": RECONCILE, "max_retries": 0}, **resumed)).call_id == "first"
     assert all(body["metadata"] == given for body in server.bodies if "filter_criteria" not in body)
+
+
+@pytest.mark.parametrize("metadata", ['{"job": 7}', [{"job": 7}], "", 7])
+def test_metadata_that_can_hold_no_token_is_refused_and_nobody_is_called(metadata: Any) -> None:
+    server = Server(lambda *_: fine(201))
+
+    async def main() -> None:
+        async with server.client(hooks=(), retry=RECONCILE) as client:
+            for options in ({"metadata": metadata}, {"extra_body": {"metadata": metadata}}):
+                with pytest.raises(TypeError, match="metadata must be an object"):
+                    await client.call.create_phone_call(**NUMBERS, **options)
+            await client.call.create_phone_call(**NUMBERS, extra_body={"metadata": omit})
+
+    run(main)
+    assert [[*body["metadata"]] for body in server.bodies] == [["retell_async_token"]]
 
 
 def test_metadata_that_was_copied_from_another_call_brings_no_token_of_it() -> None:
@@ -707,3 +724,18 @@ def test_a_key_that_a_server_repeats_is_masked_whatever_it_looks_like() -> None:
             assert "secret" not in str(caught.value)
 
         run(main)
+
+
+def test_a_key_that_an_error_of_httpx_repeats_stands_in_no_cause_of_the_error() -> None:
+    key = "9f8e7d6c5b4a39281706aa55"
+    server = Server(lambda *_: httpx.RemoteProtocolError(f"illegal status line: b'no\\n{key}'"))
+
+    async def main() -> None:
+        async with server.client(hooks=(), max_retries=1, retry=RetryPolicy(first_delay=0)) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.with_options(api_key=key).call.retrieve("c")
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "illegal status line" in shown
+        assert key not in shown
+
+    run(main)

@@ -352,18 +352,21 @@ async def complain_later(*_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "http_client",
+    ("http_client", "sent"),
     [
-        lambda: DefaultAsyncHttpxClient(event_hooks={"request": [complain_later]}),
-        lambda: DefaultAsyncHttpxClient(event_hooks={"response": [complain_later]}),
-        lambda: httpx.AsyncClient(transport=httpx.MockTransport(complain)),
+        (lambda: DefaultAsyncHttpxClient(event_hooks={"request": [complain_later]}), False),
+        (lambda: DefaultAsyncHttpxClient(event_hooks={"response": [complain_later]}), True),
+        (lambda: httpx.AsyncClient(transport=httpx.MockTransport(complain)), True),  # how far the request got nobody knows
     ],
     ids=["request", "response", "transport"],
 )
-async def test_a_failure_in_code_of_the_user_shows_no_secret_and_its_place(http_client: Callable[[], httpx.AsyncClient]) -> None:
-    async with serving("422") as url, AsyncRetell(KEY, base_url=url, http_client=http_client()) as client:
+async def test_a_failure_in_code_of_the_user_shows_no_secret_and_its_place(
+    http_client: Callable[[], httpx.AsyncClient], sent: bool
+) -> None:
+    async with serving("422") as url, AsyncRetell(KEY, base_url=url, http_client=http_client(), max_retries=0) as client:
         error = await error_of(place, client)
-    assert isinstance(error, errors.OutcomeUnknownError)  # how far the request got nobody knows
+    assert isinstance(error, errors.APIConnectionError)
+    assert (error.sent, isinstance(error, errors.OutcomeUnknownError)) == (sent, sent)
     assert_nothing_shows(error)
     causes = [cause for cause in every_error(error, {}) if type(cause) is OfTheUserError]
     assert [frame.name for frame in traceback.extract_tb(causes[0].__traceback__)][-1] == "complain"

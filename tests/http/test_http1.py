@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,24 @@ async def test_what_comes_without_being_asked_for_is_never_taken_for_an_answer()
         assert (await client.send(get("two"), {})).thing_id == "1"
         assert (await client.send(get(), {})).thing_id == "1"
     assert server.opened == 2
+
+
+@pytest.mark.parametrize(
+    ("anyio_backend", "make"),
+    [("asyncio", DefaultAsyncHttpxClient), ("asyncio", DefaultAioHttpClient), ("asyncio", httpx.AsyncClient), ("trio", httpx.AsyncClient)],
+)
+@pytest.mark.parametrize("answer", [b"%b", b"Authorization: Bearer %b", b"HTTP/1.1 200 OK\r\nauthorization %b"])
+async def test_a_key_that_something_else_than_http_repeats_stands_nowhere(make: Callable[..., httpx.AsyncClient], answer: bytes) -> None:
+    key = "9f8e7d6c5b4a39281706aa55"
+    async with (
+        serving(lambda _: answer % key.encode() + b"\r\n\r\n") as server,
+        AsyncRetell(key, base_url=server.url, max_retries=0, http_client=make()) as client,
+    ):
+        with pytest.raises(APIConnectionError) as caught:
+            await client.send(get(), {})
+    shown = "".join(traceback.format_exception(caught.value))
+    assert key not in shown
+    assert "400" not in shown.replace(server.url, "")
 
 
 @EACH

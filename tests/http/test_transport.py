@@ -239,10 +239,11 @@ async def test_a_place_is_waited_for_no_longer_than_asked() -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_one_limit_holds_for_all_hosts() -> None:
+@pytest.mark.parametrize("http2", [False, True])
+async def test_one_limit_holds_for_all_hosts(http2: bool) -> None:
     async with serving() as one, serving() as two:
         limits = httpx.Limits(max_connections=3)
-        async with httpx.AsyncClient(transport=Transport(limits=limits)) as client:
+        async with httpx.AsyncClient(transport=Transport(limits=limits, http2=http2)) as client:
             for url in (one.url, two.url, one.url, two.url):
                 async with anyio.create_task_group() as tasks:
                     for _ in range(9):

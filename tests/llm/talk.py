@@ -107,11 +107,11 @@ class Line:
         self._coming.append(json.dumps(message) if isinstance(message, dict) else message)
         self._came.set()
 
-    def ask(self, id: int, *transcript: Json, kind: str = "response_required") -> None:
+    def ask(self, id: int, *transcript: Json, kind: str = "response_required", **more: Any) -> None:
         if id not in self._asked:  # what was taken up again under this id before
             self._before[id] = len(self.answers)
         self._asked.append(id)
-        self.tell({"interaction_type": kind, "response_id": id, "transcript": list(transcript)})
+        self.tell({"interaction_type": kind, "response_id": id, "transcript": list(transcript), **more})
 
     async def answer(self, id: int, *transcript: Json, kind: str = "response_required") -> str:
         """Ask, and wait for the whole text of the answer."""

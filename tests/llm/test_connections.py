@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import anyio
@@ -225,6 +227,26 @@ def test_a_connection_that_breaks_off_costs_no_call(caplog: pytest.LogCaptureFix
     assert "a connection broke off" in caplog.text
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("lifespan", [True, False])
+async def test_the_task_of_a_connection_that_is_cancelled_is_cancelled(lifespan: bool, caplog: pytest.LogCaptureFixture) -> None:
+    app = application(echo)
+    async with AsyncExitStack() as stack:
+        if lifespan:
+            await stack.enter_async_context(app.lifespan())
+        line = Line(Talk(app, None))
+        leading = asyncio.create_task(app.lead("call_1", line))
+        await line.complete(0)
+        leading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leading
+        assert (app.sessions.keys() == {"call_1"}) is lifespan  # where there is none, it was the task that held the call
+        assert line.closed_with is None
+    assert not app.sessions
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize("first", [1, 3, 4, 5])
 def test_a_new_connection_may_count_from_anywhere_after_an_answer_was_taken_up_again(first: int) -> None:
     async def main() -> None:
@@ -411,6 +433,11 @@ def opening(path: str = "/call_1", query: str = "", peer: str | None = "100.20.5
         ("/", "secret=s3cret-one&tenant=x/call_1", "call_1"),
         ("/", "secret=s3cret-one&tenant=x", 404),
         ("/llm", "secret=s3cret-one/call_1", "call_1"),  # the id may be put behind the query
+        ("/llm", "secret=s3cret-one&tenant=x/call_1", "call_1"),
+        ("/llm", "tenant=x&secret=s3cret-one/call_1", "call_1"),
+        ("/s3cret-one", "tenant=x/call_1", "call_1"),
+        ("/llm", "tenant=x/call_1", 403),
+        ("/call_1", "secret=s3cret-one&next=/a/b", "call_1"),
         ("/s3cret-one/Call_1", "", "Call_1"),
         ("/call_1", "", 403),
         ("/wrong/call_1", "", 403),
@@ -436,7 +463,8 @@ def test_the_secret_and_the_id_of_the_call_stand_in_the_address(path: str, query
 
 def test_without_a_secret_anybody_may_connect() -> None:
     app = application(echo)
-    assert app.open(opening("/call_1")) == app.open(opening("/any/where/call_1")) == "call_1"
+    for path, query in (("/call_1", ""), ("/any/where/call_1", ""), ("/llm", "tenant=x/call_1"), ("/", "tenant=x/call_1")):
+        assert app.open(opening(path, query)) == "call_1"
 
 
 @pytest.mark.parametrize(("peer", "allowed"), [("100.20.5.228", True), ("100.20.5.229", False), (None, False)])
@@ -589,6 +617,26 @@ def test_a_flood_is_closed_with_1008() -> None:
             await line.over.wait()
             assert line.closed_with == 1008
         assert app.stats.refused == 0
+
+    run(main)
+
+
+def test_answers_to_pings_do_not_pile_up_for_one_who_reads_nothing() -> None:
+    class Deaf(Line):
+        async def send(self, text: str) -> None:
+            await super().send(text)
+            if len(self.answers) == 3:
+                await self.gone.wait()
+
+    async def main() -> None:
+        app = application(echo)
+        async with talking(app) as talk:
+            line = talk.connect(kind=Deaf)
+            await line.complete(0)
+            for number in range(1000):
+                line.tell({"interaction_type": "ping_pong", "timestamp": number})
+                await anyio.sleep(0.1)
+            assert app.sessions["call_1"]._conversation.waiting < 50
 
     run(main)
 

@@ -164,8 +164,20 @@ def test_a_lost_connection_is_opened_again_with_longer_pauses() -> None:
     assert 240 < sum(pauses) < 360
     with pytest.raises(MonitorError, match="close code 1006"):
         watched.closed(1006)
-    watched.received("{}")
+    watched.received(json.dumps(item("i1", "a")))
     assert watched.closed(1012) == "again"
+
+
+def test_a_server_that_tells_the_same_on_each_connection_is_given_up() -> None:
+    watched = Watched()
+    told = [item("i1", "Hel"), item("i1", "Hello"), item("i2", "a")]
+    for number in range(39):
+        shown = [one.content for each in told for one in watched.received(json.dumps(each))]
+        assert shown == (["Hel", "Hello", "a"] if number == 0 else ["Hel", "Hello"])
+        assert watched.closed(1006) == "again"
+    watched.received(json.dumps(told))
+    with pytest.raises(MonitorError, match="close code 1006"):
+        watched.closed(1006)
 
 
 def test_an_id_is_needed() -> None:

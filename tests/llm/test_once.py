@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, ClassVar
+from uuid import UUID
 
 import anyio
 import pytest
 
 from retell_async import ConfigurationError, llm
+from retell_async.llm.effects import Effect
 from retell_async.llm.messages import Response, UpdateAgent
 
 from .talk import Line, Talk, agent, run, talking, user
@@ -142,6 +145,31 @@ def test_an_effect_that_does_not_end_is_cut_off_and_unknown(caplog: pytest.LogCa
 
     run(main)
     assert "may have happened or not" in caplog.text
+
+
+def test_what_is_raised_again_does_not_grow() -> None:
+    found: list[tuple[int, BaseException | None]] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            try:
+                raise ZeroDivisionError(turn.id)
+            except ZeroDivisionError:
+                await turn.once("book", lambda: {}["ten"])
+        except KeyError as error:
+            found.append((len(traceback.extract_tb(error.__traceback__)), error.__context__))
+            error.__context__ = OSError()  # whatever a turn does with it
+        yield "No."
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = await talk.greeted()
+            for id in range(1, 10):
+                await line.answer(id, user("ten"))
+
+    run(main)
+    assert len({length for length, _ in found}) == 1
+    assert [context.args for _, context in found if isinstance(context, ZeroDivisionError)] == [(id,) for id in range(1, 10)]
 
 
 def test_what_an_effect_raises_is_raised_again_and_nothing_is_repeated() -> None:
@@ -478,9 +506,19 @@ class Shared:
     def __init__(self) -> None:
         self.claims: Counter[str] = Counter()
         self.records: dict[str, str] = {}
-        self.effects = llm.MemoryStore()
-        self.begin = self.effects.begin
-        self.finish = self.effects.finish
+        self.outcomes: dict[str, str] = {}
+
+    async def begin(self, call_id: str, key: str) -> llm.Outcome | None:
+        if key in self.outcomes:
+            return llm.Outcome(**json.loads(self.outcomes[key]))
+        self.outcomes[key] = '{"state": "begun"}'
+        return None
+
+    async def finish(self, call_id: str, key: str, outcome: llm.Outcome | None) -> None:
+        if outcome is None:
+            del self.outcomes[key]
+        else:
+            self.outcomes[key] = json.dumps({"state": outcome.state, "result": outcome.result, "error": outcome.error})
 
     async def claim(self, call_id: str) -> tuple[int, dict[str, Any] | None]:
         await anyio.sleep(0.001)
@@ -533,6 +571,55 @@ async def lost_after_an_answer(talk: Talk) -> Line:
     await line.answer(1, user("one"))
     line.lose(1006)
     return line
+
+
+def circle() -> list[Any]:
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+ODD = [
+    (datetime(2026, 11, 26, 10, tzinfo=UTC), "2026-11-26 10:00:00+00:00"),
+    ({"slot": date(2026, 11, 26), "id": UUID(int=1)}, {"slot": "2026-11-26", "id": "00000000-0000-0000-0000-000000000001"}),
+    (Effect("book", 1), "Effect(key='book', turn_id=1, done=False)"),
+    ({("a", 1): 2}, "{('a', 1): 2}"),
+    (circle(), "[[...]]"),
+]
+
+
+@pytest.mark.parametrize(("odd", "text"), ODD, ids=str)
+def test_what_json_does_not_have_is_text_in_other_processes_and_costs_nothing_else(
+    odd: Any, text: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Shared()
+    told: list[Any] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        told.append([effect.result for effect in turn.effects])
+        turn.session.state.setdefault("customer", "Ann")
+        turn.session.state.setdefault("odd", odd)
+        told.append(await turn.once("book", lambda: odd))
+        yield "Booked."
+
+    async def main() -> None:
+        async with in_two_processes(store, partial(application, answer)) as (one, two):
+            line = one.connect()
+            for id in (1, 2):
+                await line.answer(id, user("ten"))
+            assert told == [[], odd, [odd], odd]
+            line.lose(1006)
+            await anyio.sleep(1)
+            assert store.state() == {"customer": "Ann", "odd": text}
+            told.clear()
+            await two.connect().answer(3, user("ten"))
+            assert told == [[text], text]
+
+    run(main)
+    kind = type(odd).__name__
+    for what in (f"session.state['odd'] ({kind})", f"the result of 'book' ({kind})"):
+        assert what in caplog.text
+    assert caplog.text.count("as text") == 3  # the result goes into the store by itself, and as what the user was not told
 
 
 def test_a_process_that_has_lost_the_call_keeps_off_its_state() -> None:

@@ -281,6 +281,8 @@ MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
     "some other time": lambda turn: turn.once("a", lambda: None, when=cast("Any", "later")),
     "an effect's error that cannot be written": lambda turn: turn.once("a", lambda: raised(Unwritten())),
     "its own task, cancelled": lambda turn: cancel_itself(),
+    "the end of a generator": lambda turn: raised(GeneratorExit()),
+    "the end of a generator in an effect": lambda turn: turn.once("a", lambda: raised(GeneratorExit())),
 }
 
 

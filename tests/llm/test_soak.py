@@ -309,7 +309,8 @@ async def test_a_server_that_is_told_to_end_waits_for_its_calls() -> None:
             assert await retell.text(1) == "One. Two."
             assert running.poll() is None
         output, _ = await asyncio.to_thread(running.communicate, timeout=20)
-    assert running.returncode == -signal.SIGTERM
+    assert running.returncode == 0
+    assert output.splitlines()[-1] == "drained"
     assert SECRET not in output
     assert "***/call_1" in output
     assert "Traceback" not in output

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 import pytest
 
 from retell_async import llm
+from retell_async.llm.messages import Config, Response
 
 from .talk import talking, user
 from .test_session import FAILURE, application
@@ -109,3 +112,44 @@ async def test_an_agent_that_swallows_its_cancellation() -> None:
         await anyio.sleep(0.05)
         assert await line.answer(2, user("a")) == "word word word "
         assert line.text(1) == "word "
+
+
+CALLS: dict[str, Callable[[llm.Turn], object]] = {
+    "interrupt": lambda turn: turn.session.interrupt("Stop."),
+    "interrupt with what streams": lambda turn: turn.session.interrupt(aiter_of("Stop.")),
+    "update_agent": lambda turn: turn.session.update_agent(responsiveness=1),
+    "send_metadata": lambda turn: turn.session.send_metadata({"a": 1}),
+    "tool_call": lambda turn: turn.tool_call("book", {}),
+    "tool_result": lambda turn: turn.tool_result("tool_1", "booked"),
+}
+
+
+async def aiter_of(text: str) -> Turns:
+    yield text
+
+
+@pytest.mark.parametrize("name", CALLS)
+async def test_what_a_thread_calls_is_refused_before_anything_changes_and_can_be_handed_over(name: str) -> None:
+    raised: list[str] = []
+
+    async def answer(turn: llm.Turn) -> Turns:
+        def in_a_thread() -> None:
+            try:
+                CALLS[name](turn)
+            except RuntimeError as error:
+                raised.append(str(error))
+            if turn.id == 2:
+                anyio.from_thread.run_sync(CALLS[name], turn)
+
+        await anyio.to_thread.run_sync(in_a_thread)
+        yield "Yes."
+
+    async with talking(application(answer)) as talk:
+        line = await talk.greeted()
+        before = len(line.answers)
+        assert await line.answer(1, user("a")) == "Yes."
+        assert len(line.answers) == before + 2
+        line.ask(2, user("a"))
+        found = await line.until(lambda answer: not isinstance(answer, Response | Config), 3)
+    assert found.to_dict()["response_type"] in {"agent_interrupt", "update_agent", "metadata", "tool_call_invocation", "tool_call_result"}
+    assert [error.partition(" is called from another thread")[0] for error in raised] == [name.split(maxsplit=1)[0]] * 2

@@ -23,6 +23,9 @@ __all__ = ["fields", "in_query", "settled"]
 _NO_ARRAYS = (str, bytes, bytearray, memoryview, IOBase, type)
 """What can be gone through, and is no array for that."""
 
+_DEEPEST = 200
+_LONGEST_PLACE = 80
+
 
 def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
     """A value as plain dicts and lists, with an error that names the first place that cannot be sent.
@@ -48,6 +51,8 @@ def settled(value: object, place: str = "", above: tuple[int, ...] = ()) -> Any:
         return value.isoformat()
     if id(value) in above:
         raise ValueError(f"{where}: holds itself")
+    if len(above) > _DEEPEST:
+        raise ValueError(f"{where[:_LONGEST_PLACE]}…: nested more than {_DEEPEST} deep, it cannot be sent as JSON")
     inside = (*above, id(value))
     found = fields(cast("object", value))  # type: ignore[redundant-cast]
     if found is not None:

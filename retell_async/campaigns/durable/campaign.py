@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from importlib import import_module
@@ -26,7 +27,7 @@ from ..zones import e164
 from .database import Database
 from .optouts import OptOuts
 from .placing import Placing
-from .store import Intent, LeaseLost, Status, Store, Superseded
+from .store import WAITS, Intent, LeaseLost, Status, Store, Superseded
 from .views import View
 from .worker import FOLLOWED, Worker, patiently
 
@@ -53,7 +54,7 @@ class State:
     name: str
     status: Status
     note: str
-    """Why it paused by itself."""
+    """Why it paused by itself, or set one of its numbers aside."""
     counts: dict[str, int]
     """How many contacts are ``waiting`` or ``live``, or how they ended."""
 
@@ -125,8 +126,8 @@ class Campaign:
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts in order of time.
 
-        Each has ``contact_id``, ``number``, ``from_number``, ``at``, ``sent_at``, ``call_id``, ``result``, ``cents``, ``duration_ms``,
-        ``key``, and the ``end`` of the contact.
+        Each has ``contact_id``, ``number``, ``from_number``, ``at``, ``sent_at``, ``call_id``, ``result``, ``text`` (what the API said when
+        it refused it), ``cents``, ``duration_ms``, ``key``, and the ``end`` of the contact.
         """
         return self._store.attempts()
 
@@ -222,7 +223,7 @@ class Campaign:
         if not is_asyncio(running_loop()):
             raise ConfigurationError("a campaign runs under asyncio: DBOS, on which it stands, knows no other")
         import_module(f"{__package__}.workflow")  # who lacks DBOS is told so before anything else
-        if not lease >= 1:
+        if not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
         name, settings, status, _ = self._store.campaign()
         if status == "cancelled":
@@ -242,7 +243,7 @@ class Campaign:
             while True:
                 number, token = await patiently(self._store.enter, alone=self._database.path is not None)
                 if is_first:
-                    for before in ("paused", "done"):
+                    for before in ("running", "paused", "done"):
                         await patiently(self._store.set_status, "running", only_from=before)
                 is_first = False
                 _, settings, _, _ = await patiently(self._store.campaign)
@@ -262,7 +263,7 @@ class Campaign:
 
         most = worker.live + max(int(worker.live * _AHEAD), 2)
         try:
-            async with serving(self._database.fast, executor(token, worker.id), worker, most) as tasks:
+            async with serving(self._database.fast, executor(token, worker.id), worker, WAITS * most) as tasks:
                 tasks.start_soon(self._beat, worker)
                 tasks.start_soon(self._mend, worker, token)
                 tasks.start_soon(opt_outs.keep_telling)

@@ -39,8 +39,15 @@ class Step:
     """Statements of SQL that change the tables, for SQLite and Postgres alike."""
 
 
-FORMAT = 1
-STEPS: dict[int, Step] = {}
+FORMAT = 2
+STEPS: dict[int, Step] = {
+    1: Step(
+        tables=(
+            "ALTER TABLE retell_attempt ADD COLUMN ended_at DOUBLE PRECISION",
+            "ALTER TABLE retell_attempt ADD COLUMN text VARCHAR",
+        )
+    ),
+}
 """The step from each former format to the next one."""
 
 
@@ -66,6 +73,7 @@ def case_text(case: Case) -> str:
             "attempts": [attrs.asdict(attempt) for attempt in case.attempts],
             "not_before": None if math.isinf(case.not_before) else case.not_before,
             "end": case.end,
+            "earlier": case.earlier,
         }
     )
 
@@ -80,6 +88,7 @@ def case_from(text: str) -> Case:
         tuple(Attempt(**attempt) for attempt in attempts),
         math.inf if said["not_before"] is None else said["not_before"],
         said["end"],
+        tuple(said.get("earlier", ())),  # which the first format had not
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import threading
@@ -15,17 +16,19 @@ import attrs
 import sqlalchemy as sa
 
 from ..._core.errors import ConfigurationError
+from ..._core.masking import mask
 from ..calls import request_of
-from ..case import Case, Result, begin, dialled, due, objection, settled
+from ..case import Case, Result, begin, dialled, due, is_given_up, objection, renewed, settled
 from ..contact import Contact
-from ..hours import day_in, next_day
-from ..numbers import Choice, Number, Usage, choose, used
+from ..hours import day_in
+from ..numbers import Choice, Number, Usage, choose
 from ..settings import Settings
 from . import format as formats
 from .database import Database
+from .day import Day
 from .tables import attempts, campaigns, contacts, do_not_call, tables, workers
 
-__all__ = ["Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Superseded", "Turn", "Wait"]
+__all__ = ["WAITS", "Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Superseded", "Turn", "Wait"]
 
 Status = Literal["running", "paused", "cancelled", "done"]
 
@@ -34,6 +37,11 @@ _SOON = 3.0  # seconds for which a call waits for its number in the queue
 _POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
 _STARTING = 15.0  # seconds that a worker has before its first beat
 _BATCH = 1000
+_ALL = 3  # requests of a number that has placed no call yet, refused alike, after which it is at fault, and no contact is
+_ALIKE = 10  # the same, in a row, of one that has
+WAITS = 4  # for each call that may be begun, so many may be over and wait for what their agents left
+
+_logger = logging.getLogger("retell_async")
 
 
 class LeaseLost(Exception):
@@ -193,7 +201,7 @@ class Store:
         row = None
         if sa.inspect(self.database.fast).has_table(campaigns.name):
             with self._reading() as connection:
-                row = connection.execute(sa.select(campaigns)).first()
+                row = connection.execute(sa.select(*_ROW)).first()
         if row is None:
             raise ConfigurationError("there is no campaign in this database")
         return row
@@ -206,10 +214,14 @@ class Store:
     def set_status(self, status: Status, note: str = "", *, only_from: Status | None = None) -> bool:
         """Write how it is to go on; whether it was as it had to be."""
         with self._writing(durably=True) as (connection, _):
-            change = sa.update(campaigns).values(status=status, note=note)
-            if only_from is not None:
-                change = change.where(campaigns.c.status == only_from)
-            return connection.execute(change).rowcount > 0
+            row = connection.execute(sa.select(campaigns.c.status, campaigns.c.usage)).one()
+            if only_from not in {None, row.status}:
+                return False
+            values = {"status": status, "note": note}
+            if status == "running":  # numbers that were set aside have another chance
+                values["usage"] = json.dumps({number: had[:2] for number, had in json.loads(row.usage).items()})
+            connection.execute(sa.update(campaigns).values(**values))
+            return True
 
     def pause(self, note: str) -> None:
         """Let it pause, if it runs, and write why."""
@@ -315,42 +327,35 @@ class Store:
                 found = self._next(connection, now, most)
                 if isinstance(found, Nothing):
                     return found
-                row, settings, usage, case, choice = found
+                row, settings, case, choice = found
                 if self._objection(connection, case, settings, choice.at) is None:
                     break
                 _write(connection, self._postponed(connection, case, settings, choice.at))
-            rules, number = settings.rules, choice.number.number
+            number = choice.number.number
             key = f"{row.name}-{row.token}-{row.serial + 1}"
             request = request_of(case.contact, settings, number, key)
             values = {"key": key, "contact_id": case.contact.id, "from_number": number, "request": json.dumps(request), "at": choice.at}
             connection.execute(sa.insert(attempts).values(**values))
-            usage[number] = used(choice.number, usage[number], rules.zone, choice.at)
-            today = day_in(rules.zone, now)
-            connection.execute(
-                sa.update(campaigns).values(
-                    usage=json.dumps({name: [had.day, had.calls] for name, had in usage.items()}),
-                    serial=row.serial + 1,
-                    day=today,
-                    calls=(row.calls if row.day == today else 0) + 1,
-                )
-            )
+            connection.execute(sa.update(campaigns).values(serial=row.serial + 1))
             _write(connection, dialled(case, choice.at, number))
             return Intent(key, choice.at - now)
 
-    def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[Any, Settings, dict[str, Usage], Case, Choice] | Nothing:
+    def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[Any, Settings, Case, Choice] | Nothing:
         """Who is called next, from which number and when."""
         row = connection.execute(sa.select(campaigns)).one()
         _check_format(row.format)
         settings = self._settings(row)
         rules = settings.rules
-        count = connection.execute(sa.select(sa.func.count()).where(attempts.c.result.is_(None))).scalar_one()
-        if count >= most or row.status != "running":
+        day = Day.at(now, row, rules)
+        counts = sa.select(sa.func.count(), sa.func.count(attempts.c.ended_at), sa.func.count(attempts.c.sent_at))
+        count, over, sent = connection.execute(counts.where(attempts.c.result.is_(None))).one()
+        if count - over >= most or count >= WAITS * most or row.status != "running" or not day.numbers:
             return Nothing(count, _POLL)
         first = connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
         if first is None or first > now:
             return Nothing(count, None if first is None else first - now)
-        if rules.calls_per_day is not None and row.day == day_in(rules.zone, now) and row.calls >= rules.calls_per_day:
-            return Nothing(count, next_day(rules.zone, now) - now)
+        if day.is_full(more=count - sent):
+            return Nothing(count, day.left)
         # With the format, which a later version may have changed since it was looked at. "+ 0" has the database follow the order, and not
         # sort all that are due to find the first of them.
         query = sa.select(contacts.c["case"], sa.select(campaigns.c.format).scalar_subquery().label("format"))
@@ -361,25 +366,26 @@ class Store:
             return Nothing(count, _POLL)  # somebody else was faster
         _check_format(found.format)
         case = formats.case_from(found.case)
-        usage = self._usage(connection, row, rules.numbers, now)
-        choice = choose(rules.numbers, usage, rules.zone, now, [attempt.from_number for attempt in case.attempts])
+        choice = choose(day.numbers, self._usage(connection, day), rules.zone, now, [attempt.from_number for attempt in case.attempts])
         if choice.at > now + _SOON:
             return Nothing(count, choice.at - now)
-        return row, settings, usage, case, choice
+        return row, settings, case, choice
 
-    def _usage(self, connection: sa.Connection, row: Any, numbers: Iterable[Number], now: float) -> dict[str, Usage]:
-        """What the numbers have done today, and when each may place one more after those that wait for it.
+    def _usage(self, connection: sa.Connection, day: Day) -> dict[str, Usage]:
+        """What the numbers have done today and are to do, and when each may place one more after those that wait for it.
 
-        What waits for longer than it should is left out: it may be with a worker that is dead, and must not keep others from their calls.
+        What waits for longer than it should keeps nobody from calling at once: it may be with a worker that is dead.
         """
-        said: dict[str, list[Any]] = json.loads(row.usage)
-        waits = attempts.c.result.is_(None) & attempts.c.sent_at.is_(None) & (attempts.c.at > now - _SOON)
-        query = sa.select(attempts.c.from_number, sa.func.count()).where(waits)
-        waiting: dict[str, int] = {row[0]: row[1] for row in connection.execute(query.group_by(attempts.c.from_number))}
+        lately = sa.func.sum(sa.case((attempts.c.at > day.moment - _SOON, 1), else_=0))
+        waits = attempts.c.result.is_(None) & attempts.c.sent_at.is_(None)
+        query = sa.select(attempts.c.from_number, sa.func.count(), lately).where(waits).group_by(attempts.c.from_number)
+        waiting: dict[str, tuple[int, int]] = {row[0]: (row[1], row[2]) for row in connection.execute(query)}
+        today = day_in(day.rules.zone, day.moment)
         usage: dict[str, Usage] = {}
-        for number in numbers:
-            day, calls = said.get(number.number, ("", 0))
-            usage[number.number] = Usage(now + waiting.get(number.number, 0) / number.per_second, day, calls)
+        for number in day.numbers:
+            all_of_them, soon = waiting.get(number.number, (0, 0))
+            calls = day.by_number.get(number.number, 0) + all_of_them
+            usage[number.number] = Usage(day.moment + soon / number.per_second, today, calls)
         return usage
 
     def open_attempts(self) -> list[Begun]:
@@ -423,7 +429,13 @@ class Store:
                 return None
             before = attrs.evolve(case, attempts=case.attempts[:-1], not_before=0.0)
             may_dial = row.status == "running" and self._objection(connection, before, settings, now) is None
-            if row.sent_at is None and (stops or not may_dial):
+            day, number = Day.at(now, row, settings.rules), _number(row, settings)
+            is_counted = row.sent_at is not None and day_in(settings.rules.zone, row.tried_at) == day_in(settings.rules.zone, now)
+            if may_dial and not is_counted and day.is_full_for(number):
+                if day.left <= _SOON:
+                    return Wait(day.left)
+                may_dial = False
+            if row.sent_at is None and (stops or not may_dial or number not in day.numbers):
                 connection.execute(sa.delete(attempts).where(attempts.c.key == key))
                 _write(connection, self._postponed(connection, before, settings, now))
                 return None
@@ -432,6 +444,10 @@ class Store:
                 if (seconds := self._pause(connection, found, live, now)) > 0:
                     return Wait(seconds)
                 values |= {"sent_at": now if row.sent_at is None else row.sent_at, "tried_at": now, "answered_at": None}
+                if not is_counted:
+                    day.count(number.number, now, 1)
+                    connection.execute(sa.update(campaigns).values(**day.columns()))
+                    _write(connection, dialled(before, now, number.number))
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
             age = None if row.sent_at is None else now - row.sent_at
             return Turn(json.loads(row.request), age, may_dial, worker, values.get("tried_at", row.tried_at))
@@ -440,16 +456,17 @@ class Store:
         """Seconds until a call may be sent: so that there are never more at once, nor more of a number in any second, as the server counts.
 
         It counts a call at some moment between the request and the answer, so each stands for the time from the one to a second after the
-        other.
+        other, which is taken to have come when the worker hears nothing for a second after the request left.
         """
         row, _, settings = found
         if row.status != "running":
             return 0.0  # nothing is sent
         others = attempts.c.key != row.key
-        count = sa.select(sa.func.count()).where(others, attempts.c.result.is_(None), attempts.c.sent_at.is_not(None))
+        goes_on = attempts.c.result.is_(None) & attempts.c.ended_at.is_(None) & attempts.c.sent_at.is_not(None)
+        count = sa.select(sa.func.count()).where(others, goes_on)
         if connection.execute(count).scalar_one() >= live:
             return _POLL
-        number = next(number for number in settings.rules.numbers if number.number == row.from_number)
+        number = _number(row, settings)
         most = max(1, math.floor(number.per_second))
         period = most / number.per_second
         counts = attempts.c.answered_at.is_(None) | (attempts.c.answered_at > now - period)
@@ -467,13 +484,28 @@ class Store:
 
         :param answered_at: when that was answered, by the clock of the database, or somewhat later.
         """
-        with self._writing(alone=False) as (connection, now):
+        with self._writing() as (connection, now):
             values: dict[str, Any] = {"answered_at": min(answered_at, now)}
             if turn.age is None:
                 values["sent_at"] = None
-            is_it = (attempts.c.key == key) & attempts.c.call_id.is_(None) & attempts.c.result.is_(None)
-            is_last = (attempts.c.worker == turn.worker) & (attempts.c.tried_at == turn.tried_at)
-            connection.execute(sa.update(attempts).where(is_it, is_last).values(**values))
+            changed = connection.execute(sa.update(attempts).where(_is_last(key, turn)).values(**values)).rowcount
+            if changed and turn.age is None and (found := self._attempt(connection, key)) is not None:
+                self._uncount(connection, found, now)
+
+    def arrived(self, key: str, turn: Turn, at: float) -> None:
+        """Write that the server has counted a request, as far as it does, though nothing more is known of it.
+
+        :param at: see `refused`.
+        """
+        with self._writing(alone=False) as (connection, now):
+            is_it = _is_last(key, turn) & attempts.c.answered_at.is_(None)
+            connection.execute(sa.update(attempts).where(is_it).values(answered_at=min(at, now)))
+
+    def ended(self, key: str) -> None:
+        """Write that a call is over, of which more is to be known before it is settled."""
+        with self._writing(alone=False) as (connection, now):
+            is_it = (attempts.c.key == key) & attempts.c.ended_at.is_(None)
+            connection.execute(sa.update(attempts).where(is_it).values(ended_at=now))
 
     def placed(self, key: str, call_id: str, answered_at: float) -> None:
         """Write which call an attempt is.
@@ -490,14 +522,15 @@ class Store:
 
         :param turn: of an attempt of which there is no call, as far as the one with this turn knows: whoever has a later one knows more.
         """
-        with self._writing(alone=False) as (connection, now):
+        with self._writing(alone=result.reason == "not_placed") as (connection, now):
             found = self._attempt(connection, key, alone=True)
             if found is None or found[0].result is not None:
                 return
             row, case, settings = found
             if turn is not None and (row.call_id is not None or (row.worker, row.tried_at) != (turn.worker, turn.tried_at)):
                 return
-            values = {"result": result.reason, "settled_at": now, "duration_ms": duration_ms, "cents": cents}
+            values: dict[str, Any] = {"result": result.reason, "settled_at": now, "duration_ms": duration_ms, "cents": cents}
+            values["text"] = result.text or None
             if row.answered_at is None:
                 values["answered_at"] = now
             connection.execute(sa.update(attempts).where(attempts.c.key == key).values(**values))
@@ -505,6 +538,55 @@ class Store:
             if case.end == "do_not_call" and not self._never(connection, case):
                 connection.execute(sa.insert(do_not_call).values(number=row.number, at=now))
             _write(connection, case)
+            if result.reason == "not_placed":
+                if row.sent_at is not None:
+                    self._uncount(connection, found, now)
+                if result.text and not result.opted_out:
+                    self._blame(connection, found, result.text, now)
+
+    def _uncount(self, connection: sa.Connection, found: tuple[Any, Case, Settings], now: float) -> None:
+        """A request that was refused is no call of the day."""
+        row, _, settings = found
+        day = Day.at(now, connection.execute(sa.select(*_DAY)).one(), settings.rules)
+        day.count(row.from_number, row.tried_at, -1)
+        connection.execute(sa.update(campaigns).values(**day.columns()))
+
+    def _blame(self, connection: sa.Connection, found: tuple[Any, Case, Settings], text: str, now: float) -> None:
+        """Set a number aside if it is at fault, and not those whom it was to call: they begin again, with others that call."""
+        row, _, settings = found
+        number = row.from_number
+        day = Day.at(now, connection.execute(sa.select(*_DAY)).one(), settings.rules)
+        refused = {row.contact_id}
+        if number not in day.aside:
+            refused = self._refused_alike(connection, number, text)
+            if row.status != "running" or not refused:
+                return
+            day.aside[number] = text
+            left = len(day.numbers)
+            note = f"{mask(number)} places no more calls, since the API refuses all of them: {text}"
+            _logger.warning("campaign: %s", note)
+            values: dict[str, Any] = {**day.columns(), "note": note, "status": "running" if left else "paused"}
+            connection.execute(sa.update(campaigns).values(**values))
+        elif day.aside[number] != text:
+            return
+        for said in connection.execute(sa.select(contacts.c["case"]).where(contacts.c.id.in_(refused), contacts.c.end == "refused")).all():
+            case = attrs.evolve(formats.case_from(said[0]), end=None, not_before=now)
+            if not is_given_up(case):
+                _write(connection, self._postponed(connection, case, settings, now))
+
+    def _refused_alike(self, connection: sa.Connection, number: str, text: str) -> set[str]:
+        """The contacts whose calls from a number were refused last, with the same words, if that are so many that it is at fault."""
+        of_number = attempts.c.from_number == number
+        placed = sa.select(sa.func.max(attempts.c.tried_at)).where(of_number, attempts.c.call_id.is_not(None))
+        placed_at = connection.execute(placed).scalar()
+        query = sa.select(attempts.c.contact_id, attempts.c.result, attempts.c.text, attempts.c.tried_at)
+        query = query.where(of_number, attempts.c.settled_at.is_not(None)).order_by(attempts.c.settled_at.desc()).limit(2 * _ALIKE)
+        alike: set[str] = set()
+        for row in connection.execute(query):
+            if (row.result, row.text) != ("not_placed", text) or (placed_at is not None and row.tried_at <= placed_at):
+                break
+            alike.add(row.contact_id)
+        return alike if len(alike) >= (_ALL if placed_at is None else _ALIKE) else set()
 
     # Those that are not called
 
@@ -549,7 +631,7 @@ class Store:
             texts = connection.execute(sa.select(contacts.c["case"]).where(contacts.c.end.in_(list(ends)))).scalars().all()
             for text in texts:
                 # The calls that were stay where they are written; the new budget counts from here.
-                _write(connection, begin(formats.case_from(text).contact, settings.rules, now))
+                _write(connection, renewed(formats.case_from(text), settings.rules, now))
             if texts and row.status == "done":
                 connection.execute(sa.update(campaigns).values(status="paused"))
             return len(texts)
@@ -565,8 +647,10 @@ class Store:
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts, in order of time."""
         with self._reading() as connection:
-            query = sa.select(attempts, contacts.c.number, contacts.c.end).join(contacts, contacts.c.id == attempts.c.contact_id)
-            return [dict(row) for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
+            there = {column["name"] for column in sa.inspect(connection).get_columns(attempts.name)}  # a former version may have made it
+            columns = [column for column in attempts.c if column.name in there]
+            query = sa.select(*columns, contacts.c.number, contacts.c.end).join(contacts, contacts.c.id == attempts.c.contact_id)
+            return [{"text": None, **row} for row in connection.execute(query.order_by(attempts.c.at)).mappings()]
 
     def _attempt(self, connection: sa.Connection, key: str, *, alone: bool = False) -> tuple[Any, Case, Settings] | None:
         """An attempt, with how the campaign stands, its case and the settings.
@@ -575,7 +659,7 @@ class Store:
         """
         if alone:
             connection.execute(sa.select(attempts.c.key).where(attempts.c.key == key).with_for_update())
-        campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format).subquery()
+        campaign = sa.select(campaigns.c.status, campaigns.c.settings, campaigns.c.format, *_DAY).subquery()
         query = sa.select(attempts, contacts.c["case"], contacts.c.number, campaign).where(attempts.c.key == key)
         row = connection.execute(query.join(contacts, contacts.c.id == attempts.c.contact_id).join(campaign, sa.true())).first()
         if row is None:
@@ -595,6 +679,20 @@ class Store:
             return attrs.evolve(case, end="do_not_call")
         at = due(case, settings.rules, now)
         return attrs.evolve(case, end="expired") if at is None else attrs.evolve(case, not_before=at)
+
+
+_ROW = [campaigns.c[name] for name in ("name", "settings", "format", "status", "note")]
+_DAY = [campaigns.c[name] for name in ("day", "calls", "usage")]
+
+
+def _number(row: Any, settings: Settings) -> Number:
+    return next(number for number in settings.rules.numbers if number.number == row.from_number)
+
+
+def _is_last(key: str, turn: Turn) -> sa.ColumnElement[bool]:
+    """An attempt of which there is no call, and nobody had a later turn."""
+    is_it = (attempts.c.key == key) & attempts.c.call_id.is_(None) & attempts.c.result.is_(None)
+    return is_it & (attempts.c.worker == turn.worker) & (attempts.c.tried_at == turn.tried_at)
 
 
 def _check_format(format: int) -> None:

@@ -21,8 +21,8 @@ campaigns = sa.Table(  # of which there is one
     sa.Column("note", sa.String, nullable=False, default=""),
     sa.Column("begun_at", sa.Float(53), nullable=False),
     sa.Column("day", sa.String, nullable=False, default=""),
-    sa.Column("calls", sa.Integer, nullable=False, default=0),  # on that day
-    sa.Column("usage", sa.Text, nullable=False, default="{}"),  # of the numbers, on that day
+    sa.Column("calls", sa.Integer, nullable=False, default=0),  # that were sent on that day
+    sa.Column("usage", sa.Text, nullable=False, default="{}"),  # of the numbers: the day, their calls on it, and why one is set aside
 )
 contacts = sa.Table(
     "retell_contact",
@@ -50,7 +50,9 @@ attempts = sa.Table(
     sa.Column("tried_at", sa.Float(53)),  # when it was sent last, likewise
     sa.Column("answered_at", sa.Float(53)),  # when that was answered; null while the server may count it at any moment
     sa.Column("call_id", sa.String),
+    sa.Column("ended_at", sa.Float(53)),  # when its call was known to be over, where that is not all that is waited for
     sa.Column("result", sa.String),  # null while it goes on
+    sa.Column("text", sa.String),  # what the API said when it refused it
     sa.Column("duration_ms", sa.Float(53)),
     sa.Column("cents", sa.Float(53)),
     sa.Column("settled_at", sa.Float(53)),

@@ -7,7 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
@@ -30,13 +30,13 @@ from ..._dispatch.outcome import Outcome
 from ..._helpers.watch import is_transient
 from ..calls import result_of
 from ..case import Result
+from .placing import Placing
 from .store import Begun, LeaseLost, Superseded, Turn, Wait
 
 if TYPE_CHECKING:
     from ..._call_slots import CallSlots, Slot
     from ..._helpers.call import Ends
     from ..settings import Settings
-    from .placing import Placing
     from .store import Store
 
 __all__ = ["FOLLOWED", "Worker", "patiently"]
@@ -49,6 +49,10 @@ _AGAIN = 1.0  # seconds after which the database is asked again that did not ans
 _LATER = 5.0  # seconds after which is tried again what went wrong in a way that nobody thought of
 _LATEST = 300.0
 _FULL = 2.0  # seconds after which a request is sent again that the server refused for being too much
+_OUTAGE = 1.0  # seconds after which a request is sent again that failed; twice as many after each further one
+_LONGEST_OUTAGE = 30.0
+_COUNTED = 1.0  # seconds after a request has left, after which the server has counted it, answered or not
+_ANALYSIS = 300.0  # seconds after the end of a call for which what its agent left is waited for
 
 _logger = logging.getLogger("retell_async")
 
@@ -126,39 +130,45 @@ class Worker:
         slot = None
         call_id = begun.call_id
         if call_id is None:
-            placed = await self._place(begun.key, begun.from_number)
+            placed = await self._place(begun)
             if placed is None:
                 return
             call_id, slot = placed
-        await self._follow(begun, call_id)
-        if slot is not None:
-            slot.ended()
+        await self._follow(begun, call_id, slot)
 
-    async def _place(self, key: str, number: str) -> tuple[str, Slot | None] | None:
+    async def _place(self, begun: Begun) -> tuple[str, Slot | None] | None:
         """Place the call; ``None`` if there is none, and it is written why."""
-        first = True
+        key, first, is_sent = begun.key, True, begun.sent_at is not None
         turn: Turn | None = None
+        outage = _OUTAGE
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    async with self._turns[number]:  # one asks for a turn at a time, and the others do not ask the database
+                    # Of those that wait for room one asks at a time, and the others do not ask the database. What was sent has its room,
+                    # and must not wait for one that waits until it is over.
+                    async with nullcontext() if is_sent else self._turns[begun.from_number]:
                         slot = await self._room(stack)
                         turn = await self._turn(key, first=first)
                     first = False
-                    call_id = None if turn is None else await self._send(turn)
+                    call_id = None if turn is None else await self._send(key, turn)
                 if call_id is None:
                     if slot is not None:
                         slot.ended()
                     return None
                 await patiently(self.store.placed, key, call_id, self.now())
-            except OutcomeUnknownError:
-                await patiently(self.store.settle, key, Result("unknown"), turn=turn)
-                return None
-            except RateLimitError as error:
-                if turn is not None:
-                    await patiently(self.store.refused, key, turn, self.now())
-                await anyio.sleep(min(error.retry_after or _FULL, 60.0))
+            except OutcomeUnknownError as error:
+                if turn is None or not self._may_repeat(turn, error):
+                    await patiently(self.store.settle, key, Result("unknown"), turn=turn)
+                    return None
+                is_sent = True
+                await patiently(self.store.arrived, key, turn, self.now())
+                outage = await self._wait(key, error, outage)
             except (APIError, ValueError, TypeError) as error:
+                if is_transient(error):  # which says nothing of the contact
+                    if turn is not None:
+                        await patiently(self.store.refused, key, turn, self.now())
+                    outage = await self._wait(key, error, outage)
+                    continue
                 await self._pause_for(error)
                 outcome = Outcome(index=0, request=None, status="not_placed", error=error)
                 contact = await patiently(self.store.contact_of, key)
@@ -167,6 +177,20 @@ class Worker:
                 return None
             else:
                 return call_id, slot
+
+    def _may_repeat(self, turn: Turn, error: OutcomeUnknownError) -> bool:
+        """Whether the same bytes are to be sent again under their key, which places the call unless it was placed."""
+        cause = error.__cause__
+        return turn.may_dial and Placing.is_known(turn.age or 0.0) and isinstance(cause, Exception) and is_transient(cause)
+
+    async def _wait(self, key: str, error: Exception, outage: float) -> float:
+        """Wait before a request is sent again; how long the next wait is."""
+        if isinstance(error, RateLimitError):
+            await anyio.sleep(min(error.retry_after or _FULL, 60.0))
+            return outage
+        _logger.info("campaign: attempt %s is sent again in %g s: %s", key, outage, mask_text(str(error)))
+        await anyio.sleep(outage)
+        return min(2 * outage, _LONGEST_OUTAGE)
 
     async def _room(self, stack: AsyncExitStack) -> Slot | None:
         """Wait for room in the account; ``None`` if it does not say whether there is any."""
@@ -195,38 +219,59 @@ class Worker:
             elif max(time.monotonic() - asked[0], time.time() - asked[1]) < self.lease / 2:  # else this process may have stood still
                 return turn
 
-    async def _send(self, turn: Turn) -> str:
+    async def _send(self, key: str, turn: Turn) -> str:
         if not turn.may_dial or (turn.age is not None and turn.age < 0):  # nobody knows how old its key is
             return await self.placing.find(turn.request)
-        return await self.placing.place(turn.request, turn.age)
+        answer: str | Exception = ""
+        async with anyio.create_task_group() as tasks:
+            try:
+                answer = await self.placing.place(turn.request, turn.age, lambda: tasks.start_soon(self._counted, key, turn))
+            except Exception as error:  # noqa: BLE001 - which the group would make another of
+                answer = error
+            tasks.cancel_scope.cancel()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-    async def _follow(self, begun: Begun, call_id: str) -> None:
+    async def _counted(self, key: str, turn: Turn) -> None:
+        """A request that has no answer keeps its number from calling no longer than the server may take to count it."""
+        await anyio.sleep(_COUNTED)
+        await patiently(self.store.arrived, key, turn, self.now())
+
+    async def _follow(self, begun: Begun, call_id: str, slot: Slot | None) -> None:
         rules = self.settings.rules
+        is_analysed = rules.callback is not None or rules.opt_out is not None
         try:
-            call = await self._ended(call_id)
+            call = await self._until("ended", call_id, whole=not is_analysed)
         except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
             await patiently(self.store.settle, begun.key, Result("unknown"))  # it was placed, and nobody knows what became of it
             return
+        finally:
+            if slot is not None:
+                slot.ended()
+        if is_analysed:  # what its agent left for the campaign may come with the analysis; meanwhile others are called
+            await patiently(self.store.ended, begun.key)
+            with anyio.move_on_after(_ANALYSIS), suppress(WaitTimeoutError, NotFoundError, UnprocessableEntityError):
+                call = await self._until("analyzed", call_id, known=call)
         contact = await patiently(self.store.contact_of, begun.key)
         result = result_of(Outcome(index=0, request=None, status="ended", call=call), rules, contact) or Result("unknown")
         if result.meaning == "account":
             await patiently(self.store.pause, f"a call ended with {result.reason}")
-        cents = None if call.call_cost is None else call.call_cost.combined_cost
-        await patiently(self.store.settle, begun.key, result, duration_ms=call.duration_ms, cents=cents)
+        cents = _number(getattr(call.call_cost, "combined_cost", None))
+        await patiently(self.store.settle, begun.key, result, duration_ms=_number(call.duration_ms), cents=cents)
 
-    @property
-    def _until(self) -> Literal["ended", "analyzed"]:
-        """How far a call is followed: what its agent left for the campaign may come with its analysis."""
-        rules = self.settings.rules
-        return "ended" if rules.callback is None and rules.opt_out is None else "analyzed"
-
-    async def _ended(self, call_id: str) -> Any:
+    async def _until(self, until: Literal["ended", "analyzed"], call_id: str, **known: Any) -> Any:
         while True:
             try:
-                return await self.ends.wait(call_id, self._until)
+                return await self.ends.wait(call_id, until, **known)
             except (WaitTimeoutError, NotFoundError, UnprocessableEntityError):
                 raise
             except APIError as error:
                 # Such as a key that is none any more: the call goes on all the same, and somebody may mend it.
                 _logger.warning("campaign: call %s cannot be followed (%s); it is asked for again", call_id, mask_text(str(error)))
                 await anyio.sleep(_LATER)
+
+
+def _number(said: object) -> float | None:
+    """What a column of numbers takes: the API may say anything."""
+    return said if isinstance(said, (int, float)) and not isinstance(said, bool) and math.isfinite(said) else None

@@ -82,6 +82,8 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
     :raises ConfigurationError: DBOS is in use in this process.
     """
     logging.getLogger("dbos").setLevel(logging.WARNING)
+    loop = asyncio.get_running_loop()
+    before = getattr(loop, "_default_executor", None)  # which nothing public tells
     DBOS(
         config={
             "name": _NAME,
@@ -110,8 +112,8 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
         _here.clear()
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(DBOS.destroy)
-        # It has put a pool of its own in the place of the loop's, which is closed now.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+        # It has put a pool of its own in the place of the program's, which is closed now.
+        loop.set_default_executor(before or ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
 
 async def enqueue(key: str, runs: int, delay: float = 0.0) -> None:

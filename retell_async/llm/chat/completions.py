@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatCompletions", "CompletionError", "Tool"]
 
 _LONGEST_REASON = 300
+_THINKING, _THOUGHT = "<think>", "</think>"
 _HEADERS = {"Accept": "text/event-stream, application/json", "Accept-Encoding": "identity"}
 
 
@@ -69,7 +70,8 @@ class ChatCompletions:
     :param system: the system message, or what makes it from the `Turn`.
     :param tools: what the model may call. Calls and results are in Retell's transcript too.
     :param rounds: how often the model may call tools in one turn.
-    :param http_client: for settings of the connection; by default one of this package's own, which `aclose` closes.
+    :param http_client: for settings of the connection; by default one of this package's own, which opens as many as there are answers under
+        way, and which `aclose` closes.
     :param body: further fields of the request, such as ``temperature``.
     :raises ConfigurationError: the URL is none, or two tools have one name.
     """
@@ -139,7 +141,8 @@ class ChatCompletions:
         from retell_async import DefaultAsyncHttpxClient
 
         if self._given is None and self._own is None:
-            self._own = DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0))
+            # As many connections as there are answers under way: the application says how many calls there may be.
+            self._own = DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0), limits=httpx.Limits(max_connections=None))
         client = cast("httpx.AsyncClient", self._given or self._own)
         body = {**self._body, "messages": messages, **({"tool_choice": "none"} if last and self._tools else {})}
         key = self._key.value
@@ -147,7 +150,7 @@ class ChatCompletions:
         del key
         try:
             async with client.stream("POST", self._url, json=body, auth=auth, headers=_HEADERS) as response:
-                if response.status_code != 200:
+                if not response.is_success:
                     await response.aread()
                     raise CompletionError(_reason(response), response.status_code)
                 async with closing(_parts(response, answer)) as parts:
@@ -218,6 +221,8 @@ class _Answer:
 
     def __init__(self) -> None:
         self._text = ""
+        self._head: str | None = ""
+        """The beginning, until it is known whether the model thinks aloud in it, and while it does."""
         self.calls: list[_Call] = []
         self._at: dict[Any, _Call] = {}
         self._finish = ""
@@ -230,13 +235,26 @@ class _Answer:
         if part.get("error"):
             raise CompletionError(f"the chat endpoint reports an error: {_stated(part['error'])}")
         choices: Any = part.get("choices")
-        choice: Any = choices[0] if choices else {}
+        choice: Any = (choices[0] if choices else None) or {}
         self._finish = choice.get("finish_reason") or self._finish
         delta: Any = choice.get("delta") or choice.get("message") or {}
         for call in delta.get("tool_calls") or ():
-            self._call(call)
-        text = _text(delta.get("content")) or _text(delta.get("refusal"))
+            if call:
+                self._call(call)
+        text = self._spoken(_text(delta.get("content")) or _text(delta.get("refusal")))
         self._text += text
+        return text
+
+    def _spoken(self, text: str) -> str:
+        """A text without what the model thinks before it speaks, which some endpoints give in front of it, in ``<think>``."""
+        if self._head is None:
+            return text
+        self._head = (self._head + text).lstrip()
+        if self._head.startswith(_THINKING) and _THOUGHT in self._head:
+            self._head = self._head.partition(_THOUGHT)[2].lstrip()
+        if _THINKING.startswith(self._head) or self._head.startswith(_THINKING):
+            return ""
+        text, self._head = self._head, None
         return text
 
     def _call(self, call: Mapping[str, Any]) -> None:
@@ -289,10 +307,10 @@ async def _parts(response: httpx.Response, answer: _Answer) -> AsyncGenerator[Ma
     :raises CompletionError: the stream ends before the answer does.
     """
     if "event-stream" not in response.headers.get("content-type", "event-stream"):
-        yield _object((await response.aread()).decode("utf-8", "replace"))
+        yield _object((await response.aread()).decode("utf-8-sig", "replace"))
         return
     # Not by `aiter_lines`, whose generators stand in each other and are not closed with it.
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
     rest, event, held = "", "", ""
     decompress = _decompressor(response.headers.get("content-encoding", "identity"))
     async with closing(cast("AsyncIterable[bytes]", response.stream)) as chunks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -15,6 +17,8 @@ ChatMessage: TypeAlias = dict[str, Any]
 
 REMINDER = "(The user has been silent for a while. Say something short to go on.)"
 
+_SIGNS = re.compile(r"[^\w\s]+(?=\s)")
+"""The signs behind a word."""
 _ROLES = {"agent": "assistant", "user": "user", "transfer_target": "user"}
 
 
@@ -24,18 +28,37 @@ def last_said(transcript: Sequence[Any]) -> str:
 
 
 def spoken_part(content: str, words: Iterable[Any]) -> str:
-    """The part of an utterance that its words reach to; all of it if they do not tell."""
-    spoken = "".join("".join(str(word.word).split()) for word in words if getattr(word, "word", None))
-    at = 0
-    for character in spoken:
-        while at < len(content) and content[at].isspace():
-            at += 1
-        if at >= len(content) or content[at] != character:
-            return content
-        at += 1
-    if not spoken or not any(map(str.isalnum, content[at:])):
+    """The part of an utterance that its words reach to; all of it if there are none.
+
+    Letters and digits are compared, without case, accents and signs. Where they differ, as a number does that one has in digits and the
+    other in words, as many words of the utterance are taken as were spoken, and all of it if the last ones are alike.
+    """
+    given = [str(word.word) for word in words if getattr(word, "word", None)]
+    if "".join("".join(given).split()) == "".join(content.split()):
         return content
-    return content[:at]
+    spoken = [plain for text in given if (plain := _plain(text))]
+    if not spoken:
+        return content
+    all_spoken, known, end = "".join(spoken), 0, 0
+    for at, character in enumerate(content, 1):
+        plain = _plain(character)
+        if plain and (known == len(all_spoken) or not all_spoken.startswith(plain, known)):
+            break
+        known, end = known + len(plain), at if plain else end
+    else:
+        return content
+    if known < len(all_spoken):
+        ends = [(found, token.end()) for token in re.finditer(r"\S+", content) if (found := _plain(token[0]))]
+        if len(spoken) >= len(ends) or spoken[-1] == ends[-1][0]:
+            return content
+        end = ends[len(spoken) - 1][1]
+    signs = _SIGNS.match(content, end)
+    return content[: end if signs is None else signs.end()]
+
+
+def _plain(text: str) -> str:
+    """The letters and digits of a text."""
+    return "".join(filter(str.isalnum, text if text.isascii() else unicodedata.normalize("NFKD", text))).casefold()
 
 
 def chat_messages(
@@ -80,11 +103,12 @@ def _text(item: Any) -> str:
 
 
 def _said(messages: list[ChatMessage], role: str, content: str) -> None:
-    if not content.strip():
+    content = content.strip()  # an endpoint may refuse a last message that ends in a space
+    if not content:
         return
     last = messages[-1] if messages else {}
     if last.get("role") == role and isinstance(last["content"], str):
-        last["content"] = f"{last['content'].rstrip()} {content.lstrip()}"
+        last["content"] = f"{last['content']} {content}"
     else:
         messages.append({"role": role, "content": content})
 

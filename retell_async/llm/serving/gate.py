@@ -52,10 +52,11 @@ class Gate:
         segments = [segment for segment in opening.path.split("/") if segment]
         # A URL may hold its secret in a query, behind which the id may have been put.
         queried, _, behind = dict(parse_qsl(opening.query)).get("secret", "").partition("/")
-        if not segments and not behind:
-            behind = opening.query.rpartition("/")[2]  # of another field, which comes after the secret
+        _, slash, last = opening.query.rpartition("/")
+        if not behind and slash and (not segments or last.startswith("call_")):
+            behind = last  # of another field, which comes after the secret or without one
         call_id = behind.strip("/") or (segments[-1] if segments else "")
-        before = "" if behind else "".join(segments[-2:-1])
+        before = "".join(segments[-1:] if behind else segments[-2:-1])
         if self._secrets.value and not any(_same(one, queried) or _same(one, before) for one in self._secrets.value):
             return Refused(403, "wrong secret")
         if not _CALL_ID.fullmatch(call_id):

@@ -39,8 +39,8 @@ def serve(
     """Serve until a signal ends it, in an event loop of its own.
 
     On SIGTERM or SIGINT no new calls are taken; those that are going on go on, and may be connected again. When all are over, or after
-    `drain_within` seconds, or on a second signal, the server exits. What goes on then is left without a close, after which Retell connects
-    again, to another process if there is one.
+    `drain_within` seconds, or on a second signal, the server stops and this returns. What goes on then is left without a close, after which
+    Retell connects again, to another process if there is one.
 
     :param more: further ones that are mounted in the same `asgi`, whose calls and secrets are treated alike.
     :param asgi: the application that they are mounted in, such as FastAPI's, to be served in their place.
@@ -82,12 +82,12 @@ def serve(
                     await stack.enter_async_context(each.lifespan())
                 await super().serve(sockets)
 
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as uvicorn calls it
             if self.should_exit and not self.left:
                 self.left = True  # uvicorn would skip the end of the application's lifespan
                 return
-            self.force_exit = self.left
-            super().handle_exit(sig, frame)
+            # By itself uvicorn would raise the signal again at its end, which ends the process and whatever is to come after `serve`.
+            self.should_exit, self.force_exit = True, self.left
 
         async def _drain(self) -> None:
             until = None if drain_within is None else anyio.current_time() + drain_within
@@ -117,7 +117,7 @@ def serve(
         "timeout_graceful_shutdown": int(2 * finish_within) + 5,
     }
     config = uvicorn.Config(asgi or app, host=host, port=port, **{**own, **settings})
-    with hidden_in_logs(apps, _LOGGERS), suppress(KeyboardInterrupt):  # which uvicorn raises after it has shut down
+    with hidden_in_logs(apps, _LOGGERS), suppress(KeyboardInterrupt):  # as the loop has it before and after uvicorn
         Server(config).run()
 
 

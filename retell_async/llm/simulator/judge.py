@@ -28,6 +28,7 @@ from ..messages import (
     ToolCallInvocation,
     ToolCallResult,
     UnknownAnswer,
+    odd_fields,
     parse_answer,
 )
 from ..protocol import DIGITS, NUMBER, actions_of
@@ -43,6 +44,7 @@ Rule: TypeAlias = Literal[
     "current-id",
     "completed",
     "complete-once",
+    "said-once",
     "in-words",
     "one-action",
     "pong",
@@ -61,6 +63,7 @@ RULES: dict[Rule, str] = {
     "current-id": "nothing is sent for an answer once the server has read that a newer one is wanted",
     "completed": "every answer that is still wanted is completed in time",
     "complete-once": "nothing comes for an answer after its last part",
+    "said-once": "no part of an answer says all of it again that was said before",
     "in-words": "what the caller says is answered in words, or by an action",
     "one-action": "an answer has one action at most, with a number or digits that there are",
     "pong": "pings are answered in time, under `response_type`",
@@ -72,6 +75,10 @@ RULES: dict[Rule, str] = {
 
 _SENTENCE = re.compile(r"[.!?…。？！](?:\s|$)")
 _MOST_FINDINGS = 20
+_MOST_TEXT = 20_000
+"""Characters of an answer that are looked at."""
+_LEAST_REPEATED = 12
+"""Characters that nobody says twice by chance, in one go and at the place where it would be."""
 _READS_WITHIN = 2.0
 """Seconds after which a server that answers no ping should have read what it was sent."""
 
@@ -137,6 +144,10 @@ class _Answer:
     wanted: bool = True
     complete: bool = False
     text: str = ""
+    part: str = ""
+    """The last part that had words."""
+    repeats: bool = False
+    """Whether a part said all of it again."""
     actions: set[str] = attrs.field(factory=set[str])
     frame_at: float | None = None
     sentence_at: float | None = None
@@ -263,6 +274,8 @@ class Judge:
         self._seen["response-type"] += 1
         if "response_type" not in answer:
             self._find("response-type", at, "a message without `response_type`")
+        for odd in odd_fields(answer):
+            self._find("well-formed", at, odd)
         self._take(answer, at)
 
     def violated(self, what: str, at: float) -> None:
@@ -402,13 +415,26 @@ class Judge:
             answer.frame_at = at
             if answer.number:  # whose answer has begun has read the request
                 self._has_read(answer.number, at)
-        if answer.sentence_at is None or not answer.text.strip():
-            known = len(answer.text)
-            answer.text += message.content
-            if _SENTENCE.search(answer.text, max(0, known - 1)) or (message.content_complete and answer.text.strip()):
-                answer.sentence_at = at
+        self._say(answer, message, id, at)
         answer.complete, answer.protected = message.content_complete, message.no_interruption_allowed is True
         return True
+
+    def _say(self, answer: _Answer, message: Response | AgentInterrupt, id: int, at: float) -> None:
+        part, known = message.content.strip(), len(answer.text)
+        if part:
+            self._seen["said-once"] += 1
+            said = answer.text.strip()
+            grows = _again(answer.part, part) and len(part) > len(answer.part)
+            if not answer.repeats and (grows or (_again(said, part) and (said != answer.part or message.content_complete))):
+                answer.repeats = True
+                self._find("said-once", at, f"a part of {answer.what(id)} begins with all that was said before: the caller hears it twice")
+            answer.part = part
+        if known < _MOST_TEXT:
+            answer.text += message.content
+        if answer.sentence_at is None and (
+            _SENTENCE.search(answer.text, max(0, known - 1)) or (message.content_complete and answer.text.strip())
+        ):
+            answer.sentence_at = at
 
     def _acts(self, answer: Response | AgentInterrupt, before: set[str], at: float) -> None:
         acts = actions_of(answer)
@@ -477,6 +503,10 @@ class Judge:
         self._broken[rule] += 1
         if len(self._findings[rule]) < _MOST_FINDINGS:
             self._findings[rule].append(Finding(rule, at, what))
+
+
+def _again(before: str, part: str) -> bool:
+    return len(before) >= _LEAST_REPEATED and part.startswith(before)
 
 
 def _rule_of(id: int) -> Rule:

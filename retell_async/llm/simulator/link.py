@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from socket import gaierror
@@ -80,6 +81,7 @@ class Settings:
 
     answer_within: float = 15.0
     slack: float = 0.02
+    call_within: float = 600.0
     pace: float = 20.0
     """Words that are spoken in a second."""
     metadata: Any = None
@@ -137,6 +139,7 @@ class Call:
             caller_pace=settings.caller_pace,
             patience=settings.answer_within + 1,
             longest=_LONGEST_ANSWER * settings.answer_within + 1,
+            most=settings.call_within,
             open_ended=open_ended,
             connect_at=anyio.current_time(),
         )
@@ -183,7 +186,7 @@ class Call:
                         max_size=_LONGEST,
                     )
             except (OSError, WebSocketException, TimeoutError, EOFError) as error:
-                problem = _problem(error)
+                problem = _problem(error, secure=self._url.startswith("wss:"))
                 player.failed(anyio.current_time(), final=_is_refusal(error))
                 continue
             if socket is None:
@@ -323,16 +326,22 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 500
 
 
-def _problem(error: Exception) -> str:
+def _problem(error: Exception, *, secure: bool) -> str:
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
         if 300 <= status < 400:
             return f"the server answered {status}, a redirect, which is not followed: give the address that it leads to"
         return f"the server answered {status}{': is the secret right?' if status in {401, 403, 404} else ''}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"what answers there speaks no TLS that fits ({error.reason or type(error).__name__}): is it ws://?"
     if isinstance(error, InvalidHandshake):
         return "what answers there opens no WebSocket"
     if isinstance(error, gaierror):
         return "there is no such host"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
+    if isinstance(error, (ConnectionError, EOFError)):
+        return f"the connection was broken off: is it {'ws' if secure else 'wss'}://?"
     return "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -126,6 +127,7 @@ class Player:
     :param caller_pace: words that the caller speaks in a second; ``None`` for the agent's pace.
     :param patience: seconds without a part of an answer after which the call is given up.
     :param longest: seconds within which an answer must be complete, else the call is given up.
+    :param most: seconds after which the call is given up, whatever goes on.
     :param linger: seconds that pass after the last step, for what comes too late.
     :param open_ended: whether more steps may come: the call does not end with the last.
     """
@@ -137,6 +139,7 @@ class Player:
     caller_pace: float | None = None
     patience: float = 16.0
     longest: float = 60.0
+    most: float = inf
     linger: float = 1.0
     open_ended: bool = False
     connect_at: float | None = 0.0
@@ -194,7 +197,7 @@ class Player:
     @property
     def deadline(self) -> float | None:
         """When `time_passed` is to be called at the latest; ``None`` if nothing happens by itself."""
-        times = [self._ping_at, self._pong_by, self._until]
+        times = [self._ping_at, self._pong_by, self._until, self._given_up_at]
         if self._speech is not None and not self._speech.over:
             times.append(self._speech.next_at)
         if isinstance(self._step, Wait):
@@ -319,6 +322,9 @@ class Player:
     def _go_on(self, now: float) -> None:
         """Take steps as long as one is done."""
         self._speak(now)
+        if self._given_up_at is not None and now >= self._given_up_at and not self.over:
+            self.gave_up = True
+            self._end(f"given up: not over after {self.most:g} s")
         while self._up and not self.over and not self.losing and self._ready(now) and self._is_done(now):
             if not self.steps:
                 if self._is_unanswered() and not self.open_ended and not isinstance(self._step, Wait):
@@ -407,6 +413,11 @@ class Player:
         spoken = self._speech is not None and self._turn is not None and self._turn.complete
         until = min(self._heard_at + self.patience, self._asked_at + self.longest)
         return until + (len(self._speech.words) / self.pace if self._speech is not None and spoken else 0.0)
+
+    @property
+    def _given_up_at(self) -> float | None:
+        """When the call is given up, if it is not over by then."""
+        return None if self._begun is None or self.most == inf else self._begun + self.most
 
     def _ping(self, now: float) -> None:
         self._pinged = max(self._pinged + 1, round(self.epoch + now * 1000))

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from math import inf
 from threading import Thread
 from typing import TextIO
 
@@ -105,7 +106,8 @@ async def talk(url: str, settings: Settings, *, lines: TextIO | None = None, wri
     call = Call(
         url,
         Scenario("terminal", "typed by a person", ()),
-        attrs.evolve(settings, pace=_PACE, caller_pace=float("inf")),  # what is typed was said while it was typed
+        # A person may talk for as long as they like, and what is typed was said while it was typed.
+        attrs.evolve(settings, call_within=inf, pace=_PACE, caller_pace=inf),
         open_ended=True,
         heard=show,
     )
@@ -126,8 +128,9 @@ async def talk(url: str, settings: Settings, *, lines: TextIO | None = None, wri
 
     def read() -> None:
         with suppress(RuntimeError):  # the call is over, and its event loop with it
-            for line in lines or sys.stdin:
-                loop.call_soon_threadsafe(typed, line)
+            with suppress(OSError, ValueError):  # what cannot be read is the end
+                for line in lines or sys.stdin:
+                    loop.call_soon_threadsafe(typed, line)
             loop.call_soon_threadsafe(take, Wait(), HangUp())
 
     # Nothing wakes a thread that waits for a terminal: this one ends with the program.
@@ -158,5 +161,4 @@ def _interruptible(loop: asyncio.AbstractEventLoop, hang_up: Callable[[], None])
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    print(text, end="", flush=True)  # noqa: T201 - which also takes it that there is no standard output

@@ -29,8 +29,9 @@ def install(set: Callable[[object, str, object], object]) -> None:
         return {("ended_as" if name == "end" else name): value for name, value in said.items()}
 
     step = formats.Step(case=renamed, tables=("ALTER TABLE retell_contact ADD COLUMN remark VARCHAR",))
-    set(formats, "FORMAT", 2)
-    set(formats, "STEPS", {1: step})
+    former = formats.FORMAT
+    set(formats, "FORMAT", former + 1)
+    set(formats, "STEPS", {**formats.STEPS, former: step})
     set(formats, "case_text", case_text)
     set(formats, "case_from", case_from)
 

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from retell_async import ConfigurationError
-from retell_async.campaigns import Case, Hours, Number, Result, Rules, Settings, dialled
+from retell_async.campaigns import Case, Hours, Number, Result, Retry, Rules, Settings, dialled
 from retell_async.campaigns.durable import format as formats
 from retell_async.campaigns.durable.campaign import Campaign
 from retell_async.campaigns.durable.database import Database
@@ -226,22 +226,20 @@ def test_what_came_of_a_turn_is_not_written_over_a_later_one(make: Campaigns, sa
 def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = make(contacts(1))
     key = desk.begin()
-    assert FORMAT == 1
-    assert not formats.STEPS  # the one that is made here is the first
-    monkeypatch.setattr(formats, "FORMAT", 2)
+    monkeypatch.setattr(formats, "FORMAT", FORMAT + 1)
     renamed = formats.Step(
         settings=lambda said: {**said, "live": 7},
         case=lambda said: {**said, "contact": {**said["contact"], "place": "US-NY"}},
         tables=("ALTER TABLE retell_contact ADD COLUMN remark VARCHAR",),
     )
-    monkeypatch.setitem(formats.STEPS, 1, renamed)
+    monkeypatch.setitem(formats.STEPS, FORMAT, renamed)
     assert Store(desk.store.database).campaign()[1].live == 7  # read as it will be
     assert Desk(desk.store, make).worker == 2
     assert desk.store.campaign()[1].live == 7
     assert desk.store.contact_of(key).place == "US-NY"
     with desk.store._reading() as connection:
-        assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (2, None)
-    monkeypatch.setattr(formats, "FORMAT", 1)
+        assert connection.execute(sa.text("SELECT format, remark FROM retell_campaign, retell_contact")).one() == (FORMAT + 1, None)
+    monkeypatch.setattr(formats, "FORMAT", FORMAT)
     steps: list[Callable[[], object]] = [
         lambda: desk.turn(key),
         lambda: desk.settle(key, "user_hangup"),
@@ -249,7 +247,7 @@ def test_a_worker_of_a_former_version_sends_nothing(make: Campaigns, monkeypatch
         lambda: desk.store.beat(desk.worker, 15.0),
     ]
     for step in steps:
-        with pytest.raises(Superseded, match="format 2, here 1"):
+        with pytest.raises(Superseded, match=f"format {FORMAT + 1}, here {FORMAT}"):
             step()
     with pytest.raises(ConfigurationError, match="upgrade"):
         Campaign(make.path)
@@ -262,12 +260,12 @@ def test_a_contact_that_a_later_version_rewrote_meanwhile_is_not_read(make: Camp
 
     def meanwhile(row: object) -> Settings:
         with closing(sqlite3.connect(make.path)) as later, later:
-            later.execute("UPDATE retell_campaign SET format = 2")
+            later.execute(f"UPDATE retell_campaign SET format = {FORMAT + 1}")
             later.execute("UPDATE retell_contact SET \"case\" = '{}'")
         return settings(row)
 
     monkeypatch.setattr(store, "_settings", meanwhile)
-    with pytest.raises(Superseded, match="format 2, here 1"):
+    with pytest.raises(Superseded, match=f"format {FORMAT + 1}, here {FORMAT}"):
         store.next_intent(100)
 
 
@@ -360,3 +358,140 @@ def test_one_process_runs_it_at_a_time(tmp_path: Path) -> None:
         assert "another process runs this campaign" in done.stderr
     with database.alone():
         pass
+
+
+def test_a_call_that_is_over_leaves_its_room_to_others_before_it_is_settled(make: Campaigns) -> None:
+    desk = make(contacts(3))
+    first = desk.begin(most=1)
+    desk.send(first)
+    desk.store.placed(first, "call_1", make.now)
+    assert desk.idle(most=1) is not None
+    desk.store.ended(first)
+    second = desk.begin(most=1)
+    assert isinstance(desk.turn(second, live=1), Turn)
+    desk.settle(first, "user_hangup")
+    assert desk.store.counts() == {"reached": 1, "live": 1, "waiting": 1}
+
+
+def test_a_request_without_an_answer_counts_for_a_second_after_it_left(make: Campaigns) -> None:
+    desk = make(contacts(2), Settings(rules=Rules(numbers=[Number("+14155550100")])))
+    first, second = desk.begin(), desk.begin()
+    turn = desk.send(first)
+    assert isinstance(desk.at(NOW + 5).turn(second), Wait)  # it may not have left
+    desk.store.arrived(first, turn, NOW + 5)
+    assert isinstance(desk.at(NOW + 5.5).turn(second), Wait)
+    assert isinstance(desk.at(NOW + 6.1).turn(second), Turn)
+
+
+def test_caps_a_day_are_those_of_the_day_of_the_dial(make: Campaigns) -> None:
+    number = Number("+14155550100", per_second=100, per_day=2)
+    desk = make(contacts(4), Settings(rules=Rules(numbers=[number], per_day=1, attempts=3, retries={"dial_busy": Retry(1.0)})))
+    planned = [desk.begin(), desk.begin()]
+    assert desk.idle() is not None  # those that are planned count too
+    tomorrow = NOW + 86400
+    for key in planned:
+        desk.at(tomorrow).send(key)
+        desk.settle(key, "dial_busy")
+    assert desk.at(tomorrow + 60).idle() is not None
+    assert desk.at(tomorrow + 86400).begin()
+
+
+def test_a_campaign_counts_what_was_sent_and_neither_what_was_taken_back_nor_refused(make: Campaigns) -> None:
+    desk = make(contacts(6), Settings(rules=Rules(numbers=[Number("+14155550100", per_second=100)], calls_per_day=2)))
+    taken_back = [desk.begin(), desk.begin()]
+    assert desk.idle() is not None
+    desk.store.set_status("paused")
+    assert [desk.turn(key) for key in taken_back] == [None, None]
+    desk.store.set_status("running")
+    refused, later = desk.begin(), desk.begin()
+    desk.store.refused(refused, desk.send(refused), make.now)
+    desk.send(later)
+    desk.store.settle(later, Result("not_placed", for_good=True, text="no"))
+    desk.send(refused)
+    desk.send(desk.begin())
+    assert desk.idle() is not None  # two were sent
+
+
+def test_a_new_budget_does_not_forget_the_day(make: Campaigns) -> None:
+    desk = make(contacts(1), Settings(rules=attrs.evolve(RULES, attempts=1, per_day=1)))
+    key = desk.begin()
+    desk.send(key)
+    desk.settle(key, "dial_no_answer")
+    assert desk.store.retry(["exhausted"]) == 1
+    wait = desk.idle()
+    assert wait is not None
+    assert wait > 3600
+    assert desk.at(NOW + wait).begin()
+
+
+def test_a_number_that_is_refused_alike_is_set_aside_and_loses_nobody(make: Campaigns) -> None:
+    numbers = [Number("+14155550100", per_second=100), Number("+14155550101", per_second=100)]
+    desk = make(contacts(9), Settings(rules=Rules(numbers=numbers)))
+
+    def refuse(key: str, text: str = "the phone number was not found") -> None:
+        desk.send(key)
+        desk.store.settle(key, Result("not_placed", for_good=True, text=text))
+
+    keys = [desk.begin() for _ in range(8)]
+    wrong = [row["key"] for row in desk.store.attempts() if row["from_number"] == numbers[1].number]
+    assert len(wrong) == 4
+    refuse(wrong[0])
+    refuse(wrong[1])
+    assert desk.store.counts()["refused"] == 2
+    refuse(wrong[2])
+    assert "refused" not in desk.store.counts()
+    _, _, status, note = desk.store.campaign()
+    assert (status, "was not found" in note, "4155550101" in note) == ("running", True, False)
+    assert desk.turn(wrong[3]) is None  # another number calls them
+    for key in set(keys) - set(wrong):
+        desk.send(key)
+        desk.settle(key, "user_hangup")
+    for _ in range(5):
+        key = desk.at(make.now + 1).begin()
+        assert next(row for row in desk.store.attempts() if row["key"] == key)["from_number"] == numbers[0].number
+        desk.send(key)
+        desk.settle(key, "user_hangup")
+    assert desk.store.counts() == {"reached": 9}
+    assert {row["text"] for row in desk.store.attempts() if row["result"] == "not_placed"} == {"the phone number was not found"}
+
+
+def test_where_all_numbers_are_refused_the_campaign_pauses_and_goes_on_when_that_is_mended(make: Campaigns) -> None:
+    desk = make(contacts(3))
+    for key in [desk.begin() for _ in range(3)]:
+        desk.send(key)
+        desk.store.settle(key, Result("not_placed", for_good=True, text="agent not found"))
+    assert desk.store.counts() == {"waiting": 3}
+    assert desk.store.campaign()[2] == "paused"
+    desk.store.set_status("running", only_from="paused")
+    for _ in range(3):
+        key = desk.begin()
+        desk.send(key)
+        desk.settle(key, "user_hangup")
+    assert desk.store.counts() == {"reached": 3}
+
+
+def test_contacts_that_are_refused_one_by_one_are_at_fault_themselves(make: Campaigns) -> None:
+    desk = make(contacts(4))
+    first = desk.begin()
+    desk.send(first)
+    desk.store.placed(first, "call_1", make.now)
+    for key in [desk.begin() for _ in range(3)]:
+        desk.at(make.now + 1).send(key)
+        desk.store.settle(key, Result("not_placed", for_good=True, text="cannot call that number"))
+    assert desk.store.counts() == {"live": 1, "refused": 3}
+    assert desk.store.campaign()[2] == "running"
+
+
+def test_a_campaign_of_the_first_format_goes_on(make: Campaigns) -> None:
+    store = make(contacts(1)).store
+    with closing(sqlite3.connect(make.path)) as former, former:
+        former.execute("ALTER TABLE retell_attempt DROP COLUMN ended_at")
+        former.execute("ALTER TABLE retell_attempt DROP COLUMN text")
+        former.execute("UPDATE retell_campaign SET format = 1")
+        former.execute('UPDATE retell_contact SET "case" = json_remove("case", \'$.earlier\')')
+    assert Campaign(make.path).attempts() == []
+    desk = Desk(Store(store.database, clock=lambda: make.now), make)
+    key = desk.begin()
+    desk.send(key)
+    desk.settle(key, "user_hangup")
+    assert desk.store.counts() == {"reached": 1}

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from sqlalchemy import exc
 
-from retell_async import AsyncRetell, BadRequestError, CallSlots, OutcomeUnknownError
+from retell_async import APIConnectionError, AsyncRetell, BadRequestError, CallSlots, OutcomeUnknownError
 from retell_async._helpers.call import Ends
 from retell_async.campaigns import Retry, Settings
 from retell_async.campaigns.durable import worker as worker_module
@@ -93,12 +93,15 @@ async def test_a_call_is_placed_once_whoever_places_it() -> None:
         assert len(server.sent) == 2
         server.lose = [503]
         other = {**REQUEST, "idempotency_key": "spring-2", "metadata": {"retell_async_token": "spring-2"}}
-        assert await Placing(client).place(other, None) == "call_1"
+        with pytest.raises(OutcomeUnknownError):
+            await Placing(client).place(other, None)
+        assert await Placing(client).place(other, 0.1) == "call_1"
         assert len(server.calls) == 2
 
 
 async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._GLANCE", 0.1)
     server = Server()
     server.acts = False
     async with server.client() as client:
@@ -106,8 +109,9 @@ async def test_what_nobody_can_know_is_unknown_and_what_was_refused_is_not(monke
             await Placing(client).place(REQUEST, 4000.0)
         assert server.sent == []
         server.lose = [503, 503]
-        with pytest.raises(OutcomeUnknownError):
-            await Placing(client).place(REQUEST, None)
+        for age in (None, 1.0):
+            with pytest.raises(OutcomeUnknownError):
+                await Placing(client).place(REQUEST, age)
         server.lose = [400]
         with pytest.raises(BadRequestError):
             await Placing(client).place(REQUEST, None)
@@ -143,6 +147,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._GLANCE", 0.1)
+    monkeypatch.setattr("retell_async.campaigns.durable.worker._OUTAGE", 0.01)
     monkeypatch.setattr("retell_async.campaigns.durable.worker._AGAIN", 0.01)
     monkeypatch.setattr("retell_async.campaigns.durable.worker._LATER", 0.01)
     return Bench(tmp_path / "campaign.db", Settings(rules=RULES))
@@ -165,9 +171,9 @@ async def test_a_kill_after_the_request_was_sent_within_the_hour_repeats_its_byt
     bench.server.acts = was_placed
     turn = bench.desk.send(key)
     async with bench.server.client() as client:
-        bench.server.lose = [503, 503]
+        bench.server.lose = [503]
         with pytest.raises(OutcomeUnknownError):
-            await Placing(client)._now.call.create_phone_call(**turn.request)  # and the worker is killed
+            await Placing(client).place(turn.request, None)  # and the worker is killed
     bench.server.lose, bench.server.acts = [], True
     bench.later(50 * 60)
     async with bench.worker() as worker:
@@ -266,3 +272,47 @@ async def test_a_database_that_fails_now_and_then_loses_nothing(bench: Bench, mo
     async with bench.worker() as worker:
         await worker.carry_out(key)
     assert (len(bench.server.sent), bench.result) == (1, "user_hangup")
+
+
+async def test_an_outage_is_waited_for_and_loses_nobody(bench: Bench) -> None:
+    key = bench.desk.begin()
+    bench.server.refuse = [httpx.Response(503, json={"message": "down"}) for _ in range(6)]
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), len(set(bench.server.sent)), len(bench.server.calls)) == (7, 1, 1)
+    assert bench.desk.store.counts() == {"reached": 1}
+
+
+async def test_what_the_api_refuses_after_a_failure_is_unknown_at_once(bench: Bench) -> None:
+    key = bench.desk.begin()
+    bench.server.refuse = [httpx.Response(503, json={}), httpx.Response(422, json={"message": "no such agent"})]
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), bench.result) == (2, "unknown")
+
+
+async def test_a_network_that_is_down_uses_up_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = bench.desk.begin()
+    place, failures = Placing.place, [20]
+
+    async def down(self: Placing, request: Any, *args: Any) -> str:
+        if failures[0]:
+            failures[0] -= 1
+            raise APIConnectionError(request=httpx.Request("POST", BASE_URL), sent=False)
+        return await place(self, request, *args)
+
+    monkeypatch.setattr(Placing, "place", down)
+    monkeypatch.setattr(worker_module, "_LONGEST_OUTAGE", 0.01)
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (len(bench.server.sent), bench.result) == (1, "user_hangup")
+    assert bench.desk.store.counts() == {"reached": 1}
+
+
+async def test_a_call_whose_analysis_does_not_come_is_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_ANALYSIS", 0.3)
+    bench = Bench(tmp_path / "campaign.db", Settings(rules=attrs.evolve(RULES, opt_out="no_more")))
+    key = bench.desk.begin()
+    async with bench.worker() as worker:
+        await worker.carry_out(key)
+    assert (bench.result, bench.desk.store.counts()) == ("user_hangup", {"reached": 1})

@@ -41,6 +41,7 @@ def finish(reason: str) -> Json:
     return {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
 
 
+JSON = {"content-type": "application/json"}
 EOF = EOFError()
 """The end of a stream, without a word."""
 
@@ -318,7 +319,7 @@ def test_calls_in_the_ways_of_other_endpoints(parts: list[Json]) -> None:
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
 def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: str, end: str) -> None:
     event = "".join(f"data: {line}{end}" for line in json.dumps(delta(content="No."), indent=1).split("\n"))
-    written = f"{event}{end}data: [DONE]{end}{end}".encode()
+    written = f"\ufeff{event}{end}data: [DONE]{end}{end}".encode()  # with the mark that some put in front
     compressed = gzip.compress(written) if encoding == "gzip" else zlib.compress(written) if encoding == "deflate" else written
 
     class Bytes(Stream):
@@ -339,6 +340,25 @@ def test_a_stream_in_lines_of_any_kind_that_was_compressed_on_its_way(encoding: 
     run(main)
 
 
+@pytest.mark.parametrize("part", ["<", "<thinking> ", "2 < 3", "</think>"])
+def test_words_that_are_no_thoughts(part: str) -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint([delta(content=part), delta(content="No.")]))) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == f"{part}No."
+
+    run(main)
+
+
+def test_a_model_that_thinks_and_says_nothing_fails_the_turn() -> None:
+    async def main() -> None:
+        async with talking(application(Endpoint([delta(content="<think>Yes?"), finish("length")]))) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == FAILURE
+
+    run(main)
+
+
 def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with talking(application(Endpoint([delta(content="Half an"), finish("length")]))) as talk:
@@ -355,6 +375,13 @@ def test_an_answer_for_which_there_were_too_few_tokens(caplog: pytest.LogCapture
         [delta(content=[{"type": "text", "text": "No."}, {"type": "image_url"}])],
         [delta(refusal="No.")],
         [delta(content="No."), finish("stop"), EOF],
+        [{"choices": None}, {"choices": [None]}, {"choices": [{"delta": None}]}, delta(content="No.", tool_calls=[None])],
+        [delta(content=" \n"), delta(content="No.")],
+        [delta(content="<think>Yes?</think>No.")],
+        [delta(content=part) for part in ("\n", "<th", "ink>Ye", "s.</th", "ink>", "\n\n", "N", "o.")],
+        [delta(content="<think>Yes.</think>"), delta(content="No."), finish("stop")],
+        httpx.Response(201, headers={"content-type": "text/event-stream"}, stream=Stream([json.dumps(delta(content="No.")).encode()], 0)),
+        httpx.Response(200, content="\ufeff" + json.dumps({"choices": [{"message": {"content": "No."}}]}), headers=JSON),
     ],
 )
 def test_words_in_the_ways_of_other_endpoints(parts: list[Any]) -> None:
@@ -419,6 +446,31 @@ def test_the_key_stands_in_no_local_variable_of_an_error() -> None:
         await completions.aclose()
 
     run(main)
+
+
+def test_its_own_client_has_a_connection_for_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Transport(httpx.AsyncBaseTransport):
+        def __init__(self, limits: httpx.Limits, **_: Any) -> None:
+            self.limits = limits
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(self.limits.max_connections)
+            raise httpx.ConnectError("no")
+
+    monkeypatch.setattr("retell_async._http.clients.Transport", Transport)
+
+    async def main() -> None:
+        completions = llm.ChatCompletions("http://127.0.0.1:9/v1", model="m1")
+        app = llm.App(secret=None)
+        app.agent(completions)
+        async with talking(app) as talk:
+            await talk.connect().answer(1, user("a"))
+        await completions.aclose()
+
+    run(main)
+    assert asked == [None]
 
 
 def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

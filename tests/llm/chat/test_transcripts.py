@@ -33,8 +33,19 @@ def words(*spoken: str) -> list[Json]:
         ("Yes, until six.", ["Yes, ", "until "], "Yes, until"),
         ("Yes, until six.", ["Yes,", "until", "six"], "Yes, until six."),  # a sign that was not spoken is no interruption
         ("Yes, until six.", [], "Yes, until six."),
-        ("Yes, until six.", ["No,"], "Yes, until six."),  # they do not tell
         ("Yes,  until six.", ["Yes,", "until"], "Yes,  until"),
+        ("Yes, until six.", ["yes"], "Yes,"),  # as recognisers write it
+        ("Yes, until six.", ["YES", "", "until"], "Yes, until"),
+        ("Yes, until six.", [","], "Yes, until six."),
+        ("Open \u2014 \u201cuntil\u201d six.", ["open", '"until"'], "Open \u2014 \u201cuntil\u201d"),
+        ("A cafe\u0301 at six", ["a", "caf\u00e9"], "A cafe\u0301"),
+        ("Stra\u00dfe or Weg", ["STRASSE"], "Stra\u00dfe"),
+        ("\u4f60\u597d\uff0c\u8ba4\u8bc6", ["\u4f60", "\u597d"], "\u4f60\u597d"),
+        ("A state-of-the-art one", ["a", "state"], "A state"),
+        ("You are booked at 10:30 on Friday, in person.", ["you", "are", "booked", "at", "ten", "thirty"], "You are booked at 10:30 on"),
+        ("That is one hundred and five. Goodbye.", ["that", "is", "105", "goodbye"], "That is one hundred and five. Goodbye."),
+        ("That is $5. Goodbye.", ["that", "is", "five", "dollars"], "That is $5. Goodbye."),
+        ("Yes, until six.", ["No,"], "Yes,"),  # as many words
         ("Yes.", ["Yes.", "And", "more"], "Yes."),
         ("", ["Yes"], ""),
     ],

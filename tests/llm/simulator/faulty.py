@@ -47,6 +47,8 @@ FAULTS: dict[str, str] = {
     "interrupts without end": "completed",
     "goes on with an interruption": "current-id",
     "arguments that are no JSON": "tool-calls",
+    "options of other types": "well-formed",
+    "says all of it again": "said-once",
 }
 """Faults, and the rule that each breaks."""
 
@@ -75,6 +77,8 @@ class Faulty:
     async def begin(self) -> None:
         late = self.fault == "configures itself late"
         config = {"response_type": "config", "config": {"auto_reconnect": "no pings" not in str(self.fault)}}
+        if self.fault == "options of other types":
+            config["config"] = {"auto_reconnect": "yes"}
         if self.fault == "hangs up at once":
             await self.socket.close()
             return
@@ -151,7 +155,8 @@ class Faulty:
             "two actions": {"end_call": True, "digit_to_press": "1"},
             "ends the call with its first answer": {"end_call": True},
         }
-        await self.respond(id, "", True, **more.get(str(self.fault), {}))
+        again = "Let me see. This takes a while." if self.fault == "says all of it again" else ""
+        await self.respond(id, again, True, **more.get(str(self.fault), {}))
         if self.fault == "hangs up after its first answer":
             await self.socket.close()
         if self.fault == "completes twice":

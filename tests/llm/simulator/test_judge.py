@@ -57,6 +57,9 @@ def broken(report: Report) -> dict[str, int]:
     return {verdict.rule: verdict.broken for verdict in report.verdicts if verdict.broken}
 
 
+INTERRUPTION = {"response_type": "agent_interrupt", "interrupt_id": 1, "content": "Stop.", "content_complete": True}
+
+
 def tool(id: str, name: str = "book", arguments: str = '{"slot": 10}') -> Json:
     return {"response_type": "tool_call_invocation", "tool_call_id": id, "name": name, "arguments": arguments}
 
@@ -123,6 +126,56 @@ def test_a_frame_that_is_none(frame: str | bytes) -> None:
     call = begun()
     call.say(frame)
     assert call.broken() == {"well-formed": 1}
+
+
+@pytest.mark.parametrize(
+    ("message", "odd"),
+    [
+        ({"response_type": "config", "config": {"auto_reconnect": "yes", "call_details": 1}}, 2),
+        ({"response_type": "config", "config": {"transcript_with_tool_calls": "true"}}, 1),
+        ({"response_type": "config", "config": {"auto_reconnect": None, "call_details": False, "brand_new": 1}}, 0),
+        ({"response_type": "update_agent", "agent_config": {"responsiveness": "high", "reminder_trigger_ms": -1}}, 2),
+        ({"response_type": "update_agent", "agent_config": {"interruption_sensitivity": 1.5, "reminder_max_count": 1.5}}, 2),
+        ({"response_type": "update_agent", "agent_config": {"responsiveness": True, "reminder_max_count": -1}}, 2),
+        ({"response_type": "update_agent", "agent_config": {"responsiveness": 0, "reminder_trigger_ms": 1, "reminder_max_count": 2.0}}, 0),
+        ({"response_type": "tool_call_result", "tool_call_id": "t1", "content": "y", "successful": "true"}, 1),
+        ({"response_type": "tool_call_result", "tool_call_id": "t1", "content": "y", "successful": None}, 0),
+        ({**INTERRUPTION, "no_interruption_allowed": "no"}, 1),
+        ({**INTERRUPTION, "end_call": 1}, 1),
+        ({**INTERRUPTION, "end_call": None, "no_interruption_allowed": None, "transfer_number": None}, 0),
+        ({"response_type": "metadata", "metadata": {"end_call": "yes"}}, 0),
+    ],
+)
+def test_fields_that_need_not_be_there_have_types_too(message: Json, odd: int) -> None:
+    call = Call()
+    if message["response_type"] != "config":
+        call.begin()
+        call.say(tool("t1"))
+    call.say(message)
+    call.respond(0, "Hello.") if message["response_type"] == "config" else None
+    assert call.broken() == ({"well-formed": odd} if odd else {})
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        (["We ", "We are ", "We are open ", "We are open until ", "We are open until six.", ""], 1),
+        (["We ", "are ", "open ", "until ", "six.", "We are open until six."], 1),
+        (["We are open until six.", "We are open until six."], 1),
+        (["We are open. ", "And we are ", "We are open. And we are closed on Sunday."], 1),
+        (["One moment, please. ", "One moment, please. ", "We are open."], 0),  # said twice, and meant so
+        (["No, ", "no, ", "no."], 0),
+        (["We are open until six. ", "Are we? ", "We are."], 0),
+        (["We are open until six.", ""], 0),
+    ],
+)
+def test_an_answer_whose_parts_say_all_of_it_again(parts: list[str], found: int) -> None:
+    call = begun()
+    for id in (1, 2):  # another answer may be the same
+        call.ask(id)
+        for number, part in enumerate(parts, 1):
+            call.respond(id, part, complete=number == len(parts), after=0.1)
+    assert call.broken() == ({"said-once": 2} if found else {})
 
 
 def test_a_configuration_that_comes_late() -> None:

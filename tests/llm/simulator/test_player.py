@@ -377,6 +377,18 @@ def test_what_is_complete_is_heard_to_its_end() -> None:
     assert len(play.player.spoken[2]["content"].split()) == 200
 
 
+@pytest.mark.parametrize("open_ended", [True, False])
+def test_a_call_that_does_not_come_to_its_end_is_given_up(open_ended: bool) -> None:
+    def at_length(frame: Json) -> Iterator[tuple[float, Any]]:
+        asked = frame["interaction_type"] == "response_required"
+        yield from [(0.1, response(frame["response_id"], "word " * 500_000))] if asked else polite(frame)
+
+    play = Play(at_length, [Wait(), Say("a"), Wait(), Say("b")], most=60, open_ended=open_ended).run()
+    assert (play.player.ended, play.player.gave_up) == ("given up: not over after 60 s", True)
+    assert play.now == pytest.approx(60)
+    assert Play(polite, [Wait(), Pause(50)], most=60).run().player.ended == "played"
+
+
 def test_the_last_answer_is_waited_for() -> None:
     play = Play(polite, [Wait(), Say("a"), Wait("words")]).run()
     assert play.player.spoken[-1]["content"] == "One two three four five."

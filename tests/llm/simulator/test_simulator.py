@@ -198,6 +198,41 @@ def test_a_person_at_a_terminal() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize(("typed", "status"), [(b"hi\n", 0), (b"caf\xe9\nhi\n", 0), (None, 2)])
+def test_a_standard_input_of_any_kind(typed: bytes | None, status: int) -> None:
+    async def main() -> tuple[int | None, bytes, bytes]:
+        async with faulty(None) as url:
+            running = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-m", "retell_async.llm.simulate", "-i", url),
+                stdin=asyncio.subprocess.PIPE if typed else None,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONIOENCODING": "ascii" if typed == b"hi\n" else "utf-8"},
+                preexec_fn=None if typed else lambda: os.close(0),
+            )
+            shown, problem = await asyncio.wait_for(running.communicate(typed), 20)
+            return running.returncode, shown, problem
+
+    returned, shown, problem = asyncio.run(main())
+    assert returned == status, problem
+    assert b"Traceback" not in problem
+    assert (b"agent: Let me see." in shown) if typed else (b"needs a standard input" in problem)
+
+
+@pytest.mark.soak
+def test_a_server_that_speaks_no_tls() -> None:
+    async def main() -> Result:
+        async with faulty(None) as url:
+            return await play(url.replace("ws://", "wss://"), scenarios()[0], Settings())
+
+    result = asyncio.run(main())
+    assert not result.connected
+    assert result.ended.endswith(": is it ws://?")
+
+
+@pytest.mark.soak
 def test_a_person_who_asks_for_help_and_hangs_up_with_the_agent_in_mid_sentence() -> None:
     shown: list[str] = []
     lines, typing = os.pipe()

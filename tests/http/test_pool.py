@@ -1,0 +1,167 @@
+"""The connections of a client's own transport, of many origins at once; without a network."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any, cast
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+
+from retell_async import APIConnectionError, AsyncRetell, DefaultAsyncHttpxClient, OutcomeUnknownError
+from retell_async._core.encode import encode
+from retell_async._http import transport as _transport
+from retell_async._http.exchange import Http
+from retell_async._http.transport import Transport, _Idle, _Place, _Pool
+
+from ..engine.example import CREATE, KEY
+
+pytestmark = pytest.mark.anyio
+
+
+class Connection:
+    """Takes a while to close, and calls something meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.meanwhile = meanwhile
+        self.closed = 0
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        await anyio.lowlevel.checkpoint()
+        if self.meanwhile is not None:
+            await self.meanwhile()
+
+
+class Bench:
+    """A pool, and connections to as many origins as are asked for."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.pool = _Pool(None, httpx.Limits(**limits))
+        self.numbers = count()
+        self.connections: list[Connection] = []
+
+    async def used(self, meanwhile: Callable[[], Awaitable[None]] | None = None) -> None:
+        """A request to an origin of its own was answered."""
+        self.connections.append(Connection(meanwhile))
+        origin = "http", f"region-{next(self.numbers)}.test", None
+        await self.pool.enter(None)
+        assert await self.pool.take(origin) is None
+        await self.pool.release(_Place(origin, cast("Any", self.connections[-1])))
+
+    async def used_meanwhile(self, number: int) -> None:
+        """So many were, and while the connection of each is closed another one is."""
+        for _ in range(number):
+            await self.used(self.used)
+
+
+async def test_connections_of_other_origins_come_back_while_those_that_expired_close() -> None:
+    bench = Bench(keepalive_expiry=0.02)
+    await bench.used_meanwhile(5)
+    await anyio.sleep(0.03)
+    await bench.used()
+    assert [connection.closed for connection in bench.connections[:5]] == [1] * 5
+    assert len(bench.connections) == 11
+
+
+async def test_connections_of_other_origins_come_back_while_the_pool_is_closed() -> None:
+    bench = Bench()
+    await bench.used_meanwhile(5)
+    await bench.pool.aclose()
+    assert [connection.closed for connection in bench.connections] == [1] * 10
+    assert not bench.pool.idle
+
+
+async def test_an_idle_connection_to_elsewhere_makes_room_and_it_is_the_oldest() -> None:
+    bench = Bench(max_connections=3)
+    for _ in range(5):
+        await bench.used()
+    assert [connection.closed for connection in bench.connections] == [1, 1, 0, 0, 0]
+
+
+async def test_nothing_is_kept_of_an_origin_that_has_no_connection_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(max_connections=3)
+    for _ in range(200):
+        await bench.used()
+    assert len(bench.pool._idle._of) == bench.pool.idle == 3
+
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "eu.test")
+    transport = Transport(http2=True)
+    sent: list[str] = []
+
+    async def send(_: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.host)
+        return httpx.Response(200)
+
+    monkeypatch.setattr(_transport, "_by_httpx", send)
+    async with httpx.AsyncClient(transport=transport) as client:
+        for number in range(200):
+            assert (await client.get(f"https://region-{number}.{'us' if number % 2 else 'eu'}.test")).status_code == 200
+        (pool,) = transport._pools.values()
+        assert set(pool.shared) == {("https", True), ("https", False)}
+    assert len(sent) == 200
+    assert transport._of_environment is not None
+    assert transport._of_environment.cache_info().currsize <= 64
+
+
+def test_what_two_threads_take_at_once_they_take_once() -> None:
+    idle = _Idle()
+    taken: list[_Place] = []
+    origins = [("http", f"region-{number}.test", None) for number in range(7)]
+
+    def take() -> None:
+        for number in range(3_000):
+            place = idle.take(origins[number % 7]) if number % 2 else idle.take_oldest()
+            taken.extend([place] if place is not None else [])
+
+    threads = [threading.Thread(target=take) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(3_000):
+        idle.put(_Place(origins[number % 7], cast("Any", None)))
+    for thread in threads:
+        thread.join()
+    while (place := idle.take_oldest(math.inf)) is not None:
+        taken.append(place)
+    assert len(taken) == len(set(map(id, taken))) == 3_000
+    assert not idle._of
+
+
+# What fails before a request departs
+
+
+async def test_whatever_fails_before_a_request_departs_leaves_no_outcome_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = count()
+
+    async def take(*_: Any) -> None:
+        next(failures)
+        raise RuntimeError("dictionary changed size during iteration")
+
+    monkeypatch.setattr(_Pool, "take", take)
+    for http_client in (None, DefaultAsyncHttpxClient(), DefaultAsyncHttpxClient(headers={"x-mine": "1"})):
+        async with AsyncRetell(KEY, http_client=http_client, max_retries=0) as client:
+            with pytest.raises(APIConnectionError, match="changed size") as caught:
+                await client.call.create_web_call(agent_id="agent_1")
+        assert not isinstance(caught.value, OutcomeUnknownError)
+        assert not caught.value.sent
+    assert next(failures) == 3
+
+
+class Unready(httpx.AsyncClient):
+    def build_request(self, *args: Any, **settings: Any) -> httpx.Request:
+        if settings.get("extensions", {}).get("timeout", {}).get("pool") == 7:
+            raise RuntimeError("no signature")
+        return super().build_request(*args, **settings)
+
+
+async def test_a_request_that_was_not_handed_over_to_a_users_client_was_not_sent() -> None:
+    http = Http(Unready(), max_connections=1)
+    with pytest.raises(APIConnectionError, match="no signature") as caught:
+        await http.exchange(encode(CREATE.request(body={}), base_url="http://retell.test"), None, pool=7)
+    assert not caught.value.sent
