@@ -1,6 +1,6 @@
 """Three processes on Postgres, killed at random, under lost, late and repeated webhooks: what must hold whatever becomes of them.
 
-``ARCHIVE_CALLS=10000 pytest -s tests/archive/test_processes.py`` runs it at full size, for more than half an hour; ``make soak`` with 150.
+``ARCHIVE_CALLS=10000 pytest -s tests/archive/test_processes.py`` runs it at full size, for more than half an hour; ``make soak`` with 60.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 CHILD = Path(__file__).parent / "child.py"
-CALLS = int(os.environ.get("ARCHIVE_CALLS", "150"))
+CALLS = int(os.environ.get("ARCHIVE_CALLS", "60"))
 PROCESSES = 3
 KILL_EVERY = (2.0, 6.0) if CALLS < 1000 else (20.0, 60.0)  # seconds; a process needs some to start
 PACE, SPEED = (50.0, 20.0) if CALLS < 1000 else (8.0, 4.0)  # calls a second, and how fast the sandbox's time goes
