@@ -12,7 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -23,6 +23,7 @@ from .passes.lift import pascal, singular
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
+Asks = Literal["money", "deletion"]
 
 _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
 _KEY = f"ra-{'0' * 32}"
@@ -50,6 +51,18 @@ class Method:
 
 
 @attrs.frozen
+class Tool:
+    """An operation as a tool for models."""
+
+    name: str
+    effect: Literal["read", "write", "delete"]
+    asks: Mapping[str, Asks]
+    """What a human is asked about before: under ``""`` always, else where that argument is given."""
+    open_world: bool
+    """Whether it reaches people or the web, or gives back what these said."""
+
+
+@attrs.frozen
 class Entry:
     """What the facade knows of an operation."""
 
@@ -63,6 +76,8 @@ class Entry:
     """Whether the surface names it, or it named itself."""
     renamed: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """Keywords as they were called before, and as they are called now."""
+    tool: Tool | None = None
+    """What it is to models; ``None`` where it is no tool of theirs."""
 
 
 def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
@@ -112,7 +127,9 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 repeat = repeat if _takes_key(document, there[key]) else "unsafe"
             elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
                 repeat = "unsafe" if repeat == "unsafe" else _repeat(key)
-            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=key in surface, renamed=_renamed(meant, said))
+            tool = None if version else _tool(meant, key, said)
+            named, renamed = key in surface, _renamed(meant, said)
+            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=named, renamed=renamed, tool=tool)
         else:
             names = map(_free, _named_by_itself(key, there[key], surface))  # one by one: a later one may be no name
             method = next(names)
@@ -154,6 +171,20 @@ def _renamed(key: str, said: Json) -> dict[str, str]:
         if not is_name(old) or old in KEYWORDS:
             raise Refused(pointer("surface", key), f"{old} cannot have been a keyword of {said['methods'][0]}")
     return renamed
+
+
+def _tool(meant: str, key: str, said: Json) -> Tool | None:
+    """What the surface says of an operation as a tool. What deletes asks, whether or not it says so."""
+    if "tool" not in said:
+        return None
+    method, _, segments = _parts(key)
+    reads = method == "get" or segments[0].split("-")[0] in _READING
+    effect: Literal["read", "write", "delete"] = "delete" if method == "delete" else "read" if reads else "write"
+    written: Any = said.get("asks", "deletion" if effect == "delete" else {})
+    asks: Mapping[str, Any] = {"": written} if isinstance(written, str) else written
+    if unknown := {*asks.values()} - {*get_args(Asks)}:
+        raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
+    return Tool(said["tool"], effect, asks, bool(said.get("open_world")))
 
 
 def _free(method: Method) -> Method:

@@ -132,6 +132,7 @@ class Router:
             raise ConfigurationError("acknowledge_after must be between 0 and the deadline")
         self._gate = Gate(key.value, tolerance=tolerance, max_bytes=max_bytes, read_timeout=deadline, senders=senders)
         self._deadline = deadline
+        self._acknowledge_after = acknowledge_after
         self._events: dict[str | None, list[EventHandler[Any]]] = {}
         self._inbound_handler: InboundHandler | None = None
         self._functions: dict[str, FunctionHandler] = {}
@@ -152,6 +153,11 @@ class Router:
     def stats(self) -> Stats:
         """What this router has done so far."""
         return self._runner.stats
+
+    @property
+    def acknowledge_after(self) -> float:
+        """Seconds that an event's handlers get before it is acknowledged; 0 if it is acknowledged first."""
+        return self._acknowledge_after
 
     @overload
     def on(self, event: Literal["call_started"], /) -> OnEvent[CallStarted]: ...

@@ -101,3 +101,37 @@ def test_names_that_collide_are_refused() -> None:
     assert (where, reason) == ("/surface/GET ~1b", "x.y is GET /a already: name it in the surface")
     same = document({f"/get-thing{rest}": {"get": operation("a")} for rest in ("", "/{a}", "/{a}/{b}")})
     assert "name it in the surface" in refused(lambda given: entries(given, {}), same)[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "effect", "asks"),
+    [
+        ("GET /get-call/{c}", {}, "read", {}),
+        ("POST /v2/list-things", {}, "read", {}),
+        ("POST /create-thing", {"asks": "money"}, "write", {"": "money"}),
+        ("PATCH /update-thing/{t}", {"asks": {"kept_days": "deletion"}}, "write", {"kept_days": "deletion"}),
+        ("DELETE /delete-thing/{t}", {}, "delete", {"": "deletion"}),
+    ],
+)
+def test_a_tool_says_what_it_does_and_what_it_asks(key: str, said: Json, effect: str, asks: Json) -> None:
+    method, _, path = key.partition(" ")
+    surface = {key: {"methods": ["thing.act"], "tool": "act_on_thing", "open_world": True, **said}}
+    tool = entries(document({path: {method.lower(): operation("a")}}), surface)[key].tool
+    assert tool is not None
+    assert (tool.name, tool.effect, tool.asks, tool.open_world) == ("act_on_thing", effect, asks, True)
+
+
+def test_an_operation_that_names_itself_is_no_tool() -> None:
+    assert entries(document({"/ping": {"post": operation("a")}}), SURFACE)["POST /ping"].tool is None
+
+
+def test_of_several_versions_the_newest_is_the_tool() -> None:
+    surface = {"GET /get-chat/{c}": {"methods": ["chat.retrieve"], "tool": "get_chat"}}
+    found = entries(document({"/get-chat/{c}": {"get": operation("a")}, "/v2/get-chat/{c}": {"get": operation("b")}}), surface)
+    assert {key: entry.tool is not None for key, entry in found.items()} == {"GET /get-chat/{c}": False, "GET /v2/get-chat/{c}": True}
+
+
+def test_what_a_tool_asks_is_money_or_deletion() -> None:
+    surface = {"POST /ping": {"methods": ["ping.ping"], "tool": "ping", "asks": "time"}}
+    where, why = refused(lambda given: entries(given, surface), document({"/ping": {"post": operation("a")}}))
+    assert (where, why) == ("/surface/POST ~1ping", "asks: time is neither money nor deletion")

@@ -9,7 +9,7 @@ import pytest
 
 import retell_async
 from docs.builder import markup, sources
-from retell_async import campaigns, llm, sandbox, testing, types, webhooks
+from retell_async import campaigns, llm, mcp, sandbox, testing, types, webhooks
 from retell_async.raw import models, params
 
 from .blocks import ROOT
@@ -20,7 +20,7 @@ DIRECTIVE = re.compile(
 REFERENCE = {name for path in (ROOT / "docs" / "reference").glob("*.rst") for name in DIRECTIVE.findall(path.read_text())}
 
 
-@pytest.mark.parametrize("module", [retell_async, webhooks, llm, campaigns, sandbox, testing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [retell_async, webhooks, llm, campaigns, mcp, sandbox, testing], ids=lambda module: module.__name__)
 def test_the_reference_has_every_public_name(module: object) -> None:
     public = {*module.__all__} - {"__version__"}  # type: ignore[attr-defined]
     assert public - REFERENCE == set()

@@ -1,0 +1,46 @@
+"""What leaves the archive by its age."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from .database import Database
+from .schema import conversations, deliveries, effects, inbox, settings, states
+from .writing import FORGOTTEN, drop
+
+__all__ = ["forget", "tidy"]
+
+_DAY = 86_400.0
+_AT_A_TIME = 500
+
+
+async def tidy(database: Database) -> None:
+    """Drop claims of deliveries that lapsed, and what custom LLMs kept of calls that are long over."""
+    async with database.write() as connection:
+        now = database.now()
+        await connection.execute(sa.delete(deliveries).where(deliveries.c.until <= now))
+        for table in (states, effects):
+            await connection.execute(sa.delete(table).where(table.c.changed_at <= now - _DAY))
+
+
+async def forget(database: Database, before_ms: int) -> int:
+    """Drop all that is kept of calls and chats that ended before a moment, and let none of them come back; how many there were."""
+    dropped = 0
+    async with database.write() as connection:
+        insert = database.insert(settings).values(name=FORGOTTEN, value=str(before_ms))
+        newer = sa.cast(settings.c.value, sa.BigInteger) < before_ms
+        await connection.execute(
+            insert.on_conflict_do_update(index_elements=[settings.c.name], set_={"value": insert.excluded.value}, where=newer)
+        )
+    old = sa.select(conversations.c.id).where(sa.func.coalesce(conversations.c.ended_ms, conversations.c.at_ms) < before_ms)
+    while True:
+        async with database.write() as connection:
+            ids = list(await connection.scalars(old.limit(_AT_A_TIME)))
+            await drop(connection, ids)
+        dropped += len(ids)
+        if len(ids) < _AT_A_TIME:
+            break
+    async with database.write() as connection:
+        loose = sa.delete(inbox).where(inbox.c.conversation_id.is_(None), inbox.c.state.in_(["done", "failed"]))
+        await connection.execute(loose.where(inbox.c.received_at < before_ms / 1000))
+    return dropped

@@ -1,0 +1,251 @@
+"""``retell-async archive``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import anyio
+import click
+
+from .._client import AsyncRetell
+from .._core.errors import ConfigurationError
+from .._core.masking import mask_text
+from ..archive import Archive, Format, Table
+from ..archive.queries.views import VIEWS
+from ..archive.rows import Kind
+
+__all__ = ["archive"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_WRITTEN = click.Path(dir_okay=False, path_type=Path)
+_KINDS: tuple[Kind, ...] = ("call", "chat")
+
+
+@click.group()
+def archive() -> None:
+    """Keep calls and chats in a database of your own, and ask it.
+
+    DATABASE is a file of SQLite, or postgresql://user@host/name.
+    """
+
+
+def _period(command: F) -> F:
+    """The options that say of which calls and chats something is asked."""
+    options = [
+        click.option("--since", metavar="TIME", help="That began from then on: 2026-11-26, 2026-11-26T09:00, or 7d, 12h, 30m ago."),
+        click.option("--until", metavar="TIME", help="That began before."),
+        click.option("--agent", "agent_id", metavar="ID", help="Of one agent."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _run(database: str, use: Callable[[Archive], Awaitable[T]], *, make: bool = False) -> T:
+    async def run() -> T:
+        async with Archive(database if "://" in database else Path(database), make=make) as opened:
+            return await use(opened)
+
+    return anyio.run(run)
+
+
+@archive.command()
+@click.argument("database")
+@click.option("--since", metavar="TIME", help="How far back the first pass goes; all the way unless given.")
+@click.option("--kind", "kinds", type=click.Choice(_KINDS), multiple=True, help="Only calls, or only chats.")
+@click.option("--full", is_flag=True, help="Look at everything again, for what was changed long after its end.")
+@click.option("--events", is_flag=True, help="Put what webhooks missed into the inbox, for the handlers of your service.")
+@click.option("--at-once", default=8, show_default=True, metavar="N", help="Requests at a time.")
+def sync(database: str, since: str | None, kinds: Sequence[Any], full: bool, events: bool, at_once: int) -> None:
+    """Read what the API has and the archive has not. DATABASE is made if it is not there.
+
+    Run it as often as you like, from cron for example: each pass goes on from the last one, and one that was cut off where it was.
+    """
+
+    async def use(opened: Archive) -> Any:
+        async with AsyncRetell() as client:
+            return await opened.sync(client, kinds=kinds or _KINDS, since=_moment(since), full=full, events=events, at_once=at_once)
+
+    done = _run(database, use, make=True)
+    told = f"{done.seen:,} seen: {done.new:,} new, {done.changed:,} changed; {done.pages:,} lists and {done.read:,} calls and chats read"
+    click.echo(told + (f"; {done.events:,} events put into the inbox" if events else ""))
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("view", type=click.Choice(list(VIEWS)))
+@_period
+@click.option("--utc-offset", default=0.0, metavar="HOURS", help="By whose clock days and hours are, by default UTC: -5.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines in place of CSV.")
+def query(database: str, view: str, since: str | None, until: str | None, agent_id: str | None, utc_offset: float, as_json: bool) -> None:
+    r"""Ask what people ask of calls.
+
+    \b
+    cost     a day and agent
+    reasons  of disconnection, a day and agent
+    latency  percentiles of the calls' medians, in milliseconds, by agent
+    answers  how often people answer, by the hour
+    tools    that were used, how often they failed, how long they took
+    """
+    asked: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "agent_id": agent_id}
+    _print(_run(database, lambda opened: opened.view(view, **asked, utc_offset=timedelta(hours=utc_offset))), as_json)
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("words")
+@_period
+@click.option("--role", metavar="ROLE", help="Who said it: user, agent.")
+@click.option("--limit", default=20, show_default=True, metavar="N", help="So many at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines in place of text.")
+def search(
+    database: str,
+    words: str,
+    since: str | None,
+    until: str | None,
+    agent_id: str | None,
+    role: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Find what was said.
+
+    WORDS are all to be there: '"a phrase" begin* this or that -without'.
+    """
+    asked: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "agent_id": agent_id, "role": role, "limit": limit}
+    for found in _run(database, lambda opened: opened.search(words, **asked)):
+        if as_json:
+            click.echo(
+                json.dumps({name: getattr(found, name) for name in ("conversation_id", "role", "text", "second", "at_ms", "agent_id")})
+            )
+        else:
+            at = "" if found.at_ms is None else datetime.fromtimestamp(found.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M ")
+            click.echo(f"{at}{found.conversation_id} {found.role}: {_plain(found.text)}")
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("table", type=click.Choice(get_args(Table)))
+@_period
+@click.option("--format", "kind", type=click.Choice(get_args(Format)), help="By default csv, and jsonl for records.")
+@click.option("--out", type=_WRITTEN, help="Where to write it; by default it is printed.")
+def export(database: str, table: Any, since: str | None, until: str | None, agent_id: str | None, kind: Any, out: Path | None) -> None:
+    """Write a table out. Numbers of people are in it in full."""
+    asked: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "agent_id": agent_id}
+    format_: Format = kind or ("jsonl" if table == "records" else "csv")
+    try:
+        count = _run(database, lambda opened: opened.export(table, out or sys.stdout, format=format_, **asked))
+    except OSError as error:
+        if out is None:
+            raise
+        raise click.FileError(str(out), error.strerror) from None
+    if out is not None:
+        click.echo(f"{count:,} rows: {out}", err=True)
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("id")
+def record(database: str, id: str) -> None:
+    """Print all that is known of the call or chat of this ID, as JSON."""
+    found = _run(database, lambda opened: opened.record(id))
+    if found is None:
+        raise click.ClickException(f"there is no call or chat {mask_text(id)}")
+    click.echo(json.dumps(found, indent=2))
+
+
+@archive.command()
+@click.argument("database")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(database: str, as_json: bool) -> None:
+    """Show how many events wait, are done, or failed."""
+    counts = _run(database, lambda opened: opened.inbox.counts())
+    click.echo(json.dumps(counts) if as_json else ", ".join(f"{state} {count:,}" for state, count in sorted(counts.items())) or "no events")
+
+
+@archive.command()
+@click.argument("database")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines in place of text.")
+def failed(database: str, as_json: bool) -> None:
+    """List the events that could not be handled, with the last error of each."""
+    for one in _run(database, lambda opened: opened.failed()):
+        if as_json:
+            click.echo(json.dumps({"key": one.key, "event": one.event, "attempts": one.attempts, "error": one.error}))
+        else:
+            click.echo(f"{one.key}  {one.attempts} attempts: {_plain(one.error or '')}")
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("keys", nargs=-1)
+def retry(database: str, keys: tuple[str, ...]) -> None:
+    """Let failed events be handled again by the service: those of these KEYS, or all."""
+    click.echo(f"{_run(database, lambda opened: opened.retry(*keys)):,} events are handled again")
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("number")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(database: str, number: str, yes: bool) -> None:
+    """Erase a person: all calls and chats from or to NUMBER, and the number wherever else it stands."""
+    if not yes:
+        click.confirm("All that is kept of the calls and chats of this number will be gone for good. Erase it?", abort=True)
+    done = _run(database, lambda opened: opened.erase(number))
+    click.echo(f"{len(done.conversations):,} calls and chats erased, the number taken out of {done.mentions:,} other rows", err=True)
+    for id in done.conversations:  # the API has them still
+        click.echo(id)
+
+
+@archive.command()
+@click.argument("database")
+@click.argument("before", metavar="TIME")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(database: str, before: str, yes: bool) -> None:
+    """Drop calls and chats that ended before TIME: 2026-11-26, or 90d ago. They do not come back."""
+    moment = _moment(before)
+    if moment is None:
+        raise ConfigurationError("a time is needed, such as 90d")
+    if not yes:
+        click.confirm(f"All calls and chats that ended before {moment:%Y-%m-%d %H:%M} will be gone for good. Forget them?", abort=True)
+    click.echo(f"{_run(database, lambda opened: opened.forget(moment)):,} calls and chats forgotten")
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time as it is given: a date, a time by the clock of this machine, or how long ago."""
+    if text is None:
+        return None
+    units = {"m": "minutes", "h": "hours", "d": "days"}
+    try:
+        if text[-1:] in units and text[:-1].isdecimal():
+            return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise ConfigurationError(f"{text!r} is no time: 2026-11-26, 2026-11-26T09:00 and 7d are some") from None
+
+
+def _print(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+    elif rows:
+        table = csv.DictWriter(sys.stdout, rows[0].keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows({name: _shown(value) for name, value in row.items()} for row in rows)
+
+
+def _shown(value: Any) -> Any:
+    return round(value, 2) if isinstance(value, float) else _plain(value) if isinstance(value, str) else value
+
+
+def _plain(text: str) -> str:
+    """A text without what would command the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)

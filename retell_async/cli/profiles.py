@@ -1,0 +1,54 @@
+"""Profiles: workspaces by name. Their keys are in the environment, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from .._client import AsyncRetell
+from .._core.errors import ConfigurationError
+from .._core.masking import Hidden
+
+__all__ = ["DEFAULT", "Profile"]
+
+DEFAULT = "default"
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+@attrs.frozen
+class Profile:
+    """A workspace: its name, and what its client is made with."""
+
+    name: str
+    base_url: str | None
+    _api_key: Hidden[str] = attrs.field(repr=False)
+
+    @classmethod
+    def named(cls, name: str | None, environment: Mapping[str, str] = os.environ) -> Profile:
+        """The profile of this name: ``RETELL_API_KEY_STAGING`` and ``RETELL_BASE_URL_STAGING`` for ``staging``.
+
+        Without a name, or as ``default``, it is that of ``RETELL_API_KEY`` and ``RETELL_BASE_URL``, whose address also holds for those that
+        have none of their own.
+
+        :raises ConfigurationError: the name cannot be one, or the environment has no key for it.
+        """
+        name = name or DEFAULT
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(f"a profile is named by letters, digits, - and _, beginning with a letter: not {name!r}")
+        end = "" if name == DEFAULT else f"_{name.upper().replace('-', '_')}"
+        key = environment.get(f"RETELL_API_KEY{end}", "").strip()
+        if not key:
+            raise ConfigurationError(f"the profile {name} has no API key: set RETELL_API_KEY{end}")
+        return cls(name, environment.get(f"RETELL_BASE_URL{end}") or environment.get("RETELL_BASE_URL") or None, Hidden(key))
+
+    def client(self, **options: Any) -> AsyncRetell:
+        """A client of the workspace.
+
+        :param options: what else `AsyncRetell` takes.
+        """
+        return AsyncRetell(self._api_key.value, base_url=self.base_url, **options)

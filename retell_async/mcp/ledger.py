@@ -1,0 +1,96 @@
+"""What was sent and may have been carried out: calls are counted, and the same request is not sent blindly again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import attrs
+
+from .catalog import Tool
+from .consent import digest
+from .policy import calls
+
+__all__ = ["Ledger", "Sending", "Unknown"]
+
+_HOUR = 3600.0
+_MOST = 1000
+
+
+@attrs.frozen
+class Unknown:
+    """A request of which it is not known whether it was carried out."""
+
+    since: float
+    """Unix time of the first attempt."""
+    key: str | None
+    """Its idempotency key."""
+
+
+@attrs.define
+class Sending:
+    """A request on its way."""
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    """As they are sent, with an idempotency key where the operation knows one."""
+    key: str | None
+    since: float
+    """When it was sent first, under this key."""
+    before: Unknown | None
+    """The same request, sent before."""
+
+
+@attrs.define
+class Ledger:
+    """The requests of a server that must not be sent twice."""
+
+    placed: int = 0
+    """Calls that were placed, or may have been."""
+    _unknown: dict[str, Unknown] = attrs.field(factory=dict[str, Unknown], init=False)
+
+    def unknown(self, tool: Tool, arguments: Mapping[str, Any]) -> Unknown | None:
+        """The same request, sent before, if it is not known what came of it."""
+        return self._unknown.get(_name(tool, arguments))
+
+    @staticmethod
+    def is_same(before: Unknown, now: float) -> bool:
+        """Whether the API still recognises a repeat of the request, so that it is carried out once."""
+        return before.key is not None and now - before.since < _HOUR
+
+    def begin(self, tool: Tool, arguments: Mapping[str, Any], now: float) -> Sending:
+        """Note that a request is about to be sent: from here on it may have been carried out.
+
+        One that knows an idempotency key gets one; the same request of which nothing is known gets the same key within the hour in which
+        the API recognises it, so that it is not carried out twice.
+        """
+        before = self.unknown(tool, arguments)
+        key, since = arguments.get("idempotency_key"), now
+        if tool.repeat == "idempotency_key":
+            if before is not None and self.is_same(before, now):
+                key, since = before.key, before.since
+            elif key is None:
+                key = f"mcp-{uuid4().hex}"
+            arguments = {**arguments, "idempotency_key": key}
+        sending = Sending(tool, arguments, key, since, before)
+        self.placed += calls(tool, arguments)
+        if tool.repeat != "safe":
+            self._unknown[_name(tool, arguments)] = Unknown(since, key)
+            while len(self._unknown) > _MOST:
+                del self._unknown[next(iter(self._unknown))]
+        return sending
+
+    def end(self, sending: Sending, *, done: bool) -> None:
+        """Note what is known now: it was carried out, or this time it was not, which says nothing of the time before."""
+        name = _name(sending.tool, sending.arguments)
+        self._unknown.pop(name, None)
+        if not done:
+            self.placed -= calls(sending.tool, sending.arguments)
+            if sending.before is not None:
+                self._unknown[name] = sending.before
+
+
+def _name(tool: Tool, arguments: Mapping[str, Any]) -> str:
+    """The same for the same request; the key that it was given is no part of it."""
+    return digest([tool.name, {name: value for name, value in arguments.items() if name != "idempotency_key"}])

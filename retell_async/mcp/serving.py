@@ -1,0 +1,142 @@
+"""Transports: the standard streams of this process, and streamable HTTP on a port."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import attrs
+import httpx
+import uvicorn
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.provider import AccessToken
+from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.routing import Route
+
+from .._core.errors import ConfigurationError
+from .._core.masking import Hidden
+from .server import RetellServer
+
+__all__ = ["Tokens", "create_app", "fetch_recording", "run_http", "run_stdio"]
+
+PATH = "/mcp"
+_SHORTEST = 32
+_LARGEST = 25 * 1024 * 1024
+
+
+async def run_stdio(server: RetellServer) -> None:
+    """Serve one client on this process's standard streams, until it closes them."""
+    made = server.server()
+    async with stdio_server() as (received, sent):
+        await made.run(received, sent, made.create_initialization_options())
+
+
+@attrs.frozen
+class Tokens:
+    """The bearer tokens that are let in. Each is a client of its own: what one was asked, another cannot answer.
+
+    :raises ConfigurationError: there is none, or one that can be guessed.
+    """
+
+    _given: Hidden[tuple[str, ...]] = attrs.field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if not self._given.value or any(len(token) < _SHORTEST or not token.isascii() or " " in token for token in self._given.value):
+            raise ConfigurationError(
+                f"HTTP needs a token of {_SHORTEST} characters or more in RETELL_MCP_TOKEN (several with commas between): "
+                "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Tokens:
+        """Tokens with commas between."""
+        return cls(Hidden(tuple(token.strip() for token in text.split(",") if token.strip())))
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """What the official package's middleware asks."""
+        given = hashlib.sha256(token.encode()).digest()
+        known = [hmac.compare_digest(hashlib.sha256(one.encode()).digest(), given) for one in self._given.value]  # all of them, always
+        if not any(known):
+            return None
+        return AccessToken(token="", client_id=f"client {known.index(True) + 1}", scopes=[])  # the token itself goes nowhere
+
+
+def create_app(server: RetellServer, tokens: Tokens, *, hosts: Sequence[str], origins: Sequence[str] = ()) -> Starlette:
+    """The ASGI application: its one path is ``/mcp``.
+
+    :param hosts: values of the header ``Host`` that are let in, ``:*`` behind one for any port.
+    :param origins: values of ``Origin``; a browser's page of another origin is refused, what sends no ``Origin`` is not.
+    """
+    security = TransportSecuritySettings(allowed_hosts=list(hosts), allowed_origins=list(origins))
+    manager = StreamableHTTPSessionManager(server.server(), security_settings=security)
+    return Starlette(
+        routes=[Route(PATH, endpoint=RequireAuthMiddleware(StreamableHTTPASGIApp(manager), []))],
+        middleware=[Middleware(AuthenticationMiddleware, backend=BearerAuthBackend(tokens)), Middleware(AuthContextMiddleware)],
+        lifespan=lambda _: manager.run(),
+    )
+
+
+def known_hosts(host: str, port: int, public: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The values of ``Host`` and of ``Origin`` by which a server on an address is reached.
+
+    :raises ConfigurationError: it is reached from elsewhere, and nobody said by which names.
+    """
+    shown = f"[{host}]" if ":" in host else host
+    local = host == "localhost" or _is_loopback(host)
+    if not local and not public:
+        raise ConfigurationError(f"--host {host} lets other machines in: say with --public-host by which name they reach it")
+    names = ["127.0.0.1", "localhost", "[::1]"] if local else [shown] if not _is_any(host) else []
+    hosts = [*(f"{name}:{port}" for name in names), *public]
+    return hosts, [f"{scheme}://{name}" for name in hosts for scheme in ("http", "https")]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_any(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+async def run_http(server: RetellServer, tokens: Tokens, *, host: str, port: int, public: Sequence[str], origins: Sequence[str]) -> None:
+    """Serve over HTTP until a signal ends it.
+
+    :param public: names and ports by which other machines reach it, as in ``Host``.
+    :param origins: origins of pages that may call it, beside its own.
+    """
+    hosts, own = known_hosts(host, port, public)
+    app = create_app(server, tokens, hosts=hosts, origins=[*own, *origins])
+    await uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)).serve()
+
+
+async def fetch_recording(url: str, http: httpx.AsyncClient | None = None) -> tuple[bytes, str]:
+    """The bytes of a recording and their type. No API key goes to where recordings are.
+
+    :raises ValueError: it is larger than 25 MB.
+    :raises httpx.HTTPError: it is not there, or cannot be reached.
+    """
+    async with (
+        http or httpx.AsyncClient(timeout=60) as client,
+        client.stream("GET", url) as response,
+    ):
+        response.raise_for_status()
+        content = bytearray()
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > _LARGEST:
+                raise ValueError(f"it is larger than {_LARGEST // 1024 // 1024} MB: open its recording_url instead")
+        return bytes(content), response.headers.get("content-type", "audio/wav").partition(";")[0]

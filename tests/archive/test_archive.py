@@ -1,0 +1,316 @@
+"""An archive in a file, on a sandbox in the same process."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retell_async import ConfigurationError, webhooks
+from retell_async.archive import Archive
+from retell_async.archive.migrations import VERSIONS
+from retell_async.archive.queries.views import VIEWS
+from retell_async.archive.schema import metadata
+from retell_async.llm import Outcome
+from retell_async.sandbox import Settings
+from retell_async.testing import LocalRetell
+
+pytestmark = pytest.mark.asyncio
+
+PERSON = "+14155550199"
+
+
+@asynccontextmanager
+async def opened(path: Path, local: LocalRetell | None = None, **settings: Any) -> AsyncGenerator[Archive]:
+    if local is not None:
+        settings["clock"] = lambda: local.now / 1000
+    async with Archive(path / "archive.db", **settings) as archive:
+        yield archive
+
+
+def router_of(archive: Archive, local: LocalRetell) -> webhooks.Router:
+    router = webhooks.Router(local.api_key, acknowledge_after=5, store=archive.deliveries)
+    archive.receive(router)
+    local.send_to(router)
+    return router
+
+
+async def place(local: LocalRetell, client: Any, count: int, **agent: Any) -> None:
+    number = local.create_fixtures(webhook_url="https://service.example/events", **agent).phone_number
+    for person in range(count):
+        to_number = PERSON if person == 0 else f"+1415555{person:04}"
+        await client.call.create_phone_call(from_number=number, to_number=to_number, metadata={"session_id": f"s{person // 2}"})
+    await local.advance(900)
+
+
+def event(name: str, **call: Any) -> webhooks.Event:
+    return webhooks.parse_event(json.dumps({"event": name, "call": {"call_id": "call_1", "agent_id": "agent_1", **call}}))
+
+
+def held_in(path: Path) -> bytes:
+    """Every byte of the file, and of what SQLite has beside it."""
+    return b"".join(file.read_bytes() for file in path.iterdir())
+
+
+async def test_the_tables_are_those_of_the_migrations(tmp_path: Path) -> None:
+    def differences(connection: sa.Connection) -> list[Any]:
+        def ours(_: object, name: str | None, kind: str, *__: object) -> bool:
+            return kind != "table" or (name or "") in metadata.tables
+
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts={"include_object": ours}), metadata)
+        return found
+
+    async with opened(tmp_path) as archive, archive.connection() as connection:
+        assert await connection.run_sync(differences) == []
+    async with opened(tmp_path) as archive, archive.database.write() as connection:
+        await connection.execute(sa.text(f"UPDATE {VERSIONS} SET version_num = '99'"))
+    with pytest.raises(ConfigurationError, match="newer version"):
+        async with opened(tmp_path):
+            pass
+
+
+async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_it(tmp_path: Path) -> None:
+    local = LocalRetell(Settings(seed=3))
+    local.fault("webhook_duplicate")
+    got: list[str] = []
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        router_of(archive, local)
+
+        @archive.on("call_analyzed")
+        async def analysed(event: webhooks.CallAnalyzed) -> None:
+            assert await archive.raw(event.call.call_id) is not None
+            got.append(event.call.call_id)
+
+        await place(local, client, 6)
+        waiting = (await archive.inbox.counts())["waiting"]
+        assert waiting > 6
+        assert got == []
+        await archive.drain()
+        assert await archive.inbox.counts() == {"done": waiting}
+        assert len(got) == len(set(got)) == 6
+        async for call in client.call.list():
+            whole = await client.call.retrieve(call.call_id)
+            assert await archive.raw(call.call_id) == whole.to_dict()
+        assert len(await archive.conversations_of("s0")) == 2
+        for view in VIEWS:
+            rows = await archive.view(view)
+            assert rows, view
+            async with archive.connection() as connection:
+                assert [dict(row) for row in (await connection.execute(sa.text(f"SELECT * FROM retell_view_{view}"))).mappings()] == rows
+            assert await archive.view(view, since=datetime(2090, 1, 1, tzinfo=UTC)) == []
+        record = await archive.record(got[0])
+        assert record is not None
+        assert {one["event"] for one in record["deliveries"]} >= {"call_ended", "call_analyzed"}
+
+
+async def test_an_event_that_fails_is_tried_again_and_then_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "retell_async.archive")
+    fails = True
+    async with opened(tmp_path, attempts=2) as archive:
+
+        @archive.in_transaction("call_ended")
+        async def handle(_: webhooks.CallEnded, connection: AsyncConnection) -> None:
+            await connection.execute(sa.text("INSERT INTO retell_archive VALUES ('mine', '1')"))
+            if fails:
+                raise RuntimeError(f"not for {PERSON}")
+
+        assert await archive.inbox.put(event("call_ended"))
+        assert not await archive.inbox.put(event("call_ended"))
+        with anyio.fail_after(10):
+            while not await archive.failed():
+                await archive.drain()
+        (one,) = await archive.failed()
+        assert (one.key, one.attempts) == ("call_ended:call_1", 2)
+        assert "RuntimeError" in (one.error or "")
+        assert PERSON not in (one.error or "")
+        async with archive.connection() as connection:
+            assert await connection.scalar(sa.text("SELECT count(*) FROM retell_archive WHERE name = 'mine'")) == 0
+        fails = False
+        assert await archive.retry(one.key) == 1
+        await archive.drain()
+        assert await archive.inbox.counts() == {"done": 1}
+
+
+async def test_what_a_process_had_taken_that_died_is_taken_by_another_one(tmp_path: Path) -> None:
+    async with opened(tmp_path, lease=0.05, attempts=2) as first, opened(tmp_path, lease=0.05, attempts=2) as second:
+        await first.inbox.put(event("call_ended"))
+        (taken,) = await first.inbox.take(5)
+        assert await second.inbox.take(5) == []
+        await anyio.sleep(0.06)
+        (again,) = await second.inbox.take(5)
+        assert (taken.attempts, again.attempts) == (1, 2)
+        assert not await first.inbox.renew(taken.key)
+        await anyio.sleep(0.06)
+        assert await first.inbox.take(5) == []  # whoever handles it dies
+        (failed,) = await first.failed()
+        assert "ended" in (failed.error or "")
+
+
+async def test_a_router_that_acknowledges_first_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as archive:
+        with pytest.raises(ConfigurationError, match="acknowledge_after=5"):
+            archive.receive(webhooks.Router("key_1"))
+
+
+async def test_processes_share_claims(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first, opened(tmp_path) as second:
+        assert await first.deliveries.claim("a") is webhooks.Claim.MINE
+        assert await second.deliveries.claim("a") is webhooks.Claim.IN_PROGRESS
+        assert not await second.deliveries.renew("a")
+        await second.deliveries.release("a")
+        assert await first.deliveries.renew("a")
+        await first.deliveries.done("a")
+        assert await second.deliveries.claim("a") is webhooks.Claim.DONE
+
+
+async def test_a_sync_asks_once_for_each_call_and_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    local = LocalRetell(Settings(seed=3))
+    async with opened(tmp_path, local) as archive, local.client(max_retries=0) as client:
+        await place(local, client, 40)
+        broken = local.fault("error", operation="call.retrieve", status=503, probability=0.2, seed=1)
+        for _ in range(30):
+            try:
+                await archive.sync(client, at_once=1, events=True)
+                break
+            except Exception:  # noqa: BLE001 - cut off
+                continue
+        assert broken.count > 1
+        read = [request for request in local.requests("call.retrieve") if request.status == 200]
+        assert len({request.path for request in read}) == len(read)
+        local.clear_faults()
+        async for call in client.call.list():
+            assert await archive.raw(call.call_id) == (await client.call.retrieve(call.call_id)).to_dict()
+        asked = len(local.requests())
+        assert (await archive.sync(client)).read == 0
+        assert len(local.requests()) - asked <= 5
+        assert (await archive.inbox.counts())["waiting"] == 80
+
+
+async def test_an_analysis_that_comes_late_is_found_by_a_list(tmp_path: Path) -> None:
+    local = LocalRetell(Settings(seed=3, outcomes={"user_hangup": 1}))
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        number = local.create_fixtures().phone_number
+        placed = await client.call.create_phone_call(from_number=number, to_number=PERSON)
+        while (await client.call.retrieve(placed.call_id)).call_status != "ended":
+            await local.advance(1)
+        assert (await archive.sync(client)).read == 1
+        assert "call_analysis" not in (await archive.raw(placed.call_id) or {})
+        await local.advance(60)
+        done = await archive.sync(client)
+        assert (done.read, done.changed) == (0, 1)
+        assert "call_analysis" in (await archive.raw(placed.call_id) or {})
+
+
+async def test_what_may_not_be_kept_is_nowhere_in_the_file(tmp_path: Path) -> None:
+    local = LocalRetell(Settings(seed=3, outcomes={"user_hangup": 1}))
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        router_of(archive, local)
+        await place(local, client, 2, data_storage_setting="basic_attributes_only")
+        await archive.drain()
+        await archive.sync(client)
+        async with archive.connection() as connection:
+            assert await connection.scalar(sa.text("SELECT count(*) FROM retell_utterance")) == 0
+            assert await connection.scalar(sa.text("SELECT count(*) FROM retell_conversation WHERE storage = 'basic_attributes_only'")) == 2
+    assert b"dental practice" not in held_in(tmp_path)
+
+
+async def test_a_person_is_erased_from_everything_and_does_not_come_back(tmp_path: Path) -> None:
+    local = LocalRetell(Settings(seed=3, outcomes={"user_hangup": 1}))
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        router_of(archive, local)
+        await place(local, client, 3)
+        await archive.inbox.put(event("transfer_started", transfer_destination=None, metadata={"friend": "(415) 555-0199"}))
+        await archive.drain()
+        await archive.inbox.put(event("call_ended", transcript=f"User: I am at 415 555 0199, or {PERSON}"))
+        store = archive.llm_store
+        await store.claim("call_2")
+        await store.save("call_2", {"said": PERSON}, 1)
+        await archive.link(PERSON, "call_1")
+        done = await archive.erase("+1 (415) 555-0199")
+        assert len(done.conversations) == 1
+        assert done.mentions >= 4
+        assert await archive.raw(done.conversations[0]) is None
+        assert (await archive.raw("call_1") or {})["metadata"] == {"friend": "[erased]"}
+        await archive.drain()
+        await archive.sync(client, full=True)
+        assert await archive.raw(done.conversations[0]) is None
+        with pytest.raises(ConfigurationError, match="country code"):
+            await archive.erase("0199")
+    held = held_in(tmp_path)
+    assert not any(form in held for form in (b"4155550199", b"555 0199", b"555-0199"))
+
+
+async def test_what_is_old_is_forgotten_and_does_not_come_back(tmp_path: Path) -> None:
+    local = LocalRetell(Settings(seed=3))
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        await place(local, client, 4)
+        await archive.sync(client)
+        assert await archive.forget(datetime.fromtimestamp(local.now / 1000, UTC)) == 4
+        await archive.sync(client, full=True)
+        assert await archive.view("cost") == []
+
+
+async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None:
+    async with opened(tmp_path) as archive:
+        router = webhooks.Router("key_1", acknowledge_after=5)
+
+        @archive.function(router, "book")
+        async def book(call: webhooks.FunctionCall) -> dict[str, Any]:
+            if call.args["at"] == "never":
+                raise ValueError("full")
+            return {"booked": call.args["at"]}
+
+        invocation = {"role": "tool_call_invocation", "tool_call_id": "t1", "name": "book", "arguments": '{"at": "ten"}'}
+        call = {"call_id": "call_1", "agent_id": "agent_1", "transcript_with_tool_calls": [invocation]}
+        run = router._functions["book"]
+        await run(webhooks.parse_function(json.dumps({"name": "book", "args": {"at": "ten"}, "call": call})))
+        with pytest.raises(ValueError, match="full"):
+            await run(webhooks.parse_function(json.dumps({"at": "never"})))
+        store = archive.llm_store
+        assert await store.begin("call_1", "sms:+1") is None
+        assert await store.begin("call_1", "sms:+1") == Outcome("begun")
+        await store.finish("call_1", "sms:+1", Outcome("done", {"id": 7}))
+        assert await store.begin("call_1", "sms:+1") == Outcome("done", {"id": 7})
+        result = {"role": "tool_call_result", "tool_call_id": "t1", "content": "cut off", "successful": True}
+        await archive.inbox.put(event("call_ended", transcript_with_tool_calls=[invocation, result], end_timestamp=5))
+        await archive.drain()
+        out = io.StringIO()
+        await archive.export("tool_calls", out, format="jsonl")
+        rows = {row["source"] + row["state"]: row for row in map(json.loads, out.getvalue().splitlines())}
+        assert rows.keys() == {"functiondone", "functionfailed", "oncedone"}
+        assert rows["functiondone"]["result"] == '{"booked":"ten"}'
+        assert rows["functionfailed"]["error"] == "ValueError: full"
+        assert rows["oncedone"]["name"] == "sms"
+
+
+async def test_tables_are_written_out(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    local = LocalRetell(Settings(seed=3))
+    async with opened(tmp_path, local) as archive, local.client() as client:
+        await place(local, client, 4)
+        await archive.sync(client)
+        out = io.StringIO()
+        assert await archive.export("calls", out) == 4
+        assert out.getvalue().count("\n") == 5
+        file = tmp_path / "utterances.parquet"
+        count = await archive.export("utterances", file, format="parquet")
+        assert parquet.read_table(file).num_rows == count > 0
+        assert await archive.export("records", io.StringIO(), format="jsonl") == 4
+        with pytest.raises(ConfigurationError, match="jsonl"):
+            await archive.export("records", out)
+        found = await archive.search("practice")
+        assert found
+        assert "practice" in found[0].text

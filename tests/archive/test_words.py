@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from retell_async import ConfigurationError
+from retell_async.archive.queries.words import match_of, tsquery_of
+
+
+@pytest.mark.parametrize(
+    ("asked", "match", "tsquery"),
+    [
+        ("Half past", '("half") AND ("past")', "(half) & (past)"),
+        ('"half past" Café', '("half past") AND ("cafe")', "(half <-> past) & (cafe)"),
+        ("good*", '("good"*)', "(good:*)"),
+        ("this or that", '("this" OR "that")', "(this | that)"),
+        ("park -car", '("park") NOT "car"', "(park) & !(car)"),
+        ("don't", '("don t")', "(don <-> t)"),
+        ('a" ); drop table', '("a") AND ("drop table")', "(a) & (drop <-> table)"),
+    ],
+)
+def test_both_databases_are_asked_the_same(asked: str, match: str, tsquery: str) -> None:
+    assert (match_of(asked), tsquery_of(asked)) == (match, tsquery)
+
+
+@pytest.mark.parametrize("asked", ["", " ", '""', "-car", "!&|()*"])
+def test_there_must_be_a_word(asked: str) -> None:
+    with pytest.raises(ConfigurationError, match="no word"):
+        match_of(asked)
+    with pytest.raises(ConfigurationError, match="no word"):
+        tsquery_of(asked)

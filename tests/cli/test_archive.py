@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from retell_async.archive import Archive
+from retell_async.cli.group import retell_async
+from retell_async.webhooks import parse_event
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(retell_async, ["archive", *arguments])
+    return done.exit_code, done.output
+
+
+async def fill(path: Path) -> None:
+    call = {
+        "call_id": "call_1",
+        "agent_id": "agent_1",
+        "call_status": "ended",
+        "to_number": "+14155550101",
+        "start_timestamp": 1_790_000_000_000,
+        "end_timestamp": 1_790_000_060_000,
+        "transcript": "Agent: Half past four?\nUser: Good\x1b[2J.",
+    }
+    async with Archive(path) as archive:
+        await archive.inbox.put(parse_event(json.dumps({"event": "call_ended", "call": call})))
+        await archive.drain()
+
+
+@pytest.mark.asyncio
+async def test_the_command_shows_what_is_there(tmp_path: Path) -> None:
+    from anyio import to_thread
+
+    file = tmp_path / "calls.db"
+    await fill(file)
+
+    def commands() -> None:
+        at = str(file)
+        assert "agent_1,1,1.0,0.0,1" in run("query", at, "cost")[1]
+        assert json.loads(run("query", at, "cost", "--json")[1])["conversations"] == 1
+        assert run("query", at, "cost", "--until", "2020-01-01") == (0, "")
+        assert "agent: Half past four?" in run("search", at, "half past")[1]
+        assert "\x1b" not in run("search", at, "good")[1]
+        assert run("export", at, "utterances")[1].count("\n") == 3
+        assert json.loads(run("record", at, "call_1")[1])["status"] == "ended"
+        assert run("status", at) == (0, "done 1\n")
+        assert run("failed", at) == (0, "")
+        assert run("retry", at) == (0, "0 events are handled again\n")
+        assert run("erase", at, "+14155550101", "--yes")[1].endswith("call_1\n")
+        assert run("record", at, "call_1") == (1, "Error: there is no call or chat call_1\n")
+
+    await to_thread.run_sync(commands)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("query", "missing.db", "cost"), "there is no such file"),
+        (("query", "mysql://host/x", "cost"), "SQLite or in Postgres"),
+        (("forget", "missing.db", "90x", "--yes"), "is no time"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, output = run(*arguments)
+    assert code == 1
+    assert error in output
+    assert output.count("\n") == 1
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,159 @@
+"""What may have been carried out is reported as that, with what to do, and is not sent blindly again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from mcp import MCPError
+
+from retell_async.mcp import Policy
+from retell_async.mcp.catalog import named
+from retell_async.mcp.ledger import Ledger
+
+from .asking import arguments_of
+from .workspace import MODES, PEOPLE, Human, data, text, workspace
+
+pytestmark = pytest.mark.anyio
+
+MONEY = Policy(allow=frozenset({"money"}))
+CALL, BATCH = "create_phone_call", "create_batch_call"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_call_that_may_have_been_placed_is_placed_once_by_a_repeat(mode: str) -> None:
+    async with workspace(MONEY) as work, work.connect(mode) as session:
+        arguments = arguments_of(work)[CALL]
+        work.local.fault("reset", operation="createPhoneCall", acted=True)
+        unknown = await session.call_tool(CALL, arguments)
+        assert unknown.is_error
+        assert "may have been carried out or not" in text(unknown)
+        assert unknown.structured_content["outcome"] == "unknown"
+        assert PEOPLE not in text(unknown)
+        key = unknown.structured_content["idempotency_key"]
+        assert key in text(unknown)
+
+        work.local.clear_faults()
+        again = data(await session.call_tool(CALL, arguments))
+        work.local.assert_placed(PEOPLE, times=1)
+        assert {received.body["idempotency_key"] for received in work.local.requests("createPhoneCall")} == {key}
+
+        assert data(await session.call_tool(CALL, arguments))["call_id"] != again["call_id"]  # that one is known, so this is a new one
+        work.local.assert_placed(PEOPLE, times=2)
+
+
+async def test_after_the_hour_in_which_the_key_counts_a_human_is_asked_whatever_flag_is_set() -> None:
+    now, human = [1_000_000.0], Human("decline")
+    async with workspace(MONEY, clock=lambda: now[0]) as work, work.connect("auto", human) as session:
+        arguments = arguments_of(work)[CALL]
+        work.local.fault("reset", operation="createPhoneCall", acted=True)
+        await session.call_tool(CALL, arguments)
+        work.local.clear_faults()
+        now[0] += 3600
+        assert "did not agree" in text(await session.call_tool(CALL, arguments))
+        assert "1970-01-12T13:46:40Z, and it is not known whether it was carried out" in human.questions[0]
+        work.local.assert_placed(PEOPLE, times=1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_has_no_key_is_not_sent_again_without_a_human(mode: str) -> None:
+    async with workspace(MONEY) as work:
+        arguments = arguments_of(work)[BATCH]
+        work.local.fault("reset", operation="createBatchCall", acted=True)
+        async with work.connect(mode) as session:
+            unknown = await session.call_tool(BATCH, arguments)
+            assert "Do not call the tool again" in text(unknown)
+            work.local.clear_faults()
+            assert "needs a human's consent" in text(await session.call_tool(BATCH, arguments))
+        human = Human()
+        async with work.connect(mode, human) as session:
+            data(await session.call_tool(BATCH, arguments))
+            assert "not known whether it was carried out" in human.questions[0]
+            data(await session.call_tool(BATCH, arguments))
+            assert len(human.questions) == 1  # the last one is known, and allowed
+        assert work.changes == ["createBatchCall"] * 3
+
+
+async def test_a_call_that_its_client_gave_up_is_placed_once_by_a_repeat() -> None:
+    """As clients do that wait no longer than a minute."""
+    async with workspace(MONEY) as work:
+        arguments = arguments_of(work)[CALL]
+        work.local.fault("latency", operation="createPhoneCall", seconds=0.3)
+        async with work.connect("legacy") as session:
+            with anyio.move_on_after(0.15) as given_up:
+                await session.call_tool(CALL, arguments)
+            assert given_up.cancelled_caught
+            work.local.clear_faults()
+            data(await session.call_tool(CALL, arguments))
+        work.local.assert_placed(PEOPLE, times=1)
+
+
+async def test_the_same_call_twice_at_once_is_placed_once() -> None:
+    async with workspace(MONEY) as work, work.connect("auto") as session:
+        answers: list[Any] = []
+
+        async def call() -> None:
+            answers.append(data(await session.call_tool(CALL, arguments_of(work)[CALL]))["call_id"])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            tasks.start_soon(call)
+        work.local.assert_placed(PEOPLE, times=1)
+        assert len({*answers}) == 1
+
+
+async def test_a_refusal_is_no_unknown_outcome() -> None:
+    async with workspace(MONEY) as work, work.connect("auto") as session:
+        refused = await session.call_tool(CALL, {"from_number": "+14155550777", "to_number": PEOPLE})
+        assert "It was not carried out" in text(refused)
+        assert work.server.ledger.placed == 0
+        assert work.server.ledger.unknown(named(CALL), {"from_number": "+14155550777", "to_number": PEOPLE}) is None
+
+
+async def test_a_deletion_that_is_not_answered_may_be_repeated() -> None:
+    async with workspace(Policy(allow=frozenset({"deletion"}))) as work, work.connect("auto") as session:
+        work.local.fault("reset", operation="deleteAgent", acted=False)
+        told = await session.call_tool("delete_agent", {"agent_id": work.fixtures.agent_id})
+        assert "a repeat changes nothing more" in text(told)
+        work.local.clear_faults()
+        assert data(await session.call_tool("delete_agent", {"agent_id": work.fixtures.agent_id})) == {"done": True}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_nobody_expects_is_told_without_its_words(mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Of what changes something the outcome is unknown."""
+
+    async def broken(**arguments: Any) -> Any:
+        raise RuntimeError("the secret is key_0123456789abcdef")
+
+    async with workspace(MONEY) as work, work.connect(mode) as session:
+        work.client.call.retrieve = broken  # type: ignore[method-assign, assignment]
+        work.client.call.create_web_call = broken  # type: ignore[method-assign]
+        with pytest.raises(MCPError, match="failed within the server") as caught:
+            await session.call_tool("get_call", {"call_id": "call_1"})
+        assert "secret" not in str(caught.value)
+        assert "key_0123" not in caplog.text
+        assert "RuntimeError" in caplog.text
+        assert "may have been carried out or not" in text(await session.call_tool("create_web_call", arguments_of(work)["create_web_call"]))
+        assert work.server.ledger.placed == 1
+
+
+def test_a_repeat_that_is_refused_says_nothing_of_the_first() -> None:
+    ledger, tool = Ledger(), named(BATCH)
+    arguments: dict[str, Any] = {"tasks": [{}, {}]}
+    ledger.begin(tool, arguments, 1.0)
+    again = ledger.begin(tool, arguments, 2.0)
+    assert ledger.placed == 4
+    ledger.end(again, done=False)
+    assert ledger.placed == 2
+    assert (known := ledger.unknown(tool, arguments)) is not None
+    assert known.since == 1.0
+
+
+def test_a_key_of_the_callers_own_stays() -> None:
+    ledger, tool = Ledger(), named(CALL)
+    sending = ledger.begin(tool, {"to_number": PEOPLE, "idempotency_key": "mine-1"}, 1.0)
+    assert sending.arguments["idempotency_key"] == "mine-1"
+    assert ledger.begin(tool, {"to_number": PEOPLE}, 2.0).arguments["idempotency_key"] == "mine-1"
+    assert ledger.begin(tool, {"to_number": "+14155550999"}, 3.0).arguments["idempotency_key"] != "mine-1"
