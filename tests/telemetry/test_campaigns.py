@@ -21,6 +21,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
+    monkeypatch.setattr("retell_async.campaigns.durable.placing._GLANCE", 0.1)
+    monkeypatch.setattr("retell_async.campaigns.durable.worker._OUTAGE", 0.01)
     monkeypatch.setattr("retell_async.campaigns.durable.worker._AGAIN", 0.01)
     monkeypatch.setattr("retell_async.campaigns.durable.worker._LATER", 0.01)
     return Bench(tmp_path / "campaign.db", Settings(rules=RULES))
@@ -66,13 +68,11 @@ async def test_what_another_process_goes_on_with_is_in_the_same_trace_and_is_the
     assert _trace(before.one("call.create_phone_call")) == _trace(after.one("campaign attempt")) == trace_of(key)[3:35]
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"), [(httpx.Response(400, json={"message": "no"}), "not_placed"), (httpx.Response(503), "unknown")]
-)
-async def test_an_attempt_that_called_nobody(bench: Bench, answer: httpx.Response, reason: str) -> None:
+@pytest.mark.parametrize(("statuses", "reason"), [([400], "not_placed"), ([503, 400], "unknown")])
+async def test_an_attempt_that_called_nobody(bench: Bench, statuses: list[int], reason: str) -> None:
     key = bench.desk.begin()
     bench.server.acts = False
-    bench.server.refuse = [answer] * 3
+    bench.server.refuse = [httpx.Response(status, json={"message": "no"}) for status in statuses]
     with seeing() as seen:
         async with bench.worker() as worker:
             await worker.carry_out(key)
