@@ -169,11 +169,11 @@ async def test_a_server_that_is_left_alone_is_waited_for(bench: Bench, monkeypat
     left = [3]
     place = Placing.place
 
-    async def refuse(self: Placing, request: Mapping[str, Any], age: float | None) -> str:
+    async def refuse(self: Placing, request: Mapping[str, Any], age: float | None, on_leave: Callable[[], object]) -> str:
         if left[0]:
             left[0] -= 1
             raise CircuitOpenError(message="not sent", request=httpx.Request("POST", BASE_URL), retry_after=0.01)
-        return await place(self, request, age)
+        return await place(self, request, age, on_leave)
 
     monkeypatch.setattr(Placing, "place", refuse)
     key = bench.desk.begin()
