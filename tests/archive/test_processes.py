@@ -33,6 +33,7 @@ from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, serve
 from .child import ATTEMPTS
 
 pytestmark = [
+    pytest.mark.parallel,
     pytest.mark.soak,
     pytest.mark.asyncio,
     pytest.mark.needs("signals"),

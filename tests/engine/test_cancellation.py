@@ -19,7 +19,7 @@ from retell_async._engine.retry import RetryPolicy
 from ..http.test_transport import EACH, ok, serving
 from .example import KEY, LIST, NO_OPTIONS, UPLOAD, get
 
-pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.parallel]
 
 
 @types.coroutine

@@ -36,7 +36,12 @@ from ..http.test_transport import ok
 from .example import CREATE, NO_OPTIONS, UPLOAD, get
 
 # Under trio httpx leaves the iterators of bodies open that it does not read to their end.
-pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.soak,
+    pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
+    pytest.mark.parallel,
+]
 
 KEY = "key_" + "5ecr3t0123456789"
 NUMBER = "4155550123"

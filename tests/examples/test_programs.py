@@ -22,7 +22,7 @@ from retell_async import Retell
 from retell_async.sandbox import RunningClock, Settings
 from retell_async.testing import LocalRetell
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = 20

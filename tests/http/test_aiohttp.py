@@ -26,6 +26,7 @@ from ..engine.example import CREATE, DELETE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import ok, serving
 
 pytestmark = [
+    pytest.mark.parallel,
     pytest.mark.anyio,
     pytest.mark.soak,
     pytest.mark.parametrize("anyio_backend", ["asyncio", ("asyncio", {"use_uvloop": True})], ids=["asyncio", "uvloop"]),

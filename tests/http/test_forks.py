@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import trustme
 
-pytestmark = [pytest.mark.soak, pytest.mark.needs("fork")]
+pytestmark = [pytest.mark.soak, pytest.mark.needs("fork"), pytest.mark.parallel]
 
 
 @contextmanager

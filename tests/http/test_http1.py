@@ -25,7 +25,7 @@ from retell_async._http.clients import DefaultAioHttpClient, DefaultAsyncHttpxCl
 from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_transport import EACH, ok, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.parallel]
 
 
 @EACH

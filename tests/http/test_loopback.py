@@ -14,7 +14,7 @@ from retell_async._core import errors
 
 from ..engine.example import KEY, NO_OPTIONS, get
 
-pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.parallel]
 
 FINE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n" + b'{"thing_id": "1"}'
 

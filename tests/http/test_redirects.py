@@ -19,6 +19,8 @@ from retell_async._http.redirects import followed
 from ..engine.example import CREATE, KEY, LIST_BY_POST, UPLOAD, client_of, get
 from .test_transport import ok, serving
 
+pytestmark = pytest.mark.parallel
+
 BASE = "http://retell.test/prefix"
 UPDATE: Operation[Any] = Operation(id="updateThing", method="PATCH", path="/update-thing", repeat="safe")
 WITH_KEY = {"Authorization": f"Bearer {KEY}", "X-Api-Key": "secret", "User-Agent": "u"}

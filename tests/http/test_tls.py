@@ -24,7 +24,7 @@ from retell_async import APIConnectionError, AsyncRetell, ConfigurationError, De
 from ..engine.example import CREATE, KEY, NO_OPTIONS, get
 from .test_transport import EACH, Server, ok
 
-pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.parallel]
 
 
 @pytest.fixture(scope="module")

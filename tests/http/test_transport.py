@@ -24,7 +24,7 @@ from retell_async._http.transport import Transport
 
 from ..engine.example import CREATE, KEY, NO_OPTIONS, get
 
-pytestmark = [pytest.mark.anyio, pytest.mark.soak]
+pytestmark = [pytest.mark.anyio, pytest.mark.soak, pytest.mark.parallel]
 
 
 class Server:

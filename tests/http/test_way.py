@@ -29,7 +29,7 @@ from ..engine.example import CREATE, KEY, NO_OPTIONS, UPLOAD, get
 from .test_tls import serving_http2
 from .test_transport import Server, ok, serving
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 PASSWORD = "pa55-word"
 

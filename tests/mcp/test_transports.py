@@ -28,7 +28,7 @@ from retell_async.sandbox import Fixtures, RunningClock, Sandbox, Served, create
 from .every_tool import call_every_tool
 from .workspace import PEOPLE, Human, data, text
 
-pytestmark = [pytest.mark.soak, pytest.mark.asyncio]
+pytestmark = [pytest.mark.soak, pytest.mark.asyncio, pytest.mark.parallel]
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-a-test-0123456789-abcdefghij"

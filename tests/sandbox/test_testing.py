@@ -23,7 +23,7 @@ from retell_async import (
 from retell_async.sandbox import RunningClock, Settings
 from retell_async.testing import LocalRetell, SandboxTransport
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 PERSON = "+12015550100"
 

@@ -27,7 +27,7 @@ from ..http.test_forks import echoing
 from ..http.test_transport import Server, ok, serving
 from .example import loops
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 AT_ONCE = 50
 PRELUDE = """

@@ -18,7 +18,7 @@ from retell_async.webhooks.aiohttp import mount
 
 from .sending import KEY, SIGNATURE, body_of, event_body, inbound_body, signed
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.parallel]
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from retell_async.webhooks import CallEnded, Event, InboundAnswer, InboundReques
 
 from .sending import KEY, body_of, event_body, inbound_body, served, signed
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.parallel]
 
 
 def collecting(router: Router) -> list[str]:

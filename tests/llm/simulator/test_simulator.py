@@ -34,6 +34,8 @@ from retell_async.llm.simulator.terminal import HELP, Screen, step_of, talk
 from ..serving import SECRET, served
 from .faulty import FAULTS, faulty
 
+pytestmark = pytest.mark.parallel
+
 CALM = Settings(answer_within=2.0)
 
 

@@ -20,6 +20,8 @@ from retell_async.sandbox.__main__ import main
 from retell_async.sandbox.http.server import listen
 from retell_async.sandbox.operations import HANDLERS
 
+pytestmark = pytest.mark.parallel
+
 HEADERS = {"Authorization": "Bearer key_of_nobody"}
 
 

@@ -24,7 +24,7 @@ from retell_async.sandbox.outgoing.sender import Sender
 
 from ..checked import Api, Json
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.soak]
+pytestmark = [pytest.mark.asyncio, pytest.mark.soak, pytest.mark.parallel]
 
 Endpoint = Callable[[Reader, Writer, bytes], Awaitable[None]]
 CALLER = "+12015550177"

@@ -15,7 +15,7 @@ from retell_async.sandbox.outgoing.sender import Sender
 from ..checked import Api, Json
 from ..endpoints import KEY, Endpoints
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 HOOK = "http://user.example/hook"
 TALKS = {"user_hangup": 1.0}

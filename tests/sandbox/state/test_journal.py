@@ -27,6 +27,8 @@ from ..checked import Api, Json
 from ..endpoints import KEY, Endpoints
 from ..outgoing.test_sender import CALLER, HOOK, number
 
+pytestmark = pytest.mark.parallel
+
 SETTINGS = Settings(outcomes={"user_hangup": 1}, webhook_key=KEY)
 
 

@@ -26,6 +26,8 @@ from ..checked import Api
 from ..endpoints import KEY, Endpoints
 from ..outgoing.test_sender import CALLER, HOOK, TOOL, VARIABLES, number
 
+pytestmark = pytest.mark.parallel
+
 SETTINGS = Settings(outcomes={"user_hangup": 3, "dial_busy": 1}, webhook_key=KEY)
 
 

@@ -19,7 +19,7 @@ from ..sending import KEY, body_of, ended_process, event_body, signed
 from .endings import fail
 from .stores import Recorded
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 
 # Acknowledged at once, within bounds.

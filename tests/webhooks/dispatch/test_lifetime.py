@@ -30,7 +30,7 @@ from ..sending import KEY, body_of, ended_process, event_body, inbound_body, sig
 from .endings import fail
 from .stores import Recorded
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parallel]
 
 
 class Service:
