@@ -177,8 +177,8 @@ def test_new_requests_are_refused_until_one_tries_the_server(events: list[Circui
             with pytest.raises(CircuitOpenError):
                 await client.call.retrieve("call_1")
             await anyio.sleep(30)
+            outcomes: list[str] = []
             async with anyio.create_task_group() as tasks:  # of all that come now, one goes
-                outcomes: list[str] = []
 
                 async def one() -> None:
                     try:
@@ -291,9 +291,9 @@ def test_each_account_has_its_own(events: list[CircuitEvent]) -> None:
 def test_a_request_that_waits_for_its_turn_meanwhile_is_not_sent_either() -> None:
     async def main() -> None:
         retell = Retell()
+        kinds: list[str] = []
         async with retell.client(failures=2) as client, anyio.create_task_group() as tasks:
             view = client.with_options(rate_limits={"call.retrieve": RateLimit(1)})
-            kinds: list[str] = []
 
             async def one() -> None:
                 try:
