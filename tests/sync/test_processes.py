@@ -27,7 +27,7 @@ from ..http.test_forks import echoing
 from ..http.test_transport import Server, ok, serving
 from .example import loops
 
-pytestmark = [pytest.mark.soak, pytest.mark.parallel]
+pytestmark = pytest.mark.soak
 
 AT_ONCE = 50
 PRELUDE = """
