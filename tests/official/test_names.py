@@ -56,7 +56,7 @@ def test_every_module_of_parameters(name: str) -> None:
     assert getattr(retell_async.types, theirs.__all__[0]) is getattr(ours, theirs.__all__[0])
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", [name for name in ANSWERS if not gone() & {*importlib.import_module(f"retell.types.{name}").__all__}])
 def test_every_module_of_what_methods_answer(name: str) -> None:
     theirs, ours = importlib.import_module(f"retell.types.{name}"), importlib.import_module(f"retell_async.types.{name}")
     (own,) = ours.__all__
