@@ -26,8 +26,8 @@ Repeat = Literal["safe", "idempotency_key", "unsafe"]
 Asks = Literal["money", "deletion"]
 
 _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
-_KEY = f"ra-{'0' * 32}"
-"""A key as `retell_async/_engine/idempotency.py` makes them."""
+_KEYS = (f"ra-{'0' * 32}", f"ra-{'0' * 32}-{'0' * 50}")
+"""Keys as `retell_async/_engine/idempotency.py` makes them: alone, and with the trace that a request belongs to."""
 _READING = frozenset({"list", "get", "search", "count", "describe", "check", "preview", "validate"})
 _ACTING = frozenset(
     {"accept", "activate", "add", "answer", "apply", "approve", "assign", "block", "buy", "call", "cancel", "charge", "clone", "close"}
@@ -197,11 +197,11 @@ def _takes_key(document: Json, operation: Json) -> bool:
     field, _ = properties(document, body(document, operation), sent=True).get("idempotency_key", ({}, False))
     said = resolved(document, field)
     try:
-        fits = re.search(said.get("pattern", ""), _KEY) is not None
+        fits = all(re.search(said.get("pattern", ""), key) for key in _KEYS)
     except re.error:
         fits = False
     is_text = said.get("type") == "string" and not {"enum", "format"} & said.keys()
-    return is_text and fits and said.get("minLength", 0) <= len(_KEY) <= said.get("maxLength", len(_KEY))
+    return is_text and fits and all(said.get("minLength", 0) <= len(key) <= said.get("maxLength", len(key)) for key in _KEYS)
 
 
 def _parts(key: str) -> tuple[str, tuple[int, ...], list[str]]:

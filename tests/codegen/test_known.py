@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from codegen import surface as surface_module
 from codegen.document import Json
 from codegen.passes import notes
 from codegen.surface import adopted, entries, known
+from retell_async._engine.idempotency import new_key
 
 from .small import INTEGER, STRING, content, document, object_, operation
 
@@ -53,6 +55,7 @@ def test_all_that_is_known_goes_along(said: dict[str, str]) -> None:
     ("field", "repeat"),
     [
         ({**STRING, "minLength": 5, "maxLength": 255, "pattern": "^[A-Za-z0-9_-]+$"}, "idempotency_key"),
+        ({**STRING, "maxLength": 64}, "unsafe"),  # a key that carries a trace is longer
         ({**STRING, "maxLength": 20}, "unsafe"),
         ({**STRING, "minLength": 64}, "unsafe"),
         ({**STRING, "pattern": "^[0-9]+$"}, "unsafe"),
@@ -70,6 +73,11 @@ def test_a_key_is_relied_on_where_the_body_takes_one_of_ours(field: Json | None,
     said["requestBody"] = content(object_(a=STRING) if field is None else object_(idempotency_key=field))
     said["parameters"] = [{"in": "header", "name": "idempotency_key", "schema": STRING}]
     assert entries(made, SURFACE)["POST /v2/create-call"].repeat == repeat
+
+
+def test_the_keys_that_are_tried_are_as_long_as_those_that_are_sent() -> None:
+    trace = f"00-{'1' * 32}-{'1' * 16}-01"
+    assert [len(key) for key in surface_module._KEYS] == [len(new_key()), len(new_key(trace))]
 
 
 def test_what_does_many_at_once_is_another_thing() -> None:
