@@ -175,7 +175,7 @@ class Kept(SentryTransport):
 @pytest.fixture
 def kept() -> Generator[Kept]:
     # Its integrations patch for good, and do nothing while no client of Sentry has them.
-    send, session = httpx.AsyncClient.send, aiohttp.ClientSession.__init__
+    sends, session = (httpx.AsyncClient.send, httpx.Client.send), aiohttp.ClientSession.__init__
     installed = set(integrations._installed_integrations), set(integrations._processed_integrations)
     transport = Kept()
     sentry_sdk.init(
@@ -188,7 +188,7 @@ def kept() -> Generator[Kept]:
     )
     yield transport
     sentry_sdk.init()
-    httpx.AsyncClient.send = send  # type: ignore[method-assign]
+    httpx.AsyncClient.send, httpx.Client.send = sends  # type: ignore[method-assign]
     aiohttp.ClientSession.__init__ = session  # type: ignore[method-assign]
     integrations._installed_integrations.intersection_update(installed[0])
     integrations._processed_integrations.intersection_update(installed[1])
