@@ -408,7 +408,8 @@ def _translated(error: httpx.TransportError | aiohttp.ClientError | OSError) -> 
 def _said(cause: BaseException | None) -> str:
     """What an error of aiohttp says, without what it quotes of the answer: servers repeat what they were sent."""
     if isinstance(cause, aiohttp.ClientResponseError) and not isinstance(cause, aiohttp.ClientHttpProxyError):
-        return f"the answer is no HTTP: {cause.message.partition(':')[0]}"  # the status is one that aiohttp has made up
+        begins = " " + _TLS_ALERT if _TLS_ALERT in cause.message else ""
+        return f"the answer is no HTTP: {cause.message.partition(':')[0]}{begins}"  # the status is one that aiohttp has made up
     return str(cause).partition(":")[0] if isinstance(cause, aiohttp.ClientPayloadError) else str(cause)
 
 
@@ -418,6 +419,9 @@ def _kind(cause: BaseException | None) -> Callable[[str], httpx.TransportError]:
             return kind
     return httpx.ReadError
 
+
+_TLS_ALERT = r"\x15\x03"
+"""How an answer begins that is TLS, as aiohttp quotes it."""
 
 _KINDS: list[tuple[type[Exception] | tuple[type[Exception], ...], Callable[[str], httpx.TransportError]]] = [
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
