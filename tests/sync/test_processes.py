@@ -66,7 +66,8 @@ def run(program: str, url: str) -> str:
 
 @pytest.mark.parametrize("own", [False, True])
 def test_fifty_threads_at_once(own: bool) -> None:
-    http_client = httpx.Client(limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)) if own else None
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=60)
+    http_client = httpx.Client(limits=limits) if own else None
     with echoing() as (url, used_by), Retell(KEY, base_url=url, max_retries=0, http_client=http_client) as client:
 
         def ask(number: int) -> bool:
