@@ -18,7 +18,12 @@ release = version = __version__
 extensions = ["sphinx.ext.autodoc", "myst_parser", "docs.builder"]
 exclude_patterns = ["builder", "_static"]
 nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"(logging|mcp|opentelemetry|prometheus_client|sqlalchemy)\..*"),  # of others, whose documentation is elsewhere
+    ("py:class", r"retell_async\.archive\.archive\.E\d"),  # variables of types
+]
 nitpick_ignore = [
+    ("py:class", "AbstractContextManager"),
     ("py:class", "retell_async.webhooks.signature.HasItems"),  # what `Headers` stands for names it
     ("py:class", "retell_async._helpers.watch.Events"),  # a router is one
     ("py:class", "Events"),  # the same, where it is named for annotations alone
