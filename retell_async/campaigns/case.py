@@ -12,7 +12,21 @@ from .contact import Contact
 from .hours import day_in, hour_in, is_open, next_day, next_open
 from .rules import REASONS, Meaning, Retry, Rules
 
-__all__ = ["NOBODY", "Attempt", "Case", "End", "Result", "begin", "dialled", "due", "is_given_up", "objection", "renewed", "settled"]
+__all__ = [
+    "NOBODY",
+    "Attempt",
+    "Case",
+    "End",
+    "Result",
+    "begin",
+    "dialled",
+    "due",
+    "is_given_up",
+    "objection",
+    "on_day",
+    "renewed",
+    "settled",
+]
 
 End = Literal[
     "reached",
@@ -60,9 +74,9 @@ class Result:
     :param reason: the call's `disconnection_reason`; ``unknown`` if it is not known whether it was placed, ``not_placed`` if the API
         refused it, and ``unavailable`` if it did not come to that: there was no connection, or no room. That counts nowhere.
     :param connected: whether somebody, or something, answered.
-    :param callback: when the contact wants to be called, as Unix time in seconds.
+    :param callback: when the contact wants to be called, as Unix time in seconds. One that is over already, or further away than a year,
+        is none.
     :param opted_out: whether the contact wants no more calls.
-        One that is over already, or further away than a year, is none.
     :param for_good: of a request that was refused: it always will be.
     :param text: of such a request: what the API said.
     """
@@ -130,14 +144,14 @@ def due(case: Case, rules: Rules, now: float) -> float | None:
         opens = next_open(hours, contact.zones, at)
         if opens is None or (rules.until is not None and opens > rules.until):
             return None
-        full = [name for name in contact.zones if _on_day(case, name, opens) >= rules.per_day]
+        full = [name for name in contact.zones if on_day(case, name, opens) >= rules.per_day]
         if not full:
             return opens
         at = max(next_day(name, opens) for name in full)
     return None
 
 
-def _on_day(case: Case, name: str, moment: float) -> int:
+def on_day(case: Case, name: str, moment: float) -> int:
     """The calls of the day that it is in a zone."""
     today = day_in(name, moment)
     return sum(day_in(name, at) == today for at in (*case.earlier, *(attempt.at for attempt in case.calls)))
@@ -160,7 +174,7 @@ def objection(case: Case, rules: Rules, now: float, do_not_call: Collection[str]
         return "the campaign is over"
     if not is_open(rules.hours_of(contact.number, contact.place), contact.zones, now):
         return "it is outside the hours"
-    if any(_on_day(case, name, now) >= rules.per_day for name in contact.zones):
+    if any(on_day(case, name, now) >= rules.per_day for name in contact.zones):
         return "all attempts of the day are used"
     return None
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 import attrs
 
@@ -47,13 +47,15 @@ class Refused:
 
 
 class Table:
-    """The lines of a CSV file with a header, read as they are asked for.
+    """The lines of a CSV file with a header, read as they are asked for; those of a pipe, which gives them once, are kept.
 
+    :param text: what stands in it, if that was read already.
     :raises ConfigurationError: there is no such file, it is not UTF-8, or no column has numbers.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str | None = None) -> None:
         self.path = path
+        self._text = _read(path) if text is None and path.exists() and not path.is_file() else text
         self.columns: list[str] = []
         self._delimiter = ","
         for _ in self._lines():
@@ -102,7 +104,7 @@ class Table:
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
+            with self._opened() as file:
                 first = file.readline()
                 file.seek(0)
                 self._delimiter = max(",;\t", key=first.count)
@@ -120,6 +122,9 @@ class Table:
             raise ConfigurationError(f"{self.path}: it is not UTF-8; save it as CSV UTF-8") from None
         except csv.Error as error:
             raise ConfigurationError(f"{self.path}: it cannot be read as CSV: {error}") from None
+
+    def _opened(self) -> IO[str]:
+        return self.path.open(encoding="utf-8-sig", newline="") if self._text is None else io.StringIO(self._text, newline="")
 
     def _check_header(self) -> None:
         twice = sorted({name for name in self.columns if name and self.columns.count(name) > 1})
@@ -242,11 +247,13 @@ def read_numbers(path: Path, region: str | None = None, *, quick: bool = False) 
     """
     found: set[str] = set()
     wrong: list[str] = []
-    for line, text in _numbers(path, region)[1]:
+    table, texts = _numbers(path, region)
+    for line, text in texts:
         try:
             found.add(text.strip() if quick and _E164.fullmatch(text.strip()) else e164(text, region))
         except ConfigurationError as error:
-            wrong.append(f"{path}, line {line}: {error}")
+            named = " (nor the name of a column of numbers: number, phone, to_number)" if table is None and line == 1 else ""
+            wrong.append(f"{path}, line {line}: {error}{named}")
     return frozenset(found), wrong
 
 
@@ -281,16 +288,23 @@ def add_numbers(path: Path, numbers: Iterable[str], region: str | None = None) -
 
 def _numbers(path: Path, region: str | None) -> tuple[Table | None, Iterable[tuple[int, str]]]:
     """The table that a file is, if it is one, and each text in it that should be a number, with its line."""
+    read = _read(path)
+    lines = read.splitlines()
+    first = lines[0].strip() if lines else ""
+    is_cell = not any(sign in first for sign in ",;\t") and _plain(first.strip('"')) not in _NAMES["number"]
+    if is_cell or _E164.fullmatch(first) or _is_number(first, region):
+        return None, ((line, text) for line, text in enumerate(lines, 1) if text.strip())
+    table = Table(path, read)
+    return table, ((line, table.cell(row, "number")) for line, row in table.rows())
+
+
+def _read(path: Path) -> str:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: it is not UTF-8") from None
-    if all(_E164.fullmatch(line.strip()) or _is_number(line, region) for line in lines[:1] if line.strip()):
-        return None, ((line, text) for line, text in enumerate(lines, 1) if text.strip())
-    table = Table(path)
-    return table, ((line, table.cell(row, "number")) for line, row in table.rows())
+        raise ConfigurationError(f"{path}: it is not UTF-8; save it as CSV UTF-8") from None
 
 
 def _is_number(text: str, region: str | None) -> bool:

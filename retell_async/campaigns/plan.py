@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from .._core.masking import mask
 from .contact import Contact
 from .contacts import Refused, Table, read_contacts
 from .forecast import Planned, forecast
-from .hours import zone
+from .hours import day_in, zone
 from .rules import Rules
 
 if TYPE_CHECKING:
@@ -76,6 +77,23 @@ class Plan:
         one = self.estimate
         return None if one is None else tuple(len(self.calls) * cents for cents in (one.cents_low, one.cents, one.cents_high))  # type: ignore[return-value]
 
+    def caps(self, rules: Rules) -> list[str]:
+        """The caps of a day that make calls wait for another one, in words.
+
+        :param rules: by which it was made.
+        """
+        days = Counter(day_in(rules.zone, call.at) for call in self.calls)
+        by_number = Counter((call.from_number, day_in(rules.zone, call.at)) for call in self.calls)
+        told: list[str] = []
+        if rules.calls_per_day is not None and (full := sum(count >= rules.calls_per_day for count in days.values())):
+            told.append(f"calls_per_day: {rules.calls_per_day:,} calls, which {_days(full)}")
+        for number in rules.numbers:
+            if number.per_day is not None:
+                full = sum(by_number[number.number, day] >= number.per_day for day in days)
+                if full:
+                    told.append(f"per_day of {mask(number.number)}: {number.per_day:,} calls, which {_days(full)}")
+        return told
+
     @property
     def reasons(self) -> Counter[str]:
         """How many lines were refused, by reason."""
@@ -119,6 +137,10 @@ def plan(
         else:
             late.append(found)
     return Plan(calls, refused, late, estimate, duration)
+
+
+def _days(count: int) -> str:
+    return "is reached on 1 day" if count == 1 else f"are reached on {count:,} days"
 
 
 def local(moment: float, zones: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from .._version import __version__
 from .case import NOBODY, Result
 from .hours import day_in, hour_in
 
-__all__ = ["Record", "page", "plain"]
+__all__ = ["GOING_ON", "Record", "page", "plain"]
 
 
 def _masked(number: str) -> str:
@@ -29,15 +29,21 @@ class Record:
     """An attempt, as a report needs it."""
 
     key: str
+    """Its idempotency key, which stands in the call's metadata too."""
     number: str = attrs.field(repr=_masked)
+    """Who was called, in E.164 form."""
     zones: tuple[str, ...]
+    """The time zones in which they may be."""
     from_number: str = attrs.field(repr=_masked)
+    """The number that called."""
     at: float
     """When it was sent, as Unix time in seconds."""
     result: str | None = None
     """The reason of its end, ``unknown`` or ``not_placed``; ``None`` as long as it goes on."""
     duration_ms: float | None = None
+    """How long it was, in milliseconds; ``None`` if nobody answered, or that is not known."""
     cents: float | None = None
+    """What it cost, in US cents, as far as the API said."""
 
 
 _WORDS: Mapping[str, str] = {
@@ -50,11 +56,14 @@ _WORDS: Mapping[str, str] = {
     "unknown": "unknown: may have been called",
     "expired": "no time left",
     "live": "being called",
+    "analyzing": "called, the analysis is waited for",
     "waiting": "waiting",
 }
 """What becomes of contacts, in the order in which it is shown."""
 
-_TONES: Mapping[str, str] = {"reached": "good", "unknown": "odd", "live": "rest", "waiting": "rest"}
+GOING_ON = ("waiting", "live", "analyzing")
+"""What contacts are that have not come to an end."""
+_TONES: Mapping[str, str] = {"reached": "good", "unknown": "odd", **dict.fromkeys(GOING_ON, "rest")}
 _ANSWERED = frozenset(("reached", "opted_out"))
 _FEW = 10  # calls that say little of how often people answer at an hour
 _MOST_BARS = 10
@@ -125,7 +134,7 @@ def page(name: str, status: str, counts: Mapping[str, int], records: Iterable[Re
     """A report as one page of HTML, complete in itself. Numbers of people are masked in it.
 
     :param status: how the campaign stands, in words.
-    :param counts: how many contacts ended how, are ``waiting`` or ``live``.
+    :param counts: how many contacts ended how, are ``waiting``, ``live`` or ``analyzing``.
     :param records: the attempts that were sent; 100,000 are read one by one.
     :param now: when the report is made, as Unix time in seconds.
     :param zone: the time zone by whose days costs are counted.
@@ -156,7 +165,7 @@ def page(name: str, status: str, counts: Mapping[str, int], records: Iterable[Re
 
 def _figures(counts: Mapping[str, int], tally: _Tally) -> ET.Element:
     contacts = sum(counts.values())
-    done = contacts - counts.get("waiting", 0) - counts.get("live", 0)
+    done = contacts - sum(counts.get(what, 0) for what in GOING_ON)
     reached = counts.get("reached", 0)
     group = tally.all
     some = "at least " if tally.free else ""

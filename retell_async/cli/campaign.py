@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ from .._core.masking import mask, mask_text
 from ..campaigns.contact import Contact
 from ..campaigns.contacts import Table, numbers_of, read_contacts
 from ..campaigns.plan import Plan, estimate, local, plan as make_plan
-from ..campaigns.settings import Settings, read_settings
+from ..campaigns.settings import Settings, moment as moment_of, read_settings
 from . import display
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
 _STOPPING = "Stopping: no more calls are placed, {:,} go on. Ctrl-C again leaves at once."
 _ANY_HOUR = "Nothing says when people may be called: they are called at any hour of their night too. Set --hours or --legal."
+_BY = "By the clock of the campaign's zone, UTC if none is set, unless it has an offset."
+_PAUSED = 3  # the exit status of a run that paused by itself
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
 
@@ -60,9 +62,10 @@ def _address(database: str) -> Path | str:
 
 @click.group()
 def campaign() -> None:
-    """Plan calls to many people by rules: who would be called when, and who not.
+    """Plan calls to many people by rules, place them, and follow them to their end.
 
-    Rules are in a file of TOML (--rules), and what is said beside it goes before what stands there.
+    plan shows who would be called when, and who not; run calls them. Rules are in a file of TOML (--rules), and what is said beside it goes
+    before what stands there.
     """
 
 
@@ -78,9 +81,14 @@ def _rules(command: F) -> F:
         click.option("--live", type=int, metavar="N", help="Calls at once at most; by default what the account may have."),
         click.option("--region", metavar="CODE", help="The country of numbers without a country code: US."),
         click.option("--require", "required", multiple=True, metavar="COLUMN", help="A column that must not be empty."),
-        click.option("--until", metavar="TIME", help="Nobody is called after it: 2026-12-24, 2026-12-24T18:00."),
-        click.option("--do-not-call", "do_not_call", type=_FILE, help="A list of numbers that are not called."),
-        click.option("--opt-outs", type=click.Path(dir_okay=False), help="The same, to which those who want no more calls are added."),
+        click.option("--until", metavar="TIME", help=f"Nobody is called after it: 2026-12-24 (its end), 2026-12-24T18:00. {_BY}"),
+        click.option(
+            "--do-not-call",
+            type=_FILE,
+            multiple=True,
+            help="A list of numbers that are not called, beside those of the rules; several may be.",
+        ),
+        click.option("--opt-outs", type=click.Path(dir_okay=False), help="A list to which those who want no more calls are added too."),
     ]
     for option in reversed(options):
         command = option(command)
@@ -91,24 +99,24 @@ def _settings(rules_file: Path | None, said: dict[str, Any]) -> Settings:
     return read_settings(rules_file, {name: value for name, value in said.items() if value not in {None, ()}})
 
 
-def _never(settings: Settings, do_not_call: Path | None) -> frozenset[str]:
+def _never(settings: Settings, do_not_call: Sequence[Path]) -> frozenset[str]:
     """The numbers that are not called, by the lists that are named."""
     opt_outs = None if settings.opt_outs is None else Path(settings.opt_outs)
-    lists = [do_not_call, opt_outs if opt_outs is not None and opt_outs.exists() else None]
-    return frozenset[str]().union(*(numbers_of(each, settings.region) for each in lists if each is not None))
+    lists = [*do_not_call, *map(Path, settings.do_not_call), *([opt_outs] if opt_outs is not None and opt_outs.exists() else [])]
+    return frozenset[str]().union(*(numbers_of(each, settings.region) for each in lists))
 
 
 @campaign.command()
 @click.argument("contacts", type=_FILE)
 @_rules
-@click.option("--at", "moment", metavar="TIME", help="Plan as if it began then; by default it begins now.")
+@click.option("--at", "moment", metavar="TIME", help=f"Plan as if it began then: 2026-11-26T09:00. Now by default. {_BY}")
 @click.option("--out", type=_WRITTEN, help="Write the plan of every contact there, as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary and all that is refused as JSON.")
 @click.option("--show", default=10, show_default=True, metavar="N", help="Print so many calls and refused lines.")
 def plan(
     contacts: Path,
     rules_file: Path | None,
-    do_not_call: Path | None,
+    do_not_call: tuple[Path, ...],
     moment: str | None,
     out: Path | None,
     as_json: bool,
@@ -124,7 +132,7 @@ def plan(
     these calls would be over; and what they would cost, by the last calls of the agent, if an API key is set and the agent has had calls.
     """
     settings = _settings(rules_file, said)
-    now = time.time() if moment is None else _moment(moment)
+    now = time.time() if moment is None else moment_of(moment, settings.rules.zone, "--at", begins=True)
     known, why = anyio.run(_account, settings)
     found = make_plan(
         contacts,
@@ -139,9 +147,12 @@ def plan(
     if out is not None:
         _write(found, out)
     if as_json:
-        click.echo(json.dumps(_summary(found, why) | {"at_any_hour": settings.rules.at_any_hour}, indent=2))
+        rest = {"caps": found.caps(settings.rules), "at_any_hour": settings.rules.at_any_hour}
+        click.echo(json.dumps(_summary(found, why) | rest, indent=2))
     else:
         _print(found, why, show)
+        for cap in found.caps(settings.rules):
+            click.echo(f"Held back by {cap}")
         if settings.rules.at_any_hour:
             click.echo(_ANY_HOUR)
         if out is not None:
@@ -154,20 +165,24 @@ def plan(
 @_rules
 @click.option("--name", help="What the campaign is called, by default as its file.")
 def run(
-    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: Path | None, name: str | None, **said: Any
+    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: tuple[Path, ...], name: str | None, **said: Any
 ) -> None:
     """Call people, until every contact has come to an end.
 
     DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
-    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on.
+    is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on, with the rules and the
+    lists of those who are not called that it was made with.
 
     Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once,
     and so does SIGTERM. Neither these nor a kill end the campaign: run it again.
+
+    The exit status is 0 if it is done, or somebody paused or cancelled it; 3 if it paused by itself, since the API refuses all requests of
+    all numbers, the key, or the account; 130 and 143 after Ctrl-C and SIGTERM; and 1 after an error.
     """
     client = AsyncRetell()  # first, so that nothing is made where there is no key
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
-    elif rules_file is not None or do_not_call is not None or name is not None or any(value not in {None, ()} for value in said.values()):
+    elif rules_file is not None or do_not_call or name is not None or any(value not in {None, ()} for value in said.values()):
         raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
     opened = _opened(database)
     try:
@@ -176,16 +191,20 @@ def run(
         by = signal.SIGINT
     state = opened.state()
     _show(state)
+    paused_itself = state.status == "paused" and bool(state.note)
     if state.status in {"running", "paused"}:
         from ..campaigns.durable.database import shown
 
-        click.echo(f"Go on with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
+        first = "It paused by itself. Mend what is said above, then go on" if paused_itself else "Go on"
+        click.echo(f"{first} with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
     if by is not None:
         sys.exit(128 + by)  # as shells have it
+    if paused_itself:
+        sys.exit(_PAUSED)
 
 
 def _make(
-    database: Path | str, contacts: Path, rules_file: Path | None, do_not_call: Path | None, name: str | None, said: dict[str, Any]
+    database: Path | str, contacts: Path, rules_file: Path | None, do_not_call: Sequence[Path], name: str | None, said: dict[str, Any]
 ) -> None:
     from ..campaigns.durable.campaign import Campaign
     from ..campaigns.durable.database import shown
@@ -207,7 +226,9 @@ def _make(
     if settings.rules.at_any_hour:
         click.echo(_ANY_HOUR, err=True)
     Campaign.make(database, name or _name_of(database), settings, taken(), do_not_call=never)
-    click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused", err=True)
+    lists = len(never) if do_not_call or settings.do_not_call or settings.opt_outs is not None else None
+    listed = "no list of numbers that are not called was named" if lists is None else f"{lists:,} numbers are on lists and not called"
+    click.echo(f"{shown(database)}: a campaign was made; {refused:,} lines were refused; {listed}", err=True)
 
 
 def _name_of(database: Path | str) -> str:
@@ -224,10 +245,13 @@ def _opened(database: Path | str) -> Campaign:
 async def _run(campaign: Campaign, client: AsyncRetell) -> int | None:
     """Run it; which signal stopped it, if one did."""
     stop, over = anyio.Event(), anyio.Event()
+    is_screen = _is_screen()
     wrong: Exception | None = None
     by: list[int] = []
     async with client, anyio.create_task_group() as tasks:
-        tasks.start_soon(_watch, campaign, stop, over)
+        tasks.start_soon(_watch, campaign, stop, over, is_screen)
+        if not is_screen:
+            tasks.start_soon(_tell_of_stop, campaign, stop, over)
         with _interruptible(stop, tasks.cancel_scope, by):
             try:
                 await campaign.run(client, stop=stop)
@@ -266,12 +290,32 @@ def _interruptible(stop: anyio.Event, scope: anyio.CancelScope, by: list[int]) -
             loop.remove_signal_handler(number)
 
 
-async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> None:
+def _is_screen() -> bool:
+    """Whether somebody looks, at a terminal that can be drawn on."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and find_spec("rich") is not None
+
+
+async def _tell_of_stop(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> None:
+    """Say at once what the first Ctrl-C does, where no screen says it."""
+    async with anyio.create_task_group() as tasks:
+
+        async def leave() -> None:
+            await over.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(leave)
+        await stop.wait()
+        state = await to_thread.run_sync(campaign.state)
+        click.echo(_STOPPING.format(state.counts.get("live", 0)), err=True)
+        tasks.cancel_scope.cancel()
+
+
+async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_screen: bool) -> None:
     """Show how it goes on, until it is over."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or find_spec("rich") is None:
+    if not is_screen:
         async for progress, ends_at in _progress(campaign, _SELDOM, over):
             if not over.is_set():  # how it stands then is printed anyway
-                click.echo(display.line(progress, ends_at, time.time()), err=True)
+                click.echo(display.line(progress, ends_at, time.time(), stopping=stop.is_set()), err=True)
         return
     from rich.console import Console
     from rich.live import Live
@@ -280,7 +324,10 @@ async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event) -> No
         async for progress, ends_at in _progress(campaign, _OFTEN, over):
             going_on = progress.state.counts.get("live", 0)
             foot = _STOPPING.format(going_on) if stop.is_set() else _RUNNING
-            live.update(display.screen(progress, ends_at, time.time(), foot="" if over.is_set() else foot), refresh=True)
+            is_stopping = stop.is_set() and not over.is_set()
+            live.update(
+                display.screen(progress, ends_at, time.time(), foot="" if over.is_set() else foot, stopping=is_stopping), refresh=True
+            )
 
 
 async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> AsyncIterator[tuple[Progress, float | None]]:
@@ -303,7 +350,7 @@ async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> Asyn
 
 
 def _show(state: State) -> None:
-    click.echo(f"{state.name}: {state.status}{f' ({state.note})' if state.note else ''}: {display.counts(state.counts)}")
+    click.echo(f"{state.name}: {display.status(state)}: {display.counts(state.counts)}")
 
 
 @campaign.command()
@@ -311,11 +358,15 @@ def _show(state: State) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(database: Path | str, as_json: bool) -> None:
     """Show how a campaign stands, also while another process runs it."""
-    state = _opened(database).state()
+    opened = _opened(database)
+    state = opened.state()
+    caps = opened.caps() if state.counts.get("waiting") else []
     if as_json:
-        click.echo(json.dumps({"name": state.name, "status": state.status, "note": state.note, "counts": state.counts}))
+        click.echo(json.dumps({"name": state.name, "status": state.status, "note": state.note, "counts": state.counts, "caps": caps}))
     else:
         _show(state)
+        for cap in caps:
+            click.echo(f"Held back by {cap}")
 
 
 @campaign.command()
@@ -369,14 +420,19 @@ def retry(database: Path | str, ends: tuple[str, ...]) -> None:
 @click.option("--format", "kind", type=click.Choice(["csv", "json"]), default="csv", show_default=True, help="What to write.")
 @click.option("--html", type=_WRITTEN, help="Write a page for people there, with charts and masked numbers, in place of the attempts.")
 def report(database: Path | str, out: Path | None, kind: str, html: Path | None) -> None:
-    """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them."""
+    """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them.
+
+    A row is an attempt. planned_at is when it was to be sent, and sent_at when the request left (UTC), empty before that. result is how
+    this attempt ended: the call's disconnection_reason, not_placed or unknown, empty as long as it goes on; text is what the API said when it
+    refused it. contact_end is how the contact ended, the same on all of its rows, and empty as long as it goes on.
+    """
     opened = _opened(database)
     if html is not None:
         with _written(html) as file:
             file.write(opened.report())
         if out is None:
             return
-    rows = [{name: _utc(row[name]) if name in _TIMES else row[name] for name in _COLUMNS} for row in opened.attempts()]
+    rows = [{column: _utc(row[name]) if name in _TIMES else row[name] for column, name in _COLUMNS.items()} for row in opened.attempts()]
     with _written(out) as file:
         if kind == "json":
             file.write(json.dumps(rows, indent=2) + "\n")
@@ -387,19 +443,21 @@ def report(database: Path | str, out: Path | None, kind: str, html: Path | None)
 
 
 _TIMES = {"at", "sent_at"}
-_COLUMNS: tuple[str, ...] = (
-    "contact_id",
-    "number",
-    "from_number",
-    "at",
-    "sent_at",
-    "call_id",
-    "result",
-    "duration_ms",
-    "cents",
-    "end",
-    "key",
-)
+_COLUMNS = {
+    "contact_id": "contact_id",
+    "number": "number",
+    "from_number": "from_number",
+    "planned_at": "at",
+    "sent_at": "sent_at",
+    "call_id": "call_id",
+    "result": "result",
+    "text": "text",
+    "duration_ms": "duration_ms",
+    "cents": "cents",
+    "contact_end": "end",
+    "key": "key",
+}
+"""The columns of a report, each with what `Campaign.attempts` calls it."""
 
 
 def _utc(moment: float | None) -> str | None:
@@ -416,14 +474,6 @@ def _written(path: Path | None) -> Generator[IO[str]]:
         if path is None:
             raise
         raise click.FileError(str(path), error.strerror) from None
-
-
-def _moment(text: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigurationError(f"--at must be a time such as 2026-11-26T09:00, not {text!r}") from None
-    return moment.timestamp()  # without an offset it is by the clock of this machine
 
 
 async def _account(settings: Settings) -> tuple[dict[str, Any], str]:

@@ -7,19 +7,19 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from .._core.masking import mask, mask_text
-from ..campaigns.report import plain
+from ..campaigns.report import GOING_ON, plain
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.text import Text
 
-    from ..campaigns.durable.campaign import Progress
+    from ..campaigns.durable.campaign import Progress, State
     from ..campaigns.report import Record
 
-__all__ = ["counts", "line", "screen"]
+__all__ = ["counts", "line", "screen", "status"]
 
-_ORDER = ("live", "waiting", "reached", "voicemail", "exhausted", "do_not_call", "dead", "refused", "expired", "unknown")
-_STYLES: Mapping[str, str] = {"live": "cyan", "reached": "green", "unknown": "yellow"}
+_ORDER = ("live", "analyzing", "waiting", "reached", "voicemail", "exhausted", "do_not_call", "dead", "refused", "expired", "unknown")
+_STYLES: Mapping[str, str] = {"live": "cyan", "analyzing": "cyan", "reached": "green", "unknown": "yellow"}
 _DAY = 86400.0
 
 
@@ -28,22 +28,39 @@ def counts(found: Mapping[str, int]) -> str:
     return ", ".join(f"{what} {count:,}" for what, count in _counts(found)) or "no contacts"
 
 
-def line(progress: Progress, ends_at: float | None, now: float, *, zone: tzinfo | None = None) -> str:
+def status(state: State, *, stopping: bool = False) -> str:
+    """How it stands in a word, and why, if that is said.
+
+    :param stopping: this process places no more calls.
+    """
+    word = "stopping" if stopping and state.status == "running" else state.status
+    return f"{word} ({plain(mask_text(state.note))})" if state.note else word
+
+
+def line(progress: Progress, ends_at: float | None, now: float, *, zone: tzinfo | None = None, stopping: bool = False) -> str:
     """How it goes on, as one line of a log.
 
+    :param stopping: see `status`.
     :param zone: by whose clock; ``None`` for that of this machine.
     """
     state = progress.state
-    told = [f"{state.name}: {_status(progress)}: {counts(state.counts)}", f"{progress.per_second:.2g} calls/s", _next(progress, now, zone)]
+    told = [
+        f"{state.name}: {status(state, stopping=stopping)}: {counts(state.counts)}",
+        f"{progress.per_second:.2g} calls/s",
+        _next(progress, now, zone),
+    ]
     if ends_at is not None:
         told.append(f"ends about {_when(ends_at, now, zone)}")
     return f"{datetime.fromtimestamp(now, zone).strftime('%Y-%m-%d %H:%M:%S')} " + "; ".join(part for part in told if part)
 
 
-def screen(progress: Progress, ends_at: float | None, now: float, *, zone: tzinfo | None = None, foot: str = "") -> Group:
+def screen(
+    progress: Progress, ends_at: float | None, now: float, *, zone: tzinfo | None = None, foot: str = "", stopping: bool = False
+) -> Group:
     """How it goes on, for a terminal.
 
     :param foot: what stands below it.
+    :param stopping: see `status`.
     """
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -51,14 +68,16 @@ def screen(progress: Progress, ends_at: float | None, now: float, *, zone: tzinf
     from rich.text import Text
 
     state = progress.state
-    done = state.contacts - state.counts.get("waiting", 0) - state.counts.get("live", 0)
+    done = state.contacts - sum(state.counts.get(what, 0) for what in GOING_ON)
     bar = Table.grid(expand=True)
     bar.add_row(ProgressBar(total=max(state.contacts, 1), completed=done))
     head = Table.grid(expand=True)
     head.add_column(no_wrap=True, overflow="ellipsis")
     head.add_column(justify="right", no_wrap=True)
     share = f" ({done / state.contacts:.0%})" if state.contacts else ""
-    head.add_row(Text.assemble((plain(state.name), "bold"), "  ", _status(progress)), f"{done:,} of {state.contacts:,} done{share}")
+    head.add_row(
+        Text.assemble((plain(state.name), "bold"), "  ", status(state, stopping=stopping)), f"{done:,} of {state.contacts:,} done{share}"
+    )
     pace = [
         f"{progress.per_second:.2g} calls/s",
         _next(progress, now, zone),
@@ -84,11 +103,6 @@ def screen(progress: Progress, ends_at: float | None, now: float, *, zone: tzinf
 
 def _counts(found: Mapping[str, int]) -> list[tuple[str, int]]:
     return [(what, found[what]) for what in (*_ORDER, *sorted(found.keys() - set(_ORDER))) if found.get(what)]
-
-
-def _status(progress: Progress) -> str:
-    state = progress.state
-    return f"{state.status} ({plain(mask_text(state.note))})" if state.note else state.status
 
 
 def _joined(parts: list[Text]) -> Text:

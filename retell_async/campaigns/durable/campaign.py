@@ -52,11 +52,14 @@ class State:
     """How a campaign stands."""
 
     name: str
+    """As it was made."""
     status: Status
+    """``running``, also while no process runs it that was stopped or killed; ``paused``, ``cancelled`` or ``done``."""
     note: str
-    """Why it paused by itself, or set one of its numbers aside."""
+    """Why it paused by itself, set a number aside, or waits for the API, which does not answer; else empty."""
     counts: dict[str, int]
-    """How many contacts are ``waiting`` or ``live``, or how they ended."""
+    """How many contacts are ``waiting`` to be called, ``live`` (on the line) or ``analyzing`` (their call is over, and what its agent left
+    is waited for), and how many ended how, as `Case.end` says. What there is none of is left out."""
 
     @property
     def contacts(self) -> int:
@@ -69,10 +72,11 @@ class Progress:
     """How a campaign goes on."""
 
     state: State
+    """How it stands."""
     per_second: float
     """Calls that were sent a second, over the last minute."""
     next_at: float | None
-    """When the next contact may be called, as Unix time in seconds; ``None`` if nobody waits."""
+    """When the next contact may be called, as Unix time in seconds, in the past if it is due; ``None`` if nobody waits."""
     last: list[Record]
     """Some of the attempts that ended last, the newest first."""
 
@@ -104,11 +108,11 @@ class Campaign:
         :param address: where its file is made, or ``postgresql://user@host/name`` for a database of Postgres, which several machines can
             share. A database has one campaign.
         :param name: what it is called: letters, digits, ``_`` and ``-``, which stand in the keys of its calls.
-        :param do_not_call: numbers in E.164 form that are not called.
+        :param do_not_call: numbers in E.164 form that are not called, beside those on the lists of the settings.
         :raises ConfigurationError: there is a campaign in this database already, two contacts have one id, one of `do_not_call` is no
-            number, or the list `Settings.opt_outs` cannot be used.
+            number, or a list of the settings cannot be used.
         """
-        never = {e164(number) for number in do_not_call}
+        never = {e164(number) for number in do_not_call}.union(*(numbers_of(Path(each), settings.region) for each in settings.do_not_call))
         if settings.opt_outs is not None:
             path = Path(settings.opt_outs)
             if not path.parent.is_dir():
@@ -126,8 +130,9 @@ class Campaign:
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts in order of time.
 
-        Each has ``contact_id``, ``number``, ``from_number``, ``at``, ``sent_at``, ``call_id``, ``result``, ``text`` (what the API said when
-        it refused it), ``cents``, ``duration_ms``, ``key``, and the ``end`` of the contact.
+        Each has ``contact_id``, ``number`` and ``from_number``; ``at``, for which it was planned, and ``sent_at``, when the request left, as
+        Unix time in seconds (``None`` before that); ``call_id``, ``result``, ``text`` (what the API said when it refused it), ``cents``,
+        ``duration_ms`` and ``key``; and ``end``, which is that of the contact, on each of its attempts, and ``None`` as long as it goes on.
         """
         return self._store.attempts()
 
@@ -147,6 +152,12 @@ class Campaign:
         with self._database.fast.connect() as connection:
             view = View(connection)
             return Progress(self.state(), view.pace(now), view.next_due(), view.last(last))
+
+    def caps(self) -> list[str]:
+        """What keeps somebody waiting for the next day, in words: ``calls_per_day``, or ``per_day`` of numbers or of contacts."""
+        rules = self._store.campaign()[1].rules
+        with self._database.fast.connect() as connection:
+            return View(connection).caps(rules, self._store.now())
 
     def ends_about(self, live: int) -> float | None:
         """About when the last call is over, as Unix time in seconds, if all goes on as it went; ``None`` if nobody can say.

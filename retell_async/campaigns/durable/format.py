@@ -39,7 +39,7 @@ class Step:
     """Statements of SQL that change the tables, for SQLite and Postgres alike."""
 
 
-FORMAT = 2
+FORMAT = 3
 STEPS: dict[int, Step] = {
     1: Step(
         tables=(
@@ -47,6 +47,7 @@ STEPS: dict[int, Step] = {
             "ALTER TABLE retell_attempt ADD COLUMN text VARCHAR",
         )
     ),
+    2: Step(),  # settings may have `do_not_call` now
 }
 """The step from each former format to the next one."""
 
@@ -120,5 +121,5 @@ def settings_from(text: str, format: int) -> Settings:
     rules["numbers"] = [Number(**number) for number in rules["numbers"]]
     rules["hours"] = Hours(tuple(Window(frozenset(days), start, end) for days, start, end in rules["hours"]))
     rules["retries"] = {name: None if retry is None else Retry(**retry) for name, retry in rules["retries"].items()}
-    said |= {"required": tuple(said["required"]), "rules": Rules(**rules)}
+    said |= {"required": tuple(said["required"]), "do_not_call": tuple(said.get("do_not_call", ())), "rules": Rules(**rules)}
     return Settings(**said)

@@ -223,6 +223,14 @@ class Store:
             connection.execute(sa.update(campaigns).values(**values))
             return True
 
+    def note(self, text: str, *, over: str = "") -> None:
+        """Write why it stands as it does.
+
+        :param over: the note in whose place this one comes; any other stays.
+        """
+        with self._writing(alone=False) as (connection, _):
+            connection.execute(sa.update(campaigns).where(campaigns.c.note == over).values(note=text))
+
     def pause(self, note: str) -> None:
         """Let it pause, if it runs, and write why."""
         self.set_status("paused", note, only_from="running")
@@ -563,7 +571,9 @@ class Store:
                 return
             day.aside[number] = text
             left = len(day.numbers)
-            note = f"{mask(number)} places no more calls, since the API refuses all of them: {text}"
+            note = "; ".join(
+                f"{mask(each)} places no more calls, since the API refuses all of them: {why}" for each, why in day.aside.items()
+            )
             _logger.warning("campaign: %s", note)
             values: dict[str, Any] = {**day.columns(), "note": note, "status": "running" if left else "paused"}
             connection.execute(sa.update(campaigns).values(**values))
@@ -637,12 +647,21 @@ class Store:
             return len(texts)
 
     def counts(self) -> dict[str, int]:
-        """How many contacts ended how, wait (``waiting``) or are being called (``live``)."""
+        """How many contacts wait, are on the line (``live``), were (and what came of it is not known: ``analyzing``), or ended how."""
         with self._reading() as connection:
-            live = contacts.c.end.is_(None) & contacts.c.waits_until.is_(None)
-            state = sa.case((live, "live"), (contacts.c.end.is_(None), "waiting"), else_=contacts.c.end).label("state")
-            rows = connection.execute(sa.select(state, sa.func.count()).group_by(sa.text("state")))
-            return {row[0]: row[1] for row in rows}
+            has_ends = connection.execute(sa.select(campaigns.c.format)).scalar_one() > 1
+            goes_on = attempts.c.result.is_(None)
+            sent = sa.select(sa.func.count(attempts.c.sent_at)).where(goes_on).scalar_subquery()
+            over = sa.select(sa.func.count(attempts.c.ended_at)).where(goes_on).scalar_subquery() if has_ends else sa.literal(0)
+            begun = contacts.c.end.is_(None) & contacts.c.waits_until.is_(None)
+            state = sa.case((begun, "begun"), (contacts.c.end.is_(None), "waiting"), else_=contacts.c.end).label("state")
+            rows = connection.execute(sa.select(state, sa.func.count(), sent, over).group_by(sa.text("state"))).all()
+        found = {row[0]: row[1] for row in rows}
+        if (count := found.pop("begun", 0)) > 0:
+            sent, over = rows[0][2:]
+            found["waiting"] = found.get("waiting", 0) + count - sent  # what was not sent is no call yet
+            found |= {"live": sent - over, "analyzing": over}
+        return {name: count for name, count in found.items() if count}
 
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts, in order of time."""

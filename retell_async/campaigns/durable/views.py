@@ -8,15 +8,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ..._core.masking import mask
+from ..case import NOBODY, on_day
 from ..contact import Contact
 from ..report import Record
+from ..rules import Rules
+from .day import Day
 from .format import case_from
-from .tables import attempts, contacts
+from .tables import attempts, campaigns, contacts
 
 __all__ = ["View"]
 
 _MINUTE = 60.0
 _BRIEF = 10.0  # seconds over which a pace is taken at least
+_DAYS = 3 * 86400.0  # seconds within which a day lies that has begun, wherever
 _LATELY = 200  # calls that say how long the next ones take
 
 
@@ -41,6 +46,29 @@ class View:
     def next_due(self) -> float | None:
         """When the next contact may be called; ``None`` if nobody waits."""
         return self._connection.execute(sa.select(sa.func.min(contacts.c.waits_until))).scalar()
+
+    def caps(self, rules: Rules, now: float) -> list[str]:
+        """The rules by which no more calls are placed on this day, though somebody waits, in words."""
+        day = Day.at(now, self._connection.execute(sa.select(campaigns.c["day"], campaigns.c.calls, campaigns.c.usage)).one(), rules)
+        told: list[str] = []
+        if day.is_full():
+            told.append(f"calls_per_day: the campaign has placed its {rules.calls_per_day:,} calls of the day")
+        told += [
+            f"per_day of a number: {mask(number.number)} has placed its {number.per_day:,} calls of the day"
+            for number in day.numbers
+            if number.per_day is not None and day.by_number.get(number.number, 0) >= number.per_day
+        ]
+        called = sa.select(attempts.c.contact_id).where(
+            attempts.c.sent_at > now - _DAYS, attempts.c.result.is_(None) | attempts.c.result.not_in(NOBODY)
+        )
+        often = called.group_by(attempts.c.contact_id).having(sa.func.count() >= rules.per_day)
+        query = sa.select(contacts.c["case"]).where(contacts.c.waits_until > now, contacts.c.id.in_(often))
+        rows = self._connection.execution_options(yield_per=1000).execute(query)
+        cases = (case_from(row[0]) for row in rows)
+        if count := sum(any(on_day(case, name, now) >= rules.per_day for name in case.contact.zones) for case in cases):
+            most = "the one call" if rules.per_day == 1 else f"the {rules.per_day:,} calls"
+            told.append(f"per_day: {count:,} of those that wait have had {most} that a contact gets on one day")
+        return told
 
     def pace(self, now: float) -> float:
         """Calls that were sent a second, over the last minute."""

@@ -54,6 +54,7 @@ _LATEST = 300.0
 _FULL = 2.0  # seconds after which a request is sent again that the server refused for being too much
 _OUTAGE = 1.0  # seconds after which a request is sent again that failed; twice as many after each further one
 _LONGEST_OUTAGE = 30.0
+_SILENT = 3  # requests in a row that have no answer, after which it is said
 _COUNTED = 1.0  # seconds after a request has left, after which the server has counted it, answered or not
 _ANALYSIS = 300.0  # seconds after the end of a call for which what its agent left is waited for
 
@@ -92,6 +93,9 @@ class Worker:
     live: int
     stop: anyio.Event = attrs.field(factory=anyio.Event)
     _ahead: float = attrs.field(default=math.inf, init=False)
+    _silent: int = attrs.field(default=0, init=False)
+    _outage: str = attrs.field(default="", init=False)
+    _noting: anyio.Lock = attrs.field(factory=anyio.Lock, init=False)
     _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
 
     async def look_at_clock(self) -> None:
@@ -169,6 +173,8 @@ class Worker:
                         turn = await self._turn(key, first=first)
                     first = False
                     call_id = None if turn is None else await self._send(key, turn)
+                    if turn is not None:
+                        await self._answered()
                 if call_id is None:
                     if slot is not None:
                         slot.ended()
@@ -187,6 +193,7 @@ class Worker:
                         await patiently(self.store.refused, key, turn, self.now())
                     outage = await self._wait(key, error, outage)
                     continue
+                await self._answered()
                 await self._pause_for(error)
                 outcome = Outcome(index=0, request=None, status="not_placed", error=error)
                 contact = await patiently(self.store.contact_of, key)
@@ -204,22 +211,54 @@ class Worker:
     async def _wait(self, key: str, error: Exception, outage: float) -> float:
         """Wait before a request is sent again; how long the next wait is."""
         if isinstance(error, (RateLimitError, CircuitOpenError)):
+            if isinstance(error, RateLimitError):
+                await self._answered()
             await anyio.sleep(min(error.retry_after or _FULL, 60.0))
             return outage
         _logger.info("campaign: attempt %s is sent again in %g s: %s", key, outage, mask_text(str(error)))
+        await self._unanswered(error)
         await anyio.sleep(outage)
         return min(2 * outage, _LONGEST_OUTAGE)
 
+    async def _unanswered(self, error: Exception) -> None:
+        """Take note of a request without an answer. An outage is said once, and stands beside the status until it is over."""
+        self._silent += 1
+        async with self._noting:
+            if self._silent < _SILENT or self._outage:
+                return
+            self._outage = f"the API does not answer, and is asked until it does: {mask_text(str(error))}"
+            _logger.warning("campaign: %s", self._outage)
+            await patiently(self.store.note, self._outage)
+
+    async def _answered(self) -> None:
+        self._silent = 0
+        if not self._outage:
+            return
+        async with self._noting:
+            note, self._outage = self._outage, ""
+            if note:
+                _logger.warning("campaign: the API answers again")
+                await patiently(self.store.note, "", over=note)
+
     async def _room(self, stack: AsyncExitStack) -> Slot | None:
-        """Wait for room in the account; ``None`` if it does not say whether there is any."""
+        """Wait for room in the account; ``None`` if it does not say whether there is any, or nobody is to be called any more."""
+        failed = False
         while True:
             try:
-                return await stack.enter_async_context(self.slots.hold())
+                slot = await stack.enter_async_context(self.slots.hold())
             except APIError as error:
                 if not is_transient(error):
                     await self._pause_for(error)
                     _logger.warning("campaign: the account does not say how many calls there may be: %s", mask_text(str(error)))
                     return None
+                failed = True
+                await self._unanswered(error)
+            else:
+                if failed:
+                    await self._answered()
+                return slot
+            if self.stop.is_set() or (await patiently(self.store.campaign))[2] != "running":
+                return None  # what was not sent is taken back
             await anyio.sleep(_LATER)
 
     async def _pause_for(self, error: Exception) -> None:
