@@ -423,8 +423,8 @@ def report(database: Path | str, out: Path | None, kind: str, html: Path | None)
     """Write all attempts: who was called when from which number, what came of it, and what it cost; or a page with charts of them.
 
     A row is an attempt. planned_at is when it was to be sent, and sent_at when the request left (UTC), empty before that. result is how
-    this attempt ended: the call's disconnection_reason, not_placed or unknown, empty as long as it goes on; text is what the API said when it
-    refused it. contact_end is how the contact ended, the same on all of its rows, and empty as long as it goes on.
+    this attempt ended: the call's disconnection_reason, not_placed or unknown, empty as long as it goes on; text is what the API said when
+    it refused it. contact_end is how the contact ended, the same on all of its rows, and empty as long as it goes on.
     """
     opened = _opened(database)
     if html is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from retell_async import ConfigurationError
-from retell_async.campaigns import Contact, Number, Rules, Settings, read_settings
+from retell_async.campaigns import Contact, Number, Rules, Settings, plan, read_settings
 from retell_async.campaigns.contacts import add_numbers, numbers_of, read_numbers
 
 ANN, BOB = "+12125550111", "+14155550112"
@@ -83,3 +85,39 @@ def test_a_contact_has_a_number_that_lists_know(number: str) -> None:
     with pytest.raises(ConfigurationError, match=r"E\.164") as raised:
         Contact(id="ann", number=number, zones=("America/New_York",))
     assert "555011" not in str(raised.value)
+
+
+@pytest.mark.needs("signals")  # where there are pipes with a name
+@pytest.mark.parametrize(
+    ("what", "text"), [("contacts", "number,name\n+12125550111,Ann\n"), ("list", "number\n+12125550111\n"), ("list", f"{ANN}\n")]
+)
+def test_what_comes_from_a_pipe_is_read_once(tmp_path: Path, what: str, text: str) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = Thread(target=path.write_text, args=(text,))
+    writer.start()
+    if what == "contacts":
+        found = plan(path, Rules(numbers=[Number("+14155550100")]), 1_796_061_600.0, live=1)
+        assert [call.contact.number for call in found.calls] == [ANN]
+    else:
+        assert numbers_of(path) == {ANN}
+    writer.join()
+
+
+@pytest.mark.parametrize("text", ["nonsense\n", "nonsense", "Telefon\n+12125550111\n"])
+def test_a_line_that_is_no_number_is_named_though_it_is_the_first(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"list\.txt, line 1: no telephone number.*nor the name of a column"):
+        numbers_of(path)
+
+
+def test_lists_that_are_not_called_are_beside_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text('numbers = ["+14155550100"]\ndo_not_call = ["one.txt", "/two.txt"]\n')
+    assert read_settings(path, {}).do_not_call == (str(tmp_path / "one.txt"), str(Path("/two.txt").absolute()))
+    path.write_text('numbers = ["+14155550100"]\ndo_not_call = "one.txt"\n')
+    assert read_settings(path, {}).do_not_call == (str(tmp_path / "one.txt"),)
+    path.write_text('numbers = ["+14155550100"]\ndo_not_call = [1]\n')
+    with pytest.raises(ConfigurationError, match="do_not_call must be a text, or a list of texts"):
+        read_settings(path, {})

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from retell_async import AsyncRetell, __version__
+from retell_async.campaigns import Campaign, Contact, read_settings
+from retell_async.campaigns.durable.database import Database
+from retell_async.campaigns.durable.store import Intent, Store
 from retell_async.cli import campaign as module
 from retell_async.cli.group import retell_async
 
@@ -250,3 +254,65 @@ def test_a_campaign_is_not_made_without_a_key(folder: Path) -> None:
 def test_rules_may_begin_with_a_byte_order_mark(folder: Path) -> None:
     Path("rules.toml").write_text(RULES, encoding="utf-8-sig")
     assert plan().exit_code == 0
+
+
+@pytest.mark.needs("signals")
+@pytest.mark.parametrize("machine", ["UTC", "Asia/Tokyo"])
+def test_times_are_by_the_campaigns_clock_and_not_by_the_machines(folder: Path, monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
+    monkeypatch.setenv("TZ", machine)
+    time.tzset()
+    try:
+        Path("rules.toml").write_text(f'zone = "America/New_York"\n{RULES}')
+        done = plan("--at", "2026-11-23T09:30", "--until", "2026-11-23T10:00", "--json")
+        assert json.loads(done.output)["ends_at"] == "2026-11-23T14:32:00+00:00"
+        assert json.loads(done.output)["late"] == 1
+        assert "2026-11-23 09:00 EST" in plan("--at", "2026-11-23").output  # a day begins with its beginning
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_plan_says_which_caps_hold_calls_back(folder: Path) -> None:
+    Path("rules.toml").write_text(f"calls_per_day = 1\n{RULES}")
+    done = plan()
+    assert done.output.splitlines()[-1] == "Held back by calls_per_day: 1 calls, which are reached on 2 days"
+    Path("rules.toml").write_text('numbers = [{number = "+14155550100", per_day = 1}]\nhours = "mon-fri 9-17"\n')
+    assert "Held back by per_day of +141******00: 1 calls" in plan().output
+    assert json.loads(plan("--json").output)["caps"]
+
+
+@pytest.mark.parametrize("note", ["", "+141******00 places no more calls, since the API refuses all of them: agent not found"])
+def test_a_run_that_paused_by_itself_has_an_exit_status_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch, note: str) -> None:
+    async def ran(campaign: Any, client: AsyncRetell) -> None:
+        store = Store(Database("spring.db"))
+        store.set_status("paused", note)
+
+    monkeypatch.setenv("RETELL_API_KEY", KEY)
+    monkeypatch.setattr(module, "_run", ran)
+    Path("never.txt").write_text("+12125550111\n")
+    done = run("campaign", "run", "spring.db", "contacts.csv", "--rules", "rules.toml", *(["--do-not-call", "never.txt"] if note else []))
+    lines = done.output.splitlines()
+    assert done.exit_code == (3 if note else 0)
+    assert ("It paused by itself. Mend what is said above, then go on with: " if note else "Go on with: ") in lines[-1]
+    listed = "1 numbers are on lists and not called" if note else "no list of numbers that are not called was named"
+    assert any(line.endswith(f"lines were refused; {listed}") for line in lines)
+
+
+def test_status_says_which_caps_hold_calls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Campaign.make("spring.db", "spring", read_settings(None, {"numbers": ["+14155550100"], "calls_per_day": 1}), _people())
+    store = Store(Database("spring.db"))
+    store.set_status("running")
+    worker, _ = store.enter(alone=True)
+    intent = store.next_intent(1)
+    assert isinstance(intent, Intent)
+    store.turn(intent.key, worker, lease=15.0, live=1, first=True)
+    done = run("campaign", "status", "spring.db").output.splitlines()
+    assert done == [
+        "spring: running: live 1, waiting 1",
+        "Held back by calls_per_day: the campaign has placed its 1 calls of the day",
+    ]
+    assert json.loads(run("campaign", "status", "spring.db", "--json").output)["caps"]
+
+
+def _people() -> list[Contact]:
+    return [Contact(id=str(person), number=f"+1212555{person:04}", zones=("America/New_York",)) for person in range(2)]

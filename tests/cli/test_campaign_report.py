@@ -57,7 +57,11 @@ def test_a_page_and_the_attempts_in_one_go(folder: Path) -> None:
     assert report("--html", "spring.html", "--out", "spring.csv").output == ""
     assert Path("spring.html").is_file()
     assert [row["result"] for row in csv.DictReader(Path("spring.csv").read_text().splitlines())] == ["user_hangup", "", ""]
-    assert len(json.loads(report("--format", "json").output)) == 3
+    rows = json.loads(report("--format", "json").output)
+    assert [row["contact_end"] for row in rows] == ["reached", None, None]  # that of the contact, and `result` that of the attempt
+    assert [row["sent_at"] is not None for row in rows] == [True, True, False]
+    assert all(row["planned_at"] for row in rows)
+    assert all("text" in row for row in rows)
 
 
 def test_a_number_is_not_called_any_more(folder: Path) -> None:

@@ -121,6 +121,7 @@ async def test_ctrl_c_stops_it_and_says_how_to_go_on(tmp_path: Path) -> None:
         assert child.returncode == 130, err
         assert out.startswith("s: running: waiting ")
         assert err.splitlines()[-1] == "Go on with: retell-async campaign run 'my spring.db'"
+        assert any(line.startswith("Stopping: no more calls are placed, ") for line in err.splitlines())
         assert "Traceback" not in err
         state = json.loads((await terminal.run("status", "my spring.db", "--json"))[1])
         assert "live" not in state["counts"]  # those that went on were followed to their end

@@ -86,6 +86,14 @@ def test_a_line_of_a_log() -> None:
     assert told == "2026-11-30 18:00:00 spring: running: live 18, waiting 1,570, reached 412; 1.2 calls/s; ends about 19:00"
 
 
+def test_a_line_after_ctrl_c_says_that_it_stops() -> None:
+    assert " spring: stopping: live 18" in line(progress(), None, NOW, zone=UTC, stopping=True)
+    out = io.StringIO()
+    Console(file=out, width=80, color_system=None).print(screen(progress(), None, NOW, zone=UTC, stopping=True))
+    assert out.getvalue().startswith("spring  stopping ")
+    assert " spring: paused (why): " in line(progress(note="why"), None, NOW, zone=UTC, stopping=True)
+
+
 def test_counts_are_in_an_order_that_stays() -> None:
     assert counts({"reached": 1, "waiting": 2, "live": 3, "else": 4}) == "live 3, waiting 2, reached 1, else 4"
     assert counts({}) == "no contacts"

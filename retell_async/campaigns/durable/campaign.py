@@ -130,8 +130,8 @@ class Campaign:
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts in order of time.
 
-        Each has ``contact_id``, ``number`` and ``from_number``; ``at``, for which it was planned, and ``sent_at``, when the request left, as
-        Unix time in seconds (``None`` before that); ``call_id``, ``result``, ``text`` (what the API said when it refused it), ``cents``,
+        Each has ``contact_id``, ``number`` and ``from_number``; ``at``, for which it was planned, and ``sent_at``, when the request left
+        (Unix time in seconds, ``None`` before that); ``call_id``, ``result``, ``text`` (what the API said when it refused it), ``cents``,
         ``duration_ms`` and ``key``; and ``end``, which is that of the contact, on each of its attempts, and ``None`` as long as it goes on.
         """
         return self._store.attempts()

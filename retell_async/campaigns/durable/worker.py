@@ -54,7 +54,7 @@ _LATEST = 300.0
 _FULL = 2.0  # seconds after which a request is sent again that the server refused for being too much
 _OUTAGE = 1.0  # seconds after which a request is sent again that failed; twice as many after each further one
 _LONGEST_OUTAGE = 30.0
-_SILENT = 3  # requests in a row that have no answer, after which it is said
+_SILENT = 3.0  # seconds from one request without an answer to another, without one that has one in between, after which it is said
 _COUNTED = 1.0  # seconds after a request has left, after which the server has counted it, answered or not
 _ANALYSIS = 300.0  # seconds after the end of a call for which what its agent left is waited for
 
@@ -93,7 +93,7 @@ class Worker:
     live: int
     stop: anyio.Event = attrs.field(factory=anyio.Event)
     _ahead: float = attrs.field(default=math.inf, init=False)
-    _silent: int = attrs.field(default=0, init=False)
+    _silent_at: float | None = attrs.field(default=None, init=False)
     _outage: str = attrs.field(default="", init=False)
     _noting: anyio.Lock = attrs.field(factory=anyio.Lock, init=False)
     _turns: defaultdict[str, anyio.Lock] = attrs.field(factory=lambda: defaultdict(anyio.Lock), init=False)
@@ -222,16 +222,17 @@ class Worker:
 
     async def _unanswered(self, error: Exception) -> None:
         """Take note of a request without an answer. An outage is said once, and stands beside the status until it is over."""
-        self._silent += 1
+        if self._silent_at is None:
+            self._silent_at = time.monotonic()
         async with self._noting:
-            if self._silent < _SILENT or self._outage:
+            if self._outage or self._silent_at is None or time.monotonic() - self._silent_at < _SILENT:
                 return
             self._outage = f"the API does not answer, and is asked until it does: {mask_text(str(error))}"
             _logger.warning("campaign: %s", self._outage)
             await patiently(self.store.note, self._outage)
 
     async def _answered(self) -> None:
-        self._silent = 0
+        self._silent_at = None
         if not self._outage:
             return
         async with self._noting:

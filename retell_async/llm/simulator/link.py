@@ -117,10 +117,18 @@ class Call:
 
     :param url: the server's URL, without the id of the call.
     :param heard: called whenever something came or time went by.
+    :param on_connect: called when the first connection is there.
     """
 
     def __init__(
-        self, url: str, scenario: Scenario, settings: Settings, *, open_ended: bool = False, heard: Callable[[Player], None] | None = None
+        self,
+        url: str,
+        scenario: Scenario,
+        settings: Settings,
+        *,
+        open_ended: bool = False,
+        heard: Callable[[Player], None] | None = None,
+        on_connect: Callable[[], object] | None = None,
     ) -> None:
         call_id = f"call_{uuid4().hex}"
         self.player = Player(
@@ -153,6 +161,10 @@ class Call:
         self._url = socket_url(url, call_id)
         self._scenario = scenario
         self._heard = heard
+        self._on_connect = on_connect
+        self._has_metadata = settings.metadata is not None
+        self._code: int | None = None  # with which the server closed the last connection, and why
+        self._reason = ""
         self._waiting: anyio.CancelScope | None = None
         self._connecting = anyio.CancelScope()
 
@@ -192,6 +204,8 @@ class Call:
             if socket is None:
                 continue
             connected = True
+            if self._on_connect is not None:
+                self._on_connect()
             try:
                 await self._converse(socket)
             finally:
@@ -200,6 +214,8 @@ class Call:
                 socket.transport.abort()
         now = anyio.current_time()
         ended = str(player.ended) if problem is None or player.ended != "no connection" else f"no connection: {problem}"
+        if self._code == 1008 and not self._has_metadata:
+            ended += ": does the server take only calls of its own? --metadata gives this one theirs"
         report = self.judge.report(now, gave_up=player.gave_up, unsaid=player.unsaid)
         said = tuple(f"{line['role']}: {line['content']}" for line in player.spoken)
         return Result(self._scenario, report, ended, now - begun, connected, said)
@@ -227,7 +243,7 @@ class Call:
                     code = self._closed(closed)
             now = anyio.current_time()
             if code is not None:
-                return player.closed(code, now)
+                return player.closed(code, now, self._reason)
             if frame is None:
                 player.time_passed(now)
             else:
@@ -278,7 +294,8 @@ class Call:
             self.judge.violated(_VIOLATIONS[closed.sent.code], now)
             self.judge.lost(now)
             return 1006
-        code = 1006 if closed.rcvd is None else closed.rcvd.code
+        code, self._reason = (1006, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)
+        self._code = code
         self.judge.closed(code, now)
         return code
 
@@ -294,36 +311,42 @@ class Call:
         asyncio.ensure_future(await socket.ping()).add_done_callback(ponged)
 
 
-async def play(url: str, scenario: Scenario, settings: Settings | None = None) -> Result:
+async def play(url: str, scenario: Scenario, settings: Settings | None = None, *, on_connect: Callable[[], object] | None = None) -> Result:
     """Play a scenario against a server, under asyncio.
 
     :param url: the server's, with its secret, and without the id of a call.
+    :param on_connect: called when there is a connection.
     :raises ValueError: it is not a URL of a WebSocket.
     """
     check_url(url)
-    return await Call(url, scenario, settings or Settings()).play()
+    return await Call(url, scenario, settings or Settings(), on_connect=on_connect).play()
 
 
 async def play_all(url: str, scenarios: Sequence[Scenario], settings: Settings | None = None, *, concurrency: int = 4) -> list[Result]:
     """Play several, some of them at once.
 
-    :returns: their results, in the order of the scenarios.
+    :returns: their results, in the order of the scenarios; only the first one's if that finds no server.
     """
     results: dict[int, Result] = {}
     room = anyio.CapacityLimiter(concurrency)
+    known = anyio.Event()  # whether there is a server
 
     async def one(number: int, scenario: Scenario) -> None:
         async with room:
-            results[number] = await play(url, scenario, settings)
+            results[number] = await play(url, scenario, settings, on_connect=known.set)
+        known.set()
 
     async with anyio.create_task_group() as tasks:
         for number, scenario in enumerate(scenarios):
             tasks.start_soon(one, number, scenario)
+            await known.wait()
+            if 0 in results and not results[0].connected:
+                break
     return [results[number] for number in sorted(results)]
 
 
 def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 500
+    return isinstance(error, gaierror) or (isinstance(error, InvalidStatus) and 300 <= error.response.status_code < 500)
 
 
 def _problem(error: Exception, *, secure: bool) -> str:

@@ -240,8 +240,11 @@ class Player:
         else:
             self.connect_at = now + _CONNECT_PAUSE
 
-    def closed(self, code: int, now: float) -> None:
-        """The connection is gone: closed by the server, or (1006) lost."""
+    def closed(self, code: int, now: float, reason: str = "") -> None:
+        """The connection is gone: closed by the server, or (1006) lost.
+
+        :param reason: what the server said when it closed it.
+        """
         silent, wanted = self._silent, self.losing and not self._silent
         self._up = self.losing = self._silent = False
         self._ping_at = self._pong_by = None
@@ -249,7 +252,7 @@ class Player:
         if self.over:
             return
         if code != 1006:
-            self._end(_HUNG_UP if code == 1000 else f"closed by the server with {code}")
+            self._end(_HUNG_UP if code == 1000 else f"closed by the server with {code}{f' ({reason})' if reason else ''}")
             return
         if self._turn is not None and not self._turn.complete and self._turn.id != 0:
             self._again = self._turn.kind

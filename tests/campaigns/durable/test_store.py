@@ -22,6 +22,7 @@ from retell_async.campaigns.durable.campaign import Campaign
 from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.format import FORMAT, case_from, case_text, settings_from, settings_text
 from retell_async.campaigns.durable.store import Intent, LeaseLost, Store, Superseded, Turn, Wait
+from retell_async.campaigns.durable.views import View
 
 from .desk import NOW, RULES, SETTINGS, Campaigns, Desk, contacts
 
@@ -495,3 +496,72 @@ def test_a_campaign_of_the_first_format_goes_on(make: Campaigns) -> None:
     desk.send(key)
     desk.settle(key, "user_hangup")
     assert desk.store.counts() == {"reached": 1}
+
+
+def test_live_is_who_is_on_the_line(make: Campaigns) -> None:
+    desk = make(contacts(5))
+    keys = [desk.begin() for _ in range(4)]  # all of them are begun, and what is not sent is no call
+    assert desk.store.counts() == {"waiting": 5}
+    for key in keys[:3]:
+        desk.send(key)
+    assert desk.store.counts() == {"live": 3, "waiting": 2}
+    desk.store.placed(keys[0], "call_1", make.now)
+    desk.store.ended(keys[0])
+    assert desk.store.counts() == {"live": 2, "analyzing": 1, "waiting": 2}
+    desk.settle(keys[0], "user_hangup")
+    assert desk.store.counts() == {"live": 2, "waiting": 2, "reached": 1}
+
+
+def test_a_pause_names_all_numbers_that_are_at_fault(make: Campaigns) -> None:
+    numbers = [Number("+14155550100", per_second=100), Number("+14155550199", per_second=100)]
+    desk = make(contacts(6), Settings(rules=Rules(numbers=numbers)))
+    for _ in range(12):
+        if desk.store.campaign()[2] != "running":
+            break
+        key = desk.at(make.now + 1).begin()
+        desk.send(key)
+        desk.store.settle(key, Result("not_placed", for_good=True, text="agent not found"))
+    _, _, status, note = desk.store.campaign()
+    assert status == "paused"
+    assert "+141******00 places no more calls" in note
+    assert "+141******99 places no more calls" in note
+    desk.store.note("something else")  # stands in no other's place
+    assert desk.store.campaign()[3] == note
+
+
+def test_lists_of_the_settings_are_read_when_it_is_made_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "never.txt").write_text("+12125550001\n")
+    settings = Settings(rules=RULES, do_not_call=(str(tmp_path / "never.txt"),))
+    Campaign.make(tmp_path / "spring.db", "spring", settings, contacts(2))
+    (tmp_path / "never.txt").unlink()  # whoever goes on needs it no more
+    store = Store(Database(tmp_path / "spring.db"))
+    assert store.campaign()[1].do_not_call == (str(tmp_path / "never.txt"),)
+    store.set_status("running")
+    store.enter(alone=True)
+    store.next_intent(10)
+    store.next_intent(10)
+    assert [row["number"] for row in store.attempts()] == ["+12125550000"]
+
+
+def test_it_is_said_which_caps_keep_somebody_waiting(make: Campaigns) -> None:
+    number = Number("+14155550100", per_second=100, per_day=3)
+    rules = Rules(numbers=[number], per_day=1, calls_per_day=3, retries={"missed": Retry(60.0)})
+    desk = make(contacts(4), Settings(rules=rules))
+
+    def caps() -> list[str]:
+        with desk.store.database.fast.connect() as connection:
+            return View(connection).caps(rules, make.now)
+
+    assert caps() == []
+    for reason in ("dial_no_answer", "user_hangup"):
+        key = desk.begin()
+        desk.send(key)
+        desk.settle(key, reason)
+    assert caps() == ["per_day: 1 of those that wait have had the one call that a contact gets on one day"]
+    desk.send(desk.begin())
+    assert caps()[:2] == [
+        "calls_per_day: the campaign has placed its 3 calls of the day",
+        "per_day of a number: +141******00 has placed its 3 calls of the day",
+    ]
+    desk.at(make.now + 86400.0)
+    assert caps() == []

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import attrs
 import httpx
 import pytest
@@ -38,8 +39,11 @@ class Server:
         self.sent: list[bytes] = []
         self.lose: list[int] = []
         self.acts = True
+        self.is_down = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.is_down:
+            raise httpx.ConnectError("no route")
         if "get-concurrency" in request.url.path:
             return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 0})
         if "get-call" in request.url.path:
@@ -334,3 +338,57 @@ async def test_a_call_whose_analysis_does_not_come_is_what_it_was(tmp_path: Path
     async with bench.worker() as worker:
         await worker.carry_out(key)
     assert (bench.result, bench.desk.store.counts()) == ("user_hangup", {"reached": 1})
+
+
+@pytest.fixture
+def down(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """While it says so, there is no connection."""
+    is_down, place = [True], Placing.place
+
+    async def placed(self: Placing, request: Any, *args: Any) -> str:
+        if is_down[0]:
+            raise APIConnectionError(request=httpx.Request("POST", BASE_URL), sent=False)
+        return await place(self, request, *args)
+
+    monkeypatch.setattr(Placing, "place", placed)
+    monkeypatch.setattr(worker_module, "_LONGEST_OUTAGE", 0.01)
+    monkeypatch.setattr(worker_module, "_SILENT", 0.05)
+    return is_down
+
+
+async def test_an_outage_is_said_once_and_stands_beside_the_status_until_it_is_over(
+    bench: Bench, down: list[bool], caplog: pytest.LogCaptureFixture
+) -> None:
+    key = bench.desk.begin()
+    async with bench.worker() as worker, anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.carry_out, key)
+        with anyio.fail_after(10):
+            while not (note := bench.desk.store.campaign()[3]):  # noqa: ASYNC110 - another process would see it no other way
+                await anyio.sleep(0.01)
+        assert note.startswith("the API does not answer, and is asked until it does: ")
+        await anyio.sleep(0.1)
+        down[0] = False
+    assert bench.result == "user_hangup"
+    assert bench.desk.store.campaign()[2:] == ("running", "")
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == [f"campaign: {note}", "campaign: the API answers again"]
+
+
+@pytest.mark.parametrize("how", ["stop", "pause"])
+@pytest.mark.parametrize("asks", [True, False], ids=["for room", "for a call"])
+async def test_an_outage_keeps_nobody_from_stopping(bench: Bench, down: list[bool], how: str, asks: bool) -> None:
+    if asks:
+        bench.server.is_down = True
+    key = bench.desk.begin()
+    async with bench.worker() as worker, anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.carry_out, key)
+        await anyio.sleep(0.1)
+        if how == "stop":
+            worker.stop.set()
+        else:
+            bench.desk.store.set_status("paused")
+        with anyio.fail_after(5):
+            while bench.desk.store.open_attempts():  # noqa: ASYNC110 - see above
+                await anyio.sleep(0.01)
+    assert bench.desk.store.counts() == {"waiting": 1}
+    assert bench.server.sent == []

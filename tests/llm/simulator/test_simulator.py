@@ -23,6 +23,7 @@ import anyio
 import pytest
 
 from examples import custom_llm
+from retell_async import llm
 from retell_async.llm import simulate
 from retell_async.llm.simulator.judge import RULES, Judge
 from retell_async.llm.simulator.link import Result, Settings, play, play_all
@@ -116,10 +117,33 @@ def test_the_command_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.soak
 def test_nothing_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate.main(["ws://127.0.0.1:9/secret-of-the-url", "--scenario", "plain"]) == 2
+    assert simulate.main(["ws://127.0.0.1:9/secret-of-the-url"]) == 2
     shown = capsys.readouterr().out
     assert "no connection" in shown
     assert "secret-of-the-url" not in shown
+    assert shown.splitlines()[-1] == "1 call, and none could be played"  # and not one of each scenario
+
+
+@pytest.mark.soak
+def test_a_server_that_takes_only_its_own_calls_says_why_and_how_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    app = llm.App(secret=SECRET, begin_message="Hello.", admit={"tenant": "acme"})
+
+    @app.agent
+    async def answer(turn: llm.Turn) -> AsyncGenerator[str]:
+        yield "Yes."
+
+    async def main() -> list[int]:
+        async with served(app) as url:
+
+            async def command(*arguments: str) -> int:
+                return await anyio.to_thread.run_sync(simulate.main, [url, "--scenario", "plain", *arguments])
+
+            return [await command(), await command("--metadata", '{"tenant": "acme"}')]
+
+    assert asyncio.run(main()) == [1, 0]
+    refused, taken = capsys.readouterr().out.split("1 call, ")[:2]
+    assert "closed by the server with 1008 (not one of ours): does the server take only calls of its own? --metadata" in refused
+    assert "--metadata" not in taken
 
 
 @asynccontextmanager
