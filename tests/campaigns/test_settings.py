@@ -19,7 +19,7 @@ NUMBERS = {"numbers": ["+14155550100"]}
 
 def usual() -> dict[str, Any]:
     """Each setting with its default."""
-    fields = [*attrs.fields(Rules), *(field for field in attrs.fields(Settings) if field.name != "rules")]
+    fields: list[Any] = [*attrs.fields(Rules), *(field for field in attrs.fields(Settings) if field.name != "rules")]
     return {field.name: field.default for field in fields}
 
 

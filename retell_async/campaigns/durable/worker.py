@@ -225,11 +225,15 @@ class Worker:
         if self._silent_at is None:
             self._silent_at = time.monotonic()
         async with self._noting:
-            if self._outage or self._silent_at is None or time.monotonic() - self._silent_at < _SILENT:
+            if self._outage or self._silence() < _SILENT:
                 return
             self._outage = f"the API does not answer, and is asked until it does: {mask_text(str(error))}"
             _logger.warning("campaign: %s", self._outage)
             await patiently(self.store.note, self._outage)
+
+    def _silence(self) -> float:
+        """Seconds for which no request had an answer."""
+        return 0.0 if self._silent_at is None else time.monotonic() - self._silent_at
 
     async def _answered(self) -> None:
         self._silent_at = None

@@ -142,7 +142,7 @@ def test_a_server_that_takes_only_its_own_calls_says_why_and_how_to_be_one(capsy
 
     assert asyncio.run(main()) == [1, 0]
     refused, taken = capsys.readouterr().out.split("1 call, ")[:2]
-    assert "closed by the server with 1008 (not one of ours): does the server take only calls of its own? --metadata" in refused
+    assert "closed by the server with 1008 (not admitted): does the server take only calls of its own? --metadata" in refused
     assert "--metadata" not in taken
 
 
