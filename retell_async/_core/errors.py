@@ -319,8 +319,9 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 def _unknown(kind: type[APIError]) -> type[OutcomeUnknownError]:
     name = f"OutcomeUnknown{kind.__name__.removeprefix('API')}"
-    made: Any = type(name, (OutcomeUnknownError, kind), {"__module__": __name__, "__doc__": OutcomeUnknownError.__doc__})
-    globals()[name] = made  # where pickle finds it
+    package = __name__.partition(".")[0]
+    made: Any = type(name, (OutcomeUnknownError, kind), {"__module__": package, "__doc__": OutcomeUnknownError.__doc__})
+    globals()[name] = made  # where the package has it from, and pickle of the package
     return cast("type[OutcomeUnknownError]", made)
 
 
