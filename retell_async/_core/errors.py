@@ -80,7 +80,7 @@ class APIError(RetellError):
     """
 
     idempotency_key: str | None = None
-    _by_client = True  # and not by a program, for its tests, which finds in it what it said and no more
+    _by_client = False  # but by a program, which finds in it what it said and no more
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
         self._said = mask_text(without_key(message, request.headers))
@@ -133,6 +133,8 @@ class APIError(RetellError):
 class AnsweredError(APIError):
     """Base of the errors that come of an answer."""
 
+    _by_client = True
+
     @property
     def response(self) -> httpx.Response:
         return cast("httpx.Response", self._response)
@@ -155,26 +157,22 @@ class APIResponseValidationError(AnsweredError):
         self.problems = problems
 
 
-_BY_HAND = ("Connection error.", "Request timed out.")
-"""What errors say that a program makes, for its tests, and not a client."""
-
-
 class APIConnectionError(APIError):
     """No whole answer arrived: no connection, or one that broke.
 
     `sent` is ``False`` when nothing of the request can have reached the server.
     """
 
-    def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool = True) -> None:
+    def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool | None = None) -> None:
         super().__init__(message, request, body=None)
-        self._by_client = message not in _BY_HAND
-        self.sent = sent
+        self._by_client = sent is not None  # which a client always says
+        self.sent = sent is not False
 
 
 class APITimeoutError(APIConnectionError):
     """No answer within the time allowed."""
 
-    def __init__(self, request: httpx.Request, *, message: str = "Request timed out.", sent: bool = True) -> None:
+    def __init__(self, request: httpx.Request, *, message: str = "Request timed out.", sent: bool | None = None) -> None:
         super().__init__(message=message, request=request, sent=sent)
 
 
@@ -376,7 +374,7 @@ def cut_off(response: httpx.Response, error: Exception) -> APIError:
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
-        return APITimeoutError(response.request, message="the answer did not arrive whole in time")
+        return APITimeoutError(response.request, message="the answer did not arrive whole in time", sent=True)
     response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
     return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
 

@@ -103,6 +103,9 @@ class Answer:
 class Received(Generic[T]):
     """The status and the headers of a successful answer, and how it came about."""
 
+    _manager: Any = None
+    """What it was opened with, until it is closed: a program that enters one by hand does not keep it, and it would end at once."""
+
     def __init__(self, answer: Answer, *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
         self._answer = answer
         self.idempotency_key = idempotency_key
@@ -321,6 +324,9 @@ class StreamedResponse(Received[T]):
         finally:
             if release is not None:
                 release()
+        manager = let_go(self)
+        if manager is not None:
+            await manager.__aexit__(None, None, None)
 
     close = aclose
 
@@ -365,6 +371,17 @@ def _is_other_shape(spec: Spec | None, data: Any) -> bool:
         return False
     wanted = (list,) if isinstance(spec, Many) else (dict, list) if getattr(spec, "array", None) is not None else (dict,)
     return not isinstance(data, wanted)
+
+
+def keep(received: Received[Any], manager: object) -> None:
+    """Have an answer keep what it was opened with."""
+    received._manager = manager  # pyright: ignore[reportPrivateUsage]
+
+
+def let_go(received: Received[Any]) -> Any:
+    """What an answer was opened with, which is now another's to end; ``None`` if the answer was closed by hand."""
+    manager, received._manager = received._manager, None  # pyright: ignore[reportPrivateUsage]
+    return manager
 
 
 def answer_of(received: Received[Any]) -> Answer:
