@@ -49,6 +49,7 @@ __all__ = [
     "reason",
     "status_error",
     "text_of",
+    "unusable",
 ]
 
 
@@ -132,8 +133,6 @@ class APIError(RetellError):
 
 class AnsweredError(APIError):
     """Base of the errors that come of an answer."""
-
-    _by_client = True
 
     @property
     def response(self) -> httpx.Response:
@@ -252,8 +251,6 @@ class WaitTimeoutError(RetellError, TimeoutError):
 class APIStatusError(AnsweredError):
     """An answer with another status than success. `message` is its status and its body, `str` says the reason that the body states."""
 
-    _by_client = False
-
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
 
@@ -364,6 +361,13 @@ def by_client(error: E) -> E:
     return error
 
 
+def unusable(
+    response: httpx.Response, body: object | None, *, message: str | None = None, problems: tuple[str, ...] = ()
+) -> APIResponseValidationError:
+    """The error for an answer that says success, and whose body is not what it should be."""
+    return by_client(APIResponseValidationError(response, body, message=message, problems=problems))
+
+
 def said(error: APIError) -> str:
     """What an error says, masked, beside the status and what was asked."""
     return error._said  # pyright: ignore[reportPrivateUsage]
@@ -376,7 +380,7 @@ def cut_off(response: httpx.Response, error: Exception) -> APIError:
     if isinstance(error, httpx.TimeoutException):
         return APITimeoutError(response.request, message="the answer did not arrive whole in time", sent=True)
     response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
-    return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
+    return unusable(response, None, message=f"the answer could not be read whole: {reason(error)}")
 
 
 def reason(error: Exception) -> str:

@@ -98,6 +98,8 @@ def test_an_error_that_a_program_makes_says_what_it_says() -> None:
             "boom",
         )
     assert errors.APIConnectionError(request=REQUEST).sent
+    assert str(errors.APIResponseValidationError(answer(200, text="x"), "x", message="odd")) == "odd"
+    assert str(errors.unusable(answer(200, text="x"), "x", message="odd")).startswith("Error code: 200 - odd (GET ")
 
 
 def test_an_error_without_an_answer_has_no_status() -> None:
