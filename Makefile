@@ -37,7 +37,7 @@ soak: $(VENV)/.dev ## run what takes sockets, kills, others' packages or minutes
 	for folder in tests/[!_]*/; do \
 		$(BIN)/python -m pytest -m 'soak and not parallel' $$folder || [ $$? = 5 ] || status=1; \
 	done; \
-	$(BIN)/python -m pytest -m 'soak and parallel' -n auto --dist loadgroup || status=1; \
+	$(BIN)/python -m pytest -m 'soak and parallel' -n 3 --dist loadscope || status=1; \
 	exit $$status
 
 peer: $(VENV)/.dev ## run the official SDK's own tests, fetched from the index, against this package: four minutes

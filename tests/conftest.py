@@ -5,9 +5,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 NEEDS = {
     "descriptors": Path("/dev/fd").exists(),
@@ -32,6 +34,22 @@ settings.load_profile("repository")
 def pytest_report_header() -> list[str]:
     missing = [name for name, there in NEEDS.items() if not there]
     return [f"deselected, since this system has none of it: tests that need {', '.join(missing)}"] if missing else []
+
+
+TOGETHER = ("tests/docs/test_site.py", "tests/peer/test_official.py", "tests/soak/test_next_month.py")
+"""Files whose tests share what takes minutes to make: one process has all of a file."""
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Each test for itself, except those. (The mark `xdist_group` does nothing with pytest 9.2.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path if path in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

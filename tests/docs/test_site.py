@@ -16,7 +16,7 @@ from retell_async.resources._operations import METHODS
 
 from .blocks import ROOT
 
-pytestmark = [pytest.mark.soak, pytest.mark.parallel, pytest.mark.xdist_group("site")]
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,7 @@ from tests.peer.official import Official, official
 OPENAPI = ROOT / "openapi"
 SURFACE = load_file(OPENAPI / "surface.yaml")
 
-pytestmark = [
-    pytest.mark.soak,
-    pytest.mark.parallel,
-    pytest.mark.xdist_group("official"),
-]  # all of the document and of the official SDK is walked through
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]  # all of the document and of the official SDK is walked through
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from .month import moved, recipe, run
 
-pytestmark = [pytest.mark.soak, pytest.mark.parallel, pytest.mark.xdist_group("month")]
+pytestmark = [pytest.mark.soak, pytest.mark.parallel]
 
 NEAREST = ["tests/generated", "tests/official", "tests/helpers"]
 COMMANDS = {
