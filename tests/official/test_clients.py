@@ -119,7 +119,7 @@ async def test_a_view_has_what_a_class_of_ones_own_added() -> None:
     kinds: list[Any] = [retell.Retell, retell.AsyncRetell, Retell, AsyncRetell]
     for kind in kinds:
 
-        class Tenant(kind):  # type: ignore[misc]
+        class Tenant(kind):  # type: ignore[misc, valid-type]
             def __init__(self, *, tenant: str = "nobody", **settings: Any) -> None:
                 self.tenant = tenant
                 super().__init__(**settings)
