@@ -171,18 +171,18 @@ _LATER = {
 }
 
 
-def _public(name: str, thing: Any) -> None:
+def _public(thing: Any) -> None:
     """Let what has a name here be known by it, in a traceback and in a report of Sentry's, and have hints that can be read."""
-    if getattr(thing, "__name__", None) == name and thing.__module__.partition(".")[0] == __name__:
+    if str(getattr(thing, "__module__", None)).partition(".")[0] == __name__:
         readable(thing)
-        if isinstance(thing, type):
+        if isinstance(thing, type) and thing.__name__ in __all__:
             thing.__module__ = __name__
 
 
 register(f"{__name__}.raw")
 for _name in __all__:
     if _name in globals():
-        _public(_name, globals()[_name])
+        _public(globals()[_name])
 
 
 if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
@@ -200,7 +200,7 @@ if not TYPE_CHECKING:  # who checks types is told of those names above, and of n
         if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
-        _public(name, found)
+        _public(found)
         return found
 
     def __dir__() -> list[str]:
