@@ -51,6 +51,7 @@ _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to th
 _STOPPING = "Stopping: no more calls are placed, {:,} go on. Ctrl-C again leaves at once."
 _ANY_HOUR = "Nothing says when people may be called: they are called at any hour of their night too. Set --hours or --legal."
 _BY = "By the clock of the campaign's zone, UTC if none is set, unless it has an offset."
+_ONLY_THERE = "Only there: zone, per_day, calls_per_day, retries, callback, opt_out, honor_internal_dnc, and what is said of a number."
 _PAUSED = 3  # the exit status of a run that paused by itself
 _LIVE = 20  # calls at once that an account may have, where nobody said anything else
 
@@ -72,7 +73,7 @@ def campaign() -> None:
 def _rules(command: F) -> F:
     """The options that say what a campaign is."""
     options = [
-        click.option("--rules", "rules_file", type=_FILE, help="The rules of the campaign, as TOML."),
+        click.option("--rules", "rules_file", type=_FILE, help=f"The rules of the campaign, as TOML. {_ONLY_THERE}"),
         click.option("--from", "numbers", multiple=True, metavar="NUMBER", help="A number that calls; several take turns."),
         click.option("--agent", metavar="ID", help="The agent that speaks, in place of the number's own."),
         click.option("--hours", multiple=True, metavar="WINDOW", help='When people may be called, by their own clocks: "mon-fri 9-17:30".'),

@@ -224,12 +224,13 @@ class Store:
             return True
 
     def note(self, text: str, *, over: str = "") -> None:
-        """Write why it stands as it does.
+        """Write what holds it up while it runs.
 
         :param over: the note in whose place this one comes; any other stays.
         """
         with self._writing(alone=False) as (connection, _):
-            connection.execute(sa.update(campaigns).where(campaigns.c.note == over).values(note=text))
+            is_it = (campaigns.c.note == over) & (campaigns.c.status == "running")
+            connection.execute(sa.update(campaigns).where(is_it).values(note=text))
 
     def pause(self, note: str) -> None:
         """Let it pause, if it runs, and write why."""

@@ -527,6 +527,9 @@ def test_a_pause_names_all_numbers_that_are_at_fault(make: Campaigns) -> None:
     assert "+141******99 places no more calls" in note
     desk.store.note("something else")  # stands in no other's place
     assert desk.store.campaign()[3] == note
+    desk.store.set_status("paused")  # as somebody does it: it is not said to pause by itself
+    desk.store.note("something else")
+    assert desk.store.campaign()[2:] == ("paused", "")
 
 
 def test_lists_of_the_settings_are_read_when_it_is_made_and_kept(tmp_path: Path) -> None:
