@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,7 +48,7 @@ _SELDOM = 30.0  # the same in a log
 _SHARE = 50.0  # it is asked so seldom when it ends that this takes a fiftieth of the time
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _RUNNING = "Ctrl-C stops: no more calls, and those that go on are followed to their end."
-_STOPPING = "Stopping: no more calls are placed, {:,} go on. Ctrl-C again leaves at once."
+_STOPPING = "Stopping: no more calls are placed, {} go on. Ctrl-C again leaves at once."
 _ANY_HOUR = "Nothing says when people may be called: they are called at any hour of their night too. Set --hours or --legal."
 _BY = "By the clock of the campaign's zone, UTC if none is set, unless it has an offset."
 _ONLY_THERE = "Only there: zone, per_day, calls_per_day, retries, callback, opt_out, honor_internal_dnc, and what is said of a number."
@@ -306,8 +306,10 @@ async def _tell_of_stop(campaign: Campaign, stop: anyio.Event, over: anyio.Event
 
         tasks.start_soon(leave)
         await stop.wait()
-        state = await to_thread.run_sync(campaign.state)
-        click.echo(_STOPPING.format(state.counts.get("live", 0)), err=True)
+        going_on = "those there are"
+        with suppress(ConfigurationError):  # of a database that does not answer, for which the campaign waits
+            going_on = f"{(await to_thread.run_sync(campaign.state)).counts.get('live', 0):,}"
+        click.echo(_STOPPING.format(going_on), err=True)
         tasks.cancel_scope.cancel()
 
 
@@ -324,7 +326,7 @@ async def _watch(campaign: Campaign, stop: anyio.Event, over: anyio.Event, is_sc
     with Live(console=Console(stderr=True), auto_refresh=False) as live:
         async for progress, ends_at in _progress(campaign, _OFTEN, over):
             going_on = progress.state.counts.get("live", 0)
-            foot = _STOPPING.format(going_on) if stop.is_set() else _RUNNING
+            foot = _STOPPING.format(f"{going_on:,}") if stop.is_set() else _RUNNING
             is_stopping = stop.is_set() and not over.is_set()
             live.update(
                 display.screen(progress, ends_at, time.time(), foot="" if over.is_set() else foot, stopping=is_stopping), refresh=True
