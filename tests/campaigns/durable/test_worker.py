@@ -362,8 +362,8 @@ async def test_an_outage_is_said_once_and_stands_beside_the_status_until_it_is_o
     key = bench.desk.begin()
     async with bench.worker() as worker, anyio.create_task_group() as tasks:
         tasks.start_soon(worker.carry_out, key)
+        note = ""
         with anyio.fail_after(10):
-            note = ""
             while not note:
                 await anyio.sleep(0.01)
                 note = bench.desk.store.campaign()[3]  # as another process sees it
