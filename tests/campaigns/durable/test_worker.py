@@ -359,10 +359,9 @@ def down(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 async def test_an_outage_is_said_once_and_stands_beside_the_status_until_it_is_over(
     bench: Bench, down: list[bool], caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = bench.desk.begin()
+    key, note = bench.desk.begin(), ""
     async with bench.worker() as worker, anyio.create_task_group() as tasks:
         tasks.start_soon(worker.carry_out, key)
-        note = ""
         with anyio.fail_after(10):
             while not note:
                 await anyio.sleep(0.01)
