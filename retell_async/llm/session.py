@@ -17,19 +17,19 @@ import anyio.lowlevel
 import attrs
 
 from retell_async import _instrumentation
+from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import masked_traceback
 from retell_async._instrumentation import TurnActivity, trace_in
 
-from .agent import Agent, texts
+from .agent import Agent, say_all
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import absorb, is_stray, log, object_of, text_of
+from .log import log, object_of, text_of
 from .messages import AgentConfig, Options
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import FAILURE, Settings, SilentPickup
 from .store import Records, Store
-from .streams import closing
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -550,20 +550,17 @@ class Session:
         with self._watched(turn), turn.scope:
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self._watch, turn)
-                try:
-                    async with closing(texts(self._hook(turn.kind)(turn))) as given:
-                        async for text in given:
-                            await turn.say(text)
-                except BaseException as error:
-                    if not is_stray(error):
-                        raise
-                    absorb(error)
-                    self._failed(turn, error)
-                else:
+                ended = await attempt(lambda: self._speak(turn))
+                if isinstance(ended, Done):
                     self._complete(turn)
+                else:
+                    self._failed(turn, ended.error)
                 watching.cancel_scope.cancel()
         if turn.complete:
             self._save_soon()
+
+    async def _speak(self, turn: Turn) -> None:
+        await say_all(self._hook(turn.kind)(turn), turn.say)
 
     @contextmanager
     def _watched(self, turn: Turn) -> Generator[None]:
@@ -639,6 +636,9 @@ class Session:
             self._tasks.start_soon(self._pick_up, pickup)
 
     def _failed(self, turn: Turn, error: BaseException) -> None:
+        if turn.scope.cancel_called:  # nobody wants it any more, and what its cleanup raises is no failure that anybody notices
+            log.info("call %r: turn %d (%s) was given up, and raised\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
+            return
         self._stats.failed += 1
         turn.note("failed", error)
         log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
@@ -672,24 +672,26 @@ class Session:
         self, scope: anyio.CancelScope, id: int, message: AsyncIterable[str | None], uninterruptible: bool, action: Action | None
     ) -> None:
         conversation, said, failed = self._conversation, "", True
+
+        async def say(text: str) -> None:
+            nonlocal said
+            said += text
+            if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
+                scope.cancel()
+            self._wake()
+            await self._breathe()
+            patience.deadline = anyio.current_time() + self.settings.timeout
+
         with scope:
             with anyio.move_on_after(self.settings.timeout) as patience:
-                try:
-                    async with closing(texts(message)) as given:
-                        async for text in given:
-                            said += text
-                            if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
-                                return
-                            self._wake()
-                            await self._breathe()
-                            patience.deadline = anyio.current_time() + self.settings.timeout
+                ended = await attempt(lambda: say_all(message, say))
+                if isinstance(ended, Done):
                     failed = not said.strip() and action is None
-                except BaseException as error:
-                    if not is_stray(error):
-                        raise
-                    absorb(error)
-                    log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
-            if patience.cancelled_caught:
+                elif not patience.cancel_called and not scope.cancel_called:
+                    log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(ended.error))
+            if scope.cancel_called:
+                return
+            if patience.cancel_called and failed:
                 log.error("call %r: an interruption gave nothing for %g seconds", self.call_id, self.settings.timeout)
             last = ""
             if failed:
@@ -774,15 +776,15 @@ class Session:
 
     async def _guard(self, name: str, hook: Callable[..., Awaitable[None] | None], *arguments: object) -> None:
         """Call a hook of the application, and log what it raises."""
-        try:
+
+        async def call() -> None:
             given = hook(*arguments)
             if given is not None:
                 await given
-        except BaseException as error:
-            if not is_stray(error):
-                raise
-            absorb(error)
-            log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))
+
+        ended = await attempt(call)
+        if isinstance(ended, Failed):
+            log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(ended.error))
 
 
 def _after(said: str, message: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -18,5 +19,5 @@ async def closing(iterable: AsyncIterable[T]) -> AsyncGenerator[AsyncIterator[T]
     try:
         yield iterator
     finally:
-        if hasattr(iterator, "aclose"):
-            await iterator.aclose()
+        if hasattr(iterator, "aclose") and inspect.isawaitable(closed := iterator.aclose()):
+            await closed
