@@ -11,7 +11,6 @@ import anyio
 import pytest
 
 from retell_async import llm
-
 from retell_async.llm.messages import AgentInterrupt
 
 from .talk import Line, Talk, talking, user

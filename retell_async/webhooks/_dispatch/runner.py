@@ -13,7 +13,6 @@ import attrs
 from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import masked_traceback
 
-
 __all__ = ["Runner", "Stats", "require_async"]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
