@@ -136,7 +136,7 @@ class Effects:
             self._known[key] = effect
         await self._wait(effect)
         if (error := effect.error) is not None:
-            error.__context__ = effect.context  # else it would grow by each turn that asks
+            object.__setattr__(error, "__context__", effect.context)  # else it would grow by each turn that asks; it may be a frozen class
             raise error.with_traceback(effect.traceback)
         return effect.result
 
@@ -217,7 +217,7 @@ class Effects:
                 effect.done, effect.result, effect.told = True, known.result, before is None or before.told
             case "failed":
                 effect.error = SideEffectFailedError(effect.key, known.error)
-            case "begun":
+            case _:
                 effect.error = SideEffectUnknownError(effect.key)
 
     async def _finish(self, effect: Effect) -> None:

@@ -13,6 +13,8 @@ from typing import Any, NoReturn, cast
 
 import anyio
 
+from retell_async._core.json import well_formed
+
 __all__ = ["as_json", "is_ending", "is_json", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
 
 log = logging.getLogger("retell_async.llm")
@@ -90,7 +92,7 @@ def object_of(text: str) -> dict[str, Any] | None:
 
 def stated_of(error: BaseException) -> str:
     """The class and the message of an error."""
-    return f"{type(error).__name__}: {_written(error)}"
+    return f"{type(error).__name__}: {well_formed(_written(error))}"
 
 
 def _written(value: object) -> str:

@@ -26,7 +26,7 @@ from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
 from .log import log, object_of, text_of
-from .messages import AgentConfig, Options
+from .messages import AgentConfig, Options, UpdateAgent, dump
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import FAILURE, Settings, SilentPickup
 from .store import Records, Store
@@ -82,12 +82,7 @@ class Session:
         self.settings = settings
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
-        self.state: dict[str, Any] = {}
-        """The application's own. It survives reconnections, and other processes too with a store that they share.
-
-        Those get the text of what JSON does not have, such as a datetime, if the store writes JSON. It is saved when a turn is complete,
-        when a connection is lost, and at the end.
-        """
+        self._state: dict[str, Any] = {}
         self.ended: str | None = None
         """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded`` or ``refused``. Where only this process
         is done with it: ``shutdown``, or ``moved`` when Retell has connected it to another one."""
@@ -119,6 +114,8 @@ class Session:
         self._turn: Turn | None = None
         self._held: Asked | None = None
         self._ready = not settings.call_details
+        self._is_admitted = settings.admit is None
+        """Whether it is one of the application's own; what another process has kept is of one."""
         self._updates: deque[Updated] | None = deque(maxlen=_MOST_UPDATES) if type(agent).on_update is not Agent.on_update else None
         self._updated = anyio.Event()
         self._interruption = anyio.CancelScope()
@@ -140,6 +137,23 @@ class Session:
         return f"Session({self.call_id!r})"
 
     # For the application.
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The application's own. It survives reconnections, and other processes too with a store that they share.
+
+        Those get the text of what JSON does not have, such as a datetime, if the store writes JSON. It is saved when a turn is complete,
+        when a connection is lost, and at the end.
+
+        :raises TypeError: it is set to what is no dict.
+        """
+        return self._state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        if not isinstance(cast("object", state), dict):
+            raise TypeError(f"session.state is a dict, and not {type(state).__name__}")
+        self._state = state
 
     @property
     def transcript(self) -> Sequence[Utterance]:
@@ -220,7 +234,7 @@ class Session:
                 raise ValueError(f"{name} must be between 0 and 1, and is {value!r}")
         if reminder_trigger_ms is not None and not 0 < reminder_trigger_ms < float("inf"):
             raise ValueError(f"reminder_trigger_ms must be above 0, and is {reminder_trigger_ms!r}")
-        if reminder_max_count is not None and (int(reminder_max_count) != reminder_max_count or reminder_max_count < 0):
+        if reminder_max_count is not None and not (0 <= reminder_max_count < math.inf and int(reminder_max_count) == reminder_max_count):
             raise ValueError(f"reminder_max_count must be a whole number of 0 or more, and is {reminder_max_count!r}")
         changes = {name: value for name, value in given.items() if value is not None}
         if not changes:
@@ -481,7 +495,7 @@ class Session:
         self.end("refused", 1008, "not admitted")
 
     def _make_ready(self) -> None:
-        self._ready = True
+        self._ready = self._is_admitted = True
         self._stats.calls += self.settings.admit is not None
         held, self._held = self._held, None
         if held is not None and self._conversation.wanted == held.id:
@@ -598,14 +612,18 @@ class Session:
     async def _watch(self, turn: Turn) -> None:
         """Say a filler when the agent is slow, and give the turn up when it is too slow."""
         settings = self.settings
-        if settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript):
-            await anyio.sleep(min(settings.filler_after, turn.timeout))
-            if not turn.text:
-                filler = settings.filler[self._stats.fillers % len(settings.filler)]
-                self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
-                self._wake()
-        while (left := turn.active_at + turn.timeout - anyio.current_time()) > 0:
-            await (anyio.sleep_forever() if left == float("inf") else anyio.sleep(left))
+        may_be_filled = settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript)
+        filled_at = anyio.current_time() + settings.filler_after if may_be_filled else math.inf
+        while (now := anyio.current_time()) < (until := turn.active_at + turn.timeout):
+            if now >= filled_at:
+                filled_at = math.inf
+                if not turn.text:
+                    filler = settings.filler[self._stats.fillers % len(settings.filler)]
+                    self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
+                    self._wake()
+            turn.hurried = anyio.Event()
+            with anyio.move_on_after(min(until, filled_at) - now):
+                await turn.hurried.wait()
         if turn.complete:  # at the last moment
             return
         self._stats.timed_out += 1
@@ -713,19 +731,34 @@ class Session:
         elsewhere, record = await self._records.claim()
         if record is not None and not self._restored:
             self._restored = True
-            state: dict[str, Any] = record.get("state") or {}
-            for key, value in state.items():
-                self.state.setdefault(key, value)
+            self._is_admitted = self._is_admitted or bool(record)
             self._conversation.greeted = self._conversation.greeted or record.get("greeted") is True
-            self._effects.restore(record.get("effects") or ())
+            parts: dict[str, Callable[[Any], None]] = {"state": self._restore_state, "effects": self._effects.restore}
             if not self._connections:  # else what is kept is older than what was said here
-                self._conversation.agent = record.get("agent") or {}
-                self._reminders.update(record.get("reminders") or {})
+                parts |= {"agent": self._restore_agent, "reminders": self._restore_reminders}
                 self._taking_leave = record.get("taking_leave") is True
+            for name, restore in parts.items():
+                try:
+                    if kept := record.get(name):
+                        restore(kept)
+                except Exception as error:  # noqa: BLE001 - a store may give anything
+                    log.error("call %r: the %s that the store has kept cannot be used\n%s", self.call_id, name, masked_traceback(error))
         return elsewhere
+
+    def _restore_state(self, kept: Mapping[str, Any]) -> None:
+        for key, value in {**kept}.items():
+            self.state.setdefault(key, value)
+
+    def _restore_agent(self, kept: Mapping[str, Any]) -> None:
+        self._conversation.agent = _agent_of(kept)
+
+    def _restore_reminders(self, kept: Mapping[str, Any]) -> None:
+        self._reminders.update(_agent_of(kept))
 
     async def _save(self) -> bool:
         """Save what another process would need. ``False`` when one has the call already."""
+        if not self._is_admitted:
+            return True
         if await self._records.save(self._record()):
             return True
         if not self._records.doubtful:
@@ -762,7 +795,7 @@ class Session:
         self._tell_late(at_last=True)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
-        if self.ended == "refused":
+        if self.ended == "refused" or not self._is_admitted:
             return
         if not await self._save():
             self.ended = "moved"
@@ -785,6 +818,12 @@ class Session:
         ended = await attempt(call)
         if isinstance(ended, Failed):
             log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(ended.error))
+
+
+def _agent_of(kept: Mapping[str, Any]) -> dict[str, Any]:
+    config = AgentConfig(**kept)
+    dump(UpdateAgent(agent_config=config))  # what cannot be sent is unusable
+    return config.to_dict()
 
 
 def _after(said: str, message: str) -> str:
