@@ -415,6 +415,7 @@ async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(comman
 @pytest.mark.asyncio
 async def test_hypercorn_does_not_tell_that_retell_has_hung_up() -> None:
     ended: list[str | None] = []
+    over = anyio.Event()
 
     class Receptionist(llm.Agent):
         def on_turn(self, turn: llm.Turn) -> str:
@@ -422,6 +423,7 @@ async def test_hypercorn_does_not_tell_that_retell_has_hung_up() -> None:
 
         async def on_exit(self, session: llm.Session) -> None:
             ended.append(session.ended)
+            over.set()
 
     app = llm.App(secret=SECRET, reconnect_within=0.5)
     app.agent(Receptionist)
@@ -439,8 +441,7 @@ async def test_hypercorn_does_not_tell_that_retell_has_hung_up() -> None:
     await retell.socket.close()
     assert retell.socket.close_code == 1000
     with anyio.fail_after(10):
-        while not ended:
-            await anyio.sleep(0.1)
+        await over.wait()
     stop.set()
     await serving
     assert ended == ["lost"]
