@@ -271,16 +271,20 @@ async def started(*arguments: str, port: int) -> AsyncGenerator[subprocess.Popen
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            await anyio.sleep(0.05)
+        await listened_to(port)
         yield running
     finally:
         running.kill()
         with running:
             running.wait()
+
+
+async def listened_to(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        await anyio.sleep(0.05)
 
 
 async def takes_no_new_call(url: str) -> None:
@@ -431,13 +435,8 @@ async def test_hypercorn_does_not_tell_that_retell_has_hung_up() -> None:
     config = hypercorn.config.Config()
     config.bind, config.errorlog, config.accesslog = [f"127.0.0.1:{port}"], None, None
     serving = asyncio.create_task(hypercorn.asyncio.serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
-    with anyio.fail_after(10):
-        while True:
-            try:
-                retell = await greeted(f"ws://127.0.0.1:{port}/{SECRET}")
-                break
-            except OSError:  # it does not listen yet
-                await anyio.sleep(0.1)
+    await listened_to(port)
+    retell = await greeted(f"ws://127.0.0.1:{port}/{SECRET}")
     await retell.socket.close()
     assert retell.socket.close_code == 1000
     with anyio.fail_after(10):
