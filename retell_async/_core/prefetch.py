@@ -47,7 +47,7 @@ class Handover(Generic[T]):
         try:
             await given.taken.wait()
         finally:
-            if given in self._given:
+            if not given.taken.is_set() and given in self._given:
                 self._given.remove(given)
 
     def put(self, thing: T) -> None:

@@ -54,7 +54,7 @@ class State:
     name: str
     status: Status
     note: str
-    """Why it paused by itself, or set one of its numbers aside."""
+    """Why it paused by itself, that somebody paused it until it is resumed, or why one of its numbers was set aside."""
     counts: dict[str, int]
     """How many contacts are ``waiting`` or ``live``, or how they ended."""
 

@@ -217,10 +217,7 @@ class Store:
             row = connection.execute(sa.select(campaigns.c.status, campaigns.c.usage)).one()
             if only_from not in {None, row.status}:
                 return False
-            values = {"status": status, "note": note}
-            if status == "running":  # numbers that were set aside have another chance
-                values["usage"] = json.dumps({number: had[:2] for number, had in json.loads(row.usage).items()})
-            connection.execute(sa.update(campaigns).values(**values))
+            _set_status(connection, row, status, note)
             return True
 
     def pause(self, note: str) -> None:
@@ -230,16 +227,16 @@ class Store:
     def hold(self) -> None:
         """Let it pause, or stay so, until somebody resumes it."""
         with self._writing(durably=True) as (connection, _):
-            row = connection.execute(sa.select(campaigns.c.status, campaigns.c.note)).one()
+            row = connection.execute(sa.select(*_STATUS)).one()
             if row.status in {"running", "paused"} and not row.note.endswith(_HELD):
-                note = f"{row.note}; {_HELD}" if row.status == "paused" and row.note else _HELD
-                connection.execute(sa.update(campaigns).values(status="paused", note=note))
+                _set_status(connection, row, "paused", f"{row.note}; {_HELD}" if row.status == "paused" and row.note else _HELD)
 
     def go_on(self) -> None:
-        """Let it run, unless it is cancelled or somebody has paused it. Numbers that were set aside have another chance."""
-        row = self._row()
-        if row.status != "cancelled" and not (row.status == "paused" and row.note.endswith(_HELD)):
-            self.set_status("running", only_from=row.status)
+        """Let it run, unless it is cancelled or somebody has paused it."""
+        with self._writing(durably=True) as (connection, _):
+            row = connection.execute(sa.select(*_STATUS)).one()
+            if row.status != "cancelled" and not row.note.endswith(_HELD):
+                _set_status(connection, row, "running", "")
 
     def finish(self) -> bool:
         """Write that it is done, if it runs and nobody is being called or waits; whether that is so."""
@@ -403,19 +400,24 @@ class Store:
         usage: dict[str, Usage] = {}
         for number in day.numbers:
             waiting, sent = counts.get(number.number, (0, 0))
-            last = day.moment if sent else self._answered(connection, number, day.moment)
-            free_at = max(last + 1 / number.per_second, day.moment) if number.per_second < 1 else day.moment
+            free_at = self._free_at(connection, number, day.moment, sent=sent > 0)
             calls = day.by_number.get(number.number, 0) + waiting
             usage[number.number] = Usage(free_at + waiting / number.per_second, today, calls)
         return usage
 
-    def _answered(self, connection: sa.Connection, number: Number, now: float) -> float:
-        """When the last request of a number that calls less than once a second was answered, as far as it has to wait after it."""
-        if number.per_second >= 1:
-            return 0.0
-        lately = attempts.c.answered_at.between(now - 1 / number.per_second, now)
-        query = sa.select(attempts.c.answered_at).where(lately, attempts.c.from_number == number.number)
-        return connection.execute(query.order_by(attempts.c.answered_at.desc()).limit(1)).scalar() or 0.0
+    def _free_at(self, connection: sa.Connection, number: Number, now: float, *, sent: bool) -> float:
+        """When a number may place a call, as far as it has to wait for long: it places less than one a second.
+
+        :param sent: it has sent a request that is not answered.
+        """
+        period = 1 / number.per_second
+        if period <= 1:
+            return now
+        if sent:
+            return now + period
+        lately = (attempts.c.from_number == number.number) & attempts.c.answered_at.between(now - period, now)
+        last = connection.execute(sa.select(sa.func.max(attempts.c.answered_at)).where(lately)).scalar()
+        return now if last is None else last + period
 
     def open_attempts(self) -> list[Begun]:
         """Calls that are begun and not settled."""
@@ -713,7 +715,15 @@ class Store:
 
 
 _ROW = [campaigns.c[name] for name in ("name", "settings", "format", "status", "note")]
+_STATUS = [campaigns.c[name] for name in ("status", "note", "usage")]
 _DAY = [campaigns.c[name] for name in ("day", "calls", "usage")]
+
+
+def _set_status(connection: sa.Connection, row: Any, status: Status, note: str) -> None:
+    values = {"status": status, "note": note}
+    if status == "running":  # numbers that were set aside have another chance
+        values["usage"] = json.dumps({number: had[:2] for number, had in json.loads(row.usage).items()})
+    connection.execute(sa.update(campaigns).values(**values))
 
 
 def _number(row: Any, settings: Settings) -> Number:
