@@ -165,14 +165,22 @@ def plan(
 @click.argument("contacts", type=_FILE, required=False)
 @_rules
 @click.option("--name", help="What the campaign is called, by default as its file.")
+@click.option("--resume", "resumes", is_flag=True, help="Take a pause back before.")
 def run(
-    database: Path | str, contacts: Path | None, rules_file: Path | None, do_not_call: tuple[Path, ...], name: str | None, **said: Any
+    database: Path | str,
+    contacts: Path | None,
+    rules_file: Path | None,
+    do_not_call: tuple[Path, ...],
+    name: str | None,
+    resumes: bool,
+    **said: Any,
 ) -> None:
     """Call people, until every contact has come to an end.
 
     DATABASE is the file of the campaign, or postgresql://user@host/name, which several machines may share: run it on each. With CONTACTS it
     is made: lines that a plan refuses are refused here too. Without them the campaign that is there goes on, with the rules and the
-    lists of those who are not called that it was made with.
+    lists of those who are not called that it was made with, unless somebody paused it: that stays so until it is resumed, whoever starts
+    this again.
 
     Ctrl-C places no more calls, and ends when those that go on are over, or at once where others follow them; the second one ends at once,
     and so does SIGTERM. Neither these nor a kill end the campaign: run it again.
@@ -180,24 +188,29 @@ def run(
     The exit status is 0 if it is done, or somebody paused or cancelled it; 3 if it paused by itself, since the API refuses all requests of
     all numbers, the key, or the account; 130 and 143 after Ctrl-C and SIGTERM; and 1 after an error.
     """
+    from ..campaigns.durable.database import shown
+    from ..campaigns.durable.store import is_held
+
     client = AsyncRetell()  # first, so that nothing is made where there is no key
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
     elif rules_file is not None or do_not_call or name is not None or any(value not in {None, ()} for value in said.values()):
         raise ConfigurationError("the rules of a campaign are said once, with its CONTACTS: leave them out to go on with it")
     opened = _opened(database)
+    if resumes:
+        opened.resume()
     try:
         by = anyio.run(_run, opened, client)
     except KeyboardInterrupt:
         by = signal.SIGINT
     state = opened.state()
     _show(state)
-    paused_itself = state.status == "paused" and bool(state.note)
+    held = is_held(state.status, state.note)
+    paused_itself = state.status == "paused" and bool(state.note) and not held
     if state.status in {"running", "paused"}:
-        from ..campaigns.durable.database import shown
-
         first = "It paused by itself. Mend what is said above, then go on" if paused_itself else "Go on"
-        click.echo(f"{first} with: retell-async campaign run {shlex.quote(shown(database))}", err=True)
+        again = "run --resume" if held else "run"
+        click.echo(f"{first} with: retell-async campaign {again} {shlex.quote(shown(database))}", err=True)
     if by is not None:
         sys.exit(128 + by)  # as shells have it
     if paused_itself:
@@ -375,7 +388,7 @@ def status(database: Path | str, as_json: bool) -> None:
 @campaign.command()
 @click.argument("database", type=_address)
 def pause(database: Path | str) -> None:
-    """Place no more calls; those that go on are followed to their end."""
+    """Place no more calls until it is resumed; those that go on are followed to their end."""
     opened = _opened(database)
     opened.pause()
     _show(opened.state())
@@ -384,7 +397,7 @@ def pause(database: Path | str) -> None:
 @campaign.command()
 @click.argument("database", type=_address)
 def resume(database: Path | str) -> None:
-    """Let the process go on that runs a paused campaign; run does that too."""
+    """Take a pause back. If no process runs the campaign any more, run it after that; run --resume does both."""
     opened = _opened(database)
     opened.resume()
     _show(opened.state())

@@ -121,3 +121,24 @@ def test_lists_that_are_not_called_are_beside_the_rules(tmp_path: Path) -> None:
     path.write_text('numbers = ["+14155550100"]\ndo_not_call = [1]\n')
     with pytest.raises(ConfigurationError, match="do_not_call must be a text, or a list of texts"):
         read_settings(path, {})
+
+
+def test_all_columns_of_numbers_of_a_list_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text(
+        "name,phone,Mobile,Home Phone,phone_type,cell 2\nAnn,+12125550111,+12125550122,,mobile,+12125550144\nBob,,+12125550133,,,\n"
+    )
+    assert numbers_of(path) == {"+12125550111", "+12125550122", "+12125550133", "+12125550144"}
+    path.write_text("name,phone,mobile\nAnn,+12125550111,soon\n")
+    with pytest.raises(ConfigurationError, match="line 2"):
+        numbers_of(path)
+    path.write_text("name,phone,mobile\nAnn,,\n")
+    with pytest.raises(ConfigurationError, match="line 2"):
+        numbers_of(path)
+
+
+def test_contacts_have_one_column_of_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_text("name,phone,mobile\nAnn,+12125550111,+12125550122\n")
+    with pytest.raises(ConfigurationError, match="'phone' and 'mobile' are both columns of numbers"):
+        plan(path, Rules(numbers=[Number("+14155550100")]), 1.8e9, live=1)

@@ -40,12 +40,13 @@ class Server:
         self.lose: list[int] = []
         self.acts = True
         self.is_down = False
+        self.room = 20
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.is_down:
             raise httpx.ConnectError("no route")
         if "get-concurrency" in request.url.path:
-            return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 0})
+            return httpx.Response(200, json={"concurrency_limit": 20, "current_concurrency": 20 - self.room})
         if "get-call" in request.url.path:
             call = next(call for call in self.calls.values() if request.url.path.endswith(call["call_id"]))
             return httpx.Response(200, json=self.over(call))
@@ -353,6 +354,7 @@ def down(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(Placing, "place", placed)
     monkeypatch.setattr(worker_module, "_LONGEST_OUTAGE", 0.01)
     monkeypatch.setattr(worker_module, "_SILENT", 0.05)
+    monkeypatch.setattr(worker_module, "_LOOK", 0.02)
     return is_down
 
 
@@ -387,9 +389,34 @@ async def test_an_outage_keeps_nobody_from_stopping(bench: Bench, down: list[boo
         if how == "stop":
             worker.stop.set()
         else:
-            bench.desk.store.set_status("paused")
+            bench.desk.store.hold()
         with anyio.fail_after(5):
             while bench.desk.store.open_attempts():  # noqa: ASYNC110 - see above
                 await anyio.sleep(0.01)
     assert bench.desk.store.counts() == {"waiting": 1}
     assert bench.server.sent == []
+
+
+@pytest.mark.parametrize("what", ["stop", "pause"])
+@pytest.mark.parametrize("of", ["the account", "the campaign"])
+async def test_what_waits_for_room_is_taken_back_when_nothing_is_to_be_sent_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, of: str, what: str
+) -> None:
+    monkeypatch.setattr(worker_module, "_LOOK", 0.02)
+    key = bench.desk.begin()
+    async with bench.worker() as worker:
+        if of == "the account":
+            bench.server.room = 0
+        else:
+            worker.live = 0
+        async with anyio.create_task_group() as tasks:
+            with anyio.fail_after(10):
+                tasks.start_soon(worker.carry_out, key)
+                await anyio.sleep(0.1)
+                if what == "stop":
+                    worker.stop.set()
+                else:
+                    bench.desk.store.hold()
+    assert bench.server.sent == []
+    assert bench.desk.store.open_attempts() == []
+    assert bench.desk.store.counts() == {"waiting": 1}
