@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -291,13 +291,14 @@ async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> Asyn
         return
     while not last:
         last = over.is_set()
-        progress = await to_thread.run_sync(campaign.progress)
-        most = max(most, progress.state.counts.get("live", 0))
-        began = time.monotonic()
-        if most and began >= look and not last:
-            ends_at = await to_thread.run_sync(campaign.ends_about, most)
-            look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
-        yield progress, None if last else ends_at
+        with suppress(ConfigurationError):  # the campaign waits for its database, and so does who watches it
+            progress = await to_thread.run_sync(campaign.progress)
+            most = max(most, progress.state.counts.get("live", 0))
+            began = time.monotonic()
+            if most and began >= look and not last:
+                ends_at = await to_thread.run_sync(campaign.ends_about, most)
+                look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
+            yield progress, None if last else ends_at
         with anyio.move_on_after(0.0 if last else every):
             await over.wait()
 

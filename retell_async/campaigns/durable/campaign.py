@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast, get_args
 
 import anyio
 import attrs
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from ..._helpers.watch import Events
 
 __all__ = ["Campaign", "Progress", "State"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TICK = 0.2  # seconds from one look at what is due to the next
 _TOLD = 1.0  # seconds from one time that is told how it stands to the next
@@ -77,8 +81,22 @@ class Progress:
     """Some of the attempts that ended last, the newest first."""
 
 
+def _clearly(method: Callable[Concatenate[Campaign, P], T]) -> Callable[Concatenate[Campaign, P], T]:
+    """A method that says in one error what the database did not do."""
+
+    @wraps(method)
+    def clearly(campaign: Campaign, *args: P.args, **kwargs: P.kwargs) -> T:
+        with campaign._database.clearly():  # pyright: ignore[reportPrivateUsage]
+            return method(campaign, *args, **kwargs)
+
+    return clearly
+
+
 class Campaign:
     """A campaign in a database, whose every step is written down before and after it is done.
+
+    Each method but `run`, which waits for the database, raises `ConfigurationError` if that does not do what it is asked: it cannot be
+    reached, or another program keeps the file locked for a minute.
 
     :param address: the file of SQLite, or the address of the database of Postgres, in which `Campaign.make` made it.
     :raises ConfigurationError: there is no campaign in it, or a later version wrote it.
@@ -87,7 +105,8 @@ class Campaign:
     def __init__(self, address: Path | str) -> None:
         self._database = Database(address)
         self._store = Store(self._database)
-        self._store.campaign()
+        with self._database.clearly():
+            self._store.campaign()
 
     @classmethod
     def make(
@@ -115,14 +134,21 @@ class Campaign:
                 raise ConfigurationError(f"opt_outs: there is no folder {path.parent}")
             if path.exists():
                 never |= numbers_of(path, settings.region)
-        Store(Database(address, make=True)).make(name, settings, contacts, never)
+        database = Database(address, make=True)
+        with database.clearly():
+            Store(database).make(name, settings, contacts, never)
         return cls(address)
 
+    @_clearly
     def state(self) -> State:
         """How it stands. Any process may ask."""
+        return self._state()
+
+    def _state(self) -> State:
         name, _, status, note = self._store.campaign()
         return State(name, status, note, self._store.counts())
 
+    @_clearly
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts in order of time.
 
@@ -131,6 +157,7 @@ class Campaign:
         """
         return self._store.attempts()
 
+    @_clearly
     def report(self) -> str:
         """How it went, as one page of HTML, complete in itself: contacts, answers by the hour, cost. Numbers of people are masked."""
         name, settings, status, note = self._store.campaign()
@@ -138,6 +165,7 @@ class Campaign:
         with self._database.fast.connect() as connection:
             return page(name, told, self._store.counts(), View(connection).records(), self._store.now(), zone=settings.rules.zone)
 
+    @_clearly
     def progress(self, last: int = 5) -> Progress:
         """How it goes on. Any process may ask.
 
@@ -148,6 +176,7 @@ class Campaign:
             view = View(connection)
             return Progress(self.state(), view.pace(now), view.next_due(), view.last(last))
 
+    @_clearly
     def ends_about(self, live: int) -> float | None:
         """About when the last call is over, as Unix time in seconds, if all goes on as it went; ``None`` if nobody can say.
 
@@ -164,18 +193,22 @@ class Campaign:
             last = ends_about(view.waiting(), rules, now, per_second=pace, again=again)
         return None if last is None else last + seconds
 
+    @_clearly
     def pause(self) -> None:
         """Place no more calls, whichever process runs it; those that go on are followed to their end."""
         self._store.set_status("paused", only_from="running")
 
+    @_clearly
     def resume(self) -> None:
         """Go on, if a process runs it; else `run` does."""
         self._store.set_status("running", only_from="paused")
 
+    @_clearly
     def cancel(self) -> None:
         """Place no more calls, and never again."""
         self._store.set_status("cancelled")
 
+    @_clearly
     def retry(self, ends: Iterable[End] = _AGAIN) -> int:
         """Begin anew, with a new budget of attempts, with contacts that ended so; how many there are. It pauses if it was done.
 
@@ -187,6 +220,7 @@ class Campaign:
                 raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
         return self._store.retry(ends)
 
+    @_clearly
     def do_not_call(self, *numbers: str) -> None:
         """Call nobody any more who has one of these numbers, whichever process runs it. They are written back like those of calls.
 
@@ -225,7 +259,7 @@ class Campaign:
         import_module(f"{__package__}.workflow")  # who lacks DBOS is told so before anything else
         if not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
-        name, settings, status, _ = self._store.campaign()
+        name, settings, status, _ = await patiently(self._store.campaign)
         if status == "cancelled":
             raise ConfigurationError(f"the campaign {name} was cancelled")
         stop = stop or anyio.Event()
@@ -303,7 +337,7 @@ class Campaign:
         while True:
             if stop.is_set():
                 if self._database.path is None or not await patiently(self._store.open_attempts):
-                    return await patiently(self.state)
+                    return await patiently(self._state)
                 await anyio.sleep(_TICK)
                 continue
             found = await patiently(self._store.next_intent, most)
@@ -312,11 +346,11 @@ class Campaign:
                 continue
             if on_state is not None and time.monotonic() >= told_at + _TOLD:
                 told_at = time.monotonic()
-                on_state(await patiently(self.state))
+                on_state(await patiently(self._state))
             if not found.open:
                 if found.at is None:
                     await patiently(self._store.finish)
-                state = await patiently(self.state)
+                state = await patiently(self._state)
                 if state.status != "running":
                     if on_state is not None:
                         on_state(state)
