@@ -85,7 +85,7 @@ def _clearly(method: Callable[Concatenate[Campaign, P], T]) -> Callable[Concaten
     """A method that says in one error what the database did not do."""
 
     @wraps(method)
-    def clearly(campaign: Campaign, *args: P.args, **kwargs: P.kwargs) -> T:
+    def clearly(campaign: Campaign, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with campaign._database.clearly():  # pyright: ignore[reportPrivateUsage]
             return method(campaign, *args, **kwargs)
 
