@@ -42,6 +42,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _TICK = 0.2  # seconds from one look at what is due to the next
+_BREATH = 0.02  # the same while contacts are moved to their next hours, by many: others may write in between
 _TOLD = 1.0  # seconds from one time that is told how it stands to the next
 _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
 _AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
@@ -355,7 +356,7 @@ class Campaign:
                     if on_state is not None:
                         on_state(state)
                     return state
-            await anyio.sleep(_TICK)
+            await anyio.sleep(_BREATH if found.at == 0 else _TICK)
 
 
 def _raise(group: BaseExceptionGroup[BaseException]) -> NoReturn:
