@@ -1,4 +1,7 @@
-"""What a campaign knows, in its database. Each function is one transaction, and may be repeated if it is not known whether it was done."""
+"""What a campaign knows, in its database. Each function may be repeated if it is not known whether it was done.
+
+Each is one short transaction, or several of them where there is much to write, so that others write in between.
+"""
 
 from __future__ import annotations
 
