@@ -348,7 +348,7 @@ class Campaign:
             if on_state is not None and time.monotonic() >= told_at + _TOLD:
                 told_at = time.monotonic()
                 on_state(await patiently(self._state))
-            if not found.open:
+            if not found.open and found.at != 0:
                 if found.at is None:
                     await patiently(self._store.finish)
                 state = await patiently(self._state)

@@ -6,7 +6,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,16 @@ class Database:
         if self.path is None:
             yield
             return
-        lock = sqlite3.connect(self._lock, timeout=0.0, isolation_level=None)
-        try:
+        with ExitStack() as stack:
             try:
+                lock = sqlite3.connect(self._lock, timeout=0.0, isolation_level=None)
+                stack.callback(lock.close)
                 lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
+            except sqlite3.Error as error:
+                if "locked" not in str(error):
+                    raise ConfigurationError(f"{self._lock}: {error}") from None
                 raise ConfigurationError(f"{self.path}: another process runs this campaign: several need Postgres") from None
             yield
-        finally:
-            lock.close()
 
     @contextmanager
     def clearly(self) -> Generator[None]:

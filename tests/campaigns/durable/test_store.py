@@ -516,6 +516,10 @@ def test_a_file_has_one_name_and_one_process_that_runs_it(make: Campaigns, tmp_p
     make(contacts(1))
     with Database(make.path).alone(), pytest.raises(ConfigurationError, match="another process runs"), Database(make.path).alone():
         pass
+    (tmp_path / "campaign.db-run").unlink()
+    (tmp_path / "campaign.db-run").mkdir()
+    with pytest.raises(ConfigurationError, match=r"campaign\.db-run: unable to open"), Database(make.path).alone():
+        pass
     os.link(make.path, tmp_path / "second.db")
     for name in ("campaign.db", "second.db"):
         with pytest.raises(ConfigurationError, match="several names"):
