@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -16,7 +17,7 @@ NEEDS = {
     "fifo": hasattr(os, "mkfifo"),
     "fork": hasattr(os, "fork"),
     "make": os.name == "posix" and which("make") is not None,
-    "proc": Path("/proc/self/fd").exists(),
+    "proc": Path("/proc/self/fd").exists() and Path("/proc/locks").exists(),
     "rlimit": sys.platform == "linux",
     "signals": os.name == "posix",
     "symlink": os.name == "posix",
@@ -34,6 +35,17 @@ settings.load_profile("repository")
 def pytest_report_header() -> list[str]:
     missing = [name for name, there in NEEDS.items() if not there]
     return [f"deselected, since this system has none of it: tests that need {', '.join(missing)}"] if missing else []
+
+
+@pytest.fixture
+def locks() -> Callable[[Path], list[str]]:
+    """Gives the locks that this process has on a file, as other processes see them."""
+
+    def locks(path: Path) -> list[str]:
+        ours = f" {os.getpid()} ", f":{path.stat().st_ino} "
+        return [line.partition(":")[2] for line in Path("/proc/locks").read_text().splitlines() if all(each in line for each in ours)]
+
+    return locks
 
 
 TOGETHER = ("tests/docs/test_site.py", "tests/peer/test_official.py", "tests/soak/test_next_month.py")

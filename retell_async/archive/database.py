@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.archive needs `pip install 'retell-async[archive]'`", name=error.name
     ) from None
 
-__all__ = ["Database", "shown"]
+__all__ = ["Database", "clearly", "shown"]
 
 _CONNECTIONS = 20
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another process that does
@@ -51,10 +51,11 @@ class Database:
                 raise ConfigurationError("an archive in memory would be gone with the process: name a file")
             if not make and not path.is_file():
                 raise ConfigurationError(f"{path}: there is no such file")
-            if path.is_file() and path.stat().st_size:
-                with path.open("rb") as file:
-                    if file.read(15) != b"SQLite format 3":
-                        raise ConfigurationError(f"{path}: it is no database of SQLite")
+            # Only SQLite may open it: whoever closes a file takes from the process all locks that it has on it, and others remove its log.
+            if path.is_file() and path.stat().st_nlink > 1:
+                raise ConfigurationError(
+                    f"{path}: it has several names (hard links), each of which would have a log of its own: leave it one"
+                )
             self.engine = _sqlite(path)
         self.is_sqlite = self.path is not None
         self._one_writer = anyio.Lock() if self.is_sqlite else None
@@ -65,8 +66,7 @@ class Database:
             async with self.engine.connect():
                 pass
         except (exc.OperationalError, exc.InterfaceError, OSError) as error:
-            reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-            raise ConfigurationError(f"{self.shown}: it cannot be reached: {mask_text(reason)}") from None
+            raise ConfigurationError(f"{self.shown}: it cannot be reached: {_why(error)}") from None
 
     async def close(self) -> None:
         await self.engine.dispose()
@@ -109,6 +109,25 @@ class Database:
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(id, 0))))
 
 
+@contextmanager
+def clearly(address: Path | str) -> Generator[None]:
+    """A block in which it is one clear error if a database does not do what it is asked.
+
+    :raises ConfigurationError: it does not.
+    """
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as error:
+        said = _why(error)
+        if said == "database is locked":
+            said = "another program keeps it locked: close what has it open, such as a viewer of databases, and try again"
+        raise ConfigurationError(f"{shown(address)}: {said}") from None
+
+
+def _why(error: Exception) -> str:
+    return mask_text(str(getattr(error, "orig", None) or error).strip().partition("\n")[0])
+
+
 def shown(address: Path | str) -> str:
     """An address as messages have it: without a password."""
     return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
@@ -135,7 +154,10 @@ def _postgres(address: str) -> AsyncEngine:
 
 def _sqlite(path: Path) -> AsyncEngine:
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", connect_args={"timeout": _PATIENCE}, pool_size=_CONNECTIONS, hide_parameters=True
+        sa.URL.create("sqlite+aiosqlite", database=str(path)),
+        connect_args={"timeout": _PATIENCE},
+        pool_size=_CONNECTIONS,
+        hide_parameters=True,
     )
 
     def connected(connection: Any, _: object) -> None:

@@ -17,6 +17,7 @@ from .._client import AsyncRetell
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
 from ..archive import Archive, Format, Table
+from ..archive.database import clearly
 from ..archive.queries.views import VIEWS
 from ..archive.rows import Kind
 
@@ -50,11 +51,14 @@ def _period(command: F) -> F:
 
 
 def _run(database: str, use: Callable[[Archive], Awaitable[T]], *, make: bool = False) -> T:
+    address = database if "://" in database else Path(database)
+
     async def run() -> T:
-        async with Archive(database if "://" in database else Path(database), make=make) as opened:
+        async with Archive(address, make=make) as opened:
             return await use(opened)
 
-    return anyio.run(run)
+    with clearly(address):
+        return anyio.run(run)
 
 
 @archive.command()

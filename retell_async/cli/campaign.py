@@ -188,9 +188,6 @@ def run(
     The exit status is 0 if it is done, or somebody paused or cancelled it; 3 if it paused by itself, since the API refuses all requests of
     all numbers, the key, or the account; 130 and 143 after Ctrl-C and SIGTERM; and 1 after an error.
     """
-    from ..campaigns.durable.database import shown
-    from ..campaigns.durable.store import is_held
-
     client = AsyncRetell()  # first, so that nothing is made where there is no key
     if contacts is not None:
         _make(database, contacts, rules_file, do_not_call, name, said)
@@ -205,6 +202,9 @@ def run(
         by = signal.SIGINT
     state = opened.state()
     _show(state)
+    from ..campaigns.durable.database import shown
+    from ..campaigns.durable.store import is_held
+
     held = is_held(state.status, state.note)
     paused_itself = state.status == "paused" and bool(state.note) and not held
     if state.status in {"running", "paused"}:
@@ -354,13 +354,14 @@ async def _progress(campaign: Campaign, every: float, over: anyio.Event) -> Asyn
         return
     while not last:
         last = over.is_set()
-        progress = await to_thread.run_sync(campaign.progress)
-        most = max(most, progress.state.counts.get("live", 0))
-        began = time.monotonic()
-        if most and began >= look and not last:
-            ends_at = await to_thread.run_sync(campaign.ends_about, most)
-            look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
-        yield progress, None if last else ends_at
+        with suppress(ConfigurationError):  # the campaign waits for its database, and so does who watches it
+            progress = await to_thread.run_sync(campaign.progress)
+            most = max(most, progress.state.counts.get("live", 0))
+            began = time.monotonic()
+            if most and began >= look and not last:
+                ends_at = await to_thread.run_sync(campaign.ends_about, most)
+                look = began + max(_OFTEN, _SHARE * (time.monotonic() - began))  # it reads all that wait
+            yield progress, None if last else ends_at
         with anyio.move_on_after(0.0 if last else every):
             await over.wait()
 

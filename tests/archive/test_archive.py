@@ -7,7 +7,8 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator
+import os
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -349,3 +350,27 @@ async def test_tables_are_written_out(tmp_path: Path) -> None:
         found = await archive.search("practice")
         assert found
         assert "practice" in found[0].text
+
+
+@pytest.mark.needs("proc")
+async def test_whoever_opens_a_file_again_takes_no_locks_from_the_process(tmp_path: Path, locks: Callable[[Path], list[str]]) -> None:
+    async with opened(tmp_path):
+        before = locks(tmp_path / "archive.db")
+        assert before  # without them another process takes itself for the only one, and removes the log in which this one writes
+        async with opened(tmp_path):
+            pass
+        assert locks(tmp_path / "archive.db") == before
+
+
+async def test_a_file_is_one_database_and_has_one_name(tmp_path: Path) -> None:
+    (tmp_path / "archive.db").write_text("hello, this is text" * 100)
+    with pytest.raises(ConfigurationError, match=r"archive\.db: file is not a database"):
+        async with opened(tmp_path):
+            pass
+    (tmp_path / "archive.db").unlink()
+    async with opened(tmp_path):
+        pass
+    os.link(tmp_path / "archive.db", tmp_path / "second.db")
+    with pytest.raises(ConfigurationError, match="several names"):
+        async with opened(tmp_path):
+            pass

@@ -89,7 +89,13 @@ def test_a_contact_has_a_number_that_lists_know(number: str) -> None:
 
 @pytest.mark.needs("signals")  # where there are pipes with a name
 @pytest.mark.parametrize(
-    ("what", "text"), [("contacts", "number,name\n+12125550111,Ann\n"), ("list", "number\n+12125550111\n"), ("list", f"{ANN}\n")]
+    ("what", "text"),
+    [
+        ("contacts", "number,name\n+12125550111,Ann\n"),
+        ("list", "number\n+12125550111\n"),
+        ("list", "phone,cell 2\n,+12125550111\n"),
+        ("list", f"{ANN}\n"),
+    ],
 )
 def test_what_comes_from_a_pipe_is_read_once(tmp_path: Path, what: str, text: str) -> None:
     path = tmp_path / "pipe"

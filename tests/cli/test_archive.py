@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from retell_async.archive import Archive
+from retell_async.archive import Archive, database
 from retell_async.cli.group import retell_async
 from retell_async.webhooks import parse_event
 
@@ -54,6 +56,20 @@ async def test_the_command_shows_what_is_there(tmp_path: Path) -> None:
         assert run("record", at, "call_1") == (1, "Error: there is no call or chat call_1\n")
 
     await to_thread.run_sync(commands)
+
+
+@pytest.mark.asyncio
+async def test_a_file_that_another_program_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from anyio import to_thread
+
+    file = tmp_path / "calls.db"
+    await fill(file)
+    monkeypatch.setattr(database, "_PATIENCE", 0.01)
+    with closing(sqlite3.connect(file, isolation_level=None)) as viewer:
+        viewer.execute("BEGIN IMMEDIATE")
+        code, said = await to_thread.run_sync(run, "erase", str(file), "+14155550101", "--yes")
+        assert (code, said.startswith(f"Error: {file}: another program keeps it locked"), said.count("\n")) == (1, True, 1)
+        assert (await to_thread.run_sync(run, "status", str(file)))[0] == 0
 
 
 @pytest.mark.parametrize(

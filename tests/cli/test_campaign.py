@@ -298,6 +298,21 @@ def test_a_run_that_paused_by_itself_has_an_exit_status_of_its_own(folder: Path,
     assert any(line.endswith(f"lines were refused; {listed}") for line in lines)
 
 
+@pytest.mark.parametrize("reason", ["", "a call ended with error_no_audio_received"])
+def test_a_run_of_what_somebody_paused_says_how_it_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    async def ran(campaign: Any, client: AsyncRetell) -> None:
+        if reason:
+            Store(Database("spring.db")).set_status("paused", reason)
+        Campaign("spring.db").pause()
+
+    monkeypatch.setenv("RETELL_API_KEY", KEY)
+    monkeypatch.setattr(module, "_run", ran)
+    done = run("campaign", "run", "spring.db", "contacts.csv", "--rules", "rules.toml")
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-1] == "Go on with: retell-async campaign run --resume spring.db"
+    assert f"spring: paused ({reason + '; ' if reason else ''}until it is resumed): " in done.output
+
+
 def test_status_says_which_caps_hold_calls_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Campaign.make("spring.db", "spring", read_settings(None, {"numbers": ["+14155550100"], "calls_per_day": 1}), _people())
     store = Store(Database("spring.db"))

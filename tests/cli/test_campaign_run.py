@@ -6,10 +6,11 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,34 @@ async def test_a_campaign_is_paused_and_goes_on(tmp_path: Path) -> None:
         code, out, err = await terminal.run("run", "--resume", "spring.db")
         assert (code, out.startswith("spring: done: ")) == (0, True), err
         assert len([call async for call in client.call.list(limit=1000)]) == 40
+
+
+async def test_who_looks_at_a_running_campaign_leaves_it_its_file(tmp_path: Path) -> None:
+    from anyio import sleep, to_thread
+
+    async with account() as (client, url, number):
+        (tmp_path / "contacts.csv").write_text("number\n" + "".join(f"+1212555{person:04}\n" for person in range(60)))
+        terminal = Terminal(tmp_path, url)
+
+        async def placed(count: int) -> list[str]:
+            while len(calls := [call async for call in client.call.list(limit=1000)]) < count:
+                assert child.poll() is None  # it goes on
+                await sleep(0.2)
+            return [str(call.metadata) for call in calls]
+
+        child = terminal.start("run", "spring.db", "contacts.csv", "--from", number, "--attempts", "1", stderr=subprocess.DEVNULL)
+        await placed(3)
+        log = (tmp_path / "spring.db-wal").stat().st_ino
+        for command in (("status",), ("do-not-call", "+12125559999"), ("report",)):  # each by itself, which closes the file last
+            assert (await terminal.run(*command[:1], "spring.db", *command[1:]))[0] == 0
+            assert (tmp_path / "spring.db-wal").stat().st_ino == log
+        await placed(len(await placed(0)) + 3)
+        child.kill()
+        await to_thread.run_sync(child.communicate)
+        calls = await placed(0)
+        with closing(sqlite3.connect(tmp_path / "spring.db")) as file:
+            keys = {key for (key,) in file.execute("SELECT key FROM retell_attempt WHERE sent_at IS NOT NULL")}
+        assert all(any(key in call for key in keys) for call in calls)
 
 
 @pytest.mark.needs("signals")

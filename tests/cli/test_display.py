@@ -6,11 +6,14 @@ import io
 from datetime import UTC
 from typing import Any
 
+import anyio
 import pytest
 from rich.console import Console
 
+from retell_async import ConfigurationError
 from retell_async.campaigns import Progress, State
 from retell_async.campaigns.report import Record
+from retell_async.cli import campaign as module
 from retell_async.cli.display import counts, line, screen
 
 NOW = 1_796_061_600.0  # 2026-11-30 at 18:00 UTC, a Monday
@@ -112,3 +115,21 @@ def test_nothing_from_outside_moves_the_cursor_or_is_markup_and_numbers_are_mask
         assert "\r" not in told
         assert "\u202e" not in told
         assert "[red]call +121******11" in told
+
+
+@pytest.mark.asyncio
+async def test_who_watches_waits_for_the_database_as_the_campaign_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_OFTEN", 0.01)
+    over, asked = anyio.Event(), []
+
+    class Away:
+        def progress(self) -> Progress:
+            asked.append(1)
+            if len(asked) == 1:
+                raise ConfigurationError("the database cannot be reached")
+            return progress({"waiting": 3})
+
+    async for shown, _ in module._progress(Away(), 0.01, over):  # type: ignore[arg-type]
+        assert shown.state.counts == {"waiting": 3}
+        over.set()
+    assert len(asked) == 3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast, get_args
 
 import anyio
 import attrs
@@ -37,7 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Campaign", "Progress", "State"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _TICK = 0.2  # seconds from one look at what is due to the next
+_BREATH = 0.02  # the same while contacts are moved to their next hours, by many: others may write in between
 _TOLD = 1.0  # seconds from one time that is told how it stands to the next
 _LOOK_AT_CALLS = 10.0  # seconds from one question about calls to the next, where events tell of their ends
 _AHEAD = 0.25  # of the calls that may be at once: so many more are begun, which wait for one of those to end
@@ -82,8 +87,22 @@ class Progress:
     """Some of the attempts that ended last, the newest first."""
 
 
+def _clearly(method: Callable[Concatenate[Campaign, P], T]) -> Callable[Concatenate[Campaign, P], T]:
+    """A method that says in one error what the database did not do."""
+
+    @wraps(method)
+    def clearly(campaign: Campaign, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with campaign._database.clearly():  # pyright: ignore[reportPrivateUsage]
+            return method(campaign, *args, **kwargs)
+
+    return clearly
+
+
 class Campaign:
     """A campaign in a database, whose every step is written down before and after it is done.
+
+    Each method but `run`, which waits for the database, raises `ConfigurationError` if that does not do what it is asked: it cannot be
+    reached, or another program keeps the file locked for a minute.
 
     :param address: the file of SQLite, or the address of the database of Postgres, in which `Campaign.make` made it.
     :raises ConfigurationError: there is no campaign in it, or a later version wrote it.
@@ -92,7 +111,8 @@ class Campaign:
     def __init__(self, address: Path | str) -> None:
         self._database = Database(address)
         self._store = Store(self._database)
-        self._store.campaign()
+        with self._database.clearly():
+            self._store.campaign()
 
     @classmethod
     def make(
@@ -120,14 +140,21 @@ class Campaign:
                 raise ConfigurationError(f"opt_outs: there is no folder {path.parent}")
             if path.exists():
                 never |= numbers_of(path, settings.region)
-        Store(Database(address, make=True)).make(name, settings, contacts, never)
+        database = Database(address, make=True)
+        with database.clearly():
+            Store(database).make(name, settings, contacts, never)
         return cls(address)
 
+    @_clearly
     def state(self) -> State:
         """How it stands. Any process may ask."""
+        return self._state()
+
+    def _state(self) -> State:
         name, _, status, note = self._store.campaign()
         return State(name, status, note, self._store.counts())
 
+    @_clearly
     def attempts(self) -> list[dict[str, Any]]:
         """All attempts in order of time.
 
@@ -137,6 +164,7 @@ class Campaign:
         """
         return self._store.attempts()
 
+    @_clearly
     def report(self) -> str:
         """How it went, as one page of HTML, complete in itself: contacts, answers by the hour, cost. Numbers of people are masked."""
         name, settings, status, note = self._store.campaign()
@@ -144,6 +172,7 @@ class Campaign:
         with self._database.fast.connect() as connection:
             return page(name, told, self._store.counts(), View(connection).records(), self._store.now(), zone=settings.rules.zone)
 
+    @_clearly
     def progress(self, last: int = 5) -> Progress:
         """How it goes on. Any process may ask.
 
@@ -154,12 +183,14 @@ class Campaign:
             view = View(connection)
             return Progress(self.state(), view.pace(now), view.next_due(), view.last(last))
 
+    @_clearly
     def caps(self) -> list[str]:
         """What keeps somebody waiting for the next day, in words: ``calls_per_day``, or ``per_day`` of numbers or of contacts."""
         rules = self._store.campaign()[1].rules
         with self._database.fast.connect() as connection:
             return View(connection).caps(rules, self._store.now())
 
+    @_clearly
     def ends_about(self, live: int) -> float | None:
         """About when the last call is over, as Unix time in seconds, if all goes on as it went; ``None`` if nobody can say.
 
@@ -176,18 +207,22 @@ class Campaign:
             last = ends_about(view.waiting(), rules, now, per_second=pace, again=again)
         return None if last is None else last + seconds
 
+    @_clearly
     def pause(self) -> None:
         """Place no more calls, whichever process runs it, until `resume`; those that go on are followed to their end."""
         self._store.hold()
 
+    @_clearly
     def resume(self) -> None:
         """Take a pause back: it goes on with the process that runs it, or else with the next `run`."""
         self._store.set_status("running", only_from="paused")
 
+    @_clearly
     def cancel(self) -> None:
         """Place no more calls, and never again."""
         self._store.set_status("cancelled")
 
+    @_clearly
     def retry(self, ends: Iterable[End] = _AGAIN) -> int:
         """Begin anew, with a new budget of attempts, with contacts that ended so; how many there are. It pauses if it was done.
 
@@ -199,6 +234,7 @@ class Campaign:
                 raise ConfigurationError(f"{end!r} is no end of a contact: {', '.join(get_args(End))} are")
         return self._store.retry(ends)
 
+    @_clearly
     def do_not_call(self, *numbers: str) -> None:
         """Call nobody any more who has one of these numbers, whichever process runs it. They are written back like those of calls.
 
@@ -240,7 +276,7 @@ class Campaign:
         import_module(f"{__package__}.workflow")  # who lacks DBOS is told so before anything else
         if not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease must be 1 second or more, not {lease!r}")
-        name, settings, status, _ = self._store.campaign()
+        name, settings, status, _ = await patiently(self._store.campaign)
         if status == "cancelled":
             raise ConfigurationError(f"the campaign {name} was cancelled")
         stop = stop or anyio.Event()
@@ -317,7 +353,7 @@ class Campaign:
         while True:
             if stop.is_set():
                 if self._database.path is None or not await patiently(self._store.open_attempts):
-                    return await patiently(self.state)
+                    return await patiently(self._state)
                 await anyio.sleep(_TICK)
                 continue
             found = await patiently(self._store.next_intent, most)
@@ -326,16 +362,16 @@ class Campaign:
                 continue
             if on_state is not None and time.monotonic() >= told_at + _TOLD:
                 told_at = time.monotonic()
-                on_state(await patiently(self.state))
-            if not found.open:
+                on_state(await patiently(self._state))
+            if not found.open and found.at != 0:
                 if found.at is None:
                     await patiently(self._store.finish)
-                state = await patiently(self.state)
+                state = await patiently(self._state)
                 if state.status != "running":
                     if on_state is not None:
                         on_state(state)
                     return state
-            await anyio.sleep(_TICK)
+            await anyio.sleep(_BREATH if found.at == 0 else _TICK)
 
 
 def _raise(group: BaseExceptionGroup[BaseException]) -> NoReturn:

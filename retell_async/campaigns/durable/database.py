@@ -6,7 +6,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
     ) from None
 
-__all__ = ["Database", "shown"]
+__all__ = ["Database", "is_passing", "shown", "why"]
 
 _THREADS = 50  # connections for threads that use it at once
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another
@@ -33,10 +33,11 @@ class Database:
 
     :param address: the path of a file of SQLite, or the address of a database of Postgres: ``postgresql://user@host/name``.
     :param make: make the file if it is not there.
-    :raises ConfigurationError: the file is not there, or is no database, or Postgres cannot be reached.
+    :raises ConfigurationError: the file is not there, or Postgres cannot be reached.
     """
 
     def __init__(self, address: Path | str, *, make: bool = False) -> None:
+        self.shown = shown(address)
         self.path: Path | None = None
         """The file; ``None`` on Postgres."""
         if isinstance(address, str) and "://" in address:
@@ -46,18 +47,17 @@ class Database:
             try:
                 self.fast.connect().close()
             except exc.OperationalError as error:
-                reason = str(error.orig).strip().partition("\n")[0]
-                raise ConfigurationError(f"{shown(address)}: it cannot be reached: {reason}") from None
+                raise ConfigurationError(f"{self.shown}: it cannot be reached: {why(error)}") from None
             return
         self.path = path = Path(address)
         if not make and not path.is_file():
             raise ConfigurationError(f"{path}: there is no such file")
         if not path.parent.is_dir():
             raise ConfigurationError(f"{path.parent}: there is no such folder")
-        if path.is_file() and path.stat().st_size:
-            with path.open("rb") as file:
-                if file.read(15) != b"SQLite format 3":
-                    raise ConfigurationError(f"{path}: it is no database of SQLite")
+        # Only SQLite may open it: whoever closes a file takes from the process all locks that it has on it, and others then remove its log.
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise ConfigurationError(f"{path}: it has several names (hard links), each of which would have a log of its own: leave it one")
+        self._lock = f"{path.resolve()}-run"
         self.durable = _sqlite(path, "FULL")
         """What is written through it is there even if the power fails in the next moment."""
         self.fast = _sqlite(path, "NORMAL")
@@ -84,15 +84,45 @@ class Database:
         if self.path is None:
             yield
             return
-        lock = sqlite3.connect(f"{self.path}-run", timeout=0.0, isolation_level=None)
-        try:
+        with ExitStack() as stack:
             try:
+                lock = sqlite3.connect(self._lock, timeout=0.0, isolation_level=None)
+                stack.callback(lock.close)
                 lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
+            except sqlite3.Error as error:
+                if "locked" not in str(error):
+                    raise ConfigurationError(f"{self._lock}: {error}") from None
                 raise ConfigurationError(f"{self.path}: another process runs this campaign: several need Postgres") from None
             yield
-        finally:
-            lock.close()
+
+    @contextmanager
+    def clearly(self) -> Generator[None]:
+        """A block in which it is one clear error if the database does not do what it is asked.
+
+        :raises ConfigurationError: it does not.
+        """
+        try:
+            yield
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            if not is_passing(error):
+                raise
+            raise ConfigurationError(f"{self.shown}: {_SAID.get(said := why(error), f'the database did not do it: {said}')}") from None
+
+
+_SAID = {
+    "database is locked": "another program keeps it locked: close what has it open, such as a viewer of databases, and try again",
+    "file is not a database": "it is no database of SQLite",
+}
+
+
+def is_passing(error: exc.DBAPIError | exc.TimeoutError) -> bool:
+    """Whether the database may do later what it did not do: it is not what was asked that is wrong."""
+    return not isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError))
+
+
+def why(error: exc.DBAPIError | exc.TimeoutError) -> str:
+    """What the database said, in a line."""
+    return mask_text(str(getattr(error, "orig", error)).strip().partition("\n")[0])
 
 
 def shown(address: Path | str) -> str:
@@ -125,7 +155,7 @@ def _unixepoch(*_: object) -> float:
 
 def _sqlite(path: Path, synchronous: str) -> sa.Engine:
     engine = sa.create_engine(
-        f"sqlite:///{path}",
+        sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": _PATIENCE},
         pool_size=_THREADS,
         pool_timeout=_PATIENCE,

@@ -1,4 +1,7 @@
-"""What a campaign knows, in its database. Each function is one transaction, and may be repeated if it is not known whether it was done."""
+"""What a campaign knows, in its database. Each function may be repeated if it is not known whether it was done.
+
+Each is one short transaction, or several of them where there is much to write, so that others write in between.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 import math
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from secrets import token_hex
@@ -35,10 +39,12 @@ Status = Literal["running", "paused", "cancelled", "done"]
 _HELD = "until it is resumed"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SOON = 2.0  # seconds for which a call that is begun waits for its number at most: until then it takes the place of another
+_BREATH = 0.02  # seconds from one of many transactions to the next, in which others may write
 _POLL = 0.1  # seconds from one question to the next, where it is not known when there is room
 _AHEAD = 1.0  # seconds by which what is written down may be later than it is now
 _STARTING = 15.0  # seconds that a worker has before its first beat
 _BATCH = 1000
+_MOVED = 250  # contacts that are moved to their next hours in one transaction, which takes a moment
 _ALL = 3  # requests of a number that has placed no call yet, refused alike, after which it is at fault, and no contact is
 _ALIKE = 10  # the same, in a row, of one that has
 WAITS = 4  # for each call that may be begun, so many may be over and wait for what their agents left
@@ -73,7 +79,7 @@ class Nothing:
     open: int
     """Calls that are begun and not settled."""
     at: float | None
-    """Seconds until there is one; ``None`` if there is none any more."""
+    """Seconds until there is one; ``None`` if there is none any more, 0 if it is to be asked again at once."""
 
 
 @attrs.frozen
@@ -352,16 +358,21 @@ class Store:
             if isinstance(found, Nothing):
                 return found
         with self._writing() as (connection, now):
+            is_moved = False
             while True:
                 found = self._next(connection, now, most)
                 if isinstance(found, Nothing):
                     return found
-                row, settings, case, choice = found
+                count, row, settings, case, choice = found
                 if self._objection(connection, case, settings, choice.at) is None:
                     break
-                _write(connection, self._postponed(connection, case, settings, choice.at))
+                if is_moved:  # there may be as many more as the campaign has: others are to write in between
+                    return Nothing(count, 0.0)
+                self._postpone(connection, settings, now, choice.at)
+                is_moved = True
             number = choice.number.number
-            key = f"{row.name}-{row.token}-{row.serial + 1}"
+            # By chance too, so that a file that was put back to what it was some time ago gives nobody the key of a call to somebody else.
+            key = f"{row.name}-{row.token}-{row.serial + 1}-{token_hex(6)}"
             request = request_of(case.contact, settings, number, key)
             values = {"key": key, "contact_id": case.contact.id, "from_number": number, "request": json.dumps(request), "at": choice.at}
             connection.execute(sa.insert(attempts).values(**values))
@@ -369,8 +380,18 @@ class Store:
             _write(connection, dialled(case, choice.at, number))
             return Intent(key)
 
-    def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[Any, Settings, Case, Choice] | Nothing:
-        """Who is called next, from which number and when."""
+    def _postpone(self, connection: sa.Connection, settings: Settings, now: float, at: float) -> None:
+        """Have those of the next contacts wait who may not be called at a moment, which is to come soon."""
+        texts = connection.execute(_due(now, contacts.c["case"]).limit(_MOVED)).scalars().all()
+        cases = [formats.case_from(text) for text in texts]
+        never = self._never(connection, *cases)
+        _write(
+            connection,
+            *(self._postponed(case, settings, at, never) for case in cases if objection(case, settings.rules, at, never) is not None),
+        )
+
+    def _next(self, connection: sa.Connection, now: float, most: int) -> tuple[int, Any, Settings, Case, Choice] | Nothing:
+        """Who is called next, from which number and when, with how many calls are begun and not settled."""
         row = connection.execute(sa.select(campaigns)).one()
         _check_format(row.format)
         settings = self._settings(row)
@@ -385,12 +406,9 @@ class Store:
             return Nothing(count, None if first is None else first - now)
         if day.is_full(more=count - sent):
             return Nothing(count, day.left)
-        # With the format, which a later version may have changed since it was looked at. "+ 0" has the database follow the order, and not
-        # sort all that are due to find the first of them.
-        query = sa.select(contacts.c["case"], sa.select(campaigns.c.format).scalar_subquery().label("format"))
-        query = query.where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
-        query = query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place).limit(1)
-        found = connection.execute(query).first()
+        # With the format, which a later version may have changed since it was looked at.
+        query = _due(now, contacts.c["case"], sa.select(campaigns.c.format).scalar_subquery().label("format"))
+        found = connection.execute(query.limit(1)).first()
         if found is None:
             return Nothing(count, _POLL)  # somebody else was faster
         _check_format(found.format)
@@ -398,7 +416,7 @@ class Store:
         choice = choose(day.numbers, self._usage(connection, day), rules.zone, now, [attempt.from_number for attempt in case.attempts])
         if choice.at > now + _SOON:
             return Nothing(count, choice.at - now)
-        return row, settings, case, choice
+        return count, row, settings, case, choice
 
     def _usage(self, connection: sa.Connection, day: Day) -> dict[str, Usage]:
         """What the numbers have done today and are to do, and when each may place one more after those that wait for it."""
@@ -484,7 +502,7 @@ class Store:
                 may_dial = False
             if is_taken_back or (row.sent_at is None and (not may_dial or number not in day.numbers)):
                 connection.execute(sa.delete(attempts).where(attempts.c.key == key))
-                _write(connection, self._postponed(connection, before, settings, now))
+                _write(connection, self._postponed(before, settings, now, self._never(connection, before)))
                 return None
             values: dict[str, Any] = {"worker": worker}
             if may_dial:
@@ -621,7 +639,7 @@ class Store:
         for said in connection.execute(sa.select(contacts.c["case"]).where(contacts.c.id.in_(refused), contacts.c.end == "refused")).all():
             case = attrs.evolve(formats.case_from(said[0]), end=None, not_before=now)
             if not is_given_up(case):
-                _write(connection, self._postponed(connection, case, settings, now))
+                _write(connection, self._postponed(case, settings, now, self._never(connection, case)))
 
     def _refused_alike(self, connection: sa.Connection, number: str, text: str) -> set[str]:
         """The contacts whose calls from a number were refused last, with the same words, if that are so many that it is at fault."""
@@ -644,10 +662,10 @@ class Store:
 
         :param told: those to be told of it know it.
         """
-        with self._writing(durably=True) as (connection, now):
-            given = list(dict.fromkeys(numbers))
-            for first in range(0, len(given), _BATCH):
-                batch = given[first : first + _BATCH]
+        given = list(dict.fromkeys(numbers))
+        for first in range(0, len(given), _BATCH):
+            batch = given[first : first + _BATCH]
+            with self._writing(durably=True) as (connection, now):
                 known = set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number.in_(batch))).scalars())
                 new = [{"number": number, "at": None if told else now} for number in batch if number not in known]
                 if new:
@@ -673,17 +691,23 @@ class Store:
 
     def retry(self, ends: Iterable[str]) -> int:
         """Begin anew with contacts that ended so, with a new budget of attempts; how many there are."""
-        with self._writing(durably=True) as (connection, now):
-            self._migrate(connection)
-            row = connection.execute(sa.select(campaigns)).one()
-            settings = self._settings(row)
-            texts = connection.execute(sa.select(contacts.c["case"]).where(contacts.c.end.in_(list(ends)))).scalars().all()
-            for text in texts:
+        count, last = 0, ""
+        while True:
+            with self._writing(durably=True) as (connection, now):
+                self._migrate(connection)
+                row = connection.execute(sa.select(campaigns)).one()
+                settings = self._settings(row)
+                query = sa.select(contacts.c["case"]).where(contacts.c.end.in_(list(ends)), contacts.c.id > last)
+                texts = connection.execute(query.order_by(contacts.c.id).limit(_MOVED)).scalars().all()
+                if not texts:
+                    return count
                 # The calls that were stay where they are written; the new budget counts from here.
-                _write(connection, renewed(formats.case_from(text), settings.rules, now))
-            if texts and row.status == "done":
-                connection.execute(sa.update(campaigns).values(status="paused"))
-            return len(texts)
+                cases = [renewed(formats.case_from(text), settings.rules, now) for text in texts]
+                _write(connection, *cases)
+                if row.status == "done":
+                    connection.execute(sa.update(campaigns).values(status="paused"))
+            count, last = count + len(cases), cases[-1].contact.id
+            time.sleep(_BREATH)
 
     def counts(self) -> dict[str, int]:
         """How many contacts wait, are on the line (``live``), were (and what came of it is not known: ``analyzing``), or ended how."""
@@ -728,12 +752,14 @@ class Store:
     def _objection(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> str | None:
         return objection(case, settings.rules, now, self._never(connection, case))
 
-    def _never(self, connection: sa.Connection, case: Case) -> Collection[str]:
-        return set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number == case.contact.number)).scalars())
+    def _never(self, connection: sa.Connection, *cases: Case) -> Collection[str]:
+        """Their numbers that are not called."""
+        numbers = {case.contact.number for case in cases}
+        return set(connection.execute(sa.select(do_not_call.c.number).where(do_not_call.c.number.in_(numbers))).scalars())
 
-    def _postponed(self, connection: sa.Connection, case: Case, settings: Settings, now: float) -> Case:
+    def _postponed(self, case: Case, settings: Settings, now: float, never: Collection[str]) -> Case:
         """The contact with the next moment at which it may be called, or ended if there is none."""
-        if self._never(connection, case):
+        if case.contact.number in never:
             return attrs.evolve(case, end="do_not_call")
         at = due(case, settings.rules, now)
         return attrs.evolve(case, end="expired") if at is None else attrs.evolve(case, not_before=at)
@@ -782,5 +808,14 @@ def _columns(case: Case) -> dict[str, Any]:
     }
 
 
-def _write(connection: sa.Connection, case: Case) -> None:
-    connection.execute(sa.update(contacts).where(contacts.c.id == case.contact.id).values(**_columns(case)))
+def _write(connection: sa.Connection, *cases: Case) -> None:
+    if cases:
+        rows = [{"of": case.contact.id, **_columns(case)} for case in cases]
+        connection.execute(sa.update(contacts).where(contacts.c.id == sa.bindparam("of")), rows)
+
+
+def _due(now: float, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    """Those who are called next, the first of them first."""
+    # "+ 0" has the database follow the order, and not sort all that are due to find the first of them.
+    query = sa.select(*columns).where(contacts.c.waits_until.is_not(None), contacts.c.waits_until + 0 <= now)
+    return query.order_by(contacts.c.priority.desc(), contacts.c.waits_until, contacts.c.place)

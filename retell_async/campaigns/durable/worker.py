@@ -33,6 +33,7 @@ from ..._helpers.watch import is_transient
 from ..._instrumentation import CampaignAttemptActivity, trace_of
 from ..calls import result_of
 from ..case import Result
+from .database import is_passing, why
 from .placing import Placing
 from .store import Begun, LeaseLost, Superseded, Turn, Wait
 
@@ -68,9 +69,9 @@ async def patiently(function: Callable[..., T], *args: Any, limiter: CapacityLim
         try:
             return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=limiter)
         except (exc.DBAPIError, exc.TimeoutError) as error:
-            if isinstance(error, (exc.IntegrityError, exc.ProgrammingError, exc.DataError)):
+            if not is_passing(error):
                 raise
-            _logger.warning("campaign: the database did not do it (%s); it is asked again", type(error).__name__)
+            _logger.warning("campaign: the database did not do it (%s); it is asked again", why(error))
             await anyio.sleep(_AGAIN)
 
 

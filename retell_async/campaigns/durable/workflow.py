@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import anyio
 from anyio import to_thread
 
 from ..._core.errors import ConfigurationError
 from . import format as formats
+from .worker import patiently
 
 try:
-    from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+    from dbos import DBOS, SetWorkflowID
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"{error.name} is missing: retell_async.campaigns needs `pip install 'retell-async[campaigns]'`", name=error.name
@@ -30,25 +31,35 @@ if TYPE_CHECKING:
 
 __all__ = ["enqueue", "executor", "mend", "remedy", "serving", "version"]
 
+T = TypeVar("T")
+
 _NAME = "retell-async-campaign"
 _POLLING = 0.2  # seconds from one look of a worker into the queue to the next
-_EARLY = 2.0  # seconds before its time that the queue gives an attempt to a worker, which keeps to the time: the queue is late by some
 _CHUNK = 500  # workflows that are asked for at once
+_IN_USE = "DBOS is in use in this process already, and there can be one only: run the campaign in a process of its own"
 
 
 class _CarriesOut(Protocol):
     async def carry_out(self, key: str) -> None: ...
 
 
-_here: list[tuple[_CarriesOut, TaskGroup]] = []
-"""The worker of this process, and the tasks in which it carries out attempts; none while it runs no campaign."""
+_here: list[tuple[_CarriesOut, TaskGroup, asyncio.AbstractEventLoop]] = []
+"""The worker of this process, the tasks in which it carries out attempts, and their loop; none while it runs no campaign."""
 
 
 @DBOS.workflow(name="retell_async.attempt", max_recovery_attempts=None)
 async def _attempt(key: str) -> None:
     """Carry out an attempt. How far it got stands in the tables of the campaign, with all that it takes to go on: there are no steps."""
-    worker, tasks = _here[0]
-    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    if (here := next(iter(_here), None)) is None:
+        raise asyncio.CancelledError  # the run is over: the workflow has no end, and goes on elsewhere
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_carried_out(key), here[2]))
+
+
+async def _carried_out(key: str) -> None:
+    if not _here:
+        raise asyncio.CancelledError
+    worker, tasks, loop = _here[0]
+    over: asyncio.Future[None] = loop.create_future()
 
     async def carry_out() -> None:
         try:
@@ -77,13 +88,32 @@ def executor(token: str, worker: int) -> str:
 async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) -> AsyncGenerator[TaskGroup]:
     """A block in which this process takes attempts from the queue. It gives the tasks that end with it.
 
+    DBOS has a loop of its own, in a thread: it would put its own pool of threads in the place of that of the program's loop, and close it.
+
     :param name: that of its `executor`.
     :param most: so many it carries out at once.
     :raises ConfigurationError: DBOS is in use in this process.
     """
+    if _here:
+        raise ConfigurationError(_IN_USE)
+    _configure(engine, name)
+    try:
+        async with anyio.create_task_group() as tasks:
+            _here.append((worker, tasks, asyncio.get_running_loop()))
+            try:
+                await patiently(_launch, engine, name, most)
+                yield tasks
+            finally:
+                _here.clear()
+                logging.getLogger("dbos").setLevel(logging.ERROR)  # it warns of each workflow that has no end, which is meant
+                tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(DBOS.destroy)
+
+
+def _configure(engine: sa.Engine, name: str) -> None:
     logging.getLogger("dbos").setLevel(logging.WARNING)
-    loop = asyncio.get_running_loop()
-    before = getattr(loop, "_default_executor", None)  # which nothing public tells
     DBOS(
         config={
             "name": _NAME,
@@ -94,32 +124,37 @@ async def serving(engine: sa.Engine, name: str, worker: _CarriesOut, most: int) 
         }
     )
     if DBOS.executor_id != name:  # there was one, which passes over a second configuration in silence
-        raise ConfigurationError(
-            "DBOS is in use in this process already, and there can be one only: run the campaign in a process of its own"
-        )
+        raise ConfigurationError(_IN_USE)
+    DBOS.listen_queues([_NAME])
+
+
+def _launch(engine: sa.Engine, name: str, most: int) -> None:
+    """Launch DBOS. If the database fails meanwhile, it can be done again."""
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.CRITICAL)  # the error is told by whoever gets it
     try:
-        DBOS.listen_queues([_NAME])
-        async with anyio.create_task_group() as tasks:
-            _here.append((worker, tasks))
-            DBOS.launch()
-            await DBOS.register_queue_async(_NAME, worker_concurrency=most, polling_interval_sec=_POLLING, on_conflict="always_update")
-            try:
-                yield tasks
-            finally:
-                logging.getLogger("dbos").setLevel(logging.ERROR)  # it warns of each workflow that has no end, which is meant
-                tasks.cancel_scope.cancel()
-    finally:
-        _here.clear()
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(DBOS.destroy)
-        # It has put a pool of its own in the place of the program's, which is closed now.
-        loop.set_default_executor(before or ThreadPoolExecutor(thread_name_prefix="asyncio"))
+        DBOS.launch()
+        DBOS.register_queue(_NAME, worker_concurrency=most, polling_interval_sec=_POLLING, on_conflict="always_update")
+    except BaseException:
+        DBOS.destroy()
+        _configure(engine, name)
+        raise
+    logger.setLevel(logging.WARNING)
 
 
-async def enqueue(key: str, runs: int, delay: float = 0.0) -> None:
+async def enqueue(key: str, runs: int) -> None:
     """Give an attempt to the queue, once: its key is part of the name of the workflow."""
-    with SetWorkflowID(_id(key, runs)), SetEnqueueOptions(delay_seconds=delay - _EARLY if delay > _EARLY else None):
-        await DBOS.enqueue_workflow_async(_NAME, _attempt, key)
+    await _in_thread(_enqueue, key, runs)
+
+
+def _enqueue(key: str, runs: int) -> None:
+    with SetWorkflowID(_id(key, runs)):
+        DBOS.enqueue_workflow(_NAME, _attempt, key)
+
+
+async def _in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    # DBOS asks the database again and again, as long as that cannot be reached: nobody who leaves waits for it.
+    return await to_thread.run_sync(partial(function, *args, **kwargs), abandon_on_cancel=True)
 
 
 def _id(key: str, runs: int) -> str:
@@ -150,7 +185,7 @@ async def mend(
     """
     for first in range(0, len(attempts), _CHUNK):
         some = {_id(attempt.key, attempt.runs): attempt for attempt in attempts[first : first + _CHUNK]}
-        found = await DBOS.list_workflows_async(workflow_ids=list(some), load_input=False, load_output=False)
+        found = await _in_thread(DBOS.list_workflows, workflow_ids=list(some), load_input=False, load_output=False)
         statuses = {status.workflow_id: status for status in found}
         names = await alive()  # asked for after that, so that none is missing which had come before
         for id, attempt in some.items():
@@ -158,8 +193,8 @@ async def mend(
             if what == "enqueue":
                 await enqueue(attempt.key, attempt.runs)
             elif what == "resume":
-                await DBOS.resume_workflow_async(id, queue_name=_NAME)  # without the name it goes past the queue and its limit
+                await _in_thread(DBOS.resume_workflow, id, queue_name=_NAME)  # without the name it goes past the queue and its limit
             elif what == "renew":
-                await DBOS.cancel_workflow_async(id)
+                await _in_thread(DBOS.cancel_workflow, id)
                 await renew(attempt.key, attempt.runs)
                 await enqueue(attempt.key, attempt.runs + 1)

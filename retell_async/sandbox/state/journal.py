@@ -25,7 +25,6 @@ from .settings import Settings
 
 __all__ = ["Entry", "Journal"]
 
-_MAGIC = b"SQLite format 3\0"
 _OURS = 0x52455441
 _FORM = 2
 _TABLES = """
@@ -143,15 +142,14 @@ class Journal:
             raise self._refused(error) from error
 
     def _look(self, said: str) -> None:
-        """Check what the file is, without locking or changing it."""
-        with self._path.open("rb") as file:
-            header = file.read(100)
-        if not header.startswith(_MAGIC):
-            raise ValueError(f"{self._path.name} cannot be used: it is not a database")
-        if int.from_bytes(header[68:72]) != _OURS or int.from_bytes(header[60:64]) != _FORM:
-            raise ValueError(f"{self._path.name} cannot be used: it was made by another program, or by another version of the sandbox")
+        """Check what the file is, without locking or changing it.
+
+        Only SQLite may open it: whoever closes a file takes from the process all locks that it has on it.
+        """
         try:
             with closing(sqlite3.connect(self._uri("ro&immutable=1"), uri=True)) as file:
+                if [file.execute(f"PRAGMA {each}").fetchone() for each in ("application_id", "user_version")] != [(_OURS,), (_FORM,)]:
+                    raise ValueError("it was made by another program, or by another version of the sandbox")
                 ((before,),) = file.execute("SELECT settings FROM sandbox")
         except (sqlite3.Error, ValueError) as error:
             raise self._unusable(error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -17,11 +18,11 @@ import sqlalchemy as sa
 
 from retell_async import ConfigurationError
 from retell_async.campaigns import Case, Hours, Number, Result, Retry, Rules, Settings, dialled
-from retell_async.campaigns.durable import format as formats
+from retell_async.campaigns.durable import database as databases, format as formats, store as stores
 from retell_async.campaigns.durable.campaign import Campaign
 from retell_async.campaigns.durable.database import Database
 from retell_async.campaigns.durable.format import FORMAT, case_from, case_text, settings_from, settings_text
-from retell_async.campaigns.durable.store import Intent, LeaseLost, Store, Superseded, Turn, Wait
+from retell_async.campaigns.durable.store import Intent, LeaseLost, Nothing, Store, Superseded, Turn, Wait
 from retell_async.campaigns.durable.views import View
 
 from .desk import NOW, RULES, SETTINGS, Campaigns, Desk, contacts
@@ -245,13 +246,14 @@ def test_contacts_of_the_second_format_keep_their_order(make: Campaigns) -> None
     desk.send(key)
     desk.settle(key, "dial_no_answer")
     with closing(sqlite3.connect(make.path)) as former, former:
-        former.execute("UPDATE retell_campaign SET format = 2")
+        former.execute("UPDATE retell_campaign SET format = 2, settings = json_remove(settings, '$.do_not_call')")
         former.execute(
             'UPDATE retell_contact SET priority = CASE id WHEN 2 THEN -3 ELSE 0 END, "case" = json_remove("case", \'$.promised\')'
         )
     desk = Desk(Store(desk.store.database, clock=lambda: make.now), make).at(NOW + 100)
     keys = [desk.begin() for _ in range(3)]
     assert [{row["key"]: row["contact_id"] for row in desk.store.attempts()}[key] for key in keys] == ["0", "1", "2"]
+    assert desk.store.campaign()[1] == SETTINGS
 
 
 def test_a_number_places_no_more_in_a_second_than_it_may_as_the_server_counts(make: Campaigns) -> None:
@@ -641,9 +643,11 @@ def test_a_pause_names_all_numbers_that_are_at_fault(make: Campaigns) -> None:
     assert "+141******99 places no more calls" in note
     desk.store.note("something else")  # stands in no other's place
     assert desk.store.campaign()[3] == note
-    desk.store.set_status("paused")  # as somebody does it: it is not said to pause by itself
+    desk.store.set_status("running")
     desk.store.note("something else")
-    assert desk.store.campaign()[2:] == ("paused", "")
+    desk.store.hold()  # as somebody does it: it is not said to pause by itself
+    desk.store.note("", over="something else")  # which comes too late, and changes nothing
+    assert desk.store.campaign()[2:] == ("paused", "until it is resumed")
 
 
 def test_lists_of_the_settings_are_read_when_it_is_made_and_kept(tmp_path: Path) -> None:
@@ -682,3 +686,109 @@ def test_it_is_said_which_caps_keep_somebody_waiting(make: Campaigns) -> None:
     ]
     desk.at(make.now + 86400.0)
     assert caps() == []
+
+
+@pytest.mark.needs("proc")
+def test_whoever_opens_a_file_again_takes_no_locks_from_the_process(make: Campaigns, locks: Callable[[Path], list[str]]) -> None:
+    desk = make(contacts(2))
+    desk.begin()
+    before = locks(make.path)
+    assert before  # without them another process takes itself for the only one, and removes the log in which this one writes
+    other = Campaign(make.path)
+    other.do_not_call("+12125550001")
+    del other
+    with pytest.raises(ConfigurationError, match="already"):
+        Campaign.make(make.path, "again", SETTINGS, [])
+    assert locks(make.path) == before
+
+
+def test_a_file_has_one_name_and_one_process_that_runs_it(make: Campaigns, tmp_path: Path) -> None:
+    make(contacts(1))
+    with Database(make.path).alone(), pytest.raises(ConfigurationError, match="another process runs"), Database(make.path).alone():
+        pass
+    (tmp_path / "campaign.db-run").unlink()
+    (tmp_path / "campaign.db-run").mkdir()
+    with pytest.raises(ConfigurationError, match=r"campaign\.db-run: unable to open"), Database(make.path).alone():
+        pass
+    os.link(make.path, tmp_path / "second.db")
+    for name in ("campaign.db", "second.db"):
+        with pytest.raises(ConfigurationError, match="several names"):
+            Campaign(tmp_path / name)
+    (tmp_path / "second.db").unlink()
+    assert Campaign(make.path).state().counts == {"waiting": 1}
+
+
+@pytest.mark.needs("symlink")
+def test_a_link_to_a_file_is_the_same_file(make: Campaigns, tmp_path: Path) -> None:
+    make(contacts(1))
+    (tmp_path / "today.db").symlink_to("campaign.db")
+    today = Database(tmp_path / "today.db")
+    with Database(make.path).alone(), pytest.raises(ConfigurationError, match="another process runs"), today.alone():
+        pass
+
+
+def test_a_file_that_another_program_locks_is_one_clear_error(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(contacts(1))
+    monkeypatch.setattr(databases, "_PATIENCE", 0.01)
+    campaign = Campaign(make.path)
+    with closing(sqlite3.connect(make.path, isolation_level=None)) as viewer:
+        viewer.execute("BEGIN IMMEDIATE")
+        for act in (campaign.pause, campaign.resume, campaign.cancel, campaign.retry, lambda: campaign.do_not_call("+12125550000")):
+            with pytest.raises(ConfigurationError, match=r"campaign\.db: another program keeps it locked"):
+                act()
+        assert campaign.state().counts == {"waiting": 1}
+        assert campaign.progress().next_at == NOW
+    campaign.cancel()
+    assert campaign.state().status == "cancelled"
+
+
+def test_an_attempt_has_a_key_that_no_other_ever_had(make: Campaigns, tmp_path: Path) -> None:
+    desk = make(contacts(2))
+    with closing(sqlite3.connect(make.path)) as file, closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        file.backup(backup)
+        first = desk.begin()
+        desk.store.forbid(["+12125550000"])
+        backup.backup(file)  # somebody puts it back
+    assert desk.store.attempts() == []
+    desk.store.forbid(["+12125550000"])
+    key = desk.begin()
+    assert desk.store.contact_of(key).id == "1"
+    assert key != first
+    assert key.rpartition("-")[0] == first.rpartition("-")[0]
+
+
+def test_contacts_whose_hours_close_are_moved_by_and_by(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_MOVED", 10)
+    closed = [attrs.evolve(person, zones=("Asia/Tokyo",), priority=1) for person in contacts(35)]
+    opened = [attrs.evolve(person, id="open") for person in contacts(1)]
+    rules = attrs.evolve(RULES, hours=Hours.parse("9-17"))
+    moment = 1_796_137_200.0  # 10:00 in New York, midnight in Tokyo
+    make.now = moment - 10 * 3600.0
+    desk = make(closed + opened, Settings(rules=rules)).at(moment)
+    other = Store(Database(make.path))
+    for person in range(3):
+        assert desk.store.next_intent(100) == Nothing(0, 0.0)
+        other.forbid([f"+121299900{person:02}"])  # who is elsewhere gets in between
+        with sqlite3.connect(make.path) as file:
+            ((moved,),) = file.execute("SELECT count(*) FROM retell_contact WHERE waits_until > ?", (moment,))
+        assert moved >= 10 * (person + 1)
+        assert moved < 35
+    assert desk.store.contact_of(desk.begin()).id == "open"
+    assert desk.idle() == 9 * 3600.0
+
+
+def test_many_begin_anew_each_once(make: Campaigns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_MOVED", 10)
+    desk = make(contacts(35), Settings(rules=attrs.evolve(RULES, until=NOW + 10)))
+    desk.at(NOW + 20)
+    while (found := desk.store.next_intent(100)) == Nothing(0, 0.0):
+        pass
+    assert found == Nothing(0, None)
+    assert desk.store.finish()
+    assert desk.store.retry(["expired"]) == 35  # and are over at once
+    assert desk.store.campaign()[2] == "paused"
+    assert desk.store.counts() == {"expired": 35}
+    desk.at(NOW)
+    assert desk.store.retry(["expired"]) == 35
+    assert desk.store.counts() == {"waiting": 35}
+    assert desk.store.retry(["expired"]) == 0

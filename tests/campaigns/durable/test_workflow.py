@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
 from dbos import DBOS
+from sqlalchemy import exc
 
 from retell_async import ConfigurationError
 from retell_async.campaigns import Campaign
@@ -57,7 +60,6 @@ async def test_a_process_has_one_dbos(tmp_path: Path, launched: bool) -> None:
         assert not sandbox.placed
         state = await Campaign(path).run(client)
         assert (state.status, len(sandbox.placed) >= 3) == ("done", True)
-        assert await asyncio.get_running_loop().run_in_executor(None, lambda: 7) == 7  # the loop has its own pool again
 
 
 @pytest.mark.soak
@@ -100,3 +102,47 @@ async def test_workflows_that_come_to_nothing_are_taken_up_again(tmp_path: Path)
         assert len(cancelled) >= 12
         results = await check(path, client, 60)
     assert not results.keys() & {"unknown", "not_placed"}
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+async def test_the_programs_own_threads_are_left_alone(tmp_path: Path) -> None:
+    loop, names = asyncio.get_running_loop(), set[str]()
+    async with account(tmp_path / "campaign.db", 30, (), per_second=20) as (_, _, client), anyio.create_task_group() as tasks:
+
+        async def others() -> None:
+            while True:
+                names.add(await asyncio.to_thread(lambda: threading.current_thread().name))
+                await loop.getaddrinfo("127.0.0.1", 80)
+                await anyio.sleep(0.005)
+
+        tasks.start_soon(others)
+        campaign = Campaign(tmp_path / "campaign.db")
+        for _ in range(2):
+            assert (await campaign.run(client)).status == "done"
+        await anyio.sleep(0.1)
+        tasks.cancel_scope.cancel()
+    assert {name.partition("_")[0] for name in names} == {"asyncio"}
+
+
+@pytest.mark.soak
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fails", ["launch", "register_queue"])
+async def test_a_database_that_fails_while_dbos_begins_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str
+) -> None:
+    does, times = getattr(DBOS, fails), []
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        does(*args, **kwargs)
+        times.append(1)
+        if len(times) < 3:
+            raise exc.OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
+
+    monkeypatch.setattr(DBOS, fails, failing)
+    async with account(tmp_path / "campaign.db", 20, (), per_second=20) as (_, _, client):
+        assert (await Campaign(tmp_path / "campaign.db").run(client)).status == "done"
+        await check(tmp_path / "campaign.db", client, 20)
+    assert len(times) == 3
+    assert caplog.text.count("the database did not do it (the server closed the connection)") == 2
+    assert "failed to launch" not in caplog.text

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -438,3 +438,14 @@ async def test_killed_while_it_begins(tmp_path: Path) -> None:
         made: Json = (await client.post("/create-retell-llm", json={})).json()
     async with program(tmp_path / "file") as (_, client):
         assert [item["llm_id"] for item in (await client.get("/v2/list-retell-llms")).json()["items"]] == [made["llm_id"]]
+
+
+@pytest.mark.needs("proc")
+def test_a_second_sandbox_takes_no_locks_from_the_process(tmp_path: Path, locks: Callable[[Path], list[str]]) -> None:
+    api = Kept(tmp_path / "file")
+    before = locks(tmp_path / "file")
+    assert before
+    with pytest.raises(ValueError, match="in use by another sandbox"):
+        Kept(tmp_path / "file")
+    assert locks(tmp_path / "file") == before
+    api.journal.close()
