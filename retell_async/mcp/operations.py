@@ -13,7 +13,7 @@ from .._core.model import Model
 from .._core.pages import Page
 from .addresses import links_of
 from .catalog import Json, Tool
-from .ledger import Ledger
+from .ledger import Ledger, Sending
 from .results import Answer, Failed, failure, listed, one, unknown
 
 __all__ = ["carry_out"]
@@ -71,6 +71,29 @@ async def _list(client: AsyncRetell, tool: Tool, arguments: Json, fields: list[s
 
 
 async def _write(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledger, clock: Callable[[], float]) -> Any:
+    """Send a request; or wait for the same one, if it is on its way, and share what comes of it."""
+    if tool.repeat == "safe":
+        return await _send(client, tool, arguments, ledger, clock)
+    while (other := ledger.on_its_way(tool, arguments)) is not None:
+        await other.ended.wait()
+        if other.failed is not None:
+            raise Failed(other.failed.text, other.failed.data)
+        if other.done:
+            return other.answered
+        before = ledger.unknown(tool, arguments)  # of one that was given up
+        if before is not None and before.key is None:
+            raise unknown(Sending(tool, arguments, None, before.since, None), "the same was on its way, and was given up")
+    with ledger.shared(tool, arguments) as shared:
+        try:
+            shared.answered = await _send(client, tool, arguments, ledger, clock)
+        except Failed as failed:
+            shared.failed = failed
+            raise
+        shared.done = True
+        return shared.answered
+
+
+async def _send(client: AsyncRetell, tool: Tool, arguments: Json, ledger: Ledger, clock: Callable[[], float]) -> Any:
     now = clock()
     sending = ledger.begin(tool, arguments, now)
     options: Json = {"idempotency_key_since": sending.since} if sending.since < now else {}
