@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import attrs
@@ -33,13 +33,15 @@ from .ledger import Ledger
 from .operations import carry_out
 from .policy import Policy
 from .questions import answer
-from .results import DATA, Answer, Failed, moment, one, plain
+from .results import DATA, Answer, Failed, encodable, moment, one, plain
 from .schemas import input_schema, problem
 from .watching import EVERY, Watching
 
 __all__ = ["Fetch", "RetellServer"]
 
 Context = ServerRequestContext[Any, Any]
+P = TypeVar("P")
+R = TypeVar("R")
 Fetch = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Takes the URL of a recording, and gives its bytes and their type."""
 
@@ -108,10 +110,10 @@ class RetellServer:
             lifespan=self._lifespan,
             get_tool_input_schema=lambda name: input_schema(self.tools[name]) if name in self.tools else None,
             on_list_tools=self._list_tools,
-            on_call_tool=self._call_tool,
-            on_list_resources=self._list_resources,
+            on_call_tool=_sendable(self._call_tool),
+            on_list_resources=_sendable(self._list_resources),
             on_list_resource_templates=self._list_templates,
-            on_read_resource=self._read_resource,
+            on_read_resource=_sendable(self._read_resource),
             on_subscribe_resource=self._subscribe,
             on_unsubscribe_resource=self._unsubscribe,
             on_subscriptions_listen=self._listen,
@@ -286,6 +288,21 @@ class RetellServer:
     def _forget(self, watchers: _Watchers, key: tuple[str | None, str]) -> None:
         if watchers.legacy.pop(key, None) is not None:
             watchers.watching.leave([key[1]])
+
+
+def _sendable(handler: Callable[[Context, P], Awaitable[R]]) -> Callable[[Context, P], Awaitable[R]]:
+    """A handler of whose answers and errors every text can be sent.
+
+    The API's texts may hold half a surrogate pair, as a cut emoji has it, and no transport survives an answer that cannot be encoded.
+    """
+
+    async def handle(ctx: Context, params: P) -> R:
+        try:
+            return encodable(await handler(ctx, params))
+        except MCPError as error:
+            raise MCPError(error.code, encodable(error.message), encodable(error.data)) from None
+
+    return handle
 
 
 def _session_of(ctx: Context) -> str | None:
