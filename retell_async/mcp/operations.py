@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -19,6 +20,7 @@ from .results import Answer, Failed, failure, listed, one, unknown
 __all__ = ["carry_out"]
 
 _LIMIT = 20
+_CURSOR = re.compile("[0-9]{1,9}")
 
 _logger = logging.getLogger("retell_async")
 
@@ -61,10 +63,9 @@ async def _list(client: AsyncRetell, tool: Tool, arguments: Json, fields: list[s
         )
         told = listed([_dict(item) for item in page.items], fields, page.pagination_key if page.has_more else None)
         return Answer(told | ({} if page.total is None else {"total": page.total}))
-    try:
-        start = 0 if cursor is None else int(cursor)
-    except ValueError:
-        raise Failed(f"{tool.name}: {cursor!r} is no next_cursor of this list: leave it out to begin at the start") from None
+    start = 0 if cursor is None else int(cursor) if _CURSOR.fullmatch(cursor) else None
+    if start is None:
+        raise Failed(f"{tool.name}: {cursor!r} is no next_cursor of this list: leave it out to begin at the start")
     items = [_dict(item) for item in cast("list[Model]", await _read(client, tool, arguments))]
     end = start + limit
     return Answer(listed(items[start:end], fields, str(end) if len(items) > end else None))

@@ -15,6 +15,7 @@ import anyio
 import attrs
 import mcp_types as types
 from mcp.server import Server, ServerRequestContext
+from mcp.server.connection import Connection
 from mcp.server.request_state import AESGCMRequestStateCodec, authenticated_principal
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
@@ -50,6 +51,7 @@ _logger = logging.getLogger("retell_async")
 _QUESTION = "consent"
 _RECENT = 20
 _MOST_LEGACY = 1000
+_LEAVES = "retell_async.leaves"
 
 _INSTRUCTIONS = (
     "Tools for the Retell AI voice-agent workspace {workspace}. Lists give summaries: ask for fields, and go on with next_cursor. Nested "
@@ -276,6 +278,11 @@ class RetellServer:
         key = (_session_of(ctx), params.uri)
         if key not in watchers.legacy and watchers.watching.watch([params.uri]):
             watchers.legacy[key] = ctx.session
+            # The package's place for what is to be done when a connection ends, however it does; no public name leads to it.
+            connection: Connection = getattr(ctx.session, "_connection")  # noqa: B009
+            if _LEAVES not in connection.state:
+                connection.state[_LEAVES] = True
+                connection.exit_stack.callback(self._leave, watchers, key[0])
             while len(watchers.legacy) > _MOST_LEGACY:
                 self._forget(watchers, next(iter(watchers.legacy)))
             await watchers.watching.look()
@@ -284,6 +291,10 @@ class RetellServer:
     async def _unsubscribe(self, ctx: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
         self._forget(ctx.lifespan_context, (_session_of(ctx), params.uri))
         return types.EmptyResult()
+
+    def _leave(self, watchers: _Watchers, session: str | None) -> None:
+        for key in [key for key in watchers.legacy if key[0] == session]:
+            self._forget(watchers, key)
 
     def _forget(self, watchers: _Watchers, key: tuple[str | None, str]) -> None:
         if watchers.legacy.pop(key, None) is not None:
