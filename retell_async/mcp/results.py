@@ -154,5 +154,5 @@ def encodable(value: T) -> T:
     if isinstance(found, BaseModel):
         return cast("T", found.model_copy(update={name: encodable(getattr(found, name)) for name in found.model_fields_set}))
     if isinstance(found, dict):
-        return cast("T", {encodable(name): encodable(item) for name, item in cast("dict[Any, Any]", found).items()})
-    return cast("T", [encodable(item) for item in cast("list[Any]", found)] if isinstance(found, list) else found)
+        return cast("T", {encodable(name): encodable(item) for name, item in cast("Mapping[Any, Any]", found).items()})
+    return cast("T", [encodable(item) for item in cast("Sequence[Any]", found)] if isinstance(found, list) else found)

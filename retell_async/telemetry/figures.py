@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import attrs
 
@@ -196,7 +196,8 @@ class Figures:
         for metric, name in ((E2E, "e2e"), (LLM, "llm"), (TTS, "tts")):
             stated = getattr(call.latency, name, None)
             values = getattr(stated, "values", None)
-            for value in values if isinstance(values, list) and values else (getattr(stated, "p50", None),):
+            some = cast("Sequence[object]", values) if isinstance(values, list) and values else (getattr(stated, "p50", None),)
+            for value in some:
                 add("latency", metric, value, 1000)
         successful = getattr(call.call_analysis, "call_successful", None)
         if isinstance(successful, bool):
