@@ -30,7 +30,7 @@ from .queries.export import Format, Table, export
 from .queries.records import records
 from .queries.search import Found, search_query
 from .queries.views import VIEWS, Asked, refresh, select
-from .rows import KINDS, Kind
+from .rows import KINDS, Kind, cleaned
 from .schema import raw, sessions
 from .sync import Sync, Synced
 from .tools import ToolLog
@@ -234,11 +234,11 @@ class Archive:
     async def link(self, session_id: str, id: str) -> None:
         """Note that a call or chat, of this id, belongs to a session of your own. One session may have many."""
         async with self.database.write() as connection:
-            await self._writer.link(connection, session_id, id)
+            await self._writer.link(connection, cleaned(session_id), id)
 
     async def conversations_of(self, session_id: str) -> list[str]:
         """The ids of the calls and chats of a session of your own."""
-        query = sa.select(sessions.c.conversation_id).where(sessions.c.session_id == session_id)
+        query = sa.select(sessions.c.conversation_id).where(sessions.c.session_id == cleaned(session_id))
         async with self.database.read() as connection:
             return list(await connection.scalars(query.order_by(sessions.c.conversation_id)))
 

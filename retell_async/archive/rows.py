@@ -22,6 +22,7 @@ __all__ = [
     "Observation",
     "ToolCall",
     "Utterance",
+    "cleaned",
     "columns",
     "cost_rows",
     "dumped",
@@ -271,16 +272,16 @@ def utterances_of(kind: Kind, data: Json) -> list[Utterance]:
         role = text_of(said.get("role"))
         if role is None or role.startswith("tool_call") or not isinstance(text, str):
             continue
-        found.append(Utterance(len(found), role, _clean(text.strip()), _second(data, said)))
+        found.append(Utterance(len(found), role, cleaned(text.strip()), _second(data, said)))
     if found or not isinstance(transcript := data.get("transcript"), str):
         return found
     for line in transcript.splitlines():
         role, colon, text = line.partition(":")
         if colon and role.lower() in {"agent", "user", "transfer_target"}:
-            found.append(Utterance(len(found), role.lower(), _clean(text.strip()), None))
+            found.append(Utterance(len(found), role.lower(), cleaned(text.strip()), None))
         elif found:
             last = found.pop()
-            found.append(attrs.evolve(last, text=f"{last.text}\n{_clean(line)}"))
+            found.append(attrs.evolve(last, text=f"{last.text}\n{cleaned(line)}"))
     return found
 
 
@@ -351,12 +352,12 @@ def latency_rows(data: Json) -> list[dict[str, Any]]:
             numbers = {name: _number(of.get(name)) for name in ("p50", "p90", "p95", "p99", "min", "max", "num")}
             median = numbers["p50"]
             bucket = None if median is None or median < 0 else round(100 * math.log1p(median))
-            rows.append({"kind": _clean(kind)[:LONGEST_ID], **numbers, "agent_id": _short(data.get("agent_id")), "bucket": bucket})
+            rows.append({"kind": cleaned(kind)[:LONGEST_ID], **numbers, "agent_id": _short(data.get("agent_id")), "bucket": bucket})
     return rows
 
 
 def dumped(value: object) -> str:
-    """A value as JSON that every database takes, whatever the texts in it hold."""
+    """A value as JSON that every database and parser takes, whatever the texts in it hold. A number that is none becomes null."""
     try:
         return msgspec.json.encode(value).decode()
     except (
@@ -365,12 +366,15 @@ def dumped(value: object) -> str:
         ValueError,
         OverflowError,
     ):  # halves of pairs, numbers beyond all bounds
-        return json.dumps(value, separators=(",", ":"), default=str)
+        text = json.dumps(value, separators=(",", ":"), default=str)
+        if "NaN" in text or "Infinity" in text:
+            text = json.dumps(json.loads(text, parse_constant=lambda _: None), separators=(",", ":"))
+        return text
 
 
 def text_of(value: object) -> str | None:
     """A text that a column can hold, if it is one."""
-    return _clean(value) if isinstance(value, str) else None
+    return cleaned(value) if isinstance(value, str) else None
 
 
 def _short(value: object) -> str | None:
@@ -379,7 +383,7 @@ def _short(value: object) -> str | None:
     return text and text[:LONGEST_ID]
 
 
-def _clean(text: str) -> str:
+def cleaned(text: str) -> str:
     """A text without what databases refuse: NUL, and halves of pairs that are no characters."""
     if text.isascii() and "\0" not in text:
         return text

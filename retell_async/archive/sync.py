@@ -14,12 +14,11 @@ import sqlalchemy as sa
 
 from retell_async.webhooks import parse_event
 
-from .._core.encode import json_bytes
 from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .._core.json import loads
 from .database import Database
 from .inbox import Inbox
-from .rows import ANALYSED, KINDS, OVER, Kind, observed
+from .rows import ANALYSED, KINDS, OVER, Kind, dumped, observed
 from .schema import conversations, inbox, raw, syncs
 from .writing import Writer
 
@@ -203,7 +202,7 @@ class Sync:
         for id, stage, data in rows:
             for name in (f"{kind}_ended", f"{kind}_analyzed")[: stage - OVER + 1]:
                 if f"{name}:{id}" not in told:
-                    self._done.events += await self._inbox.put(parse_event(json_bytes({"event": name, kind: loads(data)})))
+                    self._done.events += await self._inbox.put(parse_event(dumped({"event": name, kind: loads(data)})))
 
     async def _page(self, kind: Kind, criteria: dict[str, Any], cursor: str | None) -> Any:
         self._done.pages += 1

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retell_async import ConfigurationError, webhooks
+from retell_async import AsyncRetell, ConfigurationError, webhooks
 from retell_async.archive import Archive
 from retell_async.archive.migrations import VERSIONS
 from retell_async.archive.queries.views import VIEWS
@@ -113,6 +114,38 @@ async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_
         record = await archive.record(got[0])
         assert record is not None
         assert {one["event"] for one in record["deliveries"]} >= {"call_ended", "call_analyzed"}
+
+
+async def test_half_a_pair_and_numbers_that_are_none_lose_no_event_and_stop_no_sync(tmp_path: Path) -> None:
+    call = r'{"call_id":"call_%s","call_type":"web_call","call_status":"ended","end_timestamp":5,"transcript":"User: bye \ud83d","metadata":{"n":NaN}}'
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        one = (call % 1).encode()
+        content = one if "get-call" in request.url.path else b'{"items":[%s],"has_more":false}' % one
+        return httpx.Response(200, content=content, headers={"content-type": "application/json"})
+
+    got: list[str] = []
+    async with opened(tmp_path) as archive, httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        router = webhooks.Router("key_1", acknowledge_after=5, store=archive.deliveries)
+        archive.receive(router)
+
+        @archive.on("call_ended", "call_\ud83d")
+        async def ended(event: Any) -> None:
+            got.append(event.to_dict()["call"]["transcript"])
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(router), base_url="http://x") as sender:
+            for name in ("call_ended", r"call_\ud83d"):
+                body = ('{"event":"%s","call":%s}' % (name, call % 0)).encode()
+                assert (await sender.post("/", content=body, headers={webhooks.HEADER: webhooks.sign(body, "key_1")})).status_code < 300
+        async with AsyncRetell(api_key="key_1", http_client=http) as client:
+            assert (await archive.sync(client, kinds=["call"], events=True)).events == 1
+        await archive.drain()
+        assert got == ["User: bye \ud83d"] * 3
+        for id in ("call_0", "call_1"):
+            assert (await archive.raw(id) or {})["metadata"] == {"n": None}
+        assert len(await archive.search("bye")) == 2
+        assert await archive.llm_store.begin("call_1", "sms:\ud83d") is None
+        assert await archive.llm_store.begin("call_1", "sms:\ud83d") == Outcome("begun")
 
 
 async def test_an_event_that_fails_is_tried_again_and_then_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
