@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, cast
 
@@ -97,6 +98,7 @@ _MINUTE = 60_000
 LONGEST_ID = 255
 """Characters of what stands in an index, which has no room for everything."""
 _LONGEST = 2**63 - 1
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 @attrs.frozen
@@ -366,10 +368,10 @@ def dumped(value: object) -> str:
         ValueError,
         OverflowError,
     ):  # halves of pairs, numbers beyond all bounds
-        text = json.dumps(value, separators=(",", ":"), default=str)
+        text = json.dumps(value, separators=(",", ":"), default=str, ensure_ascii=False)
         if "NaN" in text or "Infinity" in text:
-            text = json.dumps(json.loads(text, parse_constant=lambda _: None), separators=(",", ":"))
-        return text
+            text = json.dumps(json.loads(text, parse_constant=lambda _: None), separators=(",", ":"), ensure_ascii=False)
+        return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def text_of(value: object) -> str | None:

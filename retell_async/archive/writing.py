@@ -47,8 +47,10 @@ from .schema import (
     utterances,
 )
 
-__all__ = ["FORGOTTEN", "Writer", "drop"]
+__all__ = ["ERASED", "FORGOTTEN", "Writer", "drop"]
 
+ERASED = "[erased]"
+"""What stands where a number was erased."""
 FORGOTTEN = "forgotten_before_ms"
 """The setting that says up to when calls and chats were forgotten, and must not come back."""
 
@@ -134,7 +136,7 @@ class Writer:
         await _replace(connection, costs, id, cost_rows(kind, before), cost_rows(kind, data))
         own: Any = data.get("metadata")
         session_id = text_of(own.get(self._session_key)) if isinstance(own, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-        if session_id and len(session_id) <= LONGEST_ID:
+        if session_id and len(session_id) <= LONGEST_ID and ERASED not in session_id:  # which would join strangers
             await self.link(connection, session_id, id)
         if storage != "everything":
             await self._withhold(connection, id, storage, over=stage >= OVER)
