@@ -85,7 +85,7 @@ class Writer:
         """Write what was seen of a call or chat; whether that changed anything."""
         known, row = await self._known(connection, new.id)
         ended = new.data.get("end_timestamp")
-        if row.erased is not None or (row.forgotten is not None and isinstance(ended, int) and ended < int(row.forgotten)):
+        if row.erased is not None or (row.forgotten is not None and isinstance(ended, (int, float)) and ended < int(row.forgotten)):
             return False
         found = merged(known, new)
         return found is not None and await self._store(connection, known, row, found, now_ms)

@@ -117,7 +117,8 @@ async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_
 
 
 async def test_half_a_pair_and_numbers_that_are_none_lose_no_event_and_stop_no_sync(tmp_path: Path) -> None:
-    call = r'{"call_id":"call_%s","call_type":"web_call","call_status":"ended","end_timestamp":5,"transcript":"User: bye \ud83d","metadata":{"n":NaN}}'
+    call = r'{"call_id":"call_%s","call_type":"web_call","call_status":"ended","end_timestamp":5,%s}'
+    call %= ("%s", r'"transcript":"User: bye \ud83d","metadata":{"n":NaN}')
 
     def answer(request: httpx.Request) -> httpx.Response:
         one = (call % 1).encode()
@@ -135,7 +136,7 @@ async def test_half_a_pair_and_numbers_that_are_none_lose_no_event_and_stop_no_s
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(router), base_url="http://x") as sender:
             for name in ("call_ended", r"call_\ud83d"):
-                body = ('{"event":"%s","call":%s}' % (name, call % 0)).encode()
+                body = f'{{"event":"{name}","call":{call % 0}}}'.encode()
                 assert (await sender.post("/", content=body, headers={webhooks.HEADER: webhooks.sign(body, "key_1")})).status_code < 300
         async with AsyncRetell(api_key="key_1", http_client=http) as client:
             assert (await archive.sync(client, kinds=["call"], events=True)).events == 1
@@ -293,6 +294,24 @@ async def test_what_is_old_is_forgotten_and_does_not_come_back(tmp_path: Path) -
         assert await archive.forget(datetime.fromtimestamp(local.now / 1000, UTC)) == 4
         await archive.sync(client, full=True)
         assert await archive.view("cost") == []
+
+
+async def test_calls_without_a_time_are_forgotten_too(tmp_path: Path) -> None:
+    call = {"call_type": "phone_call", "call_status": "not_connected", "to_number": PERSON}
+    listed = [{**call, "call_id": "call_1"}, {**call, "call_id": "call_2"}, {**call, "call_id": "call_3", "end_timestamp": 5.0}]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"items": listed, "has_more": False})
+
+    async with opened(tmp_path) as archive, httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        client = AsyncRetell(api_key="key_1", http_client=http)
+        await archive.inbox.put(event("call_ended", **call))
+        await archive.drain()
+        await archive.sync(client, kinds=["call"])
+        assert await archive.forget(datetime.now(UTC)) == 3
+        await archive.sync(client, kinds=["call"], full=True)
+        assert not await archive.inbox.put(event("call_analyzed", **call))
+        assert [await archive.record(f"call_{number}") for number in (1, 2, 3)] == [None] * 3
 
 
 async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ def call(id: str, to_number: str, **more: Any) -> webhooks.Event:
     return webhooks.parse_event(json.dumps({"event": more.pop("event", "call_ended"), "call": about}))
 
 
+def held_in(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
 @pytest.mark.asyncio
 async def test_events_that_wait_and_keys_are_erased_and_strangers_are_not(tmp_path: Path) -> None:
     file = tmp_path / "a.db"
@@ -104,6 +108,6 @@ async def test_events_that_wait_and_keys_are_erased_and_strangers_are_not(tmp_pa
         assert [await archive.record(id) is not None for id in ("call_no", "call_to", "call_two", "call_us")] == [True, True, True, False]
         assert await archive.conversations_of("[erased]") == []
         assert (await archive.raw("call_to") or {})["transfer_destination"] == {"number": "[erased]"}
-    held = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    held = held_in(tmp_path)
     assert not any(form in held for form in (b"14792345678", b"479 234", b"Jane Roe"))
     assert b"takk" in held
