@@ -148,7 +148,8 @@ class Archive:
 
         @router.on()
         async def store(event: Event) -> None:  # pyright: ignore[reportUnusedFunction] - the router has it
-            await self.inbox.put(event)
+            with anyio.fail_after(0.8 * router.acknowledge_after):  # or else it would be acknowledged all the same
+                await self.inbox.put(event)
 
     def on(self, *events: str) -> Callable[[E1], E1]:
         """Register a handler of events of these names, or of all, that `work` calls when the archive has what the event tells.
@@ -217,6 +218,7 @@ class Archive:
         :param at_once: requests at a time.
         :raises ConfigurationError: another process syncs the same archive, or `since` has no time zone.
         :raises APIError: the API does not answer. What was read until then is kept.
+        :raises ValueError: the pages of a list go round in a circle.
         """
         pass_ = Sync(self.database, self._writer, self.inbox, client, at_once=at_once, events=events)
         return await pass_.run(kinds, since=since, full=full)
@@ -338,7 +340,8 @@ class Archive:
         the raw records, texts, tool calls and events of others, as far as it is written with digits. In a file of SQLite nothing of it
         stays; Postgres overwrites what is deleted when it is vacuumed. The API still has its own: delete the calls there too.
 
-        :raises ConfigurationError: it is no number with its country code.
+        :raises ConfigurationError: it is no number with its country code; or the file could not be overwritten, since another process read
+            it all the time, for a minute.
         """
         return await erase(self.database, self._writer, number)
 

@@ -47,8 +47,10 @@ class Erased:
 
 
 class Number:
-    """A phone number, as it is found in texts, written with digits: with its country code after ``+``, ``00``, ``011`` or nothing, or as it
-    is written at home. Between the digits may be spaces, brackets, dots, commas, dashes, slashes and the like, also as URLs have them.
+    """A phone number, as it is found in texts, written with digits.
+
+    That is with its country code after ``+``, ``00``, ``011`` or nothing, or as it is written at home. Between the digits may be spaces,
+    brackets, dots, commas, dashes, slashes and the like, also as URLs have them.
 
     :raises ConfigurationError: it is no number with its country code.
     """
@@ -120,7 +122,7 @@ class Number:
 async def erase(database: Database, writer: Writer, number: str) -> Erased:
     """Erase a person.
 
-    :raises ConfigurationError: it is no number with its country code.
+    :raises ConfigurationError: it is no number with its country code, or others read the file so long that its bytes cannot be overwritten.
     """
     sought = Number(number)
     theirs, mentioned = set[str](), list[str]()
@@ -164,7 +166,12 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
         (effects, (effects.c.key, effects.c.result, effects.c.error)),
     ):
         mentions += await _remove(database, table, texts, sought)
-    await _scrub(database)
+    if not await _scrub(database):
+        ids = f". Erased were {', '.join(ordered)}" if ordered else ""
+        raise ConfigurationError(
+            f"{database.shown}: what is erased is gone from the tables, but not from the file: another process has been reading it all the "
+            f"time. Erase again when that one has ended{ids}"
+        )
     return Erased(ordered, mentions)
 
 
@@ -232,10 +239,13 @@ async def _remove(database: Database, table: sa.Table, texts: tuple[sa.Column[An
     return removed
 
 
-async def _scrub(database: Database) -> None:
-    """Let nothing of what was erased stay in a file: neither in the index of words nor in the log of what was written."""
+async def _scrub(database: Database) -> bool:
+    """Let nothing of what was erased stay in a file, neither in the index of words nor in the log of what was written.
+
+    :return: whether others who read it let that be done.
+    """
     if not database.is_sqlite:
-        return
+        return True
     async with database.write() as connection:
         await connection.exec_driver_sql("INSERT INTO retell_utterance_words (retell_utterance_words) VALUES ('optimize')")
-    await database.checkpoint()
+    return await database.checkpoint()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retell_async import AsyncRetell, ConfigurationError, webhooks
+from retell_async import AsyncRetell, ConfigurationError, RetellError, webhooks
 from retell_async.archive import Archive
 from retell_async.archive.migrations import VERSIONS
 from retell_async.archive.queries.views import VIEWS
@@ -230,6 +231,52 @@ async def test_a_sync_asks_once_for_each_call_and_goes_on_where_it_was_cut_off(t
         assert (await archive.sync(client)).read == 0
         assert len(local.requests()) - asked <= 5
         assert (await archive.inbox.counts())["waiting"] == 80
+
+
+def answering(answer: Callable[[httpx.Request], Any], **settings: Any) -> AsyncRetell:
+    async def respond(request: httpx.Request) -> httpx.Response:
+        found = answer(request)
+        return httpx.Response(200, json=await found if isawaitable(found) else found)
+
+    return AsyncRetell(api_key="key_1", http_client=httpx.AsyncClient(transport=httpx.MockTransport(respond)), **settings)
+
+
+async def test_a_list_that_goes_round_ends_the_sync(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> Any:
+        asked.append(request.url.path)
+        return {"items": [{"call_id": "call_1", "call_status": "ongoing"}], "has_more": True, "pagination_key": "again"}
+
+    async with opened(tmp_path) as archive, answering(answer) as client:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="round in a circle"):
+                await archive.sync(client, kinds=["call"])
+        assert len(asked) < 10
+
+
+async def test_a_sync_that_lost_its_lease_says_so_and_one_that_cannot_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retell_async.archive.sync._LEASE", 0.2)
+    listed = {"items": [{"call_id": "call_1", "call_status": "ended", "start_timestamp": 1, "end_timestamp": 5}], "has_more": False}
+
+    async with opened(tmp_path) as archive:
+
+        async def taken_over(_: httpx.Request) -> Any:
+            async with archive.database.write() as connection:
+                await connection.execute(sa.text("UPDATE retell_sync SET holder = 'another'"))
+            await anyio.sleep(5)
+
+        def unreadable(request: httpx.Request) -> Any:
+            return listed if "list" in request.url.path else ["nothing"]
+
+        async with answering(taken_over) as client:
+            with anyio.fail_after(4), pytest.raises(ConfigurationError, match="another process syncs its calls"):
+                await archive.sync(client, kinds=["call"])
+        async with archive.database.write() as connection:
+            await connection.execute(sa.text("UPDATE retell_sync SET holder = NULL"))
+        async with answering(unreadable, max_retries=0) as client:
+            with pytest.raises(RetellError):
+                await archive.sync(client, kinds=["call"])
 
 
 async def test_an_analysis_that_comes_late_is_found_by_a_list(tmp_path: Path) -> None:
