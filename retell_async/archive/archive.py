@@ -301,7 +301,7 @@ class Archive:
         agent_id: str | None = None,
         limit: int = 100,
     ) -> list[Found]:
-        """Find what was said, without regard to case and accents, the last that was stored first.
+        """Find what was said, without regard to case and to accents of Latin letters, the last that was stored first.
 
         :param words: all of them are in what is found; ``"a phrase"``, ``begin*``, ``this or that`` and ``-without`` mean what they say.
         :param role: who said it: ``user``, ``agent``.

@@ -358,8 +358,11 @@ def latency_rows(data: Json) -> list[dict[str, Any]]:
     return rows
 
 
-def dumped(value: object) -> str:
-    """A value as JSON that every database and parser takes, whatever the texts in it hold. A number that is none becomes null."""
+def dumped(value: object, *, halves: str | None = None) -> str:
+    """A value as JSON that every database takes, whatever the texts in it hold. A number that is none becomes null.
+
+    :param halves: what stands for halves of pairs of surrogates, which many parsers refuse; unless given, what stands for them in JSON.
+    """
     try:
         return msgspec.json.encode(value).decode()
     except (
@@ -371,7 +374,7 @@ def dumped(value: object) -> str:
         text = json.dumps(value, separators=(",", ":"), default=str, ensure_ascii=False)
         if "NaN" in text or "Infinity" in text:
             text = json.dumps(json.loads(text, parse_constant=lambda _: None), separators=(",", ":"), ensure_ascii=False)
-        return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+        return _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}" if halves is None else halves, text)
 
 
 def text_of(value: object) -> str | None:

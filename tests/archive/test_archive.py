@@ -394,6 +394,53 @@ async def test_functions_and_side_effects_are_tool_calls(tmp_path: Path) -> None
         assert rows["oncedone"]["name"] == "sms"
 
 
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("네 안녕하세요 감사합니다", "안녕하세요"),
+        ("はい ありがとうございます", "ありがとうございます"),
+        ("नमस्ते आप कैसे हैं", "नमस्ते"),
+        ("মাফ নমস্কার আপনি", "নমস্কার"),
+        ("வணக்கம் நன்றி", "வணக்கம்"),
+        ("สวัสดีครับ", "สวัสดีครับ"),
+        ("мой друг", "МОЙ"),
+        ("καλημέρα σας", "ΚΑΛΗΜΈΡΑ"),
+        ("mañana por la tarde", "manana tarde"),
+        ("İstanbul'a gidiyorum", "istanbul"),
+        ("łódź jest", "ŁÓDŹ"),
+        ("你好 世界", "你好"),
+    ],
+)
+async def test_words_of_any_script_are_found(tmp_path: Path, said: str, asked: str) -> None:
+    async with opened(tmp_path) as archive:
+        await archive.inbox.put(event("call_ended", transcript=f"User: {said}"))
+        await archive.drain()
+        assert [found.text for found in await archive.search(asked)] == [said]
+
+
+async def test_what_is_written_out_can_be_read_by_others(tmp_path: Path) -> None:
+    arguments = ['{"price":NaN}', r'{"text":"\ud83d"}', "[" * 20_000, "[" * 900 + "]" * 900, '{"a":1}', "no JSON"]
+    called = [{"role": "tool_call_invocation", "tool_call_id": f"t{at}", "name": "q", "arguments": one} for at, one in enumerate(arguments)]
+    said = {"role": "user", "content": "one\rtwo\r\nthree, four"}
+    async with opened(tmp_path) as archive:
+        await archive.inbox.put(event("call_ended", transcript_with_tool_calls=[said, *called], metadata={"half": "\ud83d", "n": 10**30}))
+        await archive.drain()
+        lines, table, records = io.StringIO(), io.StringIO(), io.StringIO()
+        assert await archive.export("tool_calls", lines, format="jsonl") == len(arguments)
+        assert await archive.export("utterances", table) == 1
+        assert await archive.export("records", records, format="jsonl") == 1
+
+    def none(constant: str) -> None:
+        raise AssertionError(constant)
+
+    rows = [json.loads(line, parse_constant=none) for line in lines.getvalue().splitlines()]
+    assert [row["arguments"] for row in rows[:3]] == [{"price": None}, {"text": "\ufffd"}, "[" * 20_000]
+    assert [row["arguments"] for row in rows[4:]] == [{"a": 1}, "no JSON"]
+    assert json.loads(records.getvalue().encode())["metadata"] == {"half": "\ufffd", "n": 10**30}
+    assert "\r" not in table.getvalue()
+    assert "one\ntwo\nthree, four" in table.getvalue()
+
+
 async def test_tables_are_written_out(tmp_path: Path) -> None:
     from pyarrow import parquet
 
