@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import anyio
 
@@ -36,6 +38,8 @@ _SMALLEST = 512  # bytes
 _PATIENCE = 60.0  # seconds for which one who writes a file waits for another process that does
 _LOOK_AGAIN = 0.05  # seconds until he looks again
 _IN_SQLITE = 0.1  # seconds for which SQLite itself waits, in a thread that cannot be interrupted
+_OF_SQLALCHEMY = frozenset(("host", "port", "prepared_statement_cache_size"))
+"""What in the query of an address of Postgres is SQLAlchemy's to read; the driver reads the rest."""
 _STALLED = 60.0  # seconds after which Postgres ends a transaction in which nothing happens
 
 
@@ -70,7 +74,11 @@ class Database:
         try:
             async with self.engine.connect():
                 pass
-        except (exc.OperationalError, exc.InterfaceError, OSError) as error:
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            if not isinstance(error, (exc.DBAPIError, OSError, *_errors_of_asyncpg())):
+                raise
             reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
             raise ConfigurationError(f"{self.shown}: it cannot be reached: {mask_text(reason)}") from None
 
@@ -149,7 +157,8 @@ class _Connection(aiosqlite.Connection):
     """
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return await _unhurried(super()._execute(fn, *args, **kwargs))
+        execute: Callable[..., Coroutine[Any, Any, Any]] = super()._execute  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return await _unhurried(execute(fn, *args, **kwargs))
 
     async def _connect(self) -> aiosqlite.Connection:
         return await _unhurried(super()._connect())
@@ -183,6 +192,12 @@ def shown(address: Path | str) -> str:
     return mask_text(address) if isinstance(address, str) and "://" in address else str(address)
 
 
+def _errors_of_asyncpg() -> tuple[type[Exception], ...]:
+    """With which it does not connect; SQLAlchemy wraps only those that come later."""
+    asyncpg = sys.modules.get("asyncpg")
+    return () if asyncpg is None else (asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
 def _postgres(address: str) -> AsyncEngine:
     try:
         url = sa.make_url(address)
@@ -190,15 +205,26 @@ def _postgres(address: str) -> AsyncEngine:
         raise ConfigurationError("the address of the database is none: postgresql://user@host/name is one") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise ConfigurationError(f"an archive is kept in a file of SQLite or in Postgres, not in {url.get_backend_name()}")
-    query = dict(url.query)
-    if "sslmode" in query:  # as everybody else's drivers call it
-        query["ssl"] = query.pop("sslmode")
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items() if name not in _OF_SQLALCHEMY}
+    if query.pop("channel_binding", None) == "require":
+        raise ConfigurationError("channel_binding=require: the driver has none. Leave it out; sslmode=verify-full knows the server too")
+    if "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    settings: dict[str, Any] = {}
+    try:
+        if timeout := query.pop("connect_timeout", None):
+            settings["timeout"] = float(timeout) or None
+        if "statement_cache_size" in query:
+            settings["statement_cache_size"] = int(query.pop("statement_cache_size"))
+    except ValueError:
+        raise ConfigurationError("connect_timeout and statement_cache_size in the address of the database are numbers") from None
+    settings["dsn"] = f"postgresql://?{urlencode(query, safe='/', quote_via=quote)}"  # which the driver reads as libpq does
     return create_async_engine(
-        url.set(drivername="postgresql+asyncpg", query=query),
+        url.set(drivername="postgresql+asyncpg", query={name: value for name, value in url.query.items() if name in _OF_SQLALCHEMY}),
         pool_size=_CONNECTIONS,
         pool_pre_ping=True,
         hide_parameters=True,  # numbers of people and what they said are among them
-        connect_args={"server_settings": {"idle_in_transaction_session_timeout": str(int(_STALLED * 1000))}},
+        connect_args=settings | {"server_settings": {"idle_in_transaction_session_timeout": str(int(_STALLED * 1000))}},
     )
 
 

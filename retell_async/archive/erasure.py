@@ -130,9 +130,9 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
         async for _, body in _walk(connection, inbox.c.key, inbox.c.body, sought):  # first: what is handled meanwhile is among the others
             event = loads(body)
             for kind in KINDS:
-                about = event.get(kind)
-                if isinstance(about, dict) and _is_of(about, sought) and (id := text_of(about.get(f"{kind}_id"))):
-                    theirs.add(id)
+                about = cast("Json", event[kind]) if isinstance(event.get(kind), dict) else {}
+                if _is_of(about, sought) and (subject := text_of(about.get(f"{kind}_id"))):
+                    theirs.add(subject)
         async for id, data in _walk(connection, raw.c.conversation_id, raw.c.data, sought):
             if _is_of(loads(data), sought):
                 theirs.add(id)
@@ -167,10 +167,10 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
     ):
         mentions += await _remove(database, table, texts, sought)
     if not await _scrub(database):
-        ids = f". Erased were {', '.join(ordered)}" if ordered else ""
+        told = f". Erased were {', '.join(ordered)}" if ordered else ""
         raise ConfigurationError(
             f"{database.shown}: what is erased is gone from the tables, but not from the file: another process has been reading it all the "
-            f"time. Erase again when that one has ended{ids}"
+            f"time. Erase again when that one has ended{told}"
         )
     return Erased(ordered, mentions)
 
@@ -184,9 +184,10 @@ def _without(name: str, text: str, sought: Number) -> str:
     if name == "id":
         return text if (found := sought.taken_out(text)) == text else f"{found}-{uuid4().hex}"
     try:
-        parsed = loads(text)
+        parsed: object = loads(text)
         if isinstance(parsed, (dict, list)):
-            return text if (found := sought.without(parsed)) == parsed else dumped(found)
+            without = sought.without(cast("object", parsed))
+            return text if without == parsed else dumped(without)
     except (ValueError, RecursionError):  # a text that is no JSON
         pass
     return sought.taken_out(text)

@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
+import asyncpg  # type: ignore[import-untyped]
 import httpx
 import pytest
 
@@ -97,3 +99,37 @@ async def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) ->
         async with Archive(path):
             pass
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("query", "dsn", "settings"),
+    [
+        ("sslmode=require", "sslmode=require", {}),
+        ("ssl=require", "sslmode=require", {}),
+        ("sslmode=verify-full&sslrootcert=/etc/ca.crt", "sslmode=verify-full&sslrootcert=/etc/ca.crt", {}),
+        ("connect_timeout=10&channel_binding=prefer", "", {"timeout": 10.0}),
+        ("application_name=x&statement_cache_size=0", "application_name=x", {"statement_cache_size": 0}),
+        ("options=-c%20search_path%3Dx", "options=-c%20search_path%3Dx", {}),
+    ],
+)
+async def test_addresses_of_postgres_as_others_give_them(
+    monkeypatch: pytest.MonkeyPatch, query: str, dsn: str, settings: dict[str, Any]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    async def connect(**arguments: Any) -> None:
+        asked.update(arguments)
+        raise asyncpg.InvalidCatalogNameError('database "db" does not exist')
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    with pytest.raises(ConfigurationError, match='it cannot be reached: database "db" does not exist'):
+        async with Archive(f"postgresql://user:pw@db.test/db?{query}"):
+            pass
+    expected = {"dsn": f"postgresql://?{dsn}", "host": "db.test", "user": "user", "password": "pw", **settings}
+    assert {name: asked[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("query", ["channel_binding=require", "connect_timeout=soon"])
+async def test_an_address_of_postgres_that_cannot_work(query: str) -> None:
+    with pytest.raises(ConfigurationError, match=query.partition("=")[0]):
+        Archive(f"postgresql://user@db.test/db?{query}")
