@@ -130,7 +130,7 @@ async def erase(database: Database, writer: Writer, number: str) -> Erased:
         async for _, body in _walk(connection, inbox.c.key, inbox.c.body, sought):  # first: what is handled meanwhile is among the others
             event = loads(body)
             for kind in KINDS:
-                about = cast("Json", event[kind]) if isinstance(event.get(kind), dict) else {}
+                about: Json = cast("Json", event[kind]) if isinstance(event.get(kind), dict) else {}
                 if _is_of(about, sought) and (subject := text_of(about.get(f"{kind}_id"))):
                     theirs.add(subject)
         async for id, data in _walk(connection, raw.c.conversation_id, raw.c.data, sought):

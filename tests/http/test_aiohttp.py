@@ -347,7 +347,7 @@ async def test_a_forked_child_leaves_the_connections_of_its_parent_alone(anyio_b
         pass
 
     async with serving() as server:
-        held = [client_of(server.url)]
+        held = [client_of(server.url, limits=httpx.Limits(keepalive_expiry=60))]
         await held[0].send(get(), {})
         child = os.fork()
         if child == 0:
