@@ -88,6 +88,7 @@ def test_a_contact_has_a_number_that_lists_know(number: str) -> None:
 
 
 @pytest.mark.needs("signals")  # where there are pipes with a name
+@pytest.mark.needs("fifo")
 @pytest.mark.parametrize(
     ("what", "text"),
     [

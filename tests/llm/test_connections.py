@@ -437,6 +437,8 @@ def test_of_a_call_that_was_not_admitted_yet_the_agent_sees_nothing(code: int) -
         assert seen == []
         async with talking(made(store), details={"metadata": {"tenant": "acme"}}) as talk:
             await talk.connect().answer(1, user("a"))
+            await anyio.sleep(1)
+            assert "saved" in seen
             async with talking(made(store), gives_details=False) as elsewhere:
                 elsewhere.connect().lose(code)  # the call has been admitted by the other process
                 await anyio.sleep(20)
