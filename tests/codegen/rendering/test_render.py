@@ -26,11 +26,14 @@ def test_a_document_that_only_reads_has_no_dicts_to_send(tmp_path: Path) -> None
 
 
 def test_names_that_python_cannot_write_and_values_in_quotes(tmp_path: Path) -> None:
-    inner = object_(**{"from": enum("it's", 'a "b"'), "x-y": array(enum("a"))})
+    inner = object_("x-y", **{"from": enum("it's", 'a "b"'), "x-y": array(enum("a"))})
     seen = viewed(posting(object_(inner=inner, either={"oneOf": [inner, enum("it's | not", "q\\")]})))
     render(seen, tmp_path)
     for path in tmp_path.rglob("*.py"):
         compile(path.read_text(encoding="utf-8"), path.name, "exec")
+    texts = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("raw/params/*.py")]
+    imported = [line for text in texts if '"Required[' in text for line in text.splitlines() if line.startswith("from typing import")]
+    assert imported == ["from typing import Literal, Required"] * 2  # which stand in texts alone
 
 
 def test_what_would_be_one_name_in_python_is_refused() -> None:
