@@ -9,9 +9,10 @@ from typing import Generic, TypeVar, cast
 import anyio
 import attrs
 
-__all__ = ["Done", "Failed", "attempt", "attempt_here"]
+__all__ = ["Done", "Failed", "attempt", "attempt_here", "first_of"]
 
 ResultT = TypeVar("ResultT")
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 @attrs.frozen
@@ -84,6 +85,13 @@ async def attempt_here(call: Callable[[], Awaitable[ResultT]]) -> Done[ResultT] 
         if isinstance(error, GeneratorExit) or (not isinstance(error, Exception) and _cancelled()):
             raise
         return Failed(error)
+
+
+def first_of(error: ErrorT) -> ErrorT:
+    """The first error of those that went wrong at the same time; one that is no group as it is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("ErrorT", cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return error
 
 
 def _cancelled() -> bool:

@@ -70,9 +70,6 @@ class Number:
         self.likes = [f"%{'%'.join(chr(ord(zero) + int(digit)) for digit in national)}%" for zero in _ZEROS]
         """What a text is like that may hold it."""
 
-    def stands_in(self, text: str) -> bool:
-        return next(self._spans(text), None) is not None
-
     def is_in_field(self, value: object) -> bool:
         """Whether a field for a number is about it: there nothing but a number is to be expected, which may be of any country."""
         return isinstance(value, str) and next(self._spans(value, alone=self._american), None) is not None

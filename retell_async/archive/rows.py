@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 import attrs
 import msgspec
 
+from .._core.json import well_formed
 from .policy import Storage
 
 __all__ = [
@@ -390,9 +391,7 @@ def _short(value: object) -> str | None:
 
 def cleaned(text: str) -> str:
     """A text without what databases refuse: NUL, and halves of pairs that are no characters."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return cast("str", well_formed(text.replace("\0", "\ufffd")))
 
 
 def _integer(value: object) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import anyio
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from retell_async.webhooks import parse_event
 
+from .._core.attempt import first_of
 from .._core.errors import BadRequestError, ConfigurationError, NotFoundError, UnprocessableEntityError
 from .._core.json import loads
 from .._core.pages import Walk
@@ -264,10 +265,8 @@ class Sync:
         finally:
             with anyio.move_on_after(5, shield=True):
                 await self._save_if_mine(kind, holder=None, lease_until=None)
-        while isinstance(wrong, ExceptionGroup):  # of reads at the same time, the first that failed
-            wrong = cast("ExceptionGroup[Exception]", wrong).exceptions[0]
         if wrong is not None:
-            raise wrong
+            raise first_of(wrong)  # of reads at the same time
 
     async def _acquire(self, kind: Kind) -> None:
         first: float | None = None

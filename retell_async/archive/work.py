@@ -7,13 +7,13 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import anyio
 import attrs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .._core.attempt import Done, Failed, attempt
+from .._core.attempt import Done, Failed, attempt, first_of
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_text, masked_traceback
 from .database import Database
@@ -122,7 +122,7 @@ class Worker:
                 tasks.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - handlers may raise anything
             settled = True
-            first = _only(error)
+            first = first_of(error)
             if isinstance(first, LeaseLostError):
                 _logger.warning("%s was taken over by another process", taken.key)
                 return
@@ -179,10 +179,6 @@ class Worker:
 def _done(ended: Done[object] | Failed) -> None:
     if isinstance(ended, Failed):
         raise ended.exception
-
-
-def _only(error: Exception) -> Exception:
-    return _only(cast("ExceptionGroup[Exception]", error).exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 async def _first(seconds: float, *events: anyio.Event) -> None:

@@ -21,6 +21,7 @@ from .._core.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
+from .._core.json import well_formed
 from .._core.masking import mask_text
 from .catalog import Json, Tool
 from .ledger import Sending
@@ -150,7 +151,7 @@ def encodable(value: T) -> T:
     """A value with U+FFFD in place of each half of a surrogate pair in its texts: a text, or a list, a mapping or a message of texts."""
     found: Any = value
     if isinstance(found, str):
-        return cast("T", found if found.isascii() else found.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return cast("T", well_formed(found))
     if isinstance(found, BaseModel):
         return cast("T", found.model_copy(update={name: encodable(getattr(found, name)) for name in found.model_fields_set}))
     if isinstance(found, dict):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from retell_async import APIStatusError, CircuitEvent, LimitEvent, OutcomeUnknownError, RetellError, RetryEvent, WaitEvent
+from retell_async._core.json import well_formed
 from retell_async._instrumentation import (
     Activity,
     AttemptActivity,
@@ -148,9 +149,7 @@ def error_type(activity: Activity) -> str | None:
 
 def text_of(value: object) -> str | None:
     """A text of Retell's, such as can be sent on: with a mark for each half of a surrogate pair. ``None`` if it is none."""
-    if not isinstance(value, str) or value.isascii():
-        return value if isinstance(value, str) else None
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return cast("str", well_formed(value)) if isinstance(value, str) else None
 
 
 def learn(activity: RequestActivity) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, get_args
 
 import anyio
 import attrs
 from anyio import CapacityLimiter
 
 from ..._call_slots import CallSlots
+from ..._core.attempt import first_of
 from ..._core.errors import ConfigurationError
 from ..._helpers.call import Ends
 from ..._http.loops import is_asyncio, running_loop
@@ -378,11 +379,5 @@ def _raise(group: BaseExceptionGroup[BaseException]) -> NoReturn:
     """Raise what went wrong: by itself, if it is one thing."""
     superseded, rest = group.split(Superseded)
     if superseded is not None and rest is None:
-        raise ConfigurationError(str(_first(superseded))) from None
-    raise group if rest is None or len(rest.exceptions) > 1 else _first(rest)
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return error
+        raise ConfigurationError(str(first_of(superseded))) from None
+    raise group if rest is None or len(rest.exceptions) > 1 else first_of(rest)

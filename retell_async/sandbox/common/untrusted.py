@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
-__all__ = ["parse_json", "replace_surrogates"]
+__all__ = ["parse_json"]
 
 _DEEPEST = 100
 """Levels of JSON: more than anybody sends, and fewer than Python's recursion limit."""
@@ -26,19 +26,6 @@ def parse_json(content: bytes | str) -> Any:
     if text.count("[") + text.count("{") > _DEEPEST:
         _check_depth(value)
     return value
-
-
-def replace_surrogates(value: Any) -> Any:
-    """The same JSON with a question mark in place of each lone surrogate, which cannot be encoded."""
-    match value:
-        case str():
-            return value.encode(errors="replace").decode()
-        case list():
-            return [replace_surrogates(item) for item in cast("list[object]", value)]
-        case dict():
-            return {replace_surrogates(name): replace_surrogates(item) for name, item in cast("dict[str, object]", value).items()}
-        case _:
-            return value
 
 
 def _check_depth(value: Any) -> None:

@@ -11,8 +11,10 @@ from urllib.parse import parse_qs, unquote
 
 import jsonschema_rs
 
+from retell_async._core.json import well_formed
+
 from ..common.messages import Incoming, Json, Refused
-from ..common.untrusted import parse_json, replace_surrogates
+from ..common.untrusted import parse_json
 from .known_fields import KnownFields
 from .multipart import Upload, read_form
 from .schema_values import properties
@@ -221,7 +223,7 @@ class Route:
 
     def _check(self, check: jsonschema_rs.Draft4Validator, value: Any, where: str) -> None:
         if not _is_valid(check, value):
-            raise Refused(400, f"{where}{describe_error(check, replace_surrogates(value))}")
+            raise Refused(400, f"{where}{describe_error(check, well_formed(value))}")
 
     @cached_property
     def _parameter_checks(self) -> list[tuple[Json, jsonschema_rs.Draft4Validator]]:
@@ -264,7 +266,7 @@ def _is_valid(check: jsonschema_rs.Draft4Validator, value: Any) -> bool:
     try:
         return check.is_valid(value)
     except UnicodeEncodeError:
-        return check.is_valid(replace_surrogates(value))
+        return check.is_valid(well_formed(value))
 
 
 def _converted(text: str, check: jsonschema_rs.Draft4Validator, where: str) -> Any:

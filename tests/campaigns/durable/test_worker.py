@@ -377,6 +377,14 @@ async def test_an_outage_is_said_once_and_stands_beside_the_status_until_it_is_o
     assert said == [f"campaign: {note}", "campaign: the API answers again"]
 
 
+def halt(bench: Bench, worker: Worker, how: str) -> None:
+    """Let nothing be sent any more."""
+    if how == "stop":
+        worker.stop.set()
+    else:
+        bench.desk.store.hold()
+
+
 @pytest.mark.parametrize("how", ["stop", "pause"])
 @pytest.mark.parametrize("asks", [True, False], ids=["for room", "for a call"])
 async def test_an_outage_keeps_nobody_from_stopping(bench: Bench, down: list[bool], how: str, asks: bool) -> None:
@@ -386,10 +394,7 @@ async def test_an_outage_keeps_nobody_from_stopping(bench: Bench, down: list[boo
     async with bench.worker() as worker, anyio.create_task_group() as tasks:
         tasks.start_soon(worker.carry_out, key)
         await anyio.sleep(0.1)
-        if how == "stop":
-            worker.stop.set()
-        else:
-            bench.desk.store.hold()
+        halt(bench, worker, how)
         with anyio.fail_after(5):
             while bench.desk.store.open_attempts():  # noqa: ASYNC110 - see above
                 await anyio.sleep(0.01)
@@ -413,10 +418,7 @@ async def test_what_waits_for_room_is_taken_back_when_nothing_is_to_be_sent_any_
             with anyio.fail_after(10):
                 tasks.start_soon(worker.carry_out, key)
                 await anyio.sleep(0.1)
-                if what == "stop":
-                    worker.stop.set()
-                else:
-                    bench.desk.store.hold()
+                halt(bench, worker, what)
     assert bench.server.sent == []
     assert bench.desk.store.open_attempts() == []
     assert bench.desk.store.counts() == {"waiting": 1}
