@@ -203,13 +203,11 @@ def run(
     state = opened.state()
     _show(state)
     from ..campaigns.durable.database import shown
-    from ..campaigns.durable.store import is_held
 
-    held = is_held(state.status, state.note)
-    paused_itself = state.status == "paused" and bool(state.note) and not held
+    paused_itself = state.status == "paused" and bool(state.note) and not state.held
     if state.status in {"running", "paused"}:
         first = "It paused by itself. Mend what is said above, then go on" if paused_itself else "Go on"
-        again = "run --resume" if held else "run"
+        again = "run --resume" if state.held else "run"
         click.echo(f"{first} with: retell-async campaign {again} {shlex.quote(shown(database))}", err=True)
     if by is not None:
         sys.exit(128 + by)  # as shells have it

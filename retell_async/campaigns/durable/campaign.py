@@ -42,6 +42,7 @@ __all__ = ["Campaign", "Progress", "State"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_HELD = "until it is resumed"
 _TICK = 0.2  # seconds from one look at what is due to the next
 _BREATH = 0.02  # the same while contacts are moved to their next hours, by many: others may write in between
 _TOLD = 1.0  # seconds from one time that is told how it stands to the next
@@ -67,6 +68,9 @@ class State:
     counts: dict[str, int]
     """How many contacts are ``waiting`` to be called, ``live`` (on the line) or ``analyzing`` (their call is over, and what its agent left
     is waited for), and how many ended how, as `Case.end` says. What there is none of is left out."""
+
+    held: bool = False
+    """Whether somebody paused it, so that it stays so until it is resumed."""
 
     @property
     def contacts(self) -> int:
@@ -153,6 +157,8 @@ class Campaign:
 
     def _state(self) -> State:
         name, _, status, note = self._store.campaign()
+        if status == "held":
+            return State(name, "paused", f"{note}; {_HELD}" if note else _HELD, self._store.counts(), held=True)
         return State(name, status, note, self._store.counts())
 
     @_clearly
@@ -168,10 +174,10 @@ class Campaign:
     @_clearly
     def report(self) -> str:
         """How it went, as one page of HTML, complete in itself: contacts, answers by the hour, cost. Numbers of people are masked."""
-        name, settings, status, note = self._store.campaign()
-        told = f"{status} ({note})" if note else status
+        state, zone = self._state(), self._store.campaign()[1].rules.zone
+        told = f"{state.status} ({state.note})" if state.note else state.status
         with self._database.fast.connect() as connection:
-            return page(name, told, self._store.counts(), View(connection).records(), self._store.now(), zone=settings.rules.zone)
+            return page(state.name, told, state.counts, View(connection).records(), self._store.now(), zone=zone)
 
     @_clearly
     def progress(self, last: int = 5) -> Progress:
@@ -216,7 +222,7 @@ class Campaign:
     @_clearly
     def resume(self) -> None:
         """Take a pause back: it goes on with the process that runs it, or else with the next `run`."""
-        self._store.set_status("running", only_from="paused")
+        self._store.set_status("running", only_from=("paused", "held"))
 
     @_clearly
     def cancel(self) -> None:

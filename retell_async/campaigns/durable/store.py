@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from secrets import token_hex
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import sqlalchemy as sa
@@ -32,11 +32,12 @@ from .database import Database
 from .day import Day
 from .tables import attempts, campaigns, contacts, do_not_call, tables, workers
 
-__all__ = ["WAITS", "Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Superseded", "Turn", "Wait", "is_held"]
+__all__ = ["WAITS", "Begun", "Intent", "LeaseLost", "Nothing", "Status", "Store", "Stored", "Superseded", "Turn", "Wait"]
 
 Status = Literal["running", "paused", "cancelled", "done"]
+Stored: TypeAlias = Status | Literal["held"]
+"""A status as it is written: ``held`` is paused too, by somebody, until it is resumed."""
 
-_HELD = "until it is resumed"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _SOON = 2.0  # seconds for which a call that is begun waits for its number at most: until then it takes the place of another
 _BREATH = 0.02  # seconds from one of many transactions to the next, in which others may write
@@ -58,11 +59,6 @@ class LeaseLost(Exception):
 
 class Superseded(Exception):
     """A later version of this package has brought the campaign to its own format."""
-
-
-def is_held(status: Status, note: str) -> bool:
-    """Whether somebody paused it, so that it stays paused until it is resumed."""
-    return status == "paused" and note.endswith(_HELD)
 
 
 @attrs.frozen
@@ -200,7 +196,7 @@ class Store:
             if batch:
                 connection.execute(sa.insert(contacts), batch)
 
-    def campaign(self) -> tuple[str, Settings, Status, str]:
+    def campaign(self) -> tuple[str, Settings, Stored, str]:
         """Its name, settings, status, and why it has that.
 
         :raises ConfigurationError: there is none in this database, or a later version wrote it.
@@ -222,11 +218,11 @@ class Store:
             self._read = row.settings, row.format, formats.settings_from(row.settings, row.format)
         return self._read[2]
 
-    def set_status(self, status: Status, note: str = "", *, only_from: Status | None = None) -> bool:
+    def set_status(self, status: Status, note: str = "", *, only_from: tuple[Stored, ...] = ()) -> bool:
         """Write how it is to go on; whether it was as it had to be."""
         with self._writing(durably=True) as (connection, _):
             row = connection.execute(sa.select(campaigns.c.status, campaigns.c.usage)).one()
-            if only_from not in {None, row.status}:
+            if only_from and row.status not in only_from:
                 return False
             _set_status(connection, row, status, note)
             return True
@@ -242,20 +238,20 @@ class Store:
 
     def pause(self, note: str) -> None:
         """Let it pause, if it runs, and write why."""
-        self.set_status("paused", note, only_from="running")
+        self.set_status("paused", note, only_from=("running",))
 
     def hold(self) -> None:
         """Let it pause, or stay so, until somebody resumes it."""
         with self._writing(durably=True) as (connection, _):
             row = connection.execute(sa.select(*_STATUS)).one()
-            if row.status in {"running", "paused"} and not is_held(row.status, row.note):
-                _set_status(connection, row, "paused", f"{row.note}; {_HELD}" if row.status == "paused" and row.note else _HELD)
+            if row.status in {"running", "paused"}:
+                _set_status(connection, row, "held", row.note if row.status == "paused" else "")
 
     def go_on(self) -> None:
         """Let it run, unless it is cancelled or somebody has paused it."""
         with self._writing(durably=True) as (connection, _):
             row = connection.execute(sa.select(*_STATUS)).one()
-            if row.status != "cancelled" and not is_held(row.status, row.note):
+            if row.status not in {"cancelled", "held"}:
                 _set_status(connection, row, "running", "")
 
     def finish(self) -> bool:
@@ -770,7 +766,7 @@ _STATUS = [campaigns.c[name] for name in ("status", "note", "usage")]
 _DAY = [campaigns.c[name] for name in ("day", "calls", "usage")]
 
 
-def _set_status(connection: sa.Connection, row: Any, status: Status, note: str) -> None:
+def _set_status(connection: sa.Connection, row: Any, status: Stored, note: str) -> None:
     values = {"status": status, "note": note}
     if status == "running":  # numbers that were set aside have another chance
         values["usage"] = json.dumps({number: had[:2] for number, had in json.loads(row.usage).items()})

@@ -227,11 +227,12 @@ def test_a_pause_that_somebody_asked_for_stays_until_it_is_resumed(make: Campaig
     for _ in range(2):
         store.hold()
     store.go_on()
-    assert store.campaign()[2:] == ("paused", "the account cannot pay; until it is resumed")
-    store.set_status("running", only_from="paused")
+    assert store.campaign()[2:] == ("held", "the account cannot pay")
+    assert not store.set_status("running", only_from=("paused",))
+    assert store.set_status("running", only_from=("paused", "held"))
     assert store.campaign()[2:] == ("running", "")
     store.hold()
-    assert store.campaign()[2:] == ("paused", "until it is resumed")
+    assert store.campaign()[2:] == ("held", "")
     store.set_status("cancelled")
     store.go_on()
     store.hold()
@@ -578,7 +579,7 @@ def test_where_all_numbers_are_refused_the_campaign_pauses_and_goes_on_when_that
         desk.store.settle(key, Result("not_placed", for_good=True, text="agent not found"))
     assert desk.store.counts() == {"waiting": 3}
     assert desk.store.campaign()[2] == "paused"
-    desk.store.set_status("running", only_from="paused")
+    desk.store.set_status("running", only_from=("paused",))
     for _ in range(3):
         key = desk.begin()
         desk.send(key)
@@ -647,7 +648,7 @@ def test_a_pause_names_all_numbers_that_are_at_fault(make: Campaigns) -> None:
     desk.store.note("something else")
     desk.store.hold()  # as somebody does it: it is not said to pause by itself
     desk.store.note("", over="something else")  # which comes too late, and changes nothing
-    assert desk.store.campaign()[2:] == ("paused", "until it is resumed")
+    assert desk.store.campaign()[2:] == ("held", "")
 
 
 def test_lists_of_the_settings_are_read_when_it_is_made_and_kept(tmp_path: Path) -> None:
