@@ -15,4 +15,4 @@ def main() -> None:
         if error.name != "click":
             raise
         sys.exit("click is missing: retell-async needs `pip install 'retell-async[cli]'`")
-    retell_async()
+    retell_async(prog_name="retell-async")

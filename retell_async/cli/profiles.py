@@ -13,9 +13,10 @@ from .._client import AsyncRetell
 from .._core.errors import ConfigurationError
 from .._core.masking import Hidden
 
-__all__ = ["DEFAULT", "Profile"]
+__all__ = ["DEFAULT", "SANDBOX", "Profile"]
 
 DEFAULT = "default"
+SANDBOX = "http://127.0.0.1:8888"
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -45,6 +46,11 @@ class Profile:
         if not key:
             raise ConfigurationError(f"the profile {name} has no API key: set RETELL_API_KEY{end}")
         return cls(name, environment.get(f"RETELL_BASE_URL{end}") or environment.get("RETELL_BASE_URL") or None, Hidden(key))
+
+    @classmethod
+    def sandbox(cls) -> Profile:
+        """What `retell-async sandbox` serves on this machine, unless it is told another port."""
+        return cls("sandbox", SANDBOX, Hidden("key_sandbox"))
 
     def client(self, **options: Any) -> AsyncRetell:
         """A client of the workspace.
