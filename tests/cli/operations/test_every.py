@@ -30,7 +30,9 @@ def test_all_operations_of_the_document_are_commands() -> None:
     methods = [f"{resource}.{method}" for resource, some in table.methods().items() for method in some]
     assert Counter(methods) == Counter(method for _, method in METHODS)
     assert {key for key, _ in METHODS} == {*OPERATIONS}
-    assert len(OPERATIONS) == sum(len([name for name in path if name in ("get", "post", "put", "patch", "delete")]) for path in DOCUMENT["paths"].values())
+    assert len(OPERATIONS) == sum(
+        len([name for name in path if name in ("get", "post", "put", "patch", "delete")]) for path in DOCUMENT["paths"].values()
+    )
 
 
 @pytest.mark.parametrize(("key", "method"), METHODS, ids=[method for _, method in METHODS])
@@ -41,7 +43,9 @@ def test_a_command_sends_what_it_is_given(key: str, method: str) -> None:
     from retell_async import AsyncRetell
 
     keywords = given.keywords(getattr(getattr(AsyncRetell(api_key="key_1"), resource), name))
-    keywords = {argument: value for argument, value in keywords.items() if argument not in operation.files or argument in operation.required}
+    keywords = {
+        argument: value for argument, value in keywords.items() if argument not in operation.files or argument in operation.required
+    }
     arguments = [keywords.pop(argument) for argument in operation.positional]
     options = [option for argument, value in keywords.items() for option in as_options(operation, argument, value)]
     done = run(table.named(resource), table.named(name), *options, "--dry-run", "--", *arguments)
