@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import click
 
-from .._core.errors import RetellError
+from .._core.errors import OutcomeUnknownError, RetellError
 from .._core.masking import mask_text
 from .._version import __version__
 from .operations import table
@@ -21,10 +21,22 @@ __all__ = ["Lazy", "retell_async"]
 _PARTS = {
     "archive": ("archive", "Keep calls and chats in a database of your own, and ask it."),
     "campaign": ("campaign", "Plan calls to many people by rules."),
+    "completion": ("programs", "Print what lets a shell complete commands."),
+    "doctor": ("by_hand.doctor", "Look whether everything is as it has to be: key, connection, clock, limits."),
+    "logs": ("by_hand.calls", "Show calls as they end, or the log of one."),
     "mcp": ("mcp", "Serve a workspace to models, as tools and resources."),
+    "sandbox": ("programs", "Serve the Retell API on this machine: no account, no network, no cost."),
+    "test": ("by_hand.suite", "Run an agent's test cases, for CI."),
+    "webhooks": ("by_hand.webhooks", "Bring webhook events to a program on this machine, or again."),
 }
 """The parts: the module in which each is, under its own name, and what it does."""
-_BY_HAND: Mapping[str, Mapping[str, tuple[str, str]]] = {}
+_BY_HAND: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "call": {
+        "follow": ("by_hand.calls", "Show a call as it goes on: what is said, and how it ends."),
+        "place": ("by_hand.calls", "Call somebody, in few words."),
+    },
+    "llm": {"simulate": ("programs", "Play Retell's side against the server of a custom LLM.")},
+}
 """Commands by hand among those of a resource."""
 
 
@@ -32,6 +44,10 @@ _BY_HAND: Mapping[str, Mapping[str, tuple[str, str]]] = {}
 def _one_line() -> Generator[None]:
     try:
         yield
+    except OutcomeUnknownError as error:
+        from .operations.sending import UNKNOWN, Failed
+
+        raise Failed(mask_text(str(error)), UNKNOWN) from None
     except RetellError as error:
         raise click.ClickException(mask_text(str(error))) from None
     except ModuleNotFoundError as error:

@@ -17,8 +17,8 @@ from .state.journal import Journal
 from .state.settings import Settings
 
 
-def main(arguments: list[str] | None = None) -> int:
-    asked = _parser().parse_args(arguments)
+def main(arguments: list[str] | None = None, *, program: str = "python -m retell_async.sandbox") -> int:
+    asked = _parser(program).parse_args(arguments)
     try:
         settings = Settings(
             seed=asked.seed,
@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m retell_async.sandbox",
+        prog=program,
         description="The Retell API on this machine, with its state in memory.",
         epilog="A fault is a kind, and after a colon its fields: rate_limit:requests=50,per=1,form=date or "
         "timeout:operation=create*,probability=0.05,seed=7,acted=true. The kinds and fields are those of retell_async.sandbox.Fault. "

@@ -166,7 +166,7 @@ def print_table(names: Sequence[str], found: Sequence[Sequence[str]], *, whole: 
         if room < 0 and index and is_terminal and not whole:
             break
         taken += 1
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(names))
     for index, name in enumerate(names[:taken]):
         most = None if index == 0 or not is_terminal or whole else max(_WIDEST, len(name))
         table.add_column(Text(name), no_wrap=True, overflow="ellipsis", max_width=most)
