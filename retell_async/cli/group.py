@@ -14,7 +14,7 @@ from .._core.errors import OutcomeUnknownError, RetellError
 from .._core.masking import mask_text
 from .._version import __version__
 from .operations import table
-from .operations.command import NAMES, Group, Resource
+from .operations.command import HELP, Group, Resource
 
 __all__ = ["Lazy", "retell_async"]
 
@@ -70,7 +70,7 @@ class Lazy(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _PARTS:
             return _loaded(_PARTS[cmd_name][0], cmd_name)
-        resource = next((name for name in table.methods() if table.named(name) == cmd_name), None)
+        resource = next((name for name in table.methods() if table.named(name) == table.named(cmd_name)), None)
         if resource is None:
             return None
         by_hand: dict[str, tuple[Callable[[], click.Command], str]] = {
@@ -90,7 +90,7 @@ class Lazy(Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=Lazy, context_settings=NAMES)
+@click.group(cls=Lazy, context_settings=HELP)
 @click.version_option(__version__, prog_name="retell-async")
 def retell_async() -> None:
     """Tools for the Retell AI voice-agent API.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -41,7 +41,8 @@ def follow(call_id: str, poll: bool, profile: str | None, sandbox: bool) -> None
     Watching needs the extra [llm]; without it, or with --poll, the call is asked for every two seconds, and its transcript is shown when it
     is over. Ctrl-C stops watching; the call goes on.
     """
-    anyio.run(_follow_alone, profile_of(profile, sandbox), call_id, poll)
+    with suppress(KeyboardInterrupt):
+        anyio.run(_follow_alone, profile_of(profile, sandbox), call_id, poll)
 
 
 async def _follow_alone(profile: Profile, call_id: str, poll: bool) -> None:
@@ -202,7 +203,8 @@ def logs(call_id: str | None, since: str, agent_id: str | None, failed: bool, fo
     criteria: dict[str, Any] = {"call_status": {"type": "enum", "op": "in", "value": list(_OVER[1:] if failed else _OVER)}}
     if agent_id is not None:
         criteria["agent"] = [{"agent_id": agent_id}]
-    anyio.run(_logs, known, criteria, moment(since), followed)
+    with suppress(KeyboardInterrupt):
+        anyio.run(_logs, known, criteria, moment(since), followed)
 
 
 async def _logs(profile: Profile, criteria: dict[str, Any], since: datetime, followed: bool) -> None:

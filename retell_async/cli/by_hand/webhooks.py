@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -65,7 +66,8 @@ def listen(url: str | None, names: str | None, every: float, profile: str | None
     """
     known = profile_of(profile, sandbox)
     wanted = _wanted(names, (*CALL, *CHAT))
-    anyio.run(_listen, known, _Delivery.to(url, known), wanted, every)
+    with suppress(KeyboardInterrupt):
+        anyio.run(_listen, known, _Delivery.to(url, known), wanted, every)
 
 
 async def _listen(profile: Profile, delivery: _Delivery, wanted: frozenset[str], every: float) -> None:
@@ -97,7 +99,7 @@ async def _recent(client: AsyncRetell, kind: Kind, since: datetime) -> AsyncGene
     """Calls or chats that go on, that ended since, or that never began: of these the last thousand."""
     resource: Any = getattr(client, kind)
     status = f"{kind}_status"
-    ended = {"end_timestamp": {"type": "number", "op": "ge", "value": int(since.timestamp() * 1000)}}
+    ended = {"end_timestamp": {"type": "number", "op": "ge", "value": _ms(since)}}
     for criteria in (ended, {status: {"type": "enum", "op": "in", "value": ["ongoing"]}}):
         async for item in resource.list(filter_criteria=criteria, limit=_PAGE):
             yield item.to_dict()
@@ -150,14 +152,14 @@ def resend(
     then nobody can say whether they belong to the period: they are left out, and counted.
     """
     known = profile_of(profile, sandbox)
-    first, last = moment(since), moment(until or "now")
-    if first >= last:
+    first, last = moment(since), None if until is None else moment(until)
+    if last is not None and first >= last:
         raise click.UsageError(f"the period ends ({last:%Y-%m-%d %H:%M}) before it begins ({first:%Y-%m-%d %H:%M})")
     anyio.run(_resend, known, _Delivery.to(url, known), _wanted(names, (*CALL, *CHAT)), first, last, never_connected)
 
 
 async def _resend(
-    profile: Profile, delivery: _Delivery, wanted: frozenset[str], first: datetime, last: datetime, never_connected: bool
+    profile: Profile, delivery: _Delivery, wanted: frozenset[str], first: datetime, last: datetime | None, never_connected: bool
 ) -> None:
     async with profile.client() as client, delivery:
 
@@ -165,7 +167,9 @@ async def _resend(
             whole: dict[str, Any] = (await getattr(client, kind).retrieve(id)).to_dict()
             await delivery.post(events_of(kind, whole, [name for name in happened(kind, whole) if name in wanted]))
 
-        period: Any = {"type": "range", "op": "bt", "value": [int(first.timestamp() * 1000), int(last.timestamp() * 1000)]}
+        period: Any = {"type": "number", "op": "ge", "value": _ms(first)}
+        if last is not None:
+            period = {"type": "range", "op": "bt", "value": [_ms(first), _ms(last)]}
         async for call in client.call.list(filter_criteria={"end_timestamp": period}, limit=_PAGE, sort_order="ascending"):
             await post("call", call.call_id)
         async for chat in client.chat.list(filter_criteria={"end_timestamp": period}, limit=_PAGE, sort_order="ascending"):
@@ -179,6 +183,10 @@ async def _resend(
             f"{len(untimed):,} calls that never connected have no time and were left out: --never-connected takes them too", err=True
         )
     delivery.check()
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _wanted(names: str | None, there: Sequence[str]) -> frozenset[str]:
@@ -225,7 +233,7 @@ class _Delivery:
             said, is_fine = await self._attempts(self._http, event)
             self.accepted += is_fine
             self.refused += not is_fine
-            click.echo(f"{datetime.now().astimezone():%H:%M:%S}  {event.name:<14}  {event.about}  {said}")
+            click.echo(f"{datetime.now().astimezone():%H:%M:%S}  {event.name:<18}  {event.about}  {said}")
 
     async def _attempts(self, http: httpx.AsyncClient, event: Event) -> tuple[str, bool]:
         import httpx

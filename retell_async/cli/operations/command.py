@@ -16,7 +16,7 @@ from . import table
 from .arguments import choices, conditions, criteria, gathered, period, pulled, takes
 from .table import Json, Operation, fields, kinds, named, sentence, words
 
-__all__ = ["NAMES", "Group", "Resource", "command", "profile_options", "profile_of"]
+__all__ = ["HELP", "Group", "Resource", "command", "profile_options", "profile_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,8 +25,9 @@ def _normal(name: str) -> str:
     return name.replace("_", "-")
 
 
-NAMES: dict[str, Any] = {"token_normalize_func": _normal, "help_option_names": ["-h", "--help"]}
-"""Settings of all commands: names with _ are those with -."""
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+_NAMES: dict[str, Any] = {**HELP, "token_normalize_func": _normal}
+"""Options with _ in their names are those with -."""
 _WORDS_FOR = 13  # arguments of an operation of which all is said; of one that has more, the first sentence
 _FIELDS_SHOWN = 5
 _ENUM_SHOWN = 24
@@ -79,7 +80,7 @@ class Resource(Group):
 
     def __init__(self, resource: str, by_hand: Mapping[str, tuple[Callable[[], click.Command], str]]) -> None:
         about = f"{table.about(resource).rstrip('.')}."
-        super().__init__(named(resource), help=about, short_help=about, context_settings=NAMES)
+        super().__init__(named(resource), help=about, short_help=about, context_settings=HELP)
         self._resource = resource
         self._by_hand = by_hand
 
@@ -89,7 +90,7 @@ class Resource(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self._by_hand:
             return self._by_hand[cmd_name][0]()
-        method = next((name for name in table.methods()[self._resource] if named(name) == cmd_name), None)
+        method = next((name for name in table.methods()[self._resource] if named(name) == _normal(cmd_name)), None)
         return None if method is None else command(table.operation(self._resource, method))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -159,7 +160,7 @@ def command(operation: Operation) -> click.Command:
         callback=_run(operation),
         help="\n\n".join(about),
         short_help=sentence(operation.about),
-        context_settings=NAMES,
+        context_settings=_NAMES,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from codegen.document import Json
+from retell_async import AsyncRetell
 from retell_async.cli.group import retell_async
 from retell_async.cli.operations import table
 from retell_async.cli.operations.output import without_secrets
@@ -40,8 +42,6 @@ def test_a_command_sends_what_it_is_given(key: str, method: str) -> None:
     resource, _, name = method.partition(".")
     operation = table.operation(resource, name)
     given = everything(key, Random(key))
-    from retell_async import AsyncRetell
-
     keywords = given.keywords(getattr(getattr(AsyncRetell(api_key="key_1"), resource), name))
     keywords = {
         argument: value for argument, value in keywords.items() if argument not in operation.files or argument in operation.required
@@ -77,33 +77,28 @@ def as_text(value: Any) -> str:
     return f"@{value}" if value.startswith("@") else value
 
 
+@cache
+def shown(*command: str) -> str:
+    done = run(*command, "--help")
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.output.splitlines())) <= WIDTH
+    assert "\x1b" not in done.output
+    return done.output
+
+
 @pytest.mark.parametrize("resource", table.methods())
 def test_help_is_in_words_of_ours_and_fits(resource: str) -> None:
-    groups = [run(table.named(resource), "--help")]
-    commands = [run(table.named(resource), table.named(method), "--help") for method in table.methods()[resource]]
-    for done in [run("--help"), *groups, *commands]:
-        assert done.exit_code == 0, done.output
-        assert max(map(len, done.output.splitlines())) <= WIDTH
-        assert "\x1b" not in done.output
-    for method, done in zip(table.methods()[resource], commands, strict=True):
-        operation = table.operation(resource, method)
+    assert table.about(resource) in " ".join(shown().split())
+    group = shown(table.named(resource))
+    for method in table.methods()[resource]:
+        assert f"  {table.named(method)} " in group
+        operation, said = table.operation(resource, method), shown(table.named(resource), table.named(method))
         assert operation.about
+        assert not any(f"`{name}`" in said for _, name in METHODS)
+        assert not re.search(r"\bclient\.|\bawait\b|\bNone\b", said)
         for name in operation.arguments:
             assert table.words(operation.arguments[name]), (resource, method, name)
-            shown = name.upper() if name in operation.positional else f"--{table.named(name)} "
-            assert shown in done.output
-
-
-def test_nothing_of_python_is_in_the_words() -> None:
-    said = json.dumps({name: run(*name.split(), "--help").output for name in map(_command, METHODS)})
-    for method in {method for _, method in METHODS}:
-        assert f"`{method}`" not in said
-    assert not re.search(r"\bclient\.|\bawait\b|\bNone\b", said)
-
-
-def _command(entry: tuple[str, str]) -> str:
-    resource, _, name = entry[1].partition(".")
-    return f"{table.named(resource)} {table.named(name)}"
+            assert (name.upper() if name in operation.positional else f"--{table.named(name)} ") in said
 
 
 def test_a_resource_that_nobody_described_says_what_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from retell_async.cli.operations.sending import UNKNOWN
 
-from .account import Account
+from ..account import Account
 
 NUMBER = "+14155550123"
 
