@@ -27,17 +27,19 @@ _RANKS = tuple(
     map(
         re.compile,
         (
-            r"(^|_)name$|nickname$|title$",
+            r"^name$|nickname$|title$",
             r"status$|^result",
-            r"^direction$|_type$|^type$|^role$",
-            r"(from|to|phone)_number(_pretty)?$",
+            r"(to|phone)_number$",
             r"^(start|created|last_modification|user_modified)\w*(timestamp|_at)\w*$",
             r"^duration_ms$",
             r"reason$",
-            r"(count|_cost|version)$|^is_",
+            r"^from_number$",
+            r"^direction$|_type$|^type$|^role$|_name$",
+            r"(count|_cost|version)$|^is_|number_pretty$",
         ),
     )
 )
+_TOLD_BY_OTHERS = 6  # from this rank on, what is the same for all says little
 _TIME = re.compile(r"(timestamp(_ms)?|_at)$")
 
 
@@ -65,16 +67,22 @@ def picked(item: Mapping[str, Any], fields: Sequence[str]) -> Json:
 
 
 def columns(items: Sequence[Mapping[str, Any]], resource: str) -> list[str]:
-    """The fields that make the columns of a table, the most telling first: those that are short in all items, but not the same."""
+    """The fields that make the columns of a table, the most telling first: those that are short in all items."""
     names = list(dict.fromkeys(name for item in items for name in item))
     short = [name for name in names if not any(isinstance(item.get(name), dict | list) for item in items) and not _TRANSCRIPT.search(name)]
     told = [name for name in short if any(item.get(name) not in (None, "") for item in items)]
     ids = [f"{resource}_id", "phone_number", *(name for name in told if name.endswith("_id"))]
-    own = next((name for name in ids if name in told), None)
-    ranked = sorted((rank, name) for name in told if (rank := _rank(name)) is not None and name != own)
-    first = [own] if own else []
-    found = [*first, *(name for _, name in ranked)]
-    return (found + [name for name in told if name not in found and (not found or len(found) < 3)])[:_MOST_COLUMNS]
+    own = [name for name in (next((name for name in ids if name in told), None), f"{resource}_name") if name in told]
+    ranked = sorted((rank, name) for name in told if (rank := _rank(name)) is not None and name not in own)
+    same = {name for name in told if len(items) > 1 and len({str(item.get(name)) for item in items}) == 1}
+    found = [*own, *(name for rank, name in ranked if rank < _TOLD_BY_OTHERS or name not in same)]
+    return (found if len(found) > 2 else [*found, *(name for name in told if name not in found)])[:_MOST_COLUMNS]
+
+
+def heading(name: str, resource: str) -> str:
+    """A field's name above its column: without what stands there anyway."""
+    short = re.sub(r"_(timestamp|ms)$", "", name)
+    return short if short.endswith("_id") else short.removeprefix(f"{resource}_")
 
 
 def _rank(name: str) -> int | None:
@@ -129,7 +137,8 @@ def print_items(items: Sequence[Json], resource: str, style: Style) -> None:
         click.echo(json.dumps(found, ensure_ascii=False, indent=2))
     elif found:
         names = list(style.fields) or columns(found, resource)
-        print_table(names, [[shown(name, item.get(name), style) for name in names] for item in found], whole=bool(style.fields))
+        heads = list(style.fields) or [heading(name, resource) for name in names]
+        print_table(heads, [[shown(name, item.get(name), style) for name in names] for item in found], whole=bool(style.fields))
 
 
 def print_one(item: Json, style: Style) -> None:
@@ -152,7 +161,7 @@ def print_one(item: Json, style: Style) -> None:
 def print_table(names: Sequence[str], found: Sequence[Sequence[str]], *, whole: bool = False) -> None:
     """Print rows below names. At a terminal those columns that have room, from the left; what is piped is not cut.
 
-    :param whole: with all columns, however narrow they become.
+    :param whole: with all columns, of which the last is folded where it has no room.
     """
     from rich.cells import cell_len
     from rich.table import Table
@@ -160,19 +169,23 @@ def print_table(names: Sequence[str], found: Sequence[Sequence[str]], *, whole: 
 
     is_terminal, width = sys.stdout.isatty(), _width()
     widths = [max(cell_len(name), *(cell_len(row[index]) for row in found)) for index, name in enumerate(names)]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(names))
     taken, room = 0, width
-    for index, wide in enumerate(widths):
-        room -= (wide if index == 0 else min(wide, _WIDEST)) + 2 * (index > 0)
-        if room < 0 and index and is_terminal and not whole:
+    for name, wide in zip(names, widths, strict=True):
+        is_cut = taken and is_terminal and not whole
+        wide = min(wide, max(_WIDEST, cell_len(name))) if is_cut else wide  # noqa: PLW2901 - what is left of it
+        room -= wide + (2 if taken else 0)
+        if is_cut and room < 0:
             break
         taken += 1
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(names))
-    for index, name in enumerate(names[:taken]):
-        most = None if index == 0 or not is_terminal or whole else max(_WIDEST, len(name))
-        table.add_column(Text(name), no_wrap=True, overflow="ellipsis", max_width=most)
+        is_folded = whole and is_terminal and taken == len(names) and room < 0 and room + wide > _WIDEST
+        table.add_column(
+            Text(name), no_wrap=not is_folded, overflow="fold" if is_folded else "ellipsis", width=room + wide if is_folded else wide
+        )
+        room = max(room, 0) if is_folded else room
     for row in found:
         table.add_row(*(Text(cell) for cell in row[:taken]))
-    _print(table)
+    _print(table, width - min(room, 0))
 
 
 def _width() -> int:
@@ -181,12 +194,12 @@ def _width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _print(table: Any) -> None:
-    """At a terminal in its width and colours; else whole, and plain."""
+def _print(table: Any, width: int | None = None) -> None:
+    """At a terminal in its colours; else whole, and plain."""
     from rich.console import Console
 
     if sys.stdout.isatty():
-        Console(file=sys.stdout, highlight=False).print(table)
+        Console(file=sys.stdout, highlight=False, width=width).print(table)
         return
     console = Console(file=sys.stdout, highlight=False, width=100_000, color_system=None)
     with console.capture() as taken:

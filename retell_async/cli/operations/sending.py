@@ -75,7 +75,7 @@ def ask(what: str, profile: Profile, asks: frozenset[str], arguments: Mapping[st
     heads = " ".join(text for kind, text in _HEADS.items() if kind in asks)
     if not sys.stdin or not sys.stdin.isatty():
         raise Failed(f"{what}: {heads} There is nobody to ask here: --yes does it without asking. Nothing was sent.")
-    click.echo(f"{what} in the workspace {profile.name}. {heads}", err=True)
+    click.echo(f"{what} in the workspace {profile.name}.\n{heads}", err=True)
     for name, value in arguments.items():
         click.echo(f"  {named(name)}: {_said(value, name)}", err=True)
     click.confirm("Do it?", abort=True, err=True)

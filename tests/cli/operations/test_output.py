@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from retell_async.cli.operations.output import Style, columns, picked, print_items, print_one, print_table, rows, shown, without_secrets
+from retell_async.cli.operations.output import (
+    Style,
+    columns,
+    heading,
+    picked,
+    print_items,
+    print_one,
+    print_table,
+    rows,
+    shown,
+    without_secrets,
+)
 
 CALL: dict[str, Any] = {
     "transcript": "Hello",
@@ -25,7 +36,16 @@ CALL: dict[str, Any] = {
 
 
 def test_columns_are_the_most_telling() -> None:
-    assert columns([CALL], "call")[:5] == ["call_id", "agent_name", "call_status", "from_number", "to_number"]
+    assert columns([CALL], "call")[:5] == ["call_id", "call_status", "to_number", "start_timestamp", "duration_ms"]
+    assert "agent_name" in columns([CALL], "call")
+    assert "agent_name" not in columns([CALL, CALL], "call")  # it tells these calls not apart
+    assert columns([{"agent_id": "a", "version": 1, "agent_name": "b"}], "agent")[:2] == ["agent_id", "agent_name"]
+    assert [heading(name, "call") for name in ("call_id", "call_status", "start_timestamp", "duration_ms")] == [
+        "call_id",
+        "status",
+        "start",
+        "duration",
+    ]
     assert "transcript" not in columns([CALL], "call")
     assert columns([{"a": 1, "b": None}], "x") == ["a"]
     assert columns([], "x") == []

@@ -74,7 +74,7 @@ def test_a_human_is_asked(account: Account, monkeypatch: pytest.MonkeyPatch, ans
     monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
     numbers = ["--from-number", account.made.phone_number, "--to-number", NUMBER, "--metadata.api_token", "hush"]
     done = account.run("call", "create-phone-call", *numbers, stdin=f"{answer}\n")
-    assert "call create-phone-call in the workspace default. This may cost money or reach people." in done.stderr
+    assert "call create-phone-call in the workspace default.\nThis may cost money or reach people." in done.stderr
     assert f'to-number: "{NUMBER}"' in done.stderr  # whom it rings is not hidden from who decides
     assert "hush" not in done.output
     assert done.exit_code == (0 if placed else 1)
