@@ -17,7 +17,7 @@ from ..._core.masking import mask, mask_text
 from ..operations import table
 from ..operations.command import profile_of, profile_options
 from ..operations.output import Style, shown
-from ..operations.sending import ask, fail
+from ..operations.sending import ask, fail, keyed, run
 from ..times import moment, plain
 from .transcript import Growing, transcript
 
@@ -161,7 +161,12 @@ def place(
     arguments["from_number"] = from_number or anyio.run(_only_number, known)
     operation = table.operation("call", "create_phone_call")
     ask("call place", known, operation.asked(arguments), arguments, yes=yes)
-    anyio.run(_place, known, operation, arguments, followed)
+    arguments = keyed(operation, arguments)
+    call_id = run(operation, arguments, _place, known, operation, arguments)
+    click.echo(call_id)
+    if followed:
+        with suppress(KeyboardInterrupt):
+            anyio.run(_follow_alone, known, call_id, False)
 
 
 async def _only_number(profile: Profile) -> str:
@@ -176,15 +181,12 @@ async def _only_number(profile: Profile) -> str:
         return page.items[0].phone_number
 
 
-async def _place(profile: Profile, operation: table.Operation, arguments: dict[str, Any], followed: bool) -> None:
+async def _place(profile: Profile, operation: table.Operation, arguments: dict[str, Any]) -> str:
     async with profile.client() as client:
         try:
-            call = await client.call.create_phone_call(**arguments)
+            return (await client.call.create_phone_call(**arguments)).call_id
         except (RetellError, ValueError, TypeError) as error:
             fail(operation, error, profile)
-        click.echo(call.call_id)
-        if followed:
-            await follow_call(client, call.call_id, poll=False)
 
 
 @click.command()

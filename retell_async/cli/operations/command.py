@@ -266,21 +266,17 @@ def _run(operation: Operation) -> Callable[..., None]:
             given.get("body"),
             criteria(operation, {name: given[f"filter_{name}"] for name in conditions(operation)}, given.get("since"), given.get("until")),
         )
-        import anyio
-
+        from . import sending as work
         from .output import Style
-        from .sending import Sending, ask, carry_out, dry_run
 
         names = tuple(name.strip() for name in (given["only"] or "").split(",") if name.strip())
         style = Style(given["kind"] or "table", names, given["show_numbers"])
         dry = given["dry"] and not (given["sandbox"] or os.environ.get("RETELL_API_KEY") or given["profile"])
         profile = Profile.sandbox() if dry else profile_of(given["profile"], given["sandbox"])
-        sending = Sending(operation, arguments, profile, style, given.get("everything", False))
-        if given["dry"]:
-            anyio.run(dry_run, sending)
-            return
-        ask(operation.command, profile, operation.asked(arguments), arguments, yes=given.get("yes", False))
-        anyio.run(carry_out, sending)
+        sending = work.Sending(operation, work.keyed(operation, arguments), profile, style, given.get("everything", False))
+        if not given["dry"]:
+            work.ask(operation.command, profile, operation.asked(arguments), arguments, yes=given.get("yes", False))
+        work.run(operation, sending.arguments, work.dry_run if given["dry"] else work.carry_out, sending)
 
     return run
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
+from uuid import uuid4
 
+import anyio
 import attrs
 import click
 
@@ -35,7 +37,9 @@ from ..times import plain
 from .output import Style, print_items, print_one, without_secrets
 from .table import Json, Operation, methods, named
 
-__all__ = ["UNKNOWN", "Failed", "Sending", "ask", "carry_out", "dry_run"]
+__all__ = ["UNKNOWN", "Failed", "Sending", "ask", "carry_out", "dry_run", "fail", "keyed", "look", "run"]
+
+T = TypeVar("T")
 
 UNKNOWN = 3
 """The exit status where nobody knows whether it was carried out."""
@@ -105,10 +109,26 @@ async def carry_out(sending: Sending) -> None:
                 await _list(client, sending)
     except (RetellError, ValueError, TypeError) as error:
         fail(operation, error, sending.profile)
-    except BaseException as error:
-        if operation.repeat != "safe" and not isinstance(error, Exception):
-            click.echo(f"{operation.command} was given up on its way: it may have been carried out or not.", err=True)
-        raise
+
+
+def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[..., Awaitable[T]], *given: Any) -> T:
+    """Run what carries out an operation.
+
+    :raises Failed: Ctrl-C came while it was on its way, and it may have been carried out.
+    """
+    try:
+        return anyio.run(function, *given)
+    except KeyboardInterrupt:
+        if operation.repeat == "safe":
+            raise
+        raise Failed(
+            f"{operation.command} was given up on its way.\n{look(operation, arguments.get('idempotency_key'))}", UNKNOWN
+        ) from None
+
+
+def keyed(operation: Operation, arguments: Json) -> Json:
+    """The arguments with a key by which the API knows a repeat, where it can, so that it can be named whatever happens."""
+    return arguments if operation.repeat != "idempotency_key" else {"idempotency_key": f"ra-{uuid4().hex}", **arguments}
 
 
 def print_plain(answered: Any) -> None:
@@ -165,7 +185,7 @@ def fail(operation: Operation, error: Exception, profile: Profile) -> NoReturn:
     """
     text = f"{operation.command}: {plain(mask_text(_message(error)))}"
     if isinstance(error, OutcomeUnknownError):
-        raise Failed(f"{text.rstrip('.')}.\n{_look(operation, error)}", UNKNOWN) from None
+        raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key, error.token)}", UNKNOWN) from None
     raise Failed(f"{text.rstrip('.')}. {_advice(operation, error, profile)}".rstrip()) from None
 
 
@@ -179,14 +199,17 @@ def _message(error: Exception) -> str:
     return str(error)
 
 
-def _look(operation: Operation, error: OutcomeUnknownError) -> str:
+def look(operation: Operation, key: str | None, token: str | None = None) -> str:
+    """How to find out what came of it.
+
+    :param key: under which it was sent, where the API knows repeats by one.
+    :param token: what was put into its metadata.
+    """
     steps = "The outcome is unknown: it may have been carried out. Do not repeat it before you know."
-    if error.idempotency_key is not None:
-        return (
-            f"{steps}\nThe same command with --idempotency-key {error.idempotency_key} places no second call within an hour of the first."
-        )
-    if error.token is not None:
-        command = f"retell-async {named(operation.resource)} list --since 1h --metadata retell_async_token={error.token}"
+    if key is not None:
+        return f"{steps}\nThe same command with --idempotency-key {key} places no second call within an hour of the first."
+    if token is not None:
+        command = f"retell-async {named(operation.resource)} list --since 1h --metadata retell_async_token={token}"
         return f"{steps}\nIf it is there, its metadata has the token: {command}"
     if "list" in methods()[operation.resource]:
         return f"{steps}\nLook whether it is there: retell-async {named(operation.resource)} list"

@@ -153,6 +153,7 @@ async def test_listen_posts_what_happens_from_then_on(account: Account, handler:
 
     from retell_async.cli.by_hand.webhooks import _Delivery
 
+    wanted: list[tuple[str, str]] = []
     async with account.local.client() as client:
         before = await client.call.create_phone_call(from_number=account.made.phone_number, to_number="+14155550150")
         await client.call.wait(before.call_id, until="analyzed", every=0.05)
@@ -164,13 +165,13 @@ async def test_listen_posts_what_happens_from_then_on(account: Account, handler:
             await anyio.sleep(0.3)
             call = await client.call.create_phone_call(from_number=account.made.phone_number, to_number="+14155550151")
             ended = await client.call.wait(call.call_id, until="analyzed", every=0.05)
-            wanted = happened("call", ended.to_dict())
+            wanted = [(name, call.call_id) for name in happened("call", ended.to_dict())]
             with anyio.fail_after(5):
                 while len(handler.got) < len(wanted):  # noqa: ASYNC110 - a handler on the other side
                     await anyio.sleep(0.02)
             await anyio.sleep(0.2)
             tasks.cancel_scope.cancel()
-    assert handler.got == [(name, call.call_id) for name in wanted]
+    assert handler.got == wanted
 
 
 def test_another_key_may_sign() -> None:

@@ -162,3 +162,15 @@ def test_names_may_be_as_in_python_and_explained(account: Account) -> None:
     explained = account.run("agent", "create", "--explain", "response_engine")
     assert "llm_websocket_url" in explained.stdout
     assert "af-ZA" in account.run("agent", "create", "--explain", "language").stdout
+
+
+@pytest.mark.parametrize(("command", "status"), [("call create-phone-call", UNKNOWN), ("llm create", UNKNOWN), ("call list", 1)])
+def test_ctrl_c_on_the_way_leaves_it_unknown(account: Account, monkeypatch: pytest.MonkeyPatch, command: str, status: int) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("retell_async.cli.operations.sending.anyio.run", interrupted)
+    done = account.place() if command.startswith("call create") else account.run(*command.split())
+    assert done.exit_code == status
+    assert ("--idempotency-key ra-" in done.stderr) == command.startswith("call create")
+    assert ("may have been carried out" in done.stderr) == (status == UNKNOWN)
