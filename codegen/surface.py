@@ -141,7 +141,9 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
             repeat, effect = _repeat(key), _effect(key)
-            asks: Json = _asks(key, key, {} if effect != "write" or repeat == "safe" else {"asks": "money"})  # nobody has said that it is free
+            asks: Json = _asks(
+                key, key, {} if effect != "write" or repeat == "safe" else {"asks": "money"}
+            )  # nobody has said that it is free
             found[key] = Entry((method,), repeat, None, None, named=False, effect=effect, asks=asks)
         for method in found[key].methods:
             if method in taken:

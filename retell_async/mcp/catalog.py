@@ -143,7 +143,7 @@ def tools() -> Mapping[str, Tool]:
 
 
 def _of_operation(said: Json) -> Tool:
-    arguments: dict[str, Json] = {name: schema for name, schema in said["arguments"].items() if name not in said["files"]}  # models have none
+    arguments: dict[str, Json] = {name: schema for name, schema in said["arguments"].items() if name not in said["files"]}
     if said["lists"] is not None:
         arguments = {key: schema for key, schema in arguments.items() if key not in {"pagination_key", "skip"}}
         arguments |= {"limit": _LIMIT, "cursor": _CURSOR}

@@ -16,8 +16,10 @@ from .state.clock import RunningClock, SteppedClock
 from .state.journal import Journal
 from .state.settings import Settings
 
+_PROGRAM = "python -m retell_async.sandbox"
 
-def main(arguments: list[str] | None = None, *, program: str = "python -m retell_async.sandbox") -> int:
+
+def main(arguments: list[str] | None = None, *, program: str = _PROGRAM) -> int:
     asked = _parser(program).parse_args(arguments)
     try:
         settings = Settings(
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None, *, program: str = "python -m retell
     return 0
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         description="The Retell API on this machine, with its state in memory.",

@@ -12,7 +12,7 @@ from typing import Any, cast
 import click
 
 from ..times import moment
-from .table import Json, Operation, fields, kinds, members, named, resolved, within
+from .table import Json, Operation, fields, flag, kinds, members, named, resolved, within
 
 __all__ = ["Inputs", "choices", "conditions", "criteria", "gathered", "period", "pulled", "takes"]
 
@@ -36,7 +36,7 @@ def pulled(arguments: Sequence[str], names: Iterable[str]) -> tuple[list[str], l
 
     :param names: what has fields.
     """
-    known = {named(name) for name in names}
+    known = {flag(name)[2:] for name in names}
     rest: list[str] = []
     found: list[tuple[str, str]] = []
     left = iter(arguments)
@@ -105,7 +105,7 @@ def gathered(
     for name, texts in given.items():
         if not texts:
             continue
-        option = f"--{named(name)}"
+        option = flag(name)
         if name in operation.files:
             paths = [Path(text.removeprefix("@")) for text in texts]
             for path in paths:
@@ -124,7 +124,7 @@ def gathered(
 
 
 def _option(operation: Operation) -> Callable[[str], str]:
-    return lambda name: name.upper() if name in operation.positional else f"--{named(name)}"
+    return lambda name: name.upper() if name in operation.positional else flag(name)
 
 
 def _several(schema: Json, texts: Sequence[str], option: str, inputs: Inputs) -> Any:
@@ -190,7 +190,7 @@ def _json(text: str, option: str) -> object:
 def _put(found: Json, operation: Operation, way: str, text: str, inputs: Inputs) -> None:
     """Set a field inside an argument; a number on the way is a place in a list."""
     root, *steps = way.split(".")
-    root = next(name for name in operation.arguments if named(name) == named(root))
+    root = next(name for name in operation.arguments if flag(name) == f"--{named(root)}")
     schema = operation.arguments[root]
     here: Any = found
     for step, following in zip([root, *steps], [*steps, None], strict=True):
@@ -291,7 +291,7 @@ def takes(schema: Json) -> str:
 
 def condition(schema: Json, name: str, texts: Sequence[str]) -> Any:
     """A condition as the API has it."""
-    option = f"--{named(name)}"
+    option = flag(name)
     match _sort(schema):
         case "plain":
             return value(schema, texts[-1], option)

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from ..profiles import Profile
 from . import table
 from .arguments import choices, conditions, criteria, gathered, period, pulled, takes
-from .table import Json, Operation, fields, kinds, named, sentence, words
+from .table import Json, Operation, fields, flag, kinds, named, sentence, words
 
 __all__ = ["HELP", "Group", "Resource", "command", "profile_options", "profile_of"]
 
@@ -179,7 +179,7 @@ def _option(operation: Operation, name: str, *, short: bool) -> click.Option:
     switch = kinds(schema) == ["boolean"]
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if switch else {}  # --include-total
     return click.Option(
-        [f"--{named(name)}", _slot(name)],
+        [flag(name), _slot(name)],
         multiple=True,
         type=_Text(["true", "false"] if switch else table.values(schema), files=files),
         metavar="FILE" if files else _metavar(schema),
@@ -190,7 +190,7 @@ def _option(operation: Operation, name: str, *, short: bool) -> click.Option:
 
 def _spoken(text: str, operation: Operation) -> str:
     """Words that speak of options where they spoke of arguments."""
-    options = {name: f"`--{named(name)}`" for name in operation.arguments if name not in operation.positional}
+    options = {name: f"`{flag(name)}`" for name in operation.arguments if name not in operation.positional}
     return re.sub(r"`(\w+)`", lambda match: options.get(match[1], match[0]), text)
 
 
@@ -214,7 +214,7 @@ def _filter(name: str, schema: Json) -> click.Option:
     listed = "|".join(known)
     metavar = f"[{listed}]" if listed and len(listed) <= _ENUM_SHOWN else takes(schema)
     about = words(schema) + (" Compare with '>=60000', '<60000'." if metavar == "NUMBER" else "")
-    return click.Option([f"--{named(name)}", f"filter_{name}"], multiple=True, type=_Text(known), metavar=metavar, help=about)
+    return click.Option([flag(name), f"filter_{name}"], multiple=True, type=_Text(known), metavar=metavar, help=about)
 
 
 def _period(operation: Operation) -> list[click.Parameter]:
@@ -286,7 +286,7 @@ def _explain(ctx: click.Context, operation: Operation, way: str | None) -> None:
     if way is None or ctx.resilient_parsing:
         return
     root, *steps = way.removeprefix("--").split(".")
-    name = next((name for name in operation.arguments if named(name) == named(root)), None)
+    name = next((name for name in operation.arguments if named(root) in (named(name), flag(name)[2:])), None)
     if name is None:
         raise click.UsageError(f"{operation.command} has no --{named(root)}")
     schema: Json = operation.arguments[name]

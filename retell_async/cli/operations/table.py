@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import attrs
 import msgspec
 
-__all__ = ["Json", "Operation", "kinds", "methods", "named", "operation", "resolved", "sentence", "within"]
+__all__ = ["Json", "Operation", "flag", "kinds", "methods", "named", "operation", "resolved", "sentence", "within"]
 
 Json = dict[str, Any]
 
@@ -92,6 +92,16 @@ def operation(resource: str, method: str) -> Operation:
 def named(name: str) -> str:
     """A name as commands and options have it: ``phone-number``, ``import``."""
     return name.strip("_").replace("_", "-")
+
+
+_OURS = frozenset(
+    ("all", "body", "dry-run", "explain", "fields", "help", "json", "jsonl", "profile", "sandbox", "show-numbers", "since", "until", "yes")
+)
+
+
+def flag(name: str) -> str:
+    """The option of an argument: one that has the name of an option of ours stands apart from it."""
+    return f"--api-{named(name)}" if named(name) in _OURS else f"--{named(name)}"
 
 
 def _spoken(text: str) -> str:

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 import pytest
 
 from retell_async import ConfigurationError
 from retell_async.cli.operations import table
 from retell_async.cli.operations.arguments import conditions, criteria, gathered, period, pulled, value
+from retell_async.cli.operations.command import command
 from retell_async.cli.times import moment, plain
 
 CALL = table.operation("call", "create_phone_call")
@@ -204,3 +206,13 @@ def test_times_as_people_write_them() -> None:
         with pytest.raises(ConfigurationError, match="is no time"):
             moment(wrong, now)
     assert plain("a\x1b[2Jb\nc") == "a [2Jb c"
+
+
+def test_what_the_api_calls_as_we_call_an_option_stands_apart() -> None:
+    fields = {"properties": {"day": {"type": "string"}}, "type": "object"}
+    made = attrs.evolve(CALLS, arguments={"profile": fields, "since": {"type": "string"}}, lists=None)
+    assert pulled(["--api-profile.day", "x", "--profile", "y"], made.arguments) == (["--profile", "y"], [("api-profile.day", "x")])
+    assert gathered(made, {"since": ["1"]}, [("api-profile.day", "x")], None, {}) == {"since": "1", "profile": {"day": "x"}}
+    options = [option for param in command(made).params for option in param.opts]
+    assert len(options) == len({*options})
+    assert {"--api-since", "--api-profile", "--profile"} <= {*options}
