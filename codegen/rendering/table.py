@@ -1,7 +1,8 @@
 """What operations are to those who call them by name at run time: a table of data, `raw/operations.json`.
 
 The command line makes commands of it, and `retell_async.mcp` its tools. Which operation is a tool, and what a human is asked before, stands
-in `openapi/surface.yaml`; what it takes, in the document. The schemas are plain JSON Schema, those of objects by name, with our words in them.
+in `openapi/surface.yaml`; what it takes, in the document. The schemas are plain JSON Schema, those of objects by name, with our words in
+them.
 """
 
 from __future__ import annotations

@@ -96,4 +96,6 @@ def retell_async() -> None:
     """Tools for the Retell AI voice-agent API.
 
     The API key is read from RETELL_API_KEY, the address of the API from RETELL_BASE_URL.
+
+    The exit status is 0 if it was done, 1 if not, 2 if the command line is wrong, and 3 if nobody knows whether it was done.
     """
