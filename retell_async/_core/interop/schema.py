@@ -174,8 +174,9 @@ def _model(cls: type[Any], value: Any, handler: Callable[[Any], Any]) -> Any:
         value = settled(value.__content__ if isinstance(value, Model) else found)
     if not isinstance(value, Mapping):
         raise PydanticCustomError("object", "Input should be a JSON object, or a {name}", {"name": cls.__name__})
-    _fits(value, handler)  # of a union pydantic takes what fits best: the dict that it is, before a model made of it
-    return _whole(cls, cls.from_dict(cast("Mapping[str, Any]", value)))
+    given = cast("Mapping[str, Any]", value)
+    _fits(given, handler)  # of a union pydantic takes what fits best: the dict that it is, before a model made of it
+    return _whole(cls, cls.from_dict(given))
 
 
 def _fits(value: object, handler: Callable[[Any], Any]) -> bool:
