@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -94,3 +95,9 @@ def test_a_question_is_answered_there(terminal: Terminal, local: LocalRetell) ->
     assert code == 0, shown
     local.assert_placed("+14155550123")
     assert any(f"is {status}" in shown for status in ("ended", "error", "not_connected")), shown
+
+
+def test_what_no_terminal_can_show_is_shown_all_the_same(terminal: Terminal, local: LocalRetell) -> None:
+    local.create_fixtures(agent_name="half a pair: \ud83d, and é")
+    found = json.loads(terminal.pipe("agent", "list", "--json"))
+    assert "half a pair: \ud83d, and é" in [agent["agent_name"] for agent in found]

@@ -271,8 +271,9 @@ def _run(operation: Operation) -> Callable[..., None]:
 
         names = tuple(name.strip() for name in (given["only"] or "").split(",") if name.strip())
         style = Style(given["kind"] or "table", names, given["show_numbers"])
-        dry = given["dry"] and not (given["sandbox"] or os.environ.get("RETELL_API_KEY") or given["profile"])
-        profile = Profile.sandbox() if dry else profile_of(given["profile"], given["sandbox"])
+        keyless = given["dry"] and not (given["sandbox"] or given["profile"] or os.environ.get("RETELL_API_KEY"))
+        environment = {**os.environ, "RETELL_API_KEY": "key_that_goes_nowhere"}
+        profile = Profile.named(None, environment) if keyless else profile_of(given["profile"], given["sandbox"])
         sending = work.Sending(operation, work.keyed(operation, arguments), profile, style, given.get("everything", False))
         if not given["dry"]:
             work.ask(operation.command, profile, operation.asked(arguments), arguments, yes=given.get("yes", False))

@@ -92,7 +92,7 @@ def test_a_dry_run_sends_nothing_and_needs_no_key(account: Account, monkeypatch:
     numbers = ["--from-number", "+14155550100", "--to-number", NUMBER]
     done = CliRunner().invoke(retell_async, ["call", "create-phone-call", *numbers, "--dry-run", "--metadata.secret", "hush"])
     assert done.exit_code == 0, done.output
-    assert "POST http" in done.stdout
+    assert done.stdout.startswith("POST https://api.retellai.com/v2/create-phone-call\n")
     assert f'"to_number": "{NUMBER}"' in done.stdout
     assert "hush" not in done.output
     assert "key_" not in done.stdout.replace("idempotency_key", "")
