@@ -266,6 +266,8 @@ def _run(operation: Operation) -> Callable[..., None]:
             given.get("body"),
             criteria(operation, {name: given[f"filter_{name}"] for name in conditions(operation)}, given.get("since"), given.get("until")),
         )
+        import anyio
+
         from . import sending as work
         from .output import Style
 
@@ -275,9 +277,11 @@ def _run(operation: Operation) -> Callable[..., None]:
         environment = {**os.environ, "RETELL_API_KEY": "key_that_goes_nowhere"}
         profile = Profile.named(None, environment) if keyless else profile_of(given["profile"], given["sandbox"])
         sending = work.Sending(operation, work.keyed(operation, arguments), profile, style, given.get("everything", False))
-        if not given["dry"]:
-            work.ask(operation.command, profile, operation.asked(arguments), arguments, yes=given.get("yes", False))
-        work.run(operation, sending.arguments, work.dry_run if given["dry"] else work.carry_out, sending)
+        if given["dry"]:
+            anyio.run(work.dry_run, sending)
+            return
+        work.ask(operation.command, profile, operation.asked(arguments), arguments, yes=given.get("yes", False))
+        work.run(operation, sending.arguments, work.carry_out, sending)
 
     return run
 

@@ -99,16 +99,16 @@ async def carry_out(sending: Sending) -> None:
     operation, style = sending.operation, sending.style
     try:
         async with sending.profile.client() as client:
-            if operation.lists is None:
-                answered = await _method(client, operation)(**sending.arguments)
-                if answered is None or isinstance(answered, Model):
-                    _print(None if answered is None else answered.to_dict(), style)
-                else:
-                    print_plain(answered)
-            else:
+            if operation.lists is not None:
                 await _list(client, sending)
+                return
+            answered = await _method(client, operation)(**sending.arguments)
     except (RetellError, ValueError, TypeError) as error:
         fail(operation, error, sending.profile)
+    if answered is None or isinstance(answered, Model):
+        _print(None if answered is None else answered.to_dict(), style)
+    else:
+        print_plain(answered)
 
 
 def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[..., Awaitable[T]], *given: Any) -> T:
