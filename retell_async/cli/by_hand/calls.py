@@ -19,7 +19,7 @@ from ..operations.command import profile_of, profile_options
 from ..operations.output import Style, shown
 from ..operations.sending import ask, fail, keyed, run
 from ..times import moment, plain
-from .transcript import Growing, transcript
+from .transcript import Growing, transcript, wrapped
 
 if TYPE_CHECKING:
     from ..profiles import Profile
@@ -79,15 +79,16 @@ async def _watch(client: AsyncRetell, call_id: str) -> bool:
         from rich.text import Text
 
         console = Console(highlight=False)
+        width = console.width if console.is_terminal else None
         with Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else _Nothing() as live:
             async with aclosing(client.call.monitor(call_id)) as items:
                 async for item in items:
                     for line in growing.take(item.to_dict()):
-                        console.print(Text(line), soft_wrap=not console.is_terminal)
-                    live.update(Text(growing.current, "dim"), refresh=True)
+                        console.print(Text(wrapped(line, width)), soft_wrap=True)
+                    live.update(Text(wrapped(growing.current, width), "dim"), refresh=True)
             live.update(Text(""), refresh=True)
         for line in growing.end():
-            console.print(Text(line), soft_wrap=not console.is_terminal)
+            console.print(Text(wrapped(line, width)), soft_wrap=True)
     except ModuleNotFoundError as error:
         if "pip install" not in str(error):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -11,8 +12,9 @@ import attrs
 from ..._core.masking import mask_text
 from ..times import plain
 
-__all__ = ["Growing", "line", "transcript"]
+__all__ = ["Growing", "line", "transcript", "wrapped"]
 
+_INDENT = 16  # of what is said, behind the time and who says it
 _SAID = {"agent", "user", "transfer_target"}
 
 
@@ -40,6 +42,11 @@ def _second(item: Mapping[str, Any]) -> float | None:
     words = cast("Sequence[Mapping[str, Any]]", item.get("words") or ())
     first = words[0].get("start") if words else None
     return first if isinstance(first, int | float) else None
+
+
+def wrapped(text: str, width: int | None) -> str:
+    """A line in the width of a terminal, what was said below itself; ``None`` for a width without end."""
+    return text if width is None else textwrap.fill(text, width, subsequent_indent=" " * _INDENT, drop_whitespace=True)
 
 
 def transcript(call: Mapping[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from retell_async.cli.by_hand.calls import log_line, summary
-from retell_async.cli.by_hand.transcript import Growing, line, transcript
+from retell_async.cli.by_hand.transcript import Growing, line, transcript, wrapped
 from retell_async.cli.operations.sending import UNKNOWN
 
 from ..account import Account
@@ -51,6 +51,15 @@ def test_a_line_is_done_once_another_begins() -> None:
     assert growing.take(item("1", "agent", "Hello!")) == []  # told already
     assert growing.end() == ["  1:05  user    Hi"]
     assert growing.end() == []
+
+
+def test_what_is_said_stands_below_itself() -> None:
+    told = "  1:05  agent   " + "word " * 20
+    assert wrapped(told, None) == told
+    first, *rest = wrapped(told, 80).splitlines()
+    assert first.startswith("  1:05  agent   word")
+    assert rest
+    assert all(line.startswith(" " * 16 + "word") and len(line) <= 80 for line in rest)
 
 
 def test_how_a_call_ended() -> None:
