@@ -15,7 +15,7 @@ from .document import Json, by_key, load_file, operation_key, pointer, pruned
 from .passes import dialect, notes
 from .prepare import prepare
 from .rendering.render import render
-from .rendering.tools import tools
+from .rendering.table import table
 from .rendering.views import Views, views
 from .surface import Entry, adopted, entries, known
 
@@ -98,7 +98,7 @@ def generate(document: Json, surface: Json, docs: Json, package: Path, past: Jso
         plain: Json = pruned(document, lambda key, _: key not in (marks.NOTE, marks.NAME, marks.NAMES, marks.KNOWN_AS))  # as others read it
         if not str(plain.get("openapi")).startswith("3.0"):
             dialect.run(plain, whole=False)
-        for name, data in (("openapi", plain), ("tools", tools(prepared, seen))):
+        for name, data in (("openapi", plain), ("operations", table(prepared, seen, surface.get("resources") or {}))):
             (fresh / "raw" / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         for part in GENERATED:
             shutil.rmtree(package / part, ignore_errors=True)

@@ -23,6 +23,7 @@ from .passes.lift import pascal, singular
 from .reserved import KEYWORDS, METHODS, RESOURCES, aside, is_name, members
 
 Repeat = Literal["safe", "idempotency_key", "unsafe"]
+Effect = Literal["read", "write", "delete"]
 Asks = Literal["money", "deletion"]
 
 _HTTP = {"post": "create", "put": "update", "patch": "update", "delete": "delete"}
@@ -51,18 +52,6 @@ class Method:
 
 
 @attrs.frozen
-class Tool:
-    """An operation as a tool for models."""
-
-    name: str
-    effect: Literal["read", "write", "delete"]
-    asks: Mapping[str, Asks]
-    """What a human is asked about before: under ``""`` always, else where that argument is given."""
-    open_world: bool
-    """Whether it reaches people or the web, or gives back what these said."""
-
-
-@attrs.frozen
 class Entry:
     """What the facade knows of an operation."""
 
@@ -74,10 +63,15 @@ class Entry:
     """The name of the limit that it shares with other operations; ``None`` where it has one of its own."""
     named: bool
     """Whether the surface names it, or it named itself."""
+    effect: Effect
+    asks: Mapping[str, Asks]
+    """What a human is asked about before: under ``""`` always, else where that argument is given."""
+    open_world: bool = False
+    """Whether it reaches people or the web, or gives back what these said."""
     renamed: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """Keywords as they were called before, and as they are called now."""
-    tool: Tool | None = None
-    """What it is to models; ``None`` where it is no tool of theirs."""
+    tool: str | None = None
+    """What it is called as a tool for models; ``None`` where it is none."""
 
 
 def known(document: Json, surface: Json) -> dict[str, tuple[str, str]]:
@@ -127,9 +121,18 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 repeat = repeat if _takes_key(document, there[key]) else "unsafe"
             elif _shape(meant) != _shape(key):  # of another thing, or by another HTTP method: what it says of itself
                 repeat = "unsafe" if repeat == "unsafe" else _repeat(key)
-            tool = None if version else _tool(meant, key, said)
-            named, renamed = key in surface, _renamed(meant, said)
-            found[key] = Entry(methods, repeat, said.get("timeout"), said.get("limit"), named=named, renamed=renamed, tool=tool)
+            found[key] = Entry(
+                methods,
+                repeat,
+                said.get("timeout"),
+                said.get("limit"),
+                named=key in surface,
+                effect=_effect(key),
+                asks=_asks(meant, key, said),
+                open_world=bool(said.get("open_world")),
+                renamed=_renamed(meant, said),
+                tool=None if version else said.get("tool"),
+            )
         else:
             names = map(_free, _named_by_itself(key, there[key], surface))  # one by one: a later one may be no name
             method = next(names)
@@ -137,7 +140,11 @@ def entries(document: Json, surface: Json) -> dict[str, Entry]:
                 method = other
             if method in taken and _shape(taken[method]) == _shape(key):
                 method = attrs.evolve(method, name=f"{method.name}{_suffix(key)}")
-            found[key] = Entry((method,), _repeat(key), None, None, named=False)
+            repeat, effect = _repeat(key), _effect(key)
+            asks: Json = _asks(
+                key, key, {} if effect != "write" or repeat == "safe" else {"asks": "money"}
+            )  # nobody has said that it is free
+            found[key] = Entry((method,), repeat, None, None, named=False, effect=effect, asks=asks)
         for method in found[key].methods:
             if method in taken:
                 where = pointer("surface", key) if key in surface else pointer("paths", key.partition(" ")[2])
@@ -173,18 +180,19 @@ def _renamed(key: str, said: Json) -> dict[str, str]:
     return renamed
 
 
-def _tool(meant: str, key: str, said: Json) -> Tool | None:
-    """What the surface says of an operation as a tool. What deletes asks, whether or not it says so."""
-    if "tool" not in said:
-        return None
+def _effect(key: str) -> Effect:
     method, _, segments = _parts(key)
     reads = method == "get" or segments[0].split("-")[0] in _READING
-    effect: Literal["read", "write", "delete"] = "delete" if method == "delete" else "read" if reads else "write"
-    written: Any = said.get("asks", "deletion" if effect == "delete" else {})
-    asks: Mapping[str, Any] = {"": written} if isinstance(written, str) else written
+    return "delete" if method == "delete" else "read" if reads else "write"
+
+
+def _asks(meant: str, key: str, said: Json) -> dict[str, Asks]:
+    """What a human is asked about before, as the surface says. What deletes asks, whether or not it says so."""
+    written: Any = said.get("asks", "deletion" if _effect(key) == "delete" else {})
+    asks: dict[str, Any] = {"": written} if isinstance(written, str) else written
     if unknown := {*asks.values()} - {*get_args(Asks)}:
         raise Refused(pointer("surface", meant), f"asks: {min(map(str, unknown))} is neither money nor deletion")
-    return Tool(said["tool"], effect, asks, bool(said.get("open_world")))
+    return asks
 
 
 def _free(method: Method) -> Method:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -15,4 +16,7 @@ def main() -> None:
         if error.name != "click":
             raise
         sys.exit("click is missing: retell-async needs `pip install 'retell-async[cli]'`")
-    retell_async()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever was said in a call
+    retell_async(prog_name="retell-async")

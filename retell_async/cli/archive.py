@@ -14,12 +14,12 @@ import anyio
 import click
 
 from .._client import AsyncRetell
-from .._core.errors import ConfigurationError
 from .._core.masking import mask_text
 from ..archive import Archive, Format, Table
 from ..archive.database import clearly
 from ..archive.queries.views import VIEWS
 from ..archive.rows import Kind
+from .times import moment, plain
 
 __all__ = ["archive"]
 
@@ -132,7 +132,7 @@ def search(
             )
         else:
             at = "" if found.at_ms is None else datetime.fromtimestamp(found.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M ")
-            click.echo(f"{at}{found.conversation_id} {found.role}: {_plain(found.text)}")
+            click.echo(f"{at}{found.conversation_id} {found.role}: {plain(found.text)}")
 
 
 @archive.command()
@@ -184,7 +184,7 @@ def failed(database: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps({"key": one.key, "event": one.event, "attempts": one.attempts, "error": one.error}))
         else:
-            click.echo(f"{one.key}  {one.attempts} attempts: {_plain(one.error or '')}")
+            click.echo(f"{one.key}  {one.attempts} attempts: {plain(one.error or '')}")
 
 
 @archive.command()
@@ -215,25 +215,14 @@ def erase(database: str, number: str, yes: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def forget(database: str, before: str, yes: bool) -> None:
     """Drop calls and chats that ended before TIME: 2026-11-26, or 90d ago. They do not come back."""
-    moment = _moment(before)
-    if moment is None:
-        raise ConfigurationError("a time is needed, such as 90d")
+    end = moment(before)
     if not yes:
-        click.confirm(f"All calls and chats that ended before {moment:%Y-%m-%d %H:%M} will be gone for good. Forget them?", abort=True)
-    click.echo(f"{_run(database, lambda opened: opened.forget(moment)):,} calls and chats forgotten")
+        click.confirm(f"All calls and chats that ended before {end:%Y-%m-%d %H:%M} will be gone for good. Forget them?", abort=True)
+    click.echo(f"{_run(database, lambda opened: opened.forget(end)):,} calls and chats forgotten")
 
 
 def _moment(text: str | None) -> datetime | None:
-    """A time as it is given: a date, a time by the clock of this machine, or how long ago."""
-    if text is None:
-        return None
-    units = {"m": "minutes", "h": "hours", "d": "days"}
-    try:
-        if text[-1:] in units and text[:-1].isdecimal():
-            return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise ConfigurationError(f"{text!r} is no time: 2026-11-26, 2026-11-26T09:00 and 7d are some") from None
+    return None if text is None else moment(text)
 
 
 def _print(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
@@ -247,9 +236,4 @@ def _print(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 
 def _shown(value: Any) -> Any:
-    return round(value, 2) if isinstance(value, float) else _plain(value) if isinstance(value, str) else value
-
-
-def _plain(text: str) -> str:
-    """A text without what would command the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return round(value, 2) if isinstance(value, float) else plain(value) if isinstance(value, str) else value

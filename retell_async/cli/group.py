@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any, cast
 
 import click
 
-from .._core.errors import RetellError
+from .._core.errors import OutcomeUnknownError, RetellError
 from .._core.masking import mask_text
 from .._version import __version__
+from .operations import table
+from .operations.command import HELP, Group, Resource
 
 __all__ = ["Lazy", "retell_async"]
 
 _PARTS = {
-    "archive": ("retell_async.cli.archive", "Keep calls and chats in a database of your own, and ask it."),
-    "campaign": ("retell_async.cli.campaign", "Plan calls to many people by rules, place them, and follow them to their end."),
-    "mcp": ("retell_async.cli.mcp", "Serve a workspace to models, as tools and resources."),
+    "archive": ("archive", "Keep calls and chats in a database of your own, and ask it."),
+    "campaign": ("campaign", "Plan calls to many people by rules, place them, and follow them to their end."),
+    "completion": ("programs", "Print what lets a shell complete commands."),
+    "doctor": ("by_hand.doctor", "Look whether everything is as it has to be: key, connection, clock, limits."),
+    "logs": ("by_hand.calls", "Show calls as they end, or the log of one."),
+    "mcp": ("mcp", "Serve a workspace to models, as tools and resources."),
+    "sandbox": ("programs", "Serve the Retell API on this machine: no account, no network, no cost."),
+    "test": ("by_hand.suite", "Run an agent's test cases, for CI."),
+    "webhooks": ("by_hand.webhooks", "Bring webhook events to a program on this machine, or again."),
 }
 """The parts: the module in which each is, under its own name, and what it does."""
+_BY_HAND: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "call": {
+        "follow": ("by_hand.calls", "Show a call as it goes on: what is said, and how it ends."),
+        "place": ("by_hand.calls", "Call somebody, in few words."),
+    },
+    "llm": {"simulate": ("programs", "Play Retell's side against the server of a custom LLM.")},
+}
+"""Commands by hand among those of a resource."""
 
 
 @contextmanager
 def _one_line() -> Generator[None]:
     try:
         yield
+    except OutcomeUnknownError as error:
+        from .operations.sending import UNKNOWN, Failed
+
+        raise Failed(mask_text(str(error)), UNKNOWN) from None
     except RetellError as error:
         raise click.ClickException(mask_text(str(error))) from None
     except ModuleNotFoundError as error:
@@ -35,21 +56,33 @@ def _one_line() -> Generator[None]:
         raise click.ClickException(str(error)) from None
 
 
-class Lazy(click.Group):
-    """A group whose parts are named here, and loaded when they are used."""
+def _loaded(module: str, name: str) -> click.Command:
+    with _one_line():
+        return cast("click.Command", getattr(import_module(f"retell_async.cli.{module}"), name))
+
+
+class Lazy(Group):
+    """A group whose parts are named here, and loaded when they are used; the resources of the API are among them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_PARTS)
+        return sorted([*_PARTS, *map(table.named, table.methods())])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _PARTS:
+        if cmd_name in _PARTS:
+            return _loaded(_PARTS[cmd_name][0], cmd_name)
+        resource = next((name for name in table.methods() if table.named(name) == table.named(cmd_name)), None)
+        if resource is None:
             return None
-        with _one_line():
-            return cast("click.Command", getattr(import_module(_PARTS[cmd_name][0]), cmd_name))
+        by_hand: dict[str, tuple[Callable[[], click.Command], str]] = {
+            name: (partial(_loaded, module, name), about) for name, (module, about) in _BY_HAND.get(resource, {}).items()
+        }
+        return Resource(resource, by_hand)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in sorted(_PARTS.items())])
+        with formatter.section("What the API has"):
+            formatter.write_dl([(table.named(resource), f"{table.about(resource).rstrip('.')}.") for resource in table.methods()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. What this package says went wrong is one line, with no traceback."""
@@ -57,10 +90,12 @@ class Lazy(click.Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Lazy, context_settings=HELP)
 @click.version_option(__version__, prog_name="retell-async")
 def retell_async() -> None:
     """Tools for the Retell AI voice-agent API.
 
     The API key is read from RETELL_API_KEY, the address of the API from RETELL_BASE_URL.
+
+    The exit status is 0 if it was done, 1 if not, 2 if the command line is wrong, and 3 if nobody knows whether it was done.
     """

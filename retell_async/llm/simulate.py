@@ -23,12 +23,12 @@ __all__ = ["main"]
 _LINES = [field.name for field in attrs.fields(Lines)]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, *, program: str = "python -m retell_async.llm.simulate") -> int:
     """Play calls and say what came of them.
 
     :returns: 0 when no rule was broken, 1 when one was, 2 when nothing could be played.
     """
-    asked = _parser().parse_args(arguments)
+    asked = _parser(program).parse_args(arguments)
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # whatever is typed or said
@@ -150,9 +150,9 @@ def _print(lines: Iterable[tuple[Style, str]], status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m retell_async.llm.simulate",
+        prog=program,
         description="Play Retell's side of custom-LLM calls against a server, and judge what it does by the rules of the protocol.",
         epilog="The exit status is 0 when no rule was broken, 1 when one was, and 2 when nothing could be played. "
         'A script is TOML: tables [[scenario]] with a name and steps, such as steps = ["wait", "say At ten.", "wait words", "lose", '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -121,7 +122,10 @@ _QUESTIONS = (
 
 @cache
 def _table() -> Json:
-    found: Json = json.loads(resources.files("retell_async.raw").joinpath("tools.json").read_bytes())
+    """The table of operations, with words that speak of tools where they spoke of methods."""
+    text = resources.files("retell_async.raw").joinpath("operations.json").read_text(encoding="utf-8")
+    spoken = {f"`{said['methods'][0]}`": f"`{said['tool']}`" for said in json.loads(text)["operations"].values() if said["tool"]}
+    found: Json = json.loads(re.sub(r"`\w+\.\w+`", lambda match: spoken.get(match[0], match[0]), text))
     return found
 
 
@@ -134,27 +138,27 @@ def schemas() -> Mapping[str, Json]:
 @cache
 def tools() -> Mapping[str, Tool]:
     """All tools, by name."""
-    found = [_of_operation(name, said) for name, said in _table()["tools"].items()]
+    found = [_of_operation(said) for said in _table()["operations"].values() if said["tool"]]
     return {tool.name: tool for tool in sorted([*found, *_QUESTIONS], key=lambda tool: tool.name)}
 
 
-def _of_operation(name: str, said: Json) -> Tool:
-    arguments: dict[str, Json] = dict(said["arguments"])
+def _of_operation(said: Json) -> Tool:
+    arguments: dict[str, Json] = {name: schema for name, schema in said["arguments"].items() if name not in said["files"]}
     if said["lists"] is not None:
         arguments = {key: schema for key, schema in arguments.items() if key not in {"pagination_key", "skip"}}
         arguments |= {"limit": _LIMIT, "cursor": _CURSOR}
     if said["effect"] == "read":
         arguments["fields"] = _FIELDS
     return Tool(
-        name,
+        said["tool"],
         said["about"],
         arguments,
-        tuple(said["required"]),
+        tuple(name for name in said["required"] if name in arguments),
         said["effect"],
         said["repeat"],
         said["asks"],
         said["open_world"],
-        said["method"],
+        said["methods"][0],
         said["lists"],
     )
 

@@ -16,9 +16,11 @@ from .state.clock import RunningClock, SteppedClock
 from .state.journal import Journal
 from .state.settings import Settings
 
+_PROGRAM = "python -m retell_async.sandbox"
 
-def main(arguments: list[str] | None = None) -> int:
-    asked = _parser().parse_args(arguments)
+
+def main(arguments: list[str] | None = None, *, program: str = _PROGRAM) -> int:
+    asked = _parser(program).parse_args(arguments)
     try:
         settings = Settings(
             seed=asked.seed,
@@ -54,9 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str = _PROGRAM) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m retell_async.sandbox",
+        prog=program,
         description="The Retell API on this machine, with its state in memory.",
         epilog="A fault is a kind, and after a colon its fields: rate_limit:requests=50,per=1,form=date or "
         "timeout:operation=create*,probability=0.05,seed=7,acted=true. The kinds and fields are those of retell_async.sandbox.Fault. "

@@ -176,7 +176,7 @@ def test_a_cost_that_is_not_known_is_called_unknown(account: Any, serve: Any, ar
 
 
 def test_help_and_version() -> None:
-    assert "campaign  Plan calls to many people by rules" in run("--help").output
+    assert "Plan calls to many people by rules" in run("--help").output
     assert __version__ in run("--version").output
     assert run("nonsense").exit_code == 2
     assert "Nobody is called" in run("campaign", "plan", "-h").output

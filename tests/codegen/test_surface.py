@@ -113,16 +113,21 @@ def test_names_that_collide_are_refused() -> None:
         ("DELETE /delete-thing/{t}", {}, "delete", {"": "deletion"}),
     ],
 )
-def test_a_tool_says_what_it_does_and_what_it_asks(key: str, said: Json, effect: str, asks: Json) -> None:
+def test_an_operation_says_what_it_does_and_what_it_asks(key: str, said: Json, effect: str, asks: Json) -> None:
     method, _, path = key.partition(" ")
     surface = {key: {"methods": ["thing.act"], "tool": "act_on_thing", "open_world": True, **said}}
-    tool = entries(document({path: {method.lower(): operation("a")}}), surface)[key].tool
-    assert tool is not None
-    assert (tool.name, tool.effect, tool.asks, tool.open_world) == ("act_on_thing", effect, asks, True)
+    entry = entries(document({path: {method.lower(): operation("a")}}), surface)[key]
+    assert (entry.tool, entry.effect, entry.asks, entry.open_world) == ("act_on_thing", effect, asks, True)
 
 
-def test_an_operation_that_names_itself_is_no_tool() -> None:
-    assert entries(document({"/ping": {"post": operation("a")}}), SURFACE)["POST /ping"].tool is None
+@pytest.mark.parametrize(
+    ("key", "asks"),
+    [("POST /ping", {"": "money"}), ("GET /get-ping", {}), ("POST /list-pings", {}), ("DELETE /delete-ping/{p}", {"": "deletion"})],
+)
+def test_an_operation_that_names_itself_is_no_tool_and_asks_where_it_acts(key: str, asks: Json) -> None:
+    method, _, path = key.partition(" ")
+    entry = entries(document({path: {method.lower(): operation("a")}}), SURFACE)[key]
+    assert (entry.tool, entry.asks) == (None, asks)
 
 
 def test_of_several_versions_the_newest_is_the_tool() -> None:

@@ -1,13 +1,13 @@
-"""What operations are as tools for models: a table of data, `raw/tools.json`, from which `retell_async.mcp` makes its own schemas.
+"""What operations are to those who call them by name at run time: a table of data, `raw/operations.json`.
 
-Which operation is a tool, and what a human is asked before, stands in `openapi/surface.yaml`; what it takes, in the document. The schemas
-are plain JSON Schema, those of objects by name. Our words are in them, and speak of tools where they spoke of methods.
+The command line makes commands of it, and `retell_async.mcp` its tools. Which operation is a tool, and what a human is asked before, stands
+in `openapi/surface.yaml`; what it takes, in the document. The schemas are plain JSON Schema, those of objects by name, with our words in
+them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .. import marks
@@ -22,64 +22,59 @@ _KEPT = (
 )
 
 
-def tools(document: Json, views: Views) -> Json:
-    """The table, from a prepared document with words in it."""
-    spoken = {str(method): one.entry.tool.name for one in views.operations if one.entry.tool for method in one.entry.methods[:1]}
-    schemas = _Schemas(document, spoken)
-    found = dict(_tools(views, schemas))
-    return {"tools": found, "schemas": schemas.reached()}
+def table(document: Json, views: Views, resources: Mapping[str, str]) -> Json:
+    """The table, from a prepared document with words in it.
+
+    :param resources: what there is to say of resources.
+    """
+    schemas = _Schemas(document)
+    some = sorted(views.operations, key=lambda one: str(one.entry.methods[0]))
+    operations = {str(one.entry.methods[0]): _operation(one, schemas.arguments(one)) for one in some}
+    return {"resources": dict(sorted(resources.items())), "operations": operations, "schemas": schemas.reached()}
 
 
-def _tools(views: Views, schemas: _Schemas) -> Iterator[tuple[str, Json]]:
-    for operation in sorted(views.operations, key=lambda one: one.entry.tool.name if one.entry.tool else ""):
-        if (tool := operation.entry.tool) is None:
-            continue
-        arguments = schemas.arguments(operation)
-        yield (
-            tool.name,
-            {
-                "method": str(operation.entry.methods[0]),
-                "effect": tool.effect,
-                "repeat": operation.entry.repeat,
-                "asks": dict(tool.asks),
-                "open_world": tool.open_world,
-                "lists": "pages" if operation.paging else "array" if operation.returns.startswith("list[") else None,
-                "about": schemas.words(about(operation.said)),
-                "required": [field.name for field in operation.taken if field.required and field.name in arguments],
-                "arguments": arguments,
-            },
-        )
+def _operation(operation: Operation, arguments: Json) -> Json:
+    entry = operation.entry
+    return {
+        "methods": [str(method) for method in entry.methods],
+        "tool": entry.tool,
+        "effect": entry.effect,
+        "repeat": entry.repeat,
+        "asks": dict(entry.asks),
+        "open_world": entry.open_world,
+        "lists": "pages" if operation.paging else "array" if operation.returns.startswith("list[") else None,
+        "about": about(operation.said),
+        "positional": [field.name for field in operation.positional],
+        "files": [field.name for field in operation.taken if field.wire in operation.files],
+        "required": [field.name for field in operation.taken if field.required and field.name in arguments],
+        "arguments": arguments,
+    }
 
 
 class _Schemas:
     """Schemas of a prepared document as plain JSON Schema, and those that they refer to."""
 
-    def __init__(self, document: Json, spoken: Mapping[str, str]) -> None:
+    def __init__(self, document: Json) -> None:
         self._document = document
-        self._spoken = spoken
         self._found: dict[str, Json] = {}
         self._waiting: list[str] = []
 
-    def words(self, text: str) -> str:
-        """Words that speak of tools where they spoke of methods."""
-        return re.sub(r"`(\w+\.\w+)`", lambda match: f"`{self._spoken.get(match[1], match[1])}`", text)
-
     def arguments(self, operation: Operation) -> dict[str, Json]:
-        """What an operation takes, by name; files aside, which a model has none of."""
+        """What an operation takes, by name."""
         said: dict[str, Json] = {}
         for parameter in operation.said["parameters"]:
             said[parameter["name"]] = {**parameter["schema"], marks.WORDS: parameter.get(marks.WORDS)}
         if operation.body is not None:
             said |= component(self._document, operation.body).get("properties", {})
-        taken = [field for field in operation.taken if field.wire in said and field.wire not in operation.files]
-        return {field.name: {**self._plain(said[field.wire]), **_described(self.words(field.doc))} for field in taken}
+        taken = [field for field in operation.taken if field.wire in said]
+        return {field.name: {**self._plain(said[field.wire]), **_described(field.doc)} for field in taken}
 
     def reached(self) -> dict[str, Json]:
         """All that was referred to, and all that this refers to."""
         while self._waiting:
             if (name := self._waiting.pop()) not in self._found:
                 schema = component(self._document, name)
-                self._found[name] = {**self._plain(schema), **_described(self.words(about(schema)))}
+                self._found[name] = {**self._plain(schema), **_described(about(schema))}
         return dict(sorted(self._found.items()))
 
     def _plain(self, schema: Json) -> Json:
@@ -107,7 +102,7 @@ class _Schemas:
                     plain[exclusive] = plain.pop(bound)
         if "properties" in schema:
             plain["properties"] = {
-                name: {**self._plain(field), **_described(self.words(about(field)))}
+                name: {**self._plain(field), **_described(about(field))}
                 for name, field in schema["properties"].items()
                 if not field.get("readOnly")
             }

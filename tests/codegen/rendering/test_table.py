@@ -1,4 +1,4 @@
-"""The table of tools: arguments as plain JSON Schema, nested ones by name, words that speak of tools."""
+"""The table of operations: arguments as plain JSON Schema, nested ones by name, with our words."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ PATHS: Json = {
     "/get-secret": {"get": operation("getSecret", answer=object_(secret=STRING))},
 }
 SURFACE: Json = {
+    "resources": {"car": "Cars"},
     "POST /create-car": {"methods": ["car.create"], "tool": "create_car", "asks": "money", "repeat": "unsafe"},
     "GET /list-cars": {"methods": ["car.list"], "tool": "list_cars"},
     "POST /upload-car": {"methods": ["car.upload"], "tool": "upload_car"},
@@ -40,25 +41,31 @@ WORDS: Json = {
 
 def table(folder: Path) -> Any:
     generate(canonical(document(PATHS, SCHEMAS)), SURFACE, WORDS, folder)
-    return json.loads((folder / "raw" / "tools.json").read_text(encoding="utf-8"))
+    return json.loads((folder / "raw" / "operations.json").read_text(encoding="utf-8"))
 
 
 def test_the_table(tmp_path: Path) -> None:
     found = table(tmp_path)
-    tools = found["tools"]
-    assert tools.keys() == {"create_car", "list_cars", "upload_car"}
-    made = tools["create_car"]
-    assert made["about"] == "Make a car. See it with `list_cars`, or `secret.retrieve`."
-    assert (made["method"], made["effect"], made["repeat"], made["asks"]) == ("car.create", "write", "unsafe", {"": "money"})
+    assert found["resources"] == {"car": "Cars"}
+    operations = found["operations"]
+    assert [*operations] == ["car.create", "car.list", "car.upload", "secret.retrieve"]
+    assert {name: one["tool"] for name, one in operations.items() if one["tool"]} == {
+        "car.create": "create_car",
+        "car.list": "list_cars",
+        "car.upload": "upload_car",
+    }
+    made = operations["car.create"]
+    assert made["about"] == "Make a car. See it with `car.list`, or `secret.retrieve`."
+    assert (made["methods"], made["effect"], made["repeat"], made["asks"]) == (["car.create"], "write", "unsafe", {"": "money"})
     assert made["required"] == ["engine"]
     assert made["arguments"] == {
         "engine": {"$ref": "#/schemas/Engine"},
         "colour": {"type": ["string", "null"], "enum": ["blue", "red", None]},
-        "doors": {"type": "integer", "minimum": 2, "description": "As many as there are in `list_cars`. At least 2."},
+        "doors": {"type": "integer", "minimum": 2, "description": "As many as there are in `car.list`. At least 2."},
     }
-    assert tools["list_cars"]["lists"] == "array"
-    assert tools["upload_car"]["arguments"].keys() == {"notes"}
-    assert tools["upload_car"]["required"] == []
+    assert operations["car.list"]["lists"] == "array"
+    assert operations["car.upload"]["arguments"].keys() == {"car_file", "notes"}
+    assert operations["car.upload"]["files"] == operations["car.upload"]["required"] == ["car_file"]
 
     assert found["schemas"].keys() == {"Engine", "Petrol", "Electric"}
     assert found["schemas"]["Engine"]["discriminator"] == {"propertyName": "type", "mapping": {"petrol": "Petrol", "electric": "Electric"}}

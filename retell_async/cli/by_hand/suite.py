@@ -1,0 +1,184 @@
+"""``retell-async test run``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import click
+
+from ..._client import AsyncRetell
+from ..._core.errors import ConfigurationError
+from ..operations import table
+from ..operations.command import Group, profile_of, profile_options
+from ..operations.output import print_table
+from ..operations.sending import Failed, ask
+from ..times import plain
+from .cases import Case, Result, changes, compared, junit, read_cases, results
+
+if TYPE_CHECKING:
+    from ..profiles import Profile
+
+__all__ = ["test"]
+
+_NAMES = {"retell-llm": "llm_id", "conversation-flow": "conversation_flow_id"}
+_MARKS = {"pass": "ok", "fail": "FAIL", "error": "ERROR"}
+_PAGE = 1000
+
+
+@click.group(cls=Group)
+def test() -> None:
+    """Run an agent's test cases: conversations with a user who is played by a model, and judged."""
+
+
+@attrs.frozen
+class _Asked:
+    """What is to be tested, and how."""
+
+    engine: Mapping[str, Any]
+    cases: Sequence[Case]
+    """Those of files; empty for those that the account has."""
+    only: Sequence[str]
+    within: float
+    yes: bool
+
+
+@test.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--agent", "agent_id", metavar="ID", help="Test what answers for this agent.")
+@click.option("--llm", "llm_id", metavar="ID", help="Or this Retell LLM.")
+@click.option("--flow", "flow_id", metavar="ID", help="Or this conversation flow.")
+@click.option("--engine-version", type=int, metavar="N", help="In this version; by default the agent's, or the latest.")
+@click.option("--case", "only", multiple=True, metavar="NAME", help="Only this test case; may be repeated.")
+@click.option("--junit", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML.")
+@click.option("--regressions", is_flag=True, help="Fail only for what passed in the batch before, or is new.")
+@click.option("--within", default=1800.0, show_default=True, metavar="SECONDS", help="Wait so long at most.")
+@click.option("--yes", is_flag=True, help="Do not ask: runs cost what their models cost.")
+@profile_options
+def run(
+    files: tuple[Path, ...],
+    agent_id: str | None,
+    llm_id: str | None,
+    flow_id: str | None,
+    engine_version: int | None,
+    only: tuple[str, ...],
+    report: Path | None,
+    regressions: bool,
+    within: float,
+    yes: bool,
+    profile: str | None,
+    sandbox: bool,
+) -> None:
+    """Run test cases, wait, and say what came of them: of FILES, or else all that the account has for this engine.
+
+    FILES and folders hold test cases as JSON, TOML or YAML: name, user_prompt and metrics, and what else
+    `tests create-test-case-definition` takes. Those that the account lacks are created, those that differ are changed, by their name; none
+    is deleted.
+
+    The results are compared with the last batch of an earlier version, or the last one at all. The exit status is 1 if a case does not
+    pass.
+    """
+    if sum(given is not None for given in (agent_id, llm_id, flow_id)) != 1:
+        raise click.UsageError("one of --agent, --llm and --flow says what is tested")
+    known = profile_of(profile, sandbox)
+    cases = read_cases(files) if files else []
+    if files and (unknown := [name for name in only if name not in {case.name for case in cases}]):
+        raise click.UsageError(f"--case {unknown[0]!r} is in none of the files")
+    given = {"agent_id": agent_id, "llm_id": llm_id, "conversation_flow_id": flow_id, "version": engine_version}
+    begun = time.monotonic()
+    found, before, title = anyio.run(_run, known, given, cases, only, within, yes)
+    _print(found, before)
+    if report is not None:
+        try:
+            report.write_text(junit(title, found, time.monotonic() - begun), encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(str(report), error.strerror) from None
+    worse = {*compared(found, before).worse, *compared(found, before).new}
+    if wrong := [one for one in found if one.verdict != "pass" and (not regressions or not before or one.name in worse)]:
+        raise Failed(f"{len(wrong)} of {len(found)} test cases did not pass")
+
+
+async def _run(
+    profile: Profile, given: Mapping[str, Any], cases: Sequence[Case], only: Sequence[str], within: float, yes: bool
+) -> tuple[list[Result], list[Result], str]:
+    """The results, those of the batch before, and what was tested."""
+    async with profile.client() as client:
+        engine = await _engine(client, given)
+        name = _NAMES[engine["type"]]
+        where: Any = {"type": engine["type"], name: engine[name]}
+        there = {case.name: case.to_dict() async for case in client.tests.list_test_case_definitions(**where, limit=_PAGE)}
+        wanted = [case.name for case in cases] or list(there)
+        wanted = [one for one in wanted if not only or one in only]
+        if not wanted:
+            raise ConfigurationError(f"{engine[name]} has no such test cases: FILES name some")
+        about = table.operation("tests", "create_batch_test")
+        ask("test run", profile, about.asked({}), {**engine, "test_cases": wanted}, yes=yes)
+        before = await _before(client, where, engine.get("version"))
+        ids = [await _written(client, case, there.get(case.name), engine) for case in cases if case.name in wanted]
+        ids = ids or [there[one]["test_case_definition_id"] for one in wanted]
+        sent: Any = engine
+        batch = await client.tests.create_batch_test(response_engine=sent, test_case_definition_ids=ids)
+        click.echo(f"{len(ids):,} test cases run as {batch.test_case_batch_job_id}", err=True)
+        await client.tests.wait(batch.test_case_batch_job_id, within=within)
+        return await _results(client, batch.test_case_batch_job_id), before, str(engine[name])
+
+
+async def _engine(client: AsyncRetell, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is tested, as the API names it."""
+    version = {} if given["version"] is None else {"version": given["version"]}
+    for kind, name in _NAMES.items():
+        if given[name] is not None:
+            return {"type": kind, name: given[name], **version}
+    agent = (await client.agent.retrieve(given["agent_id"])).to_dict()
+    engine: dict[str, Any] = {**agent["response_engine"], **version}
+    if engine.get("type") not in _NAMES:
+        raise ConfigurationError(f"{given['agent_id']} answers by a custom LLM, which cannot be tested so: llm simulate can")
+    return {name: value for name, value in engine.items() if value is not None}
+
+
+async def _written(client: AsyncRetell, case: Case, known: Mapping[str, Any] | None, engine: Mapping[str, Any]) -> str:
+    """The id of a test case that is as its file has it."""
+    fields = changes(case, known)
+    if known is None:
+        under_test: Any = {name: engine[name] for name in ("type", _NAMES[engine["type"]])}
+        made = await client.tests.create_test_case_definition(**fields, response_engine=under_test)
+        click.echo(f"created {plain(case.name)}", err=True)
+        return made.test_case_definition_id
+    id = str(known["test_case_definition_id"])
+    if fields:
+        await client.tests.update_test_case_definition(id, **fields)
+        click.echo(f"changed {plain(case.name)}: {', '.join(fields)}", err=True)
+    return id
+
+
+async def _before(client: AsyncRetell, where: Mapping[str, Any], version: int | None) -> list[Result]:
+    """The results of the last batch that is complete: of an earlier version, if there is one, or else at all."""
+    page = await client.tests.list_batch_tests(**where, limit=_PAGE)
+    done = sorted((batch.to_dict() for batch in page.items if batch.status == "complete"), key=lambda batch: -batch["creation_timestamp"])
+    earlier = [batch for batch in done if version is not None and (batch["response_engine"].get("version") or 0) < version]
+    last = (earlier or done)[:1]
+    return await _results(client, last[0]["test_case_batch_job_id"]) if last else []
+
+
+async def _results(client: AsyncRetell, batch: str) -> list[Result]:
+    return results([run.to_dict() async for run in client.tests.list_test_runs(batch, limit=_PAGE)])
+
+
+def _print(found: Sequence[Result], before: Sequence[Result]) -> None:
+    print_table(
+        ["", "test case", "why"], [[_MARKS.get(one.verdict, one.verdict), plain(one.name), plain(one.why)] for one in found], whole=True
+    )
+    changed = compared(found, before)
+    if before:
+        for what, names in (("worse than before", changed.worse), ("better than before", changed.better), ("not run before", changed.new)):
+            if names:
+                click.echo(f"{what}: {', '.join(map(plain, names))}")
+    passed = sum(one.verdict == "pass" for one in found)
+    click.echo(
+        f"{passed:,} of {len(found):,} passed"
+        + (f"; {sum(one.verdict == 'pass' for one in before):,} of {len(before):,} before" if before else "")
+    )

@@ -1,0 +1,280 @@
+"""Carrying out an operation through the client's own method: what is asked before, and what to do when it goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast
+from uuid import uuid4
+
+import anyio
+import attrs
+import click
+
+from ..._client import AsyncRetell
+from ..._core.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    RetellError,
+    UnprocessableEntityError,
+)
+from ..._core.masking import mask_text
+from ..._core.model import Model
+from ..profiles import SANDBOX, Profile
+from ..times import plain
+from .output import Style, print_items, print_one, without_secrets
+from .table import Json, Operation, methods, named
+
+__all__ = ["UNKNOWN", "Failed", "Sending", "ask", "carry_out", "dry_run", "fail", "keyed", "look", "run"]
+
+T = TypeVar("T")
+
+UNKNOWN = 3
+"""The exit status where nobody knows whether it was carried out."""
+
+_HEADS: Mapping[str, str] = {"money": "This may cost money or reach people.", "deletion": "This cannot be undone."}
+_LONGEST = 300
+
+
+class Failed(click.ClickException):
+    """It was not carried out (exit status 1), or it is not known whether it was (3)."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue] - click reads it of the error
+
+
+@attrs.frozen
+class Sending:
+    """One operation as it is to be carried out."""
+
+    operation: Operation
+    arguments: Json = attrs.field(repr=False)
+    profile: Profile
+    style: Style
+    everything: bool = False
+    """Whether all pages of a list are wanted."""
+
+
+def ask(what: str, profile: Profile, asks: frozenset[str], arguments: Mapping[str, Any], *, yes: bool) -> None:
+    """Ask before money is spent or something is gone.
+
+    :raises Failed: nobody can be asked, and ``--yes`` was not given.
+    :raises click.Abort: the answer is no.
+    """
+    if not asks or yes:
+        return
+    heads = " ".join(text for kind, text in _HEADS.items() if kind in asks)
+    if not sys.stdin or not sys.stdin.isatty():
+        raise Failed(f"{what}: {heads} There is nobody to ask here: --yes does it without asking. Nothing was sent.")
+    click.echo(f"{what} in the workspace {profile.name}.\n{heads}", err=True)
+    for name, value in arguments.items():
+        click.echo(f"  {named(name)}: {_said(value, name)}", err=True)
+    click.confirm("Do it?", abort=True, err=True)
+
+
+def _said(value: Any, name: str) -> str:
+    text = plain(json.dumps(without_secrets(value, name), ensure_ascii=False, default=str))
+    count = f"{len(cast('Sequence[Any]', value)):,}: " if isinstance(value, list) else ""
+    return count + (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)")
+
+
+async def carry_out(sending: Sending) -> None:
+    """Call the method, and print what it answers.
+
+    :raises Failed: it went wrong; the message says what to do.
+    """
+    operation, style = sending.operation, sending.style
+    try:
+        async with sending.profile.client() as client:
+            if operation.lists is not None:
+                await _list(client, sending)
+                return
+            answered = await _method(client, operation)(**sending.arguments)
+    except (RetellError, ValueError, TypeError) as error:
+        fail(operation, error, sending.profile)
+    if answered is None or isinstance(answered, Model):
+        _print(None if answered is None else answered.to_dict(), style)
+    else:
+        print_plain(answered)
+
+
+def run(operation: Operation, arguments: Mapping[str, Any], function: Callable[..., Awaitable[T]], *given: Any) -> T:
+    """Run what carries out an operation.
+
+    :raises Failed: Ctrl-C came while it was on its way, and it may have been carried out.
+    """
+    try:
+        return anyio.run(function, *given)
+    except KeyboardInterrupt:
+        if operation.repeat == "safe":
+            raise
+        raise Failed(
+            f"{operation.command} was given up on its way.\n{look(operation, arguments.get('idempotency_key'))}", UNKNOWN
+        ) from None
+
+
+def keyed(operation: Operation, arguments: Json) -> Json:
+    """The arguments with a key by which the API knows a repeat, where it can, so that it can be named whatever happens."""
+    return arguments if operation.repeat != "idempotency_key" else {"idempotency_key": f"ra-{uuid4().hex}", **arguments}
+
+
+def print_plain(answered: Any) -> None:
+    """Print what is no object: bytes as they are, and else JSON."""
+    if isinstance(answered, bytes):
+        sys.stdout.buffer.write(answered)
+    else:
+        click.echo(answered if isinstance(answered, str) else json.dumps(answered, ensure_ascii=False, indent=2, default=str))
+
+
+def _print(found: Json | None, style: Style) -> None:
+    if found is not None:
+        print_one(found, style)
+    elif style.kind == "table":
+        click.echo("Done.", err=True)
+
+
+def _method(client: AsyncRetell, operation: Operation) -> Any:
+    return getattr(getattr(client, operation.resource), operation.method)
+
+
+async def _list(client: AsyncRetell, sending: Sending) -> None:
+    operation, style = sending.operation, sending.style
+    asked = _method(client, operation)(**sending.arguments)
+    if sending.everything and operation.lists == "pages":
+        items: list[Json] = []
+        async for item in asked:
+            items.append(_dict(item))
+            if style.kind == "jsonl":
+                print_items([items.pop()], operation.resource, style)
+        if style.kind != "jsonl":
+            print_items(items, operation.resource, style)
+        return
+    page = await asked
+    found = [_dict(item) for item in (page.items if operation.lists == "pages" else page)]
+    print_items(found, operation.resource, style)
+    if operation.lists == "pages" and page.total is not None:
+        click.echo(f"{page.total:,} in all.", err=True)
+    if operation.lists == "pages" and page.has_more and page.pagination_key:
+        click.echo(f"There is more: --all, or --pagination-key {page.pagination_key}", err=True)
+    elif not found and style.kind == "table":
+        click.echo("Nothing.", err=True)
+
+
+def _dict(item: Any) -> Json:
+    found: Json = item.to_dict() if isinstance(item, Model) else {"value": item}
+    return found
+
+
+def fail(operation: Operation, error: Exception, profile: Profile) -> NoReturn:
+    """Say what went wrong, and what to do.
+
+    :raises Failed: always.
+    """
+    text = f"{operation.command}: {plain(mask_text(_message(error)))}"
+    if isinstance(error, OutcomeUnknownError):
+        raise Failed(f"{text.rstrip('.')}.\n{look(operation, error.idempotency_key, error.token)}", UNKNOWN) from None
+    raise Failed(f"{text.rstrip('.')}. {_advice(operation, error, profile)}".rstrip()) from None
+
+
+def _message(error: Exception) -> str:
+    """What an error says; of one that the API sent, the API's own words."""
+    body: Any = error.body if isinstance(error, APIStatusError) and not isinstance(error, OutcomeUnknownError) else None
+    if isinstance(body, Mapping):
+        fields = cast("Json", body)
+        if isinstance(said := fields.get("message") or fields.get("error_message"), str):
+            return f"{said} ({cast('APIStatusError', error).status_code})"
+    return str(error)
+
+
+def look(operation: Operation, key: str | None, token: str | None = None) -> str:
+    """How to find out what came of it.
+
+    :param key: under which it was sent, where the API knows repeats by one.
+    :param token: what was put into its metadata.
+    """
+    steps = "The outcome is unknown: it may have been carried out. Do not repeat it before you know."
+    if key is not None:
+        return f"{steps}\nThe same command with --idempotency-key {key} places no second call within an hour of the first."
+    if token is not None:
+        command = f"retell-async {named(operation.resource)} list --since 1h --metadata retell_async_token={token}"
+        return f"{steps}\nIf it is there, its metadata has the token: {command}"
+    if "list" in methods()[operation.resource]:
+        return f"{steps}\nLook whether it is there: retell-async {named(operation.resource)} list"
+    return f"{steps}\nLook for calls and chats of these minutes: retell-async call list --since 10m"
+
+
+def _advice(operation: Operation, error: Exception, profile: Profile) -> str:
+    usage = f"retell-async {operation.command} --help says what it takes."
+    match error:
+        case AuthenticationError() | PermissionDeniedError():
+            return f"The key of the profile {profile.name} is not let in: retell-async doctor looks at it."
+        case PaymentRequiredError():
+            return "The account has to be paid for first, in the dashboard."
+        case RateLimitError():
+            return "It was not carried out: the account is at its limit. Wait a little and try again."
+        case APIStatusError(status_code=404 | 422) if "not found" in str(error).lower() and "list" in methods()[operation.resource]:
+            return f"What there is: retell-async {named(operation.resource)} list"
+        case BadRequestError() | UnprocessableEntityError() | NotFoundError() | ConflictError():
+            return f"It was not carried out. {usage}"
+        case APIConnectionError() if profile.base_url == SANDBOX:
+            return "Is it running? retell-async sandbox starts it."
+        case APIConnectionError() | APIStatusError():
+            changed = "" if operation.effect == "read" else "A repeat changes nothing more. " if operation.repeat == "safe" else ""
+            return f"{changed}Try again; retell-async doctor looks at the connection."
+        case APIError():
+            return ""
+        case _:
+            return usage
+
+
+class _Seen(BaseException):
+    """The request that would have been sent. No error: nothing on the way may take it for one."""
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+
+
+async def dry_run(sending: Sending) -> None:
+    """Print the request that would be sent, without secrets, and send nothing."""
+    import httpx
+
+    class Stand(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            with contextlib.suppress(httpx.StreamError):
+                await request.aread()
+            raise _Seen(request)
+
+    try:
+        async with httpx.AsyncClient(transport=Stand()) as http, sending.profile.client(http_client=http) as client:
+            await _method(client, sending.operation)(**sending.arguments)
+    except _Seen as seen:
+        _print_request(seen.request, sending.arguments)
+    except (RetellError, ValueError, TypeError) as error:
+        fail(sending.operation, error, sending.profile)
+
+
+def _print_request(request: Any, arguments: Json) -> None:
+    click.echo(f"{request.method} {request.url}")
+    content = request.content
+    if not content:
+        return
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("application/json"):
+        click.echo(json.dumps(without_secrets(json.loads(content)), ensure_ascii=False, indent=2))
+    else:
+        click.echo(f"{kind.partition(';')[0]}, {len(content):,} bytes")
+        for name, value in arguments.items():
+            click.echo(f"  {named(name)}: {value if isinstance(value, Path) else _said(value, name)}")

@@ -1,0 +1,36 @@
+"""Times as people write them, and texts as a terminal may have them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from .._core.errors import ConfigurationError
+
+__all__ = ["moment", "plain"]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAYS = {"today": 0, "yesterday": 1}
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """A time: a date or a time by the clock of this machine, ``today``, ``yesterday``, or how long ago.
+
+    :raises ConfigurationError: it is none.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        if text in _DAYS:
+            day = now.astimezone().date() - timedelta(days=_DAYS[text])
+            return datetime(day.year, day.month, day.day).astimezone()  # by the clock of this machine
+        if text == "now":
+            return now
+        if text[-1:] in _UNITS and text[:-1].isdecimal():
+            return now - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise ConfigurationError(f"{text!r} is no time: 2026-11-26, 2026-11-26T09:00, yesterday and 7d are some") from None
+
+
+def plain(text: str) -> str:
+    """A text without what would command the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)

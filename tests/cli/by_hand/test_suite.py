@@ -1,0 +1,133 @@
+"""Test cases of agents: files, runs, reports, and what became worse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from retell_async import ConfigurationError
+from retell_async.cli.by_hand.cases import Case, Result, changes, compared, junit, read_cases, results
+
+from ..account import Account
+
+CASE: dict[str, Any] = {"name": "Books", "user_prompt": "You want Tuesday.", "metrics": ["It offers a time"]}
+TOML = """
+[[cases]]
+name = "Refuses"
+user_prompt = "What is my rash?"
+metrics = ["No diagnosis"]
+"""
+YAML = """
+- name: Is polite
+  user_prompt: You are rude.
+  metrics: [It stays polite]
+  dynamic_variables: {name: Ann}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a.json").write_text(json.dumps(CASE))
+    (tmp_path / "b.toml").write_text(TOML)
+    (tmp_path / "c.yaml").write_text(YAML)
+    (tmp_path / "notes.txt").write_text("nothing")
+    return tmp_path
+
+
+def test_files_hold_cases(folder: Path) -> None:
+    assert [case.name for case in read_cases([folder])] == ["Books", "Refuses", "Is polite"]
+    assert [case.name for case in read_cases([folder / "c.yaml", folder / "a.json"])] == ["Is polite", "Books"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", r"x\.json: Expecting"),
+        ("[]", "there is no test case"),
+        ("[1]", "a test case is an object with"),
+        (json.dumps({**CASE, "promt": "x"}), r"x\.json: Books: promt is no field of a test case"),
+        (json.dumps({**CASE, "metrics": []}), r"x\.json: Books needs metrics"),
+        (json.dumps([CASE, CASE]), "a test case 'Books' is in"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=said):
+        read_cases([tmp_path / "x.json"])
+
+
+def test_only_what_differs_is_written() -> None:
+    case = Case("Books", CASE, Path("x.json"))
+    assert changes(case, None) == CASE
+    assert changes(case, {**CASE, "llm_model": "gpt-5"}) == {}
+    assert changes(case, {**CASE, "user_prompt": "Old"}) == {"user_prompt": CASE["user_prompt"]}
+
+
+def test_what_became_worse_and_better() -> None:
+    before = [Result("1", "a", "pass"), Result("2", "b", "fail"), Result("3", "c", "pass"), Result("4", "d", "error")]
+    now = [Result("1", "a", "error"), Result("2", "b", "pass"), Result("3", "c", "pass"), Result("5", "e", "fail")]
+    found = compared(now, before)
+    assert (found.worse, found.better, found.new) == (["a"], ["b"], ["e"])
+
+
+def test_junit() -> None:
+    runs = [
+        {"test_case_definition_id": "1", "status": "pass", "test_case_definition_snapshot": {"name": "a"}},
+        {
+            "test_case_definition_id": "2",
+            "status": "fail",
+            "result_explanation": "No <time>\x00",
+            "transcript_snapshot": {"transcript": "Agent: Hi"},
+        },
+        {"test_case_definition_id": "3", "status": "error", "transcript_snapshot": {"messages": [{"role": "user", "content": "Hi"}]}},
+    ]
+    root = ET.fromstring(junit("llm_1", results(runs), 1.5))
+    assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("time")) == ("3", "1", "1", "1.500")
+    cases = root.findall("testsuite/testcase")
+    assert [case.get("name") for case in cases] == ["a", "2", "3"]
+    failure = cases[1].find("failure")
+    assert failure is not None
+    assert failure.get("message") == "No <time>"
+    assert cases[1].findtext("system-out") == "Agent: Hi"
+    assert cases[2].findtext("system-out") == "user: Hi"
+
+
+def test_a_run_writes_the_cases_and_says_what_came_of_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    report = folder / "report.xml"
+    agent = ["--agent", account.made.agent_id]
+    done = account.run("test", "run", str(folder), *agent, "--yes", "--junit", str(report))
+    assert done.exit_code in (0, 1), done.output
+    for name in ("Books", "Refuses", "Is polite"):
+        assert f"created {name}" in done.stderr
+        assert name in done.stdout
+    root = ET.fromstring(report.read_text(encoding="utf-8"))
+    passed = 3 - int(root.get("failures", "")) - int(root.get("errors", ""))
+    assert f"{passed} of 3 passed" in done.stdout
+    assert done.exit_code == (0 if passed == 3 else 1)
+
+    (folder / "a.json").write_text(json.dumps({**CASE, "metrics": ["It offers two times"]}))
+    again = account.run("test", "run", str(folder), *agent, "--yes", "--case", "Books", "--regressions")
+    assert "changed Books: metrics" in again.stderr
+    assert "created" not in again.stderr
+    assert f"; {passed} of 3 before" in again.stdout
+    there = account.run("tests", "list-test-case-definitions", "--type", "retell-llm", "--llm-id", account.made.llm_id, "--jsonl")
+    assert len(there.stdout.splitlines()) == 3
+    of_account = account.run("test", "run", "--llm", account.made.llm_id, "--yes")
+    assert "of 3 passed" in of_account.stdout
+
+
+def test_what_cannot_be_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(monkeypatch)
+    llm = ["--llm", account.made.llm_id]
+    assert "one of --agent, --llm and --flow" in account.run("test", "run", str(folder)).stderr
+    assert "is in none of the files" in account.run("test", "run", str(folder), *llm, "--case", "Nope").stderr
+    assert "has no such test cases" in account.run("test", "run", *llm, "--yes").stderr
+    asked = account.run("test", "run", str(folder), *llm)
+    assert (asked.exit_code, "--yes" in asked.stderr) == (1, True)
+    assert not account.local.requests("createBatchTest")
+    assert not account.local.requests("createTestCaseDefinition")
