@@ -34,7 +34,7 @@ def from_answer(kind: Kind, answer: Json, name_of: Callable[[str, str], str]) ->
         fields["response_engine"] = {name: value for name, value in engine.items() if name != "version"}
     if isinstance(fields.get("components"), list):  # when one was changed is no setting of a flow
         fields["components"] = [{name: value for name, value in part.items() if name != "user_modified_timestamp"} for part in fields["components"]]
-    known = [name for name in (kind.named, kind.id, *fields) if name in fields and name in known_fields(kind)]
+    known = [name for name in dict.fromkeys((kind.named or "", kind.id, *known_fields(kind))) if name in fields]
     return cast("Json", mapped({name: fields[name] for name in known}, name_of))
 
 

@@ -14,6 +14,11 @@ import attrs
 from ..resources._operations import METHODS
 from .kinds import Json, Kind
 
+try:
+    import jsonschema_rs
+except ModuleNotFoundError as error:  # pragma: no cover - tried in a process of its own
+    raise ModuleNotFoundError("agents as files need the extra config: `pip install 'retell-async[config]'`", name=error.name) from None
+
 __all__ = ["Fault", "Path", "faults_of", "is_nullable", "known_fields"]
 
 Path = tuple[str | int, ...]
@@ -177,11 +182,14 @@ def _none_of(branches: list[Json], value: Any) -> str:
 
 def _leaf(schema: Json, value: Any) -> str | None:
     """What is wrong with a value itself."""
-    import jsonschema_rs
-
     said = {keyword: schema[keyword] for keyword in _LEAF if keyword in schema}
     if not said or (value is None and schema.get("nullable")):
         return None
-    # Masked: a value may be a key or a phone number.
-    error = next(jsonschema_rs.Draft4Validator(said, mask="the value").iter_errors(value), None)
+    error = next(_validator(json.dumps(said)).iter_errors(value), None)
     return None if error is None else error.message.removeprefix("the value ")
+
+
+@lru_cache(maxsize=None)
+def _validator(schema: str) -> jsonschema_rs.Draft4Validator:
+    # Masked: a value may be a key or a phone number.
+    return jsonschema_rs.Draft4Validator(json.loads(schema), mask="the value")

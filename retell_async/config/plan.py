@@ -283,40 +283,22 @@ class _Making:
             self.warnings.append(f"{name}: {', '.join(priced)} may change what a minute costs")
 
     def ordered(self) -> Iterator[Step]:
-        """The steps, each after those that it refers to. Of those in a circle, one is created without its references, and gets them later."""
-        done: set[str] = set()
+        """The steps, in the order of the kinds. Settings that refer to what is not there yet are written when it is."""
+        waiting = {name for name, step in self.wanted.items() if step.action == "create"}
         later: list[Step] = []
-        doing: list[str] = []
-
-        def visit(name: str) -> Iterator[Step]:
-            step = self.wanted[name]
-            doing.append(name)
-            postponed: Json = {}
-            for part, value in step.parts.items():
-                for other in references({part: value}):
-                    if other in doing:
-                        postponed[part] = value
-                    elif other in self.wanted and other not in done and self.wanted[other].action == "create":
-                        yield from visit(other)
-            doing.pop()
-            done.add(name)
-            waiting = {part: value for part, value in postponed.items() if any(self._new(other, done, name) for other in references({part: value}))}
-            if "nodes" in waiting and "start_node_id" in step.parts:
-                waiting["start_node_id"] = step.parts["start_node_id"]
-            if not waiting:
-                yield step
-                return
-            first = {part: _PLACEHOLDERS[part] if part in waiting else value for part, value in step.parts.items() if part not in waiting or part in _PLACEHOLDERS}
-            yield attrs.evolve(step, parts=first)
-            later.append(attrs.evolve(step, action="update", parts=waiting, before={part: first.get(part) for part in waiting}))
-
-        for name in sorted(self.wanted, key=_order):
-            if name not in done:
-                yield from visit(name)
+        for name, step in sorted(self.wanted.items(), key=lambda one: _order(one[0])):
+            postponed = {part: value for part, value in step.parts.items() if waiting.intersection(references({part: value}))}
+            if "nodes" in postponed and "start_node_id" in step.parts:
+                postponed["start_node_id"] = step.parts["start_node_id"]
+            first = {part: _PLACEHOLDERS.get(part) if part in postponed else value for part, value in step.parts.items()}
+            first = {part: value for part, value in first.items() if part not in postponed or (part in _PLACEHOLDERS and step.action == "create")}
+            if first:
+                yield attrs.evolve(step, parts=first)
+            waiting.discard(name)
+            if postponed:
+                before = first if step.action == "create" else step.before
+                later.append(attrs.evolve(step, action="update", parts=postponed, before={part: before.get(part) for part in postponed}))
         yield from later
-
-    def _new(self, name: str, done: set[str], own: str) -> bool:
-        return name == own or (name not in done and name in self.wanted and self.wanted[name].action == "create")
 
 
 def _pinned(value: Any, field: str = "") -> Iterator[tuple[str, str, int]]:
