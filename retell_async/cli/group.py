@@ -18,6 +18,7 @@ __all__ = ["Lazy", "retell_async"]
 _PARTS = {
     "archive": ("retell_async.cli.archive", "Keep calls and chats in a database of your own, and ask it."),
     "campaign": ("retell_async.cli.campaign", "Plan calls to many people by rules."),
+    "config": ("retell_async.cli.config", "Keep agents, prompts, flows and tools as files in git."),
     "mcp": ("retell_async.cli.mcp", "Serve a workspace to models, as tools and resources."),
 }
 """The parts: the module in which each is, under its own name, and what it does."""

@@ -108,6 +108,11 @@ class Account:
     async def publish(self, kind: Kind, id: str, version: int, title: str | None) -> None:
         await self._method(kind, "publish")(id, version=version, **({} if title is None else {"version_title": title}))
 
+    async def published(self, id: str) -> int | None:
+        """The number of the latest published version of an agent."""
+        versions = [one.to_dict() async for one in self._client.agent.list_versions(id)]
+        return max((one["version"] for one in versions if one["is_published"]), default=None)
+
     async def change_sources(self, id: str, parts: Mapping[str, Any], read: Callable[[str], bytes]) -> None:
         """Add sources to a knowledge base, and take away those that are ``None``. One of the same name goes once the new one is there.
 

@@ -12,9 +12,9 @@ import attrs
 from .._client import AsyncRetell
 from .._core.errors import ConfigurationError
 from .account import Account
-from .applying import Applied, Run, apply_plan
+from .applying import Applied, OutOfDateError, Run, apply_plan
 from .backups import back_up, files_at
-from .bodies import SOURCES, TEXT, from_answer, parts_of, source_of, strange_fields
+from .bodies import SOURCES, TEXT, from_answer, parts_of, sent, source_of, strange_fields
 from .document import faults_of
 from .folder import Folder, read_folder
 from .kinds import FOLDERS, VOICES, Json, Kind, kind_of, natural, references
@@ -139,8 +139,6 @@ class Config:
         :raises APIError: the API refused a step, or nobody knows whether it was carried out. What was done is in the state, and the next
             plan goes on from there.
         """
-        from .applying import OutOfDateError
-
         read = await self._checked()
         given = plan if isinstance(plan, Plan) else None
         now = self._plan(read, *((given.only, given.overwrite, given.delete) if given else ((), (), ())))
@@ -223,6 +221,55 @@ class Config:
     def backup_of(self, snapshot: Snapshot, path: Path | None = None) -> Path:
         return back_up(self.root, self.environment, snapshot, path)
 
+    async def promote(self, target: Config, *, names: Collection[str] = (), overwrite: Collection[str] = ()) -> Plan:
+        """What brings the account of another environment to what this one has, by the same files. `target.apply` carries it out.
+
+        :param target: the other environment of the same folder.
+        :param names: the objects that it is about; all unless given.
+        :param overwrite: objects of the other environment of which the files count, whatever was changed there.
+        :raises ConfigurationError: this environment does not have what the files say: nobody tried what would be promoted.
+        """
+        if target.root.resolve() != self.root.resolve():
+            raise ConfigurationError("environments are promoted within one folder")
+        own = await self.plan(names)
+        if open := sorted({step.name for step in own.steps} | {*own.kept} | {conflict.partition(":")[0] for conflict in own.conflicts}):
+            raise ConfigurationError(f"{self.environment} is not what the files say: plan, pull or apply there first: {', '.join(open)}")
+        return await target.plan(names, overwrite=overwrite)
+
+    async def canary(self, share: float) -> list[str]:
+        """Let drafts answer a share of the calls: numbers get the published version of an agent and its draft, by weight.
+
+        The files are not changed: `plan` shows the bindings as changed in the account, and applying with `overwrite` of the numbers ends it.
+
+        :param share: of the calls, above 0 and below 1.
+        :raises ConfigurationError: it is no such share, or no number has an agent with a draft after a published version.
+        :returns: what was changed, by number.
+        """
+        if not 0 < share < 1:
+            raise ConfigurationError(f"a share is above 0% and below 100%: not {share:.0%}")
+        read = await self._checked()
+        versions = {
+            name: (found, published)
+            for name, found in read.account.items()
+            if kind_of(name).folder in {"agents", "chat_agents"} and not found.published and found.version
+            if (published := await self._account.published(found.id)) is not None
+        }
+        done: list[str] = []
+        for name, found in read.account.items():
+            if kind_of(name).folder == "phone_numbers":
+                bindings = {
+                    field: weighted
+                    for field in ("inbound_agents", "outbound_agents", "inbound_sms_agents", "outbound_sms_agents")
+                    if (weighted := split(found.fields.get(field) or [], versions, share)) != found.fields.get(field, [])
+                }
+                if bindings:
+                    ids = {other: one.id for other, one in read.account.items()}
+                    await self._account.update(kind_of(name), found.id, sent(bindings, lambda other: ids.get(other, other), {}))
+                    done.append(f"{name}: {share:.0%} of {', '.join(bindings)}")
+        if not done:
+            raise ConfigurationError("no number has an agent with a draft after a published version: apply first, then try the draft")
+        return done
+
     async def restore_version(self, name: str, version: int) -> Pulled:
         """Make a draft of an agent with the settings of an earlier version, and take it into the files.
 
@@ -245,7 +292,7 @@ class Config:
     # What both sides are, read once.
 
     async def _read(self, *, every: bool = False) -> _Read:
-        folder, state = read_folder(self.root, self.environment), read_state(self.root, self.environment)
+        folder, state = read_folder(self.root, self.environment, writing=every), read_state(self.root, self.environment)
         workspace = await self._account.workspace()
         if state.workspace is not None and workspace is not None and state.workspace != workspace:
             raise ConfigurationError(f"the environment {self.environment} is another workspace than that of this API key: {state.workspace}")
@@ -310,6 +357,27 @@ class Config:
     def _save(self, state: State) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
         write_state(self.root, self.environment, state)
+
+
+def split(weighted: list[Json], versions: Mapping[str, tuple[Found, int]], share: float) -> list[Json]:
+    """Agents of a number by weight, with a share of each for its draft. One that is split already is split anew.
+
+    :param versions: by agent, the draft and the number of the published version.
+    """
+    found: list[Json] = []
+    for agent in dict.fromkeys(item["agent_id"] for item in weighted):
+        items = [item for item in weighted if item["agent_id"] == agent]
+        if agent not in versions:
+            found += items
+            continue
+        draft, published = versions[agent]
+        whole = sum(item["weight"] for item in items)
+        part = round(whole * share, 6)
+        found += [
+            {"agent_id": agent, "agent_version": published, "weight": round(whole - part, 6)},
+            {"agent_id": agent, "agent_version": draft.version, "weight": part},
+        ]
+    return found
 
 
 def fields_of(kind: Kind, parts: Json, before: Json) -> Json:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -160,12 +161,14 @@ class Folder:
             entry.path.unlink(missing_ok=True)
 
 
-def read_folder(root: Path, environment: str) -> Folder:
+def read_folder(root: Path, environment: str, *, writing: bool = False) -> Folder:
     """Read all files, with what an environment puts in.
 
     Nothing is refused here: `Folder.check` tells what is wrong.
+
+    :param writing: whether `Folder.write` will be called; otherwise what was parsed once is not parsed again.
     """
-    return _Reader(root, environment).read()
+    return _Reader(root, environment, _parsed if writing else _parsed_once).read()
 
 
 def dotted(place: Place) -> str:
@@ -174,9 +177,10 @@ def dotted(place: Place) -> str:
 
 
 class _Reader:
-    def __init__(self, root: Path, environment: str) -> None:
+    def __init__(self, root: Path, environment: str, parse: Callable[[str], Any]) -> None:
         self._root = root
         self._name = environment
+        self._parse = parse
         self._problems: list[Problem] = []
         self._variables: Mapping[str, Any] = {}
 
@@ -243,7 +247,7 @@ class _Reader:
 
     def _load(self, path: Path) -> Entry | None:
         try:
-            found = _yaml().load(path.read_text(encoding="utf-8"))
+            found = self._parse(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except MarkedYAMLError as error:
@@ -425,6 +429,13 @@ def _plain(value: Any) -> Any:
         if isinstance(value, plain):
             return plain(value)
     return value
+
+
+def _parsed(text: str) -> Any:
+    return _yaml().load(text)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+_parsed_once = lru_cache(maxsize=2_000)(_parsed)
 
 
 def _yaml() -> YAML:

@@ -86,6 +86,8 @@ class Plan:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     account: Mapping[str, Mapping[str, str | None]] = attrs.field(repr=False)
+    clashes: tuple[str, ...] = ()
+    """Of the conflicts, those that somebody made in the account."""
     only: frozenset[str] = frozenset()
     overwrite: frozenset[str] = frozenset()
     delete: frozenset[str] = frozenset()
@@ -94,6 +96,12 @@ class Plan:
     def status(self) -> int:
         """The exit status: 0 for nothing to do, 2 for changes, 1 for what cannot be applied."""
         return 1 if self.conflicts else 2 if self.steps else 0
+
+    @property
+    def drift(self) -> list[str]:
+        """What was changed in the account since files and account were last brought together, as lines."""
+        kept = [line for name, changed in self.kept.items() for line in (f"{name}:", *(text for one in changed for text in told(one, "    ")))]
+        return [*kept, *self.clashes]
 
     @property
     def digest(self) -> str:
@@ -140,6 +148,7 @@ def make_plan(
         tuple(making.warnings),
         tuple(making.notes),
         shown,
+        tuple(making.clashes),
         frozenset(only),
         frozenset(overwrite),
         frozenset(delete),
@@ -160,6 +169,7 @@ class _Making:
     voices: set[str]
     kept: dict[str, tuple[Change, ...]] = attrs.field(factory=dict[str, "tuple[Change, ...]"])
     conflicts: list[str] = attrs.field(factory=list[str])
+    clashes: list[str] = attrs.field(factory=list[str])
     warnings: list[str] = attrs.field(factory=list[str])
     notes: list[str] = attrs.field(factory=list[str])
     wanted: dict[str, Step] = attrs.field(factory=dict[str, Step])
@@ -171,7 +181,7 @@ class _Making:
             self._without_file(name, found)
         elif found is None:
             if bound is not None and name not in self.overwrite:
-                self.conflicts.append(f"{name} was deleted in the account: take its file away, or create it again with --overwrite {name}")
+                self._clash(f"{name} was deleted in the account: take its file away, or create it again with --overwrite {name}")
             elif not kind.created:
                 self.notes.append(f"{name} is left out: the account has no such number, and numbers are bought or imported by people")
             else:
@@ -193,6 +203,10 @@ class _Making:
                 self.conflicts.append(f"--delete {name}: its file is still there")
             elif not any(step.name == name for step in self.deletions):
                 self.conflicts.append(f"--delete {name}: no file was about it, and it is left alone")
+
+    def _clash(self, text: str) -> None:
+        self.conflicts.append(text)
+        self.clashes.append(text)
 
     def _without_file(self, name: str, found: Found | None) -> None:
         if found is None:
@@ -225,7 +239,7 @@ class _Making:
                 if side.verdict == "account":
                     kept += changes({part: side.file} if side.file is not None else {}, {part: side.account} if side.account is not None else {})
                 else:
-                    self.conflicts.append(
+                    self._clash(
                         f"{name}: {part} was changed both in the file and in the account: pull {name}, or write the file's with --overwrite {name}"
                     )
             elif self._may(name, kind, part, side):
