@@ -13,7 +13,7 @@ from retell_async.testing import LocalRetell
 
 from .accounts import KEY, fill
 
-pytestmark = pytest.mark.anyio
+pytestmark = pytest.mark.asyncio
 
 
 def files(root: Path) -> Mapping[str, bytes]:
@@ -40,6 +40,8 @@ async def move(local: LocalRetell, other: LocalRetell, root: Path, environment: 
         assert not again.kept
 
 
+@pytest.mark.soak
+@pytest.mark.parallel
 async def test_everything_moves_to_an_empty_account_and_comes_back_the_same(tmp_path: Path) -> None:
     local, other, third = LocalRetell(), LocalRetell(), LocalRetell()
     await fill(local)
@@ -57,6 +59,8 @@ async def test_everything_moves_to_an_empty_account_and_comes_back_the_same(tmp_
     assert not any(KEY.encode() in content for content in first.values())
 
 
+@pytest.mark.soak
+@pytest.mark.parallel
 async def test_a_second_pull_changes_nothing(tmp_path: Path) -> None:
     local = LocalRetell()
     await fill(local)
