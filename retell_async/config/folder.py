@@ -21,7 +21,7 @@ try:
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.scalarstring import LiteralScalarString
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 except ModuleNotFoundError as error:  # pragma: no cover - tried in a process of its own
     raise ModuleNotFoundError("agents as files need the extra config: `pip install 'retell-async[config]'`", name=error.name) from None
 
@@ -30,6 +30,7 @@ __all__ = ["Entry", "Environment", "Folder", "Problem", "read_folder"]
 ENVIRONMENTS = "environments"
 _LONG = 300
 _LINES = 5
+_BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -366,7 +367,10 @@ class _Writer:
             return value
         if len(value) > _LONG or value.count("\n") >= _LINES:
             return self._beside(value, place)
-        return LiteralScalarString(value) if "\n" in value and "\r" not in value else value
+        if value.splitlines() != [value]:  # a string of no style of its own gets that of the one before
+            block = _BREAKS.isdisjoint(value) and value.strip("\n") == value.strip() != ""
+            return LiteralScalarString(value) if block else DoubleQuotedScalarString(value)
+        return value
 
     def _beside(self, text: str, place: tuple[str, ...]) -> str:
         stem = ".".join(re.sub(r"[^\w-]+", "-", part) for part in place)[:100]
