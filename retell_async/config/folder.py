@@ -330,7 +330,7 @@ class _Writer:
             for name in [name for name in old if name not in new and name in raw]:
                 del raw[name]
             for name, item in new.items():
-                raw[name] = self.updated(raw.get(name), old.get(name), item, (*place, name))
+                raw[_key(name)] = self.updated(raw.get(name), old.get(name), item, (*place, name))
             return raw
         if isinstance(raw, CommentedSeq) and isinstance(before, list) and isinstance(after, list):
             return self._items(raw, cast("list[Any]", before), cast("list[Any]", after), place)
@@ -359,7 +359,7 @@ class _Writer:
 
     def _fresh(self, value: Any, place: tuple[str, ...]) -> Any:
         if isinstance(value, dict):
-            return CommentedMap({name: self._fresh(item, (*place, name)) for name, item in cast("Json", value).items()})
+            return CommentedMap({_key(name): self._fresh(item, (*place, name)) for name, item in cast("Json", value).items()})
         if isinstance(value, list):
             items = cast("list[object]", value)
             return CommentedSeq([self._fresh(item, (*place, key_of(item) or f"{index}")) for index, item in enumerate(items)])
@@ -386,6 +386,10 @@ class _Writer:
     def _put(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(f"{text}\n".encode())
+
+
+def _key(name: str) -> str:
+    return name if name.splitlines() == [name] else DoubleQuotedScalarString(name)
 
 
 def _keys(fields: Json) -> Iterator[Fault]:

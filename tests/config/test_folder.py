@@ -75,7 +75,7 @@ def test_what_is_written_is_read_again(values: tuple[Any, ...]) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parallel
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(VALUE, VALUE)
 def test_whatever_is_written_is_read_again(first: Any, second: Any) -> None:
     written_and_read(first, second, first)
