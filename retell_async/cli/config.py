@@ -32,12 +32,14 @@ class _Strict(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            error.exit_code = 1
-            raise
+            error.show()
+            ctx.exit(1)
 
 
 @click.group(cls=_Strict)
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("retell"), show_default=True, help="Where the files are.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("retell"), show_default=True, help="Where the files are."
+)
 @click.option("--env", "environment", default="default", show_default=True, metavar="NAME", help="The environment: environments/NAME.yaml.")
 @click.option("--profile", metavar="NAME", help="Whose key, where the environment names no profile: RETELL_API_KEY_NAME.")
 @click.pass_context
@@ -70,8 +72,8 @@ class _opened:  # noqa: N801 - used like a function
         await self._client.__aenter__()
         return self._config
 
-    async def __aexit__(self, *error: Any) -> None:
-        await self._client.__aexit__(*error)
+    async def __aexit__(self, *error: object) -> None:
+        await self._client.close()
 
 
 def _overwrite(text: str) -> Callable[[F], F]:
@@ -79,7 +81,10 @@ def _overwrite(text: str) -> Callable[[F], F]:
 
 
 _delete = click.option(
-    "--delete", multiple=True, metavar="NAME", help="Delete what has no file any more, after a backup; of a knowledge base a source: 'NAME: url: ...'."
+    "--delete",
+    multiple=True,
+    metavar="NAME",
+    help="Delete what has no file any more, after a backup; of a knowledge base a source: 'NAME: url: ...'.",
 )
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -158,12 +163,13 @@ def apply(
     ctx: click.Context, names: Sequence[str], overwrite: Collection[str], delete: Collection[str], file: Path | None, yes: bool
 ) -> None:
     """Change the account to what the files say: drafts only, nothing is published."""
+    wanted = None if file is None else file.read_text(encoding="utf-8").strip()
 
     async def run(opened: Config) -> None:
         made = await opened.plan(names, overwrite=overwrite, delete=delete)
-        if file is not None and made.digest != file.read_text(encoding="utf-8").strip():
+        if wanted not in {None, made.digest}:
             raise ConfigurationError(f"the plan {file} is out of date: plan again")
-        await _carried_out(opened, made, yes or file is not None)
+        await _carried_out(opened, made, yes or wanted is not None)
 
     _run(ctx, run)
 

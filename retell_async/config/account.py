@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -52,7 +52,7 @@ class Account:
             async with limit:
                 listed[f"{query}"] = await self._list(kind, **query)
 
-        reads: list[Callable[[], Awaitable[None]]] = []
+        reads: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for kind in KINDS:
             if kind.folder != "tests":
                 for answer in await self._list(kind):
@@ -87,7 +87,7 @@ class Account:
     async def retrieve(self, kind: Kind, id: str, version: int | None = None) -> Json:
         """What the API answers about one. A knowledge base shows its sources once they are read, which is waited for."""
         if kind.folder == "knowledge_bases":
-            return cast("Json", (await self._client.knowledge_base.wait(id)).to_dict())
+            return (await self._client.knowledge_base.wait(id)).to_dict()
         query = {} if version is None else {"version": version}
         return cast("Json", (await self._method(kind, "retrieve")(id, **query)).to_dict())
 
@@ -132,7 +132,7 @@ class Account:
         return getattr(getattr(self._client, resource), name)
 
 
-async def _all(tasks: Iterable[Callable[[], Awaitable[None]]]) -> None:
+async def _all(tasks: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     """Do all at once. The first that goes wrong ends the others, and is what is raised."""
     try:
         async with anyio.create_task_group() as group:
@@ -141,7 +141,7 @@ async def _all(tasks: Iterable[Callable[[], Awaitable[None]]]) -> None:
     except ExceptionGroup as errors:
         error: Exception = errors
         while isinstance(error, ExceptionGroup):
-            error = cast("ExceptionGroup[Exception]", error).exceptions[0]
+            error = error.exceptions[0]
         raise error from None
 
 

@@ -66,8 +66,8 @@ class Run:
 
     def parts(self, name: str, answer: Json) -> Json:
         """The settings in an answer."""
-        names = {id: name for name, id in self.ids.items()}
-        fields = from_answer(kind_of(name), answer, lambda _, id: names.get(id, id))
+        names = {one: known for known, one in self.ids.items()}
+        fields = from_answer(kind_of(name), answer, lambda _, other: names.get(other, other))
         return parts_of(kind_of(name), concealed(fields, self.files.get(name), self.vault, (name,)))
 
     def body(self, name: str, parts: Json) -> Json:
@@ -249,5 +249,3 @@ def _reader(run: Run, name: str) -> Callable[[str], bytes]:
         return path.read_bytes()
 
     return read
-
-

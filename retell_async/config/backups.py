@@ -66,5 +66,3 @@ def _git(root: Path, *arguments: str) -> bytes:
         raise ConfigurationError("there is no git here") from None
     except subprocess.CalledProcessError as error:
         raise ConfigurationError(f"git {arguments[0]}: {error.stderr.decode(errors='replace').strip()}") from None
-
-

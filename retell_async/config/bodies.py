@@ -28,12 +28,15 @@ def from_answer(kind: Kind, answer: Json, name_of: Callable[[str, str], str]) ->
             shown = {"text": {"title": source.get("title")}, "url": source.get("url"), "document": source.get("filename")}[source["type"]]
             fields.setdefault(SOURCES[source["type"]], []).append(shown)
     if kind.folder == "phone_numbers":
-        fields |= {name: value for name, value in (fields.pop(_TRUNK, None) or {}).items() if value is not None}
+        trunk: Json = fields.pop(_TRUNK, None) or {}
+        fields |= {name: value for name, value in trunk.items() if value is not None}
     engine = fields.get("response_engine")
     if engine is not None:
         fields["response_engine"] = {name: value for name, value in engine.items() if name != "version"}
     if isinstance(fields.get("components"), list):  # when one was changed is no setting of a flow
-        fields["components"] = [{name: value for name, value in part.items() if name != "user_modified_timestamp"} for part in fields["components"]]
+        fields["components"] = [
+            {name: value for name, value in part.items() if name != "user_modified_timestamp"} for part in fields["components"]
+        ]
     known = [name for name in dict.fromkeys((kind.named or "", kind.id, *known_fields(kind))) if name in fields]
     return cast("Json", mapped({name: fields[name] for name in known}, name_of))
 

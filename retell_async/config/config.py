@@ -116,11 +116,9 @@ class Config:
                 for field in strange_fields(kind, read.snapshot.objects[kind.folder][found.id])
             ]
         self._save(read.state)
-        return Pulled(tuple(written), dict(read.vault.found), tuple(conflicts), tuple([*notes, *_about_keys(read.vault)]))
+        return Pulled(tuple(written), dict(read.vault.found), tuple(conflicts), (*notes, *_about_keys(read.vault)))
 
-    async def plan(
-        self, names: Collection[str] = (), *, overwrite: Collection[str] = (), delete: Collection[str] = ()
-    ) -> Plan:
+    async def plan(self, names: Collection[str] = (), *, overwrite: Collection[str] = (), delete: Collection[str] = ()) -> Plan:
         """What `apply` would do.
 
         :param names: the objects that it is about, by their names; all unless given.
@@ -157,9 +155,7 @@ class Config:
                 read.state.pending.pop(name, None)
         self._save(read.state)
         ids = read.ids | {f"{VOICES}/{name}": id for id, name in read.snapshot.voices.items()}
-        run = Run(
-            self._account, read.snapshot, read.folder.wanted, read.state, ids, read.vault, lambda: self._save(read.state), self.root
-        )
+        run = Run(self._account, read.snapshot, read.folder.wanted, read.state, ids, read.vault, lambda: self._save(read.state), self.root)
         return await apply_plan(now, run)
 
     async def bind(self, name: str, id: str) -> None:
@@ -183,7 +179,9 @@ class Config:
                 found = self._found(read, name, id)
                 kind = kind_of(name)
                 file, account = parts_of(kind, read.folder.wanted[name]), parts_of(kind, found.fields)
-                read.state.objects[name].base = settled(file, account, None, missed=[part for part in file if file[part] != account.get(part)])
+                read.state.objects[name].base = settled(
+                    file, account, None, missed=[part for part in file if file[part] != account.get(part)]
+                )
             self._save(read.state)
 
     async def publish(self, names: Collection[str] = (), *, title: str | None = None) -> list[str]:
@@ -202,7 +200,9 @@ class Config:
         open = {step.name for step in plan.steps} | {*plan.kept} | {conflict.partition(":")[0] for conflict in plan.conflicts}
         for name in chosen:
             if unready := sorted({name, *_below(name, read.folder.wanted)} & open):
-                raise ConfigurationError(f"{name} is not published: {', '.join(unready)} is not in the account as the files say: plan and apply first")
+                raise ConfigurationError(
+                    f"{name} is not published: {', '.join(unready)} is not in the account as the files say: plan and apply first"
+                )
         done: list[str] = []
         for name in chosen:
             found = read.account[name]
@@ -239,7 +239,7 @@ class Config:
     async def canary(self, share: float) -> list[str]:
         """Let drafts answer a share of the calls: numbers get the published version of an agent and its draft, by weight.
 
-        The files are not changed: `plan` shows the bindings as changed in the account, and applying with `overwrite` of the numbers ends it.
+        The files stay as they are: `plan` shows the bindings as changed in the account. Applying with `overwrite` of the numbers ends it.
 
         :param share: of the calls, above 0 and below 1.
         :raises ConfigurationError: it is no such share, or no number has an agent with a draft after a published version.
@@ -255,6 +255,7 @@ class Config:
             if (published := await self._account.published(found.id)) is not None
         }
         done: list[str] = []
+        ids = {name: found.id for name, found in read.account.items()}
         for name, found in read.account.items():
             if kind_of(name).folder == "phone_numbers":
                 bindings = {
@@ -263,7 +264,6 @@ class Config:
                     if (weighted := split(found.fields.get(field) or [], versions, share)) != found.fields.get(field, [])
                 }
                 if bindings:
-                    ids = {other: one.id for other, one in read.account.items()}
                     await self._account.update(kind_of(name), found.id, sent(bindings, lambda other: ids.get(other, other), {}))
                     done.append(f"{name}: {share:.0%} of {', '.join(bindings)}")
         if not done:
@@ -295,7 +295,9 @@ class Config:
         folder, state = read_folder(self.root, self.environment, writing=every), read_state(self.root, self.environment)
         workspace = await self._account.workspace()
         if state.workspace is not None and workspace is not None and state.workspace != workspace:
-            raise ConfigurationError(f"the environment {self.environment} is another workspace than that of this API key: {state.workspace}")
+            raise ConfigurationError(
+                f"the environment {self.environment} is another workspace than that of this API key: {state.workspace}"
+            )
         state.workspace = workspace or state.workspace
         snapshot = await self._account.snapshot()
         ids, doubts = match(folder.wanted, snapshot, state)
@@ -313,7 +315,10 @@ class Config:
         voices = {voice: f"{VOICES}/{known}" for voice, known in read.snapshot.voices.items()}
         fields = from_answer(kind, answer, lambda _, other: read.names.get(other) or voices.get(other) or other)
         return Found(
-            id, concealed(fields, read.folder.wanted.get(name), read.vault, (name,)), bool(answer.get("is_published")), answer.get("version")
+            id,
+            concealed(fields, read.folder.wanted.get(name), read.vault, (name,)),
+            bool(answer.get("is_published")),
+            answer.get("version"),
         )
 
     async def _checked(self) -> _Read:

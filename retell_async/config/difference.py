@@ -37,7 +37,7 @@ def changes(before: Any, after: Any, place: tuple[str, ...] = ()) -> Iterator[Ch
         for name in [*old, *(name for name in new if name not in old)]:
             yield from _at(old.get(name, _ABSENT), new.get(name, _ABSENT), (*place, name))
     elif isinstance(before, list) and isinstance(after, list):
-        yield from _items(cast("list[Any]", before), cast("list[Any]", after), place)
+        yield from _items(cast("list[object]", before), cast("list[object]", after), place)
     elif before is None or after is None:
         yield from _at(_ABSENT if before is None else before, _ABSENT if after is None else after, place)
     elif before != after:
@@ -55,12 +55,12 @@ def _at(before: Any, after: Any, place: tuple[str, ...]) -> Iterator[Change]:
         yield from changes(before, after, place)
 
 
-def _items(before: list[Any], after: list[Any], place: tuple[str, ...]) -> Iterator[Change]:
+def _items(before: list[object], after: list[object], place: tuple[str, ...]) -> Iterator[Change]:
     old, new = [key_of(item) for item in before], [key_of(item) for item in after]
     if None in old or None in new or len({*old}) < len(old) or len({*new}) < len(new):
         for index in range(max(len(before), len(after))):
-            pair = (items[index] if index < len(items) else _ABSENT for items in (before, after))
-            yield from _at(*pair, (*place, f"{index}"))
+            one, other = (items[index] if index < len(items) else _ABSENT for items in (before, after))
+            yield from _at(one, other, (*place, f"{index}"))
         return
     known, now = dict(zip(old, before, strict=True)), dict(zip(new, after, strict=True))
     for key in [*old, *(key for key in new if key not in known)]:

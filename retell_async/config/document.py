@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, cast
 
@@ -67,8 +67,9 @@ def _document() -> Json:
 def _schema(method: str) -> Json:
     """The schema of what a method of the client sends."""
     wanted = METHODS[method]
-    operations = (operation for item in _document()["paths"].values() for operation in item.values() if isinstance(operation, dict))
-    found = next(cast("Json", operation) for operation in operations if cast("Json", operation).get("operationId") == wanted)
+    items: list[Json] = [*_document()["paths"].values()]
+    operations: list[Any] = [one for item in items for one in item.values()]
+    found: Json = next(one for one in operations if isinstance(one, dict) and cast("Json", one).get("operationId") == wanted)
     return cast("Json", next(iter(found["requestBody"]["content"].values()))["schema"])
 
 
@@ -189,7 +190,7 @@ def _leaf(schema: Json, value: Any) -> str | None:
     return None if error is None else error.message.removeprefix("the value ")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _validator(schema: str) -> jsonschema_rs.Draft4Validator:
     # Masked: a value may be a key or a phone number.
     return jsonschema_rs.Draft4Validator(json.loads(schema), mask="the value")

@@ -12,8 +12,7 @@ from typing import Any, cast
 import attrs
 
 from .._core.errors import ConfigurationError
-from .document import Fault, faults_of
-from .document import Path as Place
+from .document import Fault, Path as Place, faults_of
 from .kinds import FOLDERS, VOICES, Json, key_of, kind_of, natural, references
 from .values import Token, escape, expand, paired, secrets_in, tokens
 
@@ -28,6 +27,9 @@ except ModuleNotFoundError as error:  # pragma: no cover - tried in a process of
 __all__ = ["Entry", "Environment", "Folder", "Problem", "read_folder"]
 
 ENVIRONMENTS = "environments"
+# ruamel.yaml says of no value what it is.
+_MAP: type[Any] = CommentedMap
+_SEQ: type[Any] = CommentedSeq
 _LONG = 300
 _LINES = 5
 _BREAKS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
@@ -71,7 +73,7 @@ class Entry:
     """
 
     path: Path
-    raw: CommentedMap
+    raw: Any
     fields: Json = attrs.field(factory=dict[str, Any])
     origin: dict[str, Entry] = attrs.field(factory=dict[str, "Entry"])
     """By setting, the file in which it stands."""
@@ -95,7 +97,7 @@ class Folder:
         """The settings of all objects, by their names."""
         return {name: entry.fields for name, entry in self.entries.items()}
 
-    def check(self, known: Mapping[str, Iterable[str]] | None = None) -> None:
+    def check(self, known: Mapping[str, Iterable[str | int]] | None = None) -> None:
         """Compare all with the pinned document, and look for keys.
 
         :param known: by name, fields that the document does not have and the account does.
@@ -104,8 +106,8 @@ class Folder:
         problems = list(self.problems)
         for name, entry in self.entries.items():
             for fault in faults_of(kind_of(name), entry.fields):
-                if not (fault.unknown and fault.path[-1] in {*(known or {}).get(name, ())}):
-                    problems.append(self._problem(entry, fault))
+                if not fault.unknown or fault.path[-1] not in {*(known or {}).get(name, ())}:
+                    problems += [self._problem(entry, fault)]
             problems += [self._problem(entry, fault) for fault in _keys(entry.fields)]
             for reference in references(entry.fields):
                 if not reference.startswith(f"{VOICES}/") and reference not in self.entries:
@@ -251,7 +253,8 @@ class _Reader:
             found = self._parse(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except MarkedYAMLError as error:
+        except MarkedYAMLError as marked:
+            error: Any = marked
             mark = error.problem_mark or error.context_mark
             self._problems.append(Problem(self._relative(path), 1 if mark is None else mark.line + 1, "", error.problem or "is no YAML"))
             return None
@@ -260,7 +263,7 @@ class _Reader:
             return None
         if found is None:
             found = CommentedMap()
-        if not isinstance(found, CommentedMap):
+        if not isinstance(found, _MAP):
             self._problems.append(Problem(self._relative(path), 1, "", "holds no settings: write field: value"))
             return None
         return Entry(path, found)
@@ -283,7 +286,11 @@ class _Reader:
 
         def value(token: Token) -> Any:
             if token.kind == "file":
-                return self._file(entry, token.name, place) if not inner else self._fault(entry, place, "a text does not refer to another file")
+                return (
+                    self._file(entry, token.name, place)
+                    if not inner
+                    else self._fault(entry, place, "a text does not refer to another file")
+                )
             if token.kind == "vars":
                 if token.name not in self._variables:
                     return self._fault(entry, place, f"the environment {self._name} has no variable {token.name}")
@@ -325,15 +332,15 @@ class _Writer:
         """
         if raw is not None and type(before) is type(after) and before == after:
             return raw
-        if isinstance(raw, CommentedMap) and isinstance(before, dict) and isinstance(after, dict):
+        if isinstance(raw, _MAP) and isinstance(before, dict) and isinstance(after, dict):
             old, new = cast("Json", before), cast("Json", after)
             for name in [name for name in old if name not in new and name in raw]:
                 del raw[name]
             for name, item in new.items():
                 raw[_key(name)] = self.updated(raw.get(name), old.get(name), item, (*place, name))
             return raw
-        if isinstance(raw, CommentedSeq) and isinstance(before, list) and isinstance(after, list):
-            return self._items(raw, cast("list[Any]", before), cast("list[Any]", after), place)
+        if isinstance(raw, _SEQ) and isinstance(before, list) and isinstance(after, list):
+            return self._items(raw, cast("list[object]", before), cast("list[object]", after), place)
         if isinstance(raw, str) and isinstance(after, str):
             found = [token for token in tokens(raw) if token.kind == "file"]
             if found:
@@ -341,7 +348,7 @@ class _Writer:
                 return raw
         return self._fresh(after, place)
 
-    def _items(self, raw: CommentedSeq, before: list[Any], after: list[Any], place: tuple[str, ...]) -> CommentedSeq:
+    def _items(self, raw: Any, before: list[object], after: list[object], place: tuple[str, ...]) -> Any:
         found = paired(after, before)
         items = [
             self.updated(None if at is None else raw[at], None if at is None else before[at], item, (*place, key_of(item) or f"{index}"))
@@ -419,7 +426,7 @@ def _line(raw: Any, place: Place) -> int:
     line = 1
     for part in place:
         try:
-            line = (raw.lc.key(part) if isinstance(raw, CommentedMap) else raw.lc.item(part))[0] + 1
+            line = (raw.lc.key(part) if isinstance(raw, _MAP) else raw.lc.item(part))[0] + 1
             raw = raw[part]
         except (AttributeError, KeyError, IndexError, TypeError):
             break
@@ -440,7 +447,7 @@ def _plain(value: Any) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    return _yaml().load(text)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return cast("Any", _yaml()).load(text)
 
 
 _parsed_once = lru_cache(maxsize=2_000)(_parsed)
@@ -457,4 +464,4 @@ def _yaml() -> YAML:
 def _dump(entry: Entry) -> None:
     entry.path.parent.mkdir(parents=True, exist_ok=True)
     with entry.path.open("w", encoding="utf-8", newline="\n") as file:
-        _yaml().dump(entry.raw, file)
+        cast("Any", _yaml()).dump(entry.raw, file)

@@ -51,7 +51,9 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
             found = list(_found(kind, name, files, free, ids, snapshot, state.pending.get(name)))
             rivals = [other for other in wanted if kind.named and files[other].get(kind.named) == files[name].get(kind.named)]
             if len(found) > 1 or (found and len(rivals) > 1 and name not in state.pending):
-                doubts.append(f"{name}: the account has {len(found)} that it may be: say which with `import {name} ID`, of {', '.join(found)}")
+                doubts.append(
+                    f"{name}: the account has {len(found)} that it may be: say which with `import {name} ID`, of {', '.join(found)}"
+                )
             elif found:
                 ids[name] = found[0]
                 del free[found[0]]
@@ -59,7 +61,13 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
 
 
 def _found(
-    kind: Kind, name: str, files: Mapping[str, Json], free: Mapping[str, Json], ids: Mapping[str, str], snapshot: Snapshot, begun: Pending | None
+    kind: Kind,
+    name: str,
+    files: Mapping[str, Json],
+    free: Mapping[str, Json],
+    ids: Mapping[str, str],
+    snapshot: Snapshot,
+    begun: Pending | None,
 ) -> Iterable[str]:
     """Those of the account that a file without a state may be about."""
     fields = files[name]
@@ -77,12 +85,14 @@ def _found(
         same_name = [id for id, answer in free.items() if answer.get(kind.named) == fields[kind.named]]
         if kind.folder != "tests":
             return same_name
-        engine = next((ids.get(value) for field, value in fields.get("response_engine", {}).items() if field != "type"), None)
-        return [id for id in same_name if (engine_of(free[id]) or ("", None))[1] == engine]
+        tested = next((ids.get(value) for field, value in fields.get("response_engine", {}).items() if field != "type"), None)
+        return [id for id in same_name if (engine_of(free[id]) or ("", None))[1] == tested]
     if kind.folder in {"llms", "flows"}:
-        users = [other for other, body in files.items() if name in body.get("response_engine", {}).values() and not other.startswith("tests/")]
-        answers = [answer for other in users if (answer := snapshot.get(other, ids.get(other))) is not None]
-        engines = dict.fromkeys(engine for answer in answers if (engine := engine_of(answer)) is not None)
+        users = [
+            other for other, body in files.items() if name in body.get("response_engine", {}).values() and not other.startswith("tests/")
+        ]
+        agents = [agent for other in users if (agent := snapshot.get(other, ids.get(other))) is not None]
+        engines = dict.fromkeys(engine for agent in agents if (engine := engine_of(agent)) is not None)
         return [id for folder, id in engines if folder == kind.folder and id in free]
     return []
 
@@ -120,7 +130,7 @@ def _free(name: str, used: Iterable[str]) -> str:
 
 
 def outline(fields: Json) -> dict[str, str | None]:
-    """What tells settings from others though the server fills in what was left out: digests of their texts, and of what is in their lists."""
+    """What tells settings from others, though the server fills in what was left out: digests of their texts, and of the keys in lists."""
 
     def drawn(value: Any) -> Any:
         if isinstance(value, list):
@@ -135,5 +145,3 @@ def voices_of(answers: Iterable[Json]) -> dict[str, str]:
     own = [(one["voice_id"], one["voice_name"]) for one in answers if not f"{one['voice_id']}".endswith(f"-{one['voice_name']}")]
     count = Counter(name for _, name in own)
     return {id: name for id, name in own if count[name] == 1}
-
-

@@ -26,7 +26,16 @@ _FREE_TOKENS = 4_000
 _MOST_TOKENS = 32_768
 _CHARACTERS = 4
 """Of a token, about, in English."""
-_PRICED = ("model", "s2s_model", "model_choice", "model_high_priority", "voice_id", "voice_model", "post_call_analysis_model", "denoising_mode")
+_PRICED = (
+    "model",
+    "s2s_model",
+    "model_choice",
+    "model_high_priority",
+    "voice_id",
+    "voice_model",
+    "post_call_analysis_model",
+    "denoising_mode",
+)
 _PLACEHOLDERS: Mapping[str, Any] = {"nodes": []}
 """What a creation needs, in place of what refers to an object that is not there yet."""
 
@@ -100,7 +109,9 @@ class Plan:
     @property
     def drift(self) -> list[str]:
         """What was changed in the account since files and account were last brought together, as lines."""
-        kept = [line for name, changed in self.kept.items() for line in (f"{name}:", *(text for one in changed for text in told(one, "    ")))]
+        kept = [
+            line for name, changed in self.kept.items() for line in (f"{name}:", *(text for one in changed for text in told(one, "    ")))
+        ]
         return [*kept, *self.clashes]
 
     @property
@@ -139,7 +150,11 @@ def make_plan(
         making.look_at(name)
     making.check_named([*only, *overwrite])
     steps = [*making.ordered(), *making.deletions]
-    shown = {name: {part: digest(value) for part, value in parts_of(kind_of(name), account[name].fields).items()} for name in names if name in account}
+    shown = {
+        name: {part: digest(value) for part, value in parts_of(kind_of(name), account[name].fields).items()}
+        for name in names
+        if name in account
+    }
     return Plan(
         environment,
         tuple(steps),
@@ -237,10 +252,12 @@ class _Making:
                 continue
             if side.verdict != "file" and name not in self.overwrite:
                 if side.verdict == "account":
-                    kept += changes({part: side.file} if side.file is not None else {}, {part: side.account} if side.account is not None else {})
+                    kept += changes(
+                        {part: side.file} if side.file is not None else {}, {part: side.account} if side.account is not None else {}
+                    )
                 else:
                     self._clash(
-                        f"{name}: {part} was changed both in the file and in the account: pull {name}, or write the file's with --overwrite {name}"
+                        f"{name}: {part} is another in the file and the account since: pull {name}, or --overwrite {name} with the file's"
                     )
             elif self._may(name, kind, part, side):
                 write[part] = side.file
@@ -256,15 +273,15 @@ class _Making:
             if side.file is None and f"{name}: {part}" not in self.delete:
                 self.notes.append(f"{name}: its source {part!r} is in no file any more, and stays: --delete '{name}: {part}' deletes it")
                 return False
-            if side.file == TEXT:
-                return False
-            return True
-        field = {} if kind.folder == "knowledge_bases" else known_fields(kind, "update")
+            return bool(side.file != TEXT)
+        field: Mapping[str, Json] = {} if kind.folder == "knowledge_bases" else known_fields(kind, "update")
         if part not in field:
             self.conflicts.append(f"{name}: the API cannot change {part} of what is there already: create another one in its place")
             return False
         if side.file is None and not is_nullable(field[part]):
-            self.notes.append(f"{name}: {part} is in no file any more, and the API cannot take it away: it stays {json.dumps(side.account)[:60]}")
+            self.notes.append(
+                f"{name}: {part} is in no file any more, and the API cannot take it away: it stays {json.dumps(side.account)[:60]}"
+            )
             return False
         return True
 
@@ -285,7 +302,9 @@ class _Making:
         for field, agent, version in _pinned(self.files[name]):
             found = self.account.get(agent)
             if found is None or (found.version is not None and version > found.version):
-                self.conflicts.append(f"{name}: {field}: this account has no version {version} of {agent}: write latest_published, or a tag")
+                self.conflicts.append(
+                    f"{name}: {field}: this account has no version {version} of {agent}: write latest_published, or a tag"
+                )
 
     def _warn(self, name: str, before: Json, parts: Json) -> None:
         tokens = {part: count for part, value in parts.items() if (count := _longest(value) // _CHARACTERS) > _FREE_TOKENS}
@@ -305,7 +324,9 @@ class _Making:
             if "nodes" in postponed and "start_node_id" in step.parts:
                 postponed["start_node_id"] = step.parts["start_node_id"]
             first = {part: _PLACEHOLDERS.get(part) if part in postponed else value for part, value in step.parts.items()}
-            first = {part: value for part, value in first.items() if part not in postponed or (part in _PLACEHOLDERS and step.action == "create")}
+            first = {
+                part: value for part, value in first.items() if part not in postponed or (part in _PLACEHOLDERS and step.action == "create")
+            }
             if first:
                 yield attrs.evolve(step, parts=first)
             waiting.discard(name)
@@ -336,7 +357,6 @@ def _longest(value: Any) -> int:
     if isinstance(value, list):
         return max(map(_longest, cast("list[object]", value)), default=0)
     return len(value.replace(OTHER, "")) if isinstance(value, str) else 0
-
 
 
 def report(plan: Plan) -> str:

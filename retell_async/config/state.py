@@ -80,7 +80,10 @@ def read_state(root: Path, environment: str) -> State:
     """
     said = _read(root).get("environments", {}).get(environment, {})
     return State(
-        {name: Bound(one["id"], {field: _base(pair) for field, pair in one["fields"].items()}) for name, one in said.get("objects", {}).items()},
+        {
+            name: Bound(one["id"], {field: _base(pair) for field, pair in one["fields"].items()})
+            for name, one in said.get("objects", {}).items()
+        },
         {name: Pending(one["sent"], one["before"]) for name, one in said.get("pending", {}).items()},
         said.get("workspace"),
     )
@@ -129,4 +132,5 @@ def _pair(base: Base) -> Any:
 
 
 def _base(said: Any) -> Base:
-    return (said[0], said[1]) if isinstance(said, list) else (said, said)
+    file, account = cast("list[str | None]", said) if isinstance(said, list) else (said, said)
+    return file, account

@@ -1,4 +1,4 @@
-"""References in files, ``${{ vars.company }}``, ``${{ env.CRM_TOKEN }}`` and ``${{ file prompt.md }}``, and the keys that they keep out of files."""
+"""References in files, ``${{ vars.company }}``, ``${{ env.CRM_TOKEN }}`` and ``${{ file prompt.md }}``, which keep keys out of them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]
         other = cast("Json", beside) if isinstance(beside, dict) else {}
         return {name: concealed(item, other.get(name), vault, (*path, name)) for name, item in cast("Json", value).items()}
     if isinstance(value, list):
-        items, others = cast("list[Any]", value), cast("list[Any]", beside) if isinstance(beside, list) else []
+        items, others = cast("list[object]", value), cast("list[object]", beside) if isinstance(beside, list) else []
         return [
             concealed(item, None if at is None else others[at], vault, (*path, key_of(item) or index))
             for index, (item, at) in enumerate(zip(items, paired(items, others), strict=True))
@@ -138,7 +138,9 @@ def concealed(value: Any, beside: Any, vault: Vault, path: tuple[str | int, ...]
             return kept
     for key in secrets_in(path[1:], value):
         named = tuple(f"{part}" for part in path[-1:] if part not in _HOLDERS)
-        around = tuple(f"{part}" for part in path[1:-1] if isinstance(part, str) and part not in {*_HOLDERS, "general_tools", "tools", "mcps"})
+        around = tuple(
+            f"{part}" for part in path[1:-1] if isinstance(part, str) and part not in {*_HOLDERS, "general_tools", "tools", "mcps"}
+        )
         text = text.replace(escape(key), f"${{{{ env.{vault.name(key, (f'{path[0]}'.rpartition('/')[2], *around[-2:], *named))} }}}}")
     return text
 
@@ -159,7 +161,7 @@ def _kept(text: str, beside: str, vault: Vault) -> str | None:
     return beside + OTHER
 
 
-def paired(items: list[Any], others: list[Any]) -> list[int | None]:
+def paired(items: list[object], others: list[object]) -> list[int | None]:
     """For each item of a list, where its counterpart in another is: the one of the same key, or else the one in the same place."""
     keys, beside = [key_of(item) for item in items], [key_of(item) for item in others]
     if None not in keys and None not in beside and len({*keys}) == len(keys) and len({*beside}) == len(beside):

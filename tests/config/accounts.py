@@ -41,9 +41,13 @@ def _referring(body: Json, **ids: str) -> Json:
 async def fill(local: LocalRetell, *, number: bool = True) -> None:
     """Make one object of each kind with every field and every alternative, which refer to each other in circles, and some plain ones."""
     async with local.client() as client:
-        voice = (await client.voice.add_resource(provider_voice_id="elevenlabs_public_0", public_user_id="user_0", voice_name="Front desk")).voice_id
+        voice = (
+            await client.voice.add_resource(provider_voice_id="elevenlabs_public_0", public_user_id="user_0", voice_name="Front desk")
+        ).voice_id
         bases = [
-            (await client.knowledge_base.create(knowledge_base_name=name, knowledge_base_urls=[f"https://{name}.example"])).knowledge_base_id
+            (
+                await client.knowledge_base.create(knowledge_base_name=name, knowledge_base_urls=[f"https://{name}.example"])
+            ).knowledge_base_id
             for name in ("prices", "hours")
         ]
         ids = {"voice_id": voice, "fallback_voice_id": voice, "knowledge_base_id": bases[0], "component_id": "local"}
@@ -59,13 +63,18 @@ async def fill(local: LocalRetell, *, number: bool = True) -> None:
         flow_id = (await client.conversation_flow.create(**_referring(flow | _nodes(flow), **ids))).conversation_flow_id
         ids["conversation_flow_id"] = flow_id
         await client.llm.update(llm, **_headers(_referring(sample("llm.update"), **ids)))
-        await client.agent.update(agent, **_referring(sample("agent.update"), **ids) | {"response_engine": engine, "agent_name": "Whole agent"})
+        await client.agent.update(
+            agent, **_referring(sample("agent.update"), **ids) | {"response_engine": engine, "agent_name": "Whole agent"}
+        )
         flow_engine = {"type": "conversation-flow", "conversation_flow_id": flow_id}
         chat = _referring(sample("chat_agent.create"), **ids) | {"response_engine": flow_engine, "agent_name": "Whole chat"}
         chat_id = (await client.chat_agent.create(**chat)).agent_id
         await plain(client, bases[1])
         for one in (engine, flow_engine):
-            case = _referring(sample("tests.create_test_case_definition"), **ids) | {"response_engine": one, "name": f"Case of {one['type']}"}
+            case = _referring(sample("tests.create_test_case_definition"), **ids) | {
+                "response_engine": one,
+                "name": f"Case of {one['type']}",
+            }
             await client.tests.create_test_case_definition(**case)
         if number:
             weights = [{"agent_id": agent, "weight": 0.25, "agent_version": "latest"}, {"agent_id": agent, "weight": 0.75}]
@@ -78,7 +87,9 @@ async def plain(client: AsyncRetell, base: str) -> None:
     """Agents as people have them: of one name, in a circle, with a custom LLM, with none."""
     made: list[tuple[str, str]] = []
     for name in ("Sales", "Sales", "Support"):
-        llm = (await client.llm.create(general_prompt=f"You are {name}.\n${{literal}} and $${{{{ that }}}}", knowledge_base_ids=[base])).llm_id
+        llm = (
+            await client.llm.create(general_prompt=f"You are {name}.\n${{literal}} and $${{{{ that }}}}", knowledge_base_ids=[base])
+        ).llm_id
         agent = await client.agent.create(response_engine={"type": "retell-llm", "llm_id": llm}, voice_id="11labs-Adrian", agent_name=name)
         made.append((llm, agent.agent_id))
     for (llm, _), (_, other) in zip(made, [*made[1:], made[0]], strict=True):

@@ -38,6 +38,10 @@ def edited(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+def all_text(root: Path) -> str:
+    return "".join(path.read_text() for path in root.rglob("*") if path.is_file())
+
+
 async def test_a_state_that_lost_its_tools_is_seen_in_the_plan(tmp_path: Path) -> None:
     """In the API an update of states takes the place of all of them: tools and edges that it leaves out are gone."""
     local = LocalRetell()
@@ -54,7 +58,9 @@ async def test_a_state_that_lost_its_tools_is_seen_in_the_plan(tmp_path: Path) -
         assert states[0]["tools"][0]["headers"] == {"Authorization": f"Bearer {KEY}"}
         assert states[0]["edges"] == [{"description": "on", "destination_state_name": "two"}]
         lines = (tmp_path / "llms/front.yaml").read_text().split("    tools:")
-        (tmp_path / "llms/front.yaml").write_text(lines[0] + "  - name: two" + lines[1].partition("  - name: two")[2] + "    tools:" + lines[2])
+        (tmp_path / "llms/front.yaml").write_text(
+            lines[0] + "  - name: two" + lines[1].partition("  - name: two")[2] + "    tools:" + lines[2]
+        )
         told = report(await config.plan())
         assert "- states.one.tools: 1: crm" in told
         assert "- states.one.edges" in told
@@ -66,7 +72,7 @@ async def test_a_key_that_is_missing_is_said_before_anything_is_sent(tmp_path: P
         await account(client)
         config = Config(tmp_path, client, variables={})
         await config.pull()
-        assert KEY not in "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+        assert KEY not in all_text(tmp_path)
         edited(tmp_path / "llms/front.yaml", "First.", "First of all.")
         edited(tmp_path / "agents/front.yaml", "voice_id: retell-Cimo", "voice_id: openai-Echo")
         plan = await config.plan()
@@ -133,7 +139,9 @@ async def test_only_what_is_named_is_deleted_and_there_is_a_copy(tmp_path: Path)
         ]
         await config.apply(plan)
         await local.advance(10)
-        assert [one.to_dict()["url"] for one in (await client.knowledge_base.list())[0].knowledge_base_sources or ()] == ["https://b.example"]
+        assert [one.to_dict()["url"] for one in (await client.knowledge_base.list())[0].knowledge_base_sources or ()] == [
+            "https://b.example"
+        ]
         assert not local.sandbox.store.agents
         assert len(local.sandbox.store.numbers) == 1
         copies = [*(tmp_path / ".backups").glob("*.json")]
@@ -176,7 +184,7 @@ async def test_promotion_and_canary(tmp_path: Path) -> None:
         one, other = Config(tmp_path, first, "staging", variables=keys), Config(tmp_path, second, "prod", variables=keys)
         await one.pull()
         edited(tmp_path / "llms/front/general_prompt.md", "Be brief.", "Greet from ${{ vars.host }}.")
-        with pytest.raises(ConfigurationError, match="staging is not what the files say: .*llms/front"):
+        with pytest.raises(ConfigurationError, match=r"staging is not what the files say: .*llms/front"):
             await one.promote(other)
         await one.apply(await one.plan())
         plan = await one.promote(other)
@@ -188,9 +196,9 @@ async def test_promotion_and_canary(tmp_path: Path) -> None:
         assert llm["general_prompt"] == "Greet from prod.example.\n" * 8
         assert (await one.plan()).status == (await other.plan()).status == 0
 
+        (number,) = prod.sandbox.store.numbers
         for share in (0.1, 0.3):
             assert await other.canary(share) == [f"phone_numbers/main: {share:.0%} of inbound_agents"]
-            (number,) = prod.sandbox.store.numbers
             assert number.latest["inbound_agents"] == [
                 {"agent_id": there, "agent_version": 0, "weight": 1 - share},
                 {"agent_id": there, "agent_version": 1, "weight": share},
@@ -275,7 +283,9 @@ async def test_what_the_api_does_not_take_is_said(tmp_path: Path, monkeypatch: p
 
 async def test_back_to_a_version_and_to_a_commit(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *arguments], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *arguments], cwd=tmp_path, check=True, capture_output=True
+        )
 
     local = LocalRetell()
     async with local.client() as client:

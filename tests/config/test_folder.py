@@ -63,7 +63,10 @@ def written_and_read(*values: Any) -> None:
     "values",
     [
         ("a\nb", "a\r\nb", "x\x85y\u2028z\ufeff", " a\n b\n", "\n", "a\nb\n\n"),
-        (["- a", "#", "", " ", "\n", "\t", "null", "0x1", "1e3", "~", "2026-01-01", "012", "yes", ": "], {"": 1e-7, "a b": -0.0, "k": 1e300}),
+        (
+            ["- a", "#", "", " ", "\n", "\t", "null", "0x1", "1e3", "~", "2026-01-01", "012", "yes", ": "],
+            {"": 1e-7, "a b": -0.0, "k": 1e300},
+        ),
         ("line \n" * 9, ["${{ env.X }}", "$${{ x }}", "${{", "US$${{ vars.a }}"], "other \n" * 9),
         ([{"name": "a", "text": "\n\n\n\n\n\n\n"}], [{"name": "b"}, {"name": "a", "text": "other"}], [], None),
         (["a", "b", "c"], ["c", "a"], ["a", "b", "c"]),
@@ -81,6 +84,7 @@ def test_whatever_is_written_is_read_again(first: Any, second: Any) -> None:
     written_and_read(first, second, first)
 
 
+@settings(max_examples=20)
 @given(TEXT)
 @example("$${{ $$${{")
 def test_a_text_of_the_account_means_itself(text: str) -> None:
@@ -118,26 +122,47 @@ def test_comments_order_and_styles_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "error"),
     [
-        ({"agents/a.yaml": "voice_id: x\nresponse_engine:\n  type: custom-llm\n  llm_websocket_url: u\nvoice_sped: 1\n"}, "agents/a.yaml:5: voice_sped"),
+        (
+            {"agents/a.yaml": "voice_id: x\nresponse_engine:\n  type: custom-llm\n  llm_websocket_url: u\nvoice_sped: 1\n"},
+            "agents/a.yaml:5: voice_sped",
+        ),
         ({"agents/a.yaml": "voice_id: x\n"}, "agents/a.yaml:1: lacks response_engine"),
-        ({"llms/a.yaml": "\nstates:\n  - name: one\n    tools:\n      - type: end_call\n"}, "llms/a.yaml:5: states[0].tools[0]: lacks name"),
-        ({"llms/a.yaml": "states:\n- name: one\n  edgs: []\n"}, "llms/a.yaml:3: states[0].edgs: the API has no such field here: near it are edges"),
+        (
+            {"llms/a.yaml": "\nstates:\n  - name: one\n    tools:\n      - type: end_call\n"},
+            "llms/a.yaml:5: states[0].tools[0]: lacks name",
+        ),
+        (
+            {"llms/a.yaml": "states:\n- name: one\n  edgs: []\n"},
+            "llms/a.yaml:3: states[0].edgs: the API has no such field here: near it are edges",
+        ),
         ({"llms/a.yaml": "model_temperature: warm\n"}, "llms/a.yaml:1: model_temperature"),
         ({"llms/a.yaml": "a: 1\na: 2\n"}, "llms/a.yaml:2: found duplicate key"),
         ({"llms/a.yaml": "- a\n"}, "llms/a.yaml:1: holds no settings"),
         ({"llms/a.yaml": "a: [\n"}, "llms/a.yaml:2: "),
-        ({"llms/a.yaml": "general_prompt: ${{ vars.who }}\n"}, "llms/a.yaml:1: general_prompt: the environment default has no variable who"),
+        (
+            {"llms/a.yaml": "general_prompt: ${{ vars.who }}\n"},
+            "llms/a.yaml:1: general_prompt: the environment default has no variable who",
+        ),
         ({"llms/a.yaml": "general_prompt: ${{ who }}\n"}, "write $${{"),
         ({"llms/a.yaml": "general_prompt: ${{ file a.md }}\n"}, "a.md cannot be read: No such file"),
         ({"llms/a.yaml": "general_prompt: ${{ file ../../../../etc/passwd }}\n"}, "is outside the folder"),
-        ({"llms/a.yaml": "knowledge_base_ids: [knowledge_bases/b]\n"}, "llms/a.yaml:1: knowledge_base_ids[0]: there is no file for knowledge_bases/b"),
+        (
+            {"llms/a.yaml": "knowledge_base_ids: [knowledge_bases/b]\n"},
+            "llms/a.yaml:1: knowledge_base_ids[0]: there is no file for knowledge_bases/b",
+        ),
         (
             {"llms/a.yaml": "mcps:\n  - name: m\n    url: https://m.example\n    headers:\n      X-Api-Key: 0a1b2c\n"},
             "llms/a.yaml:5: mcps[0].headers.X-Api-Key: holds a key",
         ),
-        ({"environments/default.yaml": "variables: {key: sk-0123456789abcdefghij01}\n"}, "environments/default.yaml:1: variables.key: holds a key"),
+        (
+            {"environments/default.yaml": "variables: {key: sk-0123456789abcdefghij01}\n"},
+            "environments/default.yaml:1: variables.key: holds a key",
+        ),
         ({"environments/default.yaml": "varables: {}\n"}, "environments/default.yaml:1: varables"),
-        ({"environments/default.yaml": "values:\n  agents/b: {volume: 1}\n"}, "environments/default.yaml:2: values.agents/b: there is no such file"),
+        (
+            {"environments/default.yaml": "values:\n  agents/b: {volume: 1}\n"},
+            "environments/default.yaml:2: values.agents/b: there is no such file",
+        ),
         (
             {"environments/default.yaml": "values:\n  llms/a:\n    model_temperature: hot\n", "llms/a.yaml": "general_prompt: x\n"},
             "environments/default.yaml:3: model_temperature",
@@ -154,7 +179,8 @@ def test_an_error_names_file_line_and_field(files: dict[str, str], error: str, t
 
 
 FAMILY = {
-    "agents/_family.yaml": "voice_id: retell-Cimo\nlanguage: de-DE\nresponse_engine: {type: custom-llm, llm_websocket_url: 'wss://${{ vars.host }}/ws'}\n",
+    "agents/_family.yaml": "voice_id: retell-Cimo\nlanguage: de-DE\n"
+    "response_engine: {type: custom-llm, llm_websocket_url: 'wss://${{ vars.host }}/ws'}\n",
     "agents/one.yaml": "extends: _family\nagent_name: One\n",
     "agents/two.yaml": "extends: one\nlanguage: en-US\n",
     "environments/default.yaml": "variables: {host: a.example}\nvalues:\n  agents/two: {volume: 2}\n",
@@ -217,7 +243,10 @@ def test_keys_are_seen(place: tuple[str | int, ...], text: str, found: list[str]
 
 def test_a_key_of_the_account_becomes_a_reference() -> None:
     vault = Vault({})
-    tools = [{"name": name, "headers": {"Authorization": f"Bearer {key}"}, "url": f"https://a.example?token={key}"} for name, key in (("a", "k1"), ("b", "k1"), ("c", "k2"))]
+    tools = [
+        {"name": name, "headers": {"Authorization": f"Bearer {key}"}, "url": f"https://a.example?token={key}"}
+        for name, key in (("a", "k1"), ("b", "k1"), ("c", "k2"))
+    ]
     said = concealed(tools, None, vault, ("llms/sales", "general_tools"))
     assert [tool["headers"]["Authorization"] for tool in said] == [
         "Bearer ${{ env.SALES_A_AUTHORIZATION }}",
@@ -226,7 +255,7 @@ def test_a_key_of_the_account_becomes_a_reference() -> None:
     ]
     assert vault.found == {"SALES_A_AUTHORIZATION": "k1", "SALES_C_AUTHORIZATION": "k2"}
     assert concealed(tools, said, Vault(vault.found), ("llms/sales", "general_tools")) == said
-    lacking, other = Vault({}), Vault(vault.found | {"SALES_C_AUTHORIZATION": "k3"})
+    lacking, other = Vault({}), Vault({**vault.found, "SALES_C_AUTHORIZATION": "k3"})
     assert concealed(tools, said, lacking, ("llms/sales", "general_tools")) == said
     assert lacking.unknown == {*vault.found}
     assert concealed(tools, said, other, ("llms/sales", "general_tools")) != said

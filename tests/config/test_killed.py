@@ -16,7 +16,6 @@ from retell_async._core.errors import OutcomeUnknownError
 from retell_async.config import Config, OutOfDateError, account as accounts, report
 from retell_async.testing import LocalRetell
 
-
 WRITES = ("create", "update", "delete", "draft", "change_sources")
 
 
@@ -69,37 +68,49 @@ async def everything_once(config: Config, local: LocalRetell) -> None:
     assert all(one.latest["general_tools"][0]["agent_id"] in store.agents for one in store.llms)
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("after", [False, True])
-async def test_it_goes_on_wherever_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
+async def ended_at(number: int, after: bool, root: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether a run had so many writes. It ended there, and another went on."""
+    local = LocalRetell()
+    async with local.client() as client:
+        config = Config(root, client, f"run-{number}-{after}")
+        plan = await config.plan()
+        ended = False
+        with monkeypatch.context() as patched:
+            kill_at(patched, number, after=after)
+            try:
+                await config.apply(plan)
+            except Killed:
+                ended = True
+        await everything_once(config, local)
+    return ended
+
+
+async def pulled(root: Path) -> None:
     source = LocalRetell()
     async with source.client() as client:
         await small(client)
-        await Config(tmp_path, client, "source").pull()
-    ended = 0
-    for number in range(1, 20):
-        local = LocalRetell()
-        async with local.client() as client:
-            config = Config(tmp_path, client, f"run-{number}-{after}")
-            plan = await config.plan()
-            with monkeypatch.context() as patched:
-                kill_at(patched, number, after=after)
-                try:
-                    await config.apply(plan)
-                except Killed:
-                    ended += 1
-            await everything_once(config, local)
-        if ended < number:
-            break
-    assert ended == 6
+        await Config(root, client, "source").pull()
+
+
+@pytest.mark.asyncio
+async def test_it_goes_on_where_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pulled(tmp_path)
+    assert await ended_at(2, True, tmp_path, monkeypatch)
+
+
+@pytest.mark.soak
+@pytest.mark.parallel
+@pytest.mark.asyncio
+@pytest.mark.parametrize("after", [False, True])
+async def test_it_goes_on_wherever_it_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
+    await pulled(tmp_path)
+    assert [await ended_at(number, after, tmp_path, monkeypatch) for number in range(1, 8)] == [True] * 6 + [False]
 
 
 @pytest.mark.asyncio
 async def test_a_creation_of_unknown_outcome_is_found_again(tmp_path: Path) -> None:
-    source, local = LocalRetell(), LocalRetell()
-    async with source.client() as client:
-        await small(client)
-        await Config(tmp_path, client, "source").pull()
+    local = LocalRetell()
+    await pulled(tmp_path)
     for operation in ("createRetellLLM", "createAgent"):
         local.fault("timeout", operation=operation, times=1, acted=True)
     async with local.client() as client:
@@ -131,7 +142,7 @@ async def test_what_somebody_else_does_meanwhile_is_noticed(tmp_path: Path, monk
             return answer
 
         monkeypatch.setattr(accounts.Account, "update", and_somebody_else)
-        with pytest.raises(OutOfDateError, match="agents/support was changed since this was planned .volume."):
+        with pytest.raises(OutOfDateError, match=r"agents/support was changed since this was planned \(volume\)"):
             await config.apply(plan)
         assert "voice_speed" not in support.latest
         assert support.latest["volume"] == 0.5
@@ -174,10 +185,8 @@ anyio.run(run)
 async def test_killed_after_each_step(tmp_path: Path) -> None:
     from anyio import to_thread
 
-    source, local = LocalRetell(), LocalRetell()
-    async with source.client() as client:
-        await small(client)
-        await Config(tmp_path, client, "source").pull()
+    local = LocalRetell()
+    await pulled(tmp_path)
     codes: list[int] = []
 
     def runs() -> None:
@@ -191,5 +200,3 @@ async def test_killed_after_each_step(tmp_path: Path) -> None:
     assert codes == [-signal.SIGKILL] * 6 + [0]
     async with local.client() as client:
         await everything_once(Config(tmp_path, client), local)
-
-

@@ -18,7 +18,15 @@ pytestmark = pytest.mark.asyncio
 
 def files(root: Path) -> Mapping[str, bytes]:
     """All files, the state aside."""
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".json"}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.suffix != ".json"
+    }
+
+
+def stamps(root: Path) -> Mapping[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*")}
 
 
 async def move(local: LocalRetell, other: LocalRetell, root: Path, environment: str) -> None:
@@ -69,7 +77,7 @@ async def test_a_second_pull_changes_nothing(tmp_path: Path) -> None:
         await config.pull()
         state = (tmp_path / "retell.state.json").read_bytes()
         before = files(tmp_path)
-        times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        times = stamps(tmp_path)
         assert (await config.pull()).written == ()
         assert (files(tmp_path), (tmp_path / "retell.state.json").read_bytes()) == (before, state)
-        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == times
+        assert stamps(tmp_path) == times
