@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,15 +26,24 @@ _CHANGES = 2
 _NAMES = click.argument("names", nargs=-1, metavar="[NAME]...")
 
 
+@contextmanager
+def _one() -> Generator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.ClickException(f"{error.format_message()} (--help says more)") from None
+
+
 class _Strict(click.Group):
     """Answers whatever goes wrong with 1: 2 is for changes."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _one():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _one():
             return super().invoke(ctx)
-        except click.UsageError as error:
-            error.show()
-            ctx.exit(1)
 
 
 @click.group(cls=_Strict)

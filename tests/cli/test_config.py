@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def run(*arguments: str, text: str | None = None, **environment: str) -> tuple[i
 
 
 @pytest.fixture
-def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[LocalRetell]:
+def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalRetell:
     """A sandbox with an agent that has a key in a tool, which the commands speak with."""
     found = LocalRetell()
     fixtures = found.create_fixtures()
@@ -35,7 +34,7 @@ def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Generator[LocalRet
     llm.write(llm.latest | {"general_tools": [hidden]})
     monkeypatch.setattr(profiles.Profile, "client", lambda _: found.client())
     monkeypatch.chdir(tmp_path)
-    yield found
+    return found
 
 
 def test_from_pull_to_publish(local: LocalRetell, tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_promote(local: LocalRetell, tmp_path: Path) -> None:
         (("--folder", __file__, "plan"), "is a file"),
     ],
 )
-def test_what_is_wrong_is_one(local: LocalRetell, arguments: tuple[str, ...], said: str) -> None:
+def test_what_is_wrong_is_said_with_status_one(local: LocalRetell, arguments: tuple[str, ...], said: str) -> None:
     code, output = run(*arguments)
     assert code == 1
     assert said in output
@@ -113,7 +112,13 @@ def test_help_says_what_it_does(command: str) -> None:
     assert len(output.splitlines()) > 4
 
 
-_PROGRAM = "import sys; sys.modules[{missing!r}] = None; from retell_async.cli import main; sys.argv = ['retell-async', 'config', '--help']; main()"
+_PROGRAM = """
+import sys
+sys.modules[{missing!r}] = None
+from retell_async.cli import main
+sys.argv = ["retell-async", "config", "--help"]
+main()
+"""
 
 
 @pytest.mark.soak
