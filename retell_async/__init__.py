@@ -71,33 +71,46 @@ if TYPE_CHECKING:
     from ._sync import Retell
 
 __all__ = [
+    "DEFAULT_CONNECTION_LIMITS",
+    "DEFAULT_MAX_RETRIES",
+    "DEFAULT_TIMEOUT",
+    "NOT_GIVEN",
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncAPIResponse",
+    "AsyncClient",
     "AsyncListPage",
     "AsyncListPaginator",
     "AsyncPage",
     "AsyncPaginator",
     "AsyncRetell",
+    "AsyncStream",
     "AuthenticationError",
     "BadRequestError",
+    "BaseModel",
     "CallSlots",
     "CircuitBreaker",
     "CircuitEvent",
     "CircuitOpenError",
+    "Client",
     "ConfigurationError",
     "ConflictError",
     "DefaultAioHttpClient",
     "DefaultAsyncHttpxClient",
+    "DefaultHttpxClient",
     "Dispatch",
     "FileTypes",
     "Hook",
     "InternalServerError",
     "LimitEvent",
     "Model",
+    "NoneType",
     "NotFoundError",
+    "NotGiven",
     "Omit",
     "Outcome",
     "OutcomeUnknownError",
@@ -105,6 +118,7 @@ __all__ = [
     "PermissionDeniedError",
     "PreconditionFailedError",
     "Progress",
+    "ProxiesTypes",
     "RateLimit",
     "RateLimitError",
     "RawResponse",
@@ -113,20 +127,27 @@ __all__ = [
     "RetellError",
     "RetryEvent",
     "RetryPolicy",
+    "Stream",
     "StreamedResponse",
     "SyncDispatch",
     "SyncListPage",
     "SyncPage",
     "SyncRawResponse",
     "SyncStreamedResponse",
+    "Timeout",
+    "Transport",
     "UnknownObject",
     "UnprocessableEntityError",
     "WaitEvent",
     "WaitTimeoutError",
     "WebhookVerificationError",
+    "__title__",
     "__version__",
+    "file_from_path",
     "log",
+    "not_given",
     "omit",
+    "types",
 ]
 
 _OFFICIAL_NAMES = {
@@ -149,10 +170,19 @@ _LATER = {
     "SyncStreamedResponse": "_blocking.response",
 }
 
+
+def _public(thing: Any) -> None:
+    """Let what has a name here be known by it, in a traceback and in a report of Sentry's, and have hints that can be read."""
+    if str(getattr(thing, "__module__", None)).partition(".")[0] == __name__:
+        readable(thing)
+        if isinstance(thing, type) and thing.__name__ in __all__:
+            thing.__module__ = __name__
+
+
 register(f"{__name__}.raw")
 for _name in __all__:
-    if _name not in _LATER:
-        readable(globals()[_name])
+    if _name in globals():
+        _public(globals()[_name])
 
 
 if not TYPE_CHECKING:  # who checks types is told of those names above, and of no others
@@ -163,12 +193,14 @@ if not TYPE_CHECKING:  # who checks types is told of those names above, and of n
 
         if name in {"resources", "types"}:
             return import_module(f"{__name__}.{name}")
-        if name in _OFFICIAL_NAMES:
-            return getattr(import_module(f"{__name__}._official_names"), name)
-        if name not in _LATER:
+        if name.startswith("OutcomeUnknown"):  # the kinds of `OutcomeUnknownError`, for pickle
+            module: str | None = "_core.errors"
+        else:
+            module = "_official_names" if name in _OFFICIAL_NAMES else _LATER.get(name)
+        if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-        readable(found)
+        found = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+        _public(found)
         return found
 
     def __dir__() -> list[str]:

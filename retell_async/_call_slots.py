@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 
-from ._core.errors import APIResponseValidationError, ConfigurationError
+from ._core.errors import ConfigurationError, unusable
 
 if TYPE_CHECKING:
     from ._client import AsyncRetell
@@ -204,7 +204,7 @@ class CallSlots:
         try:
             limit = most(account, burst=self._burst)
         except ValueError as error:
-            raise APIResponseValidationError(raw.http_response, raw.json(), message=str(error)) from error
+            raise unusable(raw.http_response, raw.json(), message=str(error)) from error
         live = cast("int", account.current_concurrency)
         self._limit = limit
         self._occupancy.answered(question, limit - live, live)

@@ -104,6 +104,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         hooks: Sequence[Hook] | Omit | None = None,
         set_default_headers: Mapping[str, str | Omit] | None = None,
         set_default_query: Mapping[str, object] | None = None,
+        _extra_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
         """Give a view of this client with other settings; headers, query parameters and `rate_limits` are added to those that it has.
 
@@ -130,8 +131,7 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
         headers = Hidden({**(old.default_headers if set_default_headers is None else set_default_headers), **(default_headers or {})})
         query = {**(old.default_query if set_default_query is None else set_default_query), **(default_query or {})}
         del api_key, base_url, default_headers, set_default_headers  # as above
-        view = object.__new__(type(self))
-        view._settings = Settings(
+        settings = Settings(
             api_key=check_key(key.value, may_be_empty=True),
             base_url=check_base_url(url.value),
             timeout=old.timeout if isinstance(timeout, Omit) else check_timeout(timeout),
@@ -150,7 +150,9 @@ class _AsyncRetell(OfficialSettings, OfficialVerbs, Resources):
             "limit": limit,
             "hooks": _kept(hooks, None),
         }
-        view._shared = self._shared.like(view._settings, {name: value for name, value in own.items() if value is not None})
+        view = self._view(settings, _extra_kwargs)
+        view._settings = settings
+        view._shared = self._shared.like(settings, {name: value for name, value in own.items() if value is not None})
         return view
 
     copy = with_options

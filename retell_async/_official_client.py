@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -10,10 +11,11 @@ import attrs
 from ._core.masking import Hidden
 from ._core.operation import Omit
 from ._engine.settings import Settings, check_base_url, check_headers, check_key, check_retries, check_timeout
+from ._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-    from typing import IO, TypeAlias
+    from typing import IO, Self, TypeAlias
 
     import httpx
 
@@ -39,12 +41,37 @@ class OfficialSettings:
     if TYPE_CHECKING:
         _user_agent: str
 
+        def __init__(self, **settings: Any) -> None: ...
+
         @property
         def _settings(self) -> Settings: ...
         @_settings.setter
         def _settings(self, settings: Settings) -> None: ...
         @property
         def _shared(self) -> SharedState: ...
+
+    _version = __version__
+
+    def _view(self, settings: Settings, arguments: Mapping[str, Any] | None) -> Self:
+        """Another client of the class, with what a program gave this one.
+
+        :param arguments: what the constructor of a class of the user's takes beside the settings. With them it makes the view.
+        """
+        if arguments:
+            return type(self)(
+                api_key=settings.api_key,
+                base_url=settings.base_url,
+                timeout=settings.timeout,
+                max_retries=settings.max_retries,
+                default_headers=settings.default_headers,
+                default_query=settings.default_query,
+                **arguments,
+            )
+        view = object.__new__(type(self))
+        vars(view).update(
+            {name: value for name, value in vars(self).items() if not isinstance(getattr(type(self), name, None), cached_property)}
+        )
+        return view
 
     @property
     def api_key(self) -> str:

@@ -142,6 +142,7 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
         hooks: Sequence[Hook] | Omit | None = None,
         set_default_headers: Mapping[str, str | Omit] | None = None,
         set_default_query: Mapping[str, object] | None = None,
+        _extra_kwargs: Mapping[str, Any] | None = None,
     ) -> Self:
         """Give a view of this client with other settings, as `AsyncRetell.with_options` does.
 
@@ -171,7 +172,7 @@ class _Retell(OfficialSettings, SyncVerbs, Resources):
         )
         keeps = http_client is None or isinstance(http_client, Omit)
         shared = client._shared is self._shared or (keeps and self._has_given)  # pyright: ignore[reportPrivateUsage]
-        view = object.__new__(type(self))
+        view = self._view(client._settings, _extra_kwargs)  # pyright: ignore[reportPrivateUsage]
         view._hold(client, self._has_given or not keeps, self._background if shared else None)
         return view
 

@@ -48,6 +48,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         return path if path in TOGETHER else nodeid
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
     return Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 

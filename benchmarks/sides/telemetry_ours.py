@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from statistics import median
 from time import perf_counter, process_time
 
@@ -37,7 +38,6 @@ async def _measure() -> dict[str, float]:
     tracers = TracerProvider(shutdown_on_exit=False)
     meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(201, json=_CALL)))
-    hook = telemetry.OpenTelemetryHook(tracer_provider=tracers, meter_provider=meters, propagate=True)
     by_hand = _by_hand(tracers, meters)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(AsyncRetell("key", base_url="http://retell.test", http_client=http))
@@ -45,25 +45,29 @@ async def _measure() -> dict[str, float]:
         async def request() -> None:
             await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101")
 
-        async def with_spans_by_hand() -> None:
-            await request()
-            by_hand()
+        async def request_of_a_trace(traceparent: str) -> None:
+            metadata = {"traceparent": traceparent}
+            await client.call.create_phone_call(from_number="+14155550100", to_number="+14155550101", metadata=metadata)
 
         never = [await _batch(request) for _ in range(_ROUNDS)]
-        more, alone, off = list[float](), list[float](), list[float]()
-        for _ in range(_ROUNDS + 1):
-            before = await _batch(request)
-            telemetry.instrument(hook)
-            on = await _batch(request)
-            telemetry.uninstrument()
-            made = await _batch(with_spans_by_hand)
-            after = await _batch(request)
-            # Each is compared with what was measured beside it.
-            more.append(on - before)
-            alone.append(made - after)
-            off.append(before)
-    # The first round warms up.
-    return {"never": median(never), "off": median(off[1:]), "more": median(more[1:]), "alone": median(alone[1:])}
+        found = {"never": median(never)}
+        for name, propagate in (("", False), (", propagated", True)):
+            hook = telemetry.OpenTelemetryHook(tracer_provider=tracers, meter_provider=meters, propagate=propagate)
+            more, alone, off = list[float](), list[float](), list[float]()
+            for _ in range(_ROUNDS + 1):
+                before = await _batch(request)
+                telemetry.instrument(hook)
+                on = await _batch(request)
+                telemetry.uninstrument()
+                made = await _batch(partial(by_hand, request_of_a_trace if propagate else lambda _: request()))
+                after = await _batch(request)
+                # Each is compared with what was measured beside it.
+                more.append(on - before)
+                alone.append(made - after)
+                off.append(before)
+            # The first round warms up.
+            found |= {"off": median(off[1:]), f"more{name}": median(more[1:]), f"alone{name}": median(alone[1:])}
+    return found
 
 
 async def _batch(once: Callable[[], Awaitable[None]]) -> float:
@@ -73,17 +77,20 @@ async def _batch(once: Callable[[], Awaitable[None]]) -> float:
     return (process_time() - start) / _BATCH
 
 
-def _by_hand(tracers: TracerProvider, meters: MeterProvider) -> Callable[[], None]:
-    """What makes the spans and metrics of one request, as one writes it."""
+def _by_hand(tracers: TracerProvider, meters: MeterProvider) -> Callable[[Callable[[str], Awaitable[None]]], Awaitable[None]]:
+    """What makes the spans and metrics of one request, as one writes it. The request is given its trace."""
     tracer = tracers.get_tracer("by hand")
     meter = meters.get_meter("by hand")
     requests = meter.create_counter("requests")
     duration = meter.create_histogram("duration", "s", explicit_bucket_boundaries_advisory=[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0])
 
-    def make() -> None:
+    async def make(request: Callable[[str], Awaitable[None]]) -> None:
         start = perf_counter()
         with tracer.start_as_current_span("call.create_phone_call", attributes=_OPERATION) as operation:
+            context = operation.get_span_context()
+            traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
             with tracer.start_as_current_span("POST /v2/create-phone-call", kind=SpanKind.CLIENT, attributes=_ATTEMPT) as attempt:
+                await request(traceparent)
                 attempt.set_attribute("http.response.status_code", 201)
             operation.set_attributes({"retell.attempts": 1, "retell.call_id": "call_1"})
         requests.add(1, {"reason": "ok"})

@@ -10,7 +10,7 @@ from .._core.hints import readable
 from .._core.operation import Request, RequestOptions
 from .._core.response import RawResponse
 from .pages import SyncListPage, SyncPage, page
-from .response import SyncRawResponse, SyncStreamedResponse
+from .response import Opened, SyncRawResponse, SyncStreamedResponse
 
 __all__ = ["RawSender", "Resource", "Sender", "StreamSender", "raw", "streamed"]
 
@@ -90,13 +90,13 @@ class StreamSender:
         def whole(response: RawResponse[Any]) -> Any:
             return response.meaning
 
-        return cast("T", self._client.stream(request, options, whole))
+        return cast("T", Opened(self._client.stream(request, options, whole)))
 
     def paginate(self, request: Request[Any], options: RequestOptions) -> SyncPage[Any]:
         def first(response: RawResponse[Any]) -> SyncPage[Any]:
             return page(self._client, request, options, response)
 
-        return cast("SyncPage[Any]", self._client.stream(request, options, first))
+        return cast("SyncPage[Any]", Opened(self._client.stream(request, options, first)))
 
 
 def raw(method: Callable[P, T]) -> Callable[P, SyncRawResponse[T]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .._core.response import RawResponse, Received, StreamedResponse
+from .._core.response import RawResponse, Received, StreamedResponse, keep
 
 if TYPE_CHECKING:
     from os import PathLike
+    from types import TracebackType
 
     from .loop import Use
 
-__all__ = ["SyncRawResponse", "SyncStreamedResponse"]
+__all__ = ["Opened", "SyncRawResponse", "SyncStreamedResponse"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -124,3 +126,18 @@ class SyncStreamedResponse(Received[T]):
 
     def __repr__(self) -> str:
         return f"SyncStreamedResponse({self.status_code})"
+
+
+class Opened(AbstractContextManager[SyncStreamedResponse[T]]):
+    """A manager that lives as long as the answer that it opens."""
+
+    def __init__(self, manager: AbstractContextManager[SyncStreamedResponse[T]]) -> None:
+        self._manager = manager
+
+    def __enter__(self) -> SyncStreamedResponse[T]:
+        answer = self._manager.__enter__()
+        keep(answer, self._manager)
+        return answer
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> bool | None:
+        return self._manager.__exit__(kind, error, traceback)

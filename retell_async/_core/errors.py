@@ -49,6 +49,7 @@ __all__ = [
     "reason",
     "status_error",
     "text_of",
+    "unusable",
 ]
 
 
@@ -80,7 +81,7 @@ class APIError(RetellError):
     """
 
     idempotency_key: str | None = None
-    _by_client = True  # and not by a program, for its tests, which finds in it what it said and no more
+    _by_client = False  # but by a program, which finds in it what it said and no more
 
     def __init__(self, message: str, request: httpx.Request, *, body: object | None, response: httpx.Response | None = None) -> None:
         self._said = mask_text(without_key(message, request.headers))
@@ -155,26 +156,22 @@ class APIResponseValidationError(AnsweredError):
         self.problems = problems
 
 
-_BY_HAND = ("Connection error.", "Request timed out.")
-"""What errors say that a program makes, for its tests, and not a client."""
-
-
 class APIConnectionError(APIError):
     """No whole answer arrived: no connection, or one that broke.
 
     `sent` is ``False`` when nothing of the request can have reached the server.
     """
 
-    def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool = True) -> None:
+    def __init__(self, *, message: str = "Connection error.", request: httpx.Request, sent: bool | None = None) -> None:
         super().__init__(message, request, body=None)
-        self._by_client = message not in _BY_HAND
-        self.sent = sent
+        self._by_client = sent is not None  # which a client always says
+        self.sent = sent is not False
 
 
 class APITimeoutError(APIConnectionError):
     """No answer within the time allowed."""
 
-    def __init__(self, request: httpx.Request, *, message: str = "Request timed out.", sent: bool = True) -> None:
+    def __init__(self, request: httpx.Request, *, message: str = "Request timed out.", sent: bool | None = None) -> None:
         super().__init__(message=message, request=request, sent=sent)
 
 
@@ -254,8 +251,6 @@ class WaitTimeoutError(RetellError, TimeoutError):
 class APIStatusError(AnsweredError):
     """An answer with another status than success. `message` is its status and its body, `str` says the reason that the body states."""
 
-    _by_client = False
-
     def __init__(self, message: str, *, response: httpx.Response, body: object | None) -> None:
         super().__init__(message, response.request, body=body, response=response)
 
@@ -319,8 +314,9 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 def _unknown(kind: type[APIError]) -> type[OutcomeUnknownError]:
     name = f"OutcomeUnknown{kind.__name__.removeprefix('API')}"
-    made: Any = type(name, (OutcomeUnknownError, kind), {"__module__": __name__, "__doc__": OutcomeUnknownError.__doc__})
-    globals()[name] = made  # where pickle finds it
+    package = __name__.partition(".")[0]
+    made: Any = type(name, (OutcomeUnknownError, kind), {"__module__": package, "__doc__": OutcomeUnknownError.__doc__})
+    globals()[name] = made  # where the package has it from, and pickle of the package
     return cast("type[OutcomeUnknownError]", made)
 
 
@@ -365,6 +361,13 @@ def by_client(error: E) -> E:
     return error
 
 
+def unusable(
+    response: httpx.Response, body: object | None, *, message: str | None = None, problems: tuple[str, ...] = ()
+) -> APIResponseValidationError:
+    """The error for an answer that says success, and whose body is not what it should be."""
+    return by_client(APIResponseValidationError(response, body, message=message, problems=problems))
+
+
 def said(error: APIError) -> str:
     """What an error says, masked, beside the status and what was asked."""
     return error._said  # pyright: ignore[reportPrivateUsage]
@@ -375,9 +378,9 @@ def cut_off(response: httpx.Response, error: Exception) -> APIError:
     import httpx
 
     if isinstance(error, httpx.TimeoutException):
-        return APITimeoutError(response.request, message="the answer did not arrive whole in time")
+        return APITimeoutError(response.request, message="the answer did not arrive whole in time", sent=True)
     response = httpx.Response(response.status_code, headers=response.headers, request=response.request, extensions=response.extensions)
-    return APIResponseValidationError(response, None, message=f"the answer could not be read whole: {reason(error)}")
+    return unusable(response, None, message=f"the answer could not be read whole: {reason(error)}")
 
 
 def reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from os import PathLike
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     Strings: TypeAlias = _Strings | Iterator[str]
 else:
-    Strings = Iterable[str]
+    Strings = Sequence[str]  # which for pydantic is a list of strings, and no str
 """Several strings, in whatever holds or gives them; a plain `str`, which is a sequence of strings to a type checker, is none."""
 
 FileContent: TypeAlias = bytes | IO[bytes] | PathLike[str]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, T
 
 import attrs
 
-from .errors import APIResponseValidationError
+from .errors import APIResponseValidationError, unusable
 from .interop.methods import PydanticMethods, method
 from .model import Many, Model, UnknownObject, adopter, lookup
 from .operation import Request, RequestOptions
@@ -237,7 +237,7 @@ class Page(PydanticMethods, Sequence[T]):
     def invalid(self, message: str) -> APIResponseValidationError:
         """The error that says what is wrong with this page, fetched by a client."""
         *_, raw = cast("_Origin", self._origin)
-        return APIResponseValidationError(raw.http_response, raw.json(), message=message)
+        return unusable(raw.http_response, raw.json(), message=message)
 
     if not TYPE_CHECKING:
 
@@ -548,5 +548,5 @@ def _body(raw: RawResponse[Any]) -> Model:
         return adopter(UnknownObject)({"items": body})
     model = body if isinstance(body, Model) or not isinstance(body, dict) else adopter(UnknownObject)(cast("dict[str, Any]", body))
     if not isinstance(model, Model) or not isinstance(vars(model).get("items"), list):
-        raise APIResponseValidationError(raw.http_response, raw.json(), message=NO_PAGE)
+        raise unusable(raw.http_response, raw.json(), message=NO_PAGE)
     return model

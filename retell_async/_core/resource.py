@@ -18,7 +18,10 @@ from .hints import readable
 from .interop.awaited import Nothing
 from .operation import Request, RequestOptions, Sender
 from .pages import AsyncListPage, AsyncListPaginator, AsyncPage, AsyncPaginator, PageSender, StreamingSender, raw_page, streamed_page
-from .response import RawResponse, StreamedResponse
+from .response import RawResponse, StreamedResponse, keep, let_go
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["RawSender", "Resource", "StreamSender", "deprecated", "gone", "raw", "raw_pages", "renamed", "streamed", "streamed_pages"]
 
@@ -166,7 +169,26 @@ def streamed(method: Callable[P, Awaitable[T]]) -> Callable[P, AbstractAsyncCont
         async with response as answer:
             yield answer
 
-    return opened
+    def manager(*args: P.args, **options: P.kwargs) -> AbstractAsyncContextManager[StreamedResponse[T]]:
+        return _Opened(opened(*args, **options))
+
+    return manager
+
+
+class _Opened(AbstractAsyncContextManager[StreamedResponse[T]]):
+    """A manager that lives as long as the answer that it opens."""
+
+    def __init__(self, manager: AbstractAsyncContextManager[StreamedResponse[T]]) -> None:
+        self._manager = manager
+
+    async def __aenter__(self) -> StreamedResponse[T]:
+        self._answer = await self._manager.__aenter__()
+        keep(self._answer, self._manager)
+        return self._answer
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if let_go(self._answer) is not None:
+            await self._manager.__aexit__(kind, error, traceback)
 
 
 @overload

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import anyio
 
-from .errors import APIError, APIResponseValidationError, RetellError, cut_off, text_of
+from .errors import APIError, RetellError, cut_off, text_of, unusable
 from .interop.awaited import Bytes, Each, Nothing, Text, awaited
 from .json import loads
 from .masking import cut
@@ -67,7 +67,7 @@ class Answer:
             response = self.response
             kind = response.headers.get("content-type", "no content-type")
             message = f"the answer is not JSON ({kind}, {len(self.content)} bytes): {type(error).__name__}: {error}"
-            raise APIResponseValidationError(response, text_of(response) or None, message=message) from cut(error)
+            raise unusable(response, text_of(response) or None, message=message) from cut(error)
 
     def check(self, operation: Operation[Any]) -> None:
         """Parse the body and check its shape: an object, an array or a page, as the operation says, that names what was made.
@@ -76,11 +76,11 @@ class Answer:
         """
         self.parse()
         if _is_other_shape(operation.decode_of(self.status_code)[0], self._data):
-            raise APIResponseValidationError(self.response, self._data, message=OTHER_SHAPE)
+            raise unusable(self.response, self._data, message=OTHER_SHAPE)
         if operation.paging is not None and not _is_page(self._data):
-            raise APIResponseValidationError(self.response, self._data, message=NO_PAGE)
+            raise unusable(self.response, self._data, message=NO_PAGE)
         if _is_nameless(operation, self._data):
-            raise APIResponseValidationError(self.response, self._data, message=f"the answer has no {operation.names}")
+            raise unusable(self.response, self._data, message=f"the answer has no {operation.names}")
 
     def take(self) -> Any:
         """The parsed body, for the caller alone: models are made of it in place.
@@ -102,6 +102,9 @@ class Answer:
 
 class Received(Generic[T]):
     """The status and the headers of a successful answer, and how it came about."""
+
+    _manager: Any = None
+    """What it was opened with, until it is closed: a program that enters one by hand does not keep it, and it would end at once."""
 
     def __init__(self, answer: Answer, *, idempotency_key: str | None = None, retries_taken: int = 0) -> None:
         self._answer = answer
@@ -321,6 +324,9 @@ class StreamedResponse(Received[T]):
         finally:
             if release is not None:
                 release()
+        manager = let_go(self)
+        if manager is not None:
+            await manager.__aexit__(None, None, None)
 
     close = aclose
 
@@ -367,6 +373,17 @@ def _is_other_shape(spec: Spec | None, data: Any) -> bool:
     return not isinstance(data, wanted)
 
 
+def keep(received: Received[Any], manager: object) -> None:
+    """Have an answer keep what it was opened with."""
+    received._manager = manager  # pyright: ignore[reportPrivateUsage]
+
+
+def let_go(received: Received[Any]) -> Any:
+    """What an answer was opened with, which is now another's to end; ``None`` if the answer was closed by hand."""
+    manager, received._manager = received._manager, None  # pyright: ignore[reportPrivateUsage]
+    return manager
+
+
 def answer_of(received: Received[Any]) -> Answer:
     """What was received, before anything was read of it."""
     return received._answer  # pyright: ignore[reportPrivateUsage]
@@ -396,17 +413,17 @@ def decode(answer: Answer, operation: Operation[T], *, strict: bool = False) -> 
         problems = tuple(check(operation, data, answer.status_code))
         if problems:
             message = f"the answer is not as the document says: {'; '.join(problems)}"
-            wrong = APIResponseValidationError(answer.response, data, message=message, problems=problems)
+            wrong = unusable(answer.response, data, message=message, problems=problems)
             del data
             raise wrong
     if _is_nameless(operation, data):
-        wrong = APIResponseValidationError(answer.response, data, message=f"the answer has no {operation.names}")
+        wrong = unusable(answer.response, data, message=f"the answer has no {operation.names}")
         del data
         raise wrong
     spec, decoded_by = operation.decode_of(answer.status_code)
     decoded: T = decoded_by(data)
     if decoded is data and spec is not None:
-        wrong = APIResponseValidationError(answer.response, data, message=OTHER_SHAPE)
+        wrong = unusable(answer.response, data, message=OTHER_SHAPE)
         del data, decoded
         raise wrong
     return decoded

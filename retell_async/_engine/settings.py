@@ -145,11 +145,22 @@ def check_timeout(timeout: object) -> float | httpx.Timeout | None:
     else:
         import httpx
 
+        if isinstance(timeout, tuple):
+            timeout = _timeout_of(cast("tuple[object, ...]", timeout))
         if not isinstance(timeout, httpx.Timeout):
             raise ConfigurationError(f"a timeout must be a number of seconds, an httpx.Timeout or None, not {type(timeout).__name__}")
         if all(part is None or part >= 0 for part in timeout.as_dict().values()):
             return timeout
     raise ConfigurationError(f"a timeout must be above 0 seconds, not {timeout!r}")
+
+
+def _timeout_of(parts: tuple[object, ...]) -> httpx.Timeout:
+    """What httpx makes of seconds for connecting, reading, writing and waiting for a connection, of which the last two may be left out."""
+    import httpx
+
+    if not 2 <= len(parts) <= 4 or any(isinstance(part, bool) or not isinstance(part, (int, float, type(None))) for part in parts):
+        raise ConfigurationError("a tuple as timeout is of the seconds for connect, read, write and pool, each a number or None")
+    return httpx.Timeout(cast("Any", parts))
 
 
 def check_retries(number: object) -> int:

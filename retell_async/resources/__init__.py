@@ -553,6 +553,8 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """The classes of the resources, as the official SDK names them."""
+        if name == "__all__":  # which a star import asks for
+            return [f"{prefix}{one}" for prefix in ("", "Async") for one in _MODULES]
         module = _MODULES.get(name.removeprefix("Async"))
         if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

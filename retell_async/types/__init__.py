@@ -1178,6 +1178,8 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # which a star import asks for
+        return __dir__()
     if name in _RESPONSES:
         kind = _RESPONSES[name]
         found: Any = getattr(models, kind.removeprefix("list[").removesuffix("]"))

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.agent_list_filter import AgentListFilterParam
 from ..raw.params.boolean_filter import BooleanFilterParam
 from ..raw.params.channel_string_filter import ChannelStringFilterParam

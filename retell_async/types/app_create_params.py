@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Required, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.api_key_auth_config_request import ApiKeyAuthConfigRequestParam
 from ..raw.params.app_crm_config import AppCRMConfigParam
 from ..raw.params.auth_config_request import AuthConfigRequestParam

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Required, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.agent_override_request import AgentOverrideRequestParam
 from ..raw.params.agent_request import AgentRequestParam
 from ..raw.params.backup_model import BackupModelParam

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.agent_filter import AgentFilterParam
 from ..raw.params.boolean_filter import BooleanFilterParam
 from ..raw.params.call_filter import CallFilterParam

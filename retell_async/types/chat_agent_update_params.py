@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, Required, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.boolean_analysis_data import BooleanAnalysisDataParam
 from ..raw.params.chat_handbook_config import ChatHandbookConfigParam
 from ..raw.params.chat_preset_analysis_data import ChatPresetAnalysisDataParam

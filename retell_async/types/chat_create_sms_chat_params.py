@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Required, TypedDict
+from typing import Required
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 
 
 class ChatCreateSMSChatParams(TypedDict, total=False):

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 
 if TYPE_CHECKING:
     from .._core.operation import Strings

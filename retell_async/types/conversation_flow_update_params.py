@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, Required, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.agent_swap_node import AgentSwapNodeParam
 from ..raw.params.agent_swap_tool import AgentSwapToolParam
 from ..raw.params.agentic_transfer_config import AgenticTransferConfigParam

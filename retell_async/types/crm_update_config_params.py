@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.contact_tag_contact_tag import ContactTagContactTagParam
 from ..raw.params.crm_analysis_data_mapping import CRMAnalysisDataMappingParam
 from ..raw.params.crm_custom_field_schema import CRMCustomFieldSchemaParam

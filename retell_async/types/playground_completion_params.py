@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Required, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.chat_message_input import ChatMessageInputParam
 from ..raw.params.injected_message_base import InjectedMessageBaseParam
 from ..raw.params.message_base import MessageBaseParam

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Required, TypeAlias
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 from ..raw.params.response_engine_conversation_flow import ResponseEngineConversationFlowParam
 from ..raw.params.response_engine_retell_lm import ResponseEngineRetellLmParam
 from ..raw.params.retell_response_engine import RetellResponseEngineParam

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 from .._core.hints import readable
+from .._core.interop.dicts import TypedDict
 
 if TYPE_CHECKING:
     from ..raw.models.search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider

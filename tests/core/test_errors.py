@@ -82,10 +82,30 @@ def test_no_secret_is_printed() -> None:
     assert KEY not in repr(error)
 
 
+def test_an_error_that_a_program_makes_says_what_it_says() -> None:
+    class Mine(errors.APIError):
+        pass
+
+    for error in (
+        errors.APIError("boom", REQUEST, body=None),
+        Mine("boom", request=REQUEST, body={"a": 1}),
+        errors.APIConnectionError(message="boom", request=REQUEST),
+        errors.APITimeoutError(REQUEST, message="boom"),
+    ):
+        assert (str(error), error.args, str(pickle.loads(pickle.dumps(errors.APIError("boom", REQUEST, body=None))))) == (
+            "boom",
+            ("boom",),
+            "boom",
+        )
+    assert errors.APIConnectionError(request=REQUEST).sent
+    assert str(errors.APIResponseValidationError(answer(200, text="x"), "x", message="odd")) == "odd"
+    assert str(errors.unusable(answer(200, text="x"), "x", message="odd")).startswith("Error code: 200 - odd (GET ")
+
+
 def test_an_error_without_an_answer_has_no_status() -> None:
     for error in (
-        errors.APIConnectionError(message="gone", request=REQUEST),
-        errors.APITimeoutError(REQUEST, message="late"),
+        errors.APIConnectionError(message="gone", request=REQUEST, sent=False),
+        errors.APITimeoutError(REQUEST, message="late", sent=True),
         errors.OutcomeUnknownError(request=REQUEST),
     ):
         assert (error.response, error.status_code, error.body, error.request_id) == (None, None, None, None)
@@ -197,6 +217,6 @@ def test_a_pickled_error_masks_its_url() -> None:
 def test_a_short_key_is_left_out_as_a_word_and_within_no_other() -> None:
     request = httpx.Request("GET", "https://retell.test/a", headers={"authorization": "Bearer k"})
     assert (
-        str(errors.APIConnectionError(message="the token of k is blocked: 'k'", request=request))
+        str(errors.APIConnectionError(message="the token of k is blocked: 'k'", request=request, sent=True))
         == "the token of *** is blocked: '***' (GET /a)"
     )

@@ -19,7 +19,7 @@ from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import httpx
@@ -564,7 +564,22 @@ async def test_an_empty_key() -> None:
 
 
 CHECKED = """
-from {package}.types import CallListResponse, CallResponse, PhoneCallResponse
+from typing import Literal
+from {package}.types import CallListResponse, CallResponse, PhoneCallResponse, WebCallResponse
+def end(status: Literal["ended"]) -> None: ...
+def two(call: WebCallResponse | PhoneCallResponse) -> CallResponse:
+    return call
+def one(call: CallResponse) -> WebCallResponse | PhoneCallResponse:
+    return call  # one of two
+def status(call: PhoneCallResponse) -> Literal["registered", "not_connected", "ongoing", "ended", "error"]:
+    if call.call_status == "ended":
+        end(call.call_status)  # after a comparison
+    match call.call_status:
+        case "ended" as status:
+            end(status)
+        case _:
+            pass
+    return call.call_status  # a status
 def look(call: CallResponse, page: object) -> None:
     if call.call_type == "phone_call":
         print(call.from_number)  # by its tag
@@ -572,6 +587,21 @@ def look(call: CallResponse, page: object) -> None:
         print(call.from_number)
     print(isinstance(page, CallListResponse))  # a page
 """
+
+
+def test_members_of_a_union_are_asked_for() -> None:
+    assert "`CallResponse.__args__` has the members" in row("`CallResponse` is `Union")
+    assert [one.__name__ for one in get_args(retell.types.CallResponse)] == ["WebCallResponse", "PhoneCallResponse"]
+    members: Any = retell_async.types.CallResponse.__args__  # type: ignore[attr-defined]
+    assert [one.__name__ for one in members] == ["WebCallResponse", "PhoneCallResponse", "UnknownCallResponse"]
+
+
+def test_dicts_of_requests() -> None:
+    assert "`CallCreatePhoneCallParams`" in row("Dicts of requests")
+    for package in (retell, retell_async):
+        kind: Any = package.types.CallCreatePhoneCallParams
+        given = {"from_number": "+14155550100", "to_number": "+14155550101"}
+        assert pydantic.create_model("Job", call=(kind, ...))(call=given).model_dump() == {"call": given}
 
 
 @pytest.mark.soak
@@ -582,6 +612,8 @@ def test_what_type_checkers_know(tmp_path: Path) -> None:
     for package in ("retell", "retell_async"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "program.py").write_text(CHECKED.format(package=package))
-    for checker, ours in ((mypy, set(lines)), (pyright, {"a page"})):
+    assert "say `CallResponse`, which takes both" in row("`CallResponse` is `Union")
+    assert "to mypy after a `match`" in row("a status is a `Literal`")
+    for checker, ours in ((mypy, set(lines)), (pyright, {"a page", "one of two", "a status"})):
         found = {package: {line for _, line in checker(tmp_path / package)} for package in ("retell", "retell_async")}
         assert found == {"retell": set(), "retell_async": {lines[words] for words in ours}}

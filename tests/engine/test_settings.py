@@ -55,10 +55,18 @@ def test_a_base_url_may_be_an_httpx_url() -> None:
     assert check_base_url(httpx.URL("https://retell.test/a/")) == "https://retell.test/a"
 
 
-@pytest.mark.parametrize("timeout", [-1, 0, -0.5, math.nan, "5", True, httpx.Timeout(-1), httpx.Timeout(5, connect=-1)])
+@pytest.mark.parametrize(
+    "timeout",
+    [-1, 0, -0.5, math.nan, "5", True, (), (5,), (1, 2, 3, 4, 5), (1, "2"), (1, -2), httpx.Timeout(-1), httpx.Timeout(5, connect=-1)],
+)
 def test_a_timeout_that_cannot_work_is_refused(timeout: Any) -> None:
     with pytest.raises(ConfigurationError, match="timeout"):
         AsyncRetell(KEY, timeout=timeout)
+
+
+def test_a_tuple_is_the_timeout_that_httpx_makes_of_it() -> None:
+    assert check_timeout((5, 60.0, 30, None)) == httpx.Timeout(connect=5, read=60, write=30, pool=None)
+    assert check_timeout((5, 60)) == httpx.Timeout(connect=5, read=60, write=None, pool=None)
 
 
 @pytest.mark.parametrize("timeout", [1, 0.5, math.inf, None, httpx.Timeout(None), httpx.Timeout(5, connect=1), httpx.Timeout(0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import json
 import sys
@@ -17,7 +18,7 @@ import pytest
 import retell
 
 import retell_async
-from retell_async import AsyncPage, AsyncRetell, ConfigurationError, RateLimit, RetryPolicy, omit, webhooks
+from retell_async import AsyncPage, AsyncRetell, ConfigurationError, RateLimit, Retell, RetryPolicy, omit, webhooks
 from retell_async.lib import webhook_auth
 from retell_async.types import CallResponse, PhoneCallResponse, VoiceResponse
 
@@ -112,6 +113,66 @@ async def test_an_option_that_is_none_stays_as_it_is() -> None:
     for wrong in ({"retry": 3}, {"max_connections": 0}, {"rate_limit": 5}, {"hooks": "log"}):
         with pytest.raises(ConfigurationError):
             here.with_options(**cast("Any", wrong))
+
+
+async def test_a_view_has_what_a_class_of_ones_own_added() -> None:
+    kinds: list[Any] = [retell.Retell, retell.AsyncRetell, Retell, AsyncRetell]
+    for kind in kinds:
+
+        class Tenant(kind):  # type: ignore[misc, valid-type]
+            def __init__(self, *, tenant: str = "nobody", **settings: Any) -> None:
+                self.tenant = tenant
+                super().__init__(**settings)
+
+        mine = Tenant(tenant="a", api_key=KEY, timeout=9.0)
+        assert mine.call is not None
+        extra = mine.with_options(max_retries=1, _extra_kwargs={"tenant": "b"})
+        assert (extra.tenant, extra.timeout, extra.max_retries, extra.api_key) == ("b", 9.0, 1, KEY)
+        if kind in {Retell, AsyncRetell}:  # the official one makes it anew, of nothing but its settings
+            view = mine.with_options(max_retries=1)
+            assert (view.tenant, view.max_retries, mine.max_retries) == ("a", 1, 2)
+            assert view.call is not mine.call
+            assert view._version == retell_async.__version__
+
+
+class Slow(httpx.AsyncByteStream):
+    """A body that is not there yet."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield json.dumps(ITEM).encode()
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+async def test_an_answer_lives_without_the_manager_that_opened_it() -> None:
+    body = Slow()
+    async with client(httpx.Response(200, stream=body)) as here:
+        answer = await here.call.with_streaming_response.retrieve("c").__aenter__()
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not body.closed
+        assert (await answer.parse()).call_id == "call_1"
+        await answer.close()
+        assert body.closed
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_a_block_ends_as_it_ends_when_its_answer_was_closed_by_hand(by_hand: bool) -> None:
+    async def stop(here: AsyncRetell) -> None:
+        async with here.call.with_streaming_response.retrieve("c") as answer:
+            if by_hand:
+                await answer.close()
+            raise KeyError
+
+    body = Slow()
+    async with client(httpx.Response(200, stream=body)) as here:
+        with pytest.raises(KeyError):
+            await stop(here)
+        assert body.closed
 
 
 async def test_the_body_of_a_verb() -> None:

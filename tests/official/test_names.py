@@ -19,6 +19,7 @@ import retell.types
 import retell_async
 import retell_async.resources
 import retell_async.types
+from retell_async._core.errors import outcome_unknown
 from retell_async.resources._operations import METHODS
 
 ALL = [module.name for module in pkgutil.iter_modules(retell.types.__path__)]
@@ -28,6 +29,33 @@ ANSWERS = [name for name in ALL if not name.endswith("_params")]
 
 def test_all_that_it_exports() -> None:
     assert [name for name in retell.__all__ if not hasattr(retell_async, name)] == []
+
+
+@pytest.mark.parametrize("name", ["retell", "retell.types", "retell.resources"])
+def test_all_that_a_star_import_gives(name: str) -> None:
+    theirs: dict[str, Any] = {}
+    ours: dict[str, Any] = {}
+    exec(f"from {name} import *", theirs)
+    exec(f"from {name.replace('retell', 'retell_async', 1)} import *", ours)
+    wanted = {one for one in theirs if one[0] != "_" and not inspect.ismodule(theirs[one])}
+    assert len(wanted) > 30
+    assert wanted - gone() - {"annotations"} <= ours.keys()
+
+
+def test_what_has_a_public_name_is_known_by_it() -> None:
+    for name in retell_async.__all__:
+        thing = getattr(retell_async, name)
+        if isinstance(thing, type) and thing.__name__ == name and thing not in {httpx.Timeout, retell_async.NoneType}:
+            assert thing.__module__ == "retell_async", name
+            assert pickle.loads(pickle.dumps(thing)) is thing
+    assert str(retell_async.NotFoundError) == "<class 'retell_async.NotFoundError'>"
+
+
+def test_kinds_of_what_is_unknown_are_known_by_a_public_name() -> None:
+    request = httpx.Request("POST", "http://retell.test")
+    error = outcome_unknown(retell_async.APITimeoutError(request), request=request)
+    assert f"{type(error).__module__}.{type(error).__name__}" == "retell_async.OutcomeUnknownTimeoutError"
+    assert type(pickle.loads(pickle.dumps(error))) is type(error)
 
 
 def gone() -> set[str]:

@@ -190,6 +190,30 @@ def test_raw_and_streamed_answers() -> None:
         assert isinstance(here.call.list(), cast("Any", CallListResponse))
 
 
+class Slow(httpx.SyncByteStream):
+    """A body that is not there yet."""
+
+    closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"call_id": "call_1", "call_type": "phone_call"}'
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_answer_lives_without_the_manager_that_opened_it() -> None:
+    body = Slow()
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, stream=body)))
+    with Retell("key_1", http_client=http) as client:
+        answer = client.call.with_streaming_response.retrieve("c").__enter__()
+        gc.collect()
+        assert not body.closed
+        assert answer.parse().call_id == "call_1"
+        answer.close()
+        assert body.closed
+
+
 def test_webhooks_are_true_or_false() -> None:
     body = "{}"
     signature = webhook_auth.sign(body, KEY)

@@ -7,7 +7,7 @@ import types
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
-from ..errors import APIResponseValidationError, text_of
+from ..errors import APIResponseValidationError, text_of, unusable
 from ..model import Decode, Model, One, decode_object, decoder
 from .unions import NamedUnion
 
@@ -79,7 +79,7 @@ def _shaped(answer: Answer, to: Any, data: Any, strict: bool) -> Any:
         return pydantic.TypeAdapter(to).validate_python(data)
     except pydantic.ValidationError as error:
         if strict:
-            raise APIResponseValidationError(answer.response, data) from error
+            raise unusable(answer.response, data) from error
         if inspect.isclass(to) and issubclass(to, pydantic.BaseModel) and isinstance(data, dict):
             return cast("Any", to).model_construct(**data)
         return data  # pyright: ignore[reportUnknownVariableType]

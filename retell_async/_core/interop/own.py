@@ -39,6 +39,8 @@ _JSON: tuple[Any, ...] = (Any, object, str, int, float, bool, None, types.NoneTy
 _HELD = {"annotation", "default", "default_factory", "title", "description", "examples", "deprecated", "json_schema_extra"}
 """What is said with pydantic's `Field` and holds, or is only shown."""
 _SETTINGS = {"extra", "title", "arbitrary_types_allowed", "protected_namespaces", "json_schema_extra"}
+_OF_CREATE_MODEL = {"__pydantic_reset_parent_namespace__", "_create_model_module"}
+"""What pydantic's `create_model` gives to each class that it makes."""
 _METHODS = ("Config", "model_post_init", "__attrs_pre_init__", "__attrs_post_init__")
 _PYDANTICS = ("pydantic", "annotated_types")
 _ATTRS_FIELD: type[Any] = type(cast("object", attrs.field()))
@@ -141,6 +143,8 @@ def _check(cls: type[Model], fields: Mapping[str, Any], settings: Mapping[str, A
         _refuse(cls, "a parameter of a type")
     configured: dict[str, Any] = {} if "model_config" in fields else vars(cls).get("model_config") or {}
     for name, value in {**settings, **configured}.items():
+        if name in _OF_CREATE_MODEL:
+            continue
         if name not in _SETTINGS or (name == "extra" and value != "allow"):
             _refuse(cls, f"{name}={value!r}")
     for name, value in cast("dict[str, object]", vars(cls)).items():

@@ -6,7 +6,7 @@ all that the API's document says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -41,7 +41,12 @@ def adapter(kind: Any) -> TypeAdapter[Any]:
 
 def of_model(cls: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
     """The schema of a model."""
-    return _defined(cls, lambda: _wrapped(cls, partial(_model, cls), core_schema.typed_dict_schema(dict(_fields(cls, handler)), cls=cls)))
+
+    def made() -> CoreSchema:
+        said = core_schema.typed_dict_schema(dict(_fields(cls, handler)), cls=cls)
+        return _wrapped(cls, partial(_model, cls), said, names(cls))
+
+    return _defined(cls, made)
 
 
 def of_union(cls: NamedUnion, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -104,14 +109,16 @@ def serializer() -> SchemaSerializer:
     return SchemaSerializer(core_schema.any_schema(serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)))
 
 
-def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema) -> CoreSchema:
-    """What is taken and written by functions of ours, with a schema that is never used but to be shown."""
+def _wrapped(cls: type[Any], take: Callable[[Any, Any], Any], said: CoreSchema, fields: Iterable[str] = ()) -> CoreSchema:
+    """What is taken and written by functions of ours, with a schema that is shown, and that counts for how well something fits."""
 
     def taken(value: Any, handler: Callable[[Any], Any]) -> Any:
         return take(value, handler)
 
     taken.__qualname__ = taken.__name__ = cls.__name__  # which errors show
-    shown = core_schema.json_or_python_schema(said, core_schema.model_fields_schema({}))  # the second one knows of `from_attributes`
+    anything = core_schema.model_field(core_schema.with_default_schema(core_schema.any_schema(), default=None))
+    counted = core_schema.model_fields_schema(dict.fromkeys(fields, anything))  # which knows of `from_attributes` too
+    shown = core_schema.json_or_python_schema(core_schema.lax_or_strict_schema(said, core_schema.is_instance_schema(cls)), counted)
     return core_schema.no_info_wrap_validator_function(
         taken, shown, serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)
     )
@@ -162,16 +169,18 @@ def _is(member: Any, kind: type[Model]) -> bool:
 def _model(cls: type[Any], value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, cls):
         return value
-    if not isinstance(value, Mapping) and issubclass(cls, Model) and _has_attributes(value, handler):
+    if not isinstance(value, Mapping) and issubclass(cls, Model) and _fits(value, handler):
         found = {wire: getattr(value, name.own, None) for wire, name in names(cls).items() if hasattr(value, name.own)}
         value = settled(value.__content__ if isinstance(value, Model) else found)
     if not isinstance(value, Mapping):
         raise PydanticCustomError("object", "Input should be a JSON object, or a {name}", {"name": cls.__name__})
-    return _whole(cls, cls.from_dict(cast("Mapping[str, Any]", value)))
+    given = cast("Mapping[str, Any]", value)
+    _fits(given, handler)  # of a union pydantic takes what fits best: the dict that it is, before a model made of it
+    return _whole(cls, cls.from_dict(given))
 
 
-def _has_attributes(value: object, handler: Callable[[Any], Any]) -> bool:
-    """Whether pydantic takes the attributes of this for fields, as it does with ``from_attributes``."""
+def _fits(value: object, handler: Callable[[Any], Any]) -> bool:
+    """Whether pydantic takes this for the fields: a mapping, or with ``from_attributes`` whatever has attributes."""
     try:
         handler(value)
     except ValidationError:
@@ -182,7 +191,7 @@ def _has_attributes(value: object, handler: Callable[[Any], Any]) -> bool:
 def _member(cls: type[Any], value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, cls):
         return value
-    if isinstance(value, Model) and _has_attributes(value, handler):
+    if isinstance(value, Model) and _fits(value, handler):
         value = settled(value.__content__)
     made = decoder(One(cls.__name__))(copied(value))
     if not isinstance(made, cls):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required
 
 if TYPE_CHECKING:
     from ..models.agent_swap_webhook_setting import AgentSwapWebhookSetting
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class AgentSwapToolParam(TypedDict, total=False):

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required
 
 if TYPE_CHECKING:
     from ..models.llm_model import LLMModel
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class BackupModelRefParam(TypedDict, total=False):

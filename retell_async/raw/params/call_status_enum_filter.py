@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required
 
 if TYPE_CHECKING:
     from ..models.call_status_enum_filter_value import CallStatusEnumFilterValue
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class CallStatusEnumFilterParam(TypedDict, total=False):

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Required, TypedDict
+from typing import Literal, Required
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class ChatStatusEnumFilterParam(TypedDict, total=False):

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Required, TypedDict
+from typing import Required
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class CRMSyncMappingParam(TypedDict, total=False):

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required
 
 if TYPE_CHECKING:
     from ..models.disconnection_reason import DisconnectionReason
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class DisconnectionReasonEnumFilterParam(TypedDict, total=False):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from ..models.begin_tag_display_position import BeginTagDisplayPosition
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class FlowComponentParam(TypedDict, total=False):

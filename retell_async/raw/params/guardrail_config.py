@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from ..models.output_topic import OutputTopic
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class GuardrailConfigParam(TypedDict, total=False):

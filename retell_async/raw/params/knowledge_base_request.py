@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from ..._core.operation import FileTypes, Strings
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class KnowledgeBaseRequestParam(TypedDict, total=False):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from ..models.backup_model_ref import BackupModelRef
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class ModelConfigCascadingParam(TypedDict, total=False):

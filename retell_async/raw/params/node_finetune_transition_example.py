@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from .finetune_example_utterance import FinetuneExampleUtteranceParam
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class NodeFinetuneTransitionExampleParam(TypedDict, total=False):

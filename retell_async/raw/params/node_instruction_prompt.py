@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Required, TypedDict
+from typing import Literal, Required
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class NodeInstructionPromptParam(TypedDict, total=False):

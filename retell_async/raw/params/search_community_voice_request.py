@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from ..models.search_community_voice_request_voice_provider import SearchCommunityVoiceRequestVoiceProvider
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class SearchCommunityVoiceRequestParam(TypedDict, total=False):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required
 
 if TYPE_CHECKING:
     from .sms_content import SmsContentParam
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class SendSMSToolParam(TypedDict, total=False):

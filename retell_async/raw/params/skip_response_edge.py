@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from ..models.skip_response_edge_prompt_condition import SkipResponseEdgePromptCondition
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class SkipResponseEdgeParam(TypedDict, total=False):

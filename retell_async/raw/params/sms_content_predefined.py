@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class SmsContentPredefinedParam(TypedDict, total=False):

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from .tool_mock_input_match_rule import ToolMockInputMatchRuleParam
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class ToolMockParam(TypedDict, total=False):

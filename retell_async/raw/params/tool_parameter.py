@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required
 
 if TYPE_CHECKING:
     from ..._core.operation import Strings
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class ToolParameterParam(TypedDict, total=False):

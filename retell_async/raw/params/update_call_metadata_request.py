@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Literal
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class UpdateCallMetadataRequestParam(TypedDict, total=False):

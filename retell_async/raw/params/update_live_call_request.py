@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..models.call_control import CallControl
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class UpdateLiveCallRequestParam(TypedDict, total=False):

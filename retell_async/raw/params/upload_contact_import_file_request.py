@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required
 
 if TYPE_CHECKING:
     from ..._core.operation import FileTypes
 
 
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class UploadContactImportFileRequestParam(TypedDict, total=False):

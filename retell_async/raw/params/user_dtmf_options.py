@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
 from ..._core.hints import readable
+from ..._core.interop.dicts import TypedDict
 
 
 class UserDtmfOptionsParam(TypedDict, total=False):

@@ -314,6 +314,15 @@ def test_what_would_not_hold_is_refused_when_the_class_is_made(way: str, base: t
         attempt(base)
 
 
+def test_a_model_that_pydantic_creates() -> None:
+    create: Any = pydantic.create_model  # which a type checker lets have a base of pydantic's alone
+    made: Any = create("Made", __base__=BaseModel, name=(str, ...), more=(int, 3))
+    one = made(name="a", new=1)
+    assert (one.name, one.more, one.to_dict(), made.__module__) == ("a", 3, {"name": "a", "new": 1}, __name__)
+    with pytest.raises(TypeError, match=r"Made: extra='forbid' does not hold"):
+        create("Made", __base__=BaseModel, __cls_kwargs__={"extra": "forbid"})
+
+
 def test_a_default_of_a_field_that_has_it_from_its_base() -> None:
     with pytest.raises(TypeError, match="call_status without a type"):
         configured(call_status="ended")(PhoneCallResponse)

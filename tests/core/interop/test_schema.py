@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from fastapi import Body, FastAPI
 
 from retell_async import AsyncListPage, AsyncPage, AsyncRetell, types
-from retell_async.raw import models
+from retell_async.raw import models, params
 from retell_async.raw.api.call.list_calls import OPERATION
 
 from .test_models import CALL
@@ -228,6 +228,97 @@ def test_the_schema_of_what_holds_most_is_whole(name: str) -> None:
 def test_every_model_and_union_is_a_type_for_pydantic(name: str) -> None:
     kind: Any = getattr(models, name)
     assert pydantic.TypeAdapter(kind).json_schema()
+
+
+WANTED: dict[str, Any] = {
+    "call": {
+        "from_number": "+14155550100",
+        "to_number": "+14155550101",
+        "metadata": {"jobs": [1]},
+        "agent_override": {"agent": {"boosted_keywords": ["a", "b"], "response_engine": {"type": "retell-llm", "llm_id": "l"}}},
+    },
+    "agent": {
+        "voice_id": "v",
+        "response_engine": {"type": "retell-llm", "llm_id": "l"},
+        "post_call_analysis_data": [{"type": "string", "name": "n", "description": "d"}],
+    },
+}
+
+
+class Wanted(pydantic.BaseModel):
+    call: types.CallCreatePhoneCallParams
+    agent: types.AgentCreateParams | None = None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Wanted(**WANTED),
+        lambda: Wanted.model_validate_json(json.dumps(WANTED)),
+        lambda: Wanted.model_validate(WANTED, strict=True),
+    ],
+    ids=["python", "json", "strict"],
+)
+def test_what_a_request_takes_is_a_type_for_pydantic_and_stays_the_dicts_that_it_is(make: Callable[[], Wanted]) -> None:
+    made = make()
+    assert json.loads(made.model_dump_json()) == WANTED  # and no null for each setting that was left out
+    override: Any = made.call.get("agent_override")
+    assert override["agent"]["response_engine"] == {"type": "retell-llm", "llm_id": "l"}
+
+
+def test_what_a_request_needs_and_of_what_kind_pydantic_says() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Wanted.model_validate({"call": {"from_number": 1, "agent_override": {"agent": {"boosted_keywords": "abc"}}}})
+    assert {error["loc"][:2] for error in caught.value.errors()} == {
+        ("call", "to_number"),
+        ("call", "from_number"),
+    }
+
+
+def test_a_model_is_taken_where_a_request_takes_one() -> None:
+    override = types.AgentOverrideRequest.from_dict({"agent": {"voice_id": "v"}})
+    made = Wanted.model_validate({"call": {**WANTED["call"], "agent_override": override}})
+    assert made.call.get("agent_override") is override
+
+
+def test_of_a_union_pydantic_takes_what_most_of_the_fields_are_of() -> None:
+    class Short(pydantic.BaseModel):
+        call_id: str | None = None
+
+    kinds: Any = (types.PhoneCallResponse | Short, Short | types.PhoneCallResponse)
+    for kind in kinds:
+        assert isinstance(pydantic.TypeAdapter(kind).validate_python(CALL), types.PhoneCallResponse)
+        assert isinstance(pydantic.TypeAdapter(kind).validate_python({"call_id": "c"}), Short)
+
+
+def test_fastapi_takes_what_a_request_takes_for_its_body() -> None:
+    app = FastAPI()
+
+    @app.post("/calls")
+    def place(params: types.CallCreatePhoneCallParams) -> str:
+        return f"{params['to_number']} {params.get('agent_override')}"
+
+    body = app.openapi()["components"]["schemas"]["CallCreatePhoneCallParams"]
+    assert body["required"] == ["from_number", "to_number"]
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app.test") as client:
+            return await client.post("/calls", json={**WANTED["call"], "agent_override": {"agent": {"voice_id": "v"}}})
+
+    assert anyio.run(ask).json() == "+14155550101 {'agent': {'voice_id': 'v'}}"
+
+
+@pytest.mark.soak
+def test_what_any_method_takes_is_a_type_for_pydantic() -> None:
+    refused: dict[str, str] = {}
+    for name in sorted({*dir(params), *types._PARAMS}):
+        kind: Any = getattr(types, name)
+        try:
+            pydantic.TypeAdapter(kind)
+        except pydantic.errors.PydanticSchemaGenerationError as error:
+            refused[name] = str(error)
+    assert len(refused) == 10
+    assert all("IO[bytes]" in said for said in refused.values())  # a file, which is no type for pydantic there either
 
 
 def test_without_pydantic_one_line_says_what_to_install_and_all_else_works(monkeypatch: pytest.MonkeyPatch) -> None:
