@@ -10,7 +10,7 @@ import attrs
 
 from .bodies import from_answer
 from .kinds import KINDS, Json, Kind, key_of, kind_of, natural, slug
-from .state import Pending, State, digest
+from .state import Bound, Pending, State, digest
 
 __all__ = ["Snapshot", "engine_of", "match", "named", "outline", "voices_of"]
 
@@ -39,13 +39,18 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
     """The ids of the objects that files are about, by name, and what is in doubt.
 
     They are those of the state. What the state does not know is found by the name that people know it by, engines by the agents that have
-    them, and what was being created when an earlier run ended by what was sent.
+    them, and what was being created when an earlier run ended by what was sent. Where it was found under a name that has no file any more,
+    the file was renamed, and the state is too.
     """
-    ids = {name: bound.id for name, bound in state.objects.items() if snapshot.get(name, bound.id) is not None}
+    ids = {
+        name: bound.id
+        for name, bound in state.objects.items()
+        if snapshot.get(name, bound.id) is not None and _is_about(name, bound, files)
+    }
     doubts: list[str] = []
     for kind in sorted(KINDS, key=lambda kind: kind.folder in {"llms", "flows", "tests"}):
         wanted = [name for name in files if kind_of(name) is kind and name not in ids]
-        taken = {*ids.values()}
+        taken = {id for name, id in ids.items() if name in files}
         free = {id: answer for id, answer in snapshot.objects[kind.folder].items() if id not in taken}
         for name in sorted(wanted, key=natural):
             found = list(_found(kind, name, files, free, ids, snapshot, state.pending.get(name)))
@@ -55,9 +60,17 @@ def match(files: Mapping[str, Json], snapshot: Snapshot, state: State) -> tuple[
                     f"{name}: the account has {len(found)} that it may be: say which with `import {name} ID`, of {', '.join(found)}"
                 )
             elif found:
+                for before in [other for other, id in ids.items() if id == found[0]]:
+                    state.objects[name] = state.objects.pop(before)
+                    del ids[before]
                 ids[name] = found[0]
                 del free[found[0]]
     return ids, doubts
+
+
+def _is_about(name: str, bound: Bound, files: Mapping[str, Json]) -> bool:
+    """Whether the state still says which object a file is about: a number stands in the file itself."""
+    return kind_of(name).created or name not in files or files[name].get("phone_number") == bound.id
 
 
 def _found(

@@ -195,7 +195,7 @@ class _Making:
         if name not in self.files:
             self._without_file(name, found)
         elif found is None:
-            if bound is not None and name not in self.overwrite:
+            if bound is not None and kind.created and name not in self.overwrite:
                 self._clash(f"{name} was deleted in the account: take its file away, or create it again with --overwrite {name}")
             elif not kind.created:
                 self.notes.append(f"{name} is left out: the account has no such number, and numbers are bought or imported by people")

@@ -318,3 +318,68 @@ async def test_back_to_a_version_and_to_a_commit(tmp_path: Path) -> None:
         assert pulled.written == ("llms/front",)
         assert (root / "llms/front/general_prompt.md").read_text() == "Be brief.\n" * 8 + "\n"
         assert (await config.plan()).status == 0
+
+
+async def test_a_file_that_was_renamed_is_about_the_same_object(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        agent, llm = await account(client)
+        config = Config(tmp_path, client, variables={"FRONT_ONE_CRM_AUTHORIZATION": KEY})
+        await config.pull()
+        for folder, old, new in (("agents", "front", "desk"), ("llms", "front", "words")):
+            (tmp_path / folder / f"{old}.yaml").rename(tmp_path / folder / f"{new}.yaml")
+        edited(tmp_path / "agents/desk.yaml", "llms/front", "llms/words")
+        edited(tmp_path / "phone_numbers/main.yaml", "agents/front", "agents/desk")
+        assert (await config.plan()).status == 0
+        edited(tmp_path / "llms/words.yaml", "First.", "First of all.")
+        plan = await config.plan()
+        assert [(step.action, step.name, [*step.parts]) for step in plan.steps] == [("update", "llms/words", ["states"])]
+        await config.apply(plan)
+        assert {name: bound["id"] for name, bound in states(tmp_path).items()}.items() >= {("agents/desk", agent), ("llms/words", llm)}
+        assert not {"agents/front", "llms/front"} & states(tmp_path).keys()
+
+
+def states(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / "retell.state.json").read_text())["environments"]["default"]["objects"]
+    return found
+
+
+async def test_a_file_may_be_about_another_number(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        await account(client)
+        other = (await client.phone_number.create(area_code=212)).phone_number
+        config = Config(tmp_path, client, variables={})
+        await config.pull(["phone_numbers/main"])
+        edited(tmp_path / "phone_numbers/main.yaml", "+14155550100", other)
+        plan = await config.plan()
+        assert [(step.name, [*step.parts]) for step in plan.steps] == [("phone_numbers/main", ["nickname", "inbound_agents"])]
+        await config.apply(plan)
+        assert (await client.phone_number.retrieve(other)).to_dict()["nickname"] == "Main"
+        edited(tmp_path / "phone_numbers/main.yaml", other, "+19995550100")
+        plan = await config.plan()
+        assert (plan.steps, plan.conflicts) == ((), ())
+        assert "phone_numbers/main is left out" in plan.notes[0]
+
+
+async def test_a_circle_of_agents_with_flows_is_made(tmp_path: Path) -> None:
+    """Flows need nodes to be created, and nodes may refer to agents that are yet to be created."""
+    source, local = LocalRetell(), LocalRetell()
+    async with source.client() as client:
+        swap: Any = {"type": "agent_swap", "id": "n", "agent_id": "x", "post_call_analysis_setting": "both_agents"}
+        edge = {"id": "e", "destination_node_id": "n", "transition_condition": {"type": "prompt", "prompt": "Transfer failed"}}
+        made = []
+        for name in ("One", "Two"):
+            plain: Any = [{"type": "end", "id": "n", "instruction": {"type": "prompt", "text": "Bye"}}]
+            flow = (await client.conversation_flow.create(nodes=plain, start_speaker="agent", start_node_id="n")).conversation_flow_id
+            engine: Any = {"type": "conversation-flow", "conversation_flow_id": flow}
+            made.append((flow, (await client.agent.create(agent_name=name, voice_id="retell-Cimo", response_engine=engine)).agent_id))
+        for (flow, _), (_, other) in zip(made, made[::-1], strict=True):
+            await client.conversation_flow.update(flow, nodes=[swap | {"agent_id": other, "edge": edge}])
+        await Config(tmp_path, client, "source").pull()
+    async with local.client() as client:
+        config = Config(tmp_path, client)
+        await config.apply(await config.plan())
+        assert (await config.plan()).status == 0
+        assert {one.latest["nodes"][0]["agent_id"] for one in local.sandbox.store.flows} == {one.id for one in local.sandbox.store.agents}
+        assert all(one.latest["start_node_id"] == "n" for one in local.sandbox.store.flows)
