@@ -164,12 +164,12 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
         await run.account.change_sources(id, parts, _reader(run, name))
         after = _with_sources(kind, there, step.parts)
     elif kind.folder in {"llms", "flows"}:
-        after = run.parts(name, await _update_engine(step, run, kind, id, body))
+        after = run.parts(name, await _update_engine(step, plan, run, body))
     else:
         version = before.get("version") if kind.drafts else None
         if before.get("is_published"):
             version = (await run.account.draft(kind, id, before["version"]))["version"]
-        whole = body if kind.folder != "tests" else run.body(name, run.files[name])  # what is put takes the place of all
+        whole = body if kind.folder != "tests" else run.body(name, there | step.parts)  # what is put takes the place of all
         after = run.parts(name, await run.account.update(kind, id, whole, version))
     missed = [
         part
@@ -187,13 +187,14 @@ async def _update(step: Step, plan: Plan, run: Run) -> None:
     run.applied.done.append(f"updated {name}: {', '.join(step.parts)}")
 
 
-async def _update_engine(step: Step, run: Run, kind: Kind, id: str, body: Json) -> Json:
+async def _update_engine(step: Step, plan: Plan, run: Run, body: Json) -> Json:
     """Change the draft of an engine. The published one is left as it is: the agents that have it get drafts, and these the same engine."""
+    kind, id = kind_of(step.name), run.ids[step.name]
     for agent in step.drafts:
         found = await run.account.retrieve(kind_of(agent), run.ids[agent])
         if found.get("is_published"):
             await run.account.draft(kind_of(agent), run.ids[agent], found["version"])
-    draft = await run.account.retrieve(kind, id)
+    draft = await _unchanged(step, plan, run)
     after = await run.account.update(kind, id, body, draft.get("version"))
     for agent in step.drafts:
         found = await run.account.retrieve(kind_of(agent), run.ids[agent])

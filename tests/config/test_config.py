@@ -320,6 +320,22 @@ async def test_back_to_a_version_and_to_a_commit(tmp_path: Path) -> None:
         assert (await config.plan()).status == 0
 
 
+async def test_a_test_case_that_is_put_keeps_what_was_changed_in_the_account(tmp_path: Path) -> None:
+    local = LocalRetell()
+    async with local.client() as client:
+        _, llm = await account(client)
+        engine: Any = {"type": "retell-llm", "llm_id": llm}
+        await client.tests.create_test_case_definition(name="Case", metrics=["one"], user_prompt="Hi", response_engine=engine)
+        config = Config(tmp_path, client, variables={})
+        await config.pull()
+        (case,) = local.sandbox.store.test_cases
+        case.write(case.latest | {"user_prompt": "Good day"})
+        edited(tmp_path / "tests/case.yaml", "- one", "- two")
+        await config.apply(await config.plan())
+        assert (case.latest["user_prompt"], case.latest["metrics"]) == ("Good day", ["two"])
+        assert "user_prompt" in local.requests("tests.update_test_case_definition")[0].body
+
+
 async def test_a_file_that_was_renamed_is_about_the_same_object(tmp_path: Path) -> None:
     local = LocalRetell()
     async with local.client() as client:

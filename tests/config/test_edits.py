@@ -121,7 +121,7 @@ class Editor:
         if kind == "phone_numbers":
             body["nickname"] = f"Number {self.count}"
             return
-        body["user_prompt"] = f"Ask {self.count}"
+        body[rng.choice(["user_prompt", "name"])] = f"Ask {self.count}"
 
     def edit_file(self) -> str:
         kinds = ["agents", "chat_agents", "llms", "flows", "phone_numbers", "tests"]
