@@ -15,7 +15,7 @@ from .._core.errors import ConfigurationError
 from ..campaigns.report import plain
 from ..config import Config, Plan, Pulled, report
 from ..config.folder import read_folder
-from .profiles import Profile
+from .profiles import DEFAULT, Profile
 
 __all__ = ["config"]
 
@@ -50,7 +50,7 @@ class _Strict(click.Group):
 @click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), default=Path("retell"), show_default=True, help="Where the files are."
 )
-@click.option("--env", "environment", default="default", show_default=True, metavar="NAME", help="The environment: environments/NAME.yaml.")
+@click.option("--env", "environment", default=DEFAULT, show_default=True, metavar="NAME", help="The environment: environments/NAME.yaml.")
 @click.option("--profile", metavar="NAME", help="Whose key, where the environment names no profile: RETELL_API_KEY_NAME.")
 @click.pass_context
 def config(ctx: click.Context, folder: Path, environment: str, profile: str | None) -> None:
@@ -74,7 +74,10 @@ def _run(ctx: click.Context, use: Callable[[Config], Awaitable[T]], environment:
 
 class _opened:  # noqa: N801 - used like a function
     def __init__(self, folder: Path, environment: str, profile: str | None) -> None:
-        said = read_folder(folder, environment).environment.profile
+        read = read_folder(folder, environment)
+        if read.over is None and environment != DEFAULT:
+            raise ConfigurationError(f"there is no environment {environment}: write {folder}/environments/{environment}.yaml")
+        said = read.environment.profile
         self._client = Profile.named(said or profile).client()
         self._config = Config(folder, self._client, environment)
 

@@ -139,10 +139,11 @@ async def _all(tasks: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None
             for task in tasks:
                 group.start_soon(task)
     except ExceptionGroup as errors:
-        error: Exception = errors
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+        raise _only(errors) from None
+
+
+def _only(error: Exception) -> Exception:
+    return _only(cast("ExceptionGroup[Exception]", error).exceptions[0]) if isinstance(error, ExceptionGroup) else error
 
 
 def source_fields(parts: Mapping[str, Any], read: Callable[[str], bytes]) -> Json:

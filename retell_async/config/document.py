@@ -69,8 +69,12 @@ def _schema(method: str) -> Json:
     wanted = METHODS[method]
     items: list[Json] = [*_document()["paths"].values()]
     operations: list[Any] = [one for item in items for one in item.values()]
-    found: Json = next(one for one in operations if isinstance(one, dict) and cast("Json", one).get("operationId") == wanted)
+    found: Json = next(one for one in map(_dict, operations) if one.get("operationId") == wanted)
     return cast("Json", next(iter(found["requestBody"]["content"].values()))["schema"])
+
+
+def _dict(value: Any) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
 
 
 def _body(kind: Kind) -> Json:

@@ -330,7 +330,7 @@ class _Writer:
 
         :param before: what `raw` means now.
         """
-        if raw is not None and type(before) is type(after) and before == after:
+        if type(before) is type(after) and before == after:
             return raw
         if isinstance(raw, _MAP) and isinstance(before, dict) and isinstance(after, dict):
             old, new = cast("Json", before), cast("Json", after)

@@ -88,6 +88,7 @@ def test_promote(local: LocalRetell, tmp_path: Path) -> None:
         (("import", "agent/x", "agent_1"), "a name begins with knowledge_bases/"),
         (("import", "agents/x", "agent_1"), "the account has no agent_1 among its agents"),
         (("plan", "--delete", "agents/x"), "conflict: --delete agents/x"),
+        (("--env", "prod", "plan"), "there is no environment prod: write retell/environments/prod.yaml"),
         (("rollback",), "either AGENT and --version N, or --commit COMMIT"),
         (("plan", "--wrong"), "No such option"),
         (("--folder", __file__, "plan"), "is a file"),
