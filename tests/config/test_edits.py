@@ -19,7 +19,7 @@ from retell_async.config.kinds import kind_of
 from retell_async.testing import LocalRetell
 
 Json = dict[str, Any]
-EDITS = int(os.environ.get("RETELL_TEST_EDITS", "40"))
+EDITS = int(os.environ.get("CONFIG_EDITS", "40"))
 """How many edits the soak makes. 200 take a minute and a half on two busy cores."""
 
 
@@ -253,7 +253,7 @@ async def test_a_plan_says_what_applying_does(tmp_path: Path) -> None:
 @pytest.mark.parallel
 @pytest.mark.asyncio
 async def test_many_edits(tmp_path: Path) -> None:
-    """``RETELL_TEST_EDITS`` edits of files and of the account."""
+    """``CONFIG_EDITS`` edits of files and of the account."""
     seen = await edits(tmp_path, 7, EDITS)
     print(seen)
     assert all(seen.values()), seen
