@@ -56,6 +56,9 @@ __all__ = [
 class RetellError(Exception):
     """Base of every error that this package raises on its own account."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)  # without what makes its message once more
+
 
 class ConfigurationError(RetellError, ValueError):
     """A setting that cannot work, such as an empty API key or a negative timeout; nothing was sent."""

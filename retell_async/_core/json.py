@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["loads"]
+__all__ = ["loads", "well_formed"]
 
 
 def loads(content: bytes | str) -> Any:
@@ -20,3 +20,16 @@ def loads(content: bytes | str) -> Any:
         return msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeEncodeError):  # the latter for a text that holds a surrogate as it is
         return json.loads(content)
+
+
+def well_formed(value: Any) -> Any:
+    """A value of JSON that can be encoded: halves of pairs that stand together are one character, and others the one for what is none."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [well_formed(item) for item in cast("list[object]", value)]
+        case dict():
+            return {well_formed(name): well_formed(item) for name, item in cast("dict[object, object]", value).items()}
+        case _:
+            return value

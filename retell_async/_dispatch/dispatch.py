@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import attrs
 
 from .._call_slots import CallSlots, Slot
+from .._core.attempt import Failed, attempt
 from .._core.errors import (
     APIConnectionError,
     APIStatusError,
@@ -129,7 +131,9 @@ class Dispatch:
     async def _produce(self) -> None:
         with self._send, self._way.ends.placing():
             async with anyio.create_task_group() as tasks:
-                await self._take_all(tasks)
+                ended = await attempt(partial(self._take_all, tasks))
+                if isinstance(ended, Failed) and self._stopped is None:
+                    self._error = self._error or ended.exception
 
     async def _take_all(self, tasks: TaskGroup) -> None:
         """Take requests as there is room for their calls, and give each to a task of its own."""

@@ -6,12 +6,14 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import anyio
 import attrs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .._core.attempt import Done, Failed, attempt
 from .._core.errors import ConfigurationError
 from .._core.masking import mask_text, masked_traceback
 from .database import Database
@@ -141,12 +143,12 @@ class Worker:
                 async with self._database.write() as connection:
                     await self._writer.write(connection, seen, self._writer.now_ms())
             for handler in plain:
-                await handler(event)
+                _done(await attempt(partial(handler, event)))
         async with self._database.write() as connection:
             if seen is not None and not plain:
                 await self._writer.write(connection, seen, self._writer.now_ms())
             for run in in_transaction:
-                await run(event, connection)
+                _done(await attempt(partial(run, event, connection)))
             await self._inbox.done(connection, taken.key)
 
     async def _keep_renewed(self, taken: Taken) -> None:
@@ -172,6 +174,11 @@ class Worker:
         await tidy(self._database)
         if self._keep_for is not None:
             await forget(self._database, self._writer.now_ms() - int(self._keep_for.total_seconds() * 1000))
+
+
+def _done(ended: Done[object] | Failed) -> None:
+    if isinstance(ended, Failed):
+        raise ended.exception
 
 
 def _only(error: Exception) -> Exception:

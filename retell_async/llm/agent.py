@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import anyio
 
 from retell_async import ConfigurationError
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .session import Session
     from .turn import Turn
 
-__all__ = ["Agent", "AgentFactory", "FunctionAgent", "Said", "factory_of", "texts"]
+__all__ = ["Agent", "AgentFactory", "FunctionAgent", "Said", "factory_of", "say_all"]
 
 Said: TypeAlias = AsyncIterable[str | None] | Awaitable[AsyncIterable[str | None] | str | None] | str | None
 """What an agent may give for a turn: an async generator of texts, above all. ``None`` among them is passed over."""
@@ -151,20 +153,35 @@ def _takes(function: Any, *arguments: object) -> bool:
     return True
 
 
-async def texts(said: Said) -> AsyncGenerator[str]:
-    """The texts that an agent gives, one by one.
+async def say_all(said: Said, say: Callable[[str], Awaitable[None]]) -> None:
+    """Say the texts that an agent gives, one by one.
+
+    Where `say` is cancelled, a generator is told so at its ``yield``, as at any ``await`` of its own: the deadline may be its own too.
 
     :raises TypeError: it gives something else.
     """
     given: Any = await said if inspect.isawaitable(said) else said
     if given is None or isinstance(given, str):
-        yield given or ""
+        await say(given or "")
         return
     if not hasattr(given, "__aiter__"):
         raise TypeError(f"an agent gives an async iterator of texts, a text or nothing, and this one gave {type(given).__name__}")
     async with closing(given) as parts:
-        async for text in parts:
-            yield _text(text)
+        iterator: Any = parts
+        following: Awaitable[object] = iterator.__anext__()
+        while True:
+            try:
+                text = await following
+            except StopAsyncIteration:
+                return
+            try:
+                await say(_text(text))
+            except anyio.get_cancelled_exc_class() as cancelled:
+                if not hasattr(iterator, "athrow"):
+                    raise
+                following = iterator.athrow(cancelled)
+            else:
+                following = iterator.__anext__()
 
 
 def _text(text: object) -> str:

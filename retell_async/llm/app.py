@@ -14,7 +14,7 @@ from retell_async._core.masking import masked_traceback
 
 from .agent import AgentFactory, factory_of
 from .channel import Channel, Opening, Refused
-from .log import is_ending, log
+from .log import is_ending, is_stray, log
 from .serving import asgi
 from .serving.gate import Gate
 from .session import Session, Stats
@@ -239,7 +239,7 @@ class App:
         try:
             await session.run()
         except BaseException as error:
-            if is_ending(error):
+            if not is_stray(error):  # one that is would end the other calls too
                 raise
             log.error("call %r broke off\n%s", session.call_id, masked_traceback(error))
         finally:

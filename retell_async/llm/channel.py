@@ -16,6 +16,9 @@ class Disconnected(Exception):
         super().__init__(f"closed with {code}")
         self.code = code
 
+    def __reduce__(self) -> tuple[type[Disconnected], tuple[int]]:
+        return type(self), (self.code,)
+
 
 class Channel(Protocol):
     """One open WebSocket."""

@@ -12,9 +12,10 @@ import attrs
 from anyio.abc import TaskGroup
 
 from retell_async import RetellError
+from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import mask_text, masked_traceback
 
-from .log import is_stray, log, stated_of
+from .log import log, stated_of
 from .store import Outcome, Store, finish
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Effects:
             self._known[key] = effect
         await self._wait(effect)
         if (error := effect.error) is not None:
-            error.__context__ = effect.context  # else it would grow by each turn that asks
+            object.__setattr__(error, "__context__", effect.context)  # else it would grow by each turn that asks; it may be a frozen class
             raise error.with_traceback(effect.traceback)
         return effect.result
 
@@ -159,6 +160,11 @@ class Effects:
 
     async def _carry_out(self, effect: Effect, fn: Callable[[], Any], retry_on: tuple[type[Exception], ...]) -> None:
         begun = False
+
+        async def call() -> Any:
+            result = fn()
+            return await result if inspect.isawaitable(result) else result
+
         try:
             known = await self._begin(effect.key)
             if known is not None:
@@ -167,16 +173,18 @@ class Effects:
             begun = True
             self.changed()
             _carried_out.set(effect)
-            result = fn()
-            effect.result = await result if inspect.isawaitable(result) else result
-            effect.done = True
+            ended = await attempt(call)
+            if isinstance(ended, Done):
+                effect.done, effect.result = True, ended.value
+            elif isinstance(ended.error, Exception):
+                effect.error = ended.error
+            else:
+                self._cut_off(effect)
         except Exception as error:  # noqa: BLE001 - it is raised where the effect is waited for
             effect.error = error
-        except BaseException as error:
-            effect.error = SideEffectUnknownError(effect.key)
-            log.error("call %r: the side effect %r was cut off: it may have happened or not", self.call_id, effect.key)
-            if not is_stray(error):
-                raise
+        except BaseException:
+            self._cut_off(effect)
+            raise
         finally:
             if (failed := effect.error) is not None:
                 effect.traceback, effect.context = failed.__traceback__, failed.__context__
@@ -186,11 +194,18 @@ class Effects:
             if begun and not isinstance(effect.error, SideEffectUnknownError):
                 await self._finish(effect)
 
+    def _cut_off(self, effect: Effect) -> None:
+        effect.error = SideEffectUnknownError(effect.key)
+        log.error("call %r: the side effect %r was cut off: it may have happened or not", self.call_id, effect.key)
+
     async def _begin(self, key: str) -> Outcome | None:
         until = anyio.current_time() + _ELSEWHERE_WITHIN
         while True:
             with anyio.fail_after(_STORE_WITHIN):
-                known = await self.store.begin(self.call_id, key)
+                asked = await attempt(lambda: self.store.begin(self.call_id, key))
+            if isinstance(asked, Failed):
+                raise asked.exception
+            known = asked.value
             if known is None or known.state != "begun" or anyio.current_time() >= until:
                 return known
             await anyio.sleep(_LOOK_EVERY)
@@ -202,7 +217,7 @@ class Effects:
                 effect.done, effect.result, effect.told = True, known.result, before is None or before.told
             case "failed":
                 effect.error = SideEffectFailedError(effect.key, known.error)
-            case "begun":
+            case _:
                 effect.error = SideEffectUnknownError(effect.key)
 
     async def _finish(self, effect: Effect) -> None:
@@ -212,10 +227,9 @@ class Effects:
             outcome = Outcome("done", effect.result)
         else:
             outcome = Outcome("failed", error=mask_text(stated_of(effect.error)))
-        try:
-            with anyio.move_on_after(_STORE_WITHIN, shield=True) as waiting:
-                await finish(self.store, self.call_id, effect.key, outcome)
-            if waiting.cancelled_caught:
-                log.error("call %r: the store does not take how %r ended", self.call_id, effect.key)
-        except Exception as error:  # noqa: BLE001 - a store may raise anything
-            log.error("call %r: the store does not take how %r ended\n%s", self.call_id, effect.key, masked_traceback(error))
+        with anyio.move_on_after(_STORE_WITHIN, shield=True):
+            ended = await attempt(lambda: finish(self.store, self.call_id, effect.key, outcome))
+            if isinstance(ended, Failed):
+                log.error("call %r: the store does not take how %r ended\n%s", self.call_id, effect.key, masked_traceback(ended.error))
+            return
+        log.error("call %r: the store does not take how %r ended", self.call_id, effect.key)

@@ -1,4 +1,4 @@
-"""The log, how an error of the application is told from the end of the task that it runs in, and how JSON is written and read.
+"""The log, how an error is told from the end of what it comes out of, and how JSON is written and read.
 
 What says how something went must not fail itself.
 """
@@ -13,13 +13,15 @@ from typing import Any, NoReturn, cast
 
 import anyio
 
-__all__ = ["absorb", "as_json", "is_ending", "is_json", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
+from retell_async._core.json import well_formed
+
+__all__ = ["as_json", "is_ending", "is_json", "is_stray", "log", "object_of", "parsed", "stated_of", "text_of"]
 
 log = logging.getLogger("retell_async.llm")
 
 
 def is_stray(error: BaseException) -> bool:
-    """Whether an error that just came out of the application's code is its own, a cancellation of something that it waits for included."""
+    """Whether an error that just came out ends neither the program nor the scope around: a cancellation of the task as such included."""
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
         return False
     if isinstance(error, Exception):
@@ -31,18 +33,10 @@ def is_stray(error: BaseException) -> bool:
 
 
 def is_ending(error: BaseException) -> bool:
-    """Whether an error that just came out ends the task that it came out in: also a task of asyncio that was cancelled as such."""
+    """Whether an error that just came out ends the task too: that of a server, which cancels it as such on asyncio."""
     if isinstance(error, asyncio.CancelledError) and (task := asyncio.current_task()) is not None and task.cancelling():
         return True
     return not is_stray(error)
-
-
-def absorb(error: BaseException) -> None:
-    """Take note that a stray error goes no further: asyncio remembers of a task that it was cancelled, by itself too."""
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        while task is not None and task.cancelling():
-            task.uncancel()
 
 
 def text_of(value: object) -> str:
@@ -98,7 +92,7 @@ def object_of(text: str) -> dict[str, Any] | None:
 
 def stated_of(error: BaseException) -> str:
     """The class and the message of an error."""
-    return f"{type(error).__name__}: {_written(error)}"
+    return f"{type(error).__name__}: {well_formed(_written(error))}"
 
 
 def _written(value: object) -> str:

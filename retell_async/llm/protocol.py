@@ -264,7 +264,14 @@ class Conversation:
         """The id for a new interruption. It takes the place of an earlier one and of an answer that is under way."""
         self._interrupt += 1
         self._interrupting = self.open
-        self._current, self._wanted, self._begun = None, False, False
+        completed = any(isinstance(each, Response) and each.response_id == 0 and each.content_complete for each, _ in self._queue)
+        if self._current == 0 and (self._wanted or completed):
+            # The agent may say nothing before the begin message is complete, so what is left of it is nothing.
+            self._queue = deque(each for each in self._queue if not isinstance(each[0], Response))
+            self._send(Response(response_id=0, content="", content_complete=True))
+        else:
+            self._current = None
+        self._wanted = self._begun = False
         self.greeted = self.greeted or self.open
         return self._interrupt
 

@@ -17,19 +17,19 @@ import anyio.lowlevel
 import attrs
 
 from retell_async import _instrumentation
+from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import masked_traceback
 from retell_async._instrumentation import TurnActivity, trace_in
 
-from .agent import Agent, texts
+from .agent import Agent, say_all
 from .channel import Channel
 from .connection import Connection, FloodedError
 from .effects import Effects
-from .log import absorb, is_stray, log, object_of, text_of
-from .messages import AgentConfig, Options
+from .log import log, object_of, text_of
+from .messages import AgentConfig, Options, UpdateAgent, dump
 from .protocol import Action, Asked, Conversation, Details, Event, Ignored, Kind, Other, Updated
 from .settings import FAILURE, Settings, SilentPickup
 from .store import Records, Store
-from .streams import closing
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -82,12 +82,7 @@ class Session:
         self.settings = settings
         self.call: CallResponse | None = None
         """The call's details, ``None`` until Retell has sent them."""
-        self.state: dict[str, Any] = {}
-        """The application's own. It survives reconnections, and other processes too with a store that they share.
-
-        Those get the text of what JSON does not have, such as a datetime, if the store writes JSON. It is saved when a turn is complete,
-        when a connection is lost, and at the end.
-        """
+        self._state: dict[str, Any] = {}
         self.ended: str | None = None
         """Why the call is over: ``closed`` by Retell, ``lost`` for good, ``too_long``, ``flooded`` or ``refused``. Where only this process
         is done with it: ``shutdown``, or ``moved`` when Retell has connected it to another one."""
@@ -119,6 +114,8 @@ class Session:
         self._turn: Turn | None = None
         self._held: Asked | None = None
         self._ready = not settings.call_details
+        self._is_admitted = settings.admit is None
+        """Whether it is one of the application's own; what another process has kept is of one."""
         self._updates: deque[Updated] | None = deque(maxlen=_MOST_UPDATES) if type(agent).on_update is not Agent.on_update else None
         self._updated = anyio.Event()
         self._interruption = anyio.CancelScope()
@@ -140,6 +137,23 @@ class Session:
         return f"Session({self.call_id!r})"
 
     # For the application.
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The application's own. It survives reconnections, and other processes too with a store that they share.
+
+        Those get the text of what JSON does not have, such as a datetime, if the store writes JSON. It is saved when a turn is complete,
+        when a connection is lost, and at the end.
+
+        :raises TypeError: it is set to what is no dict.
+        """
+        return self._state
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        if not isinstance(cast("object", state), dict):
+            raise TypeError(f"session.state is a dict, and not {type(state).__name__}")
+        self._state = state
 
     @property
     def transcript(self) -> Sequence[Utterance]:
@@ -220,7 +234,7 @@ class Session:
                 raise ValueError(f"{name} must be between 0 and 1, and is {value!r}")
         if reminder_trigger_ms is not None and not 0 < reminder_trigger_ms < float("inf"):
             raise ValueError(f"reminder_trigger_ms must be above 0, and is {reminder_trigger_ms!r}")
-        if reminder_max_count is not None and (int(reminder_max_count) != reminder_max_count or reminder_max_count < 0):
+        if reminder_max_count is not None and not (0 <= reminder_max_count < math.inf and int(reminder_max_count) == reminder_max_count):
             raise ValueError(f"reminder_max_count must be a whole number of 0 or more, and is {reminder_max_count!r}")
         changes = {name: value for name, value in given.items() if value is not None}
         if not changes:
@@ -481,7 +495,7 @@ class Session:
         self.end("refused", 1008, "not admitted")
 
     def _make_ready(self) -> None:
-        self._ready = True
+        self._ready = self._is_admitted = True
         self._stats.calls += self.settings.admit is not None
         held, self._held = self._held, None
         if held is not None and self._conversation.wanted == held.id:
@@ -550,20 +564,17 @@ class Session:
         with self._watched(turn), turn.scope:
             async with anyio.create_task_group() as watching:
                 watching.start_soon(self._watch, turn)
-                try:
-                    async with closing(texts(self._hook(turn.kind)(turn))) as given:
-                        async for text in given:
-                            await turn.say(text)
-                except BaseException as error:
-                    if not is_stray(error):
-                        raise
-                    absorb(error)
-                    self._failed(turn, error)
-                else:
+                ended = await attempt(lambda: self._speak(turn))
+                if isinstance(ended, Done):
                     self._complete(turn)
+                else:
+                    self._failed(turn, ended.error)
                 watching.cancel_scope.cancel()
         if turn.complete:
             self._save_soon()
+
+    async def _speak(self, turn: Turn) -> None:
+        await say_all(self._hook(turn.kind)(turn), turn.say)
 
     @contextmanager
     def _watched(self, turn: Turn) -> Generator[None]:
@@ -601,14 +612,18 @@ class Session:
     async def _watch(self, turn: Turn) -> None:
         """Say a filler when the agent is slow, and give the turn up when it is too slow."""
         settings = self.settings
-        if settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript):
-            await anyio.sleep(min(settings.filler_after, turn.timeout))
-            if not turn.text:
-                filler = settings.filler[self._stats.fillers % len(settings.filler)]
-                self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
-                self._wake()
-        while (left := turn.active_at + turn.timeout - anyio.current_time()) > 0:
-            await (anyio.sleep_forever() if left == float("inf") else anyio.sleep(left))
+        may_be_filled = settings.filler and turn.kind == "response" and any(item.role == "agent" for item in turn.transcript)
+        filled_at = anyio.current_time() + settings.filler_after if may_be_filled else math.inf
+        while (now := anyio.current_time()) < (until := turn.active_at + turn.timeout):
+            if now >= filled_at:
+                filled_at = math.inf
+                if not turn.text:
+                    filler = settings.filler[self._stats.fillers % len(settings.filler)]
+                    self._stats.fillers += self._conversation.respond(turn.id, f"{filler.rstrip()} ", complete=False)
+                    self._wake()
+            turn.hurried = anyio.Event()
+            with anyio.move_on_after(min(until, filled_at) - now):
+                await turn.hurried.wait()
         if turn.complete:  # at the last moment
             return
         self._stats.timed_out += 1
@@ -639,6 +654,9 @@ class Session:
             self._tasks.start_soon(self._pick_up, pickup)
 
     def _failed(self, turn: Turn, error: BaseException) -> None:
+        if turn.scope.cancel_called:  # nobody wants it any more, and what its cleanup raises is no failure that anybody notices
+            log.info("call %r: turn %d (%s) was given up, and raised\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
+            return
         self._stats.failed += 1
         turn.note("failed", error)
         log.error("call %r: turn %d (%s) failed\n%s", self.call_id, turn.id, turn.kind, masked_traceback(error))
@@ -672,24 +690,26 @@ class Session:
         self, scope: anyio.CancelScope, id: int, message: AsyncIterable[str | None], uninterruptible: bool, action: Action | None
     ) -> None:
         conversation, said, failed = self._conversation, "", True
+
+        async def say(text: str) -> None:
+            nonlocal said
+            said += text
+            if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
+                scope.cancel()
+            self._wake()
+            await self._breathe()
+            patience.deadline = anyio.current_time() + self.settings.timeout
+
         with scope:
             with anyio.move_on_after(self.settings.timeout) as patience:
-                try:
-                    async with closing(texts(message)) as given:
-                        async for text in given:
-                            said += text
-                            if not conversation.interrupt(id, text, complete=False, uninterruptible=uninterruptible):
-                                return
-                            self._wake()
-                            await self._breathe()
-                            patience.deadline = anyio.current_time() + self.settings.timeout
+                ended = await attempt(lambda: say_all(message, say))
+                if isinstance(ended, Done):
                     failed = not said.strip() and action is None
-                except BaseException as error:
-                    if not is_stray(error):
-                        raise
-                    absorb(error)
-                    log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(error))
-            if patience.cancelled_caught:
+                elif not patience.cancel_called and not scope.cancel_called:
+                    log.error("call %r: an interruption failed\n%s", self.call_id, masked_traceback(ended.error))
+            if scope.cancel_called:
+                return
+            if patience.cancel_called and failed:
                 log.error("call %r: an interruption gave nothing for %g seconds", self.call_id, self.settings.timeout)
             last = ""
             if failed:
@@ -711,19 +731,34 @@ class Session:
         elsewhere, record = await self._records.claim()
         if record is not None and not self._restored:
             self._restored = True
-            state: dict[str, Any] = record.get("state") or {}
-            for key, value in state.items():
-                self.state.setdefault(key, value)
+            self._is_admitted = self._is_admitted or bool(record)
             self._conversation.greeted = self._conversation.greeted or record.get("greeted") is True
-            self._effects.restore(record.get("effects") or ())
+            parts: dict[str, Callable[[Any], None]] = {"state": self._restore_state, "effects": self._effects.restore}
             if not self._connections:  # else what is kept is older than what was said here
-                self._conversation.agent = record.get("agent") or {}
-                self._reminders.update(record.get("reminders") or {})
+                parts |= {"agent": self._restore_agent, "reminders": self._restore_reminders}
                 self._taking_leave = record.get("taking_leave") is True
+            for name, restore in parts.items():
+                try:
+                    if kept := record.get(name):
+                        restore(kept)
+                except Exception as error:  # noqa: BLE001 - a store may give anything
+                    log.error("call %r: the %s that the store has kept cannot be used\n%s", self.call_id, name, masked_traceback(error))
         return elsewhere
+
+    def _restore_state(self, kept: Mapping[str, Any]) -> None:
+        for key, value in {**kept}.items():
+            self.state.setdefault(key, value)
+
+    def _restore_agent(self, kept: Mapping[str, Any]) -> None:
+        self._conversation.agent = _agent_of(kept)
+
+    def _restore_reminders(self, kept: Mapping[str, Any]) -> None:
+        self._reminders.update(_agent_of(kept))
 
     async def _save(self) -> bool:
         """Save what another process would need. ``False`` when one has the call already."""
+        if not self._is_admitted:
+            return True
         if await self._records.save(self._record()):
             return True
         if not self._records.doubtful:
@@ -760,7 +795,7 @@ class Session:
         self._tell_late(at_last=True)
         with anyio.move_on_after(self.settings.finish_within, shield=True):
             await self._effects.settled()
-        if self.ended == "refused":
+        if self.ended == "refused" or not self._is_admitted:
             return
         if not await self._save():
             self.ended = "moved"
@@ -774,15 +809,21 @@ class Session:
 
     async def _guard(self, name: str, hook: Callable[..., Awaitable[None] | None], *arguments: object) -> None:
         """Call a hook of the application, and log what it raises."""
-        try:
+
+        async def call() -> None:
             given = hook(*arguments)
             if given is not None:
                 await given
-        except BaseException as error:
-            if not is_stray(error):
-                raise
-            absorb(error)
-            log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(error))
+
+        ended = await attempt(call)
+        if isinstance(ended, Failed):
+            log.error("call %r: %s failed\n%s", self.call_id, name, masked_traceback(ended.error))
+
+
+def _agent_of(kept: Mapping[str, Any]) -> dict[str, Any]:
+    config = AgentConfig(**kept)
+    dump(UpdateAgent(agent_config=config))  # what cannot be sent is unusable
+    return config.to_dict()
 
 
 def _after(said: str, message: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeVar, cast
 import anyio
 import attrs
 
+from retell_async._core.attempt import Done, attempt
 from retell_async._core.masking import mask_text, masked_traceback
 
 from .log import as_json, is_json, log
@@ -217,14 +218,15 @@ class Records:
 
     async def _ask(self, problem: str, ask: Callable[[], Awaitable[T]]) -> T | None:
         """``None`` when the store does not answer."""
-        try:
-            with anyio.move_on_after(_RECORD_WITHIN, shield=True):
-                async with self._one_by_one:
-                    return await ask()
-            self._late_until = anyio.current_time() + _LATE_WITHIN
-            log.error("call %r: the store %s", self._call_id, problem)
-        except Exception as error:  # noqa: BLE001 - a store may raise anything
-            log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(error))
+        with anyio.move_on_after(_RECORD_WITHIN, shield=True):
+            async with self._one_by_one:
+                ended = await attempt(ask)
+            if isinstance(ended, Done):
+                return ended.value
+            log.error("call %r: the store %s\n%s", self._call_id, problem, masked_traceback(ended.error))
+            return None
+        self._late_until = anyio.current_time() + _LATE_WITHIN
+        log.error("call %r: the store %s", self._call_id, problem)
         return None
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, overload
 
 import anyio
 
 from retell_async import _instrumentation
+from retell_async._core.json import well_formed
 from retell_async._instrumentation import TurnActivity
 
 from .chat.transcripts import REMINDER, ChatMessage, chat_messages, last_said
@@ -44,6 +45,8 @@ class Turn:
         self.effects = effects
         """What `once` was called for in turns that the user did not get to hear: done or still going on, and to be told or kept to."""
         self._timeout = timeout
+        self.hurried = anyio.Event()
+        """Set when there is less time than there was."""
         self.uninterruptible = False
         """Whether the user cannot interrupt what is said from now on."""
         self.may_be_silent = kind != "response"
@@ -68,7 +71,7 @@ class Turn:
 
     @property
     def timeout(self) -> float:
-        """Seconds within which the next text must come, else the turn ends with the failure message. May be raised at any time.
+        """Seconds within which the next text must come, else the turn ends with the failure message. May be changed at any time.
 
         :raises ValueError: it is set to what is no number above 0.
         """
@@ -79,7 +82,9 @@ class Turn:
         given: Any = seconds
         if isinstance(given, bool) or not isinstance(given, (int, float)) or not given > 0:
             raise ValueError(f"timeout must be a number of seconds above 0, and is {given!r}")
-        self._timeout = seconds
+        less, self._timeout = seconds < self._timeout, seconds
+        if less:
+            self.hurried.set()
 
     @property
     def call(self) -> CallResponse | None:
@@ -191,6 +196,7 @@ class Turn:
         :param retry_on: errors that say that nothing was done: after them a later turn may try again.
         :raises SideEffectUnknownError: it was begun, elsewhere or before, and nobody knows how it ended.
         :raises SideEffectFailedError: it failed in another process.
+        :raises TypeError: the key is no text, or `fn` no function.
         :raises RuntimeError: it was not begun yet, and the call is over; or it is called inside of `fn`, and would wait for itself.
         """
         given: Any = fn
@@ -198,6 +204,8 @@ class Turn:
             if hasattr(given, "close"):
                 given.close()  # a coroutine, which else complains that it was never awaited
             raise TypeError("once takes a function, such as `lambda: book(slot)`, and calls it if it is the first")
+        if not isinstance(cast("object", key), str):
+            raise TypeError(f"the key of a side effect is a text, and not {type(key).__name__}")
         kinds: Any = retry_on if isinstance(retry_on, tuple) else (retry_on,)
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
             raise TypeError(f"retry_on takes a class of errors or a tuple of them, and not {retry_on!r}")
@@ -206,7 +214,7 @@ class Turn:
         if when == "spoken":
             await self.spoken.wait()
         try:
-            return await self.session.once(self, key, fn, kinds)
+            return await self.session.once(self, well_formed(key), fn, kinds)
         finally:
             self.active_at = anyio.current_time()
 

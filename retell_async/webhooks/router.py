@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 import anyio
 
 from retell_async import _instrumentation
+from retell_async._core.attempt import Failed
 from retell_async._core.errors import ConfigurationError, WebhookVerificationError
 from retell_async._core.masking import Hidden, mask_text
 from retell_async._instrumentation import DeliveryActivity, DeliveryOutcome, Observed, trace_in
@@ -26,7 +27,7 @@ from . import asgi
 from ._dispatch.event_dispatcher import Delivery, EventDispatcher
 from ._dispatch.inbound_dispatcher import InboundDispatcher, InboundHandler
 from ._dispatch.lifetime import CLOSED, Lifetime
-from ._dispatch.outcome import Ended, Failed
+from ._dispatch.outcome import Ended
 from ._dispatch.runner import Runner, Stats, require_async
 from ._dispatch.store import DeliveryStore, LegacyStore, MemoryStore, delivery_key
 from .events import (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import io
 import json
 import logging
@@ -113,6 +115,39 @@ async def test_events_are_stored_before_they_are_acknowledged_and_handled_after_
         record = await archive.record(got[0])
         assert record is not None
         assert {one["event"] for one in record["deliveries"]} >= {"call_ended", "call_analyzed"}
+
+
+@pytest.mark.parametrize("where", ["on", "in_transaction"])
+async def test_what_a_handler_does_to_its_task_ends_no_work(where: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "retell_async.archive")
+    got: list[str] = []
+
+    async def give_up() -> None:
+        """A time-out as it was written before there was `asyncio.timeout`."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+
+    async with opened(tmp_path, attempts=1) as archive:
+
+        async def handle(event: Any, *_: object) -> None:
+            await give_up()
+            got.append(event.call.call_id)
+            if event.call.call_id == "call_2":
+                raise asyncio.CancelledError
+            if event.call.call_id == "call_3":
+                raise SystemExit("of a tool")
+
+        getattr(archive, where)("call_ended")(handle)
+        for number in (1, 2, 3, 4):
+            await archive.inbox.put(event("call_ended", call_id=f"call_{number}"))
+        with anyio.fail_after(10):
+            await archive.drain()
+        assert sorted(got) == ["call_1", "call_2", "call_3", "call_4"]
+        assert await archive.inbox.counts() == {"done": 2, "failed": 2}
+        assert {one.key for one in await archive.failed()} == {"call_ended:call_2", "call_ended:call_3"}
 
 
 async def test_an_event_that_fails_is_tried_again_and_then_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import traceback
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import nullcontext, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +32,7 @@ from retell_async import (
     RetellError,
     WaitTimeoutError,
 )
+from retell_async.testing import LocalRetell
 
 from ..engine.example import KEY
 from ..engine.virtual import Server, refusal
@@ -591,3 +594,47 @@ async def test_it_is_entered_first() -> None:
         with pytest.raises(RetellError, match="async with"):
             async for _ in client.dispatch([]):
                 pass
+
+
+async def give_up_by_a_timer() -> None:
+    """Leaves the task with a cancellation that was asked for and never taken back."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().call_soon(task.cancel)
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(5)
+
+
+async def be_cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+async def exit_the_program() -> None:
+    raise SystemExit("of the iterable")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("stops", [True, False])
+@pytest.mark.parametrize("does", [give_up_by_a_timer, be_cancelled, exit_the_program])
+async def test_what_an_iterable_does_to_its_task_loses_no_outcome(does: Callable[[], Awaitable[None]], stops: bool) -> None:
+    local, found = LocalRetell(), list[str]()
+
+    async def requests() -> AsyncGenerator[dict[str, str]]:
+        for number in range(4):
+            if number == 2:
+                await does()
+            yield {"from_number": FROM, "to_number": f"+1415555000{number}"}
+
+    async with local.client() as client:
+        number = local.create_fixtures().phone_number
+        given = ({**each, "from_number": number} async for each in requests())
+        async with client.dispatch(given, until="placed", live=2) as outcomes:
+            raises = pytest.raises(RuntimeError, match=r"^CancelledError$|^SystemExit: of the iterable$")
+            with nullcontext() if does is give_up_by_a_timer else raises:
+                async for outcome in outcomes:
+                    found.append(outcome.status)
+                    if stops and len(found) == 2:
+                        outcomes.stop()
+            assert outcomes.progress.taken == len(found)
+    assert found[:2] == ["placed"] * 2
+    assert stops or len(found) == (4 if does is give_up_by_a_timer else 2)

@@ -394,6 +394,57 @@ def test_calls_that_are_not_ones_own_are_closed_with_1008(admit: Any, taken: boo
     run(main)
 
 
+@pytest.mark.parametrize("code", [1000, 1006])
+def test_of_a_call_that_was_not_admitted_yet_the_agent_sees_nothing(code: int) -> None:
+    seen: list[str] = []
+
+    class Store(llm.MemoryStore):
+        async def save(self, call_id: str, record: dict[str, Any], claim: int) -> bool:
+            seen.append("saved")
+            return await super().save(call_id, record, claim)
+
+    class Seeing(llm.Agent):
+        def on_turn(self, turn: llm.Turn) -> str:
+            return "Yes."
+
+        async def on_update(self, session: llm.Session, update: llm.Updated) -> None:
+            seen.append("on_update")
+
+        async def on_exit(self, session: llm.Session) -> None:
+            seen.append("on_exit")
+
+        async def on_leave(self, session: llm.Session) -> None:
+            seen.append("on_leave")
+
+    def made(store: llm.Store) -> llm.App:
+        app = llm.App(secret=None, admit={"tenant": "acme"}, store=store)
+        app.agent(Seeing)
+        return app
+
+    async def main() -> None:
+        store = Store()
+        async with talking(made(store), gives_details=False) as talk:
+            line = talk.connect()
+            line.update(user("a"))
+            await anyio.sleep(1)
+            line.lose(code)
+            await anyio.sleep(20)
+            assert not talk.app.sessions
+        app = made(store)
+        async with app.lifespan(), talking(app, gives_details=False) as talk:
+            talk.connect()
+            await anyio.sleep(1)
+        assert seen == []
+        async with talking(made(store), details={"metadata": {"tenant": "acme"}}) as talk:
+            await talk.connect().answer(1, user("a"))
+            async with talking(made(store), gives_details=False) as elsewhere:
+                elsewhere.connect().lose(code)  # the call has been admitted by the other process
+                await anyio.sleep(20)
+                assert "on_exit" in seen
+
+    run(main)
+
+
 @pytest.mark.parametrize("details", [{}, {"metadata": None}, {"metadata": "acme"}])
 def test_a_call_without_metadata_is_none_of_ones_own(details: dict[str, Any]) -> None:
     async def main() -> None:

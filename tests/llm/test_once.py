@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import pickle
 import traceback
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import anyio
@@ -18,6 +21,7 @@ import pytest
 from retell_async import ConfigurationError, llm
 from retell_async.llm.effects import Effect
 from retell_async.llm.messages import Response, UpdateAgent
+from retell_async.llm.monitor import MonitorError
 
 from .talk import Line, Talk, agent, run, talking, user
 from .test_session import FAILURE, application
@@ -998,6 +1002,102 @@ def test_a_store_that_gives_something_else(given: Any, caplog: pytest.LogCapture
 
     run(main)
     assert "claim gives a number" in caplog.text
+
+
+EFFECT = {"key": "book", "turn_id": 1, "done": True, "result": "booked"}
+UNUSABLE: list[tuple[str, Any]] = [
+    ("state", ["met"]),
+    ("state", "met"),
+    ("effects", {"book": EFFECT}),
+    ("effects", [{**EFFECT, "key": ["book", "ten"]}]),
+    ("effects", [{"key": "book"}]),
+    ("effects", 5),
+    ("agent", ["responsiveness"]),
+    ("agent", {"responsiveness": float("nan")}),
+    ("reminders", {"reminder_max_count": {1}}),
+    ("reminders", "10"),
+]
+
+
+@pytest.mark.parametrize(("part", "kept"), UNUSABLE)
+def test_what_a_store_has_kept_and_cannot_be_used_costs_no_more_than_itself(part: str, kept: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Odd(llm.MemoryStore):
+        async def claim(self, call_id: str) -> Any:
+            good = {"state": {"met": "yes"}, "effects": [EFFECT], "agent": {"responsiveness": 0.5}, "greeted": True}
+            return (await super().claim(call_id))[0], {**good, part: kept}
+
+    async def answer(turn: llm.Turn) -> Turns:
+        yield f"{turn.session.state.get('met')} {[effect.result for effect in turn.effects]}"
+        turn.goodbye()
+
+    async def main() -> None:
+        async with talking(application(answer, store=Odd())) as talk:
+            line = talk.connect()
+            says = f"{None if part == 'state' else 'yes'} {[] if part == 'effects' else ['booked']}"
+            assert await line.answer(1, user("a")) == says
+            assert await line.answer(2, user("a")) == says
+            assert line.text(0) == ""
+            assert len(line.of(UpdateAgent)) >= 2
+
+    run(main)
+    assert f"the {part} that the store has kept cannot be used" in caplog.text
+
+
+def test_an_outcome_that_is_none_is_not_known() -> None:
+    class Odd(llm.MemoryStore):
+        async def begin(self, call_id: str, key: str) -> Any:
+            return llm.Outcome(cast("Any", "finished"))
+
+    async def answer(turn: llm.Turn) -> Turns:
+        with pytest.raises(llm.SideEffectUnknownError):
+            await turn.once("book", lambda: "booked")
+        yield "Nobody knows."
+
+    async def main() -> None:
+        async with talking(application(answer, store=Odd())) as talk:
+            assert await talk.connect().answer(1, user("a")) == "Nobody knows."
+
+    run(main)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refused(Exception):
+    slot: str
+
+
+def test_an_error_of_a_frozen_class_comes_out_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def book() -> str:
+        raise Refused("ten")
+
+    async def answer(turn: llm.Turn) -> Turns:
+        for _ in range(2):
+            try:
+                await turn.once("book", book)
+            except Refused as error:
+                yield f"Not at {error.slot}. "
+        if turn.id == 2:
+            book()
+
+    async def main() -> None:
+        async with talking(application(answer)) as talk:
+            line = talk.connect()
+            assert await line.answer(1, user("a")) == "Not at ten. Not at ten. "
+            assert await line.answer(2, user("a")) == f"Not at ten. Not at ten. {FAILURE}"
+
+    run(main)
+    assert "FrozenInstanceError" not in caplog.text
+
+
+def test_errors_can_be_pickled_and_copied() -> None:
+    for error in (
+        llm.SideEffectUnknownError("book"),
+        llm.SideEffectFailedError("book", "ValueError: no"),
+        llm.CompletionError("no", 500),
+        llm.Disconnected(1006),
+        MonitorError(4008, "crowded"),
+    ):
+        for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+            assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_whatever_an_effect_gave_the_messages_can_be_made() -> None:

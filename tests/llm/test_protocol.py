@@ -247,6 +247,34 @@ def test_an_interruption_takes_the_place_of_an_answer() -> None:
     ]
 
 
+@pytest.mark.parametrize("said", [None, "parts that were sent", "parts", "all", "nothing"])
+def test_before_an_interruption_the_begin_message_is_complete(said: str | None) -> None:
+    conversation = Conversation(options=OPTIONS)
+    conversation.opened()
+    if said is not None:
+        conversation.respond(0, "" if said == "nothing" else "Hello, ", complete=said in {"all", "nothing"})
+    before = sent(conversation) if said == "parts that were sent" else []
+    for _ in range(2):
+        conversation.interrupt(conversation.begin_interrupt(), "One moment.", complete=True)
+    assert not conversation.respond(0, "how can I help?", complete=True)
+    frames = [*before, *sent(conversation)]
+    kinds = ["config", *(["response"] if before else []), "response", "agent_interrupt"]
+    assert [frame["response_type"] for frame in frames] == kinds
+    assert frames[-2] == {"response_type": "response", "response_id": 0, "content": "", "content_complete": True}
+    ask(conversation, 1)
+    assert conversation.respond(1, "Yes.", complete=True)
+    assert [frame["response_id"] for frame in sent(conversation)] == [1]
+
+
+def test_an_interruption_at_the_beginning_of_another_connection_leaves_its_begin_message() -> None:
+    conversation = opened()
+    conversation.greeted = True
+    conversation.closed()
+    conversation.opened()
+    conversation.interrupt(conversation.begin_interrupt(), "Hello again.", complete=True)
+    assert [frame["response_type"] for frame in sent(conversation)] == ["config", "response", "agent_interrupt"]
+
+
 def test_a_newer_request_takes_the_place_of_an_interruption_that_is_not_complete() -> None:
     conversation = opened()
     interruption = conversation.begin_interrupt()

@@ -6,6 +6,7 @@ import abc
 import asyncio
 import functools
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any, ClassVar, cast
@@ -280,6 +281,8 @@ MISTAKES: dict[str, Callable[[llm.Turn], Any]] = {
     "retry_on as nothing": lambda turn: turn.once("a", lambda: raised(OSError()), retry_on=cast("Any", None)),
     "some other time": lambda turn: turn.once("a", lambda: None, when=cast("Any", "later")),
     "an effect's error that cannot be written": lambda turn: turn.once("a", lambda: raised(Unwritten())),
+    "a side effect's key": lambda turn: turn.once(cast("Any", ("book", "ten")), lambda: None),
+    "a state that is no dict": lambda turn: setattr(turn.session, "state", ["met"]),
     "its own task, cancelled": lambda turn: cancel_itself(),
     "the end of a generator": lambda turn: raised(GeneratorExit()),
     "the end of a generator in an effect": lambda turn: turn.once("a", lambda: raised(GeneratorExit())),
@@ -448,6 +451,31 @@ def test_a_filler_is_said_when_the_model_is_slow_and_never_at_the_start(slow: fl
             line = talk.connect()
             assert await line.answer(1, *transcript, kind=kind) == says
         assert app.stats.fillers == (says != "Yes.")
+
+    run(main)
+
+
+@pytest.mark.parametrize("timeout", [10.0, math.inf])
+@pytest.mark.parametrize("filler", ["Let me see.", None])
+def test_a_timeout_that_is_lowered_while_it_waits_counts(timeout: float, filler: str | None) -> None:
+    async def answer(turn: llm.Turn) -> Turns:
+        await anyio.sleep(0.1)
+        turn.timeout = 5
+        await anyio.sleep(0.1)
+        turn.timeout = 2
+        await anyio.sleep(1.5)
+        turn.timeout = 3
+        await anyio.sleep_forever()
+        yield "never"
+
+    async def main() -> None:
+        async with talking(application(answer, timeout=timeout, filler=filler)) as talk:
+            line = await talk.greeted()
+            begun = anyio.current_time()
+            line.ask(1, agent("Hello."), user("a"))
+            assert await line.complete(1) == (f"{filler} {FAILURE}" if filler else FAILURE)
+            assert line.times[-1] - begun == pytest.approx(3)
+            assert not filler or line.times[-2] - begun == pytest.approx(1)
 
     run(main)
 
@@ -803,6 +831,8 @@ def test_the_agent_is_changed_metadata_sent_and_tool_calls_noted() -> None:
         {"reminder_trigger_ms": float("inf")},
         {"reminder_max_count": -1},
         {"reminder_max_count": 1.5},
+        {"reminder_max_count": float("inf")},
+        {"reminder_max_count": float("nan")},
     ],
 )
 def test_values_that_an_agent_cannot_have(wrong: dict[str, Any]) -> None:

@@ -21,6 +21,8 @@ from time import perf_counter
 from typing import Any
 
 import anyio
+import hypercorn.asyncio
+import hypercorn.config
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -269,16 +271,20 @@ async def started(*arguments: str, port: int) -> AsyncGenerator[subprocess.Popen
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            await anyio.sleep(0.05)
+        await listened_to(port)
         yield running
     finally:
         running.kill()
         with running:
             running.wait()
+
+
+async def listened_to(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        await anyio.sleep(0.05)
 
 
 async def takes_no_new_call(url: str) -> None:
@@ -408,6 +414,36 @@ async def test_what_other_servers_do_with_calls_when_they_are_told_to_end(comman
         assert retell.socket.close_code == code
         await asyncio.to_thread(running.communicate, timeout=10)
         assert perf_counter() - begun < 15
+
+
+@pytest.mark.asyncio
+async def test_hypercorn_does_not_tell_that_retell_has_hung_up() -> None:
+    ended: list[str | None] = []
+    over = anyio.Event()
+
+    class Receptionist(llm.Agent):
+        def on_turn(self, turn: llm.Turn) -> str:
+            return "Yes."
+
+        async def on_exit(self, session: llm.Session) -> None:
+            ended.append(session.ended)
+            over.set()
+
+    app = llm.App(secret=SECRET, reconnect_within=0.5)
+    app.agent(Receptionist)
+    port, stop = free_port(), anyio.Event()
+    config = hypercorn.config.Config()
+    config.bind, config.errorlog, config.accesslog = [f"127.0.0.1:{port}"], None, None
+    serving = asyncio.create_task(hypercorn.asyncio.serve(app, config, shutdown_trigger=stop.wait))  # type: ignore[arg-type]
+    await listened_to(port)
+    retell = await greeted(f"ws://127.0.0.1:{port}/{SECRET}")
+    await retell.socket.close()
+    assert retell.socket.close_code == 1000
+    with anyio.fail_after(10):
+        await over.wait()
+    stop.set()
+    await serving
+    assert ended == ["lost"]
 
 
 @pytest.mark.asyncio

@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 
 from retell_async import llm
-from retell_async.llm.messages import Config, Response
+from retell_async.llm.messages import AgentInterrupt, Config, Response
 
 from .talk import talking, user
 from .test_session import FAILURE, application
@@ -153,3 +153,107 @@ async def test_what_a_thread_calls_is_refused_before_anything_changes_and_can_be
         found = await line.until(lambda answer: not isinstance(answer, Response | Config), 3)
     assert found.to_dict()["response_type"] in {"agent_interrupt", "update_agent", "metadata", "tool_call_invocation", "tool_call_result"}
     assert [error.partition(" is called from another thread")[0] for error in raised] == [name.split(maxsplit=1)[0]] * 2
+
+
+async def cut_short(*, by_asyncio: bool) -> Turns:
+    """Its own deadline falls while a text of it is handed over."""
+    if by_asyncio:
+        try:
+            async with asyncio.timeout(None) as timeout:
+                timeout.reschedule(asyncio.get_running_loop().time())
+                yield "One. "
+                yield "Two. "
+        except TimeoutError:
+            pass
+    else:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            yield "One. "
+            yield "Two. "
+    yield "That is the short of it."
+
+
+@pytest.mark.parametrize(("anyio_backend", "by_asyncio"), [("asyncio", True), ("asyncio", False), ("trio", False)])
+@pytest.mark.parametrize("speaks", ["turn", "interruption"])
+async def test_a_deadline_around_a_yield_is_the_generators_own(speaks: str, by_asyncio: bool, anyio_backend: str) -> None:
+    def answer(turn: llm.Turn) -> Turns:
+        if turn.id > 1:
+            return aiter_of("Yes.")
+        if speaks == "interruption":
+            turn.session.interrupt(cut_short(by_asyncio=by_asyncio))
+        return cut_short(by_asyncio=by_asyncio)
+
+    app = application(answer)
+    async with talking(app) as talk:
+        line = talk.connect()
+        line.ask(1, user("a"))
+        if speaks == "turn":
+            assert await line.complete(1) == "One. That is the short of it."
+        else:
+            await line.until(lambda sent: isinstance(sent, AgentInterrupt) and sent.content_complete)
+            assert "".join(sent.content for sent in line.of(AgentInterrupt)) == "One. That is the short of it."
+        assert await line.answer(2, user("a")) == "Yes."
+    assert app.stats.failed == 0
+
+
+@pytest.mark.parametrize("ends", ["asks again", "loses the connection", "waits too long"])
+async def test_what_the_cleanup_of_a_turn_raises_that_nobody_wants_is_no_failure(ends: str, caplog: pytest.LogCaptureFixture) -> None:
+    cleaned = anyio.Event()
+
+    async def answer(turn: llm.Turn) -> Turns:
+        try:
+            yield "Well, "
+            if turn.id == 1:
+                await anyio.sleep_forever()
+            yield "yes."
+        finally:
+            if turn.id == 1:
+                cleaned.set()
+                raise OSError("the stream was closed")
+
+    app = application(answer, timeout=0.1 if ends == "waits too long" else 10)
+    async with talking(app) as talk:
+        line = await talk.greeted()
+        line.ask(1, user("a"))
+        await line.until(lambda sent: isinstance(sent, Response) and sent.response_id == 1)
+        if ends == "loses the connection":
+            line.lose(1006)
+            line = talk.connect()
+        if ends == "waits too long":
+            assert await line.complete(1) == f"Well, {FAILURE}"
+        assert await line.answer(2, user("a")) == "Well, yes."
+        await cleaned.wait()
+    assert (app.stats.failed, app.stats.timed_out) == (0, ends == "waits too long")
+    assert not any("OSError" in record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+
+
+class Closed:
+    """Words whose end is told by a function that is not async."""
+
+    def __init__(self) -> None:
+        self.words = iter(["One ", "two."])
+        self.closed = 0
+
+    def __aiter__(self) -> Closed:
+        return self
+
+    async def __anext__(self) -> str:
+        for word in self.words:
+            return word
+        raise StopAsyncIteration
+
+    def aclose(self) -> None:
+        self.closed += 1
+
+
+async def test_an_iterator_that_is_closed_without_waiting() -> None:
+    made: list[Closed] = []
+
+    async def answer(turn: llm.Turn) -> Closed:
+        made.append(Closed())
+        return made[-1]
+
+    async with talking(application(answer)) as talk:
+        line = talk.connect()
+        assert await line.answer(1, user("a")) == "One two."
+    assert [each.closed for each in made] == [1]

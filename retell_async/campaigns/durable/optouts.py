@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -12,8 +13,9 @@ import anyio
 import attrs
 from anyio import to_thread
 
+from ..._core.attempt import Failed, attempt
 from ..._core.errors import ConfigurationError
-from ..._core.masking import mask, mask_text
+from ..._core.masking import mask, mask_text, masked_traceback
 from ..calls import opted_out
 from ..contacts import add_numbers, read_numbers
 from ..settings import Settings
@@ -103,10 +105,10 @@ class OptOuts:
                 return
         for number in numbers:
             if self.callback is not None:
-                try:
-                    await self.callback(number)
-                except Exception:
-                    _logger.exception("campaign: nobody was told that %s opted out; it is tried again", mask(number))
+                callback = partial(self.callback, number)
+                if isinstance(ended := await attempt(callback), Failed):
+                    text = masked_traceback(ended.error)
+                    _logger.error("campaign: nobody was told that %s opted out; it is tried again\n%s", mask(number), text)
                     continue
             await patiently(self.store.told, number)
 

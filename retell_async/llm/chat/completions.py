@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from retell_async import ConfigurationError, RetellError
+from retell_async._core.json import well_formed
 from retell_async._core.masking import Hidden, mask_text, masked_traceback
 
 from ..log import log, object_of, stated_of, text_of
@@ -43,7 +44,7 @@ class CompletionError(RetellError):
 class Tool:
     """Something that the model may call.
 
-    :raises ConfigurationError: it has no name, or what it calls is no function.
+    :raises ConfigurationError: it has no name, what it calls is no function, or an argument has the name that the turn has there.
     """
 
     name: str
@@ -60,6 +61,15 @@ class Tool:
     def __attrs_post_init__(self) -> None:
         if not self.name or not callable(self.function):
             raise ConfigurationError("a tool needs a name, and a function to call")
+        try:
+            turn = next(iter(inspect.signature(self.function).parameters.values()), None)
+        except (TypeError, ValueError):  # which cannot be told of all
+            return
+        if turn is not None and turn.kind is turn.POSITIONAL_OR_KEYWORD and turn.name in (self.parameters.get("properties") or {}):
+            raise ConfigurationError(
+                f"the tool {self.name!r} has an argument {turn.name!r}, and its function's first parameter, which is the Turn, has that "
+                f"name too: give that one another"
+            )
 
 
 class ChatCompletions:
@@ -144,7 +154,7 @@ class ChatCompletions:
             # As many connections as there are answers under way: the application says how many calls there may be.
             self._own = DefaultAsyncHttpxClient(timeout=httpx.Timeout(60.0, connect=5.0), limits=httpx.Limits(max_connections=None))
         client = cast("httpx.AsyncClient", self._given or self._own)
-        body = {**self._body, "messages": messages, **({"tool_choice": "none"} if last and self._tools else {})}
+        body = {**self._body, "messages": well_formed(messages), **({"tool_choice": "none"} if last and self._tools else {})}
         key = self._key.value
         auth = None if key is None else _bearer(key)
         del key

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
+
+from retell_async._core.json import well_formed
 
 from ..effects import Effect
 from ..log import text_of
@@ -24,7 +26,7 @@ _ROLES = {"agent": "assistant", "user": "user", "transfer_target": "user"}
 
 def last_said(transcript: Sequence[Any]) -> str:
     """What the user said last."""
-    return next((_content(item) for item in reversed(transcript) if item.role == "user"), "")
+    return cast("str", well_formed(next((_content(item) for item in reversed(transcript) if item.role == "user"), "")))
 
 
 def spoken_part(content: str, words: Iterable[Any]) -> str:
@@ -85,7 +87,7 @@ def chat_messages(
         _said(messages, "user", reminder)
     if effects:
         messages.append({"role": "system", "content": "\n".join(map(_told, effects))})
-    return messages
+    return cast("list[ChatMessage]", well_formed(messages))
 
 
 def _content(item: Any) -> str:

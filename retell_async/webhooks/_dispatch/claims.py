@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import anyio
 
+from retell_async._core.attempt import Done, Failed, attempt, attempt_here
 from retell_async._core.errors import ConfigurationError
 from retell_async._core.masking import mask_text
 
-from .outcome import Done, Failed, attempt, attempt_here
 from .store import LEASE, Claim, DeliveryStore, LegacyStore
 
 __all__ = ["Claims"]

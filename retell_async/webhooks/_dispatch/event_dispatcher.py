@@ -10,12 +10,13 @@ from typing import Any
 import anyio
 import attrs
 
+from retell_async._core.attempt import Failed
 from retell_async._core.errors import ConfigurationError
 
 from ..events import Event, parse_event
 from ..http import Respond, Response
 from .claims import Claims
-from .outcome import Ended, Failed
+from .outcome import Ended
 from .queue import Queue, Slot
 from .runner import Runner
 from .store import Claim, DeliveryStore, LegacyStore

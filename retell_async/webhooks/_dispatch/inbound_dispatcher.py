@@ -11,9 +11,11 @@ from uuid import uuid4
 import anyio
 import attrs
 
+from retell_async._core.attempt import Done, Failed
+
 from ..http import Respond, Response
 from ..inbound import InboundAnswer, InboundCall, InboundChat
-from .outcome import Done, Ended, Failed
+from .outcome import Ended
 from .runner import Runner
 
 __all__ = ["InboundDispatcher", "InboundHandler"]

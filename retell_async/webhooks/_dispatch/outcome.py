@@ -1,44 +1,13 @@
-"""How code of users ends: a handler, or a method of a store."""
+"""What came of a delivery."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, cast
-
-import anyio
 import attrs
 
+from retell_async._core.attempt import Failed
 from retell_async._instrumentation import DeliveryOutcome
 
-__all__ = ["Done", "Ended", "Failed", "attempt", "attempt_here"]
-
-ResultT = TypeVar("ResultT")
-
-
-@attrs.frozen
-class Done(Generic[ResultT]):
-    """It returned."""
-
-    value: ResultT
-
-
-@attrs.frozen
-class Failed:
-    """It raised, or was cancelled although its caller was not."""
-
-    error: BaseException = attrs.field(repr=False)
-
-    def raise_if_exit(self) -> None:
-        """Raise the error again if it is meant to end the program, such as `SystemExit`. Call this last: nothing after it runs."""
-        kinds = (SystemExit, KeyboardInterrupt)
-        error = self.error
-        if isinstance(error, BaseExceptionGroup):
-            is_exit = cast("BaseExceptionGroup[BaseException]", error).subgroup(kinds) is not None
-        else:
-            is_exit = isinstance(error, kinds)
-        if is_exit:
-            raise self.error
+__all__ = ["Ended"]
 
 
 @attrs.frozen
@@ -48,41 +17,3 @@ class Ended:
     how: DeliveryOutcome
     failed: Failed | None = None
     """The first handler that failed."""
-
-
-async def attempt(call: Callable[[], Awaitable[ResultT]]) -> Done[ResultT] | Failed:
-    """Call and await code of users, in a task of its own. Nothing is raised except the cancellation of the caller.
-
-    A cancellation that comes from no scope around the call comes from the code itself, or from what it awaits, and is a failure like any
-    other. When the caller is cancelled and the code comes to its end all the same, the outcome is returned, and the caller's next await
-    raises.
-    """
-    outcome: list[Done[ResultT] | Failed] = []
-
-    async def run() -> None:
-        outcome.append(await attempt_here(call))
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run)
-    except BaseException:
-        if not (outcome and _cancelled()):
-            raise
-    while not outcome:
-        await anyio.lowlevel.checkpoint()  # raises, since only a cancelled caller gets here
-    return outcome[0]
-
-
-async def attempt_here(call: Callable[[], Awaitable[ResultT]]) -> Done[ResultT] | Failed:
-    """The same in the task of the caller, which should await nothing afterwards: the code may have cancelled it."""
-    try:
-        return Done(await call())
-    except BaseException as error:
-        if isinstance(error, GeneratorExit) or (not isinstance(error, Exception) and _cancelled()):
-            raise
-        return Failed(error)
-
-
-def _cancelled() -> bool:
-    """Whether a scope around this is cancelled."""
-    return anyio.current_effective_deadline() == -math.inf

@@ -10,9 +10,8 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
+from retell_async._core.attempt import Done, Failed, attempt
 from retell_async._core.masking import masked_traceback
-
-from .outcome import Done, Failed, attempt
 
 __all__ = ["Runner", "Stats", "require_async"]
 

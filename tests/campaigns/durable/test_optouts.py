@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -85,18 +86,19 @@ async def test_an_event_of_any_call_tells_of_it(make: Campaigns) -> None:
     assert len(desk.store.untold()) == 2
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no CRM today"), asyncio.CancelledError("no CRM today"), SystemExit("no CRM today")])
 async def test_a_list_and_a_callback_are_told_once_it_is_written_down_and_again_if_that_fails(
-    make: Campaigns, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    error: BaseException, make: Campaigns, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = Settings(rules=RULES, opt_outs=str(tmp_path / "list.txt"))
     desk = make(contacts(3), settings, ("+12125550009",))
     told: list[str] = []
-    fails = [True]
+    fails = [error]
 
     async def callback(number: str) -> None:
         told.append(number)
-        if fails.pop() if fails else False:
-            raise RuntimeError("no CRM today")
+        if fails:
+            raise fails.pop()
 
     desk.store.forbid(["+12125550111"])
     desk.at(NOW + 1).store.forbid(["+12125550112"])

@@ -128,6 +128,29 @@ def test_words_are_streamed() -> None:
     assert endpoint.streams[0].closed
 
 
+def test_half_an_emoji_is_no_end_of_the_answers() -> None:
+    """JavaScript cuts texts anywhere, also where an agent was interrupted."""
+    endpoint = Endpoint(
+        [delta(content="Wait \ud83d"), delta(content="\ude00."), *called("look", '{"at": "\\ud83d"}'), finish("tool_calls")],
+        [delta(content="Yes.")],
+        [delta(content="Yes.")],
+    )
+    tool = llm.Tool("look", "", {}, lambda turn, at: f"{turn.said}, {at} \ud83d\ude00")
+
+    async def main() -> None:
+        async with talking(application(endpoint, system=lambda turn: f"{turn.transcript[0].content}", tools=[tool])) as talk:
+            line = talk.connect()
+            assert await line.answer(1, agent("Good \ud83d"), user("\ude00?")) == "Wait \ud83d\ude00. Yes."
+            line.lose(1006)
+            line = talk.connect()
+            assert await line.answer(1, agent("Good \ud83d"), user("\ude00?")) == "Yes."
+        assert talk.app.stats.failed == 0
+
+    run(main)
+    sent = endpoint.bodies[1]["messages"]
+    assert [each["content"] for each in sent] == ["Good \ufffd", "Good \ufffd", "\ufffd?", "Wait \U0001f600.", "\ufffd?, \ufffd \U0001f600"]
+
+
 def test_an_endpoint_that_does_not_stream() -> None:
     endpoint = Endpoint(httpx.Response(200, json={"choices": [{"message": {"role": "assistant", "content": "Yes."}}]}))
 
@@ -496,6 +519,7 @@ def test_its_own_client_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: llm.ChatCompletions("https://chat.test", model="m1", tools=[TOOLS[0], TOOLS[0]]),
         lambda: llm.Tool("", "", {}, lookup),
         lambda: llm.Tool("lookup", "", {}, cast("Any", "lookup")),
+        lambda: llm.Tool("lookup", "", {"type": "object", "properties": {"turn": {"type": "string"}}}, lambda turn: None),
     ],
 )
 def test_what_cannot_work(wrong: Any) -> None:
